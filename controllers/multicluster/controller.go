@@ -1,0 +1,91 @@
+package multicluster
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// Watch says which keys a change of some resource concerns.
+type Watch struct {
+	Resource schema.GroupResource
+	// Keys returns what to reconcile after an Added, Modified or Deleted event; nil stands for the key of the object itself.
+	Keys func(ctx context.Context, event reader.Event) []reader.Key
+}
+
+// Spec describes a controller.
+type Spec struct {
+	// Name is unique in the process; it labels the metrics and logs of the controller.
+	Name string
+	// Workers is how many reconciles may run at once; 0 stands for 1. One key is never reconciled twice at once.
+	Workers int
+	Watches []Watch
+	// Reconcile reads the world afresh for one key and moves it one step on.
+	Reconcile func(ctx context.Context, key reader.Key) (reconcile.Result, error)
+}
+
+// Run runs the controller described by spec until ctx ends.
+func Run(ctx context.Context, from reader.Reader, spec Spec) error {
+	unique := true
+	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[reader.Key]{
+		MaxConcurrentReconciles: max(spec.Workers, 1),
+		SkipNameValidation:      &unique,
+		Reconciler: reconcile.TypedFunc[reader.Key](func(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+			return spec.Reconcile(klog.NewContext(ctx, klog.FromContext(ctx).WithValues("cluster", key.Cluster)), key)
+		}),
+		Logger: klog.FromContext(ctx).WithValues("controller", spec.Name),
+		LogConstructor: func(key *reader.Key) klog.Logger {
+			logger := klog.FromContext(ctx).WithValues("controller", spec.Name)
+			if key != nil {
+				logger = logger.WithValues("cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
+			}
+			return logger
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("building controller %s: %w", spec.Name, err)
+	}
+	for _, watch := range spec.Watches {
+		if err := c.Watch(feed(from, watch)); err != nil {
+			return fmt.Errorf("watching %s for controller %s: %w", watch.Resource, spec.Name, err)
+		}
+	}
+	if err := c.Start(ctx); err != nil {
+		return fmt.Errorf("running controller %s: %w", spec.Name, err)
+	}
+	return nil
+}
+
+// feed returns the source that queues what a watch delivers.
+func feed(from reader.Reader, watch Watch) source.TypedSource[reader.Key] {
+	keys := watch.Keys
+	if keys == nil {
+		keys = func(_ context.Context, event reader.Event) []reader.Key {
+			return []reader.Key{reader.KeyOf(event.Object)}
+		}
+	}
+	return source.TypedFunc[reader.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reader.Key]) error {
+		go func() {
+			err := from.Watch(ctx, watch.Resource, func(event reader.Event) {
+				if event.Object == nil {
+					return
+				}
+				for _, key := range keys(ctx, event) {
+					queue.Add(key)
+				}
+			})
+			if err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Watch ended", "resource", watch.Resource)
+			}
+		}()
+		return nil
+	})
+}
