@@ -1,0 +1,183 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+const (
+	// startTimeout bounds everything from the first certificate to /readyz.
+	// On two busy cores a start takes 5 to 15 seconds.
+	startTimeout = 2 * time.Minute
+	// portAttempts is how often another port is tried when somebody else took
+	// the free port between our look and the bind of kube-apiserver.
+	portAttempts = 3
+)
+
+// Host is a running kube-apiserver with the etcd behind it. All methods are
+// safe for many goroutines.
+type Host struct {
+	config     *rest.Config
+	kubeconfig string
+	ca         *authority
+	etcd       *etcdServer
+	apiserver  *process
+
+	stop    sync.Once
+	stopErr error
+}
+
+// Start runs a host in a temporary directory of the test and stops it when the
+// test and its subtests are done. Data is not synced to disk, because it never
+// outlives the test. It fails the test when the host does not become ready.
+func Start(tb testing.TB, opts ...Option) *Host {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
+	defer cancel()
+
+	h, err := Run(ctx, tb.TempDir(), append([]Option{WithoutFsync()}, opts...)...)
+	if err != nil {
+		tb.Fatalf("starting a Kubernetes API server for the test: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := h.Stop(); err != nil {
+			tb.Errorf("stopping the Kubernetes API server of the test: %v", err)
+		}
+	})
+	return h
+}
+
+// Run starts a host that keeps its files in dir, which is created when absent,
+// and returns once /readyz answers 200. The context bounds the start only: the
+// caller ends the host with [Host.Stop]. After an error nothing is left running.
+//
+// The files are made anew at each start, except the data of etcd: a second Run
+// with the same dir serves the same objects under another CA and port.
+func Run(ctx context.Context, dir string, opts ...Option) (*Host, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	o := newOptions(opts)
+
+	// The binary first: its absence is the most likely fault, and then no
+	// etcd needs to be stopped again.
+	binary, err := Binary("kube-apiserver")
+	if err != nil {
+		return nil, err
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("resolving the directory of the host: %w", err)
+	}
+	files, ca, err := writeCertificates(filepath.Join(dir, "pki"))
+	if err != nil {
+		return nil, fmt.Errorf("making certificates: %w", err)
+	}
+	etcd, err := startEtcd(ctx, filepath.Join(dir, "etcd"), o.noFsync)
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd: %w", err)
+	}
+
+	h := &Host{ca: ca, etcd: etcd, kubeconfig: filepath.Join(dir, "kubeconfig")}
+	if err := h.startAPIServer(ctx, binary, filepath.Join(dir, "kube-apiserver.log"), files, o); err != nil {
+		return nil, errors.Join(err, h.Stop())
+	}
+	if err := writeKubeconfig(h.kubeconfig, h.config); err != nil {
+		return nil, errors.Join(err, h.Stop())
+	}
+	return h, nil
+}
+
+// startAPIServer sets apiserver and config. kube-apiserver cannot choose a port
+// by itself, so a port that was free a moment ago may be taken when it binds.
+func (h *Host) startAPIServer(ctx context.Context, binary, logFile string, files certificateFiles, o options) error {
+	for attempt := 1; ; attempt++ {
+		port, err := freePort()
+		if err != nil {
+			return fmt.Errorf("finding a free port: %w", err)
+		}
+		config, err := h.ca.adminConfig(port)
+		if err != nil {
+			return fmt.Errorf("making the administrator's credentials: %w", err)
+		}
+		p, err := startProcess(binary, apiServerArgs(port, h.etcd.url, files, o.args), logFile)
+		if err != nil {
+			return fmt.Errorf("starting kube-apiserver: %w", err)
+		}
+		err = waitReady(ctx, p, config)
+		if err == nil {
+			h.apiserver, h.config = p, config
+			return nil
+		}
+		p.stop()
+		if attempt < portAttempts && p.portTaken() {
+			continue
+		}
+		return fmt.Errorf("waiting for kube-apiserver: %w; its last lines:\n%s", err, p.tail())
+	}
+}
+
+// Config returns credentials of the group system:masters. The caller owns the
+// copy. Client-side rate limits are off.
+func (h *Host) Config() *rest.Config {
+	return rest.CopyConfig(h.config)
+}
+
+// ConfigFor returns credentials of the named user, in the given groups and in
+// system:authenticated, by a client certificate that lasts a day. The caller
+// owns it.
+func (h *Host) ConfigFor(user string, groups ...string) (*rest.Config, error) {
+	cert, key, err := h.ca.clientCertificate(user, groups...)
+	if err != nil {
+		return nil, fmt.Errorf("making a client certificate for user %q: %w", user, err)
+	}
+	c := h.Config()
+	c.CertData, c.KeyData = cert, key
+	return c, nil
+}
+
+// Kubeconfig returns the absolute path of a kubeconfig with the same
+// credentials as [Host.Config]; its one context is called "host".
+func (h *Host) Kubeconfig() string {
+	return h.kubeconfig
+}
+
+// EtcdURL returns the client URL of the etcd, like "http://127.0.0.1:40123".
+func (h *Host) EtcdURL() string {
+	return h.etcd.url
+}
+
+// Pid returns the process id of kube-apiserver.
+func (h *Host) Pid() int {
+	return h.apiserver.pid()
+}
+
+// Stop ends kube-apiserver, then etcd, and returns when both are gone. Calling
+// it again does nothing and returns the same error. Open watches are cut.
+func (h *Host) Stop() error {
+	h.stop.Do(func() {
+		// The API server before its etcd: the other way round it floods its
+		// log with failed calls and takes a minute to end.
+		if h.apiserver != nil {
+			h.apiserver.stop()
+		}
+		h.stopErr = h.etcd.stop()
+	})
+	return h.stopErr
+}
+
+// makeDir creates a directory that only the owner can read, for it will hold
+// private keys.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating directory: %w", err)
+	}
+	return nil
+}
