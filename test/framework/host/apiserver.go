@@ -2,21 +2,24 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strconv"
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/host/process"
 )
 
 const (
-	readyPollInterval = 100 * time.Millisecond
-	// readyTimeout bounds one question: kube-apiserver accepts connections
-	// some time before it answers them.
-	readyTimeout = 5 * time.Second
+	readyInterval = 100 * time.Millisecond
+	// stopGrace is how long kube-apiserver may take to end in an orderly way.
+	// All state is in etcd, so that a kill afterwards loses nothing.
+	stopGrace = 10 * time.Second
+	// portAttempts is how often another port is tried when somebody else took
+	// the free port between our look and the bind of kube-apiserver.
+	portAttempts = 3
 )
 
 // apiServerArgs returns the command line. Extra flags come last and win.
@@ -71,48 +74,39 @@ func freePort() (int, error) {
 	return port, nil
 }
 
-// errExited means that the process ended before it was ready.
-var errExited = errors.New("the process ended")
+// runAPIServer starts kube-apiserver and waits until it is ready. It cannot
+// choose a port by itself, so a port that was free a moment ago may be taken
+// when it binds. The returned credentials are those of system:masters.
+func runAPIServer(ctx context.Context, binary, logFile, etcdURL string, ca *authority, files certificateFiles, extra []string) (*process.Process, *rest.Config, error) {
+	for attempt := 1; ; attempt++ {
+		port, err := freePort()
+		if err != nil {
+			return nil, nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		config, err := ca.adminConfig(port)
+		if err != nil {
+			return nil, nil, fmt.Errorf("making the administrator's credentials: %w", err)
+		}
+		p, err := process.Start(binary, apiServerArgs(port, etcdURL, files, extra), logFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("starting kube-apiserver: %w", err)
+		}
+		if err = waitReady(ctx, p, config); err == nil {
+			return p, config, nil
+		}
+		p.Stop(stopGrace)
+		if attempt < portAttempts && p.Printed("address already in use") {
+			continue
+		}
+		return nil, nil, fmt.Errorf("waiting for kube-apiserver: %w; its last lines:\n%s", err, p.Tail())
+	}
+}
 
-// waitReady returns when /readyz answers 200. It fails with errExited, or with
-// the context's error joined with the last fault seen.
-func waitReady(ctx context.Context, p *process, config *rest.Config) error {
+func waitReady(ctx context.Context, p *process.Process, config *rest.Config) error {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return fmt.Errorf("making an HTTP client: %w", err)
 	}
 	defer client.CloseIdleConnections()
-	tick := time.NewTicker(readyPollInterval)
-	defer tick.Stop()
-	for {
-		last := askReady(ctx, client, config.Host+"/readyz")
-		if last == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-p.done:
-			return errExited
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ctx.Err(), last)
-		}
-	}
-}
-
-func askReady(ctx context.Context, client *http.Client, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return fmt.Errorf("making the request for %s: %w", url, err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking /readyz: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking /readyz: status %s", resp.Status)
-	}
-	return nil
+	return p.WaitReady(ctx, client, config.Host+"/readyz", readyInterval)
 }

@@ -8,7 +8,7 @@
 //
 //	test ─► Start ─► Run ─┬─ certificates.go   CAs, serving and client certificates, service-account key
 //	                      ├─ etcd.go           embedded etcd, in this process
-//	                      └─ apiserver.go      child process, waits for /readyz
+//	                      └─ apiserver.go      child process (package process), waits for /readyz
 //
 // The main type is [Host]. [Start] is for tests and stops everything when the
 // test ends; [Run] is for programs, which call [Host.Stop] themselves.

@@ -11,16 +11,13 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/host/process"
 )
 
-const (
-	// startTimeout bounds everything from the first certificate to /readyz.
-	// On two busy cores a start takes 5 to 15 seconds.
-	startTimeout = 2 * time.Minute
-	// portAttempts is how often another port is tried when somebody else took
-	// the free port between our look and the bind of kube-apiserver.
-	portAttempts = 3
-)
+// startTimeout bounds everything from the first certificate to /readyz. On two
+// busy cores a start takes 5 to 15 seconds.
+const startTimeout = 2 * time.Minute
 
 // Host is a running kube-apiserver with the etcd behind it. All methods are
 // safe for many goroutines.
@@ -29,7 +26,7 @@ type Host struct {
 	kubeconfig string
 	ca         *authority
 	etcd       *etcdServer
-	apiserver  *process
+	apiserver  *process.Process
 
 	stop    sync.Once
 	stopErr error
@@ -86,42 +83,14 @@ func Run(ctx context.Context, dir string, opts ...Option) (*Host, error) {
 	}
 
 	h := &Host{ca: ca, etcd: etcd, kubeconfig: filepath.Join(dir, "kubeconfig")}
-	if err := h.startAPIServer(ctx, binary, filepath.Join(dir, "kube-apiserver.log"), files, o); err != nil {
+	h.apiserver, h.config, err = runAPIServer(ctx, binary, filepath.Join(dir, "kube-apiserver.log"), etcd.url, ca, files, o.args)
+	if err != nil {
 		return nil, errors.Join(err, h.Stop())
 	}
 	if err := writeKubeconfig(h.kubeconfig, h.config); err != nil {
 		return nil, errors.Join(err, h.Stop())
 	}
 	return h, nil
-}
-
-// startAPIServer sets apiserver and config. kube-apiserver cannot choose a port
-// by itself, so a port that was free a moment ago may be taken when it binds.
-func (h *Host) startAPIServer(ctx context.Context, binary, logFile string, files certificateFiles, o options) error {
-	for attempt := 1; ; attempt++ {
-		port, err := freePort()
-		if err != nil {
-			return fmt.Errorf("finding a free port: %w", err)
-		}
-		config, err := h.ca.adminConfig(port)
-		if err != nil {
-			return fmt.Errorf("making the administrator's credentials: %w", err)
-		}
-		p, err := startProcess(binary, apiServerArgs(port, h.etcd.url, files, o.args), logFile)
-		if err != nil {
-			return fmt.Errorf("starting kube-apiserver: %w", err)
-		}
-		err = waitReady(ctx, p, config)
-		if err == nil {
-			h.apiserver, h.config = p, config
-			return nil
-		}
-		p.stop()
-		if attempt < portAttempts && p.portTaken() {
-			continue
-		}
-		return fmt.Errorf("waiting for kube-apiserver: %w; its last lines:\n%s", err, p.tail())
-	}
 }
 
 // Config returns credentials of the group system:masters. The caller owns the
@@ -156,7 +125,7 @@ func (h *Host) EtcdURL() string {
 
 // Pid returns the process id of kube-apiserver.
 func (h *Host) Pid() int {
-	return h.apiserver.pid()
+	return h.apiserver.Pid()
 }
 
 // Stop ends kube-apiserver, then etcd, and returns when both are gone. Calling
@@ -166,7 +135,7 @@ func (h *Host) Stop() error {
 		// The API server before its etcd: the other way round it floods its
 		// log with failed calls and takes a minute to end.
 		if h.apiserver != nil {
-			h.apiserver.stop()
+			h.apiserver.Stop(stopGrace)
 		}
 		h.stopErr = h.etcd.stop()
 	})
