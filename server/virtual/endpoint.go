@@ -1,0 +1,33 @@
+package virtual
+
+import (
+	"context"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// APIExport is the kind of the endpoint through which the provider of an API works on all of its consumers.
+const APIExport = "apiexport"
+
+// Endpoint names one virtual endpoint, for example {apiexport, 2f8kq1z0c7a9x3bd, widgets.example.com}.
+type Endpoint struct {
+	// Kind is the first segment behind /services/; [APIExport].
+	Kind string
+	// Cluster is where the object that the endpoint belongs to lives; it need not exist.
+	Cluster logicalcluster.Name
+	// Name is the object's name.
+	Name string
+}
+
+type endpointKey struct{}
+
+// WithEndpoint returns a context for a request to endpoint.
+func WithEndpoint(ctx context.Context, endpoint Endpoint) context.Context {
+	return context.WithValue(ctx, endpointKey{}, endpoint)
+}
+
+// FromContext returns the virtual endpoint that ctx is for; false when it is for none.
+func FromContext(ctx context.Context) (Endpoint, bool) {
+	endpoint, ok := ctx.Value(endpointKey{}).(Endpoint)
+	return endpoint, ok
+}
