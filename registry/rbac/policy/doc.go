@@ -1,0 +1,15 @@
+// Package policy answers, from the RBAC objects of a logical cluster, what a user may do in it.
+//
+// What holds in a cluster is the union of its own roles and bindings with those of system:admin: a binding of system:admin
+// is effective in every cluster, and a binding of any cluster may refer to a ClusterRole of system:admin, unless the cluster
+// has one of that name itself. Never the other way round: a binding of system:admin only ever finds roles of system:admin,
+// and no cluster but these two has a say.
+//
+// [Evaluator] compiles the objects of a cluster into an index by subject when that cluster is first asked about, and keeps a
+// bounded number of indexes. Changes drop the index of the cluster they happen in; while a watch is not in step, nothing is
+// kept at all, so that a revoked permission never outlives the event that revokes it.
+//
+// A user may carry scopes that confine the identity to some clusters; see [Effective].
+//
+// The cluster is always a parameter, never taken from the context.
+package policy

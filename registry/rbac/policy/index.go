@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// The resources that policy is made of.
+var (
+	roles               = rbacv1.Resource("roles")
+	roleBindings        = rbacv1.Resource("rolebindings")
+	clusterRoles        = rbacv1.Resource("clusterroles")
+	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
+)
+
+// resources lists them.
+func resources() []schema.GroupResource {
+	return []schema.GroupResource{roles, roleBindings, clusterRoles, clusterRoleBindings}
+}
+
+// roleKey names a role; the namespace of a ClusterRole is empty.
+type roleKey struct{ namespace, name string }
+
+// grant is one binding.
+type grant struct {
+	binding string
+	role    roleKey
+}
+
+// describe says which binding of which kind it is, for audit.
+func (g *grant) describe(namespace string) string {
+	if namespace == "" {
+		return fmt.Sprintf("ClusterRoleBinding %q", g.binding)
+	}
+	return fmt.Sprintf("RoleBinding %q in namespace %q", g.binding, namespace)
+}
+
+// grants are the bindings of one namespace, or those of the whole cluster, by subject.
+type grants struct {
+	users, groups map[string][]*grant
+}
+
+// index is the policy of one cluster. It never changes and shares its rules with the objects it was built from.
+type index struct {
+	rules      map[roleKey][]rbacv1.PolicyRule
+	namespaces map[string]*grants // cluster-wide bindings are at the empty namespace
+}
+
+// compile reads the policy of cluster.
+func compile(ctx context.Context, from reader.Reader, cluster logicalcluster.Name) (*index, error) {
+	ix := &index{rules: map[roleKey][]rbacv1.PolicyRule{}, namespaces: map[string]*grants{}}
+	for _, resource := range resources() {
+		objects, err := from.List(ctx, resource, reader.Scope{Cluster: cluster})
+		if err != nil {
+			return nil, fmt.Errorf("listing %s of cluster %q: %w", resource.Resource, cluster, err)
+		}
+		for _, object := range objects {
+			if in := logicalcluster.From(object); in != cluster {
+				return nil, fmt.Errorf("listing %s of cluster %q returned an object of cluster %q", resource.Resource, cluster, in)
+			}
+			if err := ix.add(object); err != nil {
+				return nil, fmt.Errorf("reading %s of cluster %q: %w", resource.Resource, cluster, err)
+			}
+		}
+	}
+	return ix, nil
+}
+
+// add takes one object into the index.
+func (ix *index) add(object reader.Object) error {
+	switch o := object.(type) {
+	case *rbacv1.Role:
+		ix.rules[roleKey{o.Namespace, o.Name}] = o.Rules
+	case *rbacv1.ClusterRole:
+		ix.rules[roleKey{name: o.Name}] = o.Rules
+	case *rbacv1.RoleBinding:
+		ix.bind(o.Namespace, o.Name, o.RoleRef, o.Subjects)
+	case *rbacv1.ClusterRoleBinding:
+		ix.bind("", o.Name, o.RoleRef, o.Subjects)
+	default:
+		return fmt.Errorf("unexpected type %T", object)
+	}
+	return nil
+}
+
+// bind takes one binding into the index. A reference of unknown kind grants nothing; neither does a ClusterRoleBinding to a
+// Role.
+func (ix *index) bind(namespace, name string, ref rbacv1.RoleRef, subjects []rbacv1.Subject) {
+	g := &grant{binding: name}
+	switch {
+	case ref.Kind == "ClusterRole":
+		g.role = roleKey{name: ref.Name}
+	case ref.Kind == "Role" && namespace != "":
+		g.role = roleKey{namespace: namespace, name: ref.Name}
+	default:
+		return
+	}
+	in := ix.namespaces[namespace]
+	if in == nil {
+		in = &grants{users: map[string][]*grant{}, groups: map[string][]*grant{}}
+		ix.namespaces[namespace] = in
+	}
+	for _, subject := range subjects {
+		switch subject.Kind {
+		case rbacv1.UserKind:
+			in.users[subject.Name] = append(in.users[subject.Name], g)
+		case rbacv1.GroupKind:
+			in.groups[subject.Name] = append(in.groups[subject.Name], g)
+		case rbacv1.ServiceAccountKind:
+			account := subject.Namespace
+			if account == "" {
+				account = namespace
+			}
+			if account != "" {
+				username := serviceaccount.MakeUsername(account, subject.Name)
+				in.users[username] = append(in.users[username], g)
+			}
+		}
+	}
+}
+
+// visit calls f with every binding that applies to u in namespace until f returns false, and reports whether it never did. A
+// binding may come up more than once. Bindings of a namespace apply only where namespace is not empty.
+func (ix *index) visit(u user.Info, namespace string, f func(g *grant, namespace string) bool) bool {
+	scopes := []string{"", namespace}
+	if namespace == "" {
+		scopes = scopes[:1]
+	}
+	for _, scope := range scopes {
+		in := ix.namespaces[scope]
+		if in == nil {
+			continue
+		}
+		for _, g := range in.users[u.GetName()] {
+			if !f(g, scope) {
+				return false
+			}
+		}
+		for _, group := range u.GetGroups() {
+			for _, g := range in.groups[group] {
+				if !f(g, scope) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
