@@ -1,0 +1,100 @@
+package readertest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// Content is a reader.Content over what a Fake holds.
+type Content struct {
+	fake *Fake
+
+	mu  sync.Mutex
+	err error
+}
+
+var _ reader.Content = &Content{}
+
+// NewContent returns a Content that deletes what f holds.
+func NewContent(f *Fake) *Content { return &Content{fake: f} }
+
+// Fail makes every call answer err, until it is nil again.
+func (c *Content) Fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+func (c *Content) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// DeleteAll implements reader.Content.
+func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (reader.Remaining, error) {
+	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+	if err := c.failure(); err != nil {
+		return remaining, err
+	}
+	scope := reader.Scope{Cluster: cluster, Namespace: namespace}
+	for _, resource := range c.known() {
+		if skip != nil && skip(resource) {
+			continue
+		}
+		for _, obj := range c.listed(resource, scope) {
+			if err := c.fake.Delete(ctx, resource, reader.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
+				return remaining, err
+			}
+		}
+		for _, obj := range c.listed(resource, scope) {
+			remaining.Resources[resource]++
+			for _, finalizer := range obj.GetFinalizers() {
+				remaining.Finalizers[finalizer]++
+			}
+		}
+	}
+	return remaining, nil
+}
+
+// Purge implements reader.Content.
+func (c *Content) Purge(_ context.Context, cluster logicalcluster.Name) (int64, error) {
+	if err := c.failure(); err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, resource := range c.known() {
+		for _, obj := range c.listed(resource, reader.Scope{Cluster: cluster}) {
+			c.fake.mu.Lock()
+			c.fake.remove(resource, reader.KeyOf(obj))
+			c.fake.mu.Unlock()
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (c *Content) known() []schema.GroupResource {
+	c.fake.mu.Lock()
+	defer c.fake.mu.Unlock()
+	var known []schema.GroupResource
+	for resource := range c.fake.resources {
+		known = append(known, resource)
+	}
+	slices.SortFunc(known, func(a, b schema.GroupResource) int { return strings.Compare(a.String(), b.String()) })
+	return known
+}
+
+func (c *Content) listed(resource schema.GroupResource, scope reader.Scope) []reader.Object {
+	c.fake.mu.Lock()
+	defer c.fake.mu.Unlock()
+	return c.fake.list(resource, scope)
+}

@@ -1,0 +1,6 @@
+// Package etcd gives the server its store: a client for an external etcd cluster, or an etcd inside the process.
+//
+// The embedded etcd listens on a Unix socket in a directory that only its owner can enter, and nowhere else: whoever
+// could reach a port of it would read and write every workspace. It is for one machine and for tests; several replicas
+// need an external cluster.
+package etcd

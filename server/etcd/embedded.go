@@ -1,0 +1,156 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+const (
+	// startTimeout bounds how long the embedded etcd may take to serve its data.
+	startTimeout = time.Minute
+	// quotaBytes is where etcd stops taking writes; it is the largest size that etcd recommends.
+	quotaBytes = 8 << 30
+	// longestSocketPath is what every system allows as the path of a Unix socket.
+	longestSocketPath = 100
+	lockFile          = "annex.lock"
+)
+
+// Embedded is an etcd inside the process.
+type Embedded struct {
+	server   *embed.Etcd
+	endpoint string
+	socket   string
+	lock     *os.File
+}
+
+// StartEmbedded serves the data in dir, which is created with mode 0700 when missing. An error says what is wrong with dir,
+// for instance that another process holds it.
+func StartEmbedded(ctx context.Context, dir string) (*Embedded, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the directory of the embedded etcd: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("closing the directory of the embedded etcd to others: %w", err)
+	}
+	if err := checkData(dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{lock: lock}
+	if err := e.start(ctx, dir); err != nil {
+		e.Stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+// start runs etcd on dir; what it began is ended by Stop.
+func (e *Embedded) start(ctx context.Context, dir string) error {
+	socket, err := socketPath(dir)
+	if err != nil {
+		return err
+	}
+	// One that a killed process left behind would keep etcd from listening.
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("removing the old socket of the embedded etcd: %w", err)
+	}
+	config := embed.NewConfig()
+	config.Name = "annex"
+	config.Dir = dir
+	config.Logger = "zap"
+	config.LogLevel = "error"
+	config.ListenPeerUrls = nil
+	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: socket}}
+	config.AdvertiseClientUrls = config.ListenClientUrls
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.QuotaBackendBytes = quotaBytes
+	config.MaxRequestBytes = maxRequestBytes
+	// The watch caches ask for progress to answer consistent reads; the default of ten minutes serves idle watches only.
+	config.WatchProgressNotifyInterval = 5 * time.Second
+	server, err := embed.StartEtcd(config)
+	if err != nil {
+		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
+	}
+	e.server, e.endpoint, e.socket = server, "unix://"+socket, socket
+	select {
+	case <-server.Server.ReadyNotify():
+		return nil
+	case err := <-server.Err():
+		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
+	case <-ctx.Done():
+		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, ctx.Err())
+	case <-time.After(startTimeout):
+		return fmt.Errorf("the embedded etcd on %s is not ready after %s", dir, startTimeout)
+	}
+}
+
+// checkData refuses a directory that holds something, but nothing of an etcd.
+func checkData(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading the directory of the embedded etcd: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.Name() == "member" || entry.Name() == lockFile {
+			return nil
+		}
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s holds %q, which is not data of an etcd: give an empty directory, or the one that annex wrote", dir, entries[0].Name())
+	}
+	return nil
+}
+
+// socketPath returns where the embedded etcd listens: beside its data, or in a directory of its own when that path is
+// too long for a socket.
+func socketPath(dir string) (string, error) {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("finding the directory of the embedded etcd: %w", err)
+	}
+	if path := filepath.Join(absolute, "member", "client.sock"); len(path) <= longestSocketPath {
+		return path, os.MkdirAll(filepath.Dir(path), 0o700)
+	}
+	short, err := os.MkdirTemp("", "annex")
+	if err != nil {
+		return "", fmt.Errorf("creating a directory for the socket of the embedded etcd: %w", err)
+	}
+	return filepath.Join(short, "client.sock"), nil
+}
+
+// Endpoint returns the address that a client in this process dials.
+func (e *Embedded) Endpoint() string { return e.endpoint }
+
+// Stop ends the etcd; close every client of it before. What was acknowledged is on disk.
+func (e *Embedded) Stop() {
+	if e.server != nil {
+		e.server.Close()
+		_ = os.Remove(e.socket)
+	}
+	_ = e.lock.Close()
+}
+
+// lockDirectory takes dir for this process until the file returned is closed, also by a crash. Etcd itself would wait
+// for the other process without a word.
+func lockDirectory(dir string) (*os.File, error) {
+	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock of the embedded etcd: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("another process uses %s: stop it, or give another --root-directory", dir)
+	}
+	return file, nil
+}

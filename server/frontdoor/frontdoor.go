@@ -1,0 +1,169 @@
+package frontdoor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+const (
+	clustersPrefix = "/clusters/"
+	servicesPrefix = "/services/"
+)
+
+// Resolver finds the logical cluster behind a path.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Config is what the door needs.
+type Config struct {
+	Resolver Resolver
+	// Health serves /healthz, /livez and /readyz and the paths below them, without authentication.
+	Health http.Handler
+	// Codecs encode the errors that the door answers itself.
+	Codecs runtime.NegotiatedSerializer
+}
+
+// With returns the door before next.
+func With(next http.Handler, c Config) http.Handler {
+	return &door{Config: c, next: next}
+}
+
+type door struct {
+	Config
+	next http.Handler
+}
+
+type addressKey struct{}
+
+// AddressFrom returns what the client wrote as the cluster of the request, a path or a name; empty when it named none.
+func AddressFrom(ctx context.Context) string {
+	address, _ := ctx.Value(addressKey{}).(string)
+	return address
+}
+
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case isHealth(r.URL.Path):
+		d.Health.ServeHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, clustersPrefix):
+		d.cluster(w, r)
+	case strings.HasPrefix(r.URL.Path, servicesPrefix):
+		d.service(w, r)
+	default:
+		d.next.ServeHTTP(w, r)
+	}
+}
+
+// cluster serves /clusters/<address>/<rest>.
+func (d *door) cluster(w http.ResponseWriter, r *http.Request) {
+	escaped, _, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), clustersPrefix), "/")
+	address, err := url.PathUnescape(escaped)
+	if err != nil {
+		d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid cluster: %q is not a valid URL path segment", escaped)))
+		return
+	}
+	path, err := logicalcluster.ParsePath(address)
+	if err != nil {
+		d.fail(w, r, apierrors.NewBadRequest(err.Error()))
+		return
+	}
+	inner, err := trim(r, clustersPrefix+escaped)
+	if err != nil {
+		d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid path: %v", err)))
+		return
+	}
+	if isHealth(inner.URL.Path) {
+		d.Health.ServeHTTP(w, inner)
+		return
+	}
+	ctx, err := d.resolve(context.WithValue(r.Context(), addressKey{}, address), path)
+	if err != nil {
+		d.fail(w, r, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again"))
+		return
+	}
+	d.next.ServeHTTP(w, inner.WithContext(ctx))
+}
+
+// service serves the virtual endpoints below /services/.
+func (d *door) service(w http.ResponseWriter, r *http.Request) {
+	parsed, err := virtual.Parse(r.URL.EscapedPath())
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	inner, err := trim(r, strings.TrimSuffix(r.URL.EscapedPath(), parsed.Rest))
+	if err != nil {
+		d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid path: %v", err)))
+		return
+	}
+	ctx := virtual.WithEndpoint(context.WithValue(r.Context(), addressKey{}, parsed.Target.String()), parsed.Endpoint)
+	ctx, err = d.resolve(ctx, parsed.Target)
+	if err != nil {
+		d.fail(w, r, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again"))
+		return
+	}
+	d.next.ServeHTTP(w, inner.WithContext(ctx))
+}
+
+// resolve puts the target that path stands for into ctx.
+func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.Context, error) {
+	if path == logicalcluster.Wildcard {
+		return logicalcluster.WithWildcard(ctx), nil
+	}
+	if name, ok := path.Name(); ok && name.IsSystem() {
+		return logicalcluster.WithCluster(ctx, name), nil
+	}
+	name, found, err := d.Resolver.Resolve(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %q: %w", path, err)
+	}
+	if !found {
+		return logicalcluster.WithUnknown(ctx), nil
+	}
+	return logicalcluster.WithCluster(ctx, name), nil
+}
+
+// fail answers err, an API status.
+func (d *door) fail(w http.ResponseWriter, r *http.Request, err error) {
+	responsewriters.ErrorNegotiated(err, d.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
+}
+
+// trim returns a shallow copy of r whose path lacks the escaped prefix; the path left is never empty.
+func trim(r *http.Request, escapedPrefix string) (*http.Request, error) {
+	rest := strings.TrimPrefix(r.URL.EscapedPath(), escapedPrefix)
+	if !strings.HasPrefix(rest, "/") {
+		rest = "/" + rest
+	}
+	path, err := url.PathUnescape(rest)
+	if err != nil {
+		return nil, err
+	}
+	inner := r.WithContext(r.Context())
+	target := *r.URL
+	target.Path, target.RawPath = path, rest
+	inner.URL = &target
+	return inner, nil
+}
+
+func isHealth(path string) bool {
+	for _, check := range [...]string{"/healthz", "/livez", "/readyz"} {
+		if path == check || strings.HasPrefix(path, check+"/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,111 @@
+package frontdoor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+type resolver map[logicalcluster.Path]logicalcluster.Name
+
+func (r resolver) Resolve(_ context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error) {
+	if path == "broken" {
+		return "", false, errors.New("etcd is gone")
+	}
+	name, ok := r[path]
+	return name, ok, nil
+}
+
+// seen is what the handler behind the door got.
+type seen struct {
+	path, target string
+	virtual      string
+}
+
+func serve(t *testing.T, url string) (int, *seen) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	scheme.AddUnversionedTypes(schema.GroupVersion{Version: "v1"}, &metav1.Status{})
+	var got *seen
+	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got = &seen{path: r.URL.Path}
+		name, one := logicalcluster.FromContext(r.Context())
+		switch {
+		case one:
+			got.target = string(name)
+		case logicalcluster.IsWildcard(r.Context()):
+			got.target = "*"
+		case logicalcluster.IsUnknown(r.Context()):
+			got.target = "unknown"
+		}
+		if endpoint, ok := virtual.FromContext(r.Context()); ok {
+			got.virtual = endpoint.Kind + " " + string(endpoint.Cluster) + " " + endpoint.Name
+		}
+	})
+	handler := With(next, Config{
+		Resolver: resolver{"root": "root", "root:org": "abc123", "abc123": "abc123"},
+		Health:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
+		Codecs:   serializer.NewCodecFactory(scheme),
+	})
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, url, nil))
+	return recorder.Code, got
+}
+
+func TestDoor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		url  string
+		code int
+		want *seen
+	}{
+		"a path":                          {"/clusters/root:org/api/v1/namespaces", 200, &seen{path: "/api/v1/namespaces", target: "abc123"}},
+		"a name":                          {"/clusters/abc123/api/v1/namespaces", 200, &seen{path: "/api/v1/namespaces", target: "abc123"}},
+		"escaped colons":                  {"/clusters/root%3Aorg/api", 200, &seen{path: "/api", target: "abc123"}},
+		"nothing behind the cluster":      {"/clusters/root", 200, &seen{path: "/", target: "root"}},
+		"all clusters":                    {"/clusters/*/api/v1/namespaces", 200, &seen{path: "/api/v1/namespaces", target: "*"}},
+		"a system cluster":                {"/clusters/system:admin/api", 200, &seen{path: "/api", target: "system:admin"}},
+		"an unknown path":                 {"/clusters/root:nobody/api", 200, &seen{path: "/api", target: "unknown"}},
+		"an unknown name":                 {"/clusters/zzz/api", 200, &seen{path: "/api", target: "unknown"}},
+		"a second prefix is not special":  {"/clusters/root/clusters/abc123/api", 200, &seen{path: "/clusters/abc123/api", target: "root"}},
+		"an object name keeps its escape": {"/clusters/root/api/v1/namespaces/a%20b", 200, &seen{path: "/api/v1/namespaces/a b", target: "root"}},
+		"no prefix":                       {"/version", 200, &seen{path: "/version"}},
+		"upper case":                      {"/clusters/Root/api", 400, nil},
+		"dots":                            {"/clusters/../api", 400, nil},
+		"an escaped slash":                {"/clusters/root%2Forg/api", 400, nil},
+		"an empty address":                {"/clusters//api", 400, nil},
+		"an empty segment":                {"/clusters/root::org/api", 400, nil},
+		"a lookup that fails":             {"/clusters/broken/api", 503, nil},
+		"health":                          {"/readyz", 204, nil},
+		"health below a cluster":          {"/clusters/zzz/livez/ping", 204, nil},
+		"a virtual endpoint": {"/services/apiexport/abc123/widgets/clusters/*/apis", 200,
+			&seen{path: "/apis", target: "*", virtual: "apiexport abc123 widgets"}},
+		"a virtual endpoint for one consumer": {"/services/apiexport/abc123/widgets/clusters/root/apis/a/v1", 200,
+			&seen{path: "/apis/a/v1", target: "root", virtual: "apiexport abc123 widgets"}},
+		"an unknown virtual endpoint": {"/services/nothing/abc123/clusters/*/apis", 404, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, got := serve(t, tc.url)
+			if code != tc.code {
+				t.Errorf("code = %d, want %d", code, tc.code)
+			}
+			switch {
+			case (got == nil) != (tc.want == nil):
+				t.Errorf("request behind the door: %+v, want %+v", got, tc.want)
+			case got != nil && *got != *tc.want:
+				t.Errorf("request behind the door: %+v, want %+v", *got, *tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,150 @@
+package inprocess
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/registry/group"
+)
+
+// UserName is who the server itself is in admission and audit.
+const UserName = "system:apiserver"
+
+// FieldManager owns the fields that the server itself writes.
+const FieldManager = "annex"
+
+// Config is what a client needs.
+type Config struct {
+	Scheme *runtime.Scheme
+	Groups []*group.Group
+	// TypeConverters maps each API group to the converter that tracks managed fields of its types.
+	TypeConverters map[string]managedfields.TypeConverter
+	// Admission sees every write, as user [UserName] of group system:masters.
+	Admission admission.Interface
+}
+
+// Client implements reader.Client. It is safe for concurrent use.
+type Client struct {
+	resources map[schema.GroupResource]*resource
+	admission admission.Interface
+	objects   admission.ObjectInterfaces
+	user      user.Info
+}
+
+// resource is one resource that the client can work on.
+type resource struct {
+	gvr        schema.GroupVersionResource
+	gvk        schema.GroupVersionKind
+	namespaced bool
+	store      *genericregistry.Store
+	deleter    rest.GracefulDeleter
+	fields     *managedfields.FieldManager
+}
+
+var _ reader.Client = &Client{}
+
+// New returns a client for every resource that one of the groups has a system store for.
+func New(c Config) (*Client, error) {
+	client := &Client{
+		resources: map[schema.GroupResource]*resource{},
+		admission: c.Admission,
+		objects:   admission.NewObjectInterfacesFromScheme(c.Scheme),
+		user:      &user.DefaultInfo{Name: UserName, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}},
+	}
+	for _, g := range c.Groups {
+		for name, store := range g.System {
+			r, err := newResource(c, g, name, store)
+			if err != nil {
+				return nil, fmt.Errorf("preparing writes of %s in group %q: %w", name, g.Name, err)
+			}
+			client.resources[schema.GroupResource{Group: g.Name, Resource: name}] = r
+		}
+	}
+	return client, nil
+}
+
+func newResource(c Config, g *group.Group, name string, store *genericregistry.Store) (*resource, error) {
+	kinds, _, err := c.Scheme.ObjectKinds(store.New())
+	if err != nil {
+		return nil, fmt.Errorf("finding the kind: %w", err)
+	}
+	r := &resource{store: store, namespaced: store.NamespaceScoped()}
+	for _, version := range c.Scheme.PrioritizedVersionsForGroup(g.Name) {
+		storage, served := g.Versions[version.Version][name]
+		if !served {
+			continue
+		}
+		i := slices.IndexFunc(kinds, func(k schema.GroupVersionKind) bool { return k.GroupVersion() == version })
+		if i < 0 {
+			continue
+		}
+		r.gvk, r.gvr = kinds[i], version.WithResource(name)
+		r.deleter, _ = storage.(rest.GracefulDeleter)
+		break
+	}
+	if r.gvk.Empty() {
+		return nil, fmt.Errorf("no served version has the storage type %T", store.New())
+	}
+	if converter := c.TypeConverters[g.Name]; converter != nil {
+		hub := schema.GroupVersion{Group: g.Name, Version: runtime.APIVersionInternal}
+		r.fields, err = managedfields.NewDefaultFieldManager(converter, c.Scheme, c.Scheme, c.Scheme, r.gvk, hub, "", nil)
+		if err != nil {
+			return nil, fmt.Errorf("building the field manager: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (c *Client) resource(gr schema.GroupResource) (*resource, error) {
+	r, ok := c.resources[gr]
+	if !ok {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "resources"}, gr.String())
+	}
+	return r, nil
+}
+
+// context returns ctx as the storage of one cluster, or of all when cluster is empty, expects it.
+func (c *Client) context(ctx context.Context, cluster logicalcluster.Name, namespace string) context.Context {
+	if cluster.Empty() {
+		ctx = logicalcluster.WithWildcard(ctx)
+	} else {
+		ctx = logicalcluster.WithCluster(ctx, cluster)
+	}
+	return genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), c.user)
+}
+
+func asObject(obj runtime.Object) (reader.Object, error) {
+	// The watch cache wraps objects that several watchers share.
+	if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
+		obj = cached.GetObject()
+	}
+	o, ok := obj.(reader.Object)
+	if !ok {
+		return nil, fmt.Errorf("%T has no metadata", obj)
+	}
+	return o, nil
+}
+
+func asObjects(list runtime.Object) ([]reader.Object, error) {
+	objects := make([]reader.Object, 0, meta.LenList(list))
+	err := meta.EachListItem(list, func(item runtime.Object) error {
+		obj, err := asObject(item)
+		objects = append(objects, obj)
+		return err
+	})
+	return objects, err
+}

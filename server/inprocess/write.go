@@ -1,0 +1,103 @@
+package inprocess
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// Create implements reader.Writer.
+func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) (reader.Object, error) {
+	r, err := c.resource(gr)
+	if err != nil {
+		return nil, err
+	}
+	if cluster.Empty() {
+		return nil, apierrors.NewBadRequest("a write must name one cluster")
+	}
+	ctx = c.context(ctx, cluster, obj.GetNamespace())
+	options := &metav1.CreateOptions{FieldManager: FieldManager}
+	created := obj.DeepCopyObject()
+	attributes := admission.NewAttributesRecord(created, nil, r.gvk, obj.GetNamespace(), obj.GetName(), r.gvr, "", admission.Create, options, false, c.user)
+	if err := c.mutate(ctx, attributes); err != nil {
+		return nil, err
+	}
+	if r.fields != nil {
+		created = r.fields.UpdateNoErrors(r.store.New(), created, FieldManager)
+	}
+	stored, err := r.store.Create(ctx, created, rest.AdmissionToValidateObjectFunc(c.admission, attributes, c.objects), options)
+	if err != nil {
+		return nil, err
+	}
+	return asObject(stored)
+}
+
+// Update implements reader.Writer.
+func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) (reader.Object, error) {
+	r, err := c.resource(gr)
+	if err != nil {
+		return nil, err
+	}
+	if cluster.Empty() {
+		return nil, apierrors.NewBadRequest("a write must name one cluster")
+	}
+	ctx = c.context(ctx, cluster, obj.GetNamespace())
+	options := &metav1.UpdateOptions{FieldManager: FieldManager}
+	attributes := func(updated, old runtime.Object) admission.Attributes {
+		return admission.NewAttributesRecord(updated, old, r.gvk, obj.GetNamespace(), obj.GetName(), r.gvr, "", admission.Update, options, false, c.user)
+	}
+	info := rest.DefaultUpdatedObjectInfo(obj.DeepCopyObject(), func(ctx context.Context, updated, old runtime.Object) (runtime.Object, error) {
+		if r.fields != nil {
+			updated = r.fields.UpdateNoErrors(old, updated, FieldManager)
+		}
+		return updated, c.mutate(ctx, attributes(updated, old))
+	})
+	stored, _, err := r.store.Update(ctx, obj.GetName(), info, rest.ValidateAllObjectFunc,
+		rest.AdmissionToValidateObjectUpdateFunc(c.admission, attributes(nil, nil), c.objects), false, options)
+	if err != nil {
+		return nil, err
+	}
+	return asObject(stored)
+}
+
+// Delete implements reader.Writer.
+func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key reader.Key, preconditions *metav1.Preconditions) error {
+	r, err := c.resource(gr)
+	if err != nil {
+		return err
+	}
+	if key.Cluster.Empty() {
+		return apierrors.NewBadRequest("a write must name one cluster")
+	}
+	if r.deleter == nil {
+		return apierrors.NewMethodNotSupported(gr, "delete")
+	}
+	ctx = c.context(ctx, key.Cluster, key.Namespace)
+	options := &metav1.DeleteOptions{Preconditions: preconditions}
+	attributes := admission.NewAttributesRecord(nil, nil, r.gvk, key.Namespace, key.Name, r.gvr, "", admission.Delete, options, false, c.user)
+	if err := c.mutate(ctx, attributes); err != nil {
+		return err
+	}
+	_, _, err = r.deleter.Delete(ctx, key.Name, rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects), options)
+	return err
+}
+
+func (c *Client) mutate(ctx context.Context, attributes admission.Attributes) error {
+	mutating, ok := c.admission.(admission.MutationInterface)
+	if !ok || !mutating.Handles(attributes.GetOperation()) {
+		return nil
+	}
+	if err := mutating.Admit(ctx, attributes, c.objects); err != nil {
+		return fmt.Errorf("admission of %s %q: %w", attributes.GetResource().GroupResource(), attributes.GetName(), err)
+	}
+	return nil
+}
