@@ -1,0 +1,76 @@
+# Everything a developer runs. `make help` lists it; `make run` and `make test` need nothing but Go and make.
+
+GO ?= go
+WHAT ?= ./...
+ROOT_DIRECTORY ?= .annex
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+KUBERNETES_VERSION = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | sed 's/^v0\./v1./')
+LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+annex \
+	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
+# Tests that start programs take them from here.
+TEST_PROGRAMS = bin/annex bin/kube-apiserver bin/kubectl bin/helm
+
+.DEFAULT_GOAL := help
+include test/tools/tools.mk
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-zA-Z_-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: bin/annex ## build bin/annex
+
+.PHONY: bin/annex
+bin/annex:
+	@CGO_ENABLED=0 $(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+
+.PHONY: run
+run: bin/annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
+	@bin/annex serve --root-directory $(ROOT_DIRECTORY)
+
+.PHONY: test
+test: $(TEST_PROGRAMS) ## run every test, real components included; WHAT=./registry/... narrows it
+	$(GO) test -timeout 30m $(WHAT)
+
+.PHONY: test-race
+test-race: $(TEST_PROGRAMS) ## the same with the race detector
+	$(GO) test -race -timeout 60m $(WHAT)
+
+.PHONY: bench
+bench: bin/annex bin/kube-apiserver bin/load ## measure a server of its own beside a kube-apiserver, one figure a line
+	@bin/load --server-binary bin/annex --plain-binary bin/kube-apiserver $(BENCH_FLAGS)
+
+.PHONY: bin/load
+bin/load:
+	@CGO_ENABLED=0 $(GO) build -o $@ ./test/load
+
+.PHONY: generate
+generate: ## write generated code and the API reference anew
+	@test/tools/codegen/generate.sh
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## format the code
+	@bin/golangci-lint fmt
+
+.PHONY: image
+image: ## write an OCI archive of the server
+	@echo "make image: not there yet, see docs/not-yet.md" >&2; exit 1
+
+.PHONY: verify
+verify: verify-format verify-lint verify-tidy verify-generate ## check all that CI checks, changing nothing
+
+.PHONY: verify-format
+verify-format: bin/golangci-lint ## check the format; make fmt mends it
+	@bin/golangci-lint fmt --diff
+
+.PHONY: verify-lint
+verify-lint: bin/golangci-lint ## run the linters
+	@bin/golangci-lint run ./...
+
+.PHONY: verify-tidy
+verify-tidy: ## check that go.mod and go.sum are tidy; go mod tidy mends it
+	@$(GO) mod tidy -diff
+
+.PHONY: verify-generate
+verify-generate: ## check that generated code is current; make generate mends it
+	@test/tools/codegen/verify.sh
