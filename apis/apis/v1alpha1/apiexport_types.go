@@ -1,0 +1,140 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+)
+
+// APIExport offers resources to other workspaces. This is its older form; see v1alpha2.
+//
+// +genclient
+// +genclient:nonNamespaced
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type APIExport struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// spec is what is offered.
+	// +optional
+	Spec APIExportSpec `json:"spec,omitempty"`
+	// status is what was found.
+	// +optional
+	Status APIExportStatus `json:"status,omitempty"`
+}
+
+// APIExportSpec is what is offered.
+type APIExportSpec struct {
+	// latestResourceSchemas are the names of the APIResourceSchemas of the resources on offer.
+	// +optional
+	// +listType=set
+	LatestResourceSchemas []string `json:"latestResourceSchemas,omitempty"`
+	// identity says who owns the exported APIs. The system makes one when it is left out.
+	// +optional
+	Identity *Identity `json:"identity,omitempty"`
+	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
+	// +optional
+	MaximalPermissionPolicy *MaximalPermissionPolicy `json:"maximalPermissionPolicy,omitempty"`
+	// permissionClaims ask for access to other resources in the workspaces that bind. Not supported yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=group
+	// +listMapKey=resource
+	PermissionClaims []PermissionClaim `json:"permissionClaims,omitempty"`
+}
+
+// Identity says where the identity of an APIExport is kept.
+type Identity struct {
+	// secretRef points to a Secret in the workspace of the APIExport whose data holds the identity under "key".
+	// +optional
+	SecretRef *corev1.SecretReference `json:"secretRef,omitempty"`
+}
+
+// MaximalPermissionPolicy limits what users of a binding may do.
+type MaximalPermissionPolicy struct {
+	// local takes the limits from RBAC in the workspace of the APIExport.
+	// +optional
+	Local *LocalAPIExportPolicy `json:"local,omitempty"`
+}
+
+// LocalAPIExportPolicy takes limits from RBAC in the workspace of the APIExport. It has no settings.
+type LocalAPIExportPolicy struct{}
+
+// GroupResource names a resource.
+type GroupResource struct {
+	// group is the API group of the resource; empty for the core group.
+	// +optional
+	// +default=""
+	Group string `json:"group,omitempty"`
+	// resource is the resource in plural.
+	// +required
+	Resource string `json:"resource"`
+}
+
+// PermissionClaim asks for access to a resource that the APIExport does not offer itself.
+type PermissionClaim struct {
+	GroupResource `json:",inline"`
+	// all asks for all objects.
+	// +optional
+	All bool `json:"all,omitempty"`
+	// resourceSelector asks for some objects. It has the effect of all.
+	// +optional
+	// +listType=atomic
+	ResourceSelector []ResourceSelector `json:"resourceSelector,omitempty"`
+	// identityHash is the identity of the APIExport that the resource comes from. It is empty for a resource that every workspace has.
+	// +optional
+	IdentityHash string `json:"identityHash,omitempty"`
+}
+
+// ResourceSelector picks objects by name or namespace.
+type ResourceSelector struct {
+	// name is the name of the object.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// namespace is the namespace of the object.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// APIExportStatus is what was found of an export.
+type APIExportStatus struct {
+	// identityHash is the SHA-256 of the identity, in hexadecimal. Once set it never changes.
+	// +optional
+	IdentityHash string `json:"identityHash,omitempty"`
+	// conditions are the latest observations.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
+	// virtualWorkspaces is kept for old clients and not filled: addresses stand in APIExportEndpointSlices.
+	// +optional
+	// +listType=atomic
+	VirtualWorkspaces []VirtualWorkspace `json:"virtualWorkspaces,omitempty"`
+}
+
+// VirtualWorkspace is the address of a virtual workspace.
+type VirtualWorkspace struct {
+	// url is the address.
+	// +required
+	URL string `json:"url"`
+}
+
+// GetConditions returns the conditions of the status.
+func (in *APIExport) GetConditions() conditionsv1alpha1.Conditions { return in.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (in *APIExport) SetConditions(c conditionsv1alpha1.Conditions) { in.Status.Conditions = c }
+
+// APIExportList is a list of APIExports.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type APIExportList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the objects.
+	Items []APIExport `json:"items"`
+}

@@ -1,0 +1,11 @@
+package v1alpha1
+
+// SetDefaults_ShardSpec fills the addresses that were left out with baseURL.
+func SetDefaults_ShardSpec(spec *ShardSpec) {
+	if spec.ExternalURL == "" {
+		spec.ExternalURL = spec.BaseURL
+	}
+	if spec.VirtualWorkspaceURL == "" {
+		spec.VirtualWorkspaceURL = spec.BaseURL
+	}
+}

@@ -1,0 +1,204 @@
+package v1alpha1
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+)
+
+// LogicalClusterName is the name of the only LogicalCluster that a logical cluster holds.
+const LogicalClusterName = "cluster"
+
+// LogicalClusterPhaseType is a step in the life of a logical cluster.
+// +enum
+type LogicalClusterPhaseType string
+
+const (
+	// LogicalClusterPhaseScheduling means that no place has been found yet.
+	LogicalClusterPhaseScheduling LogicalClusterPhaseType = "Scheduling"
+	// LogicalClusterPhaseInitializing means that initializers are still at work.
+	LogicalClusterPhaseInitializing LogicalClusterPhaseType = "Initializing"
+	// LogicalClusterPhaseReady means that users may work in it.
+	LogicalClusterPhaseReady LogicalClusterPhaseType = "Ready"
+	// LogicalClusterPhaseUnavailable means that it was ready and cannot be reached at the moment.
+	LogicalClusterPhaseUnavailable LogicalClusterPhaseType = "Unavailable"
+	// LogicalClusterPhaseInactive means that it was switched off by annotation.
+	LogicalClusterPhaseInactive LogicalClusterPhaseType = "Inactive"
+	// LogicalClusterPhaseTerminating means that it is being deleted and terminators are at work on its content.
+	LogicalClusterPhaseTerminating LogicalClusterPhaseType = "Terminating"
+	// LogicalClusterPhaseDeleting means that its content is being deleted.
+	LogicalClusterPhaseDeleting LogicalClusterPhaseType = "Deleting"
+)
+
+// LogicalClusterInitializer names who has to finish before a logical cluster is ready: the cluster and the name of a
+// WorkspaceType joined by a colon, or "system:" and a name.
+type LogicalClusterInitializer string
+
+// LogicalClusterTerminator names who has to finish before the content of a logical cluster is deleted. Written like an initializer.
+type LogicalClusterTerminator string
+
+// Finalizers of workspaces and logical clusters.
+const (
+	// LogicalClusterFinalizer keeps a Workspace until the content of its logical cluster is gone.
+	LogicalClusterFinalizer = "core.kcp.io/logicalcluster"
+	// LogicalClusterDeletionFinalizer keeps a LogicalCluster until all its content is gone.
+	LogicalClusterDeletionFinalizer = "core.kcp.io/logicalcluster-deletion"
+	// LogicalClusterHasTerminatorsFinalizer keeps a LogicalCluster while it has terminators.
+	LogicalClusterHasTerminatorsFinalizer = "kcp.io/has-terminators"
+)
+
+// Annotations and labels of workspaces and logical clusters.
+const (
+	// LogicalClusterTypeAnnotationKey holds the type of a logical cluster as path:name, such as root:universal.
+	LogicalClusterTypeAnnotationKey = "internal.tenancy.kcp.io/type"
+	// LogicalClusterInactiveAnnotationKey switches a logical cluster off when it is "true".
+	LogicalClusterInactiveAnnotationKey = "core.kcp.io/inactive"
+	// LegacyLogicalClusterInactiveAnnotationKey is the older spelling of LogicalClusterInactiveAnnotationKey.
+	LegacyLogicalClusterInactiveAnnotationKey = "internal.kcp.io/inactive"
+	// LogicalClusterShardAnnotationKey holds the name of the shard that a logical cluster lives on.
+	LogicalClusterShardAnnotationKey = "core.kcp.io/shard"
+	// ReplicateAnnotationKey marks objects that other shards need to see.
+	ReplicateAnnotationKey = "internal.kcp.io/replicate"
+	// RequiredGroupsAnnotationKey holds the groups that a user must be in to enter a logical cluster.
+	RequiredGroupsAnnotationKey = "authorization.kcp.io/required-groups"
+	// UnschedulableAnnotationKey keeps new logical clusters off a Shard.
+	UnschedulableAnnotationKey = "experimental.core.kcp.io/unschedulable"
+)
+
+// Conditions of a LogicalCluster, and of its Workspace, which mirrors them.
+const (
+	// WorkspaceInitialized says whether all initializers are done.
+	WorkspaceInitialized conditionsv1alpha1.ConditionType = "WorkspaceInitialized"
+	// WorkspaceContentDeleted says whether the content is gone.
+	WorkspaceContentDeleted conditionsv1alpha1.ConditionType = "WorkspaceContentDeleted"
+	// APIBindingsInitialized says whether the default bindings are bound.
+	APIBindingsInitialized conditionsv1alpha1.ConditionType = "APIBindingsInitialized"
+	// APIBindingsReconciled says whether default bindings with lifecycle Maintain are as their type wants them.
+	APIBindingsReconciled conditionsv1alpha1.ConditionType = "APIBindingsReconciled"
+)
+
+// Reasons of those conditions.
+const (
+	// InitializerExistsReason means that initializers are still at work.
+	InitializerExistsReason = "InitializerExists"
+	// WorkspaceDisappearedReason means that the logical cluster of a Workspace is gone.
+	WorkspaceDisappearedReason = "WorkspaceDisappeared"
+	// DiscoveryFailedReason means that it is not known which resources the logical cluster holds.
+	DiscoveryFailedReason = "DiscoveryFailed"
+	// ContentDeletionFailedReason means that some content could not be deleted.
+	ContentDeletionFailedReason = "ContentDeletionFailed"
+	// SomeResourcesRemainReason means that objects are still there, held by finalizers for instance.
+	SomeResourcesRemainReason = "SomeResourcesRemain"
+	// WaitingOnAPIBindingsReason means that default bindings are not bound yet.
+	WaitingOnAPIBindingsReason = "WaitingOnAPIBindings"
+	// WorkspaceTypesInvalidReason means that the type of the workspace could not be resolved.
+	WorkspaceTypesInvalidReason = "WorkspaceTypesInvalid"
+	// APIBindingErrorsReason means that a default binding could not be written.
+	APIBindingErrorsReason = "APIBindingErrors"
+)
+
+// LogicalCluster makes a logical cluster exist: it lives inside it, under the name "cluster". Whoever may read it can see
+// where the logical cluster stands in its life and at which URL it is served.
+//
+// +genclient
+// +genclient:nonNamespaced
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type LogicalCluster struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. The name is always "cluster".
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// spec is what is wanted.
+	// +optional
+	Spec LogicalClusterSpec `json:"spec,omitempty"`
+	// status is what was found.
+	// +optional
+	Status LogicalClusterStatus `json:"status,omitempty"`
+}
+
+// LogicalClusterSpec is what is wanted of a logical cluster.
+type LogicalClusterSpec struct {
+	// directlyDeletable allows users to delete this object. When it is false they delete the Workspace instead.
+	// +optional
+	DirectlyDeletable bool `json:"directlyDeletable,omitempty"`
+	// owner is the object that this logical cluster belongs to, a Workspace as a rule. Its deletion deletes this one, and the other way round.
+	// +optional
+	Owner *LogicalClusterOwner `json:"owner,omitempty"`
+	// createdBy is the user who created it.
+	// +optional
+	CreatedBy *authenticationv1.UserInfo `json:"createdBy,omitempty"`
+	// initializers are copied to the status when the logical cluster enters phase Initializing. They are set at creation.
+	// +optional
+	// +listType=atomic
+	Initializers []LogicalClusterInitializer `json:"initializers,omitempty"`
+	// terminators are copied to the status when the logical cluster enters phase Initializing. They are set at creation.
+	// +optional
+	// +listType=atomic
+	Terminators []LogicalClusterTerminator `json:"terminators,omitempty"`
+}
+
+// LogicalClusterOwner points to the object that a logical cluster belongs to.
+type LogicalClusterOwner struct {
+	// apiVersion is the group and version of the owner, such as tenancy.kcp.io/v1alpha1.
+	// +required
+	APIVersion string `json:"apiVersion"`
+	// resource is the resource of the owner in plural, such as workspaces.
+	// +required
+	Resource string `json:"resource"`
+	// name is the name of the owner.
+	// +required
+	Name string `json:"name"`
+	// namespace is the namespace of the owner, if it has one.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// cluster is the name of the logical cluster that holds the owner.
+	// +required
+	Cluster string `json:"cluster"`
+	// uid is the UID of the owner.
+	// +required
+	UID types.UID `json:"uid"`
+}
+
+// LogicalClusterStatus is what was found of a logical cluster.
+type LogicalClusterStatus struct {
+	// URL is the address of the logical cluster by its name, which stays the same when workspaces above it are renamed.
+	// +optional
+	URL string `json:"URL,omitempty"`
+	// phase is where the logical cluster stands in its life.
+	// +optional
+	// +default="Scheduling"
+	Phase LogicalClusterPhaseType `json:"phase,omitempty"`
+	// conditions are the latest observations.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
+	// initializers are those that are not done yet. Each removes itself; when the list is empty the logical cluster is ready.
+	// +optional
+	// +listType=atomic
+	Initializers []LogicalClusterInitializer `json:"initializers,omitempty"`
+	// terminators are those that still have work to do before the content is deleted. Each removes itself.
+	// +optional
+	// +listType=atomic
+	Terminators []LogicalClusterTerminator `json:"terminators,omitempty"`
+}
+
+// GetConditions returns the conditions of the status.
+func (in *LogicalCluster) GetConditions() conditionsv1alpha1.Conditions { return in.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (in *LogicalCluster) SetConditions(c conditionsv1alpha1.Conditions) { in.Status.Conditions = c }
+
+// LogicalClusterList is a list of LogicalClusters.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type LogicalClusterList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the objects.
+	Items []LogicalCluster `json:"items"`
+}

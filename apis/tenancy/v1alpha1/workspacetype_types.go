@@ -1,0 +1,192 @@
+package v1alpha1
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+)
+
+// Names of WorkspaceTypes with a meaning of their own.
+const (
+	// AnyWorkspaceTypeName is reserved.
+	AnyWorkspaceTypeName WorkspaceTypeName = "any"
+	// SystemWorkspaceTypeName is reserved.
+	SystemWorkspaceTypeName WorkspaceTypeName = "system"
+	// RootWorkspaceTypeName is the type of the root workspace, and may exist only there.
+	RootWorkspaceTypeName WorkspaceTypeName = "root"
+	// UniversalWorkspaceTypeName is the type, held by root, of workspaces for general use.
+	UniversalWorkspaceTypeName WorkspaceTypeName = "universal"
+)
+
+const (
+	// WorkspaceTypeVirtualWorkspaceURLsReady says whether status.virtualWorkspaces is complete.
+	WorkspaceTypeVirtualWorkspaceURLsReady conditionsv1alpha1.ConditionType = "VirtualWorkspaceURLsReady"
+	// ErrorGeneratingURLsReason means that the addresses could not be made.
+	ErrorGeneratingURLsReason = "ErrorGeneratingURLs"
+)
+
+// WorkspaceType says what new workspaces of a kind are like: what they inherit, which APIs are bound in them, and next to
+// which other types they may stand in the tree.
+//
+// +genclient
+// +genclient:nonNamespaced
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type WorkspaceType struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. The names any and system are reserved.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	// spec is what workspaces of this type are like.
+	// +optional
+	Spec WorkspaceTypeSpec `json:"spec,omitempty"`
+	// status is what was found.
+	// +optional
+	Status WorkspaceTypeStatus `json:"status,omitempty"`
+}
+
+// WorkspaceTypeSpec is what workspaces of a type are like.
+type WorkspaceTypeSpec struct {
+	// initializer makes new workspaces wait for a controller of the type's author before they are ready. Not supported yet.
+	// +optional
+	Initializer bool `json:"initializer,omitempty"`
+	// terminator makes the deletion of workspaces wait for a controller of the type's author. Not supported yet.
+	// +optional
+	Terminator bool `json:"terminator,omitempty"`
+	// extend lists types that this one builds on: a workspace of this type is also one of those.
+	// +optional
+	Extend WorkspaceTypeExtension `json:"extend,omitempty"`
+	// additionalWorkspaceLabels are put on new Workspaces of this type, beside the labels that the user sets.
+	// +optional
+	AdditionalWorkspaceLabels map[string]string `json:"additionalWorkspaceLabels,omitempty"`
+	// defaultChildWorkspaceType is the type of a Workspace created in a workspace of this type without naming one. It is not inherited.
+	// +optional
+	// +default={"name": "universal", "path": "root"}
+	DefaultChildWorkspaceType *WorkspaceTypeReference `json:"defaultChildWorkspaceType,omitempty"`
+	// limitAllowedChildren says which types the workspaces directly below may have. Left out, any.
+	// +optional
+	LimitAllowedChildren *WorkspaceTypeSelector `json:"limitAllowedChildren,omitempty"`
+	// limitAllowedParents says which types the workspace directly above may have. Left out, any.
+	// +optional
+	LimitAllowedParents *WorkspaceTypeSelector `json:"limitAllowedParents,omitempty"`
+	// defaultAPIBindings are the APIExports that are bound in new workspaces of this type. Whoever adds one needs permission to bind it.
+	// +optional
+	// +listType=atomic
+	DefaultAPIBindings []APIExportReference `json:"defaultAPIBindings,omitempty"`
+	// defaultAPIBindingLifecycle says whether default bindings are made once (InitializeOnly, when left out) or kept for
+	// the life of the workspace (Maintain, which is not supported yet).
+	// +optional
+	DefaultAPIBindingLifecycle *APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
+	// authenticationConfigurations name further ways to authenticate to workspaces of this type. Not supported yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	AuthenticationConfigurations []AuthenticationConfigurationReference `json:"authenticationConfigurations,omitempty"`
+	// initializerPermissions limits what the initializer may do in a workspace. Not supported yet.
+	// +optional
+	// +listType=atomic
+	InitializerPermissions []rbacv1.PolicyRule `json:"initializerPermissions,omitempty"`
+	// terminatorPermissions limits what the terminator may do in a workspace. Not supported yet.
+	// +optional
+	// +listType=atomic
+	TerminatorPermissions []rbacv1.PolicyRule `json:"terminatorPermissions,omitempty"`
+}
+
+// APIBindingLifecycleMode says how long default bindings are looked after.
+// +enum
+type APIBindingLifecycleMode string
+
+const (
+	// APIBindingLifecycleModeInitializeOnly makes default bindings once; users may change or delete them afterwards.
+	APIBindingLifecycleModeInitializeOnly APIBindingLifecycleMode = "InitializeOnly"
+	// APIBindingLifecycleModeMaintain keeps default bindings as the type wants them.
+	APIBindingLifecycleModeMaintain APIBindingLifecycleMode = "Maintain"
+)
+
+// WorkspaceTypeExtension lists the types that a type builds on.
+type WorkspaceTypeExtension struct {
+	// with are the types to build on, directly; those that they build on come with them.
+	// +optional
+	// +listType=atomic
+	With []WorkspaceTypeReference `json:"with,omitempty"`
+}
+
+// WorkspaceTypeSelector picks types: none at all, or those in a list. Exactly one of the fields is set.
+type WorkspaceTypeSelector struct {
+	// none picks no type.
+	// +optional
+	None bool `json:"none,omitempty"`
+	// types picks the types in the list, and those that extend one of them.
+	// +optional
+	// +listType=atomic
+	Types []WorkspaceTypeReference `json:"types,omitempty"`
+}
+
+// APIExportReference names an APIExport.
+type APIExportReference struct {
+	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.
+	// +optional
+	Path string `json:"path,omitempty"`
+	// export is the name of the APIExport.
+	// +required
+	Export string `json:"export"`
+}
+
+// AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that holds the WorkspaceType.
+type AuthenticationConfigurationReference struct {
+	// name is the name of the WorkspaceAuthenticationConfiguration.
+	// +required
+	Name string `json:"name"`
+}
+
+// WorkspaceTypeStatus is what was found of a type.
+type WorkspaceTypeStatus struct {
+	// conditions are the latest observations.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
+	// virtualWorkspaces are the addresses at which the initializers and terminators of this type do their work.
+	// +optional
+	// +listType=atomic
+	VirtualWorkspaces []VirtualWorkspace `json:"virtualWorkspaces,omitempty"`
+}
+
+// VirtualWorkspaceType says what a virtual workspace is for.
+// +enum
+type VirtualWorkspaceType string
+
+const (
+	// VirtualWorkspaceTypeInitializing is the type of the virtual workspace for initializers.
+	VirtualWorkspaceTypeInitializing VirtualWorkspaceType = "initializing"
+	// VirtualWorkspaceTypeTerminating is the type of the virtual workspace for terminators.
+	VirtualWorkspaceTypeTerminating VirtualWorkspaceType = "terminating"
+)
+
+// VirtualWorkspace is the address of a virtual workspace.
+type VirtualWorkspace struct {
+	// url is the address.
+	// +required
+	URL string `json:"url"`
+	// type says what it is for: initializing or terminating.
+	// +optional
+	Type VirtualWorkspaceType `json:"type,omitempty"`
+}
+
+// GetConditions returns the conditions of the status.
+func (in *WorkspaceType) GetConditions() conditionsv1alpha1.Conditions { return in.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (in *WorkspaceType) SetConditions(c conditionsv1alpha1.Conditions) { in.Status.Conditions = c }
+
+// WorkspaceTypeList is a list of WorkspaceTypes.
+//
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type WorkspaceTypeList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the objects.
+	Items []WorkspaceType `json:"items"`
+}

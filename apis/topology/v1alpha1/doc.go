@@ -1,0 +1,11 @@
+// Package v1alpha1 is topology.kcp.io/v1alpha1: [Partition], a selection of shards, and [PartitionSet], which makes
+// partitions by the values of shard labels.
+//
+// It holds types and their registration; what is valid is in apis/topology/validation. Anyone may import it.
+//
+// +k8s:deepcopy-gen=package
+// +k8s:defaulter-gen=TypeMeta
+// +k8s:openapi-gen=true
+// +k8s:openapi-model-package=io.kcp.topology.v1alpha1
+// +groupName=topology.kcp.io
+package v1alpha1
