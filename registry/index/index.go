@@ -1,0 +1,142 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+var (
+	workspaces      = tenancyv1alpha1.Resource("workspaces")
+	logicalClusters = corev1alpha1.Resource("logicalclusters")
+)
+
+// child is a name that means something in one cluster: that of a Workspace there.
+type child struct {
+	parent logicalcluster.Name
+	name   string
+}
+
+// cluster is what the index keeps of a LogicalCluster.
+type cluster struct {
+	path  logicalcluster.Path // canonical path; empty when the object carries none
+	phase string
+}
+
+// Index resolves paths. It is safe for concurrent use.
+type Index struct {
+	cached reader.Reader
+	live   reader.Reader
+	look   chan struct{} // holds one token while a live look is in flight
+
+	children table[child, logicalcluster.Name]
+	clusters table[logicalcluster.Name, cluster]
+}
+
+// New returns an index that is filled from the watches of cached, once Run runs, and looks at live before a miss counts.
+// Get of live must see every write that was acknowledged before the call.
+func New(cached, live reader.Reader) *Index {
+	return &Index{cached: cached, live: live, look: make(chan struct{}, 1)}
+}
+
+// Run keeps the index up to date until ctx ends. It returns nil then, or the reason why a watch cannot be had at all.
+func (i *Index) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	follow := func(resource schema.GroupResource, handle func(reader.Event)) error {
+		if err := i.cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
+			cancel()
+			return fmt.Errorf("watching %s for the path index: %w", resource, err)
+		}
+		return nil
+	}
+	errs := make([]error, 2)
+	var both sync.WaitGroup
+	both.Go(func() { errs[0] = follow(workspaces, i.handleWorkspace) })
+	both.Go(func() { errs[1] = follow(logicalClusters, i.handleLogicalCluster) })
+	both.Wait()
+	return errors.Join(errs...)
+}
+
+// Ready returns nil once the index has been filled for the first time.
+func (i *Index) Ready() error {
+	if !i.children.ready() || !i.clusters.ready() {
+		return errors.New("the index of workspace paths is still being filled")
+	}
+	return nil
+}
+
+func (i *Index) handleWorkspace(event reader.Event) {
+	switch event.Type {
+	case reader.Reset:
+		i.children.reset()
+		return
+	case reader.Synced:
+		i.children.synced()
+		return
+	}
+	ws, ok := event.Object.(*tenancyv1alpha1.Workspace)
+	if !ok {
+		return
+	}
+	key := child{parent: logicalcluster.From(ws), name: ws.Name}
+	if event.Type == reader.Deleted || ws.Spec.Cluster == "" {
+		i.children.drop(key)
+		return
+	}
+	i.children.set(key, logicalcluster.Name(ws.Spec.Cluster))
+}
+
+func (i *Index) handleLogicalCluster(event reader.Event) {
+	switch event.Type {
+	case reader.Reset:
+		i.clusters.reset()
+		return
+	case reader.Synced:
+		i.clusters.synced()
+		return
+	}
+	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
+	if !ok || lc.Name != corev1alpha1.LogicalClusterName {
+		return
+	}
+	name := logicalcluster.From(lc)
+	if event.Type == reader.Deleted {
+		i.clusters.drop(name)
+		return
+	}
+	i.clusters.set(name, entryOf(lc))
+}
+
+func entryOf(lc *corev1alpha1.LogicalCluster) cluster {
+	return cluster{
+		path:  logicalcluster.Path(lc.Annotations[logicalcluster.PathAnnotationKey]),
+		phase: intern(lc.Status.Phase),
+	}
+}
+
+// intern returns the phase as a string that all entries share.
+func intern(phase corev1alpha1.LogicalClusterPhaseType) string {
+	for _, known := range []corev1alpha1.LogicalClusterPhaseType{
+		corev1alpha1.LogicalClusterPhaseReady,
+		corev1alpha1.LogicalClusterPhaseInitializing,
+		corev1alpha1.LogicalClusterPhaseScheduling,
+		corev1alpha1.LogicalClusterPhaseUnavailable,
+		corev1alpha1.LogicalClusterPhaseInactive,
+		corev1alpha1.LogicalClusterPhaseTerminating,
+		corev1alpha1.LogicalClusterPhaseDeleting,
+	} {
+		if phase == known {
+			return string(known)
+		}
+	}
+	return string(phase)
+}

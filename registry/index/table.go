@@ -1,0 +1,62 @@
+package index
+
+import "sync"
+
+// table is a map that is rebuilt between reset and synced while readers go on with the old one. The zero value holds
+// nothing and is not ready.
+type table[K comparable, V any] struct {
+	mu      sync.RWMutex
+	current map[K]V
+	next    map[K]V // what is being built; nil outside a rebuild
+}
+
+// reset begins a rebuild.
+func (t *table[K, V]) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next = map[K]V{}
+}
+
+// synced ends a rebuild: what was not set since reset is gone.
+func (t *table[K, V]) synced() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next != nil {
+		t.current, t.next = t.next, nil
+	}
+}
+
+func (t *table[K, V]) set(k K, v V) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.writable(); m != nil {
+		m[k] = v
+	}
+}
+
+func (t *table[K, V]) drop(k K) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.writable(), k)
+}
+
+func (t *table[K, V]) writable() map[K]V {
+	if t.next != nil {
+		return t.next
+	}
+	return t.current
+}
+
+func (t *table[K, V]) get(k K) (V, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	v, ok := t.current[k]
+	return v, ok
+}
+
+// ready reports whether a first rebuild has ended.
+func (t *table[K, V]) ready() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.current != nil
+}

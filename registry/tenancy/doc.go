@@ -1,0 +1,8 @@
+// Package tenancy is the REST storage of tenancy.kcp.io: workspaces and workspacetypes, each with its status.
+//
+// A Workspace is stored without spec.URL; the address is made up on read from the address of the server and the canonical
+// path of the cluster that holds the Workspace. Every Workspace is created with the finalizer that keeps it until its
+// logical cluster is gone, and carries its phase as a label.
+//
+// What users may ask for is decided in server/admission, what is well formed in apis/tenancy/validation.
+package tenancy

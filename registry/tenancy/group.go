@@ -1,0 +1,40 @@
+package tenancy
+
+import (
+	"k8s.io/apiserver/pkg/registry/generic"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/scheme"
+)
+
+// URLs says how the addresses of workspaces are made.
+type URLs struct {
+	// External returns the address of the server as users see it, without a slash at the end, for example https://host:6443.
+	External func() string
+	// PathOf returns the canonical path of a logical cluster; false when it is not known.
+	PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
+}
+
+// Of returns the address of the workspace called name in the cluster parent, for example
+// https://host:6443/clusters/root:org. The parent stands with its name if its path is not known.
+func (u URLs) Of(parent logicalcluster.Name, name string) string {
+	path, known := u.PathOf(parent)
+	if !known {
+		path = parent.Path()
+	}
+	return u.External() + "/clusters/" + path.Join(name).String()
+}
+
+// NewGroup returns the storage of the group. The error says which store could not be set up.
+func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter, urls URLs) (*group.Group, error) {
+	g := &group.Group{Name: tenancyv1alpha1.GroupName}
+	if err := workspaceKind(urls).Install(g, s, getter); err != nil {
+		return nil, err
+	}
+	if err := workspaceTypeKind().Install(g, s, getter); err != nil {
+		return nil, err
+	}
+	return g, nil
+}

@@ -1,0 +1,74 @@
+package tenancy
+
+import (
+	"maps"
+	"slices"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/apis/tenancy/validation"
+	"github.com/annex-dev/annex/registry/kind"
+)
+
+// WorkspaceColumns returns what kubectl get workspaces shows after the name.
+func WorkspaceColumns() []apiextensionsv1.CustomResourceColumnDefinition {
+	return []apiextensionsv1.CustomResourceColumnDefinition{
+		{Name: "Type", Type: "string", JSONPath: ".spec.type.name", Description: "Type of the workspace"},
+		{Name: "Region", Type: "string", JSONPath: ".metadata.labels['region']", Description: "Region of the workspace"},
+		{Name: "Phase", Type: "string", JSONPath: ".status.phase", Description: "Where the workspace stands in its life"},
+		{Name: "URL", Type: "string", JSONPath: ".spec.URL", Description: "Address of the workspace"},
+		{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"},
+	}
+}
+
+func workspaceKind(urls URLs) *kind.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace] {
+	return &kind.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace]{
+		Version:        tenancyv1alpha1.SchemeGroupVersion.Version,
+		Resource:       tenancyv1alpha1.Resource("workspaces"),
+		Singular:       "workspace",
+		Short:          []string{"ws"},
+		List:           func() runtime.Object { return &tenancyv1alpha1.WorkspaceList{} },
+		Columns:        WorkspaceColumns(),
+		Spec:           func(ws *tenancyv1alpha1.Workspace) any { return &ws.Spec },
+		CopyStatus:     func(to, from *tenancyv1alpha1.Workspace) { to.Status = *from.Status.DeepCopy() },
+		Prepare:        prepareWorkspace,
+		Validate:       validation.ValidateWorkspace,
+		ValidateUpdate: validation.ValidateWorkspaceUpdate,
+		Render: func(ws *tenancyv1alpha1.Workspace) {
+			if ws.Spec.Cluster != "" {
+				ws.Spec.URL = urls.Of(logicalcluster.From(ws), ws.Name)
+			}
+		},
+	}
+}
+
+// prepareWorkspace sets what follows from the rest of a Workspace.
+func prepareWorkspace(ws, old *tenancyv1alpha1.Workspace) {
+	// The address is made up on read: what clients send back is what they read.
+	ws.Spec.URL = ""
+	if ws.Status.Phase == "" {
+		ws.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
+	}
+	// Set here, and not by the controller, the finalizer costs no write of its own.
+	if old == nil && !slices.Contains(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer) {
+		ws.Finalizers = append(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer)
+	}
+	ws.Labels = withPhase(ws.Labels, ws.Status.Phase)
+}
+
+// withPhase returns labels with the label that repeats the phase; the map given is not changed.
+func withPhase(labels map[string]string, phase corev1alpha1.LogicalClusterPhaseType) map[string]string {
+	if labels[tenancyv1alpha1.WorkspacePhaseLabel] == string(phase) {
+		return labels
+	}
+	labels = maps.Clone(labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[tenancyv1alpha1.WorkspacePhaseLabel] = string(phase)
+	return labels
+}
