@@ -1,0 +1,112 @@
+package apiextensions
+
+import (
+	"context"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// writeStrategy prepares and validates creates and updates.
+type writeStrategy interface {
+	rest.RESTCreateStrategy
+	rest.RESTUpdateStrategy
+}
+
+// strategy is the stock strategy, narrowed to what is supported here.
+type strategy struct{ writeStrategy }
+
+// Validate implements rest.RESTCreateStrategy.
+func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	return append(validateConversion(obj), s.writeStrategy.Validate(ctx, obj)...)
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return append(validateConversion(obj), s.writeStrategy.ValidateUpdate(ctx, obj, old)...)
+}
+
+func validateConversion(obj runtime.Object) field.ErrorList {
+	conversion := obj.(*apiextensions.CustomResourceDefinition).Spec.Conversion
+	if conversion == nil || conversion.Strategy != apiextensions.WebhookConverter {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath("spec", "conversion", "strategy"), "conversion by webhook is not supported yet")}
+}
+
+// systemStrategy is for the server's own writes: status and metadata are kept as they are given.
+type systemStrategy struct{ strategy }
+
+// PrepareForCreate implements rest.RESTCreateStrategy.
+func (s systemStrategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
+	crd := obj.(*apiextensions.CustomResourceDefinition)
+	status := *crd.Status.DeepCopy()
+	s.strategy.PrepareForCreate(ctx, obj)
+	crd.Status.AcceptedNames = status.AcceptedNames
+	crd.Status.Conditions = status.Conditions
+	crd.Status.ObservedGeneration = status.ObservedGeneration
+	addStoredVersions(crd, status.StoredVersions)
+}
+
+// PrepareForUpdate implements rest.RESTUpdateStrategy.
+func (s systemStrategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	crd := obj.(*apiextensions.CustomResourceDefinition)
+	if apiequality.Semantic.DeepEqual(crd.Spec, old.(*apiextensions.CustomResourceDefinition).Spec) {
+		return
+	}
+	status := *crd.Status.DeepCopy()
+	s.strategy.PrepareForUpdate(ctx, obj, old)
+	stored := crd.Status.StoredVersions
+	crd.Status = status
+	addStoredVersions(crd, stored)
+}
+
+func addStoredVersions(crd *apiextensions.CustomResourceDefinition, versions []string) {
+	for _, version := range versions {
+		if !apiextensions.IsStoredVersion(crd, version) {
+			crd.Status.StoredVersions = append(crd.Status.StoredVersions, version)
+		}
+	}
+}
+
+// Validate implements rest.RESTCreateStrategy.
+func (s systemStrategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	return s.strategy.Validate(ctx, named(ctx, obj))
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy. Validating a schema means compiling its rules, so it is done only when
+// the spec changes.
+func (s systemStrategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	crd, previous := obj.(*apiextensions.CustomResourceDefinition), old.(*apiextensions.CustomResourceDefinition)
+	if apiequality.Semantic.DeepEqual(crd.Spec, previous.Spec) {
+		return validation.ValidateUpdateCustomResourceDefinitionStatus(ctx, crd, previous)
+	}
+	return s.strategy.ValidateUpdate(ctx, named(ctx, obj), named(ctx, old))
+}
+
+// WarningsOnCreate implements rest.RESTCreateStrategy.
+func (systemStrategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// WarningsOnUpdate implements rest.RESTUpdateStrategy.
+func (systemStrategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// AllowUnconditionalUpdate implements rest.RESTUpdateStrategy.
+func (systemStrategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// named returns obj, in the cluster of bound definitions under the name that validation expects instead of a schema's UID.
+func named(ctx context.Context, obj runtime.Object) runtime.Object {
+	if cluster, _ := logicalcluster.FromContext(ctx); cluster != logicalcluster.SystemBoundCRDs {
+		return obj
+	}
+	crd := *obj.(*apiextensions.CustomResourceDefinition)
+	crd.Name = crd.Spec.Names.Plural + "." + crd.Spec.Group
+	return &crd
+}

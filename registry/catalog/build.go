@@ -1,0 +1,224 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+var (
+	definitionsResource = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
+	bindingsResource    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
+)
+
+// build computes the snapshot of cluster from what from returns now.
+func (c *Catalog) build(ctx context.Context, from reader.Reader, cluster logicalcluster.Name) (*Snapshot, error) {
+	b := &builder{catalog: c, from: from, resources: map[schema.GroupResource]*Resource{}, schemas: map[string]bool{}}
+	if err := b.bound(ctx, cluster); err != nil {
+		return nil, err
+	}
+	if cluster != logicalcluster.SystemBoundCRDs {
+		if err := b.local(ctx, cluster); err != nil {
+			return nil, err
+		}
+	}
+	return c.share(b), nil
+}
+
+type builder struct {
+	catalog   *Catalog
+	from      reader.Reader
+	resources map[schema.GroupResource]*Resource
+	schemas   map[string]bool
+}
+
+// bound adds what the APIBindings of cluster bind.
+func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error {
+	objects, err := b.from.List(ctx, bindingsResource, reader.Scope{Cluster: cluster})
+	if err != nil {
+		return fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
+	}
+	bindings := make([]*apisv1alpha2.APIBinding, 0, len(objects))
+	for _, obj := range objects {
+		binding, ok := obj.(*apisv1alpha2.APIBinding)
+		if !ok {
+			return fmt.Errorf("listing the APIBindings of %q: unexpected type %T", cluster, obj)
+		}
+		bindings = append(bindings, binding)
+	}
+	// While one binding takes a resource over from another that is being deleted, the one that stays counts.
+	slices.SortStableFunc(bindings, func(x, y *apisv1alpha2.APIBinding) int {
+		if terminating := x.DeletionTimestamp != nil; terminating != (y.DeletionTimestamp != nil) {
+			if terminating {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(x.Name, y.Name)
+	})
+	for _, binding := range bindings {
+		for _, resource := range binding.Status.BoundResources {
+			gr := schema.GroupResource{Group: resource.Group, Resource: resource.Resource}
+			if _, taken := b.resources[gr]; taken || b.catalog.builtin(gr) {
+				continue
+			}
+			r, err := b.resolve(ctx, gr, resource.Schema.UID, resource.Schema.IdentityHash)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue
+			}
+			r.Binding, r.Terminating = binding.Name, binding.DeletionTimestamp != nil
+			b.resources[gr] = r
+		}
+	}
+	return nil
+}
+
+// resolve returns a resource of its own for the bound schema, nil while its definition is not there.
+func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, identity string) (*Resource, error) {
+	if b.catalog.typed(gr) {
+		return &Resource{Group: gr.Group, Plural: gr.Resource, Hash: "typed", Bucket: identity, SchemaUID: uid, Typed: true}, nil
+	}
+	b.schemas[uid] = true
+	definition, err := b.catalog.boundDefinition(ctx, b.from, uid)
+	if err != nil || definition == nil {
+		return nil, err
+	}
+	r := fromDefinition(definition)
+	if r.GroupResource() != gr {
+		return nil, fmt.Errorf("the CustomResourceDefinition of schema %q in %s is for %s, not for %s", uid, logicalcluster.SystemBoundCRDs, r.GroupResource(), gr)
+	}
+	r.Bucket, r.SchemaUID = identity, uid
+	return r, nil
+}
+
+// local adds the established CustomResourceDefinitions of cluster. Once established a definition stays so, under the names
+// that were accepted, even when names that it asks for later are in conflict.
+func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error {
+	objects, err := b.from.List(ctx, definitionsResource, reader.Scope{Cluster: cluster})
+	if err != nil {
+		return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
+	}
+	for _, obj := range objects {
+		crd, err := asDefinition(obj)
+		if err != nil {
+			return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
+		}
+		gr := schema.GroupResource{Group: crd.Spec.Group, Resource: crd.Status.AcceptedNames.Plural}
+		if _, taken := b.resources[gr]; taken || b.catalog.builtin(gr) {
+			continue
+		}
+		if gr.Resource == "" || !apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established) {
+			continue
+		}
+		definition, err := b.catalog.Definition(crd)
+		if err != nil {
+			return err
+		}
+		r := fromDefinition(definition)
+		r.Bucket = LocalBucket
+		r.Terminating = crd.DeletionTimestamp != nil || apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Terminating)
+		b.resources[gr] = r
+	}
+	return nil
+}
+
+// fromDefinition returns a resource of its own for an interned definition.
+func fromDefinition(definition *apiextensionsv1.CustomResourceDefinition) *Resource {
+	names := &definition.Status.AcceptedNames
+	return &Resource{
+		Group:      definition.Spec.Group,
+		Plural:     names.Plural,
+		Singular:   names.Singular,
+		Kind:       names.Kind,
+		ListKind:   names.ListKind,
+		ShortNames: names.ShortNames,
+		Categories: names.Categories,
+		Namespaced: definition.Spec.Scope == apiextensionsv1.NamespaceScoped,
+		CRD:        definition,
+		Hash:       string(definition.UID),
+	}
+}
+
+// boundDefinition returns the interned definition of the bound schema uid; nil when there is none.
+func (c *Catalog) boundDefinition(ctx context.Context, from reader.Reader, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	obj, err := from.Get(ctx, definitionsResource, reader.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the CustomResourceDefinition of schema %q in %s: %w", uid, logicalcluster.SystemBoundCRDs, err)
+	}
+	// Hashing a large schema takes milliseconds, and thousands of clusters bind the same one.
+	type version struct{ uid, resourceVersion string }
+	key := version{string(obj.GetUID()), obj.GetResourceVersion()}
+	if known, ok := c.hashed.Get(key); ok && key.resourceVersion != "" {
+		return known.(*apiextensionsv1.CustomResourceDefinition), nil
+	}
+	crd, err := asDefinition(obj)
+	if err != nil {
+		return nil, fmt.Errorf("reading the CustomResourceDefinition of schema %q: %w", uid, err)
+	}
+	definition, err := c.Definition(crd)
+	if err != nil {
+		return nil, err
+	}
+	c.hashed.Add(key, definition)
+	return definition, nil
+}
+
+// asDefinition returns obj, which may be of the internal type of the stock registry, as the version that is served.
+func asDefinition(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
+	switch crd := obj.(type) {
+	case *apiextensionsv1.CustomResourceDefinition:
+		return crd, nil
+	case *apiextensions.CustomResourceDefinition:
+		out := &apiextensionsv1.CustomResourceDefinition{}
+		// The conversion writes into what it is given where both types share memory.
+		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(crd.DeepCopy(), out, nil); err != nil {
+			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
+		}
+		return out, nil
+	default:
+		return nil, fmt.Errorf("unexpected type %T", obj)
+	}
+}
+
+// share returns the snapshot of what b collected, shared with all clusters that have the same.
+func (c *Catalog) share(b *builder) *Snapshot {
+	all := newDigest()
+	resources := make([]*Resource, 0, len(b.resources))
+	identities := make([]string, 0, len(b.resources))
+	for _, r := range b.resources {
+		identity := r.identity()
+		identities = append(identities, identity)
+		resources = append(resources, c.resources.get(identity, func() *Resource { return r }))
+	}
+	slices.Sort(identities)
+	all.add(identities...)
+	schemas := make([]string, 0, len(b.schemas))
+	for uid := range b.schemas {
+		schemas = append(schemas, uid)
+	}
+	slices.Sort(schemas)
+	all.add("schemas")
+	all.add(schemas...)
+	return c.snapshots.get(all.sum(), func() *Snapshot {
+		s := NewSnapshot(resources...)
+		s.schemas = schemas
+		return s
+	})
+}

@@ -1,0 +1,168 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver"
+	"k8s.io/apiextensions-apiserver/pkg/controller/finalizer"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"k8s.io/utils/lru"
+
+	"github.com/annex-dev/annex/registry/catalog"
+)
+
+const (
+	// defaultCapacity bounds the handlers kept: between 100 MB and 1 GB when all are of distinct schemas and in use.
+	defaultCapacity = 512
+
+	defaultRequestTimeout    = time.Minute
+	defaultMinRequestTimeout = 30 * time.Minute
+)
+
+// Config says what all handlers have in common.
+type Config struct {
+	// RESTOptionsGetter gives the storage of custom resources: registry/storage Backend.CustomResources().
+	RESTOptionsGetter generic.RESTOptionsGetter
+	// Admission sees every write; nil for none.
+	Admission admission.Interface
+	// Authorizer decides whether an update may create; required.
+	Authorizer authorizer.UnconditionalAuthorizer
+	// RequestTimeout is how long a request other than a watch may take; 0 stands for a minute.
+	RequestTimeout time.Duration
+	// MinRequestTimeout is the shortest time after which the server ends a watch; 0 stands for 30 minutes.
+	MinRequestTimeout time.Duration
+	// MaxRequestBodyBytes bounds what is decoded of a write; 0 stands for no limit.
+	MaxRequestBodyBytes int64
+	// NotFound answers requests for versions and scopes that the schema does not have; nil stands for http.NotFoundHandler.
+	NotFound http.Handler
+	// Capacity bounds how many handlers are kept; 0 stands for 512.
+	Capacity int
+}
+
+// Handlers keeps one handler for each schema in use. It is safe for concurrent use.
+type Handlers struct {
+	config Config
+
+	mu   sync.Mutex
+	kept *lru.Cache // from hash to *entry
+}
+
+// stockHandler is what the stock CRD handler, whose type is private, can do.
+type stockHandler interface {
+	http.Handler
+	GetCustomResourceListerCollectionDeleter(*apiextensionsv1.CustomResourceDefinition) (finalizer.ListerCollectionDeleter, error)
+}
+
+type entry struct {
+	source  *source
+	handler stockHandler
+}
+
+// New returns an empty set of handlers.
+func New(config Config) (*Handlers, error) {
+	if config.RESTOptionsGetter == nil || config.Authorizer == nil {
+		return nil, fmt.Errorf("serving custom resources: storage and authorizer are required")
+	}
+	if config.Admission == nil {
+		config.Admission = admission.NewChainHandler()
+	}
+	config.Admission = noCreateWhileTerminating{config.Admission}
+	if config.NotFound == nil {
+		config.NotFound = http.NotFoundHandler()
+	}
+	if config.RequestTimeout == 0 {
+		config.RequestTimeout = defaultRequestTimeout
+	}
+	if config.MinRequestTimeout == 0 {
+		config.MinRequestTimeout = defaultMinRequestTimeout
+	}
+	if config.Capacity == 0 {
+		config.Capacity = defaultCapacity
+	}
+	return &Handlers{
+		config: config,
+		kept: lru.NewWithEvictionFunc(config.Capacity, func(_ lru.Key, value any) {
+			// Not here: the caller holds a lock, and closing waits for a handler that is just being built.
+			go value.(*entry).source.close()
+		}),
+	}, nil
+}
+
+// For returns the handler of a resource that is not Typed. Requests must come with request info, cluster and bucket in their
+// context. The handler is for one request: the next one may get another.
+func (h *Handlers) For(resource *catalog.Resource) (http.Handler, error) {
+	e, err := h.entry(resource)
+	if err != nil {
+		return nil, err
+	}
+	if !resource.Terminating {
+		return e.handler, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		e.handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), terminatingKey{}, true)))
+	}), nil
+}
+
+// Len returns how many handlers are kept.
+func (h *Handlers) Len() int { return h.kept.Len() }
+
+// Close tears down all handlers. Requests under way go on.
+func (h *Handlers) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept.Clear()
+}
+
+func (h *Handlers) entry(resource *catalog.Resource) (*entry, error) {
+	if resource.CRD == nil {
+		return nil, fmt.Errorf("serving %s: it is not a custom resource", resource.GroupResource())
+	}
+	if known, ok := h.kept.Get(resource.Hash); ok {
+		return known.(*entry), nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if known, ok := h.kept.Get(resource.Hash); ok {
+		return known.(*entry), nil
+	}
+	e, err := h.build(resource.CRD)
+	if err != nil {
+		return nil, fmt.Errorf("serving %s: %w", resource.GroupResource(), err)
+	}
+	h.kept.Add(resource.Hash, e)
+	return e, nil
+}
+
+// build returns the stock handler of one definition. It is cheap: the dear part is done at the first request.
+func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry, error) {
+	s := &source{crd: crd}
+	handler, err := apiserver.NewCustomResourceDefinitionHandler(
+		nil, nil, // discovery is answered elsewhere: no request without a resource comes here
+		s,
+		h.config.NotFound,
+		h.config.RESTOptionsGetter,
+		h.config.Admission,
+		nil,      // establishing is a controller's work
+		nil, nil, // webhook conversion is refused where definitions are created
+		1, // with more masters the handler would delay establishing
+		h.config.Authorizer,
+		h.config.RequestTimeout,
+		h.config.MinRequestTimeout,
+		// Not nil, or lists become atomic in server-side apply. The types of meta/v1 that schemas refer to come with the
+		// specification that the handler builds for each version.
+		map[string]*spec.Schema{},
+		h.config.MaxRequestBodyBytes,
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &entry{source: s, handler: handler}, nil
+}
