@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Writes all generated code of the repository: zz_generated.* beside the API types, everything below generated/, and
+# docs/api-reference.md. make generate calls it; verify.sh runs it on a copy and compares.
+#
+#   generate.sh [DIR]    DIR is the root of a checkout; the one that holds this script when left out
+#
+# The generators are built from the module in this folder, at the versions of its go.mod, into bin/codegen. They are
+# removed from nowhere and installed nowhere else.
+set -euo pipefail
+
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(cd "${1:-$here/../../..}" && pwd)"
+bin="$(cd "$here/../../.." && pwd)/bin/codegen"
+module=github.com/annex-dev/annex
+header="$here/header.txt"
+
+mkdir -p "$bin"
+(cd "$here" && go build -o "$bin/" tool)
+cd "$root"
+
+groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1)
+packages=("$module/apis/conditions/v1alpha1")
+for g in "${groups[@]}"; do packages+=("$module/apis/$g"); done
+
+# Types of k8s.io that we serve ourselves, or that our own types are made of.
+served=(
+  k8s.io/api/{core,rbac,coordination,events,authorization,authentication,admissionregistration,autoscaling,certificates}/v1
+  k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1
+  k8s.io/apimachinery/pkg/apis/meta/v1
+  k8s.io/apimachinery/pkg/{runtime,version,api/resource,util/intstr}
+)
+
+# Out with the old first: a generator that finds a half-right file of its own may build on it.
+find apis -name 'zz_generated.*.go' -delete
+rm -rf generated
+mkdir -p generated
+
+echo "deep copies, defaults, conversions"
+"$bin/deepcopy-gen" --go-header-file "$header" --output-file zz_generated.deepcopy.go "${packages[@]}"
+"$bin/defaulter-gen" --go-header-file "$header" --output-file zz_generated.defaults.go "${packages[@]}"
+"$bin/conversion-gen" --go-header-file "$header" --output-file zz_generated.conversion.go "$module/apis/apis/v1alpha1"
+# The generator registers its functions from init() into a variable of the package. Ours are registered by whoever builds
+# a scheme, by RegisterConversions, so the init goes.
+sed -i '/^func init() {$/,/^}$/d' apis/apis/v1alpha1/zz_generated.conversion.go
+gofmt -w apis/apis/v1alpha1/zz_generated.conversion.go
+
+echo "OpenAPI"
+readonly_flags=()
+for p in "${served[@]}"; do readonly_flags+=(--readonly-pkg "$p"); done
+# With a report file the known violations of API rules in k8s.io/api do not fail the run.
+"$bin/openapi-gen" --go-header-file "$header" --output-dir generated/openapi --output-pkg "$module/generated/openapi" \
+  --output-file zz_generated.openapi.go --output-model-name-file zz_generated.model_name.go \
+  --report-filename "$bin/openapi-violations.txt" "${readonly_flags[@]}" "${served[@]}" "${packages[@]}"
+
+echo "apply configurations, clientset, listers, informers"
+clientapis=()
+inputs=()
+for g in "${groups[@]}"; do clientapis+=("$module/apis/$g"); inputs+=(--input "$g"); done
+external=(
+  k8s.io/api/rbac/v1.PolicyRule:k8s.io/client-go/applyconfigurations/rbac/v1
+  k8s.io/api/core/v1.TypedLocalObjectReference:k8s.io/client-go/applyconfigurations/core/v1
+  k8s.io/api/core/v1.SecretReference:k8s.io/client-go/applyconfigurations/core/v1
+)
+"$bin/applyconfiguration-gen" --go-header-file "$header" --output-dir generated/applyconfiguration \
+  --output-pkg "$module/generated/applyconfiguration" --external-applyconfigurations "$(IFS=,; echo "${external[*]}")" \
+  "$module/apis/conditions/v1alpha1" "${clientapis[@]}"
+"$bin/client-gen" --go-header-file "$header" --output-dir generated/clientset --output-pkg "$module/generated/clientset" \
+  --clientset-name versioned --apply-configuration-package "$module/generated/applyconfiguration" \
+  --input-base "$module/apis" "${inputs[@]}"
+"$bin/lister-gen" --go-header-file "$header" --output-dir generated/listers --output-pkg "$module/generated/listers" "${clientapis[@]}"
+"$bin/informer-gen" --go-header-file "$header" --output-dir generated/informers --output-pkg "$module/generated/informers" \
+  --versioned-clientset-package "$module/generated/clientset/versioned" --listers-package "$module/generated/listers" "${clientapis[@]}"

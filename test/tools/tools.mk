@@ -1,0 +1,43 @@
+# Rules for the programs that tests and checks need, all built from source into
+# bin/. The Makefile at the root includes this file, so CURDIR is the root.
+#
+# A program is built again when the go.mod or go.sum of its module changes; that
+# is where its version is pinned, and nowhere else.
+
+GO ?= go
+
+# $(call go-tool,FOLDER OF MODULE,PACKAGE,HOW LONG,LINKER FLAGS) builds $@.
+# The touch is for a build that finds nothing to do and leaves the old time.
+define go-tool
+@echo "building $@ from $(2) ($(3))"
+@mkdir -p $(@D)
+@cd $(1) && CGO_ENABLED=0 $(GO) build -ldflags "-s -w $(4)" -o $(CURDIR)/$@ $(2)
+@touch $@
+endef
+
+# The version of module $(2) that the module in folder $(1) pins.
+module-version = $(shell cd $(1) && $(GO) list -m -f '{{.Version}}' $(2))
+
+# Kubernetes stamps its release into two packages at link time; without that it
+# calls itself v0.0.0, which clients refuse to parse. Expanded only when a rule
+# runs.
+kubernetes-version = $(call module-version,test/host,k8s.io/kubernetes)
+kubernetes-stamps = $(call stamp-kubernetes,$(kubernetes-version))
+stamp-kubernetes = $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version,\
+	-X $(package).gitVersion=$(1) -X $(package).gitMajor=1 -X $(package).gitMinor=$(word 2,$(subst ., ,$(1))))
+
+bin/kube-apiserver: test/host/go.mod test/host/go.sum
+	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kube-apiserver,6 to 10 minutes on two cores the first time,$(kubernetes-stamps))
+
+bin/kubectl: test/host/go.mod test/host/go.sum
+	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kubectl,half a minute after kube-apiserver; 4 minutes without,$(kubernetes-stamps))
+
+bin/helm: test/tools/helm/go.mod test/tools/helm/go.sum
+	$(call go-tool,test/tools/helm,helm.sh/helm/v4/cmd/helm,about 3 minutes the first time,\
+		-X helm.sh/helm/v4/internal/version.version=$(call module-version,test/tools/helm,helm.sh/helm/v4))
+
+# The linter takes its version from the main module of the build, which is ours,
+# unless a date is set.
+bin/golangci-lint: test/tools/golangci-lint/go.mod test/tools/golangci-lint/go.sum
+	$(call go-tool,test/tools/golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,about 3 minutes the first time,\
+		-X main.date=unknown -X main.version=$(patsubst v%,%,$(call module-version,test/tools/golangci-lint,github.com/golangci/golangci-lint/v2)))
