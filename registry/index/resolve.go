@@ -26,7 +26,10 @@ func (i *Index) Resolve(ctx context.Context, path logicalcluster.Path) (logicalc
 	name := logicalcluster.Name(segments[0])
 	if len(segments) == 1 {
 		_, found, err := i.cluster(ctx, name)
-		return name, found, err
+		if !found {
+			return "", false, err
+		}
+		return name, true, err
 	}
 	// What lies on the way need not be looked up itself: a cluster that holds a Workspace exists.
 	for _, segment := range segments[1:] {

@@ -1,0 +1,322 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+)
+
+func workspace(parent logicalcluster.Name, name, cluster string) *tenancyv1alpha1.Workspace {
+	return readertest.In(parent, &tenancyv1alpha1.Workspace{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       tenancyv1alpha1.WorkspaceSpec{Cluster: cluster},
+	})
+}
+
+func logicalCluster(name logicalcluster.Name, path string) *corev1alpha1.LogicalCluster {
+	lc := &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: corev1alpha1.LogicalClusterName}}
+	if path != "" {
+		lc.Annotations = map[string]string{logicalcluster.PathAnnotationKey: path}
+	}
+	lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
+	return readertest.In(name, lc)
+}
+
+// fed returns an index that holds objects as if a watch had delivered them.
+func fed(live reader.Reader, objects ...reader.Object) *Index {
+	i := New(nil, live)
+	feed(i, objects...)
+	return i
+}
+
+func feed(i *Index, objects ...reader.Object) {
+	i.handleWorkspace(reader.Event{Type: reader.Reset})
+	i.handleLogicalCluster(reader.Event{Type: reader.Reset})
+	for _, obj := range objects {
+		i.handleWorkspace(reader.Event{Type: reader.Added, Object: obj})
+		i.handleLogicalCluster(reader.Event{Type: reader.Added, Object: obj})
+	}
+	i.handleWorkspace(reader.Event{Type: reader.Synced})
+	i.handleLogicalCluster(reader.Event{Type: reader.Synced})
+}
+
+func tree() []reader.Object {
+	return []reader.Object{
+		logicalCluster("root", "root"),
+		workspace("root", "org", "orgid"), logicalCluster("orgid", "root:org"),
+		workspace("orgid", "team", "teamid"), logicalCluster("teamid", "root:org:team"),
+		workspace("root", "alias", "teamid"),
+		workspace("root", "pending", ""),
+		logicalCluster("bare", ""),
+	}
+}
+
+func TestIndex_Resolve(t *testing.T) {
+	i := fed(readertest.NewFake(tree()...), tree()...)
+	for path, want := range map[logicalcluster.Path]logicalcluster.Name{
+		"root":                "root",
+		"root:org":            "orgid",
+		"root:org:team":       "teamid",
+		"orgid":               "orgid",
+		"orgid:team":          "teamid",
+		"root:alias":          "teamid",
+		"teamid":              "teamid",
+		"bare":                "bare",
+		"system:admin":        "system:admin",
+		"system:bound-crds":   "system:bound-crds",
+		"":                    "",
+		"*":                   "",
+		"root:pending":        "",
+		"root:nobody":         "",
+		"root:nobody:team":    "",
+		"nobody":              "",
+		"nobody:team":         "",
+		"team":                "",
+		"org:team":            "",
+		"root:org:team:below": "",
+		"system:unheard-of":   "",
+		"x":                   "",
+		"x:y":                 "",
+	} {
+		got, found, err := i.Resolve(t.Context(), path)
+		if err != nil || got != want || found != (want != "") {
+			t.Errorf("Resolve(%q) = %q, %v, %v; want %q", path, got, found, err, want)
+		}
+	}
+	for name, want := range map[logicalcluster.Name]logicalcluster.Path{
+		"root": "root", "teamid": "root:org:team", "bare": "bare", "system:admin": "system:admin", "nobody": "",
+	} {
+		if got, found := i.PathOf(name); got != want || found != (want != "") {
+			t.Errorf("PathOf(%q) = %q, %v; want %q", name, got, found, want)
+		}
+	}
+}
+
+func TestIndex_NotReadyUntilFilled(t *testing.T) {
+	i := New(nil, readertest.NewFake())
+	if _, _, err := i.Resolve(t.Context(), "root"); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("Resolve before the first fill: %v, want ServiceUnavailable", err)
+	}
+	if _, _, err := i.Phase(t.Context(), "root"); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("Phase before the first fill: %v, want ServiceUnavailable", err)
+	}
+}
+
+func TestIndex_SecondLookFindsWhatTheWatchHasNotDelivered(t *testing.T) {
+	i := fed(readertest.NewFake(tree()...))
+	if got, found, err := i.Resolve(t.Context(), "root:org:team"); err != nil || !found || got != "teamid" {
+		t.Errorf("Resolve = %q, %v, %v; want teamid", got, found, err)
+	}
+	if phase, found, err := i.Phase(t.Context(), "teamid"); err != nil || !found || phase != "Ready" {
+		t.Errorf("Phase = %q, %v, %v; want Ready", phase, found, err)
+	}
+}
+
+func TestIndex_SecondLookThatFailsIsAnError(t *testing.T) {
+	live := readertest.NewFake()
+	live.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is away") })
+	i := fed(live, tree()...)
+	if _, _, err := i.Resolve(t.Context(), "root:nobody"); err == nil {
+		t.Error("a failed look counted as a miss")
+	}
+	if _, _, err := i.Resolve(t.Context(), "nobody"); err == nil {
+		t.Error("a failed look counted as a miss")
+	}
+	if _, found, err := i.Resolve(t.Context(), "root:org"); err != nil || !found {
+		t.Errorf("a hit needs no look: %v, %v", found, err)
+	}
+}
+
+func TestIndex_OneLookAtATime(t *testing.T) {
+	live := readertest.NewFake()
+	var inFlight, most atomic.Int32
+	live.Intercept(func(string, schema.GroupResource, reader.Key) error {
+		if n := inFlight.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		runtime.Gosched()
+		inFlight.Add(-1)
+		return nil
+	})
+	i := fed(live, tree()...)
+	var all sync.WaitGroup
+	for n := range 64 {
+		all.Go(func() {
+			if _, found, err := i.Resolve(t.Context(), logicalcluster.Path(fmt.Sprintf("root:none-%d", n))); found || err != nil {
+				t.Errorf("none-%d: %v, %v", n, found, err)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d looks at once, want 1", most.Load())
+	}
+}
+
+func TestIndex_LookEndsWithTheRequest(t *testing.T) {
+	i := fed(readertest.NewFake())
+	i.look <- struct{}{} // as if a look hung
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := i.Resolve(ctx, "nobody"); !apierrors.IsTimeout(err) {
+		t.Errorf("got %v, want a timeout", err)
+	}
+}
+
+func TestIndex_RunFollowsChanges(t *testing.T) {
+	objects := readertest.NewFake(tree()...)
+	i := New(objects, readertest.NewFake())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- i.Run(ctx) }()
+	until(t, "the index is filled", func() bool { return i.Ready() == nil })
+
+	if _, err := objects.Create(ctx, workspaces, "teamid", workspace("teamid", "new", "newid")); err != nil {
+		t.Fatal(err)
+	}
+	resolves := func(path logicalcluster.Path) bool {
+		_, found, err := i.Resolve(ctx, path)
+		return err == nil && found
+	}
+	until(t, "the new workspace resolves", func() bool { return resolves("root:org:team:new") })
+	if err := objects.Delete(ctx, workspaces, reader.Key{Cluster: "teamid", Name: "new"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the deleted workspace is gone", func() bool { return !resolves("root:org:team:new") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestIndex_RebuildForgetsWhatTheWatchMissed(t *testing.T) {
+	i := fed(readertest.NewFake(), tree()...)
+	i.handleWorkspace(reader.Event{Type: reader.Reset})
+	if _, found, _ := i.Resolve(t.Context(), "root:org"); !found {
+		t.Error("the old index does not serve during a rebuild")
+	}
+	i.handleWorkspace(reader.Event{Type: reader.Synced})
+	if _, found, _ := i.Resolve(t.Context(), "root:org"); found {
+		t.Error("what was deleted while the watch was away is still there")
+	}
+}
+
+func TestIndex_MemoryPerWorkspace(t *testing.T) {
+	const n, limit = 20_000, 600
+	objects := make([]reader.Object, 0, 2*n)
+	for k := range n {
+		id := fmt.Sprintf("%016x", k)
+		objects = append(objects, workspace("root", fmt.Sprintf("workspace-%d", k), id),
+			logicalCluster(logicalcluster.Name(id), fmt.Sprintf("root:workspace-%d", k)))
+	}
+	before := heap()
+	i := fed(nil, objects...)
+	after := heap()
+	perWorkspace := (int64(after) - int64(before)) / n
+	t.Logf("%d bytes for each workspace", perWorkspace)
+	if perWorkspace > limit {
+		t.Errorf("the index costs %d bytes for each workspace, want at most %d", perWorkspace, limit)
+	}
+	runtime.KeepAlive(i)
+	runtime.KeepAlive(objects)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// FuzzIndex_Events checks that whatever order events come in, the index answers as a plain list of the objects would.
+func FuzzIndex_Events(f *testing.F) {
+	f.Add(uint64(1), 100)
+	f.Add(uint64(42), 1000)
+	f.Fuzz(func(t *testing.T, seed uint64, steps int) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		names := []logicalcluster.Name{"root", "aa", "bb", "cc"}
+		truth := map[child]logicalcluster.Name{}
+		i := fed(readertest.NewFake())
+		for range min(max(steps, 0), 2000) {
+			key := child{parent: names[random.IntN(len(names))], name: string(names[random.IntN(len(names))])}
+			target := names[random.IntN(len(names))]
+			ws := workspace(key.parent, key.name, string(target))
+			switch random.IntN(5) {
+			case 0:
+				delete(truth, key)
+				i.handleWorkspace(reader.Event{Type: reader.Deleted, Object: ws})
+			case 1:
+				i.handleWorkspace(reader.Event{Type: reader.Reset})
+				for k, v := range truth {
+					i.handleWorkspace(reader.Event{Type: reader.Added, Object: workspace(k.parent, k.name, string(v))})
+				}
+				i.handleWorkspace(reader.Event{Type: reader.Synced})
+			default:
+				truth[key] = target
+				i.handleWorkspace(reader.Event{Type: reader.Modified, Object: ws})
+			}
+		}
+		for _, a := range names {
+			for _, b := range names {
+				for _, c := range names {
+					want, ok := truth[child{"root", string(a)}]
+					for _, segment := range []logicalcluster.Name{b, c} {
+						if ok {
+							want, ok = truth[child{want, string(segment)}]
+						}
+					}
+					path := logicalcluster.Path("root").Join(string(a)).Join(string(b)).Join(string(c))
+					got, found, err := i.Resolve(t.Context(), path)
+					if err != nil || found != ok || (ok && got != want) {
+						t.Fatalf("Resolve(%s) = %q, %v, %v; want %q, %v", path, got, found, err, want, ok)
+					}
+				}
+			}
+		}
+	})
+}
+
+// FuzzIndex_Resolve checks that no path breaks the index or leads anywhere it should not.
+func FuzzIndex_Resolve(f *testing.F) {
+	for _, path := range []string{"root:org", ":", "::", "root:", ":root", "*", "system:", "system:admin:x", "ROOT", "root:..", "a/b"} {
+		f.Add(path)
+	}
+	i := fed(readertest.NewFake(tree()...), tree()...)
+	f.Fuzz(func(t *testing.T, path string) {
+		name, found, err := i.Resolve(t.Context(), logicalcluster.Path(path))
+		if err != nil {
+			t.Fatalf("Resolve(%q): %v", path, err)
+		}
+		if _, valid := logicalcluster.ParseName(string(name)); found && valid != nil {
+			t.Fatalf("Resolve(%q) found %q, which is no name", path, name)
+		}
+	})
+}
+
+// until fails the test unless condition becomes true within half a minute.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		return condition(), nil
+	})
+	if err != nil {
+		t.Fatalf("waiting until %s: %v", what, err)
+	}
+}
