@@ -61,9 +61,10 @@ external=(
   k8s.io/api/core/v1.TypedLocalObjectReference:k8s.io/client-go/applyconfigurations/core/v1
   k8s.io/api/core/v1.SecretReference:k8s.io/client-go/applyconfigurations/core/v1
 )
+# Conditions belong to no group, so they have no apply configuration: status takes them as they are.
 "$bin/applyconfiguration-gen" --go-header-file "$header" --output-dir generated/applyconfiguration \
   --output-pkg "$module/generated/applyconfiguration" --external-applyconfigurations "$(IFS=,; echo "${external[*]}")" \
-  "$module/apis/conditions/v1alpha1" "${clientapis[@]}"
+  "${clientapis[@]}"
 "$bin/client-gen" --go-header-file "$header" --output-dir generated/clientset --output-pkg "$module/generated/clientset" \
   --clientset-name versioned --apply-configuration-package "$module/generated/applyconfiguration" \
   --input-base "$module/apis" "${inputs[@]}"
