@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/controller/finalizer"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,17 +52,24 @@ func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, na
 	return remaining, errors.Join(errs...)
 }
 
-// DeleteResource asks for the deletion of every object of gr in cluster and returns what is left. A resource that the
-// cluster does not serve holds nothing.
-func (c *Content) DeleteResource(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource) (reader.Remaining, error) {
+// DeleteLocal asks for the deletion of every object of a definition that lies in cluster itself and returns what is left,
+// whatever else the cluster may serve under that name.
+func (c *Content) DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error) {
 	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
-	snapshot, err := c.catalog.Refresh(ctx, cluster)
+	resource, err := c.catalog.ResourceOf(crd, catalog.LocalBucket)
 	if err != nil {
 		return remaining, err
 	}
-	resource, ok := snapshot.Lookup(gr)
-	if !ok || resource.Typed {
-		return remaining, nil
+	return remaining, c.delete(ctx, cluster, "", resource, &remaining)
+}
+
+// DeleteBound asks for the deletion of every object in cluster of the bound schema with the given UID and identity hash, and
+// returns what is left. Typed resources, and schemas without a definition in system:bound-crds, have no custom resources.
+func (c *Content) DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (reader.Remaining, error) {
+	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+	resource, ok, err := c.catalog.BoundResource(ctx, gr, schemaUID, identity)
+	if err != nil || !ok || resource.Typed {
+		return remaining, err
 	}
 	return remaining, c.delete(ctx, cluster, "", resource, &remaining)
 }

@@ -1,0 +1,176 @@
+package crd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/keymutex"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+const workers = 4
+
+var (
+	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
+	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
+)
+
+// InstanceDeleter deletes the objects that a local definition of a cluster has.
+type InstanceDeleter interface {
+	// DeleteLocal asks for the deletion of all of them, finalizers honoured, and returns what is left.
+	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error)
+}
+
+// Spec describes the controller. Names are accepted on what live returns, whose reads must miss nothing that was written
+// before them; nil stands for client.
+func Spec(client reader.Client, live reader.Reader, instances InstanceDeleter) multicluster.Spec {
+	if live == nil {
+		live = client
+	}
+	r := &reconciler{client: client, live: live, instances: instances, groups: keymutex.NewHashed(0)}
+	return multicluster.Spec{
+		Name:    "crd",
+		Workers: workers,
+		Watches: []multicluster.Watch{
+			{Resource: definitions, Keys: r.concernedByDefinition},
+			{Resource: bindings, Keys: r.concernedByBinding},
+		},
+		Reconcile: r.reconcile,
+	}
+}
+
+type reconciler struct {
+	client    reader.Client
+	live      reader.Reader
+	instances InstanceDeleter
+	// groups keeps two definitions of one group in one cluster from being accepted at once.
+	groups keymutex.KeyMutex
+}
+
+// concernedByDefinition returns the definition itself and, when it may have released a name, the others of its group.
+func (r *reconciler) concernedByDefinition(ctx context.Context, event reader.Event) []reader.Key {
+	key := reader.KeyOf(event.Object)
+	if key.Cluster == logicalcluster.SystemBoundCRDs {
+		return nil
+	}
+	keys := []reader.Key{key}
+	if event.Type == reader.Deleted || (event.Type == reader.Modified && event.Object.GetGeneration() > 1) {
+		_, group, _ := strings.Cut(key.Name, ".")
+		keys = append(keys, r.others(ctx, key, group)...)
+	}
+	return keys
+}
+
+// concernedByBinding returns the definitions whose names a change of what the cluster binds may release.
+func (r *reconciler) concernedByBinding(ctx context.Context, event reader.Event) []reader.Key {
+	if event.Type == reader.Added {
+		return nil
+	}
+	return r.others(ctx, reader.KeyOf(event.Object), "")
+}
+
+// others returns the definitions in the cluster of key, except key itself; only those of group when it is not empty.
+func (r *reconciler) others(ctx context.Context, key reader.Key, group string) []reader.Key {
+	objects, err := r.client.List(ctx, definitions, reader.Scope{Cluster: key.Cluster})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Listing the definitions whose names may be free now", "cluster", key.Cluster)
+		return nil
+	}
+	var keys []reader.Key
+	for _, obj := range objects {
+		other := reader.Key{Cluster: key.Cluster, Name: obj.GetName()}
+		if other.Name != key.Name && (group == "" || strings.HasSuffix(other.Name, "."+group)) {
+			keys = append(keys, other)
+		}
+	}
+	return keys
+}
+
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	if key.Cluster == logicalcluster.SystemBoundCRDs {
+		return reconcile.Result{}, nil
+	}
+	obj, err := r.client.Get(ctx, definitions, key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", key, err)
+	}
+	crd, err := asServed(obj)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	old := crd.DeepCopy()
+	var result reconcile.Result
+	var failure error
+	setStructuralCondition(crd)
+	setApprovalCondition(crd)
+	if crd.DeletionTimestamp != nil {
+		result, failure = r.finalize(ctx, key.Cluster, crd)
+	} else if !settled(crd) {
+		unlock := r.lockGroup(key.Cluster, crd.Spec.Group)
+		defer unlock()
+		if failure = r.accept(ctx, key.Cluster, crd); failure != nil {
+			return reconcile.Result{}, failure
+		}
+	}
+	if apiequality.Semantic.DeepEqual(crd, old) {
+		return result, failure
+	}
+	if err := r.update(ctx, key.Cluster, obj, crd); err != nil {
+		return reconcile.Result{}, fmt.Errorf("updating CustomResourceDefinition %s: %w", key, err)
+	}
+	return result, failure
+}
+
+func (r *reconciler) lockGroup(cluster logicalcluster.Name, group string) (unlock func()) {
+	id := string(cluster) + "/" + group
+	r.groups.LockKey(id)
+	return func() { _ = r.groups.UnlockKey(id) } // fails only for a lock that is not held
+}
+
+// update writes crd in the type that it was read in. That somebody else was faster is no error: an event follows.
+func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, read reader.Object, crd *apiextensionsv1.CustomResourceDefinition) error {
+	var obj reader.Object = crd
+	if _, internal := read.(*apiextensions.CustomResourceDefinition); internal {
+		converted := &apiextensions.CustomResourceDefinition{}
+		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, converted, nil); err != nil {
+			return fmt.Errorf("converting: %w", err)
+		}
+		obj = converted
+	}
+	_, err := r.client.Update(ctx, definitions, cluster, obj)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// asServed returns a copy of obj, which may be of the internal type of the stock registry, in the version that is served.
+func asServed(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
+	switch crd := obj.(type) {
+	case *apiextensionsv1.CustomResourceDefinition:
+		return crd.DeepCopy(), nil
+	case *apiextensions.CustomResourceDefinition:
+		out := &apiextensionsv1.CustomResourceDefinition{}
+		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(crd.DeepCopy(), out, nil); err != nil {
+			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
+		}
+		return out, nil
+	default:
+		return nil, fmt.Errorf("reading a CustomResourceDefinition: unexpected type %T", obj)
+	}
+}
