@@ -1,0 +1,168 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	apistorage "k8s.io/apiserver/pkg/storage"
+)
+
+// minScan is how many objects a page with a field selector reads at once at least.
+const minScan = 500
+
+// GetList implements storage.Interface.
+func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage.ListOptions, list runtime.Object) error {
+	at, err := s.layout.many(ctx, key, opts.Recursive)
+	if err != nil {
+		return err
+	}
+	page, err := s.page(ctx, at, opts)
+	if err != nil {
+		return apiError(ctx, err, false)
+	}
+	return page.into(list)
+}
+
+// page is one answer to a list.
+type page struct {
+	objects   []runtime.Object
+	raws      []Raw // one for each object
+	version   string
+	next      string
+	remaining *int64
+}
+
+// page reads one page. The raw cache selects by label; fields are for the schema, so that a page with a field selector
+// may take several reads until it is full.
+func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.ListOptions) (*page, error) {
+	match := newMatcher(opts.Predicate, at)
+	limit := opts.Predicate.Limit
+	if opts.ResourceVersion == "0" {
+		limit = 0 // as stock caches do
+	}
+	scan := opts
+	scan.Recursive = opts.Recursive || at.wildcard()
+	scan.Predicate.Limit = limit
+	if limit > 0 && !match.all() {
+		scan.Predicate.Limit = max(limit, minScan)
+	}
+	result := &page{}
+	for {
+		raws, err := s.raw.list(ctx, at.key, scan)
+		if err != nil {
+			return nil, err
+		}
+		result.version = raws.ResourceVersion
+		for i := range raws.Items {
+			raw := &raws.Items[i]
+			if !match.raw(raw) {
+				continue
+			}
+			if limit > 0 && int64(len(result.objects)) >= limit && !match.all() {
+				// One more than fits: the page ends at the last object that did.
+				return result, result.cut(at.key)
+			}
+			obj, err := s.decode(raw, s.newFunc())
+			if err != nil {
+				return nil, apistorage.NewInternalError(err)
+			}
+			if ok, err := match.object(obj); err != nil || !ok {
+				continue // as stock stores do: what cannot be asked does not match
+			}
+			result.objects, result.raws = append(result.objects, obj), append(result.raws, *raw)
+		}
+		if match.all() {
+			result.next, result.remaining = raws.Continue, raws.RemainingItemCount
+			return result, nil
+		}
+		if raws.Continue == "" {
+			return result, nil
+		}
+		// What follows is read at the same revision, which the token holds.
+		scan.Predicate.Continue, scan.ResourceVersion, scan.ResourceVersionMatch = raws.Continue, "", ""
+	}
+}
+
+// cut makes the continue token of a page that was filled before everything was read.
+func (p *page) cut(prefix string) error {
+	rv, err := apistorage.APIObjectVersioner{}.ParseResourceVersion(p.version)
+	if err != nil {
+		return err
+	}
+	last := p.raws[len(p.raws)-1].Key()
+	p.next, err = apistorage.EncodeContinue(last+"\x00", prefix, int64(rv))
+	return err
+}
+
+// into fills a list of the type that the handler serves.
+func (p *page) into(list runtime.Object) error {
+	items, err := meta.GetItemsPtr(list)
+	if err != nil {
+		return err
+	}
+	v, err := conversion.EnforcePtr(items)
+	if err != nil || v.Kind() != reflect.Slice {
+		return fmt.Errorf("list %T has no slice of items", list)
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(p.objects), len(p.objects)))
+	for i, obj := range p.objects {
+		v.Index(i).Set(reflect.ValueOf(obj).Elem())
+	}
+	accessor, err := meta.ListAccessor(list)
+	if err != nil {
+		return err
+	}
+	accessor.SetResourceVersion(p.version)
+	accessor.SetContinue(p.next)
+	accessor.SetRemainingItemCount(p.remaining)
+	return nil
+}
+
+// matcher evaluates the field selector of a request for custom resources, which the raw cache cannot.
+type matcher struct {
+	predicate apistorage.SelectionPredicate
+	namespace string // of a wildcard request
+	// byKey is whether the selector asks only for name and namespace, which the key answers for the object's whole life.
+	byKey bool
+	empty bool
+}
+
+func newMatcher(p apistorage.SelectionPredicate, at place) matcher {
+	p = complete(p)
+	p.Label = apistorage.Everything.Label // the raw cache has seen to that
+	m := matcher{predicate: p, namespace: at.namespace, byKey: true, empty: p.Field.Empty()}
+	for _, r := range p.Field.Requirements() {
+		if r.Field != "metadata.name" && r.Field != "metadata.namespace" {
+			m.byKey = false
+		}
+	}
+	return m
+}
+
+// all reports whether everything matches.
+func (m matcher) all() bool { return m.empty && m.namespace == "" }
+
+// raw reports whether an object can match, by its key alone.
+func (m matcher) raw(raw *Raw) bool {
+	if m.all() {
+		return true
+	}
+	_, namespace, name, _ := raw.tail()
+	if m.namespace != "" && namespace != m.namespace {
+		return false
+	}
+	return m.empty || !m.byKey || m.predicate.Field.Matches(fields.Set{"metadata.name": name, "metadata.namespace": namespace})
+}
+
+// object reports whether an object for which raw was true matches.
+func (m matcher) object(obj runtime.Object) (bool, error) {
+	if m.empty || m.byKey {
+		return true, nil
+	}
+	return m.predicate.Matches(obj)
+}

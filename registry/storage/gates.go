@@ -1,0 +1,21 @@
+package storage
+
+import (
+	"fmt"
+
+	"k8s.io/apiserver/pkg/features"
+	"k8s.io/component-base/featuregate"
+)
+
+// DisableUnscopedGates turns off the stock features that count or list a whole resource, in all clusters, to serve one:
+// the cache consistency check, which reads everything from etcd every few minutes, and the list cost estimate, which
+// charges a small cluster for all. Call it before [NewBackend] with utilfeature.DefaultMutableFeatureGate.
+func DisableUnscopedGates(gates featuregate.MutableFeatureGate) error {
+	if err := gates.SetFromMap(map[string]bool{
+		string(features.DetectCacheInconsistency):  false,
+		string(features.SizeBasedListCostEstimate): false,
+	}); err != nil {
+		return fmt.Errorf("turning off features that look at all clusters: %w", err)
+	}
+	return nil
+}

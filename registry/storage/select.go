@@ -1,0 +1,69 @@
+package storage
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	apistorage "k8s.io/apiserver/pkg/storage"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// clusterIndex is the one trigger index that a stock cacher takes: an event goes only to the watches whose predicate
+// requires the value that the index has for the object.
+const clusterIndex = "annex.cluster"
+
+// indexSelector is a field selector that also requires a value of clusterIndex. The cacher asks for it once, to file the
+// watch; it does not select by it, since the key prefix does, so that no object needs the field in its field set.
+type indexSelector struct {
+	fields.Selector
+	value string
+}
+
+// RequiresExactMatch implements fields.Selector.
+func (s indexSelector) RequiresExactMatch(field string) (string, bool) {
+	if field == clusterIndex {
+		return s.value, true
+	}
+	return s.Selector.RequiresExactMatch(field)
+}
+
+// DeepCopySelector implements fields.Selector.
+func (s indexSelector) DeepCopySelector() fields.Selector {
+	return indexSelector{Selector: s.Selector.DeepCopySelector(), value: s.value}
+}
+
+// indexed returns p such that the cacher files the watch under value.
+func indexed(p apistorage.SelectionPredicate, value string) apistorage.SelectionPredicate {
+	p.Field = indexSelector{Selector: p.Field, value: value}
+	p.IndexFields = []string{clusterIndex}
+	return p
+}
+
+// complete returns p without nil selectors, on which the cacher would panic.
+func complete(p apistorage.SelectionPredicate) apistorage.SelectionPredicate {
+	if p.Label == nil {
+		p.Label = apistorage.Everything.Label
+	}
+	if p.Field == nil {
+		p.Field = apistorage.Everything.Field
+	}
+	return p
+}
+
+// narrowed returns p such that it also requires the namespace of a wildcard request, which no key prefix can.
+func narrowed(p apistorage.SelectionPredicate, to place) apistorage.SelectionPredicate {
+	if to.namespace != "" {
+		p.Field = fields.AndSelectors(p.Field, fields.OneTermEqualSelector("metadata.namespace", to.namespace))
+	}
+	return p
+}
+
+// clusterTrigger is the value of clusterIndex for a typed object.
+func clusterTrigger(obj runtime.Object) string {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return "" // such an object reaches wildcard watches only
+	}
+	return string(logicalcluster.From(accessor))
+}
