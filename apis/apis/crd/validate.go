@@ -1,0 +1,69 @@
+package crd
+
+import (
+	"context"
+	"strings"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensionsvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+)
+
+// Validate returns what is wrong with the resource that schema describes, with field paths of the APIResourceSchema. It is
+// as strict as the creation of the CustomResourceDefinition would be. It compiles CEL rules: a large schema takes some
+// milliseconds. What is special to an APIResourceSchema - its name, say - is checked by apis/apis/validation.
+func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field.ErrorList {
+	versions := field.NewPath("spec", "versions")
+	var errs field.ErrorList
+	for i, v := range schema.Spec.Versions {
+		if _, err := ParseSchema(v.Schema); err != nil {
+			errs = append(errs, field.Invalid(versions.Index(i).Child("schema"), shorten(v.Schema.Raw), err.Error()))
+		}
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	crd, err := FromSchema(schema)
+	if err != nil {
+		return field.ErrorList{field.InternalError(versions, err)}
+	}
+	internal := &apiextensions.CustomResourceDefinition{}
+	// The scope is for functions that convert with the help of a scheme; none of these does.
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, internal, nil); err != nil {
+		return field.ErrorList{field.Invalid(field.NewPath("spec"), schema.Name, err.Error())}
+	}
+	for _, e := range apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal) {
+		e.Field = fieldOfSchema(e.Field)
+		errs = append(errs, e)
+	}
+	return errs
+}
+
+// fieldOfSchema returns where in an APIResourceSchema the field of a CustomResourceDefinition stands.
+func fieldOfSchema(path string) string {
+	path = strings.Replace(path, ".schema.openAPIV3Schema", ".schema", 1)
+	// With one version, upstream reports faults of it as those of the whole.
+	for _, name := range []string{"validation.openAPIV3Schema", "validation"} {
+		if rest, ok := strings.CutPrefix(path, "spec."+name); ok {
+			return "spec.versions[0].schema" + rest
+		}
+	}
+	for _, name := range []string{"subresources", "additionalPrinterColumns", "selectableFields"} {
+		if rest, ok := strings.CutPrefix(path, "spec."+name); ok {
+			return "spec.versions[0]." + name + rest
+		}
+	}
+	return path
+}
+
+// shorten keeps answers readable: a schema may be a megabyte.
+func shorten(raw []byte) string {
+	const most = 100
+	if len(raw) > most {
+		return string(raw[:most]) + "..."
+	}
+	return string(raw)
+}
