@@ -1,11 +1,39 @@
 package scheme
 
-import "k8s.io/apimachinery/pkg/runtime"
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+)
 
 // ours lists the kinds of our own groups. They are stored as JSON.
 func ours() []row {
-	return nil
+	one := func(group, version, name string, object, list runtime.Object) row {
+		return row{group: group, name: name, version: version, mediaType: runtime.ContentTypeJSON, object: object, list: list}
+	}
+	const v1alpha1 = "v1alpha1"
+	return []row{
+		one(tenancyv1alpha1.GroupName, v1alpha1, "workspaces", &tenancyv1alpha1.Workspace{}, &tenancyv1alpha1.WorkspaceList{}),
+		one(tenancyv1alpha1.GroupName, v1alpha1, "workspacetypes", &tenancyv1alpha1.WorkspaceType{}, &tenancyv1alpha1.WorkspaceTypeList{}),
+		one(corev1alpha1.GroupName, v1alpha1, "logicalclusters", &corev1alpha1.LogicalCluster{}, &corev1alpha1.LogicalClusterList{}),
+		one(corev1alpha1.GroupName, v1alpha1, "shards", &corev1alpha1.Shard{}, &corev1alpha1.ShardList{}),
+		one(topologyv1alpha1.GroupName, v1alpha1, "partitions", &topologyv1alpha1.Partition{}, &topologyv1alpha1.PartitionList{}),
+		one(topologyv1alpha1.GroupName, v1alpha1, "partitionsets", &topologyv1alpha1.PartitionSet{}, &topologyv1alpha1.PartitionSetList{}),
+	}
 }
 
-// addOurs registers the versions of our own groups.
-func addOurs(*runtime.Scheme) error { return nil }
+// addOurs registers the versions of our own groups with their defaults.
+func addOurs(s *runtime.Scheme) error {
+	for _, add := range []func(*runtime.Scheme) error{
+		tenancyv1alpha1.AddToScheme, tenancyv1alpha1.RegisterDefaults,
+		corev1alpha1.AddToScheme, corev1alpha1.RegisterDefaults,
+		topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults,
+	} {
+		if err := add(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package coordination
+
+import (
+	"context"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+
+	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/scheme"
+)
+
+// NewGroup returns the storage of coordination.k8s.io. The error says which store could not be set up.
+func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
+	g := &group.Group{Name: coordinationv1.GroupName}
+	if _, err := leases().Install(g, s, getter); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func leases() *builtin.Kind[coordinationv1.Lease, *coordinationv1.Lease] {
+	return &builtin.Kind[coordinationv1.Lease, *coordinationv1.Lease]{
+		Version:  "v1",
+		Resource: schema.GroupResource{Group: coordinationv1.GroupName, Resource: "leases"},
+		Singular: "lease",
+		List:     func() runtime.Object { return &coordinationv1.LeaseList{} },
+		Columns: []metav1.TableColumnDefinition{
+			builtin.NameColumn(),
+			{Name: "Holder", Type: "string", Description: coordinationv1.LeaseSpec{}.SwaggerDoc()["holderIdentity"]},
+			builtin.AgeColumn(),
+		},
+		Row: func(lease *coordinationv1.Lease) []any {
+			holder := ""
+			if lease.Spec.HolderIdentity != nil {
+				holder = *lease.Spec.HolderIdentity
+			}
+			return []any{lease.Name, holder, builtin.Age(lease.CreationTimestamp)}
+		},
+		CreateOnUpdate: true,
+		NeedsVersion:   true, // Who holds a lease must not be overwritten by accident.
+		Name:           apimachineryvalidation.NameIsDNSSubdomain,
+		Validate:       validate,
+	}
+}
+
+func validate(_ context.Context, lease *coordinationv1.Lease) field.ErrorList {
+	var errs field.ErrorList
+	spec, path := &lease.Spec, field.NewPath("spec")
+	if spec.LeaseDurationSeconds != nil && *spec.LeaseDurationSeconds <= 0 {
+		errs = append(errs, field.Invalid(path.Child("leaseDurationSeconds"), *spec.LeaseDurationSeconds, "must be greater than 0"))
+	}
+	if spec.LeaseTransitions != nil && *spec.LeaseTransitions < 0 {
+		errs = append(errs, field.Invalid(path.Child("leaseTransitions"), *spec.LeaseTransitions, "must be greater than or equal to 0"))
+	}
+	// Kubernetes drops these two unless the feature is on; here it is never on, and dropping would hide it.
+	if spec.Strategy != nil {
+		errs = append(errs, field.Forbidden(path.Child("strategy"), "coordinated leader election is not supported yet"))
+	}
+	if spec.PreferredHolder != nil {
+		errs = append(errs, field.Forbidden(path.Child("preferredHolder"), "coordinated leader election is not supported yet"))
+	}
+	return errs
+}

@@ -1,0 +1,92 @@
+package core
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/annex-dev/annex/registry/builtin"
+)
+
+// whenImmutable is what clients are told who change what they have frozen.
+const whenImmutable = "field is immutable when `immutable` is set"
+
+func configMaps() *builtin.Kind[corev1.ConfigMap, *corev1.ConfigMap] {
+	return &builtin.Kind[corev1.ConfigMap, *corev1.ConfigMap]{
+		Version: version, Resource: resource("configmaps"), Singular: "configmap", Short: []string{"cm"},
+		List: func() runtime.Object { return &corev1.ConfigMapList{} },
+		Columns: []metav1.TableColumnDefinition{
+			builtin.NameColumn(),
+			{Name: "Data", Type: "string", Description: corev1.ConfigMap{}.SwaggerDoc()["data"]},
+			builtin.AgeColumn(),
+		},
+		Row: func(cm *corev1.ConfigMap) []any {
+			return []any{cm.Name, int64(len(cm.Data) + len(cm.BinaryData)), builtin.Age(cm.CreationTimestamp)}
+		},
+		Name:           apimachineryvalidation.NameIsDNSSubdomain,
+		Validate:       validateConfigMap,
+		ValidateUpdate: validateConfigMapUpdate,
+	}
+}
+
+func validateConfigMap(_ context.Context, cm *corev1.ConfigMap) field.ErrorList {
+	var errs field.ErrorList
+	size := 0
+	for key, value := range cm.Data {
+		path := field.NewPath("data").Key(key)
+		errs = append(errs, validateDataKey(key, path)...)
+		if _, twice := cm.BinaryData[key]; twice {
+			errs = append(errs, field.Invalid(path, key, "duplicate of key present in binaryData"))
+		}
+		size += len(value)
+	}
+	for key, value := range cm.BinaryData {
+		errs = append(errs, validateDataKey(key, field.NewPath("binaryData").Key(key))...)
+		size += len(value)
+	}
+	if size > corev1.MaxSecretSize {
+		// An empty path stands for the whole object.
+		errs = append(errs, field.TooLong(field.NewPath(""), "", corev1.MaxSecretSize))
+	}
+	return errs
+}
+
+func validateDataKey(key string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, message := range validation.IsConfigMapKey(key) {
+		errs = append(errs, field.Invalid(path, key, message))
+	}
+	return errs
+}
+
+func validateConfigMapUpdate(_ context.Context, cm, old *corev1.ConfigMap) field.ErrorList {
+	if !isTrue(old.Immutable) {
+		return nil
+	}
+	return append(validateFrozen(cm.Immutable, cm.Data, old.Data),
+		validateSame("binaryData", cm.BinaryData, old.BinaryData)...)
+}
+
+// validateFrozen refuses changes of data, and of the field that forbids them.
+func validateFrozen(immutable *bool, data, old any) field.ErrorList {
+	var errs field.ErrorList
+	if !isTrue(immutable) {
+		errs = append(errs, field.Forbidden(field.NewPath("immutable"), whenImmutable))
+	}
+	return append(errs, validateSame("data", data, old)...)
+}
+
+func validateSame(name string, value, old any) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(value, old) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath(name), whenImmutable)}
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }

@@ -1,0 +1,130 @@
+package core
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+
+	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/scheme"
+)
+
+// installNamespaces adds namespaces with status and finalize. Their deletion takes two steps, see namespaceREST.
+func installNamespaces(g *group.Group, s *scheme.Scheme, getter generic.RESTOptionsGetter) error {
+	store, err := namespaces().Install(g, s, getter)
+	if err != nil {
+		return err
+	}
+	served := g.Versions[version]
+	served["namespaces"] = &namespaceREST{namespaceParts: served["namespaces"].(*group.REST), store: store}
+	// Whoever deletes through the system store by mistake must not take away a namespace that still has content.
+	guarded := *g.System["namespaces"]
+	guarded.Storage.Storage = &contentGuard{guarded.Storage.Storage}
+	g.System["namespaces"] = &guarded
+	return nil
+}
+
+func namespaces() *builtin.Kind[corev1.Namespace, *corev1.Namespace] {
+	return &builtin.Kind[corev1.Namespace, *corev1.Namespace]{
+		Version: version, Resource: resource("namespaces"), Singular: "namespace", Short: []string{"ns"}, ClusterScoped: true,
+		List: func() runtime.Object { return &corev1.NamespaceList{} },
+		Columns: []metav1.TableColumnDefinition{
+			builtin.NameColumn(),
+			{Name: "Status", Type: "string", Description: "The status of the namespace"},
+			builtin.AgeColumn(),
+		},
+		Row: func(ns *corev1.Namespace) []any {
+			return []any{ns.Name, string(ns.Status.Phase), builtin.Age(ns.CreationTimestamp)}
+		},
+		Fields: func(ns *corev1.Namespace) fields.Set {
+			return fields.Set{"status.phase": string(ns.Status.Phase)}
+		},
+		ReturnDeleted:      true,
+		DeleteDuringUpdate: func(ns *corev1.Namespace) bool { return len(ns.Spec.Finalizers) == 0 },
+		PrepareForUser: func(ns, old *corev1.Namespace) {
+			if old == nil {
+				ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
+				return
+			}
+			ns.Spec.Finalizers, ns.Status = old.Spec.Finalizers, old.Status
+		},
+		Reset: [][]any{{"status"}},
+		Prepare: func(ns, old *corev1.Namespace) {
+			if old == nil && !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
+				ns.Spec.Finalizers = append(slices.Clone(ns.Spec.Finalizers), corev1.FinalizerKubernetes)
+			}
+		},
+		Name: apimachineryvalidation.ValidateNamespaceName,
+		Validate: func(_ context.Context, ns *corev1.Namespace) field.ErrorList {
+			var errs field.ErrorList
+			for _, finalizer := range ns.Spec.Finalizers {
+				errs = append(errs, validateFinalizer(finalizer, field.NewPath("spec", "finalizers"))...)
+			}
+			return errs
+		},
+		// A name that was generated got no label from the defaults.
+		Canonicalize: func(ns *corev1.Namespace) {
+			if ns.Labels[corev1.LabelMetadataName] == ns.Name {
+				return
+			}
+			labels := maps.Clone(ns.Labels)
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[corev1.LabelMetadataName] = ns.Name
+			ns.Labels = labels
+		},
+		Subresources: []builtin.Subresource[*corev1.Namespace]{
+			{
+				Name:           "status",
+				Keep:           func(ns, old *corev1.Namespace) { ns.Spec = old.Spec },
+				Reset:          [][]any{{"spec"}},
+				ValidateUpdate: validateNamespaceStatus,
+			},
+			{
+				Name:    "finalize",
+				PutOnly: true,
+				Keep:    func(ns, old *corev1.Namespace) { ns.Status = old.Status },
+				Reset:   [][]any{{"status"}},
+				ValidateUpdate: func(ns, _ *corev1.Namespace) field.ErrorList {
+					var errs field.ErrorList
+					for i, finalizer := range ns.Spec.Finalizers {
+						errs = append(errs, validateFinalizer(finalizer, field.NewPath("spec", "finalizers").Index(i))...)
+					}
+					return errs
+				},
+			},
+		},
+	}
+}
+
+func validateNamespaceStatus(ns, _ *corev1.Namespace) field.ErrorList {
+	want, message := corev1.NamespaceActive, "may only be 'Active' if `deletionTimestamp` is empty"
+	if !ns.DeletionTimestamp.IsZero() {
+		want, message = corev1.NamespaceTerminating, "may only be 'Terminating' if `deletionTimestamp` is not empty"
+	}
+	if ns.Status.Phase == want {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("status", "Phase"), ns.Status.Phase, message)}
+}
+
+func validateFinalizer(finalizer corev1.FinalizerName, path *field.Path) field.ErrorList {
+	name := string(finalizer)
+	errs := apimachineryvalidation.ValidateFinalizerName(name, path)
+	standard := []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
+	if !strings.Contains(name, "/") && !slices.Contains(standard, name) {
+		errs = append(errs, field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
+	}
+	return errs
+}

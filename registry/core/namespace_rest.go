@@ -1,0 +1,135 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	storeerr "k8s.io/apiserver/pkg/storage/errors"
+	"k8s.io/apiserver/pkg/util/dryrun"
+
+	"github.com/annex-dev/annex/registry/group"
+)
+
+// namespaceParts is what namespaces have in common with other resources: all but deletion, one by one or as a collection.
+type namespaceParts interface {
+	rest.Storage
+	rest.Scoper
+	rest.SingularNameProvider
+	rest.ShortNamesProvider
+	rest.Getter
+	rest.Lister
+	rest.CreaterUpdater
+	rest.Watcher
+	rest.ResetFieldsStrategy
+	rest.StorageVersionProvider
+}
+
+// namespaceREST deletes namespaces in two steps. The first request marks a namespace as terminating, on which a controller
+// empties it and takes its finalizers away, those of spec.finalizers last; the namespace goes with the last finalizer.
+type namespaceREST struct {
+	namespaceParts
+	store *genericregistry.Store
+}
+
+var (
+	_ namespaceParts       = &group.REST{}
+	_ rest.GracefulDeleter = &namespaceREST{}
+)
+
+// Delete implements rest.GracefulDeleter.
+func (r *namespaceREST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	found, err := r.store.Get(ctx, name, &metav1.GetOptions{})
+	if err != nil {
+		return nil, false, err
+	}
+	ns := found.(*corev1.Namespace)
+	options = options.DeepCopy()
+	if options == nil {
+		options = metav1.NewDeleteOptions(0)
+	}
+	if options.Preconditions == nil {
+		options.Preconditions = &metav1.Preconditions{}
+	}
+	if err := meets(options.Preconditions, ns); err != nil {
+		return nil, false, apierrors.NewConflict(resource("namespaces"), name, err)
+	}
+	// Whatever is under this name a moment later, only the namespace just seen is to go.
+	options.Preconditions.UID = &ns.UID
+
+	if ns.DeletionTimestamp.IsZero() {
+		terminating, err := r.terminate(ctx, name, validate, options)
+		return terminating, false, err
+	}
+	if len(ns.Spec.Finalizers) > 0 {
+		return ns, false, nil
+	}
+	return r.store.Delete(ctx, name, validate, options)
+}
+
+// terminate marks a namespace as terminating and returns it.
+func (r *namespaceREST) terminate(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, error) {
+	key, err := r.store.KeyFunc(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	out := &corev1.Namespace{}
+	preconditions := &storage.Preconditions{UID: options.Preconditions.UID, ResourceVersion: options.Preconditions.ResourceVersion}
+	mark := storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
+		ns, ok := existing.(*corev1.Namespace)
+		if !ok {
+			return nil, fmt.Errorf("terminating a namespace: found a %T", existing)
+		}
+		if err := validate(ctx, ns); err != nil {
+			return nil, err
+		}
+		if ns.DeletionTimestamp.IsZero() {
+			now := metav1.Now()
+			ns.DeletionTimestamp = &now
+		}
+		ns.Status.Phase = corev1.NamespaceTerminating
+		return ns, nil
+	})
+	err = r.store.Storage.GuaranteedUpdate(ctx, key, out, false, preconditions, mark, dryrun.IsDryRun(options.DryRun), nil)
+	if err == nil {
+		return out, nil
+	}
+	err = storeerr.InterpretUpdateError(storeerr.InterpretGetError(err, resource("namespaces"), name), resource("namespaces"), name)
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
+		err = apierrors.NewInternalError(fmt.Errorf("terminating namespace %s: %w", name, err))
+	}
+	return nil, err
+}
+
+// meets returns an error unless ns is the one that the client has in mind.
+func meets(preconditions *metav1.Preconditions, ns *corev1.Namespace) error {
+	if uid := preconditions.UID; uid != nil && *uid != ns.UID {
+		return fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *uid, ns.UID) //nolint:staticcheck // ST1005: clients know this text from Kubernetes.
+	}
+	if version := preconditions.ResourceVersion; version != nil && *version != ns.ResourceVersion {
+		return fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *version, ns.ResourceVersion) //nolint:staticcheck // ST1005: as above.
+	}
+	return nil
+}
+
+// contentGuard refuses to delete a namespace from storage that finalizers still hold.
+type contentGuard struct{ storage.Interface }
+
+// Delete implements storage.Interface.
+func (g *contentGuard) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
+	guarded := func(ctx context.Context, obj runtime.Object) error {
+		if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 {
+			return apierrors.NewConflict(resource("namespaces"), ns.Name, fmt.Errorf("finalizers %v still hold it", ns.Spec.Finalizers))
+		}
+		return validate(ctx, obj)
+	}
+	return g.Interface.Delete(ctx, key, out, preconditions, guarded, cached, opts)
+}

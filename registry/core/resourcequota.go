@@ -1,0 +1,221 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/annex-dev/annex/registry/builtin"
+)
+
+func resourceQuotas() *builtin.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
+	return &builtin.Kind[corev1.ResourceQuota, *corev1.ResourceQuota]{
+		Version: version, Resource: resource("resourcequotas"), Singular: "resourcequota", Short: []string{"quota"},
+		List: func() runtime.Object { return &corev1.ResourceQuotaList{} },
+		Columns: []metav1.TableColumnDefinition{
+			builtin.NameColumn(),
+			{Name: "Request", Type: "string", Description: "Request represents a minimum amount of cpu/memory that a container may consume."},
+			{Name: "Limit", Type: "string", Description: "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."},
+			builtin.AgeColumn(),
+		},
+		Row:           quotaRow,
+		ReturnDeleted: true,
+		PrepareForUser: func(quota, old *corev1.ResourceQuota) {
+			quota.Status = corev1.ResourceQuotaStatus{}
+			if old != nil {
+				quota.Status = old.Status
+			}
+		},
+		Reset: [][]any{{"status"}},
+		Name:  apimachineryvalidation.NameIsDNSSubdomain,
+		Validate: func(_ context.Context, quota *corev1.ResourceQuota) field.ErrorList {
+			return validateQuotaSpec(&quota.Spec, field.NewPath("spec"))
+		},
+		ValidateUpdate: func(_ context.Context, quota, old *corev1.ResourceQuota) field.ErrorList {
+			if sets.New(quota.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
+				return nil
+			}
+			return field.ErrorList{field.Invalid(field.NewPath("spec", "scopes"), quota.Spec.Scopes, apimachineryvalidation.FieldImmutableErrorMsg)}
+		},
+		Warn: warnOfQuota,
+		Subresources: []builtin.Subresource[*corev1.ResourceQuota]{{
+			Name:           "status",
+			Keep:           func(quota, old *corev1.ResourceQuota) { quota.Spec = old.Spec },
+			Reset:          [][]any{{"spec"}},
+			ValidateUpdate: validateQuotaStatusUpdate,
+		}},
+	}
+}
+
+// quotaRow lists what is used of what is allowed, requests and limits apart.
+func quotaRow(quota *corev1.ResourceQuota) []any {
+	var requests, limits []string
+	for _, name := range sorted(quota.Status.Hard) {
+		used, hard := quota.Status.Used[name], quota.Status.Hard[name]
+		cell := fmt.Sprintf("%s: %s/%s", name, used.String(), hard.String())
+		if strings.HasPrefix(string(name), "limits.") {
+			limits = append(limits, cell)
+			continue
+		}
+		requests = append(requests, cell)
+	}
+	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), builtin.Age(quota.CreationTimestamp)}
+}
+
+// warnOfQuota warns that nothing enforces quotas, and of requests that exceed limits.
+func warnOfQuota(quota, old *corev1.ResourceQuota) []string {
+	if old != nil {
+		return nil
+	}
+	warnings := []string{"ResourceQuota is not enforced yet: it is stored, and its status stays empty"}
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceStorage, corev1.ResourceEphemeralStorage} {
+		requestName, limitName := "requests."+name, "limits."+name
+		request, hasRequest := quota.Spec.Hard[requestName]
+		if !hasRequest && (name == corev1.ResourceCPU || name == corev1.ResourceMemory) {
+			requestName = name
+			request, hasRequest = quota.Spec.Hard[requestName]
+		}
+		limit, hasLimit := quota.Spec.Hard[limitName]
+		if hasRequest && hasLimit && request.Cmp(limit) > 0 {
+			warnings = append(warnings, fmt.Sprintf("ResourceQuota %s (%s) should be less than %s (%s)",
+				requestName, request.String(), limitName, limit.String()))
+		}
+	}
+	return warnings
+}
+
+func validateQuotaSpec(spec *corev1.ResourceQuotaSpec, path *field.Path) field.ErrorList {
+	errs := validateQuotaList(spec.Hard, path.Child("hard"))
+	errs = append(errs, validateScopes(spec, path.Child("scopes"))...)
+	return append(errs, validateScopeSelector(spec, path.Child("scopeSelector", "matchExpressions"))...)
+}
+
+func validateQuotaList(list corev1.ResourceList, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range sorted(list) {
+		value, at := list[name], path.Key(string(name))
+		errs = append(errs, validateQuotaName(name, at)...)
+		if value.Sign() < 0 {
+			errs = append(errs, field.Invalid(at, value.String(), apimachineryvalidation.IsNegativeErrorMsg))
+		}
+		if isInteger(name) && value.MilliValue()%1000 != 0 {
+			errs = append(errs, field.Invalid(at, value.String(), "must be an integer"))
+		}
+	}
+	return errs
+}
+
+func validateQuotaStatusUpdate(quota, _ *corev1.ResourceQuota) field.ErrorList {
+	var errs field.ErrorList
+	if quota.ResourceVersion == "" {
+		errs = append(errs, field.Required(field.NewPath("resourceVersion"), ""))
+	}
+	errs = append(errs, validateQuotaList(quota.Status.Hard, field.NewPath("status", "hard"))...)
+	return append(errs, validateQuotaList(quota.Status.Used, field.NewPath("status", "used"))...)
+}
+
+func validateScopes(spec *corev1.ResourceQuotaSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, scope := range spec.Scopes {
+		if !isScope(scope) {
+			errs = append(errs, field.Invalid(path, spec.Scopes, "unsupported scope"))
+		}
+		if !scopeFits(scope, spec.Hard) {
+			errs = append(errs, field.Invalid(path, spec.Scopes, "unsupported scope applied to resource"))
+		}
+	}
+	if conflicting(spec.Scopes) {
+		errs = append(errs, field.Invalid(path, spec.Scopes, "conflicting scopes"))
+	}
+	return errs
+}
+
+func validateScopeSelector(spec *corev1.ResourceQuotaSpec, path *field.Path) field.ErrorList {
+	if spec.ScopeSelector == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	var scopes []corev1.ResourceQuotaScope
+	for _, req := range spec.ScopeSelector.MatchExpressions {
+		scopes = append(scopes, req.ScopeName)
+		if !isScope(req.ScopeName) {
+			errs = append(errs, field.Invalid(path.Child("scopeName"), req.ScopeName, "unsupported scope"))
+		}
+		if !scopeFits(req.ScopeName, spec.Hard) {
+			errs = append(errs, field.Invalid(path, spec.ScopeSelector, "unsupported scope applied to resource"))
+		}
+		if takesNoValues(req.ScopeName) && req.Operator != corev1.ScopeSelectorOpExists {
+			errs = append(errs, field.Invalid(path.Child("operator"), req.Operator, fmt.Sprintf("must be 'Exists' for scope %s", req.ScopeName)))
+		}
+		switch req.Operator {
+		case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:
+			if len(req.Values) == 0 {
+				errs = append(errs, field.Required(path.Child("values"), "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"))
+			}
+		case corev1.ScopeSelectorOpExists, corev1.ScopeSelectorOpDoesNotExist:
+			if len(req.Values) != 0 {
+				errs = append(errs, field.Invalid(path.Child("values"), req.Values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"))
+			}
+		default:
+			errs = append(errs, field.Invalid(path.Child("operator"), req.Operator, "not a valid selector operator"))
+		}
+	}
+	if conflicting(scopes) {
+		errs = append(errs, field.Invalid(path, spec.Scopes, "conflicting scopes"))
+	}
+	return errs
+}
+
+// takesNoValues reports whether scope is one that either holds or does not.
+func takesNoValues(scope corev1.ResourceQuotaScope) bool {
+	switch scope {
+	case corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopeTerminating,
+		corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeCrossNamespacePodAffinity:
+		return true
+	}
+	return false
+}
+
+func isScope(scope corev1.ResourceQuotaScope) bool {
+	return takesNoValues(scope) || scope == corev1.ResourceQuotaScopePriorityClass || scope == corev1.ResourceQuotaScopeVolumeAttributesClass
+}
+
+// scopeFits reports whether every standard resource in hard has objects that scope can tell apart.
+func scopeFits(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) bool {
+	var fit []corev1.ResourceName
+	switch scope {
+	case corev1.ResourceQuotaScopeBestEffort:
+		fit = []corev1.ResourceName{corev1.ResourcePods}
+	case corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating, corev1.ResourceQuotaScopeNotBestEffort,
+		corev1.ResourceQuotaScopePriorityClass, corev1.ResourceQuotaScopeCrossNamespacePodAffinity:
+		fit = []corev1.ResourceName{
+			corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceLimitsCPU, corev1.ResourceLimitsMemory,
+			corev1.ResourceRequestsCPU, corev1.ResourceRequestsMemory,
+		}
+	case corev1.ResourceQuotaScopeVolumeAttributesClass:
+		fit = []corev1.ResourceName{corev1.ResourcePersistentVolumeClaims, corev1.ResourceRequestsStorage}
+	default:
+		return true
+	}
+	for name := range hard {
+		if isQuotaName(name) && !slices.Contains(fit, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// conflicting reports whether no object can be in all scopes.
+func conflicting(scopes []corev1.ResourceQuotaScope) bool {
+	has := func(scope corev1.ResourceQuotaScope) bool { return slices.Contains(scopes, scope) }
+	return has(corev1.ResourceQuotaScopeBestEffort) && has(corev1.ResourceQuotaScopeNotBestEffort) ||
+		has(corev1.ResourceQuotaScopeTerminating) && has(corev1.ResourceQuotaScopeNotTerminating)
+}

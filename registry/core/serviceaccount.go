@@ -1,0 +1,48 @@
+package core
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/annex-dev/annex/registry/builtin"
+)
+
+// enforceMountableSecrets is the annotation that is deprecated in Kubernetes.
+const enforceMountableSecrets = "kubernetes.io/enforce-mountable-secrets"
+
+func serviceAccounts() *builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccount] {
+	return &builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccount]{
+		Version: version, Resource: resource("serviceaccounts"), Singular: "serviceaccount", Short: []string{"sa"},
+		List:    func() runtime.Object { return &corev1.ServiceAccountList{} },
+		Columns: []metav1.TableColumnDefinition{builtin.NameColumn(), builtin.AgeColumn()},
+		Row: func(sa *corev1.ServiceAccount) []any {
+			return []any{sa.Name, builtin.Age(sa.CreationTimestamp)}
+		},
+		ReturnDeleted: true,
+		Prepare: func(sa, _ *corev1.ServiceAccount) {
+			// References to Secrets lie in the namespace of the ServiceAccount and need nothing but a name.
+			for i := range sa.Secrets {
+				sa.Secrets[i] = corev1.ObjectReference{Name: sa.Secrets[i].Name}
+			}
+		},
+		Name: apimachineryvalidation.ValidateServiceAccountName,
+		Warn: warnOfServiceAccount,
+	}
+}
+
+// warnOfServiceAccount warns who sets the deprecated annotation, not who keeps it.
+func warnOfServiceAccount(sa, old *corev1.ServiceAccount) []string {
+	if old != nil {
+		if _, had := old.Annotations[enforceMountableSecrets]; had {
+			return nil
+		}
+	}
+	if _, has := sa.Annotations[enforceMountableSecrets]; !has {
+		return nil
+	}
+	return []string{fmt.Sprintf("metadata.annotations[%s]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets", enforceMountableSecrets)}
+}
