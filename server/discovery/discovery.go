@@ -1,0 +1,159 @@
+package discovery
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/emicklei/go-restful/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	openapicommon "k8s.io/kube-openapi/pkg/common"
+	"k8s.io/utils/lru"
+
+	"github.com/annex-dev/annex/registry/catalog"
+)
+
+const (
+	// setCapacity bounds the sets of documents kept, one for each distinct set of APIs: about 20 KB each, and those of
+	// OpenAPI beside.
+	setCapacity = 1024
+	// openAPI3Capacity bounds the v3 documents of custom resources kept: 50 to 500 KB each.
+	openAPI3Capacity = 128
+	// openAPI2Capacity bounds the v2 documents kept: a megabyte each.
+	openAPI2Capacity = 8
+)
+
+// Config says what every cluster serves.
+type Config struct {
+	// Container serves the API groups of the process, all of them installed.
+	Container *restful.Container
+	// OpenAPIV3 and OpenAPIV2 describe its types.
+	OpenAPIV3 *openapicommon.OpenAPIV3Config
+	OpenAPIV2 *openapicommon.Config
+	// Bound says which resources of the container a cluster serves only while its snapshot holds them, as Typed. Nil for none.
+	Bound func(schema.GroupResource) bool
+	// Codecs encode the documents of legacy discovery, and errors.
+	Codecs runtime.NegotiatedSerializer
+}
+
+// Discovery makes and keeps documents. It is safe for concurrent use.
+type Discovery struct {
+	config     Config
+	base       *base
+	aggregated runtime.NegotiatedSerializer
+
+	mu sync.Mutex
+	// sets maps setKey to *set, openAPI3 the identity of a document to *document3.
+	sets, openAPI3, openAPI2 *lru.Cache
+}
+
+// setKey names a set of documents.
+type setKey struct {
+	hash string
+	base bool
+}
+
+// New returns a Discovery for what the container serves now.
+func New(config Config) (*Discovery, error) {
+	if config.Bound == nil {
+		config.Bound = func(schema.GroupResource) bool { return false }
+	}
+	aggregated, err := newAggregatedCodecs()
+	if err != nil {
+		return nil, err
+	}
+	b, err := readBase(config.Container)
+	if err != nil {
+		return nil, fmt.Errorf("reading what the process serves: %w", err)
+	}
+	return &Discovery{
+		config: config, base: b, aggregated: aggregated,
+		sets: lru.New(setCapacity), openAPI3: lru.New(openAPI3Capacity), openAPI2: lru.New(openAPI2Capacity),
+	}, nil
+}
+
+// Handler serves all paths of discovery and OpenAPI for a cluster with the given snapshot.
+func (d *Discovery) Handler(snapshot *catalog.Snapshot) http.Handler {
+	return d.set(setKey{snapshot.Hash(), true}, snapshot)
+}
+
+// HandlerWithoutBase serves the same for the resources of the snapshot alone, as a virtual workspace shows them. Typed
+// resources of the snapshot are shown as the process serves them.
+func (d *Discovery) HandlerWithoutBase(snapshot *catalog.Snapshot) http.Handler {
+	return d.set(setKey{snapshot.Hash(), false}, snapshot)
+}
+
+func (d *Discovery) set(key setKey, snapshot *catalog.Snapshot) *set {
+	if known, ok := d.sets.Get(key); ok {
+		return known.(*set)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if known, ok := d.sets.Get(key); ok {
+		return known.(*set)
+	}
+	s := newSet(d, key, snapshot)
+	d.sets.Add(key, s)
+	return s
+}
+
+// set is all documents for one hash.
+type set struct {
+	discovery *Discovery
+	key       setKey
+	snapshot  *catalog.Snapshot
+	groups    []apiGroup
+
+	aggregateOnce         sync.Once
+	aggregate, aggregateV aggregate // of /apis and of /api
+}
+
+func newSet(d *Discovery, key setKey, snapshot *catalog.Snapshot) *set {
+	return &set{discovery: d, key: key, snapshot: snapshot, groups: merge(d.base, snapshot, key.base, d.config.Bound)}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *set) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		s.fail(w, req, apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, req.Method, schema.GroupResource{}, "", "", 0, true))
+		return
+	}
+	path := strings.Trim(req.URL.Path, "/")
+	segments := strings.Split(path, "/")
+	switch {
+	case path == "openapi/v2":
+		s.serveOpenAPI2(w, req)
+	case path == "openapi/v3":
+		s.serveOpenAPI3Index(w, req)
+	case strings.HasPrefix(path, "openapi/v3/"):
+		s.serveOpenAPI3(w, req, strings.TrimPrefix(path, "openapi/v3/"))
+	case path == "api":
+		s.serveRoot(w, req, true)
+	case path == "apis":
+		s.serveRoot(w, req, false)
+	case segments[0] == "api" && len(segments) == 2:
+		s.serveVersion(w, req, schema.GroupVersion{Version: segments[1]})
+	case segments[0] == "apis" && len(segments) == 2:
+		s.serveGroup(w, req, segments[1])
+	case segments[0] == "apis" && len(segments) == 3:
+		s.serveVersion(w, req, schema.GroupVersion{Group: segments[1], Version: segments[2]})
+	default:
+		s.notFound(w, req)
+	}
+}
+
+func (s *set) notFound(w http.ResponseWriter, req *http.Request) {
+	s.fail(w, req, &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource",
+	}})
+}
+
+func (s *set) fail(w http.ResponseWriter, req *http.Request, err error) {
+	responsewriters.ErrorNegotiated(err, s.discovery.config.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
+}
