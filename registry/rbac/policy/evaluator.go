@@ -84,7 +84,7 @@ func (e *Evaluator) decide(ctx context.Context, bindings, cluster logicalcluster
 	if !attrs.IsResourceRequest() {
 		namespace = ""
 	}
-	reason := fmt.Sprintf("no binding of cluster %q allows it", bindings)
+	reason := "no binding allows it"
 	denied := view.own.visit(Effective(attrs.GetUser(), cluster), namespace, func(g *grant, scope string) bool {
 		rules, _ := view.rules(g.role)
 		if !allows(rules, attrs) {
