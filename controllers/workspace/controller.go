@@ -1,0 +1,237 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+// Name is the name of the controller.
+const Name = "workspace"
+
+const workers = 16
+
+var (
+	workspaces          = tenancyv1alpha1.Resource("workspaces")
+	workspaceTypes      = tenancyv1alpha1.Resource("workspacetypes")
+	logicalClusters     = corev1alpha1.Resource("logicalclusters")
+	shards              = corev1alpha1.Resource("shards")
+	apiBindings         = apisv1alpha2.Resource("apibindings")
+	namespaces          = schema.GroupResource{Resource: "namespaces"}
+	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
+)
+
+// Binder makes the default bindings of new workspaces.
+type Binder interface {
+	// FinalBinding returns the APIBinding that binds the APIExport called export in the cluster at path, for creation in
+	// cluster. If all that it needs is there, it is Bound already and can be created as it is; otherwise it is in an earlier
+	// phase and gets bound later.
+	FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (reader.Object, error)
+}
+
+// Resolver finds logical clusters; registry/index.Index is one.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Config is what the controller works with.
+type Config struct {
+	// Client reads the watch caches and writes as the server.
+	Client reader.Client
+	// Live sees every acknowledged write; it is asked before a logical cluster counts as gone.
+	Live     reader.Reader
+	Resolver Resolver
+	Binder   Binder
+	// Clock is the real one when nil.
+	Clock clock.PassiveClock
+}
+
+type reconciler struct {
+	Config
+}
+
+// Specs returns the controllers of this package.
+func Specs(c Config) []multicluster.Spec {
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	r := &reconciler{Config: c}
+	return []multicluster.Spec{{
+		Name:    Name,
+		Workers: workers,
+		Watches: []multicluster.Watch{
+			{Resource: workspaces},
+			{Resource: logicalClusters, Keys: r.keysOfLogicalCluster},
+			{Resource: shards, Keys: r.keysOfShard},
+			{Resource: apiBindings, Keys: r.keysOfBinding},
+			{Resource: clusterRoleBindings, Keys: r.keysOfClusterRoleBinding},
+		},
+		Reconcile: r.reconcile,
+	}}
+}
+
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	obj, err := r.Client.Get(ctx, workspaces, key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the workspace: %w", err)
+	}
+	ws, ok := obj.(*tenancyv1alpha1.Workspace)
+	if !ok {
+		return reconcile.Result{}, fmt.Errorf("reading the workspace: got a %T", obj)
+	}
+	var result reconcile.Result
+	switch {
+	case ws.DeletionTimestamp != nil:
+		result, err = r.finalize(ctx, ws)
+	case isPlaced(ws):
+		result, err = r.maintain(ctx, ws)
+	default:
+		result, err = r.provision(ctx, ws)
+	}
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		// The cache was behind, or the workspace went away meanwhile: look again.
+		klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
+		return reconcile.Result{RequeueAfter: retryAfter}, nil
+	}
+	return result, err
+}
+
+const retryAfter = 20 * time.Millisecond
+
+// isPlaced reports whether provisioning of ws has ended.
+func isPlaced(ws *tenancyv1alpha1.Workspace) bool {
+	return ws.Spec.Cluster != "" && ws.Status.Phase != "" &&
+		ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling && ws.Status.Phase != corev1alpha1.LogicalClusterPhaseInitializing
+}
+
+// keysOfLogicalCluster returns the owner, unless the change is one that this controller has made and goes on from itself.
+func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event reader.Event) []reader.Key {
+	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
+	if !ok {
+		return nil
+	}
+	key, ok := ownerOf(lc)
+	if !ok {
+		return nil
+	}
+	if lc.DeletionTimestamp == nil && event.Type != reader.Deleted {
+		if event.Type == reader.Added && lc.Status.Phase == corev1alpha1.LogicalClusterPhaseReady {
+			return nil
+		}
+		if obj, err := r.Client.Get(ctx, workspaces, key); err == nil {
+			if ws, ok := obj.(*tenancyv1alpha1.Workspace); ok && ws.Status.Phase == lc.Status.Phase {
+				return nil
+			}
+		}
+	}
+	return []reader.Key{key}
+}
+
+// ownerOf returns the key of the Workspace that lc belongs to; false when it belongs to none.
+func ownerOf(lc *corev1alpha1.LogicalCluster) (reader.Key, bool) {
+	owner := lc.Spec.Owner
+	if owner == nil || owner.Resource != workspaces.Resource || owner.APIVersion != tenancyv1alpha1.SchemeGroupVersion.String() {
+		return reader.Key{}, false
+	}
+	return reader.Key{Cluster: logicalcluster.Name(owner.Cluster), Name: owner.Name}, true
+}
+
+// keysOfShard returns the workspaces that have no place yet: it may be that this shard is one.
+func (r *reconciler) keysOfShard(ctx context.Context, event reader.Event) []reader.Key {
+	if event.Type == reader.Deleted {
+		return nil
+	}
+	waiting, err := r.Client.List(ctx, workspaces, reader.Scope{Selector: labels.SelectorFromSet(labels.Set{
+		tenancyv1alpha1.WorkspacePhaseLabel: string(corev1alpha1.LogicalClusterPhaseScheduling),
+	})})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Listing workspaces that wait for a shard")
+		return nil
+	}
+	var keys []reader.Key
+	for _, ws := range waiting {
+		keys = append(keys, reader.KeyOf(ws))
+	}
+	return keys
+}
+
+// keysOfBinding returns the workspace that waits for a binding.
+func (r *reconciler) keysOfBinding(ctx context.Context, event reader.Event) []reader.Key {
+	if event.Type == reader.Deleted {
+		return nil
+	}
+	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool {
+		return lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing
+	})
+}
+
+// keysOfClusterRoleBinding returns the workspace that lost its administrator.
+func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event reader.Event) []reader.Key {
+	if event.Type != reader.Deleted || event.Object.GetName() != AdminBindingName {
+		return nil
+	}
+	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool { return lc.DeletionTimestamp == nil })
+}
+
+// owner returns the Workspace of the cluster in which the event happened, if its LogicalCluster is one that wanted is true for.
+func (r *reconciler) owner(ctx context.Context, event reader.Event, wanted func(*corev1alpha1.LogicalCluster) bool) []reader.Key {
+	lc, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(event.Object))
+	if err != nil || !wanted(lc) {
+		return nil
+	}
+	if key, ok := ownerOf(lc); ok {
+		return []reader.Key{key}
+	}
+	return nil
+}
+
+// logicalCluster returns the LogicalCluster of a cluster, which is shared; NotFound when there is none.
+func (r *reconciler) logicalCluster(ctx context.Context, from reader.Reader, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
+	obj, err := from.Get(ctx, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+	if err != nil {
+		return nil, err
+	}
+	lc, ok := obj.(*corev1alpha1.LogicalCluster)
+	if !ok {
+		return nil, fmt.Errorf("reading the LogicalCluster of %s: got a %T", name, obj)
+	}
+	return lc, nil
+}
+
+// owns reports whether lc was made for ws.
+func owns(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster) bool {
+	_, ok := ownerOf(lc)
+	return ok && lc.Spec.Owner.UID == ws.UID
+}
+
+// updateWorkspace writes the copy of ws that change was applied to, if that changes anything.
+func (r *reconciler) updateWorkspace(ctx context.Context, ws *tenancyv1alpha1.Workspace, change func(*tenancyv1alpha1.Workspace)) error {
+	updated := ws.DeepCopy()
+	change(updated)
+	if same(ws, updated) {
+		return nil
+	}
+	if _, err := r.Client.Update(ctx, workspaces, logicalcluster.From(ws), updated); err != nil {
+		return fmt.Errorf("updating the workspace: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package workspace
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// AdminBindingName is the name of the ClusterRoleBinding that makes the creator of a workspace its administrator.
+const AdminBindingName = "workspace-admin"
+
+// defaultNamespaces are in every workspace from the beginning.
+var defaultNamespaces = []string{metav1.NamespaceDefault, metav1.NamespaceSystem}
+
+// creator returns who created ws: nil when it was the system, which leaves no note of it.
+func creator(ws *tenancyv1alpha1.Workspace) (*authenticationv1.UserInfo, error) {
+	note := ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey]
+	if note == "" {
+		return nil, nil
+	}
+	var user authenticationv1.UserInfo
+	if err := json.Unmarshal([]byte(note), &user); err != nil {
+		return nil, fmt.Errorf("reading annotation %s: %w", tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey, err)
+	}
+	if user.Username == "" {
+		return nil, nil
+	}
+	return &user, nil
+}
+
+// shortNote returns what is kept of the creator in the annotation once the workspace has its place.
+func shortNote(user *authenticationv1.UserInfo) (string, error) {
+	note, err := json.Marshal(map[string]string{"username": user.Username})
+	if err != nil {
+		return "", fmt.Errorf("writing down the owner: %w", err)
+	}
+	return string(note), nil
+}
+
+// newLogicalCluster returns the LogicalCluster of ws in its final state but for the phase.
+func newLogicalCluster(ws *tenancyv1alpha1.Workspace, path logicalcluster.Path, shard string, user *authenticationv1.UserInfo) (*corev1alpha1.LogicalCluster, error) {
+	annotations := map[string]string{
+		logicalcluster.PathAnnotationKey:              path.String(),
+		corev1alpha1.LogicalClusterShardAnnotationKey: shard,
+	}
+	if ref := ws.Spec.Type; ref != nil {
+		annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = logicalcluster.Path(ref.Path).Join(string(ref.Name)).String()
+	}
+	if groups := ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]; groups != "" {
+		annotations[corev1alpha1.RequiredGroupsAnnotationKey] = groups
+	}
+	if user != nil {
+		note, err := shortNote(user)
+		if err != nil {
+			return nil, err
+		}
+		annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey] = note
+	}
+	return &corev1alpha1.LogicalCluster{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        corev1alpha1.LogicalClusterName,
+			Annotations: annotations,
+			Finalizers:  []string{corev1alpha1.LogicalClusterDeletionFinalizer},
+		},
+		Spec: corev1alpha1.LogicalClusterSpec{
+			Owner: &corev1alpha1.LogicalClusterOwner{
+				APIVersion: tenancyv1alpha1.SchemeGroupVersion.String(),
+				Resource:   workspaces.Resource,
+				Name:       ws.Name,
+				Cluster:    logicalcluster.From(ws).String(),
+				UID:        ws.UID,
+			},
+			CreatedBy: user,
+		},
+	}, nil
+}
+
+// newAdminBinding returns the ClusterRoleBinding that lets username do everything in the workspace.
+func newAdminBinding(username string) *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: AdminBindingName},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: username}},
+	}
+}
+
+func newNamespace(name string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+// annotate sets an annotation of obj without changing a map that may be shared.
+func annotate(obj reader.Object, key, value string) {
+	annotations := maps.Clone(obj.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[key] = value
+	obj.SetAnnotations(annotations)
+}

@@ -1,0 +1,273 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/core/clustername"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+const (
+	// maxAttempts is how many names are tried; a second one is needed about once in 10^24 workspaces.
+	maxAttempts = 8
+	// waitForBindings is how long an event about a binding may stay away before the workspace is looked at again.
+	waitForBindings = time.Second
+	// waitForTypes is how long until types that could not be resolved are tried again.
+	waitForTypes = 5 * time.Second
+)
+
+// content is an object that a new workspace begins with.
+type content struct {
+	resource schema.GroupResource
+	object   reader.Object
+}
+
+// plan is what is to be made for a workspace.
+type plan struct {
+	shard   *corev1alpha1.Shard
+	path    logicalcluster.Path
+	exports []exportRef
+	creator *authenticationv1.UserInfo
+}
+
+// provision makes what ws lacks and then updates it, once.
+func (r *reconciler) provision(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
+	parent, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(ws))
+	if apierrors.IsNotFound(err) {
+		// Either the cache is behind, or the cluster is gone and this workspace with it.
+		return reconcile.Result{RequeueAfter: waitForBindings}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the LogicalCluster above: %w", err)
+	}
+	if parent.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil // the workspace is deleted next
+	}
+	shard, reason, err := r.schedule(ctx, ws)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if shard == nil {
+		return reconcile.Result{}, r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
+			conditionsv1alpha1.MarkFalse(ws, tenancyv1alpha1.WorkspaceScheduled, tenancyv1alpha1.WorkspaceReasonUnschedulable,
+				conditionsv1alpha1.ConditionSeverityError, "%s", reason)
+		})
+	}
+	p := plan{shard: shard, path: pathOf(parent).Join(ws.Name)}
+	if p.creator, err = creator(ws); err != nil {
+		return reconcile.Result{}, r.stuck(ctx, ws, corev1alpha1.WorkspaceInitialized, tenancyv1alpha1.WorkspaceReasonReasonUnknown, err)
+	}
+	if p.exports, err = r.defaultExports(ctx, ws); err != nil {
+		if isTransient(err) {
+			return reconcile.Result{}, err
+		}
+		return reconcile.Result{RequeueAfter: waitForTypes}, r.stuck(ctx, ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.WorkspaceTypesInvalidReason, err)
+	}
+	return r.build(ctx, ws, p)
+}
+
+// pathOf returns the canonical path of the cluster that lc stands for.
+func pathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
+	if path := lc.Annotations[logicalcluster.PathAnnotationKey]; path != "" {
+		return logicalcluster.Path(path)
+	}
+	return logicalcluster.From(lc).Path()
+}
+
+// isTransient reports whether err came from the storage, and not from what users wrote.
+func isTransient(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && !apierrors.IsNotFound(err)
+}
+
+// stuck says in the conditions of ws what keeps it.
+func (r *reconciler) stuck(ctx context.Context, ws *tenancyv1alpha1.Workspace, condition conditionsv1alpha1.ConditionType, reason string, cause error) error {
+	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
+		conditionsv1alpha1.MarkFalse(ws, condition, reason, conditionsv1alpha1.ConditionSeverityError, "%s", cause)
+	})
+}
+
+// build makes the logical cluster and its first content.
+func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p plan) (reconcile.Result, error) {
+	lc, bindings, err := r.ensureLogicalCluster(ctx, ws, p)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !owns(ws, lc) {
+		// An administrator has pointed the workspace at a cluster that exists already: there is nothing to make.
+		return reconcile.Result{}, r.finish(ctx, ws, lc, p)
+	}
+	if lc.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil // the workspace is deleted next
+	}
+	name := logicalcluster.From(lc)
+	for _, c := range append(bindings, basics(p)...) {
+		if _, err := r.Client.Create(ctx, c.resource, name, c.object); err != nil && !apierrors.IsAlreadyExists(err) {
+			return reconcile.Result{}, fmt.Errorf("creating %s %q in %s: %w", c.resource, c.object.GetName(), name, err)
+		}
+	}
+	if lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing || lc.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling {
+		if waiting := r.unbound(ctx, name, bindings); waiting != "" {
+			return reconcile.Result{RequeueAfter: waitForBindings}, r.initializing(ctx, ws, lc, p, waiting)
+		}
+		ready := lc.DeepCopy()
+		ready.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
+		updated, err := r.Client.Update(ctx, logicalClusters, name, ready)
+		if err != nil {
+			return reconcile.Result{}, fmt.Errorf("updating the LogicalCluster of %s: %w", name, err)
+		}
+		if lc, err = typed(updated); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	return reconcile.Result{}, r.finish(ctx, ws, lc, p)
+}
+
+func typed(obj reader.Object) (*corev1alpha1.LogicalCluster, error) {
+	lc, ok := obj.(*corev1alpha1.LogicalCluster)
+	if !ok {
+		return nil, fmt.Errorf("writing a LogicalCluster: got back a %T", obj)
+	}
+	return lc, nil
+}
+
+// basics returns what every workspace begins with, beside its bindings.
+func basics(p plan) []content {
+	var made []content
+	for _, name := range defaultNamespaces {
+		made = append(made, content{namespaces, newNamespace(name)})
+	}
+	if p.creator != nil {
+		made = append(made, content{clusterRoleBindings, newAdminBinding(p.creator.Username)})
+	}
+	return made
+}
+
+// ensureLogicalCluster returns the LogicalCluster of ws, which it creates if need be, and the default bindings for it.
+func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.LogicalCluster, []content, error) {
+	for attempt := range maxAttempts {
+		name, last := clusterName(ws, attempt)
+		bindings, final, err := r.bindings(ctx, name, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		lc, err := newLogicalCluster(ws, p.path, p.shard.Name, p.creator)
+		if err != nil {
+			return nil, nil, err
+		}
+		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
+		if !final {
+			lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInitializing
+		}
+		created, err := r.Client.Create(ctx, logicalClusters, name, lc)
+		if apierrors.IsAlreadyExists(err) {
+			created, err = r.Live.Get(ctx, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("creating the LogicalCluster of %s: %w", name, err)
+		}
+		if lc, err = typed(created); err != nil {
+			return nil, nil, err
+		}
+		if last || owns(ws, lc) {
+			return lc, bindings, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("all %d names tried for the logical cluster are taken", maxAttempts)
+}
+
+// clusterName returns the name to try for the logical cluster of ws, and whether there is no other: what spec.cluster says.
+func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluster.Name, last bool) {
+	if ws.Spec.Cluster != "" {
+		return logicalcluster.Name(ws.Spec.Cluster), true
+	}
+	return clustername.FromUID(ws.UID, attempt), false
+}
+
+// bindings returns the default bindings of a new workspace, and whether all of them are bound as they are.
+func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p plan) (made []content, final bool, err error) {
+	final = true
+	for _, ref := range p.exports {
+		obj, err := r.Binder.FinalBinding(ctx, name, ref.path, ref.export)
+		if err != nil {
+			return nil, false, fmt.Errorf("making the binding to %s: %w", ref.path.Join(ref.export), err)
+		}
+		// The cluster is new: admission would have to ask etcd for its path.
+		annotate(obj, logicalcluster.PathAnnotationKey, p.path.String())
+		made = append(made, content{apiBindings, obj})
+		final = final && isBound(obj)
+	}
+	return made, final, nil
+}
+
+func isBound(obj reader.Object) bool {
+	binding, ok := obj.(*apisv1alpha2.APIBinding)
+	return ok && binding.Status.Phase == apisv1alpha2.APIBindingPhaseBound
+}
+
+// unbound names the first of the bindings that is not bound yet, or is empty.
+func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bindings []content) string {
+	for _, b := range bindings {
+		obj, err := r.Client.Get(ctx, apiBindings, reader.Key{Cluster: name, Name: b.object.GetName()})
+		if err != nil || !isBound(obj) {
+			return b.object.GetName()
+		}
+	}
+	return ""
+}
+
+// initializing shows that ws has a place and waits for a binding.
+func (r *reconciler) initializing(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan, binding string) error {
+	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
+		r.place(ws, lc, p)
+		conditionsv1alpha1.MarkFalse(ws, corev1alpha1.WorkspaceInitialized, corev1alpha1.InitializerExistsReason,
+			conditionsv1alpha1.ConditionSeverityInfo, "waiting for default APIBindings")
+		conditionsv1alpha1.MarkFalse(ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.WaitingOnAPIBindingsReason,
+			conditionsv1alpha1.ConditionSeverityInfo, "APIBinding %q is not bound yet", binding)
+	})
+}
+
+// finish lets users in.
+func (r *reconciler) finish(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan) error {
+	var failed error
+	err := r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
+		r.place(ws, lc, p)
+		if p.creator != nil {
+			note, err := shortNote(p.creator)
+			if err != nil {
+				failed = err
+				return
+			}
+			annotate(ws, tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey, note)
+		}
+		conditionsv1alpha1.MarkTrue(ws, corev1alpha1.WorkspaceInitialized)
+		conditionsv1alpha1.MarkTrue(ws, corev1alpha1.APIBindingsInitialized)
+	})
+	return errors.Join(failed, err)
+}
+
+// place writes down where ws is.
+func (r *reconciler) place(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan) {
+	name := logicalcluster.From(lc)
+	ws.Spec.Cluster = name.String()
+	annotate(ws, corev1alpha1.LogicalClusterShardAnnotationKey, p.shard.Name)
+	annotate(ws, tenancyv1alpha1.WorkspaceClusterAnnotationKey, name.String())
+	if region := p.shard.Labels[regionLabel]; region != "" && ws.Labels[regionLabel] == "" {
+		label(ws, regionLabel, region)
+	}
+	setPhase(ws, lc.Status.Phase)
+	conditionsv1alpha1.MarkTrue(ws, tenancyv1alpha1.WorkspaceScheduled)
+}

@@ -1,0 +1,65 @@
+package workspace
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// exportRef names an APIExport to bind.
+type exportRef struct {
+	path   logicalcluster.Path
+	export string
+}
+
+// defaultExports returns what is bound in ws from the beginning: what its type and all that it builds on ask for.
+func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Workspace) ([]exportRef, error) {
+	ref := ws.Spec.Type
+	if ref == nil {
+		return nil, nil
+	}
+	t, err := r.workspaceType(ctx, logicalcluster.Path(ref.Path), ref.Name)
+	if err != nil {
+		return nil, fmt.Errorf("reading workspace type %s: %w", logicalcluster.Path(ref.Path).Join(string(ref.Name)), err)
+	}
+	aliases, err := typeresolution.Aliases(ctx, t, r.workspaceType)
+	if err != nil {
+		return nil, fmt.Errorf("resolving workspace type %s: %w", typeresolution.Qualified(t), err)
+	}
+	var exports []exportRef
+	for _, binding := range typeresolution.DefaultAPIBindings(aliases) {
+		exports = append(exports, exportRef{path: logicalcluster.Path(binding.Path), export: binding.Export})
+	}
+	return exports, nil
+}
+
+// workspaceType implements typeresolution.Getter.
+func (r *reconciler) workspaceType(ctx context.Context, path logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*typeresolution.Type, error) {
+	cluster, found, err := r.Resolver.Resolve(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, apierrors.NewNotFound(workspaceTypes, path.Join(string(name)).String())
+	}
+	key := reader.Key{Cluster: cluster, Name: string(name)}
+	obj, err := r.Client.Get(ctx, workspaceTypes, key)
+	if apierrors.IsNotFound(err) {
+		// Admission has just seen it: the cache may be behind.
+		obj, err = r.Live.Get(ctx, workspaceTypes, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t, ok := obj.(*typeresolution.Type)
+	if !ok {
+		return nil, fmt.Errorf("reading workspace type %s: got a %T", key, obj)
+	}
+	return t, nil
+}

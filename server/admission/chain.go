@@ -1,0 +1,79 @@
+package admission
+
+import (
+	"errors"
+
+	"k8s.io/apiserver/pkg/admission"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
+	"github.com/annex-dev/annex/server/admission/pathannotation"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/admission/sharing"
+	"github.com/annex-dev/annex/server/admission/tree"
+	"github.com/annex-dev/annex/server/admission/workspace"
+	"github.com/annex-dev/annex/server/admission/workspacetype"
+)
+
+// Config is what the plugins need. All fields are required.
+type Config struct {
+	// Cached reads the watch caches, Live sees every acknowledged write.
+	Cached, Live reader.Reader
+	// Resolver finds logical clusters by path; registry/index.Index is one.
+	Resolver tree.Resolver
+	// Authorizer decides by the RBAC of one cluster; registry/rbac/policy.Evaluator is one.
+	Authorizer request.Authorizer
+	// WorkspaceURL returns the address with which a Workspace called name in the cluster parent is shown to users.
+	WorkspaceURL func(parent logicalcluster.Name, name string) string
+	// NamespaceLifecycle keeps objects out of namespaces that are missing or on their way out.
+	NamespaceLifecycle admission.Interface
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for field, missing := range map[string]bool{
+		"Cached":             c.Cached == nil,
+		"Live":               c.Live == nil,
+		"Resolver":           c.Resolver == nil,
+		"Authorizer":         c.Authorizer == nil,
+		"WorkspaceURL":       c.WorkspaceURL == nil,
+		"NamespaceLifecycle": c.NamespaceLifecycle == nil,
+	} {
+		if missing {
+			errs = append(errs, errors.New("admission: "+field+" is missing"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// New returns the chain of all plugins. It fails when a field of c is missing: a chain with a gap would let pass what it
+// must hold back.
+func New(c Config) (admission.Interface, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	t := &tree.Tree{Cached: c.Cached, Live: c.Live, Resolver: c.Resolver}
+
+	plugins := []admission.Interface{
+		// First, since what it refuses need not be looked at more closely.
+		c.NamespaceLifecycle,
+		// The owner, before the type: it is recorded whatever type the workspace gets.
+		workspace.NewOwnership(t, c.WorkspaceURL),
+		workspace.NewTypes(t, c.Authorizer),
+		workspacetype.New(t, c.Authorizer),
+		clusterrules.NewRules(),
+		clusterrules.NewGuard(),
+	}
+	plugins = append(plugins, sharing.New(sharing.Config{
+		Authorizer: c.Authorizer,
+		Resolver:   c.Resolver,
+		Cached:     c.Cached,
+		Live:       c.Live,
+	})...)
+	plugins = append(plugins,
+		// Last of those that change objects: no other may see a path that a user made up and go by it.
+		pathannotation.New(t),
+	)
+	return admission.NewChainHandler(plugins...), nil
+}

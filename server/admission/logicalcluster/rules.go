@@ -1,0 +1,126 @@
+package logicalcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apiserver/pkg/admission"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	cluster "github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/admission/tree"
+)
+
+// RulesName is the name of the plugin that NewRules returns.
+const RulesName = "core.kcp.io/LogicalCluster"
+
+type rules struct{ *admission.Handler }
+
+var _ admission.ValidationInterface = &rules{}
+
+// NewRules returns the plugin that checks writes of LogicalClusters.
+func NewRules() admission.Interface {
+	return &rules{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
+}
+
+// Validate implements admission.ValidationInterface.
+func (r *rules) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if a.GetResource().GroupResource() != tree.LogicalClusters {
+		return nil
+	}
+	name, err := request.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.check(name, a); err != nil {
+		return admission.NewForbidden(a, err)
+	}
+	return nil
+}
+
+func (r *rules) check(name cluster.Name, a admission.Attributes) error {
+	internal := request.IsInternal(a)
+	switch a.GetOperation() {
+	case admission.Create:
+		if !internal {
+			return errors.New("LogicalClusters are created by the system only; create a Workspace")
+		}
+	case admission.Delete:
+		if name == cluster.Root {
+			return errors.New("the root workspace cannot be deleted")
+		}
+		old, ok := a.GetOldObject().(*corev1alpha1.LogicalCluster)
+		if !internal && ok && !old.Spec.DirectlyDeletable {
+			return errors.New("this LogicalCluster cannot be deleted directly; delete its Workspace")
+		}
+	case admission.Update:
+		updated, isCluster := a.GetObject().(*corev1alpha1.LogicalCluster)
+		old, wasCluster := a.GetOldObject().(*corev1alpha1.LogicalCluster)
+		if internal || !isCluster || !wasCluster {
+			return nil
+		}
+		if a.GetSubresource() == "status" {
+			return checkPhase(updated, old)
+		}
+		return checkUpdate(updated, old)
+	}
+	return nil
+}
+
+// fixed are the annotations by which the system knows a logical cluster.
+var fixed = []string{
+	corev1alpha1.LogicalClusterTypeAnnotationKey,
+	corev1alpha1.LogicalClusterShardAnnotationKey,
+	corev1alpha1.RequiredGroupsAnnotationKey,
+	tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey,
+}
+
+func checkUpdate(updated, old *corev1alpha1.LogicalCluster) error {
+	for field, same := range map[string]bool{
+		"spec.createdBy":    apiequality.Semantic.DeepEqual(updated.Spec.CreatedBy, old.Spec.CreatedBy),
+		"spec.owner":        apiequality.Semantic.DeepEqual(updated.Spec.Owner, old.Spec.Owner),
+		"spec.initializers": slices.Equal(updated.Spec.Initializers, old.Spec.Initializers),
+		"spec.terminators":  slices.Equal(updated.Spec.Terminators, old.Spec.Terminators),
+	} {
+		if !same {
+			return fmt.Errorf("%s cannot be changed", field)
+		}
+	}
+	for _, key := range fixed {
+		if updated.Annotations[key] != old.Annotations[key] {
+			return fmt.Errorf("annotation %s can only be changed by system privileged users", key)
+		}
+	}
+	if inactive(updated) != inactive(old) && old.Status.Phase != corev1alpha1.LogicalClusterPhaseReady && old.Status.Phase != corev1alpha1.LogicalClusterPhaseInactive {
+		return fmt.Errorf("annotation %s can be changed only in phase Ready or Inactive, not in %s", corev1alpha1.LogicalClusterInactiveAnnotationKey, old.Status.Phase)
+	}
+	return nil
+}
+
+func inactive(lc *corev1alpha1.LogicalCluster) bool {
+	return lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
+		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
+}
+
+// order is how phases follow each other; those that a cluster may go back and forth between share a rank.
+var order = map[corev1alpha1.LogicalClusterPhaseType]int{
+	corev1alpha1.LogicalClusterPhaseScheduling:   1,
+	corev1alpha1.LogicalClusterPhaseInitializing: 2,
+	corev1alpha1.LogicalClusterPhaseReady:        3,
+	corev1alpha1.LogicalClusterPhaseUnavailable:  3,
+	corev1alpha1.LogicalClusterPhaseInactive:     3,
+	corev1alpha1.LogicalClusterPhaseTerminating:  4,
+	corev1alpha1.LogicalClusterPhaseDeleting:     5,
+}
+
+func checkPhase(updated, old *corev1alpha1.LogicalCluster) error {
+	if order[updated.Status.Phase] < order[old.Status.Phase] {
+		return fmt.Errorf("status.phase cannot go back from %s to %s", old.Status.Phase, updated.Status.Phase)
+	}
+	return nil
+}

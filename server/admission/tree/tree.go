@@ -1,0 +1,111 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// Resources that a Tree reads.
+var (
+	LogicalClusters = corev1alpha1.Resource("logicalclusters")
+	Workspaces      = tenancyv1alpha1.Resource("workspaces")
+	WorkspaceTypes  = tenancyv1alpha1.Resource("workspacetypes")
+	APIExports      = apisv1alpha2.Resource("apiexports")
+)
+
+// Resolver finds logical clusters; registry/index.Index is one.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Tree reads the workspace tree. It is safe for concurrent use.
+type Tree struct {
+	// Cached answers first, Live when Cached has nothing.
+	Cached, Live reader.Reader
+	Resolver     Resolver
+}
+
+// LogicalCluster returns the LogicalCluster of a cluster; NotFound when there is none. The object is shared.
+func (t *Tree) LogicalCluster(ctx context.Context, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
+	return get[*corev1alpha1.LogicalCluster](ctx, []reader.Reader{t.Cached, t.Live}, LogicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+}
+
+// Path returns the canonical path of a cluster, which is its name where no other is known.
+func (t *Tree) Path(ctx context.Context, name logicalcluster.Name) (logicalcluster.Path, error) {
+	lc, err := t.LogicalCluster(ctx, name)
+	if apierrors.IsNotFound(err) {
+		return name.Path(), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return PathOf(lc), nil
+}
+
+// PathOf returns the canonical path of the cluster that lc stands for.
+func PathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
+	if path := lc.Annotations[logicalcluster.PathAnnotationKey]; path != "" {
+		return logicalcluster.Path(path)
+	}
+	return logicalcluster.From(lc).Path()
+}
+
+// WorkspaceType returns the WorkspaceType called name in the cluster at path; NotFound when either is not there. With
+// cachedOnly it does not look a second time. The object is shared.
+func (t *Tree) WorkspaceType(ctx context.Context, path logicalcluster.Path, name string, cachedOnly bool) (*tenancyv1alpha1.WorkspaceType, error) {
+	cluster, err := t.resolve(ctx, path, WorkspaceTypes, name)
+	if err != nil {
+		return nil, err
+	}
+	readers := []reader.Reader{t.Cached, t.Live}
+	if cachedOnly {
+		readers = readers[:1]
+	}
+	return get[*tenancyv1alpha1.WorkspaceType](ctx, readers, WorkspaceTypes, reader.Key{Cluster: cluster, Name: name})
+}
+
+// APIExport returns the APIExport called name in cluster; NotFound when it is not there. The object is shared.
+func (t *Tree) APIExport(ctx context.Context, cluster logicalcluster.Name, name string) (*apisv1alpha2.APIExport, error) {
+	return get[*apisv1alpha2.APIExport](ctx, []reader.Reader{t.Cached, t.Live}, APIExports, reader.Key{Cluster: cluster, Name: name})
+}
+
+func (t *Tree) resolve(ctx context.Context, path logicalcluster.Path, resource schema.GroupResource, name string) (logicalcluster.Name, error) {
+	cluster, found, err := t.Resolver.Resolve(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return "", apierrors.NewNotFound(resource, path.Join(name).String())
+	}
+	return cluster, nil
+}
+
+// get asks the readers one after the other until one has the object.
+func get[T reader.Object](ctx context.Context, readers []reader.Reader, resource schema.GroupResource, key reader.Key) (T, error) {
+	var none T
+	var obj reader.Object
+	err := error(apierrors.NewNotFound(resource, key.Name))
+	for _, r := range readers {
+		if obj, err = r.Get(ctx, resource, key); !apierrors.IsNotFound(err) {
+			break
+		}
+	}
+	if err != nil {
+		return none, err
+	}
+	typed, ok := obj.(T)
+	if !ok {
+		return none, fmt.Errorf("reading %s %s: got a %T", resource, key, obj)
+	}
+	return typed, nil
+}

@@ -1,0 +1,149 @@
+package workspace
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/admission/tree"
+)
+
+// OwnershipName is the name of the plugin that NewOwnership returns.
+const OwnershipName = "tenancy.kcp.io/Workspace"
+
+// reserved are the annotations of a Workspace that only the system writes.
+var reserved = []string{
+	tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey,
+	tenancyv1alpha1.WorkspaceShardHashAnnotationKey,
+	tenancyv1alpha1.WorkspaceClusterAnnotationKey,
+	corev1alpha1.LogicalClusterShardAnnotationKey,
+	corev1alpha1.RequiredGroupsAnnotationKey,
+}
+
+var errPrivileged = errors.New("can only be changed by system privileged users")
+
+type ownership struct {
+	*admission.Handler
+	tree *tree.Tree
+	urls func(parent logicalcluster.Name, name string) string
+}
+
+var (
+	_ admission.MutationInterface   = &ownership{}
+	_ admission.ValidationInterface = &ownership{}
+)
+
+// NewOwnership returns the plugin. urls returns the address that a Workspace called name in the cluster parent is shown with.
+func NewOwnership(t *tree.Tree, urls func(parent logicalcluster.Name, name string) string) admission.Interface {
+	return &ownership{Handler: admission.NewHandler(admission.Create, admission.Update), tree: t, urls: urls}
+}
+
+// Admit implements admission.MutationInterface.
+func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
+	if !ok || !request.Is(a, tree.Workspaces) || request.IsMaster(a) {
+		return nil
+	}
+	annotations := maps.Clone(ws.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	if old, ok := a.GetOldObject().(*tenancyv1alpha1.Workspace); ok && a.GetOperation() == admission.Update {
+		for _, key := range reserved {
+			carry(annotations, key, old.Annotations[key])
+		}
+		ws.Annotations = annotations
+		return nil
+	}
+
+	parent, err := o.parent(ctx, a)
+	if err != nil {
+		return err
+	}
+	owner, err := json.Marshal(userInfo(a.GetUserInfo()))
+	if err != nil {
+		return fmt.Errorf("writing down the owner: %w", err)
+	}
+	for _, key := range reserved {
+		delete(annotations, key)
+	}
+	annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey] = string(owner)
+	carry(annotations, corev1alpha1.RequiredGroupsAnnotationKey, parent.Annotations[corev1alpha1.RequiredGroupsAnnotationKey])
+	ws.Annotations = annotations
+	return nil
+}
+
+// parent returns the LogicalCluster that a Workspace is created in.
+func (o *ownership) parent(ctx context.Context, a admission.Attributes) (*corev1alpha1.LogicalCluster, error) {
+	return parent(ctx, o.tree, a)
+}
+
+func parent(ctx context.Context, t *tree.Tree, a admission.Attributes) (*corev1alpha1.LogicalCluster, error) {
+	cluster, err := request.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lc, err := t.LogicalCluster(ctx, cluster)
+	if apierrors.IsNotFound(err) {
+		return nil, admission.NewForbidden(a, errors.New("workspaces cannot be created in a logical cluster without a LogicalCluster object"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err)
+	}
+	return lc, nil
+}
+
+func carry(annotations map[string]string, key, value string) {
+	if value == "" {
+		delete(annotations, key)
+		return
+	}
+	annotations[key] = value
+}
+
+func userInfo(u user.Info) *authenticationv1.UserInfo {
+	info := &authenticationv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups()}
+	for k, v := range u.GetExtra() {
+		if info.Extra == nil {
+			info.Extra = map[string]authenticationv1.ExtraValue{}
+		}
+		info.Extra[k] = v
+	}
+	return info
+}
+
+// Validate implements admission.ValidationInterface.
+func (o *ownership) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
+	if !ok || !request.Is(a, tree.Workspaces) || request.IsMaster(a) {
+		return nil
+	}
+	cluster, err := request.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	old, ok := a.GetOldObject().(*tenancyv1alpha1.Workspace)
+	if !ok {
+		old = &tenancyv1alpha1.Workspace{}
+	}
+	if ws.Spec.Cluster != old.Spec.Cluster {
+		return admission.NewForbidden(a, fmt.Errorf("spec.cluster %w", errPrivileged))
+	}
+	// The stored object has no URL; a client that sends back what it read sends the one that is made up on read.
+	shown := old.Spec.Cluster != "" && ws.Spec.URL == o.urls(cluster, ws.Name)
+	if ws.Spec.URL != "" && !shown {
+		return admission.NewForbidden(a, fmt.Errorf("spec.URL %w", errPrivileged))
+	}
+	return nil
+}

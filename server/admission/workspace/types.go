@@ -1,0 +1,210 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apiserver/pkg/admission"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/admission/tree"
+)
+
+// TypesName is the name of the plugin that NewTypes returns.
+const TypesName = "tenancy.kcp.io/WorkspaceTypeExists"
+
+type types struct {
+	*admission.Handler
+	tree       *tree.Tree
+	authorizer request.Authorizer
+}
+
+var (
+	_ admission.MutationInterface   = &types{}
+	_ admission.ValidationInterface = &types{}
+)
+
+// NewTypes returns the plugin.
+func NewTypes(t *tree.Tree, authorizer request.Authorizer) admission.Interface {
+	return &types{Handler: admission.NewHandler(admission.Create), tree: t, authorizer: authorizer}
+}
+
+// Admit implements admission.MutationInterface: it completes spec.type, and adds the labels of the type.
+func (p *types) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
+	if !ok || !request.Is(a, tree.Workspaces) || ws.Spec.Mount != nil {
+		return nil
+	}
+	above, err := parent(ctx, p.tree, a)
+	if err != nil {
+		return err
+	}
+	if above.DeletionTimestamp != nil {
+		return admission.NewForbidden(a, errors.New("the workspace is being deleted"))
+	}
+	ref, err := p.wanted(ctx, ws, above)
+	if err != nil {
+		return refuse(a, err)
+	}
+	found, err := p.find(ctx, ref, above)
+	if err != nil {
+		return refuse(a, err)
+	}
+	complete := typeresolution.Reference(found)
+	ws.Spec.Type = &complete
+
+	aliases, err := typeresolution.Aliases(ctx, found, p.get)
+	if err != nil {
+		return refuse(a, err)
+	}
+	labels := maps.Clone(ws.Labels)
+	// The type itself is last and wins over what it builds on; the user wins over all.
+	for _, t := range slices.Backward(aliases) {
+		for key, value := range t.Spec.AdditionalWorkspaceLabels {
+			if _, set := labels[key]; set {
+				continue
+			}
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[key] = value
+		}
+	}
+	ws.Labels = labels
+	return nil
+}
+
+// wanted returns the type that is asked for, possibly without a path: the default of the workspace above if none is.
+func (p *types) wanted(ctx context.Context, ws *tenancyv1alpha1.Workspace, above *corev1alpha1.LogicalCluster) (tenancyv1alpha1.WorkspaceTypeReference, error) {
+	if ws.Spec.Type != nil && ws.Spec.Type.Name != "" {
+		return *ws.Spec.Type, nil
+	}
+	t, err := p.typeOf(ctx, above)
+	if err != nil {
+		return tenancyv1alpha1.WorkspaceTypeReference{}, err
+	}
+	if t.Spec.DefaultChildWorkspaceType == nil {
+		return tenancyv1alpha1.WorkspaceTypeReference{}, fault{fmt.Errorf("spec.defaultChildWorkspaceType of workspace type %s must be set", typeresolution.Qualified(t))}
+	}
+	return *t.Spec.DefaultChildWorkspaceType, nil
+}
+
+// typeOf returns the type of the workspace that lc stands for.
+func (p *types) typeOf(ctx context.Context, lc *corev1alpha1.LogicalCluster) (*typeresolution.Type, error) {
+	note := lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey]
+	path, name, ok := typeresolution.ParseQualified(note)
+	if !ok {
+		return nil, fault{fmt.Errorf("annotation %s not found on the LogicalCluster of this workspace", corev1alpha1.LogicalClusterTypeAnnotationKey)}
+	}
+	t, err := p.get(ctx, path, name)
+	if apierrors.IsNotFound(err) {
+		return nil, fault{fmt.Errorf("workspace type %s of this workspace does not exist", note)}
+	}
+	return t, err
+}
+
+// find returns the type that ref stands for in a workspace below the one of above.
+func (p *types) find(ctx context.Context, ref tenancyv1alpha1.WorkspaceTypeReference, above *corev1alpha1.LogicalCluster) (*typeresolution.Type, error) {
+	if ref.Path != "" {
+		t, err := p.get(ctx, logicalcluster.Path(ref.Path), ref.Name)
+		if apierrors.IsNotFound(err) {
+			err = unresolved(logicalcluster.Path(ref.Path).Join(string(ref.Name)).String())
+		}
+		return t, err
+	}
+	// First from memory all the way up, for most are found in root; only a type that is nowhere is looked for a second time.
+	for _, cachedOnly := range []bool{true, false} {
+		for _, path := range typeresolution.SearchPath(tree.PathOf(above)) {
+			t, err := p.tree.WorkspaceType(ctx, path, string(ref.Name), cachedOnly)
+			if !apierrors.IsNotFound(err) {
+				return t, err
+			}
+		}
+	}
+	return nil, unresolved(string(ref.Name))
+}
+
+func unresolved(name string) error {
+	return fault{fmt.Errorf("workspace type %q cannot be resolved", name)}
+}
+
+func (p *types) get(ctx context.Context, path logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*typeresolution.Type, error) {
+	return p.tree.WorkspaceType(ctx, path, string(name), false)
+}
+
+// Validate implements admission.ValidationInterface: the creator may use the type, and it may stand here.
+func (p *types) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
+	if !ok || !request.Is(a, tree.Workspaces) || ws.Spec.Mount != nil {
+		return nil
+	}
+	above, err := parent(ctx, p.tree, a)
+	if err != nil {
+		return err
+	}
+	if ws.Spec.Type == nil {
+		return admission.NewForbidden(a, errors.New("spec.type must be set"))
+	}
+	t, err := p.find(ctx, *ws.Spec.Type, above)
+	if err != nil {
+		return refuse(a, err)
+	}
+	aliases, err := typeresolution.Aliases(ctx, t, p.get)
+	if err != nil {
+		return refuse(a, err)
+	}
+	if err := p.checkUse(ctx, a, aliases); err != nil {
+		return err
+	}
+	parentType, err := p.typeOf(ctx, above)
+	if err != nil {
+		return refuse(a, err)
+	}
+	parentAliases, err := typeresolution.Aliases(ctx, parentType, p.get)
+	if err != nil {
+		return refuse(a, err)
+	}
+	if err := typeresolution.Allowed(parentAliases, aliases); err != nil {
+		return admission.NewForbidden(a, err)
+	}
+	return nil
+}
+
+// checkUse asks whether the creator may use every one of the types, each where it lives.
+func (p *types) checkUse(ctx context.Context, a admission.Attributes, aliases []*typeresolution.Type) error {
+	cluster, err := request.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range aliases {
+		allowed, err := request.Allowed(ctx, p.authorizer, a, cluster, logicalcluster.From(t), "use",
+			tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), t.Name)
+		if err != nil {
+			return err
+		}
+		if !allowed {
+			return admission.NewForbidden(a, fmt.Errorf("unable to use workspace type %s: missing verb='use' permission on workspacetype", typeresolution.Qualified(t)))
+		}
+	}
+	return nil
+}
+
+// fault is an error that tells users what they may change.
+type fault struct{ error }
+
+// refuse returns err as the answer to the request: Forbidden, unless the storage could not be read.
+func refuse(a admission.Attributes, err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("resolving the workspace type: %w", err)
+	}
+	return admission.NewForbidden(a, err)
+}
