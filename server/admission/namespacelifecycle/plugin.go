@@ -1,0 +1,159 @@
+package namespacelifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/apiserver/pkg/admission"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// PluginName names the plugin in messages and metrics.
+const PluginName = "WorkspaceNamespaceLifecycle"
+
+// After the deletion of a namespace passed here, this many such namespaces are looked up past the cache for this long: the
+// cache may not know yet.
+const (
+	recentDeletions = 1000
+	recentFor       = 30 * time.Second
+)
+
+// Plugin ties objects to their namespace. It is safe for concurrent use.
+type Plugin struct {
+	*admission.Handler
+	cached, live reader.Reader
+	// deleted holds the reader.Key of namespaces whose deletion passed here.
+	deleted *cache.LRUExpireCache
+}
+
+var (
+	_ admission.MutationInterface       = &Plugin{}
+	_ admission.InitializationValidator = &Plugin{}
+)
+
+// New returns the plugin. cached answers first; live sees every acknowledged write and is asked before a request is refused.
+func New(cached, live reader.Reader) *Plugin {
+	return &Plugin{
+		Handler: admission.NewHandler(admission.Create, admission.Delete),
+		cached:  cached,
+		live:    live,
+		deleted: cache.NewLRUExpireCache(recentDeletions),
+	}
+}
+
+// ValidateInitialization implements admission.InitializationValidator.
+func (p *Plugin) ValidateInitialization() error {
+	if p.cached == nil || p.live == nil {
+		return errors.New(PluginName + " needs readers")
+	}
+	return nil
+}
+
+func namespaces() schema.GroupResource { return schema.GroupResource{Resource: "namespaces"} }
+
+// Admit implements admission.MutationInterface, so that requests are refused before anything else looks at them; it changes
+// nothing. It answers NotFound when the namespace is missing and Forbidden when it is terminating or must not be deleted.
+func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	resource := a.GetResource().GroupResource()
+	isNamespace := resource == namespaces()
+	switch {
+	case isNamespace && (a.GetOperation() != admission.Delete || a.GetSubresource() != ""):
+		return nil
+	case !isNamespace && (a.GetOperation() != admission.Create || a.GetNamespace() == ""):
+		return nil
+	case resource == schema.GroupResource{Group: authorizationv1.GroupName, Resource: "localsubjectaccessreviews"}:
+		// An answer would tell people which namespaces exist who only ask what they may do.
+		return nil
+	}
+	cluster, ok := logicalcluster.FromContext(ctx)
+	if !ok {
+		return apierrors.NewInternalError(fmt.Errorf("checking the namespace of %s: the request names no logical cluster", resource))
+	}
+	if isNamespace {
+		return p.admitDeletion(ctx, a, cluster)
+	}
+	return p.admitContent(ctx, a, cluster)
+}
+
+// admitContent refuses content for a namespace that is not there or does not stay.
+func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
+	key := reader.Key{Cluster: cluster, Name: a.GetNamespace()}
+	if _, recent := p.deleted.Get(key); !recent {
+		obj, err := p.cached.Get(ctx, namespaces(), key)
+		if err == nil && !terminating(obj) {
+			return nil
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return apierrors.NewInternalError(fmt.Errorf("reading namespace %s: %w", key, err))
+		}
+	}
+	obj, err := p.live.Get(ctx, namespaces(), key)
+	switch {
+	case apierrors.IsNotFound(err):
+		return apierrors.NewNotFound(namespaces(), key.Name)
+	case err != nil:
+		return apierrors.NewInternalError(fmt.Errorf("reading namespace %s: %w", key, err))
+	case !terminating(obj):
+		return nil
+	}
+	refusal := admission.NewForbidden(a, fmt.Errorf("unable to create new content in namespace %s because it is being terminated", key.Name))
+	var status *apierrors.StatusError
+	if errors.As(refusal, &status) {
+		status.ErrStatus.Details.Causes = append(status.ErrStatus.Details.Causes, metav1.StatusCause{
+			Type:    corev1.NamespaceTerminatingCause,
+			Message: fmt.Sprintf("namespace %s is being terminated", key.Name),
+			Field:   "metadata.namespace",
+		})
+	}
+	return refusal
+}
+
+func terminating(obj reader.Object) bool {
+	ns, ok := obj.(*corev1.Namespace)
+	return !ok || ns.Status.Phase == corev1.NamespaceTerminating
+}
+
+// admitDeletion refuses to delete a namespace that the cluster relies on for as long as the cluster lives.
+func (p *Plugin) admitDeletion(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
+	switch a.GetName() {
+	case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
+		goes, err := p.goes(ctx, cluster)
+		if err != nil {
+			return err
+		}
+		if !goes {
+			return apierrors.NewForbidden(namespaces(), a.GetName(), errors.New("this namespace may not be deleted"))
+		}
+	}
+	if !a.IsDryRun() {
+		p.deleted.Add(reader.Key{Cluster: cluster, Name: a.GetName()}, true, recentFor)
+	}
+	return nil
+}
+
+// goes reports whether the cluster itself is being deleted. The server's own clusters have no LogicalCluster and stay.
+func (p *Plugin) goes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
+	key := reader.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}
+	for _, from := range []reader.Reader{p.cached, p.live} {
+		obj, err := from.Get(ctx, corev1alpha1.Resource("logicalclusters"), key)
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return false, apierrors.NewInternalError(fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err))
+		case obj.GetDeletionTimestamp() != nil:
+			return true, nil
+		}
+	}
+	return false, nil
+}
