@@ -1,0 +1,88 @@
+package validation
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/rule"
+)
+
+// ValidateAPIExport returns what is wrong with a new APIExport.
+func ValidateAPIExport(export *apisv1alpha2.APIExport) field.ErrorList {
+	errs := rule.ObjectMeta(&export.ObjectMeta, rule.SubdomainName)
+	spec := field.NewPath("spec")
+	type key struct{ name, group string }
+	seen := map[key]bool{}
+	for i := range export.Spec.Resources {
+		r := &export.Spec.Resources[i]
+		at := spec.Child("resources").Index(i)
+		errs = append(errs, validateResource(r, at)...)
+		if k := (key{r.Name, r.Group}); seen[k] {
+			errs = append(errs, field.Duplicate(at, strings.TrimSuffix(r.Name+"."+r.Group, ".")))
+		} else {
+			seen[k] = true
+		}
+	}
+	if identity := export.Spec.Identity; identity != nil {
+		at := spec.Child("identity", "secretRef")
+		if ref := identity.SecretRef; ref == nil {
+			errs = append(errs, field.Required(at, ""))
+		} else {
+			errs = append(errs, rule.SubdomainRequired(ref.Namespace, at.Child("namespace"))...)
+			errs = append(errs, rule.SubdomainRequired(ref.Name, at.Child("name"))...)
+		}
+	}
+	if export.Spec.MaximalPermissionPolicy != nil {
+		errs = append(errs, rule.NotSupportedYet(spec.Child("maximalPermissionPolicy"), "maximal permission policies are"))
+	}
+	if len(export.Spec.PermissionClaims) > 0 {
+		errs = append(errs, rule.NotSupportedYet(spec.Child("permissionClaims"), "permission claims are"))
+	}
+	return errs
+}
+
+// ValidateAPIExportUpdate returns what is wrong with the change of an APIExport from old to export.
+func ValidateAPIExportUpdate(export, old *apisv1alpha2.APIExport) field.ErrorList {
+	return append(rule.ObjectMetaUpdate(&export.ObjectMeta, &old.ObjectMeta), ValidateAPIExport(export)...)
+}
+
+// ValidateAPIExportStatusUpdate returns what is wrong with the change of the status of an APIExport from old to export.
+func ValidateAPIExportStatusUpdate(export, old *apisv1alpha2.APIExport) field.ErrorList {
+	errs := rule.ObjectMetaUpdate(&export.ObjectMeta, &old.ObjectMeta)
+	status := field.NewPath("status")
+	errs = append(errs, rule.SetOnce(export.Status.IdentityHash, old.Status.IdentityHash, status.Child("identityHash"))...)
+	errs = append(errs, rule.Conditions(export.Status.Conditions, status.Child("conditions"))...)
+	for i, vw := range export.Status.VirtualWorkspaces {
+		at := status.Child("virtualWorkspaces").Index(i).Child("url")
+		errs = append(errs, rule.Required(vw.URL, at)...)
+		errs = append(errs, rule.URL(vw.URL, at)...)
+	}
+	return errs
+}
+
+func validateResource(r *apisv1alpha2.ResourceSchema, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	errs = append(errs, validatePlural(r.Name, path.Child("name"))...)
+	suffix := r.Group
+	if r.Group == "" {
+		suffix = apisv1alpha2.APIResourceSchemaCoreSuffix
+		errs = append(errs, rule.NotSupportedYet(path.Child("group"), "resources of the core group are"))
+	} else {
+		errs = append(errs, validateGroup(r.Group, path.Child("group"))...)
+	}
+	errs = append(errs, validateSchemaName(r.Schema, r.Name, suffix, path.Child("schema"))...)
+
+	storage := path.Child("storage")
+	switch {
+	case r.Storage.Virtual != nil:
+		errs = append(errs, rule.NotSupportedYet(storage.Child("virtual"), "virtual storage is"))
+	case r.Storage.CRD == nil:
+		errs = append(errs, field.Required(storage, "must have exactly one of crd and virtual"))
+	}
+	if r.Storage.Virtual != nil && r.Storage.CRD != nil {
+		errs = append(errs, field.Invalid(storage, "crd and virtual", "must have exactly one of crd and virtual"))
+	}
+	return errs
+}
