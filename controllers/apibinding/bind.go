@@ -1,0 +1,243 @@
+package apibinding
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/apis/naming"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// bind brings the status of binding, which is the caller's, up to what its export offers now. Faults of the export or of
+// the cluster become conditions; the error is for what may be tried again. The caller holds the lock of the cluster.
+func (c *Controller) bind(ctx context.Context, key reader.Key, binding *apisv1alpha2.APIBinding) error {
+	if binding.Status.Phase == "" {
+		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBinding
+	}
+	// Bindings from before stay ready when the export goes away: what is bound stays served.
+	defer summarize(binding)
+	export, err := c.exportOf(ctx, key, binding)
+	if err != nil || export == nil {
+		return err
+	}
+	copyExtraAnnotations(binding, export)
+	mirrorClaims(binding, export)
+
+	var faults []fault
+	names := &taken{controller: c, key: key, binding: binding}
+	for _, resource := range export.Spec.Resources {
+		if resource.Storage.Virtual != nil {
+			continue // refused by validation
+		}
+		f, err := c.bindResource(ctx, names, binding, export, resource)
+		if err != nil {
+			return err
+		}
+		if f != nil {
+			faults = append(faults, *f)
+		}
+	}
+	conclude(binding, faults)
+	return nil
+}
+
+// exportOf returns the export that binding refers to, nil after it has said in the conditions why it cannot be used.
+func (c *Controller) exportOf(ctx context.Context, key reader.Key, binding *apisv1alpha2.APIBinding) (*apisv1alpha2.APIExport, error) {
+	reference := binding.Spec.Reference.Export
+	invalid := func(severity conditionsv1alpha1.ConditionSeverity, reason, format string, args ...any) {
+		conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.APIExportValid, reason, severity, format, args...)
+		waitForExport(binding, reason, severity)
+	}
+	if reference == nil {
+		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportInvalidReferenceReason, "the binding refers to no APIExport")
+		return nil, nil
+	}
+	provider, found := key.Cluster, true
+	if reference.Path != "" {
+		var err error
+		if provider, found, err = c.Resolver.Resolve(ctx, logicalcluster.Path(reference.Path)); err != nil {
+			return nil, fmt.Errorf("finding the workspace of the export of APIBinding %s: %w", key, err)
+		}
+	}
+	if !found {
+		// An export of this name may come up in a workspace that is made later.
+		c.users.Set(key, reader.Key{Name: reference.Name})
+		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportNotFoundReason, "APIExport %s:%s not found", reference.Path, reference.Name)
+		return nil, nil
+	}
+	// Before the export is read, so that no change of it is missed.
+	c.users.Set(key, reader.Key{Cluster: provider, Name: reference.Name})
+	binding.Status.APIExportClusterName = string(provider)
+	export, err := get[apisv1alpha2.APIExport](ctx, c.Client, exports, reader.Key{Cluster: provider, Name: reference.Name})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case export == nil:
+		path := reference.Path
+		if path == "" {
+			path = string(provider)
+		}
+		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportNotFoundReason, "APIExport %s:%s not found", path, reference.Name)
+		return nil, nil
+	case export.Status.IdentityHash == "":
+		invalid(conditionsv1alpha1.ConditionSeverityWarning, apisv1alpha2.MissingIdentityHashReason, "the APIExport has no identity yet")
+		return nil, nil
+	}
+	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.APIExportValid)
+	return export, nil
+}
+
+// fault is why a resource could not be bound.
+type fault struct {
+	reason   string
+	severity conditionsv1alpha1.ConditionSeverity
+	message  string
+}
+
+// bindResource binds one resource of export, or returns why it cannot be.
+func (c *Controller) bindResource(ctx context.Context, names *taken, binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport,
+	resource apisv1alpha2.ResourceSchema) (*fault, error) {
+	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
+	source, err := get[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: resource.Schema})
+	if err != nil {
+		return nil, err
+	}
+	if source == nil {
+		return invalidSchema("APIResourceSchema %q not found", resource.Schema), nil
+	}
+	if source.Spec.Names.Plural != resource.Name || source.Spec.Group != resource.Group {
+		return invalidSchema("APIResourceSchema %q is not of resource %s", resource.Schema, groupResource(resource.Group, resource.Name)), nil
+	}
+	gr := groupResource(resource.Group, resource.Name)
+	before := boundResource(binding, gr)
+	if before != nil && before.Schema.IdentityHash != export.Status.IdentityHash {
+		// Binding it anew would hide the objects that exist.
+		return &fault{apisv1alpha2.APIExportInvalidReferenceReason, conditionsv1alpha1.ConditionSeverityError,
+			fmt.Sprintf("resource %s was bound to an APIExport of another identity: delete the binding, and its objects with it, to bind this one", gr)}, nil
+	}
+	if before == nil || before.Schema.UID != string(source.UID) {
+		conflict, err := names.conflict(ctx, gr, naming.OfSchema(source))
+		if err != nil {
+			return nil, err
+		}
+		if conflict != "" {
+			return &fault{apisv1alpha2.NamingConflictsReason, conditionsv1alpha1.ConditionSeverityError,
+				fmt.Sprintf("resource %s cannot be bound: %s", gr, conflict)}, nil
+		}
+	}
+	if !c.isTyped(provider, gr) {
+		if f, err := c.ensureDefinition(ctx, source); f != nil || err != nil {
+			return f, err
+		}
+	}
+	record(binding, gr, source, export.Status.IdentityHash)
+	return nil, nil
+}
+
+func invalidSchema(format string, args ...any) *fault {
+	return &fault{apisv1alpha2.APIResourceSchemaInvalidReason, conditionsv1alpha1.ConditionSeverityError, fmt.Sprintf(format, args...)}
+}
+
+// isTyped reports whether gr of an export in provider is served by typed storage: no workspace but root can export that.
+func (c *Controller) isTyped(provider logicalcluster.Name, gr schema.GroupResource) bool {
+	return provider == logicalcluster.Root && c.Typed != nil && c.Typed(gr)
+}
+
+func groupResource(group, resource string) schema.GroupResource {
+	return schema.GroupResource{Group: group, Resource: resource}
+}
+
+// boundResource returns the entry of gr in the status of binding; nil when it is not bound.
+func boundResource(binding *apisv1alpha2.APIBinding, gr schema.GroupResource) *apisv1alpha2.BoundAPIResource {
+	for i, bound := range binding.Status.BoundResources {
+		if groupResource(bound.Group, bound.Resource) == gr {
+			return &binding.Status.BoundResources[i]
+		}
+	}
+	return nil
+}
+
+// record notes in the status that gr is bound with source. Resources and storage versions are only ever added.
+func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, identity string) {
+	entry := boundResource(binding, gr)
+	if entry == nil {
+		binding.Status.BoundResources = append(binding.Status.BoundResources, apisv1alpha2.BoundAPIResource{Group: gr.Group, Resource: gr.Resource})
+		entry = &binding.Status.BoundResources[len(binding.Status.BoundResources)-1]
+	}
+	entry.Schema = apisv1alpha2.BoundAPIResourceSchema{Name: source.Name, UID: string(source.UID), IdentityHash: identity}
+	for _, version := range source.Spec.Versions {
+		if version.Storage && !slices.Contains(entry.StorageVersions, version.Name) {
+			entry.StorageVersions = append(entry.StorageVersions, version.Name)
+			slices.Sort(entry.StorageVersions)
+		}
+	}
+}
+
+// conclude sets phase and conditions after all resources were tried.
+func conclude(binding *apisv1alpha2.APIBinding, faults []fault) {
+	if len(faults) == 0 {
+		conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.InitialBindingCompleted)
+		conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.BindingUpToDate)
+		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBound
+		return
+	}
+	messages := make([]string, 0, len(faults))
+	for _, f := range faults {
+		messages = append(messages, f.message)
+	}
+	worst, message := faults[0], strings.Join(messages, "; ")
+	conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.BindingUpToDate, worst.reason, worst.severity, "%s", message)
+	if !conditionsv1alpha1.IsTrue(binding, apisv1alpha2.InitialBindingCompleted) {
+		conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.InitialBindingCompleted, worst.reason, worst.severity, "%s", message)
+	}
+}
+
+// waitForExport says of a binding that was never complete that it waits.
+func waitForExport(binding *apisv1alpha2.APIBinding, reason string, severity conditionsv1alpha1.ConditionSeverity) {
+	if conditionsv1alpha1.IsTrue(binding, apisv1alpha2.InitialBindingCompleted) {
+		return
+	}
+	message := conditionsv1alpha1.GetMessage(binding, apisv1alpha2.APIExportValid)
+	conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.InitialBindingCompleted, reason, severity, "%s", message)
+}
+
+func summarize(binding *apisv1alpha2.APIBinding) {
+	conditionsv1alpha1.SetSummary(binding, apisv1alpha2.InitialBindingCompleted)
+}
+
+// mirrorClaims repeats what the export asks for. Claims are not supported yet, so none can be open.
+func mirrorClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
+	binding.Status.ExportPermissionClaims = nil
+	for _, claim := range export.Spec.PermissionClaims {
+		binding.Status.ExportPermissionClaims = append(binding.Status.ExportPermissionClaims, *claim.DeepCopy())
+	}
+	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsValid)
+	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsApplied)
+}
+
+// copyExtraAnnotations makes the annotations of binding that begin with extra.apis.kcp.io/ those of export.
+func copyExtraAnnotations(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
+	extra := func(key, _ string) bool { return strings.HasPrefix(key, apisv1alpha2.ExtraAnnotationPrefix) }
+	annotations := maps.Clone(binding.Annotations)
+	maps.DeleteFunc(annotations, extra)
+	for key, value := range export.Annotations {
+		if !extra(key, value) {
+			continue
+		}
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[key] = value
+	}
+	binding.Annotations = annotations
+}

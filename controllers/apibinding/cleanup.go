@@ -1,0 +1,97 @@
+package apibinding
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// onlyBound returns the definition itself if it lies in system:bound-crds: at the start each of them is looked at.
+func onlyBound(_ context.Context, event reader.Event) []reader.Key {
+	key := reader.KeyOf(event.Object)
+	if key.Cluster != logicalcluster.SystemBoundCRDs || event.Type == reader.Deleted {
+		return nil
+	}
+	return []reader.Key{key}
+}
+
+// released returns the definitions that a binding used until now and does not use any more.
+func (c *Controller) released(_ context.Context, event reader.Event) []reader.Key {
+	binding, ok := event.Object.(*apisv1alpha2.APIBinding)
+	if !ok {
+		return nil
+	}
+	key := reader.KeyOf(binding)
+	if event.Type != reader.Deleted {
+		return c.definers.Set(key, definitionsOf(binding)...)
+	}
+	c.definers.Drop(key)
+	return definitionsOf(binding)
+}
+
+// cleanUp deletes a definition in system:bound-crds that no binding uses any more.
+func (c *Controller) cleanUp(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	if used, err := c.isUsed(ctx, c.Client, key); used || err != nil {
+		return reconcile.Result{}, err
+	}
+	obj, err := c.Client.Get(ctx, definitions, key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the definition %s: %w", key, err)
+	}
+	c.using.Lock()
+	defer c.using.Unlock()
+	if until, ok := c.isExpected(key.Name); ok {
+		return reconcile.Result{RequeueAfter: until}, nil
+	}
+	if used, err := c.isUsed(ctx, c.Live, key); used || err != nil {
+		return reconcile.Result{}, err
+	}
+	uid := obj.GetUID()
+	err = c.Client.Delete(ctx, definitions, key, &metav1.Preconditions{UID: &uid})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return reconcile.Result{}, fmt.Errorf("deleting the definition %s: %w", key, err)
+	}
+	return reconcile.Result{}, nil
+}
+
+// isUsed reports whether some binding uses the definition. The index answers for most; before one counts as unused all
+// bindings are looked at, since the index may still be being filled.
+func (c *Controller) isUsed(ctx context.Context, from reader.Reader, key reader.Key) (bool, error) {
+	_, indexed := c.definers.Any(key, func(user reader.Key) bool {
+		binding, err := get[apisv1alpha2.APIBinding](ctx, from, bindings, user)
+		return err == nil && binding != nil && uses(binding, key.Name)
+	})
+	if indexed {
+		return true, nil
+	}
+	all, err := list[apisv1alpha2.APIBinding](ctx, from, bindings, reader.Scope{})
+	if err != nil {
+		return false, err
+	}
+	for _, binding := range all {
+		if uses(binding, key.Name) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// uses reports whether binding has bound the schema with the given UID.
+func uses(binding *apisv1alpha2.APIBinding, uid string) bool {
+	for _, bound := range binding.Status.BoundResources {
+		if bound.Schema.UID == uid {
+			return true
+		}
+	}
+	return false
+}

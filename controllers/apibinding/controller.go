@@ -1,0 +1,160 @@
+package apibinding
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/keymutex"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/references"
+)
+
+const (
+	workers        = 4
+	cleanupWorkers = 1
+)
+
+var (
+	bindings    = apisv1alpha2.Resource("apibindings")
+	exports     = apisv1alpha2.Resource("apiexports")
+	schemas     = apisv1alpha1.Resource("apiresourceschemas")
+	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
+)
+
+// Resolver finds the logical cluster behind a path or a name.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Instances deletes the objects of one bound custom resource.
+type Instances interface {
+	// DeleteBound asks for the deletion of every object in cluster that was stored through the bound schema with the given
+	// UID under the given identity hash, finalizers honoured, and returns what is left.
+	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (reader.Remaining, error)
+}
+
+// Config is what the controller needs.
+type Config struct {
+	Client reader.Client
+	// Live reads what was written before the call; nil stands for Client.
+	Live reader.Reader
+	// Resolver finds the clusters of exports.
+	Resolver Resolver
+	// Instances deletes bound custom resources, Content those that typed storage serves.
+	Instances Instances
+	Content   reader.Content
+	// Typed says which resources of root's exports are served by typed storage and need no definition.
+	Typed func(schema.GroupResource) bool
+}
+
+// Controller binds. It is safe for concurrent use.
+type Controller struct {
+	Config
+	// users knows which bindings refer to an export, definers which use a definition in system:bound-crds.
+	users, definers references.Index
+	// clusters keeps two bindings of one cluster from taking a name at once.
+	clusters keymutex.KeyMutex
+	// using is held for reading from the time that a binding needs a definition until this is written, and for writing while
+	// one that nobody uses is deleted.
+	using sync.RWMutex
+
+	mu sync.Mutex
+	// expected holds bindings that somebody is about to create as FinalBinding returned them.
+	expected map[reader.Key]expectation
+	now      func() time.Time
+}
+
+// expectation is a binding that may not be stored yet.
+type expectation struct {
+	binding *apisv1alpha2.APIBinding
+	until   time.Time
+}
+
+// New returns a controller. Run its Specs with multicluster.Run.
+func New(c Config) *Controller {
+	if c.Live == nil {
+		c.Live = c.Client
+	}
+	return &Controller{
+		Config:   c,
+		clusters: keymutex.NewHashed(64),
+		expected: map[reader.Key]expectation{},
+		now:      time.Now,
+	}
+}
+
+// Specs returns the controllers to run: the one for bindings and the one that cleans up after them.
+func (c *Controller) Specs() []multicluster.Spec {
+	return []multicluster.Spec{
+		{
+			Name:    "apibinding",
+			Workers: workers,
+			Watches: []multicluster.Watch{
+				{Resource: bindings, Keys: c.forBinding},
+				{Resource: exports, Keys: c.forExport},
+				{Resource: schemas, Keys: c.forSchema},
+				{Resource: definitions, Keys: c.forDefinition},
+			},
+			Reconcile: c.reconcile,
+		},
+		{
+			Name:    "boundcrd",
+			Workers: cleanupWorkers,
+			Watches: []multicluster.Watch{
+				{Resource: definitions, Keys: onlyBound},
+				{Resource: bindings, Keys: c.released},
+			},
+			Reconcile: c.cleanUp,
+		},
+	}
+}
+
+// lock holds name in locks until the function returned is called.
+func lock(locks keymutex.KeyMutex, name string) (unlock func()) {
+	locks.LockKey(name)
+	return func() { _ = locks.UnlockKey(name) } // fails only for a lock that is not held
+}
+
+// get returns the object called key with type T; nil when it does not exist.
+func get[T any](ctx context.Context, from reader.Reader, gr schema.GroupResource, key reader.Key) (*T, error) {
+	obj, err := from.Get(ctx, gr, key)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s %s: %w", gr, key, err)
+	}
+	typed, ok := any(obj).(*T)
+	if !ok {
+		return nil, fmt.Errorf("reading %s %s: unexpected type %T", gr, key, obj)
+	}
+	return typed, nil
+}
+
+// list returns the objects in scope with type T.
+func list[T any](ctx context.Context, from reader.Reader, gr schema.GroupResource, scope reader.Scope) ([]*T, error) {
+	objects, err := from.List(ctx, gr, scope)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s in %q: %w", gr, scope.Cluster, err)
+	}
+	typed := make([]*T, 0, len(objects))
+	for _, obj := range objects {
+		one, ok := any(obj).(*T)
+		if !ok {
+			return nil, fmt.Errorf("listing %s in %q: unexpected type %T", gr, scope.Cluster, obj)
+		}
+		typed = append(typed, one)
+	}
+	return typed, nil
+}

@@ -1,0 +1,102 @@
+package apibinding
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/apis/apis/crd"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// definitionKey returns the key of the definition of the schema with the given UID.
+func definitionKey(uid string) reader.Key {
+	return reader.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid}
+}
+
+// definitionsOf returns the keys of the definitions that binding uses. Typed resources have none, which does no harm.
+func definitionsOf(binding *apisv1alpha2.APIBinding) []reader.Key {
+	keys := make([]reader.Key, 0, len(binding.Status.BoundResources))
+	for _, bound := range binding.Status.BoundResources {
+		keys = append(keys, definitionKey(bound.Schema.UID))
+	}
+	return keys
+}
+
+// definition returns the definition of the schema with the given UID; nil when there is none.
+func (c *Controller) definition(ctx context.Context, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	obj, err := c.Client.Get(ctx, definitions, definitionKey(uid))
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the definition of schema %q: %w", uid, err)
+	}
+	return asServed(obj)
+}
+
+// ensureDefinition makes the definition of source if it is not there yet. It is created in
+// its final state, since nothing about it is left to decide: conflicts are a matter of each cluster that binds it.
+func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.APIResourceSchema) (*fault, error) {
+	_, err := c.Client.Get(ctx, definitions, definitionKey(string(source.UID)))
+	if err == nil {
+		return nil, nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("reading the definition of schema %q: %w", source.UID, err)
+	}
+	bound, err := crd.Bound(source)
+	if err != nil {
+		return invalidSchema("APIResourceSchema %q is invalid: %v", source.Name, err), nil
+	}
+	establish(bound)
+	stored := &apiextensions.CustomResourceDefinition{}
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(bound, stored, nil); err != nil {
+		return nil, fmt.Errorf("converting the definition of schema %q: %w", source.UID, err)
+	}
+	_, err = c.Client.Create(ctx, definitions, logicalcluster.SystemBoundCRDs, stored)
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err):
+		return nil, nil
+	case apierrors.IsInvalid(err), apierrors.IsForbidden(err), apierrors.IsBadRequest(err):
+		return invalidSchema("APIResourceSchema %q is invalid: %v", source.Name, err), nil
+	}
+	return nil, fmt.Errorf("creating the definition of schema %q: %w", source.UID, err)
+}
+
+// establish gives definition the status that it would get if it had its names to itself.
+func establish(definition *apiextensionsv1.CustomResourceDefinition) {
+	definition.Status.AcceptedNames = *definition.Spec.Names.DeepCopy()
+	for _, condition := range []apiextensionsv1.CustomResourceDefinitionCondition{
+		{Type: apiextensionsv1.NamesAccepted, Reason: "NoConflicts", Message: "no conflicts found"},
+		{Type: apiextensionsv1.Established, Reason: "InitialNamesAccepted", Message: "the initial names have been accepted"},
+	} {
+		condition.Status, condition.LastTransitionTime = apiextensionsv1.ConditionTrue, metav1.Now()
+		definition.Status.Conditions = append(definition.Status.Conditions, condition)
+	}
+}
+
+// asServed returns obj, which may be of the internal type of the stock registry, in the version that is served. It may be
+// shared: do not change it.
+func asServed(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
+	switch definition := obj.(type) {
+	case *apiextensionsv1.CustomResourceDefinition:
+		return definition, nil
+	case *apiextensions.CustomResourceDefinition:
+		out := &apiextensionsv1.CustomResourceDefinition{}
+		// The conversion writes into what it is given where both types share memory.
+		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(definition.DeepCopy(), out, nil); err != nil {
+			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", definition.Name, err)
+		}
+		return out, nil
+	default:
+		return nil, fmt.Errorf("reading a CustomResourceDefinition: unexpected type %T", obj)
+	}
+}

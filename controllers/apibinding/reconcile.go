@@ -1,0 +1,62 @@
+package apibinding
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// lookAgain is how long to wait for something that no watch tells of: a write of somebody else that was faster and is not
+// in the watch cache yet, or objects that are being deleted.
+const (
+	afterConflict = 50 * time.Millisecond
+	lookAgain     = time.Second
+)
+
+// reconcile moves one binding one step on, with one write at most.
+func (c *Controller) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	old, err := get[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if old == nil {
+		c.users.Drop(key)
+		return reconcile.Result{}, nil
+	}
+	c.arrived(key)
+	if old.DeletionTimestamp != nil {
+		return c.finalize(ctx, key, old)
+	}
+	defer lock(c.clusters, string(key.Cluster))()
+	c.using.RLock()
+	defer c.using.RUnlock()
+	binding := old.DeepCopy()
+	if err := c.bind(ctx, key, binding); err != nil {
+		return reconcile.Result{}, err
+	}
+	return c.update(ctx, key, old, binding, reconcile.Result{})
+}
+
+// update writes binding if it differs from old, and returns result then.
+func (c *Controller) update(ctx context.Context, key reader.Key, old, binding *apisv1alpha2.APIBinding, result reconcile.Result) (reconcile.Result, error) {
+	if apiequality.Semantic.DeepEqual(old, binding) {
+		return result, nil
+	}
+	_, err := c.Client.Update(ctx, bindings, key.Cluster, binding)
+	switch {
+	case apierrors.IsConflict(err):
+		return reconcile.Result{RequeueAfter: afterConflict}, nil
+	case apierrors.IsNotFound(err):
+		return reconcile.Result{}, nil
+	case err != nil:
+		return reconcile.Result{}, fmt.Errorf("updating APIBinding %s: %w", key, err)
+	}
+	return result, nil
+}

@@ -1,0 +1,56 @@
+package references
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/annex-dev/annex/client/reader"
+)
+
+func key(name string) reader.Key { return reader.Key{Cluster: "c", Name: name} }
+
+func TestIndex(t *testing.T) {
+	var index Index
+	if got := index.From(key("x")); got != nil {
+		t.Errorf("an empty index knows %v", got)
+	}
+	index.Set(key("a"), key("x"), key("y"))
+	index.Set(key("b"), key("x"))
+	if diff := cmp.Diff([]reader.Key{key("a"), key("b")}, index.From(key("x"))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]reader.Key{key("x")}, index.Set(key("a"), key("y"), key("z"))); diff != "" {
+		t.Error(diff)
+	}
+	if got := index.Set(key("a"), key("y"), key("z")); got != nil {
+		t.Errorf("setting the same again left %v", got)
+	}
+	if diff := cmp.Diff([]reader.Key{key("b")}, index.From(key("x"))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]reader.Key{key("y"), key("z")}, index.Drop(key("a"))); diff != "" {
+		t.Error(diff)
+	}
+	index.Drop(key("b"))
+	if len(index.to) != 0 || len(index.from) != 0 {
+		t.Errorf("something stays in memory: %v, %v", index.to, index.from)
+	}
+}
+
+func TestIndex_Any(t *testing.T) {
+	var index Index
+	for n := range 100 {
+		index.Set(key(fmt.Sprint(n)), key("x"))
+	}
+	if got, ok := index.Any(key("x"), func(k reader.Key) bool { return k.Name == "99" }); !ok || got != key("99") {
+		t.Errorf("Any = %v, %v", got, ok)
+	}
+	if got, ok := index.Any(key("x"), func(reader.Key) bool { return false }); ok {
+		t.Errorf("Any found %v", got)
+	}
+	if _, ok := index.Any(key("y"), func(reader.Key) bool { return true }); ok {
+		t.Error("Any found something that refers to nothing")
+	}
+}
