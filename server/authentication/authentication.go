@@ -1,0 +1,142 @@
+package authentication
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/group"
+	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
+	"k8s.io/apiserver/pkg/authentication/request/union"
+	"k8s.io/apiserver/pkg/authentication/request/websocket"
+	"k8s.io/apiserver/pkg/authentication/request/x509"
+	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// Audit annotations that say which logical cluster a request was for.
+const (
+	AuditWorkspace = "tenancy.kcp.io/workspace" // name of the logical cluster
+	AuditCluster   = "kcp.io/cluster"           // the same
+	AuditPath      = "kcp.io/path"              // canonical path, or what was asked for when it leads nowhere
+)
+
+// Config says who is let in. The zero value lets nobody in.
+type Config struct {
+	// ClientCAFile holds the certificates, PEM, of those who may sign client certificates; CN is the user and each O a group.
+	// The file is followed. Empty for no client certificates.
+	ClientCAFile string
+	// TokenFile holds lines of token,user,uid,"group,group"; read once. Empty for none.
+	TokenFile string
+	// Admins knows the tokens of the generated administrators; nil for none.
+	Admins authenticator.Token
+	// Anonymous lets requests without credentials pass as system:anonymous.
+	Anonymous bool
+	// PathOf returns the canonical path of a cluster for the audit log; false when it is not known. May be nil.
+	PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
+	// Address returns what the client wrote as the cluster of the request; empty when it named none. May be nil.
+	Address func(context.Context) string
+}
+
+// Authentication is the outcome of New.
+type Authentication struct {
+	// Authenticator is for the configuration of the generic API server; never nil.
+	Authenticator authenticator.Request
+	// ClientCA is for its serving info, which then asks clients for certificates and runs it; nil without Config.ClientCAFile.
+	ClientCA dynamiccertificates.CAContentProvider
+}
+
+// New returns the authenticator of the server. Errors name the file that cannot be used.
+func New(c Config) (*Authentication, error) {
+	out := &Authentication{}
+	var tokens []authenticator.Token
+	var requests []authenticator.Request
+	if c.ClientCAFile != "" {
+		ca, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-file", c.ClientCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the client CA file %s: %w", c.ClientCAFile, err)
+		}
+		out.ClientCA = ca
+		requests = append(requests, x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion))
+	}
+	if c.TokenFile != "" {
+		file, err := tokenfile.NewCSV(c.TokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the token file %s: %w", c.TokenFile, err)
+		}
+		tokens = append(tokens, file)
+	}
+	if c.Admins != nil {
+		tokens = append(tokens, c.Admins)
+	}
+	if len(tokens) > 0 {
+		token := tokenunion.New(tokens...)
+		requests = append(requests, bearertoken.New(token), websocket.NewProtocolAuthenticator(token))
+	}
+	joined := group.NewAuthenticatedGroupAdder(&outside{union.New(requests...)})
+	if c.Anonymous {
+		// Bad credentials are an error and must not fall through to anonymous.
+		joined = union.NewFailOnError(joined, anonymous.NewAuthenticator(nil))
+	}
+	out.Authenticator = &noting{Config: c, next: joined}
+	return out, nil
+}
+
+// outside takes from identities what they may not claim.
+type outside struct{ next authenticator.Request }
+
+// AuthenticateRequest implements authenticator.Request.
+func (o *outside) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
+	resp, ok, err := o.next.AuthenticateRequest(req)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	u, ok := fromOutside(resp.User)
+	if !ok {
+		return nil, false, fmt.Errorf("the user name %q is reserved for the server itself", resp.User.GetName())
+	}
+	clean := *resp
+	clean.User = u
+	return &clean, true, nil
+}
+
+// noting notes in the audit log where a request goes, and for the filters of this package who makes it.
+type noting struct {
+	Config
+	next authenticator.Request
+}
+
+// AuthenticateRequest implements authenticator.Request.
+func (n *noting) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
+	n.annotate(req.Context())
+	resp, ok, err := n.next.AuthenticateRequest(req)
+	if err == nil && ok {
+		noteRequestor(req.Context(), resp.User)
+	}
+	return resp, ok, err
+}
+
+func (n *noting) annotate(ctx context.Context) {
+	var path string
+	if n.Address != nil {
+		path = n.Address(ctx)
+	}
+	cluster, ok := logicalcluster.FromContext(ctx)
+	if ok {
+		audit.AddAuditAnnotations(ctx, AuditWorkspace, string(cluster), AuditCluster, string(cluster))
+		if n.PathOf != nil {
+			if known, ok := n.PathOf(cluster); ok {
+				path = string(known)
+			}
+		}
+	}
+	if path != "" {
+		audit.AddAuditAnnotation(ctx, AuditPath, path)
+	}
+}

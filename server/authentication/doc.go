@@ -1,0 +1,13 @@
+// Package authentication finds out who makes a request (the first step inside the stock chain).
+//
+// [New] joins client certificates, static tokens, the generated administrators and, if wanted, anonymous access into one
+// authenticator. What it adds to the stock parts:
+//
+//   - It notes the logical cluster of the request in the audit log, also when nobody is let in, since the audit context
+//     begins inside the stock chain.
+//   - Groups and extras that only the server itself gives are dropped from identities that come from outside, and users
+//     with reserved names are refused: see [ReservedGroup], [ReservedExtra] and [ReservedUser].
+//
+// [WithRequestor] and [WithImpersonationScope] are two filters around the stock chain that confine whoever is impersonated
+// to the cluster in which the impersonation was allowed.
+package authentication

@@ -1,0 +1,179 @@
+package authorization
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+// denied is all that a user is told.
+const denied = "access denied"
+
+// errUnavailable is what a user is told when a decision could not be made; the cause is logged.
+var errUnavailable = errors.New("access cannot be checked right now, try again")
+
+// ClusterLookup knows the logical clusters.
+type ClusterLookup interface {
+	// Phase returns the phase of a logical cluster, such as Ready; false when there is no such cluster.
+	Phase(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
+}
+
+// Config is what the authorizer decides by.
+type Config struct {
+	// Evaluator knows the RBAC of each cluster.
+	Evaluator *policy.Evaluator
+	// Clusters knows which clusters exist.
+	Clusters ClusterLookup
+	// Virtual decides requests for virtual endpoints, system:masters included.
+	Virtual authorizer.UnconditionalAuthorizer
+	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" stands for all paths with that prefix.
+	// DefaultAlwaysAllowPaths are the usual ones.
+	AlwaysAllowPaths []string
+}
+
+// DefaultAlwaysAllowPaths returns the paths of health checks.
+func DefaultAlwaysAllowPaths() []string {
+	return []string{"/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*"}
+}
+
+// New returns the authorizer of the server. It is an error to leave out what decides.
+func New(c Config) (authorizer.Authorizer, error) {
+	switch {
+	case c.Evaluator == nil:
+		return nil, errors.New("building the authorizer: an RBAC evaluator is needed")
+	case c.Clusters == nil:
+		return nil, errors.New("building the authorizer: a lookup of clusters is needed")
+	case c.Virtual == nil:
+		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is needed")
+	}
+	for _, path := range c.AlwaysAllowPaths {
+		if !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, "*"), "*") {
+			return nil, errors.New("building the authorizer: a path that is always allowed begins with / and holds * at its end only, not " + path)
+		}
+	}
+	a := &chain{Config: c}
+	return authorizer.AuthorizerFunc(a.authorize), nil
+}
+
+type chain struct{ Config }
+
+// authorize decides and hides why.
+func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	decision, reason, err := c.decide(ctx, attrs)
+	if decision == authorizer.DecisionAllow {
+		return decision, reason, nil
+	}
+	logger := klog.FromContext(ctx)
+	if err != nil {
+		logger.Error(err, "Authorization failed", "reason", reason)
+		return authorizer.DecisionDeny, denied, errUnavailable
+	}
+	logger.V(4).Info("Access denied", "decision", decision.String(), "reason", reason)
+	if u := attrs.GetUser(); u != nil && policy.Master(u, target(ctx)) {
+		// They may know what exists.
+		return decision, reason, nil
+	}
+	return decision, denied, nil
+}
+
+func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	u := attrs.GetUser()
+	if u == nil {
+		return authorizer.DecisionDeny, "the request has no user", nil
+	}
+	if !attrs.IsResourceRequest() && c.alwaysAllowed(attrs.GetPath()) {
+		return authorizer.DecisionAllow, "open to everybody", nil
+	}
+	if logicalcluster.IsUnknown(ctx) {
+		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
+	}
+	cluster, named := logicalcluster.FromContext(ctx)
+	endpoint, virtually := virtual.FromContext(ctx)
+	if virtually {
+		cluster, named = endpoint.Cluster, true
+	}
+	master := policy.Master(u, cluster)
+	if isImpersonation(attrs) {
+		if reason := refuseImpersonation(attrs, master); reason != "" {
+			return authorizer.DecisionDeny, reason, nil
+		}
+		if virtually && !master {
+			// Whom one may stand in for is a matter of the workspace that holds the export.
+			return c.inCluster(ctx, cluster, attrs)
+		}
+	} else if virtually {
+		return c.Virtual.Authorize(ctx, attrs)
+	}
+	switch {
+	case master:
+		return authorizer.DecisionAllow, "system:masters may do everything", nil
+	case named:
+		return c.inCluster(ctx, cluster, attrs)
+	case logicalcluster.IsWildcard(ctx):
+		return authorizer.DecisionDeny, "only system:masters may read all clusters at once", nil
+	default:
+		return c.inProcess(ctx, attrs)
+	}
+}
+
+// inCluster decides a request that is for one cluster, by somebody below system:masters.
+func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	steps := []struct {
+		name string
+		step func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error)
+	}{
+		{"02-content", c.content},
+		{"03-systemcrd", systemCRD},
+		{"05-bootstrap", c.Evaluator.AuthorizeBootstrap},
+		{"05-local", c.Evaluator.AuthorizeLocal},
+	}
+	if cluster.IsSystem() {
+		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", nil
+	}
+	var failures []error
+	for _, s := range steps {
+		decision, reason, err := s.step(ctx, cluster, attrs)
+		annotate(ctx, s.name, decision, reason, err)
+		switch {
+		case decision == authorizer.DecisionAllow:
+			return decision, reason, nil
+		case err != nil && strings.HasPrefix(s.name, "05-"):
+			// Each of the two halves of RBAC can allow without the other.
+			failures = append(failures, err)
+		case err != nil || decision == authorizer.DecisionDeny:
+			return authorizer.DecisionDeny, reason, err
+		}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return authorizer.DecisionDeny, "the policy could not be read", err
+	}
+	return authorizer.DecisionNoOpinion, "no binding allows it", nil
+}
+
+func (c *chain) alwaysAllowed(path string) bool {
+	return slices.ContainsFunc(c.AlwaysAllowPaths, func(allowed string) bool {
+		prefix, ok := strings.CutSuffix(allowed, "*")
+		return path == allowed || (ok && strings.HasPrefix(path, prefix))
+	})
+}
+
+// target returns the cluster that scopes are to be checked against.
+func target(ctx context.Context) logicalcluster.Name {
+	if endpoint, ok := virtual.FromContext(ctx); ok {
+		return endpoint.Cluster
+	}
+	cluster, _ := logicalcluster.FromContext(ctx)
+	return cluster
+}
+
+// authenticated reports whether u has proved who it is.
+func authenticated(u user.Info) bool { return slices.Contains(u.GetGroups(), user.AllAuthenticated) }

@@ -1,0 +1,60 @@
+package authorization
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/rbac/policy"
+)
+
+// groupLogicalClusterAdmin enters every cluster; RBAC still decides what it may do there.
+const groupLogicalClusterAdmin = "system:kcp:logical-cluster-admin"
+
+// enterable reports whether users may be in a cluster of this phase at all.
+func enterable(phase string) bool {
+	switch corev1alpha1.LogicalClusterPhaseType(phase) {
+	case corev1alpha1.LogicalClusterPhaseInitializing, corev1alpha1.LogicalClusterPhaseReady, corev1alpha1.LogicalClusterPhaseInactive,
+		corev1alpha1.LogicalClusterPhaseTerminating, corev1alpha1.LogicalClusterPhaseDeleting:
+		return true
+	}
+	return false
+}
+
+// content asks whether the user may enter the cluster at all: verb access on the path /, by the RBAC that holds there. No
+// opinion means yes, and that the next step decides.
+func (c *chain) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	u := policy.Effective(attrs.GetUser(), cluster)
+	if slices.Contains(u.GetGroups(), groupLogicalClusterAdmin) {
+		return authorizer.DecisionNoOpinion, "logical cluster admins enter everywhere", nil
+	}
+	phase, exists, err := c.Clusters.Phase(ctx, cluster)
+	switch {
+	case err != nil:
+		return authorizer.DecisionDeny, "the logical cluster could not be looked up", fmt.Errorf("looking up cluster %q: %w", cluster, err)
+	case !exists:
+		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
+	case !enterable(phase):
+		return authorizer.DecisionDeny, fmt.Sprintf("the logical cluster is in phase %q", phase), nil
+	case isServiceAccount(u):
+		return authorizer.DecisionNoOpinion, "service accounts may enter their own cluster", nil
+	}
+	decision, reason, err := c.Evaluator.Authorize(ctx, cluster, authorizer.AttributesRecord{User: u, Verb: "access", Path: "/"})
+	if decision == authorizer.DecisionAllow {
+		return authorizer.DecisionNoOpinion, reason, nil
+	}
+	return authorizer.DecisionDeny, "verb access on / is not permitted", err
+}
+
+// isServiceAccount reports whether u is the ServiceAccount of a cluster. Its group cannot be had from outside: authentication
+// drops it from certificates and tokens of users.
+func isServiceAccount(u user.Info) bool {
+	_, _, err := serviceaccount.SplitUsername(u.GetName())
+	return err == nil && slices.Contains(u.GetGroups(), serviceaccount.AllServiceAccountsGroup)
+}

@@ -1,0 +1,24 @@
+// Package authorization decides whether an authenticated request may go on (the last step before the router).
+//
+// [New] returns one authorizer that asks, in this order; the first decision counts:
+//
+//	who and where                                                    decision
+//	no user                                                          deny
+//	health paths                                                     allow
+//	an address that resolved to nothing                              deny, for everybody
+//	a constrained impersonation (KEP-5284)                           deny, see impersonation.go
+//	a special group, user or extra that one does not have oneself    deny (impersonate.go)
+//	a virtual endpoint                                               Config.Virtual decides
+//	system:masters                                                   allow
+//	all clusters at once                                             deny
+//	no cluster                                                       some paths, by RBAC of root (process.go)
+//	clusters of the server itself (system:*)                         deny
+//	02-content: a cluster that is not there or may not be entered    deny (content.go)
+//	03-systemcrd: writes to the status of the server's own kinds     deny (systemcrd.go)
+//	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
+//
+// A user only ever learns "access denied", in the same words for a cluster that does not exist and one that may not be
+// entered. Why it was so goes into audit annotations, request.auth.kcp.io/02-content-decision and the like. Errors deny.
+//
+// The numbers are those of kcp (spec/04 §6). 01-requiredgroups and 04-maxpermissionpolicy come with what they belong to.
+package authorization

@@ -1,0 +1,30 @@
+package authorization
+
+import (
+	"context"
+	"strings"
+
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// inProcess decides a request that names no cluster, by somebody below system:masters. Such paths are about the process and
+// thereby about all tenants, so only the few that are listed here are open at all.
+func (c *chain) inProcess(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	if attrs.IsResourceRequest() {
+		return authorizer.DecisionDeny, "the request names no cluster", nil
+	}
+	if !authenticated(attrs.GetUser()) {
+		return authorizer.DecisionDeny, "the user is not authenticated", nil
+	}
+	switch path := strings.TrimSuffix(attrs.GetPath(), "/"); {
+	case path == "/version" && attrs.GetVerb() == "get":
+		return authorizer.DecisionAllow, "the version is open to all who are authenticated", nil
+	case path == "/metrics", strings.HasPrefix(path, "/metrics/"):
+		decision, reason, err := c.Evaluator.Authorize(ctx, logicalcluster.Root, attrs)
+		annotate(ctx, "05-local", decision, reason, err)
+		return decision, reason, err
+	}
+	return authorizer.DecisionDeny, "the path is open to system:masters only", nil
+}
