@@ -107,8 +107,8 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 	default:
 		result, err = r.provision(ctx, ws)
 	}
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		// The cache was behind, or the workspace went away meanwhile: look again.
+	if apierrors.IsConflict(err) {
+		// The cache was behind: look again.
 		klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
 		return reconcile.Result{RequeueAfter: retryAfter}, nil
 	}
@@ -230,7 +230,7 @@ func (r *reconciler) updateWorkspace(ctx context.Context, ws *tenancyv1alpha1.Wo
 	if same(ws, updated) {
 		return nil
 	}
-	if _, err := r.Client.Update(ctx, workspaces, logicalcluster.From(ws), updated); err != nil {
+	if _, err := r.Client.Update(ctx, workspaces, logicalcluster.From(ws), updated); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("updating the workspace: %w", err)
 	}
 	return nil

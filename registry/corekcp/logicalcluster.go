@@ -6,8 +6,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/apis/core/validation"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/core/validation"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/registry/kind"
@@ -24,16 +24,17 @@ func LogicalClusterColumns() []apiextensionsv1.CustomResourceColumnDefinition {
 
 func logicalClusterKind(external func() string) *kind.Kind[corev1alpha1.LogicalCluster, *corev1alpha1.LogicalCluster] {
 	return &kind.Kind[corev1alpha1.LogicalCluster, *corev1alpha1.LogicalCluster]{
-		Version:        corev1alpha1.SchemeGroupVersion.Version,
-		Resource:       corev1alpha1.Resource("logicalclusters"),
-		Singular:       "logicalcluster",
-		List:           func() runtime.Object { return &corev1alpha1.LogicalClusterList{} },
-		Columns:        LogicalClusterColumns(),
-		Spec:           func(lc *corev1alpha1.LogicalCluster) any { return &lc.Spec },
-		CopyStatus:     func(to, from *corev1alpha1.LogicalCluster) { to.Status = *from.Status.DeepCopy() },
-		Prepare:        prepareLogicalCluster,
-		Validate:       validation.ValidateLogicalCluster,
-		ValidateUpdate: validation.ValidateLogicalClusterUpdate,
+		Version:              corev1alpha1.SchemeGroupVersion.Version,
+		Resource:             corev1alpha1.Resource("logicalclusters"),
+		Singular:             "logicalcluster",
+		List:                 func() runtime.Object { return &corev1alpha1.LogicalClusterList{} },
+		Columns:              LogicalClusterColumns(),
+		Spec:                 func(lc *corev1alpha1.LogicalCluster) any { return &lc.Spec },
+		CopyStatus:           func(to, from *corev1alpha1.LogicalCluster) { to.Status = *from.Status.DeepCopy() },
+		Prepare:              prepareLogicalCluster,
+		Validate:             validation.ValidateLogicalCluster,
+		ValidateUpdate:       validation.ValidateLogicalClusterUpdate,
+		ValidateStatusUpdate: validation.ValidateLogicalClusterStatusUpdate,
 		Render: func(lc *corev1alpha1.LogicalCluster) {
 			if name := logicalcluster.From(lc); !name.Empty() {
 				lc.Status.URL = external() + "/clusters/" + name.String()

@@ -4,8 +4,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/apis/core/validation"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/core/validation"
 	"github.com/annex-dev/annex/registry/kind"
 )
 
@@ -29,8 +29,9 @@ func shardKind() *kind.Kind[corev1alpha1.Shard, *corev1alpha1.Shard] {
 		Spec:       func(shard *corev1alpha1.Shard) any { return &shard.Spec },
 		CopyStatus: func(to, from *corev1alpha1.Shard) { to.Status = *from.Status.DeepCopy() },
 		// The addresses that were left out are those of baseURL, for writes that did not pass the defaults of the decoder too.
-		Prepare:        func(shard, _ *corev1alpha1.Shard) { corev1alpha1.SetDefaults_ShardSpec(&shard.Spec) },
-		Validate:       validation.ValidateShard,
-		ValidateUpdate: validation.ValidateShardUpdate,
+		Prepare:              func(shard, _ *corev1alpha1.Shard) { corev1alpha1.SetDefaults_ShardSpec(&shard.Spec) },
+		Validate:             validation.ValidateShard,
+		ValidateUpdate:       validation.ValidateShardUpdate,
+		ValidateStatusUpdate: validation.ValidateShardStatusUpdate,
 	}
 }

@@ -51,6 +51,8 @@ type Kind[E any, T Pointer[E]] struct {
 	PrepareForUser func(obj, old T)
 	Validate       func(obj T) field.ErrorList
 	ValidateUpdate func(obj, old T) field.ErrorList
+	// ValidateStatusUpdate checks a change of the status; nil for a kind without one.
+	ValidateStatusUpdate func(obj, old T) field.ErrorList
 	// Render fills in fields that are not stored, on a shallow copy: it must replace maps and slices, not write into them. May be nil.
 	Render func(obj T)
 }

@@ -140,6 +140,11 @@ func (s *statusStrategy[E, T]) PrepareForUpdate(_ context.Context, obj, old runt
 	*updated = *result
 }
 
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (s *statusStrategy[E, T]) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return s.kind.ValidateStatusUpdate(obj.(T), old.(T))
+}
+
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (s *statusStrategy[E, T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{s.kind.apiVersion(): fieldpath.NewSet(
@@ -159,4 +164,13 @@ func (s *systemStrategy[E, T]) PrepareForCreate(_ context.Context, obj runtime.O
 // PrepareForUpdate implements rest.RESTUpdateStrategy.
 func (s *systemStrategy[E, T]) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	s.update(obj.(T), old.(T))
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy: the server writes both parts at once.
+func (s *systemStrategy[E, T]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	errs := s.strategy.ValidateUpdate(ctx, obj, old)
+	if s.kind.ValidateStatusUpdate != nil {
+		errs = append(errs, s.kind.ValidateStatusUpdate(obj.(T), old.(T))...)
+	}
+	return errs
 }

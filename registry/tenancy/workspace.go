@@ -27,17 +27,18 @@ func WorkspaceColumns() []apiextensionsv1.CustomResourceColumnDefinition {
 
 func workspaceKind(urls URLs) *kind.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace] {
 	return &kind.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace]{
-		Version:        tenancyv1alpha1.SchemeGroupVersion.Version,
-		Resource:       tenancyv1alpha1.Resource("workspaces"),
-		Singular:       "workspace",
-		Short:          []string{"ws"},
-		List:           func() runtime.Object { return &tenancyv1alpha1.WorkspaceList{} },
-		Columns:        WorkspaceColumns(),
-		Spec:           func(ws *tenancyv1alpha1.Workspace) any { return &ws.Spec },
-		CopyStatus:     func(to, from *tenancyv1alpha1.Workspace) { to.Status = *from.Status.DeepCopy() },
-		Prepare:        prepareWorkspace,
-		Validate:       validation.ValidateWorkspace,
-		ValidateUpdate: validation.ValidateWorkspaceUpdate,
+		Version:              tenancyv1alpha1.SchemeGroupVersion.Version,
+		Resource:             tenancyv1alpha1.Resource("workspaces"),
+		Singular:             "workspace",
+		Short:                []string{"ws"},
+		List:                 func() runtime.Object { return &tenancyv1alpha1.WorkspaceList{} },
+		Columns:              WorkspaceColumns(),
+		Spec:                 func(ws *tenancyv1alpha1.Workspace) any { return &ws.Spec },
+		CopyStatus:           func(to, from *tenancyv1alpha1.Workspace) { to.Status = *from.Status.DeepCopy() },
+		Prepare:              prepareWorkspace,
+		Validate:             validation.ValidateWorkspace,
+		ValidateUpdate:       validation.ValidateWorkspaceUpdate,
+		ValidateStatusUpdate: validation.ValidateWorkspaceStatusUpdate,
 		Render: func(ws *tenancyv1alpha1.Workspace) {
 			if ws.Spec.Cluster != "" {
 				ws.Spec.URL = urls.Of(logicalcluster.From(ws), ws.Name)

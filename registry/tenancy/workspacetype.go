@@ -18,15 +18,16 @@ func WorkspaceTypeColumns() []apiextensionsv1.CustomResourceColumnDefinition {
 
 func workspaceTypeKind() *kind.Kind[tenancyv1alpha1.WorkspaceType, *tenancyv1alpha1.WorkspaceType] {
 	return &kind.Kind[tenancyv1alpha1.WorkspaceType, *tenancyv1alpha1.WorkspaceType]{
-		Version:        tenancyv1alpha1.SchemeGroupVersion.Version,
-		Resource:       tenancyv1alpha1.Resource("workspacetypes"),
-		Singular:       "workspacetype",
-		Short:          []string{"wst"},
-		List:           func() runtime.Object { return &tenancyv1alpha1.WorkspaceTypeList{} },
-		Columns:        WorkspaceTypeColumns(),
-		Spec:           func(wt *tenancyv1alpha1.WorkspaceType) any { return &wt.Spec },
-		CopyStatus:     func(to, from *tenancyv1alpha1.WorkspaceType) { to.Status = *from.Status.DeepCopy() },
-		Validate:       validation.ValidateWorkspaceType,
-		ValidateUpdate: validation.ValidateWorkspaceTypeUpdate,
+		Version:              tenancyv1alpha1.SchemeGroupVersion.Version,
+		Resource:             tenancyv1alpha1.Resource("workspacetypes"),
+		Singular:             "workspacetype",
+		Short:                []string{"wst"},
+		List:                 func() runtime.Object { return &tenancyv1alpha1.WorkspaceTypeList{} },
+		Columns:              WorkspaceTypeColumns(),
+		Spec:                 func(wt *tenancyv1alpha1.WorkspaceType) any { return &wt.Spec },
+		CopyStatus:           func(to, from *tenancyv1alpha1.WorkspaceType) { to.Status = *from.Status.DeepCopy() },
+		Validate:             validation.ValidateWorkspaceType,
+		ValidateUpdate:       validation.ValidateWorkspaceTypeUpdate,
+		ValidateStatusUpdate: validation.ValidateWorkspaceTypeStatusUpdate,
 	}
 }

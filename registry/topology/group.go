@@ -55,14 +55,15 @@ func partitionKind() *kind.Kind[topologyv1alpha1.Partition, *topologyv1alpha1.Pa
 
 func partitionSetKind() *kind.Kind[topologyv1alpha1.PartitionSet, *topologyv1alpha1.PartitionSet] {
 	return &kind.Kind[topologyv1alpha1.PartitionSet, *topologyv1alpha1.PartitionSet]{
-		Version:        topologyv1alpha1.SchemeGroupVersion.Version,
-		Resource:       topologyv1alpha1.Resource("partitionsets"),
-		Singular:       "partitionset",
-		List:           func() runtime.Object { return &topologyv1alpha1.PartitionSetList{} },
-		Columns:        PartitionSetColumns(),
-		Spec:           func(p *topologyv1alpha1.PartitionSet) any { return &p.Spec },
-		CopyStatus:     func(to, from *topologyv1alpha1.PartitionSet) { to.Status = *from.Status.DeepCopy() },
-		Validate:       validation.ValidatePartitionSet,
-		ValidateUpdate: validation.ValidatePartitionSetUpdate,
+		Version:              topologyv1alpha1.SchemeGroupVersion.Version,
+		Resource:             topologyv1alpha1.Resource("partitionsets"),
+		Singular:             "partitionset",
+		List:                 func() runtime.Object { return &topologyv1alpha1.PartitionSetList{} },
+		Columns:              PartitionSetColumns(),
+		Spec:                 func(p *topologyv1alpha1.PartitionSet) any { return &p.Spec },
+		CopyStatus:           func(to, from *topologyv1alpha1.PartitionSet) { to.Status = *from.Status.DeepCopy() },
+		Validate:             validation.ValidatePartitionSet,
+		ValidateUpdate:       validation.ValidatePartitionSetUpdate,
+		ValidateStatusUpdate: validation.ValidatePartitionSetStatusUpdate,
 	}
 }

@@ -29,7 +29,6 @@ func New(t *tree.Tree) admission.Interface {
 	return &plugin{Handler: admission.NewHandler(admission.Create, admission.Update), tree: t}
 }
 
-
 // Admit implements admission.MutationInterface.
 func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetSubresource() != "" || a.GetObject() == nil {

@@ -39,21 +39,22 @@ type ownership struct {
 	urls func(parent logicalcluster.Name, name string) string
 }
 
-var (
-	_ admission.MutationInterface   = &ownership{}
-	_ admission.ValidationInterface = &ownership{}
-)
+var _ admission.MutationInterface = &ownership{}
 
 // NewOwnership returns the plugin. urls returns the address that a Workspace called name in the cluster parent is shown with.
 func NewOwnership(t *tree.Tree, urls func(parent logicalcluster.Name, name string) string) admission.Interface {
 	return &ownership{Handler: admission.NewHandler(admission.Create, admission.Update), tree: t, urls: urls}
 }
 
-// Admit implements admission.MutationInterface.
+// Admit implements admission.MutationInterface. It also refuses what users may not set: the strategy, which comes between
+// here and validating admission, drops the URL.
 func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
 	if !ok || !request.Is(a, tree.Workspaces) || request.IsMaster(a) {
 		return nil
+	}
+	if err := o.checkPlace(ctx, a, ws); err != nil {
+		return err
 	}
 	annotations := maps.Clone(ws.Annotations)
 	if annotations == nil {
@@ -123,12 +124,8 @@ func userInfo(u user.Info) *authenticationv1.UserInfo {
 	return info
 }
 
-// Validate implements admission.ValidationInterface.
-func (o *ownership) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
-	if !ok || !request.Is(a, tree.Workspaces) || request.IsMaster(a) {
-		return nil
-	}
+// checkPlace refuses changes of where the workspace is.
+func (o *ownership) checkPlace(ctx context.Context, a admission.Attributes, ws *tenancyv1alpha1.Workspace) error {
 	cluster, err := request.Cluster(ctx)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package workspacetype
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -42,13 +41,8 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if err != nil {
 		return err
 	}
-	if a.GetOperation() == admission.Create {
-		if err := checkName(cluster, tenancyv1alpha1.WorkspaceTypeName(wt.Name)); err != nil {
-			return admission.NewForbidden(a, err)
-		}
-	}
-	if err := checkPaths(wt); err != nil {
-		return admission.NewForbidden(a, err)
+	if wt.Name == string(tenancyv1alpha1.RootWorkspaceTypeName) && cluster != logicalcluster.Root {
+		return admission.NewForbidden(a, fmt.Errorf("a WorkspaceType named %q can exist only in the root workspace", wt.Name))
 	}
 	old, _ := a.GetOldObject().(*tenancyv1alpha1.WorkspaceType)
 	for _, binding := range wt.Spec.DefaultAPIBindings {
@@ -60,38 +54,6 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		}
 	}
 	return nil
-}
-
-func checkName(cluster logicalcluster.Name, name tenancyv1alpha1.WorkspaceTypeName) error {
-	switch {
-	case name == tenancyv1alpha1.AnyWorkspaceTypeName || name == tenancyv1alpha1.SystemWorkspaceTypeName:
-		return fmt.Errorf("the name %q is reserved", name)
-	case name == tenancyv1alpha1.RootWorkspaceTypeName && cluster != logicalcluster.Root:
-		return fmt.Errorf("a WorkspaceType named %q can exist only in the root workspace", name)
-	}
-	return nil
-}
-
-func checkPaths(wt *tenancyv1alpha1.WorkspaceType) error {
-	check := func(field string, refs ...tenancyv1alpha1.WorkspaceTypeReference) error {
-		for i, ref := range refs {
-			if ref.Path == "" {
-				return fmt.Errorf(field+".path is required", i)
-			}
-		}
-		return nil
-	}
-	errs := []error{check("spec.extend.with[%d]", wt.Spec.Extend.With...)}
-	if ref := wt.Spec.DefaultChildWorkspaceType; ref != nil && ref.Path == "" {
-		errs = append(errs, errors.New("spec.defaultChildWorkspaceType.path is required"))
-	}
-	if limit := wt.Spec.LimitAllowedChildren; limit != nil {
-		errs = append(errs, check("spec.limitAllowedChildren.types[%d]", limit.Types...))
-	}
-	if limit := wt.Spec.LimitAllowedParents; limit != nil {
-		errs = append(errs, check("spec.limitAllowedParents.types[%d]", limit.Types...))
-	}
-	return errors.Join(errs...)
 }
 
 // checkBinding refuses with the same words whether the export is missing or may not be bound.

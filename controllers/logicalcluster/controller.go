@@ -1,0 +1,126 @@
+package logicalcluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+// Name is the name of the controller.
+const Name = "logicalcluster"
+
+const workers = 16
+
+var (
+	logicalClusters = corev1alpha1.Resource("logicalclusters")
+	workspaces      = tenancyv1alpha1.Resource("workspaces")
+	apiBindings     = apisv1alpha2.Resource("apibindings")
+	namespaces      = corev1.Resource("namespaces")
+	crds            = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
+
+	clusterRoles        = rbacv1.Resource("clusterroles")
+	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
+)
+
+// Config is what the controller works with.
+type Config struct {
+	// Client reads the watch caches and writes as the server.
+	Client reader.Client
+	// Content deletes what lies in a cluster.
+	Content reader.Content
+	// Clock is the real one when nil.
+	Clock clock.PassiveClock
+}
+
+type reconciler struct {
+	Config
+}
+
+// Specs returns the controllers of this package.
+func Specs(c Config) []multicluster.Spec {
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+	r := &reconciler{Config: c}
+	watches := []multicluster.Watch{{Resource: logicalClusters}}
+	// What is held by finalizers reports here when it goes, so that nobody has to wait for the next look.
+	for _, held := range []schema.GroupResource{workspaces, namespaces, apiBindings, crds} {
+		watches = append(watches, multicluster.Watch{Resource: held, Keys: r.keysOfContent})
+	}
+	return []multicluster.Spec{{Name: Name, Workers: workers, Watches: watches, Reconcile: r.reconcile}}
+}
+
+// keysOfContent returns the cluster that is one object emptier, if it is being deleted.
+func (r *reconciler) keysOfContent(ctx context.Context, event reader.Event) []reader.Key {
+	if event.Type != reader.Deleted {
+		return nil
+	}
+	key := reader.Key{Cluster: logicalcluster.From(event.Object), Name: corev1alpha1.LogicalClusterName}
+	if lc, err := r.get(ctx, key); err != nil || lc.DeletionTimestamp == nil {
+		return nil
+	}
+	return []reader.Key{key}
+}
+
+func (r *reconciler) get(ctx context.Context, key reader.Key) (*corev1alpha1.LogicalCluster, error) {
+	obj, err := r.Client.Get(ctx, logicalClusters, key)
+	if err != nil {
+		return nil, err
+	}
+	lc, ok := obj.(*corev1alpha1.LogicalCluster)
+	if !ok {
+		return nil, fmt.Errorf("got a %T", obj)
+	}
+	return lc, nil
+}
+
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	lc, err := r.get(ctx, key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the LogicalCluster: %w", err)
+	}
+	var result reconcile.Result
+	if lc.DeletionTimestamp != nil {
+		result, err = r.finalize(ctx, key, lc)
+	} else {
+		_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = activePhase(lc) })
+	}
+	if apierrors.IsConflict(err) {
+		klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
+		return reconcile.Result{RequeueAfter: retryAfter}, nil
+	}
+	return result, err
+}
+
+const retryAfter = 20 * time.Millisecond
+
+// activePhase returns the phase that follows from the annotation which switches a cluster off.
+func activePhase(lc *corev1alpha1.LogicalCluster) corev1alpha1.LogicalClusterPhaseType {
+	off := lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
+		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
+	switch {
+	case off && lc.Status.Phase == corev1alpha1.LogicalClusterPhaseReady:
+		return corev1alpha1.LogicalClusterPhaseInactive
+	case !off && lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInactive:
+		return corev1alpha1.LogicalClusterPhaseReady
+	}
+	return lc.Status.Phase
+}
