@@ -100,3 +100,10 @@ func (i *Index) Any(target reader.Key, holds func(reader.Key) bool) (reader.Key,
 	}
 	return reader.Key{}, false
 }
+
+// Len returns how many objects refer to target.
+func (i *Index) Len(target reader.Key) int {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return len(i.from[target])
+}

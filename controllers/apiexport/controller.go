@@ -1,0 +1,111 @@
+package apiexport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+const workers = 2
+
+// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+const afterConflict = 50 * time.Millisecond
+
+var (
+	exports        = apisv1alpha2.Resource("apiexports")
+	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
+	secrets        = schema.GroupResource{Group: corev1.GroupName, Resource: "secrets"}
+	namespaces     = schema.GroupResource{Group: corev1.GroupName, Resource: "namespaces"}
+)
+
+// Spec describes the controller.
+func Spec(client reader.Client) multicluster.Spec {
+	r := &reconciler{client: client}
+	return multicluster.Spec{
+		Name:    "apiexport",
+		Workers: workers,
+		Watches: []multicluster.Watch{
+			{Resource: exports},
+			{Resource: secrets, Keys: r.forSecret},
+			{Resource: endpointSlices, Keys: forSlice},
+		},
+		Reconcile: r.reconcile,
+	}
+}
+
+type reconciler struct {
+	client reader.Client
+}
+
+// forSecret returns the exports whose identity the secret holds.
+func (r *reconciler) forSecret(ctx context.Context, event reader.Event) []reader.Key {
+	key := reader.KeyOf(event.Object)
+	objects, err := r.client.List(ctx, exports, reader.Scope{Cluster: key.Cluster})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Finding the exports of a secret", "cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
+		return nil
+	}
+	var keys []reader.Key
+	for _, obj := range objects {
+		export, ok := obj.(*apisv1alpha2.APIExport)
+		if ok && export.Spec.Identity != nil && export.Spec.Identity.SecretRef != nil &&
+			export.Spec.Identity.SecretRef.Namespace == key.Namespace && export.Spec.Identity.SecretRef.Name == key.Name {
+			keys = append(keys, reader.Key{Cluster: key.Cluster, Name: export.Name})
+		}
+	}
+	return keys
+}
+
+// forSlice returns the export of the same name when a slice is gone: it may have been the export's own.
+func forSlice(_ context.Context, event reader.Event) []reader.Key {
+	if event.Type != reader.Deleted {
+		return nil
+	}
+	return []reader.Key{reader.KeyOf(event.Object)}
+}
+
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	obj, err := r.client.Get(ctx, exports, key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, r.deleteSlice(ctx, key)
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading APIExport %s: %w", key, err)
+	}
+	old, ok := obj.(*apisv1alpha2.APIExport)
+	if !ok {
+		return reconcile.Result{}, fmt.Errorf("reading APIExport %s: unexpected type %T", key, obj)
+	}
+	if old.DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
+	}
+	export := old.DeepCopy()
+	failure := r.ensureIdentity(ctx, key, export)
+	if !apiequality.Semantic.DeepEqual(old, export) {
+		_, err := r.client.Update(ctx, exports, key.Cluster, export)
+		switch {
+		case apierrors.IsConflict(err):
+			return reconcile.Result{RequeueAfter: afterConflict}, nil
+		case apierrors.IsNotFound(err):
+			return reconcile.Result{}, nil
+		case err != nil:
+			return reconcile.Result{}, fmt.Errorf("updating APIExport %s: %w", key, err)
+		}
+	}
+	if failure != nil {
+		return reconcile.Result{}, failure
+	}
+	return reconcile.Result{}, r.ensureSlice(ctx, key, export)
+}

@@ -1,0 +1,107 @@
+package endpointslice
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/references"
+)
+
+const (
+	workers = 2
+	// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+	afterConflict = 50 * time.Millisecond
+)
+
+var (
+	slices     = apisv1alpha1.Resource("apiexportendpointslices")
+	exports    = apisv1alpha2.Resource("apiexports")
+	bindings   = apisv1alpha2.Resource("apibindings")
+	partitions = topologyv1alpha1.Resource("partitions")
+	shards     = corev1alpha1.Resource("shards")
+)
+
+// Resolver finds the logical cluster behind a path or a name.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Spec describes the controller.
+func Spec(client reader.Client, resolver Resolver) multicluster.Spec {
+	r := &reconciler{client: client, resolver: resolver}
+	return multicluster.Spec{
+		Name:    "apiexportendpointslice",
+		Workers: workers,
+		Watches: []multicluster.Watch{
+			{Resource: slices},
+			{Resource: bindings, Keys: r.forBinding},
+			{Resource: exports, Keys: r.forExport},
+			{Resource: partitions, Keys: r.forPartition},
+			{Resource: shards, Keys: r.forShard},
+		},
+		Reconcile: r.reconcile,
+	}
+}
+
+type reconciler struct {
+	client   reader.Client
+	resolver Resolver
+	// consumers knows which bindings use an export, referring which slices are for one.
+	consumers, referring references.Index
+}
+
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	old, err := get[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, key)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if old == nil || old.DeletionTimestamp != nil {
+		r.referring.Drop(key)
+		return reconcile.Result{}, nil
+	}
+	slice := old.DeepCopy()
+	if err := r.fill(ctx, key, slice); err != nil {
+		return reconcile.Result{}, err
+	}
+	if apiequality.Semantic.DeepEqual(old, slice) {
+		return reconcile.Result{}, nil
+	}
+	_, err = r.client.Update(ctx, slices, key.Cluster, slice)
+	switch {
+	case apierrors.IsConflict(err):
+		return reconcile.Result{RequeueAfter: afterConflict}, nil
+	case err != nil && !apierrors.IsNotFound(err):
+		return reconcile.Result{}, fmt.Errorf("updating APIExportEndpointSlice %s: %w", key, err)
+	}
+	return reconcile.Result{}, nil
+}
+
+// get returns the object called key with type T; nil when it does not exist.
+func get[T any](ctx context.Context, from reader.Reader, gr schema.GroupResource, key reader.Key) (*T, error) {
+	obj, err := from.Get(ctx, gr, key)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s %s: %w", gr, key, err)
+	}
+	typed, ok := any(obj).(*T)
+	if !ok {
+		return nil, fmt.Errorf("reading %s %s: unexpected type %T", gr, key, obj)
+	}
+	return typed, nil
+}

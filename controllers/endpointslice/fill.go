@@ -1,0 +1,148 @@
+package endpointslice
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/annex-dev/annex/apis/apis/identity"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// fill brings the status of slice, which is the caller's, up to date.
+func (r *reconciler) fill(ctx context.Context, key reader.Key, slice *apisv1alpha1.APIExportEndpointSlice) error {
+	export, err := r.exportOf(ctx, key, slice)
+	if err != nil {
+		return err
+	}
+	placed, err := r.placed(ctx, key, slice)
+	if err != nil {
+		return err
+	}
+	used := false
+	if placed && export != (reader.Key{}) {
+		if used, err = r.isUsed(ctx, export, len(slice.Status.APIExportEndpoints) > 0); err != nil {
+			return err
+		}
+	}
+	if !used {
+		slice.Status.APIExportEndpoints = nil
+		return nil
+	}
+	slice.Status.APIExportEndpoints = []apisv1alpha1.APIExportEndpoint{{URL: PathOf(export)}}
+	return nil
+}
+
+// PathOf returns the path of the virtual workspace of the export called key, for example
+// /services/apiexport/2f8kq1z0c7a9x3bd/widgets.example.com.
+func PathOf(key reader.Key) string {
+	return "/services/apiexport/" + key.Cluster.String() + "/" + key.Name
+}
+
+// exportOf returns the key of the export that slice is for; none after it has said in the conditions that it does not exist.
+func (r *reconciler) exportOf(ctx context.Context, key reader.Key, slice *apisv1alpha1.APIExportEndpointSlice) (reader.Key, error) {
+	reference := slice.Spec.APIExport
+	missing := func() (reader.Key, error) {
+		conditionsv1alpha1.MarkFalse(slice, apisv1alpha1.APIExportValid, apisv1alpha1.APIExportNotFoundReason,
+			conditionsv1alpha1.ConditionSeverityError, "APIExport %s:%s not found", reference.Path, reference.Name)
+		return reader.Key{}, nil
+	}
+	provider, found := key.Cluster, true
+	if reference.Path != "" {
+		var err error
+		if provider, found, err = r.resolver.Resolve(ctx, logicalcluster.Path(reference.Path)); err != nil {
+			return reader.Key{}, fmt.Errorf("finding the workspace of the export of APIExportEndpointSlice %s: %w", key, err)
+		}
+	}
+	if !found {
+		// An export of this name may come up in a workspace that is made later.
+		r.referring.Set(key, reader.Key{Name: reference.Name})
+		return missing()
+	}
+	at := reader.Key{Cluster: provider, Name: reference.Name}
+	// Before the export is read, so that no change of it is missed.
+	r.referring.Set(key, at)
+	export, err := get[apisv1alpha2.APIExport](ctx, r.client, exports, at)
+	if err != nil {
+		return reader.Key{}, err
+	}
+	if export == nil {
+		return missing()
+	}
+	conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.APIExportValid)
+	return at, nil
+}
+
+// placed reports whether the partition of slice, if it names one, holds a shard, and says in the conditions what is wrong
+// with it.
+func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1alpha1.APIExportEndpointSlice) (bool, error) {
+	slice.Status.ShardSelector = ""
+	if slice.Spec.Partition == "" {
+		conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.PartitionValid)
+		return true, nil
+	}
+	invalid := func(format string, args ...any) {
+		conditionsv1alpha1.MarkFalse(slice, apisv1alpha1.PartitionValid, apisv1alpha1.PartitionInvalidReferenceReason,
+			conditionsv1alpha1.ConditionSeverityError, format, args...)
+	}
+	partition, err := get[topologyv1alpha1.Partition](ctx, r.client, partitions, reader.Key{Cluster: key.Cluster, Name: slice.Spec.Partition})
+	if err != nil {
+		return false, err
+	}
+	if partition == nil {
+		invalid("Partition %q not found", slice.Spec.Partition)
+		return false, nil
+	}
+	selector := labels.Everything()
+	if partition.Spec.Selector != nil {
+		if selector, err = metav1.LabelSelectorAsSelector(partition.Spec.Selector); err != nil {
+			invalid("Partition %q: %v", slice.Spec.Partition, err)
+			return false, nil
+		}
+	}
+	conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.PartitionValid)
+	slice.Status.ShardSelector = selector.String()
+	inside, err := r.client.List(ctx, shards, reader.Scope{Cluster: logicalcluster.Root, Selector: selector})
+	if err != nil {
+		return false, fmt.Errorf("listing the shards: %w", err)
+	}
+	return len(inside) > 0, nil
+}
+
+// isUsed reports whether a binding to export exists. The index answers for most; before an address goes away that stands
+// there, all bindings are looked at, since the index may still be being filled.
+func (r *reconciler) isUsed(ctx context.Context, export reader.Key, before bool) (bool, error) {
+	_, indexed := r.consumers.Any(export, func(key reader.Key) bool {
+		binding, err := get[apisv1alpha2.APIBinding](ctx, r.client, bindings, key)
+		return err == nil && binding != nil && exportKeyOf(binding) == export
+	})
+	if indexed || !before {
+		return indexed, nil
+	}
+	label := labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(export.Cluster, export.Name)})
+	all, err := r.client.List(ctx, bindings, reader.Scope{Selector: label})
+	if err != nil {
+		return false, fmt.Errorf("listing the APIBindings to %s: %w", export, err)
+	}
+	for _, obj := range all {
+		if binding, ok := obj.(*apisv1alpha2.APIBinding); ok && exportKeyOf(binding) == export {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// exportKeyOf returns the export that binding uses; none while it has found none.
+func exportKeyOf(binding *apisv1alpha2.APIBinding) reader.Key {
+	if binding.Status.APIExportClusterName == "" || binding.Spec.Reference.Export == nil {
+		return reader.Key{}
+	}
+	return reader.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: binding.Spec.Reference.Export.Name}
+}

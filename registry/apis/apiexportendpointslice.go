@@ -1,0 +1,69 @@
+package apis
+
+import (
+	"slices"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/apis/apis/validation"
+	"github.com/annex-dev/annex/registry/kind"
+)
+
+// services begins the path of every virtual endpoint.
+const services = "/services/"
+
+func endpointSliceKind(external func() string) *kind.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice] {
+	return &kind.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice]{
+		Version:  v1alpha1,
+		Resource: apisv1alpha1.Resource("apiexportendpointslices"),
+		Singular: "apiexportendpointslice",
+		List:     func() runtime.Object { return &apisv1alpha1.APIExportEndpointSliceList{} },
+		Columns: []apiextensionsv1.CustomResourceColumnDefinition{
+			{Name: "Export", Type: "string", JSONPath: ".spec.export.name", Description: "Name of the APIExport"},
+			{Name: "Partition", Type: "string", JSONPath: ".spec.partition", Description: "Partition that limits the shards"},
+			age,
+		},
+		Spec:       func(slice *apisv1alpha1.APIExportEndpointSlice) any { return &slice.Spec },
+		CopyStatus: func(to, from *apisv1alpha1.APIExportEndpointSlice) { to.Status = *from.Status.DeepCopy() },
+		Prepare: func(slice, _ *apisv1alpha1.APIExportEndpointSlice) {
+			slice.Status.APIExportEndpoints = rewrite(slice.Status.APIExportEndpoints, pathOf)
+		},
+		Validate:       validation.ValidateAPIExportEndpointSlice,
+		ValidateUpdate: validation.ValidateAPIExportEndpointSliceUpdate,
+		ValidateStatusUpdate: func(slice, old *apisv1alpha1.APIExportEndpointSlice) field.ErrorList {
+			// What counts is what a user will see.
+			shown := *slice
+			render(&shown, external)
+			return validation.ValidateAPIExportEndpointSliceStatusUpdate(&shown, old)
+		},
+		Render: func(slice *apisv1alpha1.APIExportEndpointSlice) { render(slice, external) },
+	}
+}
+
+// render puts the address of the server before every path. The slice may be a shallow copy.
+func render(slice *apisv1alpha1.APIExportEndpointSlice, external func() string) {
+	slice.Status.APIExportEndpoints = rewrite(slice.Status.APIExportEndpoints, func(url string) string {
+		return external() + pathOf(url)
+	})
+}
+
+// rewrite returns a copy of endpoints with the URL of each replaced.
+func rewrite(endpoints []apisv1alpha1.APIExportEndpoint, url func(string) string) []apisv1alpha1.APIExportEndpoint {
+	endpoints = slices.Clone(endpoints)
+	for i := range endpoints {
+		endpoints[i].URL = url(endpoints[i].URL)
+	}
+	return endpoints
+}
+
+// pathOf returns the path of the virtual endpoint at url, which is what is stored of it: clients send back what they read.
+func pathOf(url string) string {
+	if i := strings.Index(url, services); i >= 0 {
+		return url[i:]
+	}
+	return url
+}

@@ -1,0 +1,147 @@
+package sharing
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/apiserver/pkg/admission"
+
+	"github.com/annex-dev/annex/apis/apis/identity"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// bindingPlugin admits apibindings.
+type bindingPlugin struct {
+	*admission.Handler
+	exports exports
+}
+
+var (
+	_ admission.MutationInterface   = &bindingPlugin{}
+	_ admission.ValidationInterface = &bindingPlugin{}
+)
+
+// Admit implements admission.MutationInterface: it sets label and finalizer.
+func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
+	if !ok || !concerns(a, apiBindings) {
+		return nil
+	}
+	if a.GetOperation() == admission.Update {
+		old, ok := a.GetOldObject().(*apisv1alpha2.APIBinding)
+		if !ok {
+			return nil
+		}
+		return keep(a, binding, old)
+	}
+	export := binding.Spec.Reference.Export
+	if export == nil {
+		return nil // validation says what is missing
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	provider, err := p.exports.resolve(ctx, cluster, export.Path)
+	if err != nil {
+		return err
+	}
+	if provider.Empty() {
+		return noPermission(a, cluster, export)
+	}
+	label := identity.ExportLabelValue(provider, export.Name)
+	if err := setLabel(a, binding, label); err != nil {
+		return err
+	}
+	addFinalizer(binding)
+	return nil
+}
+
+// Validate implements admission.ValidationInterface: the creator must be allowed to bind, and only the server ends a deletion.
+func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
+	if !ok || !concerns(a, apiBindings) {
+		return nil
+	}
+	if a.GetOperation() == admission.Update {
+		return p.validateUpdate(a, binding)
+	}
+	export := binding.Spec.Reference.Export
+	if export == nil {
+		return nil
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	provider, err := p.exports.resolve(ctx, cluster, export.Path)
+	if err != nil {
+		return err
+	}
+	allowed, err := p.exports.mayBind(ctx, a.GetUserInfo(), provider, export.Name)
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return noPermission(a, cluster, export)
+	}
+	return nil
+}
+
+func (p *bindingPlugin) validateUpdate(a admission.Attributes, binding *apisv1alpha2.APIBinding) error {
+	old, ok := a.GetOldObject().(*apisv1alpha2.APIBinding)
+	if !ok || old.DeletionTimestamp == nil || isMasters(a.GetUserInfo()) {
+		return nil
+	}
+	if slices.Contains(old.Finalizers, apisv1alpha2.APIBindingFinalizer) && !slices.Contains(binding.Finalizers, apisv1alpha2.APIBindingFinalizer) {
+		return admission.NewForbidden(a, fmt.Errorf("only the server removes the finalizer %s, once the objects of the bound resources are gone", apisv1alpha2.APIBindingFinalizer))
+	}
+	return nil
+}
+
+// keep carries the label and, until deletion, the finalizer over into an update that left them out.
+func keep(a admission.Attributes, binding, old *apisv1alpha2.APIBinding) error {
+	if label := old.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; label != "" {
+		if err := setLabel(a, binding, label); err != nil {
+			return err
+		}
+	}
+	if old.DeletionTimestamp == nil {
+		addFinalizer(binding)
+	}
+	return nil
+}
+
+func setLabel(a admission.Attributes, binding *apisv1alpha2.APIBinding, label string) error {
+	switch binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] {
+	case label:
+		return nil
+	case "":
+		binding.Labels = maps.Clone(binding.Labels)
+		if binding.Labels == nil {
+			binding.Labels = map[string]string{}
+		}
+		binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] = label
+		return nil
+	}
+	return admission.NewForbidden(a, fmt.Errorf("label %s is set by the server: leave it out", apisv1alpha2.InternalAPIBindingExportLabelKey))
+}
+
+func addFinalizer(binding *apisv1alpha2.APIBinding) {
+	if !slices.Contains(binding.Finalizers, apisv1alpha2.APIBindingFinalizer) {
+		binding.Finalizers = append(slices.Clone(binding.Finalizers), apisv1alpha2.APIBindingFinalizer)
+	}
+}
+
+// noPermission is the one answer for an export that may not be bound and one that does not exist. It says no more than
+// what the user wrote.
+func noPermission(a admission.Attributes, cluster logicalcluster.Name, export *apisv1alpha2.ExportBindingReference) error {
+	path := export.Path
+	if path == "" {
+		path = cluster.String()
+	}
+	return admission.NewForbidden(a, fmt.Errorf("unable to create APIBinding: no permission to bind to export %s:%s", path, export.Name))
+}

@@ -1,0 +1,14 @@
+// Package sharing is the admission of apis.kcp.io: what may be exported, and who may bind it. It is part of step 4 on the
+// way of a request, before REST storage.
+//
+// What depends on one object alone is validated in apis/apis/validation; here is what needs to look elsewhere:
+//
+//	apibindings              a creator needs verb bind on the export, in the export's cluster; label and finalizer are set
+//	apiexportendpointslices  the same permission
+//	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp
+//	apiresourceschemas       groups that the server serves itself cannot be exported by others
+//	customresourcedefinitions   the same, and annotations that mark bound schemas are reserved
+//
+// A missing export, an unknown workspace and a missing permission give the same answer, so that nobody learns what exists.
+// The server's own writes come as system:masters, who may bind whatever exists.
+package sharing

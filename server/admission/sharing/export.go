@@ -1,0 +1,35 @@
+package sharing
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apiserver/pkg/admission"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+)
+
+// exportPlugin admits apiexports.
+type exportPlugin struct{ *admission.Handler }
+
+var _ admission.MutationInterface = &exportPlugin{}
+
+// Admit implements admission.MutationInterface. It changes nothing: what it refuses is Forbidden in kcp, and validation,
+// which runs later, would call it Invalid.
+func (p *exportPlugin) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	export, ok := a.GetObject().(*apisv1alpha2.APIExport)
+	if !ok || !concerns(a, apiExports) {
+		return nil
+	}
+	for i, resource := range export.Spec.Resources {
+		group := resource.Group
+		if group == "" {
+			group = apisv1alpha2.APIResourceSchemaCoreSuffix
+		}
+		if suffix := "." + resource.Name + "." + group; !strings.HasSuffix(resource.Schema, suffix) {
+			return admission.NewForbidden(a, fmt.Errorf("spec.resources[%d].schema: Invalid value: %q: must end in %s", i, resource.Schema, suffix))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package sharing
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/admission"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+)
+
+// reservedNames keeps the groups that the server serves itself from being defined by others, and the annotations by which
+// it knows bound schemas from being forged.
+type reservedNames struct{ *admission.Handler }
+
+var _ admission.ValidationInterface = &reservedNames{}
+
+// Validate implements admission.ValidationInterface.
+func (p *reservedNames) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	local := concerns(a, crds)
+	if (!local && !concerns(a, schemas)) || isMasters(a.GetUserInfo()) {
+		return nil
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	if group, known := groupOf(a.GetObject()); known && reserved(group, cluster) {
+		return admission.NewForbidden(a, fmt.Errorf("spec.group: Invalid value: %q: the group is reserved for the server", group))
+	}
+	if !local {
+		return nil
+	}
+	obj, err := meta.Accessor(a.GetObject())
+	if err != nil {
+		return admission.NewForbidden(a, fmt.Errorf("reading the metadata: %w", err))
+	}
+	for key := range obj.GetAnnotations() {
+		if domain, _, _ := strings.Cut(key, "/"); within(domain, apisv1alpha2.GroupName) {
+			return admission.NewForbidden(a, fmt.Errorf("metadata.annotations: Invalid value: %q: annotations of %s are reserved for the server", key, apisv1alpha2.GroupName))
+		}
+	}
+	return nil
+}
+
+// reserved reports whether nobody but the server may define resources of group in cluster. root publishes the schemas of
+// the groups that reach workspaces by a binding.
+func reserved(group string, cluster logicalcluster.Name) bool {
+	if cluster.IsSystem() {
+		return false
+	}
+	switch group {
+	case corev1alpha1.GroupName, tenancyv1alpha1.GroupName, topologyv1alpha1.GroupName:
+		return cluster != logicalcluster.Root
+	}
+	return within(group, apisv1alpha2.GroupName)
+}
+
+// within reports whether name is domain or ends in it, as apis.kcp.io and internal.apis.kcp.io do.
+func within(name, domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }
+
+// groupOf returns the API group that obj defines resources of; false when it is of no kind that does.
+func groupOf(obj runtime.Object) (string, bool) {
+	switch o := obj.(type) {
+	case *apisv1alpha1.APIResourceSchema:
+		return o.Spec.Group, true
+	case *apiextensions.CustomResourceDefinition:
+		return o.Spec.Group, true
+	case *apiextensionsv1.CustomResourceDefinition:
+		return o.Spec.Group, true
+	}
+	return "", false
+}
