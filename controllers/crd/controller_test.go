@@ -1,0 +1,397 @@
+package crd
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+// waitFor is how long tests wait for what must happen; nothing waits that long when it works.
+const waitFor = 30 * time.Second
+
+// instances is an InstanceDeleter that answers what it is told to.
+type instances struct {
+	left    reader.Remaining
+	err     error
+	deleted []string
+}
+
+func (i *instances) DeleteLocal(_ context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error) {
+	i.deleted = append(i.deleted, cluster.String()+"|"+crd.Name)
+	return i.left, i.err
+}
+
+// crdIn returns a definition of plural in group example.com that lives in cluster.
+func crdIn(cluster logicalcluster.Name, plural, singular, kind string, change ...func(*apiextensionsv1.CustomResourceDefinition)) *apiextensionsv1.CustomResourceDefinition {
+	crd := &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: plural + ".example.com", Generation: 1},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "example.com",
+			Scope: apiextensionsv1.NamespaceScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Singular: singular, Kind: kind, ListKind: kind + "List"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: "v1", Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}},
+			}},
+		},
+	}
+	for _, c := range change {
+		c(crd)
+	}
+	return readertest.In(cluster, crd)
+}
+
+// accepted gives a definition its names, as if it had been established.
+func accepted(crd *apiextensionsv1.CustomResourceDefinition) {
+	crd.Status.AcceptedNames = crd.Spec.Names
+	crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{
+		{Type: apiextensionsv1.NamesAccepted, Status: apiextensionsv1.ConditionTrue, Reason: "NoConflicts", Message: "no conflicts found"},
+		{Type: apiextensionsv1.Established, Status: apiextensionsv1.ConditionTrue, Reason: "InitialNamesAccepted", Message: "the initial names have been accepted"},
+	}
+}
+
+func deleting(crd *apiextensionsv1.CustomResourceDefinition) {
+	now := metav1.Now()
+	crd.DeletionTimestamp = &now
+	crd.Finalizers = []string{apiextensionsv1.CustomResourceCleanupFinalizer}
+}
+
+func shortNames(names ...string) func(*apiextensionsv1.CustomResourceDefinition) {
+	return func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.ShortNames = names }
+}
+
+func bindingIn(cluster logicalcluster.Name, resource, uid string) *apisv1alpha2.APIBinding {
+	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}}
+	binding.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{
+		Group: "example.com", Resource: resource,
+		Schema: apisv1alpha2.BoundAPIResourceSchema{Name: "today." + resource + ".example.com", UID: uid, IdentityHash: "id"},
+	}}
+	return readertest.In(cluster, binding)
+}
+
+// conditions returns the conditions as "Type=Status Reason: Message".
+func conditions(crd *apiextensionsv1.CustomResourceDefinition) []string {
+	var out []string
+	for _, c := range crd.Status.Conditions {
+		out = append(out, string(c.Type)+"="+string(c.Status)+" "+c.Reason+": "+c.Message)
+	}
+	slices.Sort(out)
+	return out
+}
+
+const (
+	yes         = "Established=True InitialNamesAccepted: the initial names have been accepted"
+	noConflicts = "NamesAccepted=True NoConflicts: no conflicts found"
+	notAccepted = "Established=False NotAccepted: not all names are accepted"
+)
+
+func TestReconcile_Conditions(t *testing.T) {
+	boundKey := readertest.In(logicalcluster.SystemBoundCRDs, func() *apiextensionsv1.CustomResourceDefinition {
+		crd := crdIn("x", "gadgets", "gadget", "Gadget", shortNames("gd"))
+		crd.Name = "uid-1"
+		return crd
+	}())
+	for _, tc := range []struct {
+		name   string
+		crd    *apiextensionsv1.CustomResourceDefinition
+		others []reader.Object
+		want   []string
+		// wantNames are the accepted plural, singular, kind and list kind.
+		wantNames string
+	}{
+		{
+			name: "alone", crd: crdIn("c1", "widgets", "widget", "Widget"),
+			want: []string{yes, noConflicts}, wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "the same in another cluster is no conflict", crd: crdIn("c1", "widgets", "widget", "Widget"),
+			others: []reader.Object{crdIn("c2", "widgets", "widget", "Widget", accepted)},
+			want:   []string{yes, noConflicts}, wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "singular taken", crd: crdIn("c1", "widgets", "thing", "Widget"),
+			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
+			want:   []string{notAccepted, `NamesAccepted=False SingularConflict: "thing" is already in use`}, wantNames: "widgets  Widget WidgetList",
+		},
+		{
+			name: "kind and list kind taken, the last is reported", crd: crdIn("c1", "widgets", "widget", "Thing"),
+			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
+			want:   []string{notAccepted, `NamesAccepted=False ListKindConflict: "ThingList" is already in use`}, wantNames: "widgets widget  ",
+		},
+		{
+			name: "short name taken", crd: crdIn("c1", "widgets", "widget", "Widget", shortNames("w", "th")),
+			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", shortNames("th"), accepted)},
+			want:   []string{notAccepted, `NamesAccepted=False ShortNamesConflict: "th" is already in use`}, wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "wanted but not accepted by another is free", crd: crdIn("c1", "widgets", "thing", "Widget"),
+			others: []reader.Object{crdIn("c1", "things", "thing", "Thing")},
+			want:   []string{yes, noConflicts}, wantNames: "widgets thing Widget WidgetList",
+		},
+		{
+			name: "bound resource without definition takes its plural", crd: crdIn("c1", "widgets", "widget", "Widget"),
+			others: []reader.Object{bindingIn("c1", "widgets", "none")},
+			want:   []string{notAccepted, `NamesAccepted=False PluralConflict: "widgets" is already in use`}, wantNames: " widget Widget WidgetList",
+		},
+		{
+			name: "bound resource takes its kind", crd: crdIn("c1", "widgets", "widget", "Gadget"),
+			others: []reader.Object{bindingIn("c1", "gadgets", "uid-1"), boundKey},
+			want:   []string{notAccepted, `NamesAccepted=False ListKindConflict: "GadgetList" is already in use`}, wantNames: "widgets widget  ",
+		},
+		{
+			name: "bound in another cluster is no conflict", crd: crdIn("c1", "gadgets", "gadget", "Gadget"),
+			others: []reader.Object{bindingIn("c2", "gadgets", "uid-1"), boundKey},
+			want:   []string{yes, noConflicts}, wantNames: "gadgets gadget Gadget GadgetList",
+		},
+		{
+			name: "an established one that wants a taken name stays established under its old one",
+			crd: crdIn("c1", "widgets", "widget", "Widget", accepted, func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Spec.Names.Singular = "thing"
+			}),
+			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
+			want:   []string{yes, `NamesAccepted=False SingularConflict: "thing" is already in use`}, wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "not structural",
+			crd: crdIn("c1", "widgets", "widget", "Widget", func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties = map[string]apiextensionsv1.JSONSchemaProps{"spec": {}}
+			}),
+			want: []string{yes, noConflicts,
+				"NonStructuralSchema=True Violations: spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields"},
+			wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "a community group without approval",
+			crd: crdIn("c1", "widgets", "widget", "Widget", func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Spec.Group = "example.k8s.io"
+			}),
+			want: []string{yes,
+				"KubernetesAPIApprovalPolicyConformant=False MissingAnnotation: protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111",
+				noConflicts},
+			wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "a community group that bypasses approval",
+			crd: crdIn("c1", "widgets", "widget", "Widget", func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Spec.Group = "example.k8s.io"
+				crd.Annotations = map[string]string{apiextensionsv1.KubeAPIApprovedAnnotation: "unapproved, experimental"}
+			}),
+			want: []string{yes,
+				"KubernetesAPIApprovalPolicyConformant=False UnapprovedAnnotation: not approved: \"unapproved, experimental\"",
+				noConflicts},
+			wantNames: "widgets widget Widget WidgetList",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cluster := logicalcluster.Name("c1")
+			client := readertest.NewFake(append(tc.others, readertest.In(cluster, tc.crd))...)
+			key := reader.Key{Cluster: cluster, Name: tc.crd.Name}
+			spec := Spec(client, nil, &instances{})
+			if _, err := spec.Reconcile(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			got := get(t, client, key)
+			want := slices.Clone(tc.want)
+			slices.Sort(want)
+			if got := conditions(got); !slices.Equal(got, want) {
+				t.Errorf("conditions\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			names := got.Status.AcceptedNames
+			if got := strings.Join([]string{names.Plural, names.Singular, names.Kind, names.ListKind}, " "); got != tc.wantNames {
+				t.Errorf("names %q, want %q", got, tc.wantNames)
+			}
+			writes := len(client.Writes())
+			if writes != 1 {
+				t.Errorf("%d writes, want all in one", writes)
+			}
+			if _, err := spec.Reconcile(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			if len(client.Writes()) != writes {
+				t.Errorf("wrote again: %v", client.Writes())
+			}
+			if mutated := client.Mutated(); mutated != nil {
+				t.Errorf("changed shared objects %v", mutated)
+			}
+		})
+	}
+}
+
+func get(t *testing.T, client reader.Reader, key reader.Key) *apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	obj, err := client.Get(t.Context(), definitions, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return obj.(*apiextensionsv1.CustomResourceDefinition)
+}
+
+func TestReconcile_Deletion(t *testing.T) {
+	remaining := reader.Remaining{
+		Resources:  map[schema.GroupResource]int{{Group: "example.com", Resource: "widgets"}: 2},
+		Finalizers: map[string]int{"example.com/hold": 2},
+	}
+	longDeleting := func(crd *apiextensionsv1.CustomResourceDefinition) {
+		deleting(crd)
+		long := metav1.NewTime(time.Now().Add(-time.Hour))
+		crd.DeletionTimestamp = &long
+	}
+	for _, tc := range []struct {
+		name      string
+		crd       *apiextensionsv1.CustomResourceDefinition
+		instances instances
+		// want is the Terminating condition; empty when the definition is gone.
+		want        string
+		wantDeleted bool
+		wantRequeue bool
+		wantErr     bool
+	}{
+		{name: "never established", crd: crdIn("c1", "widgets", "widget", "Widget", deleting)},
+		{name: "nothing left", crd: crdIn("c1", "widgets", "widget", "Widget", accepted, deleting), wantDeleted: true},
+		{
+			name: "something left", crd: crdIn("c1", "widgets", "widget", "Widget", accepted, deleting),
+			instances: instances{left: remaining}, wantDeleted: true, wantRequeue: true,
+			want: "Terminating=True InstanceDeletionInProgress: CustomResource deletion is in progress",
+		},
+		{
+			name: "something left for long", crd: crdIn("c1", "widgets", "widget", "Widget", accepted, longDeleting),
+			instances: instances{left: remaining}, wantDeleted: true, wantRequeue: true,
+			want: "Terminating=True InstanceDeletionCheck: could not confirm zero CustomResources remaining: " +
+				"some resources are remaining: widgets.example.com has 2 resource instances; finalizers: example.com/hold in 2 resource instances",
+		},
+		{
+			name: "failed", crd: crdIn("c1", "widgets", "widget", "Widget", accepted, deleting),
+			instances: instances{err: errors.New("storage is down")}, wantDeleted: true, wantErr: true,
+			want: "Terminating=True InstanceDeletionFailed: could not issue all deletes: storage is down",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			client := readertest.NewFake(tc.crd)
+			key := reader.KeyOf(tc.crd)
+			result, err := Spec(client, nil, &tc.instances).Reconcile(t.Context(), key)
+			if (err != nil) != tc.wantErr {
+				t.Fatalf("error %v", err)
+			}
+			if (result.RequeueAfter > 0) != tc.wantRequeue {
+				t.Errorf("result %+v", result)
+			}
+			if deleted := len(tc.instances.deleted) > 0; deleted != tc.wantDeleted {
+				t.Errorf("deleted instances of %v", tc.instances.deleted)
+			}
+			obj, err := client.Get(t.Context(), definitions, key)
+			if tc.want == "" {
+				if !apierrors.IsNotFound(err) {
+					t.Errorf("still there: %v %v", obj, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := conditions(obj.(*apiextensionsv1.CustomResourceDefinition)); !slices.Contains(got, tc.want) {
+				t.Errorf("conditions\n%s\nwant\n%s", strings.Join(got, "\n"), tc.want)
+			}
+		})
+	}
+}
+
+func TestReconcile_LeavesBoundDefinitionsAlone(t *testing.T) {
+	crd := crdIn(logicalcluster.SystemBoundCRDs, "widgets", "widget", "Widget")
+	client := readertest.NewFake(crd)
+	if _, err := Spec(client, nil, &instances{}).Reconcile(t.Context(), reader.KeyOf(crd)); err != nil {
+		t.Fatal(err)
+	}
+	if writes := client.Writes(); len(writes) > 0 {
+		t.Errorf("writes %v", writes)
+	}
+}
+
+func TestReconcile_WritesTheTypeThatItRead(t *testing.T) {
+	client := &internalClient{Fake: readertest.NewFake(crdIn("c1", "widgets", "widget", "Widget"))}
+	if _, err := Spec(client, nil, &instances{}).Reconcile(t.Context(), reader.Key{Cluster: "c1", Name: "widgets.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	written, ok := client.written.(*apiextensions.CustomResourceDefinition)
+	if !ok || written.Status.AcceptedNames.Plural != "widgets" {
+		t.Errorf("wrote %T %v", client.written, client.written)
+	}
+}
+
+// internalClient hands out and takes the internal type of the stock registry.
+type internalClient struct {
+	*readertest.Fake
+	written reader.Object
+}
+
+func (c *internalClient) Get(ctx context.Context, gr schema.GroupResource, key reader.Key) (reader.Object, error) {
+	obj, err := c.Fake.Get(ctx, gr, key)
+	if err != nil {
+		return nil, err
+	}
+	out := &apiextensions.CustomResourceDefinition{}
+	err = apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(
+		obj.(*apiextensionsv1.CustomResourceDefinition).DeepCopy(), out, nil)
+	return out, err
+}
+
+func (c *internalClient) Update(_ context.Context, _ schema.GroupResource, _ logicalcluster.Name, obj reader.Object) (reader.Object, error) {
+	c.written = obj
+	return obj, nil
+}
+
+// TestRun_ReleasedNamesAreTaken runs the controller: who was refused a name gets it when its owner goes.
+func TestRun_ReleasedNamesAreTaken(t *testing.T) {
+	client := readertest.NewFake(
+		crdIn("c1", "things", "thing", "Thing", accepted),
+		bindingIn("c2", "widgets", "none"),
+	)
+	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- multicluster.Run(ctx, client, Spec(client, client, &instances{})) }()
+
+	for _, crd := range []*apiextensionsv1.CustomResourceDefinition{crdIn("c1", "widgets", "thing", "Widget"), crdIn("c2", "widgets", "widget", "Widget")} {
+		cluster := logicalcluster.From(crd)
+		if _, err := client.Create(ctx, definitions, cluster, crd); err != nil {
+			t.Fatal(err)
+		}
+		await(ctx, t, client, reader.KeyOf(crd), notAccepted)
+	}
+	if err := client.Delete(ctx, definitions, reader.Key{Cluster: "c1", Name: "things.example.com"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, client, reader.Key{Cluster: "c1", Name: "widgets.example.com"}, yes)
+	if err := client.Delete(ctx, bindings, reader.Key{Cluster: "c2", Name: "b"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, client, reader.Key{Cluster: "c2", Name: "widgets.example.com"}, yes)
+	cancel()
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func await(ctx context.Context, t *testing.T, client *readertest.Fake, key reader.Key, condition string) {
+	t.Helper()
+	if _, err := client.Await(ctx, definitions, key, func(obj reader.Object) bool {
+		crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
+		return ok && slices.Contains(conditions(crd), condition)
+	}); err != nil {
+		t.Fatalf("%s: waiting for %q: %v", key, condition, err)
+	}
+}
