@@ -1,0 +1,70 @@
+package namespace
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// setConditions says in the words of Kubernetes what keeps a namespace from going. err is what deleting its content failed
+// with, or nil.
+func setConditions(status *corev1.NamespaceStatus, remaining reader.Remaining, err error, now metav1.Time) {
+	failure := corev1.NamespaceCondition{
+		Type: corev1.NamespaceDeletionContentFailure, Status: corev1.ConditionFalse,
+		Reason: "ContentDeleted", Message: "All content successfully deleted, may be waiting on finalization",
+	}
+	if err != nil {
+		failure.Status, failure.Reason = corev1.ConditionTrue, "ContentDeletionFailed"
+		failure.Message = fmt.Sprintf("Failed to delete all resource types, 1 remaining: %v", err)
+	}
+	content := corev1.NamespaceCondition{
+		Type: corev1.NamespaceContentRemaining, Status: corev1.ConditionFalse,
+		Reason: "ContentRemoved", Message: "All content successfully removed",
+	}
+	var left []string
+	for gr, n := range remaining.Resources {
+		left = append(left, fmt.Sprintf("%s.%s has %d resource instances", gr.Resource, gr.Group, n))
+	}
+	if len(left) > 0 {
+		slices.Sort(left)
+		content.Status, content.Reason = corev1.ConditionTrue, "SomeResourcesRemain"
+		content.Message = "Some resources are remaining: " + strings.Join(left, ", ")
+	}
+	finalizers := corev1.NamespaceCondition{
+		Type: corev1.NamespaceFinalizersRemaining, Status: corev1.ConditionFalse,
+		Reason: "ContentHasNoFinalizers", Message: "All content-preserving finalizers finished",
+	}
+	if len(remaining.Finalizers) > 0 {
+		var held []string
+		for _, f := range slices.Sorted(maps.Keys(remaining.Finalizers)) {
+			held = append(held, fmt.Sprintf("%s in %d resource instances", f, remaining.Finalizers[f]))
+		}
+		finalizers.Status, finalizers.Reason = corev1.ConditionTrue, "SomeFinalizersRemain"
+		finalizers.Message = "Some content in the namespace has finalizers remaining: " + strings.Join(held, ", ")
+	}
+	for _, condition := range []corev1.NamespaceCondition{failure, content, finalizers} {
+		setCondition(status, condition, now)
+	}
+}
+
+// setCondition puts condition in place of the one of its type, whose time it keeps while the status is the same.
+func setCondition(status *corev1.NamespaceStatus, condition corev1.NamespaceCondition, now metav1.Time) {
+	condition.LastTransitionTime = now
+	for i := range status.Conditions {
+		if status.Conditions[i].Type != condition.Type {
+			continue
+		}
+		if status.Conditions[i].Status == condition.Status {
+			condition.LastTransitionTime = status.Conditions[i].LastTransitionTime
+		}
+		status.Conditions[i] = condition
+		return
+	}
+	status.Conditions = append(status.Conditions, condition)
+}

@@ -1,0 +1,157 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/annex-dev/annex/client/reader"
+)
+
+const (
+	// ServiceAccountName is the ServiceAccount that every namespace has.
+	ServiceAccountName = "default"
+	// RootCAName is the ConfigMap that every namespace has.
+	RootCAName = "kube-root-ca.crt"
+	rootCAKey  = "ca.crt"
+
+	// descriptionKey is the annotation that tells people what an object is for.
+	descriptionKey = "kubernetes.io/description"
+)
+
+// DefaultServiceAccount returns the ServiceAccount that every namespace has.
+func DefaultServiceAccount(namespace string) *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ServiceAccountName}}
+}
+
+// RootCA returns the ConfigMap that every namespace has; bundle holds certificates, PEM.
+func RootCA(namespace string, bundle []byte) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace,
+			Name:      RootCAName,
+			Annotations: map[string]string{
+				descriptionKey: "Holds the CA bundle that verifies the certificate of this API server.",
+			},
+		},
+		Data: rootCAData(bundle),
+	}
+}
+
+func rootCAData(bundle []byte) map[string]string { return map[string]string{rootCAKey: string(bundle)} }
+
+// contents keeps what every active namespace holds.
+type contents struct {
+	client   reader.Client
+	caBundle func() []byte
+}
+
+// active returns the key of a namespace that stays.
+func active(_ context.Context, event reader.Event) []reader.Key {
+	if event.Type == reader.Deleted || event.Object.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	return []reader.Key{reader.KeyOf(event.Object)}
+}
+
+// lostServiceAccount returns the key of a namespace whose ServiceAccount was deleted.
+func (c *contents) lostServiceAccount(_ context.Context, event reader.Event) []reader.Key {
+	if event.Type != reader.Deleted || event.Object.GetName() != ServiceAccountName {
+		return nil
+	}
+	return namespaceOf(event)
+}
+
+// lostRootCA returns the key of a namespace whose ConfigMap is not what it should be.
+func (c *contents) lostRootCA(_ context.Context, event reader.Event) []reader.Key {
+	if event.Object.GetName() != RootCAName {
+		return nil
+	}
+	if cm, ok := event.Object.(*corev1.ConfigMap); ok && event.Type != reader.Deleted && maps.Equal(cm.Data, rootCAData(c.caBundle())) {
+		return nil
+	}
+	return namespaceOf(event)
+}
+
+func namespaceOf(event reader.Event) []reader.Key {
+	key := reader.KeyOf(event.Object)
+	return []reader.Key{{Cluster: key.Cluster, Name: key.Namespace}}
+}
+
+// reconcile puts back into one namespace what it lacks.
+func (c *contents) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	ns, err := c.client.Get(ctx, resource("namespaces"), key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the namespace: %w", err)
+	}
+	if ns.GetDeletionTimestamp() != nil {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{}, errors.Join(c.ensureServiceAccount(ctx, key), c.ensureRootCA(ctx, key))
+}
+
+func (c *contents) ensureServiceAccount(ctx context.Context, namespace reader.Key) error {
+	key := reader.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: ServiceAccountName}
+	_, err := c.client.Get(ctx, resource("serviceaccounts"), key)
+	if !apierrors.IsNotFound(err) {
+		return wrap("reading the ServiceAccount", err)
+	}
+	_, err = c.client.Create(ctx, resource("serviceaccounts"), key.Cluster, DefaultServiceAccount(key.Namespace))
+	return wrap("creating the ServiceAccount", ignoreSettled(err))
+}
+
+func (c *contents) ensureRootCA(ctx context.Context, namespace reader.Key) error {
+	bundle := c.caBundle()
+	if len(bundle) == 0 {
+		return nil
+	}
+	key := reader.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: RootCAName}
+	obj, err := c.client.Get(ctx, resource("configmaps"), key)
+	if apierrors.IsNotFound(err) {
+		_, err = c.client.Create(ctx, resource("configmaps"), key.Cluster, RootCA(key.Namespace, bundle))
+		return wrap("creating the ConfigMap", ignoreSettled(err))
+	}
+	if err != nil {
+		return wrap("reading the ConfigMap", err)
+	}
+	cm, ok := obj.(*corev1.ConfigMap)
+	if !ok {
+		return reconcile.TerminalError(fmt.Errorf("the ConfigMap is a %T", obj))
+	}
+	if cm.DeletionTimestamp != nil || maps.Equal(cm.Data, rootCAData(bundle)) {
+		return nil
+	}
+	if cm.Immutable != nil && *cm.Immutable {
+		// Somebody froze it: only a new one can hold something else. Its deletion brings us back here.
+		err := c.client.Delete(ctx, resource("configmaps"), key, &metav1.Preconditions{UID: &cm.UID})
+		return wrap("deleting the frozen ConfigMap", ignoreGone(err))
+	}
+	updated := cm.DeepCopy()
+	updated.Data = rootCAData(bundle)
+	_, err = c.client.Update(ctx, resource("configmaps"), key.Cluster, updated)
+	return wrap("putting the ConfigMap right", ignoreGone(err))
+}
+
+// ignoreSettled drops errors of a creation that is no longer needed: another was faster, or the namespace goes.
+func ignoreSettled(err error) error {
+	if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
+	return err
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

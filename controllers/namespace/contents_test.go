@@ -1,0 +1,129 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+func bundle() []byte { return []byte("PEM") }
+
+func TestContents(t *testing.T) {
+	t.Parallel()
+	now := metav1.Now()
+	ns := readertest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+	terminating := ns.DeepCopy()
+	terminating.DeletionTimestamp = &now
+	terminating.Finalizers = []string{"example.com/hold"}
+	sa, ca := readertest.In("one", DefaultServiceAccount("a")), readertest.In("one", RootCA("a", bundle()))
+	old := readertest.In("one", RootCA("a", []byte("OLD")))
+	frozen := old.DeepCopy()
+	frozen.Immutable = new(bool)
+	*frozen.Immutable = true
+	elsewhere := []reader.Object{readertest.In("two", DefaultServiceAccount("a")), readertest.In("two", RootCA("a", bundle()))}
+	broken := errors.New("broken")
+	gone := &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Details: &metav1.StatusDetails{
+		Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}},
+	}}}
+	both := []string{"create serviceaccounts one|a/default", "create configmaps one|a/kube-root-ca.crt"}
+	tests := map[string]struct {
+		objects []reader.Object
+		bundle  func() []byte
+		creates error // what creations fail with
+		want    []string
+		wantErr error
+	}{
+		"missing namespace":     {objects: elsewhere, bundle: bundle},
+		"terminating namespace": {objects: []reader.Object{terminating}, bundle: bundle},
+		"new namespace":         {objects: append([]reader.Object{ns}, elsewhere...), bundle: bundle, want: both},
+		"nothing to do":         {objects: []reader.Object{ns, sa, ca}, bundle: bundle},
+		"no bundle yet":         {objects: []reader.Object{ns}, bundle: func() []byte { return nil }, want: both[:1]},
+		"other certificates":    {objects: []reader.Object{ns, sa, old}, bundle: bundle, want: []string{"update configmaps one|a/kube-root-ca.crt"}},
+		"other, and frozen":     {objects: []reader.Object{ns, sa, frozen}, bundle: bundle, want: []string{"delete configmaps one|a/kube-root-ca.crt"}},
+		"somebody was faster":   {objects: []reader.Object{ns}, bundle: bundle, creates: apierrors.NewAlreadyExists(schema.GroupResource{}, "")},
+		"the namespace goes":    {objects: []reader.Object{ns}, bundle: bundle, creates: gone},
+		"creation fails":        {objects: []reader.Object{ns}, bundle: bundle, creates: broken, wantErr: broken},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			fake := readertest.NewFake(tt.objects...)
+			if tt.creates != nil {
+				fake.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+					if verb == "create" {
+						return tt.creates
+					}
+					return nil
+				})
+			}
+			c := &contents{client: fake, caBundle: tt.bundle}
+			if _, err := c.reconcile(t.Context(), reader.Key{Cluster: "one", Name: "a"}); !errors.Is(err, tt.wantErr) {
+				t.Errorf("got error %v, want %v", err, tt.wantErr)
+			}
+			if got := fake.Writes(); !slices.Equal(got, tt.want) {
+				t.Errorf("got writes %v, want %v", got, tt.want)
+			}
+			if mutated := fake.Mutated(); len(mutated) > 0 {
+				t.Errorf("changed shared objects: %v", mutated)
+			}
+		})
+	}
+}
+
+// The controllers as they run: what is deleted comes back, and what terminates is emptied and goes.
+func TestSpecs(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	var running sync.WaitGroup
+	t.Cleanup(func() { cancel(); running.Wait() })
+	ns := readertest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
+	fake := readertest.NewFake(ns)
+	for _, spec := range Specs(fake, readertest.NewContent(fake), bundle) {
+		running.Go(func() {
+			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {
+				t.Errorf("%s ended: %v", spec.Name, err)
+			}
+		})
+	}
+	await := func(name string, key reader.Key, until func(reader.Object) bool) {
+		t.Helper()
+		if _, err := fake.Await(ctx, resource(name), key, until); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exists := func(obj reader.Object) bool { return obj != nil }
+	sa := reader.Key{Cluster: "one", Namespace: "a", Name: ServiceAccountName}
+	ca := reader.Key{Cluster: "one", Namespace: "a", Name: RootCAName}
+	await("serviceaccounts", sa, exists)
+	await("configmaps", ca, exists)
+	for name, key := range map[string]reader.Key{"serviceaccounts": sa, "configmaps": ca} {
+		if err := fake.Delete(ctx, resource(name), key, nil); err != nil {
+			t.Fatal(err)
+		}
+		await(name, key, exists)
+	}
+	if _, err := fake.Update(ctx, resource("configmaps"), "one", RootCA("a", []byte("forged"))); err != nil {
+		t.Fatal(err)
+	}
+	await("configmaps", ca, func(obj reader.Object) bool {
+		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "PEM"
+	})
+	if err := fake.Delete(ctx, resource("namespaces"), reader.KeyOf(ns), nil); err != nil {
+		t.Fatal(err)
+	}
+	gone := func(obj reader.Object) bool { return obj == nil }
+	await("namespaces", reader.KeyOf(ns), gone)
+	await("serviceaccounts", sa, gone)
+	await("configmaps", ca, gone)
+}

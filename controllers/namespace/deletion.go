@@ -1,0 +1,125 @@
+package namespace
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+const (
+	// grace is how long after its deletion began a namespace stays at least, so that creations which were admitted before,
+	// here or by a replica that did not know yet, are over and found.
+	grace = 2 * time.Second
+	// Between two looks at content that others have to let go of, a tenth of the time since the deletion began passes, but
+	// no less than the first and no more than the second of these.
+	leastWait = 200 * time.Millisecond
+	mostWait  = 30 * time.Second
+)
+
+// deletion empties terminating namespaces.
+type deletion struct {
+	client  reader.Client
+	content reader.Content
+	clock   clock.PassiveClock
+}
+
+// terminating returns the key of a namespace that is being deleted.
+func terminating(_ context.Context, event reader.Event) []reader.Key {
+	if event.Type == reader.Deleted || event.Object.GetDeletionTimestamp() == nil {
+		return nil
+	}
+	return []reader.Key{reader.KeyOf(event.Object)}
+}
+
+// reconcile takes one namespace a step further on its way out.
+func (d *deletion) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	obj, err := d.client.Get(ctx, resource("namespaces"), key)
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("reading the namespace: %w", err)
+	}
+	ns, ok := obj.(*corev1.Namespace)
+	if !ok {
+		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("the namespace is a %T", obj))
+	}
+	switch {
+	case ns.DeletionTimestamp == nil:
+		return reconcile.Result{}, nil
+	case len(ns.Spec.Finalizers) == 0 && len(ns.Finalizers) == 0:
+		// Somebody else finalized it before its deletion began.
+		err := d.client.Delete(ctx, resource("namespaces"), key, &metav1.Preconditions{UID: &ns.UID})
+		return reconcile.Result{}, ignoreGone(err)
+	case !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes):
+		return reconcile.Result{}, nil
+	}
+	return d.empty(ctx, key, ns)
+}
+
+// empty deletes what ns holds, and lets ns go when that was all.
+func (d *deletion) empty(ctx context.Context, key reader.Key, ns *corev1.Namespace) (reconcile.Result, error) {
+	remaining, err := d.content.DeleteAll(ctx, key.Cluster, key.Name, nil)
+	age := d.clock.Since(ns.DeletionTimestamp.Time)
+	updated := ns.DeepCopy()
+	setConditions(&updated.Status, remaining, err, metav1.NewTime(d.clock.Now()))
+	if err != nil || !remaining.Empty() {
+		if !apiequality.Semantic.DeepEqual(ns.Status, updated.Status) {
+			if _, updateErr := d.client.Update(ctx, resource("namespaces"), key.Cluster, updated); ignoreGone(updateErr) != nil {
+				return reconcile.Result{}, fmt.Errorf("saying what remains: %w", updateErr)
+			}
+		}
+		if err != nil {
+			return reconcile.Result{}, fmt.Errorf("deleting the content: %w", err)
+		}
+		klog.FromContext(ctx).V(4).Info("Content remains in namespace", "remaining", remaining.Message())
+		return reconcile.Result{RequeueAfter: min(max(age/10, leastWait), mostWait)}, nil
+	}
+	if age < grace {
+		goes, err := d.clusterGoes(ctx, key.Cluster)
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		if !goes {
+			return reconcile.Result{RequeueAfter: grace - age}, nil
+		}
+	}
+	updated.Spec.Finalizers = slices.DeleteFunc(updated.Spec.Finalizers, func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
+	if _, err := d.client.Update(ctx, resource("namespaces"), key.Cluster, updated); ignoreGone(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("letting the namespace go: %w", err)
+	}
+	return reconcile.Result{}, nil
+}
+
+// clusterGoes reports whether the whole cluster is being deleted, which leaves nothing behind anyway.
+func (d *deletion) clusterGoes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
+	lc, err := d.client.Get(ctx, corev1alpha1.Resource("logicalclusters"), reader.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the LogicalCluster: %w", err)
+	}
+	return lc.GetDeletionTimestamp() != nil, nil
+}
+
+// ignoreGone drops errors that say the namespace is gone or has changed: either way there is an event to come.
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}

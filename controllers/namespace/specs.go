@@ -1,0 +1,39 @@
+package namespace
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+// Workers of each controller. Most of their time they wait for etcd.
+const workers = 8
+
+func resource(name string) schema.GroupResource { return schema.GroupResource{Resource: name} }
+
+// Specs returns the controllers. caBundle returns the certificates, PEM, that kube-root-ca.crt holds; while it returns none,
+// that ConfigMap is left alone.
+func Specs(client reader.Client, content reader.Content, caBundle func() []byte) []multicluster.Spec {
+	d := &deletion{client: client, content: content, clock: clock.RealClock{}}
+	c := &contents{client: client, caBundle: caBundle}
+	return []multicluster.Spec{
+		{
+			Name:      "namespace-deletion",
+			Workers:   workers,
+			Watches:   []multicluster.Watch{{Resource: resource("namespaces"), Keys: terminating}},
+			Reconcile: d.reconcile,
+		},
+		{
+			Name:    "namespace-contents",
+			Workers: workers,
+			Watches: []multicluster.Watch{
+				{Resource: resource("namespaces"), Keys: active},
+				{Resource: resource("serviceaccounts"), Keys: c.lostServiceAccount},
+				{Resource: resource("configmaps"), Keys: c.lostRootCA},
+			},
+			Reconcile: c.reconcile,
+		},
+	}
+}
