@@ -1,0 +1,535 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+)
+
+// patience is how long tests wait for what must happen; nothing waits that long when it works.
+const patience = 30 * time.Second
+
+var widgets = schema.GroupResource{Group: "example.com", Resource: "widgets"}
+
+// local returns an established definition of plural in cluster, whose one field is of the given type.
+func local(cluster logicalcluster.Name, plural, fieldType string) *apiextensionsv1.CustomResourceDefinition {
+	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: plural + ".example.com"}}
+	crd.Spec = apiextensionsv1.CustomResourceDefinitionSpec{
+		Group: "example.com",
+		Scope: apiextensionsv1.NamespaceScoped,
+		Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Singular: plural + "1", Kind: plural + "Kind", ListKind: plural + "KindList", ShortNames: []string{"w"}},
+		Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1", Served: true, Storage: true,
+			Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
+				Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"field": {Type: fieldType}},
+			}}}},
+	}
+	crd.Status.AcceptedNames = crd.Spec.Names
+	crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: apiextensionsv1.Established, Status: apiextensionsv1.ConditionTrue}}
+	return readertest.In(cluster, crd)
+}
+
+// boundDefinition returns the definition of the schema uid.
+func boundDefinition(uid, plural, fieldType string) *apiextensionsv1.CustomResourceDefinition {
+	crd := local(logicalcluster.SystemBoundCRDs, plural, fieldType)
+	crd.Name = uid
+	return crd
+}
+
+func binding(cluster logicalcluster.Name, name, plural, uid, identity string) *apisv1alpha2.APIBinding {
+	return bindingOf(cluster, name, schema.GroupResource{Group: "example.com", Resource: plural}, uid, identity)
+}
+
+func bindingOf(cluster logicalcluster.Name, name string, gr schema.GroupResource, uid, identity string) *apisv1alpha2.APIBinding {
+	b := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	b.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{
+		Group: gr.Group, Resource: gr.Resource, Schema: apisv1alpha2.BoundAPIResourceSchema{Name: "s", UID: uid, IdentityHash: identity},
+	}}
+	return readertest.In(cluster, b)
+}
+
+func deleted[T metav1.Object](obj T) T {
+	now := metav1.Now()
+	obj.SetDeletionTimestamp(&now)
+	obj.SetFinalizers([]string{"example.com/hold"})
+	return obj
+}
+
+// describe returns the resources as "plural.group bucket binding flags".
+func describe(s *Snapshot) []string {
+	var out []string
+	for _, r := range s.Resources() {
+		text := r.GroupResource().String() + " " + r.Bucket + " " + r.Binding
+		if r.Typed {
+			text += " typed"
+		}
+		if r.Terminating {
+			text += " terminating"
+		}
+		out = append(out, strings.TrimSpace(text))
+	}
+	return out
+}
+
+func TestFor_ResolutionOrder(t *testing.T) {
+	workspaces := schema.GroupResource{Group: "tenancy.kcp.io", Resource: "workspaces"}
+	for _, tc := range []struct {
+		name    string
+		objects []reader.Object
+		want    []string
+	}{
+		{name: "nothing"},
+		{name: "a local definition", objects: []reader.Object{local("c1", "widgets", "string")}, want: []string{"widgets.example.com crd"}},
+		{name: "a definition elsewhere", objects: []reader.Object{local("c2", "widgets", "string")}},
+		{
+			name: "not established",
+			objects: []reader.Object{func() reader.Object {
+				crd := local("c1", "widgets", "string")
+				crd.Status.Conditions = nil
+				return crd
+			}()},
+		},
+		{
+			name:    "being deleted",
+			objects: []reader.Object{deleted(local("c1", "widgets", "string"))},
+			want:    []string{"widgets.example.com crd  terminating"},
+		},
+		{
+			name:    "bound",
+			objects: []reader.Object{binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string")},
+			want:    []string{"widgets.example.com id b"},
+		},
+		{name: "bound without definition", objects: []reader.Object{binding("c1", "b", "widgets", "uid", "id")}},
+		{
+			name:    "bound comes before local",
+			objects: []reader.Object{local("c1", "widgets", "string"), binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string")},
+			want:    []string{"widgets.example.com id b"},
+		},
+		{
+			name: "the binding that stays comes before the one that goes",
+			objects: []reader.Object{deleted(binding("c1", "a", "widgets", "uid", "id")), binding("c1", "b", "widgets", "uid", "id"),
+				boundDefinition("uid", "widgets", "string")},
+			want: []string{"widgets.example.com id b"},
+		},
+		{
+			name:    "the only binding goes",
+			objects: []reader.Object{deleted(binding("c1", "a", "widgets", "uid", "id")), boundDefinition("uid", "widgets", "string")},
+			want:    []string{"widgets.example.com id a terminating"},
+		},
+		{
+			name:    "typed needs no definition",
+			objects: []reader.Object{bindingOf("c1", "t", workspaces, "uid", "rootid")},
+			want:    []string{"workspaces.tenancy.kcp.io rootid t typed"},
+		},
+		{name: "a built-in resource is never replaced", objects: []reader.Object{local("c1", "builtins", "string")}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			fake := readertest.NewFake(tc.objects...)
+			c := New(Config{
+				Reader:  fake,
+				Typed:   func(gr schema.GroupResource) bool { return gr == workspaces },
+				Builtin: func(gr schema.GroupResource) bool { return gr.Resource == "builtins" },
+			})
+			s, err := c.For(t.Context(), "c1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := describe(s); !slices.Equal(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+			if mutated := fake.Mutated(); mutated != nil {
+				t.Errorf("changed shared objects %v", mutated)
+			}
+		})
+	}
+}
+
+func TestFor_SharesWhatEquals(t *testing.T) {
+	const clusters = 5000
+	var objects []reader.Object
+	for i := range clusters {
+		crd := local(logicalcluster.Name(fmt.Sprintf("c%d", i)), "widgets", "string")
+		crd.Labels = map[string]string{"mine": fmt.Sprint(i)}
+		objects = append(objects, crd)
+	}
+	c := New(Config{Reader: index(objects)})
+	var first *Snapshot
+	for i := range clusters {
+		s, err := c.For(t.Context(), logicalcluster.Name(fmt.Sprintf("c%d", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = s
+		}
+		if s != first {
+			t.Fatalf("cluster %d has a snapshot of its own", i)
+		}
+	}
+	if c.definitions.size() != 1 || c.resources.size() != 1 {
+		t.Errorf("%d definitions, %d resources", c.definitions.size(), c.resources.size())
+	}
+	r, ok := first.Lookup(widgets)
+	if !ok || r.Kind != "widgetsKind" || r.CRD.Labels != nil || r.CRD.Annotations != nil {
+		t.Errorf("resource %+v", r)
+	}
+}
+
+// index is a reader that finds the objects of one cluster at once.
+type byCluster map[logicalcluster.Name][]reader.Object
+
+func index(objects []reader.Object) byCluster {
+	out := byCluster{}
+	for _, obj := range objects {
+		out[logicalcluster.From(obj)] = append(out[logicalcluster.From(obj)], obj)
+	}
+	return out
+}
+
+func (b byCluster) Get(context.Context, schema.GroupResource, reader.Key) (reader.Object, error) {
+	return nil, errors.New("unexpected")
+}
+
+func (b byCluster) List(_ context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+	if gr != definitionsResource {
+		return nil, nil
+	}
+	return b[scope.Cluster], nil
+}
+
+func (b byCluster) Watch(ctx context.Context, _ schema.GroupResource, _ func(reader.Event)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestFor_ForgetsWhatNobodyHolds(t *testing.T) {
+	c := New(Config{Reader: readertest.NewFake(local("c1", "widgets", "string"))})
+	if _, err := c.For(t.Context(), "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		runtime.GC()
+		return c.definitions.size() == 0 && c.resources.size() == 0 && c.snapshots.size() == 0, nil
+	}); err != nil {
+		t.Errorf("%d definitions, %d resources, %d snapshots stay", c.definitions.size(), c.resources.size(), c.snapshots.size())
+	}
+}
+
+func TestHashes(t *testing.T) {
+	c := New(Config{})
+	hash := func(crd *apiextensionsv1.CustomResourceDefinition) string {
+		t.Helper()
+		definition, err := c.Definition(crd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(definition.UID)
+	}
+	if hash(local("c1", "widgets", "string")) != hash(boundDefinition("uid", "widgets", "string")) {
+		t.Error("a bound and a local definition of equal content differ")
+	}
+	if hash(local("c1", "widgets", "string")) == hash(local("c1", "widgets", "integer")) {
+		t.Error("two schemas have one hash")
+	}
+	renamed := local("c1", "widgets", "string")
+	renamed.Status.AcceptedNames.ShortNames = nil
+	if hash(local("c1", "widgets", "string")) == hash(renamed) {
+		t.Error("other accepted names, one hash")
+	}
+	bare := local("c1", "widgets", "string")
+	bare.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
+	if hash(local("c1", "widgets", "string")) != hash(bare) {
+		t.Error("without status the wanted names count")
+	}
+
+	one, err := c.ResourceOf(local("c1", "widgets", "string"), "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := c.ResourceOf(local("c1", "widgets", "string"), "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one == two || one.CRD != two.CRD || one.Same(two) {
+		t.Error("resources in two buckets share the definition and nothing else")
+	}
+	if NewSnapshot(one).Hash() != NewSnapshot(two).Hash() {
+		t.Error("the bucket shows in the hash of a snapshot")
+	}
+}
+
+// run starts the catalog's watches and returns when they are complete.
+func run(t *testing.T, c *Catalog) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "the watches are complete", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.synced[definitionsResource] && c.synced[bindingsResource]
+	})
+	return ctx
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return condition(), nil
+	}); err != nil {
+		t.Fatalf("waiting until %s: %v", what, err)
+	}
+}
+
+func TestRun_EventsDropSnapshots(t *testing.T) {
+	fake := readertest.NewFake(
+		binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string"),
+		local("c2", "widgets", "string"),
+	)
+	lists := countLists(fake)
+	c := New(Config{Reader: fake})
+	var mu sync.Mutex
+	var changes []string
+	c.OnChange(func(cluster logicalcluster.Name, gr schema.GroupResource) {
+		mu.Lock()
+		defer mu.Unlock()
+		changes = append(changes, cluster.String()+" "+gr.String())
+	})
+	ctx := run(t, c)
+
+	first, err := c.For(ctx, "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := lists()
+	if again, err := c.For(ctx, "c1"); err != nil || again != first || lists() != before {
+		t.Fatalf("the snapshot was not kept: %v", err)
+	}
+	old, _ := first.Lookup(widgets)
+
+	changed := boundDefinition("uid", "widgets", "integer")
+	if _, err := fake.Update(ctx, definitionsResource, logicalcluster.SystemBoundCRDs, changed); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "c1 serves the new schema", func() bool {
+		s, err := c.For(ctx, "c1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, ok := s.Lookup(widgets)
+		return ok && r.Hash != old.Hash
+	})
+	if _, err := c.For(ctx, "c2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := fake.Delete(ctx, definitionsResource, reader.Key{Cluster: "c2", Name: "widgets.example.com"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "c2 serves nothing", func() bool {
+		s, err := c.For(ctx, "c2")
+		return err == nil && len(s.Resources()) == 0
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	for _, want := range []string{"system:bound-crds widgets.example.com", "c2 widgets.example.com"} {
+		if !slices.Contains(changes, want) {
+			t.Errorf("changes %q, want %q", changes, want)
+		}
+	}
+}
+
+// countLists returns a function that says how many lists were made so far.
+func countLists(fake *readertest.Fake) func() int {
+	var mu sync.Mutex
+	n := 0
+	fake.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if verb == "list" {
+			n++
+		}
+		return nil
+	})
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return n
+	}
+}
+
+func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
+	fake := readertest.NewFake(
+		binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string"),
+		local("c2", "widgets", "string"), local("c2", "gadgets", "string"), local("c3", "widgets", "string"),
+	)
+	c := New(Config{Reader: fake})
+	ctx := run(t, c)
+	hold := func(cluster logicalcluster.Name, plural string) context.Context {
+		t.Helper()
+		s, err := c.For(ctx, cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, ok := s.Lookup(schema.GroupResource{Group: "example.com", Resource: plural})
+		if !ok {
+			t.Fatalf("%s does not serve %s", cluster, plural)
+		}
+		held, release := c.Hold(ctx, cluster, r)
+		t.Cleanup(release)
+		return held
+	}
+	bound, changed, gadgets, untouched := hold("c1", "widgets"), hold("c2", "widgets"), hold("c2", "gadgets"), hold("c3", "widgets")
+
+	labelled := local("c2", "widgets", "string")
+	labelled.Labels = map[string]string{"new": "label"}
+	if _, err := fake.Update(ctx, definitionsResource, "c2", labelled); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fake.Update(ctx, definitionsResource, "c2", local("c2", "widgets", "integer")); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, changed)
+	if err := fake.Delete(ctx, bindingsResource, reader.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, bound)
+	for _, still := range []context.Context{gadgets, untouched} {
+		if still.Err() != nil {
+			t.Error("a hold on something else ended")
+		}
+	}
+	s, err := c.For(ctx, "c2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	current, _ := s.Lookup(widgets)
+	stale := *current
+	stale.Hash = "of long ago"
+	late, release := c.Hold(ctx, "c2", &stale)
+	ended(t, late)
+	release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.holds["c2"]); n != 2 {
+		t.Errorf("%d holds in c2", n)
+	}
+}
+
+func ended(t *testing.T, ctx context.Context) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+	case <-time.After(patience):
+		t.Fatal("the hold did not end")
+	}
+}
+
+func TestRefresh_SeesMoreThanFor(t *testing.T) {
+	behind, live := readertest.NewFake(), readertest.NewFake(local("c1", "widgets", "string"))
+	c := New(Config{Reader: behind, Live: live})
+	s, err := c.For(t.Context(), "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Lookup(widgets); ok {
+		t.Fatal("found in a reader that is behind")
+	}
+	if s, err = c.Refresh(t.Context(), "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Lookup(widgets); !ok {
+		t.Error("not found")
+	}
+}
+
+func TestRefresh_CallsShareReadsThatBeginAfterThem(t *testing.T) {
+	fake := readertest.NewFake()
+	gate, entered := make(chan struct{}), make(chan struct{}, 100)
+	var mu sync.Mutex
+	lists := 0
+	fake.Intercept(func(verb string, gr schema.GroupResource, _ reader.Key) error {
+		if verb == "list" && gr == bindingsResource {
+			mu.Lock()
+			lists++
+			mu.Unlock()
+			entered <- struct{}{}
+			<-gate
+		}
+		return nil
+	})
+	c := New(Config{Reader: fake})
+	var group sync.WaitGroup
+	group.Go(func() { _, _ = c.Refresh(t.Context(), "c1") })
+	<-entered
+	const callers = 20
+	for range callers {
+		group.Go(func() {
+			if _, err := c.Refresh(t.Context(), "c1"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "a second flight waits", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.refreshes["c1"].next != nil
+	})
+	close(gate)
+	group.Wait()
+	if lists < 2 || lists > callers {
+		t.Errorf("%d reads for %d calls", lists, callers+1)
+	}
+	if len(c.refreshes) != 0 {
+		t.Error("flights stay")
+	}
+}
+
+func TestFor_FailsWithItsReader(t *testing.T) {
+	fake := readertest.NewFake()
+	fake.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("storage is down") })
+	c := New(Config{Reader: fake})
+	if _, err := c.For(t.Context(), "c1"); err == nil || !strings.Contains(err.Error(), "storage is down") {
+		t.Errorf("error %v", err)
+	}
+	fake.Intercept(nil)
+	if _, err := c.For(t.Context(), "c1"); err != nil {
+		t.Errorf("the failure was kept: %v", err)
+	}
+}
+
+func TestFor_KeepsNoMoreThanItsCapacity(t *testing.T) {
+	fake := readertest.NewFake(boundDefinition("uid", "widgets", "string"), binding("c1", "b", "widgets", "uid", "id"), binding("c2", "b", "widgets", "uid", "id"))
+	c := New(Config{Reader: fake, Capacity: 1})
+	ctx := run(t, c)
+	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
+		if _, err := c.For(ctx, cluster); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept.Len() != 1 || len(c.users["uid"]) != 1 {
+		t.Errorf("%d kept, %d users", c.kept.Len(), len(c.users["uid"]))
+	}
+}
