@@ -1,12 +1,17 @@
 package validation
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -56,7 +61,37 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 // the metadata may change.
 func ValidateAPIResourceSchemaUpdate(schema, old *apisv1alpha1.APIResourceSchema) field.ErrorList {
 	errs := rule.ObjectMetaUpdate(&schema.ObjectMeta, &old.ObjectMeta)
-	return append(errs, rule.Immutable(schema.Spec, old.Spec, field.NewPath("spec"), "an APIResourceSchema cannot be changed; make a new one")...)
+	if !sameSpec(&schema.Spec, &old.Spec) {
+		errs = append(errs, field.Forbidden(field.NewPath("spec"), "an APIResourceSchema cannot be changed; make a new one"))
+	}
+	return errs
+}
+
+// sameSpec compares schemas by what they say: their JSON is stored as the client wrote it, and the next client may write
+// the keys in another order.
+func sameSpec(a, b *apisv1alpha1.APIResourceSchemaSpec) bool {
+	if len(a.Versions) != len(b.Versions) {
+		return false
+	}
+	a, b = a.DeepCopy(), b.DeepCopy()
+	for i := range a.Versions {
+		if !sameJSON(a.Versions[i].Schema.Raw, b.Versions[i].Schema.Raw) {
+			return false
+		}
+		a.Versions[i].Schema, b.Versions[i].Schema = runtime.RawExtension{}, runtime.RawExtension{}
+	}
+	return apiequality.Semantic.DeepEqual(a, b)
+}
+
+func sameJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	var x, y any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return false
+	}
+	return reflect.DeepEqual(x, y)
 }
 
 func validateSchemaGroupAndName(schema *apisv1alpha1.APIResourceSchema, spec *field.Path) field.ErrorList {
