@@ -5,20 +5,30 @@ import (
 
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	reviews "github.com/annex-dev/annex/registry/authorization"
 )
 
-// annotationPrefix begins the audit annotations of each step, for example request.auth.kcp.io/02-content-decision.
-const annotationPrefix = "request.auth.kcp.io/"
+// Prefixes of the audit annotations of each step, for example request.auth.kcp.io/02-content-decision.
+const (
+	requestPrefix = "request.auth.kcp.io/"
+	reviewPrefix  = "sar.auth.kcp.io/"
+)
 
-// annotate records in the audit log what one step decided. Where several requests are decided on the way of one - an
-// impersonation, then the request itself - the first decision of a step is kept, as audit does by itself.
-func annotate(ctx context.Context, step string, decision authorizer.Decision, reason string, err error) {
+// annotate records in the audit log what one step decided. An annotation cannot be changed once it is there: whether one may
+// stand in for somebody is therefore not recorded, but only the request that follows.
+func annotate(ctx context.Context, step string, attrs authorizer.Attributes, decision authorizer.Decision, reason string, err error) {
+	if isImpersonation(attrs) && !reviews.IsReview(ctx) {
+		return
+	}
+	prefix := requestPrefix
+	if reviews.IsReview(ctx) {
+		prefix = reviewPrefix
+	}
 	if err != nil {
 		reason = err.Error()
 	}
-	audit.AddAuditAnnotations(ctx,
-		annotationPrefix+step+"-decision", describe(decision),
-		annotationPrefix+step+"-reason", reason)
+	audit.AddAuditAnnotations(ctx, prefix+step+"-decision", describe(decision), prefix+step+"-reason", reason)
 }
 
 func describe(decision authorizer.Decision) string {

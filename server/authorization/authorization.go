@@ -15,8 +15,11 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// denied is all that a user is told.
-const denied = "access denied"
+// What users are told, and no more.
+const (
+	granted = "access granted"
+	denied  = "access denied"
+)
 
 // errUnavailable is what a user is told when a decision could not be made; the cause is logged.
 var errUnavailable = errors.New("access cannot be checked right now, try again")
@@ -70,7 +73,7 @@ type chain struct{ Config }
 func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	decision, reason, err := c.decide(ctx, attrs)
 	if decision == authorizer.DecisionAllow {
-		return decision, reason, nil
+		return decision, granted, nil
 	}
 	logger := klog.FromContext(ctx)
 	if err != nil {
@@ -142,7 +145,7 @@ func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attr
 	var failures []error
 	for _, s := range steps {
 		decision, reason, err := s.step(ctx, cluster, attrs)
-		annotate(ctx, s.name, decision, reason, err)
+		annotate(ctx, s.name, attrs, decision, reason, err)
 		switch {
 		case decision == authorizer.DecisionAllow:
 			return decision, reason, nil

@@ -23,7 +23,7 @@ func (c *chain) inProcess(ctx context.Context, attrs authorizer.Attributes) (aut
 		return authorizer.DecisionAllow, "the version is open to all who are authenticated", nil
 	case path == "/metrics", strings.HasPrefix(path, "/metrics/"):
 		decision, reason, err := c.Evaluator.Authorize(ctx, logicalcluster.Root, attrs)
-		annotate(ctx, "05-local", decision, reason, err)
+		annotate(ctx, "05-local", attrs, decision, reason, err)
 		return decision, reason, err
 	}
 	return authorizer.DecisionDeny, "the path is open to system:masters only", nil

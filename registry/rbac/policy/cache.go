@@ -101,30 +101,26 @@ func (c *cache) followed() bool {
 
 // handle takes notice of an event on resource.
 func (c *cache) handle(resource schema.GroupResource, event reader.Event) {
+	if event.Object != nil {
+		c.forget(logicalcluster.From(event.Object))
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch event.Type {
-	case reader.Reset, reader.Synced:
-		c.inStep[resource] = event.Type == reader.Synced
-		c.forgetAll()
-	default:
-		cluster := logicalcluster.From(event.Object)
-		if cluster == "" {
-			c.forgetAll()
-			return
-		}
-		c.indexes.Remove(cluster)
-		delete(c.building, cluster)
-	}
+	c.inStep[resource] = event.Type == reader.Synced
+	c.indexes.Clear()
+	clear(c.building)
+}
+
+// forget drops what is known of one cluster.
+func (c *cache) forget(cluster logicalcluster.Name) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.indexes.Remove(cluster)
+	delete(c.building, cluster)
 }
 
 // lost takes notice that changes of resource are no longer seen.
 func (c *cache) lost(resource schema.GroupResource) {
 	c.handle(resource, reader.Event{Type: reader.Reset})
-}
-
-// forgetAll drops everything. The caller holds the lock.
-func (c *cache) forgetAll() {
-	c.indexes.Clear()
-	clear(c.building)
 }

@@ -132,8 +132,17 @@ func (e *Evaluator) RulesFor(ctx context.Context, u user.Info, cluster logicalcl
 }
 
 // RoleRules returns the rules of the role that a binding in namespace of cluster, or a ClusterRoleBinding when namespace is
-// empty, refers to; false when there is none.
+// empty, refers to; false when there is none. It reads a second time before it says so: people bind what they have just made.
 func (e *Evaluator) RoleRules(ctx context.Context, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
+	rules, found, err := e.roleRules(ctx, cluster, namespace, ref)
+	if err != nil || found {
+		return rules, found, err
+	}
+	e.cache.forget(cluster)
+	return e.roleRules(ctx, cluster, namespace, ref)
+}
+
+func (e *Evaluator) roleRules(ctx context.Context, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
 	view, err := e.view(ctx, cluster)
 	if err != nil {
 		return nil, false, err

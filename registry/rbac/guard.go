@@ -1,0 +1,208 @@
+package rbac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/rbac/policy"
+)
+
+// check decides whether the user in ctx may write obj; old is nil on create. It returns an API status.
+type check func(ctx context.Context, obj, old runtime.Object) error
+
+// guarded is the storage that users reach.
+type guarded struct {
+	*group.REST
+	check check
+}
+
+var (
+	_ rest.StandardStorage     = &guarded{}
+	_ rest.ResetFieldsStrategy = &guarded{}
+)
+
+// Create implements rest.Creater.
+func (g *guarded) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	if err := g.check(ctx, obj, nil); err != nil {
+		return nil, err
+	}
+	return g.REST.Create(ctx, obj, validate, options)
+}
+
+// Update implements rest.Updater. The check is made on the very object that is about to be written, of every attempt.
+func (g *guarded) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
+	updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	checked := rest.WrapUpdatedObjectInfo(objInfo, func(ctx context.Context, obj, old runtime.Object) (runtime.Object, error) {
+		existing, ok := old.(reader.Object)
+		if !ok || existing.GetUID() == "" {
+			// The object will be created: there is an empty one in the place of the old.
+			return obj, g.check(ctx, obj, nil)
+		}
+		if onlyHousekeeping(obj, old) {
+			return obj, nil
+		}
+		return obj, g.check(ctx, obj, old)
+	})
+	return g.REST.Update(ctx, name, checked, createValidation, updateValidation, forceAllowCreate, options)
+}
+
+// onlyHousekeeping reports whether an update changes owner references and finalizers alone. It must stay possible to whoever
+// cleans up, whatever the role grants.
+func onlyHousekeeping(obj, old runtime.Object) bool {
+	a, ok := obj.DeepCopyObject().(reader.Object)
+	if !ok {
+		return false
+	}
+	b, ok := old.(reader.Object)
+	if !ok {
+		return false
+	}
+	a.SetOwnerReferences(b.GetOwnerReferences())
+	a.SetFinalizers(b.GetFinalizers())
+	a.SetManagedFields(b.GetManagedFields())
+	return apiequality.Semantic.DeepEqual(a, b)
+}
+
+// checks are those of the four kinds.
+type checks struct {
+	evaluator *policy.Evaluator
+}
+
+// writer says who writes, and where.
+type writer struct {
+	user    user.Info
+	cluster logicalcluster.Name
+}
+
+func writerFrom(ctx context.Context) (writer, error) {
+	u, ok := genericapirequest.UserFrom(ctx)
+	if !ok {
+		return writer{}, apierrors.NewInternalError(errors.New("the request has no user"))
+	}
+	cluster, ok := logicalcluster.FromContext(ctx)
+	if !ok {
+		return writer{}, apierrors.NewInternalError(errors.New("the request is for no logical cluster"))
+	}
+	return writer{user: u, cluster: cluster}, nil
+}
+
+func (c checks) role(ctx context.Context, obj, old runtime.Object) error {
+	role, ok := obj.(*rbacv1.Role)
+	if !ok {
+		return unexpected(obj)
+	}
+	w, err := writerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	namespace := role.Namespace
+	if namespace == "" {
+		namespace = genericapirequest.NamespaceValue(ctx)
+	}
+	return c.rules(ctx, w, namespace, "roles", role.Name, old != nil, role.Rules)
+}
+
+func (c checks) clusterRole(ctx context.Context, obj, old runtime.Object) error {
+	role, ok := obj.(*rbacv1.ClusterRole)
+	if !ok {
+		return unexpected(obj)
+	}
+	w, err := writerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.rules(ctx, w, "", "clusterroles", role.Name, old != nil, role.Rules); err != nil {
+		return err
+	}
+	before, _ := old.(*rbacv1.ClusterRole)
+	if role.AggregationRule == nil || (before != nil && apiequality.Semantic.DeepEqual(role.AggregationRule, before.AggregationRule)) {
+		return nil
+	}
+	// What it will hold depends on labels that anybody may come to write.
+	return c.rules(ctx, w, "", "clusterroles", role.Name, old != nil, policy.Everything())
+}
+
+// rules allows to put rules into a role, to those who hold them and to those who may escalate it. As in Kubernetes, a role
+// that does not exist yet has no name in this.
+func (c checks) rules(ctx context.Context, w writer, namespace, resource, name string, exists bool, rules []rbacv1.PolicyRule) error {
+	escalated := ""
+	if exists {
+		escalated = name
+	}
+	if c.evaluator.MayVerb(ctx, w.user, w.cluster, namespace, "escalate", resource, escalated) {
+		return nil
+	}
+	if err := c.evaluator.MayGrant(ctx, w.user, w.cluster, namespace, rules); err != nil {
+		return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
+	}
+	return nil
+}
+
+func (c checks) roleBinding(ctx context.Context, obj, _ runtime.Object) error {
+	binding, ok := obj.(*rbacv1.RoleBinding)
+	if !ok {
+		return unexpected(obj)
+	}
+	namespace := binding.Namespace
+	if namespace == "" {
+		namespace = genericapirequest.NamespaceValue(ctx)
+	}
+	return c.ref(ctx, namespace, "rolebindings", binding.Name, binding.RoleRef)
+}
+
+func (c checks) clusterRoleBinding(ctx context.Context, obj, _ runtime.Object) error {
+	binding, ok := obj.(*rbacv1.ClusterRoleBinding)
+	if !ok {
+		return unexpected(obj)
+	}
+	return c.ref(ctx, "", "clusterrolebindings", binding.Name, binding.RoleRef)
+}
+
+// ref allows to give a role to somebody, to those who hold what is in it and to those who may bind it.
+func (c checks) ref(ctx context.Context, namespace, resource, name string, ref rbacv1.RoleRef) error {
+	w, err := writerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	var roles schema.GroupResource
+	switch ref.Kind {
+	case "Role":
+		roles = rbacv1.Resource("roles")
+	case "ClusterRole":
+		roles = rbacv1.Resource("clusterroles")
+	default:
+		return nil // Validation refuses it.
+	}
+	if c.evaluator.MayVerb(ctx, w.user, w.cluster, namespace, "bind", roles.Resource, ref.Name) {
+		return nil
+	}
+	rules, found, err := c.evaluator.RoleRules(ctx, w.cluster, namespace, ref)
+	if err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("reading the role to be bound: %w", err))
+	}
+	if !found {
+		return apierrors.NewNotFound(roles, ref.Name)
+	}
+	if err := c.evaluator.MayGrant(ctx, w.user, w.cluster, namespace, rules); err != nil {
+		return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
+	}
+	return nil
+}
+
+func unexpected(obj runtime.Object) error {
+	return apierrors.NewInternalError(fmt.Errorf("unexpected type %T", obj))
+}

@@ -1,0 +1,54 @@
+package rbac
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/registry/builtin"
+)
+
+func roleColumns() []metav1.TableColumnDefinition {
+	return []metav1.TableColumnDefinition{builtin.NameColumn(), created()}
+}
+
+// created is the column of roles, which show when they were created rather than how old they are.
+func created() metav1.TableColumnDefinition {
+	return metav1.TableColumnDefinition{Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"]}
+}
+
+func roleRow(o metav1.ObjectMeta) []any {
+	return []any{o.Name, o.CreationTimestamp.UTC().Format(time.RFC3339)}
+}
+
+func bindingColumns() []metav1.TableColumnDefinition {
+	return []metav1.TableColumnDefinition{
+		builtin.NameColumn(),
+		{Name: "Role", Type: "string", Description: rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]},
+		builtin.AgeColumn(),
+		{Name: "Users", Type: "string", Priority: 1, Description: "Users in the role binding"},
+		{Name: "Groups", Type: "string", Priority: 1, Description: "Groups in the role binding"},
+		{Name: "ServiceAccounts", Type: "string", Priority: 1, Description: "ServiceAccounts in the role binding"},
+	}
+}
+
+func bindingRow(o metav1.ObjectMeta, ref rbacv1.RoleRef, subjects []rbacv1.Subject) []any {
+	var users, groups, accounts []string
+	for _, subject := range subjects {
+		switch subject.Kind {
+		case rbacv1.UserKind:
+			users = append(users, subject.Name)
+		case rbacv1.GroupKind:
+			groups = append(groups, subject.Name)
+		case rbacv1.ServiceAccountKind:
+			accounts = append(accounts, subject.Namespace+"/"+subject.Name)
+		}
+	}
+	return []any{
+		o.Name, fmt.Sprintf("%s/%s", ref.Kind, ref.Name), builtin.Age(o.CreationTimestamp),
+		strings.Join(users, ", "), strings.Join(groups, ", "), strings.Join(accounts, ", "),
+	}
+}

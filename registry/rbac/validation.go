@@ -1,0 +1,147 @@
+package rbac
+
+import (
+	"context"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func validateRole(_ context.Context, role *rbacv1.Role) field.ErrorList {
+	return validateRules(role.Rules, true, field.NewPath("rules"))
+}
+
+func validateClusterRole(_ context.Context, role *rbacv1.ClusterRole) field.ErrorList {
+	errs := validateRules(role.Rules, false, field.NewPath("rules"))
+	if role.AggregationRule == nil {
+		return errs
+	}
+	selectors := field.NewPath("aggregationRule", "clusterRoleSelectors")
+	if len(role.AggregationRule.ClusterRoleSelectors) == 0 {
+		errs = append(errs, field.Required(selectors, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
+	}
+	for i := range role.AggregationRule.ClusterRoleSelectors {
+		errs = append(errs, metav1validation.ValidateLabelSelector(&role.AggregationRule.ClusterRoleSelectors[i],
+			metav1validation.LabelSelectorValidationOptions{}, selectors.Index(i))...)
+	}
+	return errs
+}
+
+func validateRules(rules []rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range rules {
+		errs = append(errs, validateRule(&rules[i], namespaced, at.Index(i))...)
+	}
+	return errs
+}
+
+// validateRule checks that a rule is about resources, or, in a ClusterRole, about paths.
+func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(rule.Verbs) == 0 {
+		errs = append(errs, field.Required(at.Child("verbs"), "verbs must contain at least one value"))
+	}
+	if len(rule.NonResourceURLs) > 0 {
+		if namespaced {
+			errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), rule.NonResourceURLs, "namespaced rules cannot apply to non-resource URLs"))
+		}
+		if len(rule.APIGroups) > 0 || len(rule.Resources) > 0 || len(rule.ResourceNames) > 0 {
+			errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), rule.NonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs"))
+		}
+		return errs
+	}
+	if len(rule.APIGroups) == 0 {
+		errs = append(errs, field.Required(at.Child("apiGroups"), "resource rules must supply at least one api group"))
+	}
+	if len(rule.Resources) == 0 {
+		errs = append(errs, field.Required(at.Child("resources"), "resource rules must supply at least one resource"))
+	}
+	return errs
+}
+
+func validateRoleBinding(_ context.Context, binding *rbacv1.RoleBinding) field.ErrorList {
+	return append(validateRef(binding.RoleRef, "Role", "ClusterRole"), validateSubjects(binding.Subjects, true)...)
+}
+
+func validateClusterRoleBinding(_ context.Context, binding *rbacv1.ClusterRoleBinding) field.ErrorList {
+	return append(validateRef(binding.RoleRef, "ClusterRole"), validateSubjects(binding.Subjects, false)...)
+}
+
+func validateRoleBindingUpdate(_ context.Context, binding, old *rbacv1.RoleBinding) field.ErrorList {
+	return validateRefUpdate(binding.RoleRef, old.RoleRef)
+}
+
+func validateClusterRoleBindingUpdate(_ context.Context, binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
+	return validateRefUpdate(binding.RoleRef, old.RoleRef)
+}
+
+// validateRefUpdate keeps a binding from being turned into one of another role: who may change subjects need not hold that.
+func validateRefUpdate(ref, old rbacv1.RoleRef) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(ref, old) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("roleRef"), ref, "cannot change roleRef")}
+}
+
+// validateRef checks a reference to a role of one of the kinds.
+func validateRef(ref rbacv1.RoleRef, kinds ...string) field.ErrorList {
+	var errs field.ErrorList
+	at := field.NewPath("roleRef")
+	if ref.APIGroup != rbacv1.GroupName {
+		errs = append(errs, field.NotSupported(at.Child("apiGroup"), ref.APIGroup, []string{rbacv1.GroupName}))
+	}
+	supported := false
+	for _, kind := range kinds {
+		supported = supported || ref.Kind == kind
+	}
+	if !supported {
+		errs = append(errs, field.NotSupported(at.Child("kind"), ref.Kind, kinds))
+	}
+	if ref.Name == "" {
+		return append(errs, field.Required(at.Child("name"), ""))
+	}
+	for _, message := range path.ValidatePathSegmentName(ref.Name, false) {
+		errs = append(errs, field.Invalid(at.Child("name"), ref.Name, message))
+	}
+	return errs
+}
+
+func validateSubjects(subjects []rbacv1.Subject, namespaced bool) field.ErrorList {
+	var errs field.ErrorList
+	for i := range subjects {
+		errs = append(errs, validateSubject(&subjects[i], namespaced, field.NewPath("subjects").Index(i))...)
+	}
+	return errs
+}
+
+func validateSubject(subject *rbacv1.Subject, namespaced bool, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if subject.Name == "" {
+		errs = append(errs, field.Required(at.Child("name"), ""))
+	}
+	wantGroup := rbacv1.GroupName
+	switch subject.Kind {
+	case rbacv1.ServiceAccountKind:
+		wantGroup = ""
+		if subject.Name != "" {
+			for _, message := range apimachineryvalidation.ValidateServiceAccountName(subject.Name, false) {
+				errs = append(errs, field.Invalid(at.Child("name"), subject.Name, message))
+			}
+		}
+		if !namespaced && subject.Namespace == "" {
+			errs = append(errs, field.Required(at.Child("namespace"), ""))
+		}
+	case rbacv1.UserKind, rbacv1.GroupKind:
+	default:
+		return append(errs, field.NotSupported(at.Child("kind"), subject.Kind,
+			[]string{rbacv1.ServiceAccountKind, rbacv1.UserKind, rbacv1.GroupKind}))
+	}
+	if subject.APIGroup != wantGroup {
+		errs = append(errs, field.NotSupported(at.Child("apiGroup"), subject.APIGroup, []string{wantGroup}))
+	}
+	return errs
+}
