@@ -35,16 +35,45 @@ func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, internal, nil); err != nil {
 		return field.ErrorList{field.Invalid(field.NewPath("spec"), schema.Name, err.Error())}
 	}
+	perVersion := spreadSchema(&internal.Spec)
 	for _, e := range apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal) {
+		// Upstream wants a dot in every group, kcp allows some without; apis/apis/validation knows which.
+		if e.Field == "spec.group" && schema.Spec.Group != "" && !strings.Contains(schema.Spec.Group, ".") {
+			continue
+		}
+		if perVersion && strings.Contains(e.Detail, "per-version schemas may not all be set to identical values") {
+			continue
+		}
 		e.Field = fieldOfSchema(e.Field)
 		errs = append(errs, e)
 	}
 	return errs
 }
 
+// spreadSchema puts the schema that all versions share back into each of them when they differ in their selectable fields,
+// and reports whether it did. The conversion to the internal type moves an equal schema out of the versions, and upstream's
+// validation then refuses the selectable fields of a version for want of a schema beside them.
+func spreadSchema(spec *apiextensions.CustomResourceDefinitionSpec) bool {
+	differ := false
+	for _, v := range spec.Versions {
+		differ = differ || len(v.SelectableFields) > 0
+	}
+	if !differ || spec.Validation == nil {
+		return false
+	}
+	for i := range spec.Versions {
+		spec.Versions[i].Schema = spec.Validation.DeepCopy()
+	}
+	spec.Validation = nil
+	return true
+}
+
 // fieldOfSchema returns where in an APIResourceSchema the field of a CustomResourceDefinition stands.
 func fieldOfSchema(path string) string {
 	path = strings.Replace(path, ".schema.openAPIV3Schema", ".schema", 1)
+	if strings.Contains(path, "additionalPrinterColumns") {
+		path = strings.Replace(path, ".JSONPath", ".jsonPath", 1) // as in the internal type
+	}
 	// With one version, upstream reports faults of it as those of the whole.
 	for _, name := range []string{"validation.openAPIV3Schema", "validation"} {
 		if rest, ok := strings.CutPrefix(path, "spec."+name); ok {
