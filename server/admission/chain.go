@@ -8,7 +8,6 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
 	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
-	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
 	"github.com/annex-dev/annex/server/admission/pathannotation"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/sharing"
@@ -27,16 +26,19 @@ type Config struct {
 	Authorizer request.Authorizer
 	// WorkspaceURL returns the address with which a Workspace called name in the cluster parent is shown to users.
 	WorkspaceURL func(parent logicalcluster.Name, name string) string
+	// NamespaceLifecycle keeps objects out of namespaces that are missing or on their way out; server/admission/namespacelifecycle.
+	NamespaceLifecycle admission.Interface
 }
 
 func (c Config) validate() error {
 	var errs []error
 	for field, missing := range map[string]bool{
-		"Cached":       c.Cached == nil,
-		"Live":         c.Live == nil,
-		"Resolver":     c.Resolver == nil,
-		"Authorizer":   c.Authorizer == nil,
-		"WorkspaceURL": c.WorkspaceURL == nil,
+		"Cached":             c.Cached == nil,
+		"Live":               c.Live == nil,
+		"Resolver":           c.Resolver == nil,
+		"Authorizer":         c.Authorizer == nil,
+		"WorkspaceURL":       c.WorkspaceURL == nil,
+		"NamespaceLifecycle": c.NamespaceLifecycle == nil,
 	} {
 		if missing {
 			errs = append(errs, errors.New("admission: "+field+" is missing"))
@@ -55,7 +57,7 @@ func New(c Config) (admission.Interface, error) {
 
 	plugins := []admission.Interface{
 		// First, since what it refuses need not be looked at more closely.
-		namespacelifecycle.New(c.Cached, c.Live),
+		c.NamespaceLifecycle,
 		// The owner, before the type: it is recorded whatever type the workspace gets.
 		workspace.NewOwnership(t, c.WorkspaceURL),
 		workspace.NewTypes(t, c.Authorizer),

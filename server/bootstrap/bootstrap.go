@@ -1,0 +1,63 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/server/bootstrap/policy"
+)
+
+// Config says what differs between servers. ShardName and the three URLs are required.
+type Config struct {
+	// ShardName is the name of the Shard object of this server, for example root.
+	ShardName string
+	// BaseURL is the address for other shards, ExternalURL the one for users, VirtualURL the one of virtual workspaces; each
+	// without a slash at the end.
+	BaseURL, ExternalURL, VirtualURL string
+	// WorkspaceTypes adds the types organization and team, and makes organization the default below root.
+	WorkspaceTypes bool
+}
+
+func (c Config) validate() error {
+	var errs []error
+	for field, value := range map[string]string{"ShardName": c.ShardName, "BaseURL": c.BaseURL, "ExternalURL": c.ExternalURL, "VirtualURL": c.VirtualURL} {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("bootstrap: %s is missing", field))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Run writes what is missing or different. When it fails it may be called again and goes on where it was; the error says at
+// what. The order matters: what refers to something comes after it.
+func Run(ctx context.Context, client reader.Client, c Config) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	w := &writer{client: client}
+	for _, obj := range policy.SystemAdmin() {
+		if err := w.ensureRBAC(ctx, logicalcluster.SystemAdmin, obj); err != nil {
+			return err
+		}
+	}
+	// The LogicalCluster makes root exist; its type is written below.
+	if err := w.ensureRoot(ctx, c); err != nil {
+		return err
+	}
+	for _, obj := range policy.Root() {
+		if err := w.ensureRBAC(ctx, logicalcluster.Root, obj); err != nil {
+			return err
+		}
+	}
+	if err := w.ensureExports(ctx); err != nil {
+		return err
+	}
+	if err := w.ensureShard(ctx, c); err != nil {
+		return err
+	}
+	// The types come last: with them, workspaces can be made, which need all of the above.
+	return w.ensureTypes(ctx, c)
+}

@@ -1,0 +1,274 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/apis/crd"
+	"github.com/annex-dev/annex/apis/apis/identity"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+)
+
+func config() Config {
+	return Config{ShardName: "root", BaseURL: "https://base", ExternalURL: "https://external", VirtualURL: "https://virtual", WorkspaceTypes: true}
+}
+
+func get[T reader.Object](t *testing.T, client reader.Reader, gr schema.GroupResource, key reader.Key) T {
+	t.Helper()
+	obj, err := client.Get(t.Context(), gr, key)
+	if err != nil {
+		t.Fatalf("reading %s %s: %v", gr, key, err)
+	}
+	return obj.(T)
+}
+
+func TestRun_SecondStartWritesNothing(t *testing.T) {
+	client := readertest.NewFake()
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	first := len(client.Writes())
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	if extra := client.Writes()[first:]; len(extra) > 0 {
+		t.Errorf("the second start wrote %v", extra)
+	}
+	if changed := client.Mutated(); len(changed) > 0 {
+		t.Errorf("shared objects were changed: %v", changed)
+	}
+}
+
+// TestRun_GoesOnAfterAnyFailure stops the bootstrap at each of its writes in turn and starts it again.
+func TestRun_GoesOnAfterAnyFailure(t *testing.T) {
+	whole := readertest.NewFake()
+	if err := Run(t.Context(), whole, config()); err != nil {
+		t.Fatal(err)
+	}
+	want := whole.Writes()
+	for stop := range want {
+		client := readertest.NewFake()
+		writes := 0
+		client.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+			if verb == "get" || verb == "list" {
+				return nil
+			}
+			if writes++; writes > stop {
+				return errors.New("stopped")
+			}
+			return nil
+		})
+		if err := Run(t.Context(), client, config()); err == nil {
+			t.Fatalf("stopped after %d writes, Run returned no error", stop)
+		}
+		client.Intercept(nil)
+		if err := Run(t.Context(), client, config()); err != nil {
+			t.Fatalf("going on after %d writes: %v", stop, err)
+		}
+		if diff := cmp.Diff(want, client.Writes()); diff != "" {
+			t.Fatalf("stopped after %d writes, other writes in all (-want +got):\n%s", stop, diff)
+		}
+	}
+}
+
+func TestRun_RootIsReadyAndBound(t *testing.T) {
+	client := readertest.NewFake()
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	lc := get[*corev1alpha1.LogicalCluster](t, client, corev1alpha1.Resource("logicalclusters"), reader.Key{Cluster: "root", Name: "cluster"})
+	if lc.Status.Phase != corev1alpha1.LogicalClusterPhaseReady || lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] != "root:root" {
+		t.Errorf("root is in phase %s with annotations %v", lc.Status.Phase, lc.Annotations)
+	}
+	for _, export := range []string{"tenancy.kcp.io", "topology.kcp.io", ShardsExport} {
+		secret := get[*corev1.Secret](t, client, corev1.Resource("secrets"), reader.Key{Cluster: "root", Namespace: "kcp-system", Name: export})
+		hash := identity.Hash(secret.Data["key"])
+		exp := get[*apisv1alpha2.APIExport](t, client, apisv1alpha2.Resource("apiexports"), reader.Key{Cluster: "root", Name: export})
+		if exp.Status.IdentityHash != hash {
+			t.Errorf("%s has identity %q, its secret hashes to %q", export, exp.Status.IdentityHash, hash)
+		}
+		name := identity.DefaultBindingName("root", "root", export)
+		binding := get[*apisv1alpha2.APIBinding](t, client, apisv1alpha2.Resource("apibindings"), reader.Key{Cluster: "root", Name: name})
+		if binding.Status.Phase != apisv1alpha2.APIBindingPhaseBound || len(binding.Status.BoundResources) != len(exp.Spec.Resources) {
+			t.Errorf("root's binding to %s: %+v", export, binding.Status)
+		}
+		for _, bound := range binding.Status.BoundResources {
+			if bound.Schema.UID == "" || bound.Schema.IdentityHash != hash {
+				t.Errorf("root's binding to %s: %+v", export, bound)
+			}
+		}
+	}
+}
+
+func TestRun_OnlyTheAddressesOfTheShardAreOverwritten(t *testing.T) {
+	client := readertest.NewFake(readertest.In("root", &corev1alpha1.Shard{
+		ObjectMeta: metav1.ObjectMeta{Name: "root", Labels: map[string]string{"name": "mine", "region": "north"}, Annotations: map[string]string{corev1alpha1.UnschedulableAnnotationKey: ""}},
+		Spec:       corev1alpha1.ShardSpec{BaseURL: "https://old"},
+	}))
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	shard := get[*corev1alpha1.Shard](t, client, corev1alpha1.Resource("shards"), reader.Key{Cluster: "root", Name: "root"})
+	want := corev1alpha1.ShardSpec{BaseURL: "https://base", ExternalURL: "https://external", VirtualWorkspaceURL: "https://virtual"}
+	if shard.Spec != want {
+		t.Errorf("spec is %+v, want %+v", shard.Spec, want)
+	}
+	if _, ok := shard.Annotations[corev1alpha1.UnschedulableAnnotationKey]; !ok || shard.Labels["region"] != "north" || shard.Labels["name"] != "mine" {
+		t.Errorf("labels %v or annotations %v did not survive", shard.Labels, shard.Annotations)
+	}
+}
+
+func TestRun_TypeOfRootIsCreateOnly(t *testing.T) {
+	client := readertest.NewFake()
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	types := tenancyv1alpha1.Resource("workspacetypes")
+	for _, name := range []string{"root", "universal"} {
+		wt := get[*tenancyv1alpha1.WorkspaceType](t, client, types, reader.Key{Cluster: "root", Name: name}).DeepCopy()
+		wt.Spec.DefaultChildWorkspaceType.Name = "changed"
+		if _, err := client.Update(t.Context(), types, "root", wt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]tenancyv1alpha1.WorkspaceTypeName{"root": "changed", "universal": "universal"} {
+		wt := get[*tenancyv1alpha1.WorkspaceType](t, client, types, reader.Key{Cluster: "root", Name: name})
+		if got := wt.Spec.DefaultChildWorkspaceType.Name; got != want {
+			t.Errorf("default child of %s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestRun_LostIdentityIsAnError(t *testing.T) {
+	client := readertest.NewFake()
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	key := reader.Key{Cluster: "root", Namespace: "kcp-system", Name: "tenancy.kcp.io"}
+	if err := client.Delete(t.Context(), corev1.Resource("secrets"), key, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), client, config()); err == nil || !strings.Contains(err.Error(), "put the old key back") {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestEnsureRBAC_AddsAndNeverRemoves(t *testing.T) {
+	rule := func(resource string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{resource}}
+	}
+	role := func(rules ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
+		return &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Rules: rules}
+	}
+	frozen := role(rule("pods"))
+	frozen.Annotations = map[string]string{rbacv1.AutoUpdateAnnotationKey: "false"}
+	for name, tc := range map[string]struct {
+		existing *rbacv1.ClusterRole
+		want     []rbacv1.PolicyRule
+	}{
+		"missing":         {nil, []rbacv1.PolicyRule{rule("secrets")}},
+		"has more":        {role(rule("pods"), rule("secrets")), []rbacv1.PolicyRule{rule("pods"), rule("secrets")}},
+		"has other rules": {role(rule("pods")), []rbacv1.PolicyRule{rule("pods"), rule("secrets")}},
+		"is frozen":       {frozen, []rbacv1.PolicyRule{rule("pods")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := readertest.NewFake()
+			if tc.existing != nil {
+				client = readertest.NewFake(readertest.In[reader.Object]("root", tc.existing))
+			}
+			w := &writer{client: client}
+			if err := w.ensureRBAC(t.Context(), logicalcluster.Root, role(rule("secrets"))); err != nil {
+				t.Fatal(err)
+			}
+			got := get[*rbacv1.ClusterRole](t, client, rbacv1.Resource("clusterroles"), reader.Key{Cluster: "root", Name: "x"})
+			if diff := cmp.Diff(tc.want, got.Rules); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEnsureRBAC_ReplacesABindingOfAnotherRole(t *testing.T) {
+	binding := func(role string) *rbacv1.ClusterRoleBinding {
+		return &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "x"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role}}
+	}
+	client := readertest.NewFake(readertest.In("root", binding("old")))
+	w := &writer{client: client}
+	if err := w.ensureRBAC(t.Context(), logicalcluster.Root, binding("new")); err != nil {
+		t.Fatal(err)
+	}
+	got := get[*rbacv1.ClusterRoleBinding](t, client, rbacv1.Resource("clusterrolebindings"), reader.Key{Cluster: "root", Name: "x"})
+	if got.RoleRef.Name != "new" {
+		t.Errorf("bound to %s", got.RoleRef.Name)
+	}
+}
+
+func TestSchemas_AreValidAndTheSameEveryTime(t *testing.T) {
+	names := map[string]bool{}
+	for _, r := range exportedResources() {
+		a, err := schemaOf(newModels(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := schemaOf(newModels(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Name != b.Name {
+			t.Errorf("two names for one schema: %s, %s", a.Name, b.Name)
+		}
+		if names[a.Name] {
+			t.Errorf("%s is there twice", a.Name)
+		}
+		names[a.Name] = true
+		if errs := crd.Validate(t.Context(), a); len(errs) > 0 {
+			t.Errorf("schema of %s: %v", r.plural, errs.ToAggregate())
+		}
+	}
+}
+
+func TestTypes_MayStandWhereTheyShould(t *testing.T) {
+	types := map[tenancyv1alpha1.WorkspaceTypeName]*typeresolution.Type{}
+	client := readertest.NewFake()
+	if err := Run(t.Context(), client, config()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []tenancyv1alpha1.WorkspaceTypeName{"root", "universal", "organization", "team"} {
+		types[name] = get[*tenancyv1alpha1.WorkspaceType](t, client, tenancyv1alpha1.Resource("workspacetypes"), reader.Key{Cluster: "root", Name: string(name)})
+	}
+	aliases := func(name tenancyv1alpha1.WorkspaceTypeName) []*typeresolution.Type {
+		all, err := typeresolution.Aliases(t.Context(), types[name], func(_ context.Context, _ logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*typeresolution.Type, error) {
+			return types[name], nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for pair, want := range map[[2]tenancyv1alpha1.WorkspaceTypeName]bool{
+		{"root", "organization"}: true, {"root", "universal"}: true, {"root", "team"}: false, {"root", "root"}: false,
+		{"organization", "team"}: true, {"organization", "universal"}: true, {"organization", "organization"}: false,
+		{"team", "team"}: true, {"team", "universal"}: true, {"universal", "universal"}: true, {"universal", "team"}: false,
+	} {
+		if err := typeresolution.Allowed(aliases(pair[0]), aliases(pair[1])); (err == nil) != want {
+			t.Errorf("%s below %s: %v, want allowed %v", pair[1], pair[0], err, want)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// ensureRBAC writes one object of the policy. As a kube-apiserver does, it adds rules and subjects that are missing, leaves
+// alone what was added to them, and does nothing to an object that is annotated against it.
+func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, obj reader.Object) error {
+	var err error
+	switch wanted := obj.(type) {
+	case *rbacv1.ClusterRole:
+		_, err = ensure(ctx, w, rbacv1.Resource("clusterroles"), cluster, wanted, func(role *rbacv1.ClusterRole) {
+			if !updatable(role) {
+				return
+			}
+			mergeMeta(role, wanted)
+			if wanted.AggregationRule != nil {
+				// The rules of an aggregated role are those of others, and are written by a controller.
+				role.AggregationRule = wanted.AggregationRule.DeepCopy()
+				return
+			}
+			role.Rules = withMissing(role.Rules, wanted.Rules)
+		})
+	case *rbacv1.Role:
+		_, err = ensure(ctx, w, rbacv1.Resource("roles"), cluster, wanted, func(role *rbacv1.Role) {
+			if updatable(role) {
+				mergeMeta(role, wanted)
+				role.Rules = withMissing(role.Rules, wanted.Rules)
+			}
+		})
+	case *rbacv1.ClusterRoleBinding:
+		if err := w.dropRebound(ctx, cluster, wanted); err != nil {
+			return err
+		}
+		_, err = ensure(ctx, w, rbacv1.Resource("clusterrolebindings"), cluster, wanted, func(binding *rbacv1.ClusterRoleBinding) {
+			if updatable(binding) {
+				mergeMeta(binding, wanted)
+				binding.Subjects = withMissing(binding.Subjects, wanted.Subjects)
+			}
+		})
+	case *rbacv1.RoleBinding:
+		_, err = ensure(ctx, w, rbacv1.Resource("rolebindings"), cluster, wanted, func(binding *rbacv1.RoleBinding) {
+			if updatable(binding) {
+				mergeMeta(binding, wanted)
+				binding.Subjects = withMissing(binding.Subjects, wanted.Subjects)
+			}
+		})
+	default:
+		err = fmt.Errorf("a %T is not a part of the RBAC policy", obj)
+	}
+	return err
+}
+
+// dropRebound deletes a binding that binds another role than wanted, since the role of a binding cannot be changed.
+func (w *writer) dropRebound(ctx context.Context, cluster logicalcluster.Name, wanted *rbacv1.ClusterRoleBinding) error {
+	resource, key := rbacv1.Resource("clusterrolebindings"), reader.Key{Cluster: cluster, Name: wanted.Name}
+	got, err := w.client.Get(ctx, resource, key)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading ClusterRoleBinding %q in %s: %w", wanted.Name, cluster, err)
+	}
+	binding, ok := got.(*rbacv1.ClusterRoleBinding)
+	if !ok || binding.RoleRef == wanted.RoleRef || !updatable(binding) {
+		return nil
+	}
+	uid := binding.UID
+	if err := w.client.Delete(ctx, resource, key, &metav1.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting ClusterRoleBinding %q in %s, which binds another role: %w", wanted.Name, cluster, err)
+	}
+	return nil
+}
+
+// updatable reports whether obj may be changed at start.
+func updatable(obj metav1.Object) bool {
+	return obj.GetAnnotations()[rbacv1.AutoUpdateAnnotationKey] != "false"
+}
+
+// withMissing returns have and what of want is not among it.
+func withMissing[T any](have, want []T) []T {
+	for _, item := range want {
+		if !slices.ContainsFunc(have, func(x T) bool { return apiequality.Semantic.DeepEqual(x, item) }) {
+			have = append(slices.Clone(have), item)
+		}
+	}
+	return have
+}
