@@ -119,14 +119,15 @@ func meets(preconditions *metav1.Preconditions, ns *corev1.Namespace) error {
 	return nil
 }
 
-// contentGuard refuses to delete a namespace from storage that finalizers still hold.
+// contentGuard refuses to delete a namespace from storage whose deletion never began. That of one whose deletion did begin
+// passes, since the update that takes the last finalizer away ends in it, while the stored object still has the finalizer.
 type contentGuard struct{ storage.Interface }
 
 // Delete implements storage.Interface.
 func (g *contentGuard) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
 	guarded := func(ctx context.Context, obj runtime.Object) error {
-		if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 {
+		if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 && ns.DeletionTimestamp.IsZero() {
 			return apierrors.NewConflict(resource("namespaces"), ns.Name, fmt.Errorf("finalizers %v still hold it", ns.Spec.Finalizers))
 		}
 		return validate(ctx, obj)
