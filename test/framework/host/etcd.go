@@ -15,9 +15,9 @@ type etcdServer struct {
 	url    string
 }
 
-// startEtcd starts a member that keeps its data in dir. It waits until the
-// member serves; dir may hold the data of an earlier member.
-func startEtcd(ctx context.Context, dir string, noFsync bool) (*etcdServer, error) {
+// startEtcd starts a member that keeps its data in dir and logs to logFile. It
+// waits until the member serves; dir may hold the data of an earlier member.
+func startEtcd(ctx context.Context, dir, logFile string, noFsync bool) (*etcdServer, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
@@ -33,7 +33,10 @@ func startEtcd(ctx context.Context, dir string, noFsync bool) (*etcdServer, erro
 	cfg.ListenPeerUrls = []url.URL{anyPort}
 	cfg.AdvertisePeerUrls = []url.URL{anyPort}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.LogLevel = "error"
+	// Not to stderr: at each stop etcd reports its own closed listeners as
+	// errors, which would bury what a test has to say.
+	cfg.LogLevel = "warn"
+	cfg.LogOutputs = []string{logFile}
 	cfg.UnsafeNoFsync = noFsync
 
 	server, err := embed.StartEtcd(cfg)

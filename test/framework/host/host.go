@@ -77,7 +77,7 @@ func Run(ctx context.Context, dir string, opts ...Option) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
 	}
-	etcd, err := startEtcd(ctx, filepath.Join(dir, "etcd"), o.noFsync)
+	etcd, err := startEtcd(ctx, filepath.Join(dir, "etcd"), filepath.Join(dir, "etcd.log"), o.noFsync)
 	if err != nil {
 		return nil, fmt.Errorf("starting etcd: %w", err)
 	}

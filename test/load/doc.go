@@ -1,0 +1,37 @@
+// Command load measures a server with the kcp API: what a workspace costs in
+// time and memory, and how fast objects in it are read and written. It is the
+// program behind `make bench`.
+//
+//	go run ./test/load --server-binary bin/annex --start-plain
+//	go run ./test/load --kubeconfig .annex/admin.kubeconfig --pid 4711 --metrics
+//	go run ./test/load --start-plain --figures crud
+//
+// Standard output has one figure a line, "name value unit", so that two runs
+// can be compared with diff or join; progress and faults go to standard error.
+// A figure that fails does not stop the others, and makes the exit status 1.
+//
+//	main.go ─► figure.go     the list of figures, in the order they run
+//	           options.go    flags
+//	           target.go     kubeconfig ─► connections, one for each client
+//	           server.go     the server that the program starts itself
+//
+//	figure           file              what it tells
+//	cold-start       coldstart.go      start to /readyz: new, empty, with N workspaces
+//	create           create.go         workspaces: create to Ready
+//	counts           counts.go         goroutines, series, revisions for N workspaces
+//	memory           memory.go         RssAnon for each empty workspace
+//	bound-memory     boundmemory.go    RssAnon for each workspace with a binding and an object
+//	bind             bind.go           binding to first object
+//	provider-watch   providerwatch.go  write in a consumer to event at the provider
+//	crud             crud.go           ConfigMaps of 1 KiB, beside a plain kube-apiserver
+//	delete           delete.go         workspaces: delete to gone
+//
+// Each figure makes what it needs, so that any of them can run alone. The N
+// workspaces under root are the one thing that several share (fleet.go): they
+// are made by whoever needs them first.
+//
+// What it relies on is only the kcp API on the wire, through client-go's dynamic
+// client: no type, client or server package of Annex. So it measures any kcp
+// compatible server, and cannot be wrong in the same way as the server. All
+// loops end: they are bounded in count, and by --timeout for each figure.
+package main

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+)
+
+const (
+	// relistPause keeps a server that ends each watch at once from being
+	// flooded.
+	relistPause = 100 * time.Millisecond
+	// changeTimeout bounds the wait for one change of one object, so that a
+	// server that forgets one does not use up the time of the figure.
+	changeTimeout = 2 * time.Minute
+)
+
+// withChangeTimeout bounds a wait by changeTimeout.
+func withChangeTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, changeTimeout, fmt.Errorf("no change within %s", changeTimeout))
+}
+
+// observer sees a collection change. Both functions report whether they have
+// seen enough.
+type observer struct {
+	// listed gets the whole collection, first of all and again whenever a
+	// watch has ended.
+	listed func([]unstructured.Unstructured) bool
+	// changed gets one object that was added, modified, or deleted.
+	changed func(watch.EventType, *unstructured.Unstructured) bool
+}
+
+// follow lists the collection, then watches it, until the observer has seen
+// enough, and then returns nil. Otherwise it fails with the fault of a list, of
+// opening a watch, or with the context's cause.
+//
+// It lists anew after the end of a watch, rather than resuming: that is right
+// for every reason a watch can end, and happens about once an hour.
+func follow(ctx context.Context, resource dynamic.ResourceInterface, selector metav1.ListOptions, o observer) error {
+	for {
+		list, err := resource.List(ctx, selector)
+		if err != nil {
+			return fmt.Errorf("listing: %w", withCause(ctx, err))
+		}
+		if o.listed(list.Items) {
+			return nil
+		}
+		options := selector
+		options.ResourceVersion = list.GetResourceVersion()
+		options.AllowWatchBookmarks = true
+		enough, err := watchOnce(ctx, resource, options, o)
+		if err != nil || enough {
+			return err
+		}
+		if err := sleep(ctx, relistPause); err != nil {
+			return err
+		}
+	}
+}
+
+// watchOnce passes events on until the watch ends, for whatever reason.
+func watchOnce(ctx context.Context, resource dynamic.ResourceInterface, options metav1.ListOptions, o observer) (enough bool, err error) {
+	w, err := resource.Watch(ctx, options)
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("opening a watch: %w", withCause(ctx, err))
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case event, open := <-w.ResultChan():
+			if !open || event.Type == watch.Error {
+				return false, context.Cause(ctx)
+			}
+			if event.Type == watch.Bookmark {
+				continue
+			}
+			obj, ok := event.Object.(*unstructured.Unstructured)
+			if !ok {
+				return false, fmt.Errorf("watching: event of unexpected type %T", event.Object)
+			}
+			if o.changed(event.Type, obj) {
+				return true, nil
+			}
+		}
+	}
+}
+
+// withCause says why the context ended, when that is what made a call fail.
+func withCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// await returns the named object once the condition holds for it, which must be
+// within changeTimeout.
+func await(ctx context.Context, resource dynamic.ResourceInterface, name string, condition func(*unstructured.Unstructured) bool) (*unstructured.Unstructured, error) {
+	ctx, cancel := withChangeTimeout(ctx)
+	defer cancel()
+	var found *unstructured.Unstructured
+	check := func(obj *unstructured.Unstructured) bool {
+		if obj.GetName() == name && condition(obj) {
+			found = obj
+		}
+		return found != nil
+	}
+	err := follow(ctx, resource, metav1.ListOptions{FieldSelector: "metadata.name=" + name}, observer{
+		listed: func(items []unstructured.Unstructured) bool {
+			for i := range items {
+				if check(&items[i]) {
+					return true
+				}
+			}
+			return false
+		},
+		changed: func(t watch.EventType, obj *unstructured.Unstructured) bool {
+			return t != watch.Deleted && check(obj)
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("waiting for %q: %w", name, err)
+	}
+	return found, nil
+}

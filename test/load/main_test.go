@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/annex-dev/annex/test/framework/host"
+)
+
+// The load program starts its server as "BINARY serve ...": here the test binary
+// itself, which then is the stand-in (standin_test.go).
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := serveStandIn(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// small makes a run take seconds.
+var small = []string{
+	"--workspaces=120", "--bound-workspaces=10", "--clients=4", "--objects=40", "--rounds=2", "--samples=5",
+	"--settle=0s", "--timeout=2m",
+}
+
+func TestRun_MeasuresCRUDOfAPlainServer(t *testing.T) {
+	h := host.Start(t)
+	figures := measureForTest(t, "--plain-kubeconfig="+h.Kubeconfig())
+
+	for _, op := range []string{"create", "get", "patch", "delete"} {
+		for _, suffix := range []string{"_rate", "_p50", "_p90", "_p99"} {
+			if v := figures["crud_plain_"+op+suffix]; v <= 0 {
+				t.Errorf("crud_plain_%s%s is %v, want a positive number", op, suffix, v)
+			}
+		}
+	}
+	if len(figures) != 16 {
+		t.Errorf("there are %d figures, want 16: %v", len(figures), figures)
+	}
+}
+
+func TestRun_MeasuresEveryFigure(t *testing.T) {
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatalf("finding the test binary: %v", err)
+	}
+	figures := measureForTest(t, "--server-binary="+binary, "--start-plain")
+
+	for _, name := range []string{
+		"cold_start_new", "cold_start_empty", "cold_start_n",
+		"workspace_create_rate", "workspace_create_p50", "workspace_create_p99", "workspace_create_revisions",
+		"goroutines_at_100", "goroutines_at_n", "series_at_100", "series_at_n",
+		"rss_before", "rss_at_n",
+		"bound_workspace_create_rate", "bind_to_first_object_p50", "write_to_provider_watch_p50",
+		"crud_workspace_create_rate", "crud_plain_create_rate", "crud_create_rate_ratio", "crud_delete_p50_ratio",
+		"workspace_delete_rate", "workspace_delete_p99",
+	} {
+		if v := figures[name]; v <= 0 {
+			t.Errorf("%s is %v, want a positive number", name, v)
+		}
+	}
+	for _, name := range []string{"rss_per_workspace", "rss_per_bound_workspace"} {
+		if _, ok := figures[name]; !ok { // it may be negative for a few workspaces
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if v := figures["workspaces_n"]; v != 120 {
+		t.Errorf("workspaces_n is %v, want 120", v)
+	}
+	// The stand-in creates each workspace and patches its status once.
+	if v := figures["workspace_create_revisions"]; v < 2 || v > 3 {
+		t.Errorf("workspace_create_revisions is %v, want about 2", v)
+	}
+}
+
+func TestRun_AFailingFigureStopsNoOther(t *testing.T) {
+	// Here nothing is served below /clusters/, so that only the plain side of
+	// the program's work can succeed; and no workspace can be left behind.
+	h := host.Start(t)
+	var out, log bytes.Buffer
+	args := append([]string{
+		"--kubeconfig=" + h.Kubeconfig(), "--context=host", "--figures=create,bind,delete",
+	}, small...)
+	err := run(t.Context(), args, &out, &log)
+	if err == nil || !strings.Contains(err.Error(), "create, bind, delete") {
+		t.Errorf("error is %v, want one that names the three figures", err)
+	}
+	for _, name := range []string{"create", "bind", "delete"} {
+		if !strings.Contains(log.String(), name+" failed: ") {
+			t.Errorf("log does not tell why %s failed:\n%s", name, log.String())
+		}
+	}
+	if out.Len() > 0 {
+		t.Errorf("there are figures: %s", out.String())
+	}
+}
+
+// measureForTest runs the program with small numbers and returns its figures.
+func measureForTest(t *testing.T, args ...string) map[string]float64 {
+	t.Helper()
+	var out, log bytes.Buffer
+	if err := run(t.Context(), append(args, small...), &out, &log); err != nil {
+		t.Fatalf("running: %v\n%s", err, log.String())
+	}
+	t.Logf("\n%s%s", log.String(), out.String())
+	figures := map[string]float64{}
+	for line := range strings.Lines(out.String()) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			t.Fatalf("line %q is not `name value unit`", line)
+		}
+		value, err := strconv.ParseFloat(fields[1], 64)
+		if err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		if _, ok := figures[fields[0]]; ok {
+			t.Errorf("figure %s is printed twice", fields[0])
+		}
+		figures[fields[0]] = value
+	}
+	return figures
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var (
+	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	workspaces = schema.GroupVersionResource{Group: "tenancy.kcp.io", Version: "v1alpha1", Resource: "workspaces"}
+	schemas    = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiresourceschemas"}
+	exports    = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha2", Resource: "apiexports"}
+	bindings   = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha2", Resource: "apibindings"}
+	endpoints  = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiexportendpointslices"}
+	widgets    = schema.GroupVersionResource{Group: "load.example.com", Version: "v1", Resource: "widgets"}
+)
+
+// Names of what the provider publishes.
+const (
+	schemaName = "v1.widgets.load.example.com"
+	exportName = "load.example.com"
+)
+
+func newObject(gvr schema.GroupVersionResource, kind, name string, fields map[string]any) *unstructured.Unstructured {
+	obj := &unstructured.Unstructured{Object: map[string]any{}}
+	for key, value := range fields {
+		obj.Object[key] = value
+	}
+	obj.SetAPIVersion(gvr.GroupVersion().String())
+	obj.SetKind(kind)
+	obj.SetName(name)
+	return obj
+}
+
+// newWorkspace returns a workspace of the type "root:universal".
+func newWorkspace(name, typ string) *unstructured.Unstructured {
+	path, typeName, _ := splitType(typ)
+	return newObject(workspaces, "Workspace", name, map[string]any{
+		"spec": map[string]any{"type": map[string]any{"path": path, "name": typeName}},
+	})
+}
+
+// newConfigMap returns a ConfigMap with 1 KiB of data.
+func newConfigMap(name string) *unstructured.Unstructured {
+	return newObject(configMaps, "ConfigMap", name, map[string]any{
+		"data": map[string]any{"payload": strings.Repeat("0123456789abcdef", 64)},
+	})
+}
+
+func newWidgetSchema() *unstructured.Unstructured {
+	text := map[string]any{"type": "string"}
+	return newObject(schemas, "APIResourceSchema", schemaName, map[string]any{
+		"spec": map[string]any{
+			"group": widgets.Group,
+			"scope": "Cluster",
+			"names": map[string]any{"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+			"versions": []any{map[string]any{
+				"name": widgets.Version, "served": true, "storage": true,
+				"schema": map[string]any{"type": "object", "properties": map[string]any{
+					"apiVersion": text, "kind": text, "metadata": map[string]any{"type": "object"},
+					"spec": map[string]any{"type": "object", "properties": map[string]any{
+						"color": text, "size": map[string]any{"type": "integer"},
+					}},
+				}},
+			}},
+		},
+	})
+}
+
+func newWidgetExport() *unstructured.Unstructured {
+	return newObject(exports, "APIExport", exportName, map[string]any{
+		"spec": map[string]any{"resources": []any{map[string]any{
+			"name": widgets.Resource, "group": widgets.Group, "schema": schemaName,
+			"storage": map[string]any{"crd": map[string]any{}},
+		}}},
+	})
+}
+
+// newBinding binds the export of the workspace with the given path.
+func newBinding(name, providerPath string) *unstructured.Unstructured {
+	return newObject(bindings, "APIBinding", name, map[string]any{
+		"spec": map[string]any{"reference": map[string]any{
+			"export": map[string]any{"path": providerPath, "name": exportName},
+		}},
+	})
+}
+
+func newWidget(name string) *unstructured.Unstructured {
+	return newObject(widgets, "Widget", name, map[string]any{
+		"spec": map[string]any{"color": "blue", "size": int64(3)},
+	})
+}
+
+// hasPhase is a condition for await and expect.
+func hasPhase(want string) func(*unstructured.Unstructured) bool {
+	return func(obj *unstructured.Unstructured) bool {
+		return obj != nil && stringAt(obj, "status", "phase") == want
+	}
+}
+
+// isGone is a condition for expect.
+func isGone(obj *unstructured.Unstructured) bool { return obj == nil }
+
+// stringAt returns the string at a path of fields, "" when there is none.
+func stringAt(obj *unstructured.Unstructured, fields ...string) string {
+	s, _, err := unstructured.NestedString(obj.Object, fields...)
+	if err != nil {
+		return ""
+	}
+	return s
+}

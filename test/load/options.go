@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+type options struct {
+	kubeconfig        string
+	context           string
+	privilegedContext string
+	pid               int
+	metrics           bool
+
+	serverBinary string
+	serverArgs   []string
+	securePort   int
+
+	plainKubeconfig string
+	startPlain      bool
+
+	figures         []string
+	workspaces      int
+	boundWorkspaces int
+	clients         int
+	objects         int
+	rounds          int
+	samples         int
+	workspaceType   string
+	settle          time.Duration
+	timeout         time.Duration
+	keep            bool
+}
+
+// parseOptions returns pflag.ErrHelp after it has printed the help.
+func parseOptions(args []string) (options, error) {
+	var o options
+	fs := pflag.NewFlagSet("load", pflag.ContinueOnError)
+	fs.SortFlags = false
+	o.addFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return o, fmt.Errorf("reading the command line: %w", err)
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("reading the command line: unexpected argument %q", fs.Arg(0))
+	}
+	return o, errors.Join(o.validate()...)
+}
+
+func (o *options) addFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of a running server to measure")
+	fs.StringVar(&o.context, "context", "base", "context of a user who may do everything below root; its server URL names no workspace")
+	fs.StringVar(&o.privilegedContext, "privileged-context", "shard-base", "context of system:masters, for metrics and the provider's view; --context is taken when the kubeconfig lacks it")
+	fs.IntVar(&o.pid, "pid", 0, "process id of the running server, for memory figures")
+	fs.BoolVar(&o.metrics, "metrics", false, "read goroutines and series from /metrics of the running server")
+
+	fs.StringVar(&o.serverBinary, "server-binary", "", "start this server in a new directory, instead of --kubeconfig, --pid and --metrics")
+	fs.StringArrayVar(&o.serverArgs, "server-arg", nil, "further argument for the server that is started; may be repeated")
+	fs.IntVar(&o.securePort, "secure-port", 0, "port of the server that is started; 0 takes a free one")
+
+	fs.StringVar(&o.plainKubeconfig, "plain-kubeconfig", "", "kubeconfig of a plain kube-apiserver to compare with")
+	fs.BoolVar(&o.startPlain, "start-plain", false, "start bin/kube-apiserver with an embedded etcd, instead of --plain-kubeconfig")
+
+	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default")
+	fs.IntVar(&o.workspaces, "workspaces", 1000, "empty workspaces under root (N)")
+	fs.IntVar(&o.boundWorkspaces, "bound-workspaces", 0, "workspaces with a binding and an object; as many as --workspaces by default")
+	fs.IntVar(&o.clients, "clients", 16, "clients at a time, each with a connection of its own (C)")
+	fs.IntVar(&o.objects, "objects", 2000, "ConfigMaps for each server and round of the crud figure")
+	fs.IntVar(&o.rounds, "rounds", 3, "rounds of the crud figure, which take turns between the servers")
+	fs.IntVar(&o.samples, "samples", 100, "repetitions of the one-at-a-time figures, bind and provider-watch")
+	fs.StringVar(&o.workspaceType, "workspace-type", "root:universal", "type of the workspaces, as path:name")
+	fs.DurationVar(&o.settle, "settle", time.Minute, "rest before memory is read")
+	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "limit for each figure")
+	fs.BoolVar(&o.keep, "keep", false, "leave the workspaces behind")
+}
+
+// validate returns all faults and fills in what depends on other flags.
+func (o *options) validate() []error {
+	var faults []error
+	for name, value := range map[string]int{
+		"workspaces": o.workspaces, "clients": o.clients, "objects": o.objects, "rounds": o.rounds, "samples": o.samples,
+	} {
+		if value < 1 {
+			faults = append(faults, fmt.Errorf("--%s must be at least 1", name))
+		}
+	}
+	if o.boundWorkspaces < 0 {
+		faults = append(faults, errors.New("--bound-workspaces must not be negative"))
+	}
+	if o.boundWorkspaces == 0 {
+		o.boundWorkspaces = o.workspaces
+	}
+	if o.settle < 0 || o.timeout <= 0 {
+		faults = append(faults, errors.New("--settle must not be negative, and --timeout must be positive"))
+	}
+	if _, _, ok := splitType(o.workspaceType); !ok {
+		faults = append(faults, fmt.Errorf("--workspace-type %q must look like root:universal", o.workspaceType))
+	}
+	if o.serverBinary != "" && (o.kubeconfig != "" || o.pid != 0) {
+		faults = append(faults, errors.New("--server-binary excludes --kubeconfig and --pid"))
+	}
+	if o.startPlain && o.plainKubeconfig != "" {
+		faults = append(faults, errors.New("--start-plain excludes --plain-kubeconfig"))
+	}
+	if !o.hasServer() && !o.hasPlain() {
+		faults = append(faults, errors.New("nothing to measure: set --kubeconfig, --server-binary, --plain-kubeconfig or --start-plain"))
+	}
+	return faults
+}
+
+func (o *options) hasServer() bool  { return o.kubeconfig != "" || o.serverBinary != "" }
+func (o *options) hasPlain() bool   { return o.plainKubeconfig != "" || o.startPlain }
+func (o *options) hasProcess() bool { return o.pid != 0 || o.serverBinary != "" }
+func (o *options) hasMetrics() bool { return o.hasServer() && (o.metrics || o.serverBinary != "") }
+
+// splitType splits "root:org:team-type" into path "root:org" and the name.
+func splitType(s string) (path, name string, ok bool) {
+	i := strings.LastIndex(s, ":")
+	if i < 1 || i == len(s)-1 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
+}

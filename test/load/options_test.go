@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseOptions_ReportsAllFaults(t *testing.T) {
+	_, err := parseOptions([]string{"--workspaces=0", "--clients=-1", "--workspace-type=universal", "--timeout=0s"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"--workspaces", "--clients", "--workspace-type", "--timeout", "nothing to measure"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not mention %q", err, want)
+		}
+	}
+}
+
+func TestParseOptions_BoundFollowsWorkspaces(t *testing.T) {
+	o, err := parseOptions([]string{"--kubeconfig=k", "--workspaces=7"})
+	if err != nil || o.boundWorkspaces != 7 {
+		t.Errorf("bound workspaces are %d (%v), want 7", o.boundWorkspaces, err)
+	}
+}
+
+func TestSelectFigures(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		args      []string
+		want      []string
+		wantError string
+	}{
+		{"a plain server allows crud only", []string{"--start-plain"}, []string{"crud"}, ""},
+		{"a running server without pid and metrics", []string{"--kubeconfig=k"},
+			[]string{"create", "bind", "provider-watch", "crud", "delete"}, ""},
+		{"our own server allows all", []string{"--server-binary=b"}, figureNames(), ""},
+		{"named ones keep their order", []string{"--server-binary=b", "--figures=delete,create"}, []string{"create", "delete"}, ""},
+		{"named without what it needs", []string{"--kubeconfig=k", "--figures=memory"}, nil, "figure memory needs --pid"},
+		{"unknown name", []string{"--kubeconfig=k", "--figures=speed"}, nil, `unknown figure "speed"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o, err := parseOptions(tc.args)
+			if err != nil {
+				t.Fatalf("parsing options: %v", err)
+			}
+			figures, err := selectFigures(o, &strings.Builder{})
+			if tc.wantError != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantError) {
+					t.Errorf("error is %v, want %q", err, tc.wantError)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("selecting figures: %v", err)
+			}
+			var got []string
+			for _, f := range figures {
+				got = append(got, f.name)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("figures (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

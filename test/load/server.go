@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/annex-dev/annex/test/framework/host/process"
+)
+
+const (
+	// readyInterval bounds how exact the cold-start figure is.
+	readyInterval = 5 * time.Millisecond
+	readyTimeout  = 5 * time.Minute
+	// stopGrace is how long the server may take to end before it is killed.
+	stopGrace = time.Minute
+)
+
+// server is the server that the program starts, stops and starts again with the
+// same directory and port.
+type server struct {
+	binary string
+	args   []string
+	dir    string
+	log    string
+	port   int
+
+	process *process.Process // nil when it does not run
+	// startup is how long the last start took, from the fork to /readyz.
+	startup time.Duration
+}
+
+// newServer prepares a server that keeps its data in dir. Relative paths of
+// binaries are those of the working directory.
+func newServer(o options, dir string) (*server, error) {
+	binary, err := filepath.Abs(o.serverBinary)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %s: %w", o.serverBinary, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making a directory for the server: %w", err)
+	}
+	port := o.securePort
+	if port == 0 {
+		if port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	return &server{binary: binary, args: o.serverArgs, dir: dir, log: dir + ".log", port: port}, nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("finding a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (s *server) kubeconfig() string { return filepath.Join(s.dir, "admin.kubeconfig") }
+
+// pid returns 0 when the server does not run.
+func (s *server) pid() int {
+	if s.process == nil {
+		return 0
+	}
+	return s.process.Pid()
+}
+
+// start returns when /readyz answers 200.
+func (s *server) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	// Readiness is asked without credentials and without checking the
+	// certificate: neither exists before the first start.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+
+	args := append([]string{"serve", "--root-directory", s.dir, "--secure-port", strconv.Itoa(s.port)}, s.args...)
+	begin := time.Now()
+	p, err := process.Start(s.binary, args, s.log)
+	if err != nil {
+		return err
+	}
+	s.process = p
+	url := fmt.Sprintf("https://127.0.0.1:%d/readyz", s.port)
+	if err := p.WaitReady(ctx, &http.Client{Transport: transport}, url, readyInterval); err != nil {
+		s.stop()
+		return fmt.Errorf("waiting for %s: %w; its last lines:\n%s", s.binary, err, p.Tail())
+	}
+	s.startup = time.Since(begin)
+	return nil
+}
+
+// stop does nothing when the server does not run. It reports whether the server
+// had to be killed.
+func (s *server) stop() (killed bool) {
+	if s.process != nil {
+		killed = s.process.Stop(stopGrace)
+		s.process = nil
+	}
+	return killed
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/rest"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+func newFakeClient(objects ...runtime.Object) *fake.FakeDynamicClient {
+	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{workspaces: "WorkspaceList"}, objects...)
+}
+
+func withPhase(name, phase string) *unstructured.Unstructured {
+	ws := newWorkspace(name, "root:universal")
+	ws.Object["status"] = map[string]any{"phase": phase}
+	return ws
+}
+
+func trackForTest(t *testing.T, client dynamic.Interface) *tracker {
+	t.Helper()
+	c, err := connect(&rest.Config{Host: "http://unused.invalid"})
+	if err != nil {
+		t.Fatalf("making a connection: %v", err)
+	}
+	tr, err := track(t.Context(), c, client.Resource(workspaces))
+	if err != nil {
+		t.Fatalf("tracking: %v", err)
+	}
+	t.Cleanup(tr.close)
+	return tr
+}
+
+func TestTracker_SeesReadyAndGone(t *testing.T) {
+	client := newFakeClient()
+	r := client.Resource(workspaces)
+	tr := trackForTest(t, client)
+
+	ready, other := tr.expect("a", hasPhase("Ready")), tr.expect("b", hasPhase("Ready"))
+	start := time.Now()
+	if _, err := r.Create(t.Context(), withPhase("a", "Scheduling"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Update(t.Context(), withPhase("a", "Ready"), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := ready(t.Context())
+	if err != nil || at.Before(start) {
+		t.Errorf("Ready was seen at %s (%v), want after %s", at, err, start)
+	}
+	gone := tr.expect("a", isGone)
+	if err := r.Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gone(t.Context()); err != nil {
+		t.Errorf("waiting for the end: %v", err)
+	}
+
+	// Nothing of this was about the other one.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := other(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for b gives %v, want the end of its time", err)
+	}
+}
+
+func TestTracker_ListsAgainWhenTheWatchEnds(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		how  func(*watch.FakeWatcher)
+	}{
+		{"closed", func(w *watch.FakeWatcher) { w.Stop() }},
+		{"expired", func(w *watch.FakeWatcher) {
+			w.Error(&metav1.Status{Status: metav1.StatusFailure, Code: 410, Reason: metav1.StatusReasonExpired})
+		}},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			client := newFakeClient(withPhase("old", "Ready"))
+			first := watch.NewFake()
+			var watches atomic.Int32
+			client.PrependWatchReactor("workspaces", func(clienttesting.Action) (bool, watch.Interface, error) {
+				if watches.Add(1) == 1 {
+					return true, first, nil
+				}
+				return false, nil, nil // the tracker of the fake client
+			})
+			tr := trackForTest(t, client)
+
+			// Both changes happen unseen by the first watch.
+			ready, gone := tr.expect("new", hasPhase("Ready")), tr.expect("old", isGone)
+			if _, err := client.Resource(workspaces).Create(t.Context(), withPhase("new", "Ready"), metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Resource(workspaces).Delete(t.Context(), "old", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			end.how(first)
+			if _, err := ready(t.Context()); err != nil {
+				t.Errorf("waiting for Ready: %v", err)
+			}
+			if _, err := gone(t.Context()); err != nil {
+				t.Errorf("waiting for the end: %v", err)
+			}
+		})
+	}
+}
+
+func TestTracker_FailureReachesWhoWaits(t *testing.T) {
+	client := newFakeClient()
+	first := watch.NewFake()
+	client.PrependWatchReactor("workspaces", func(clienttesting.Action) (bool, watch.Interface, error) { return true, first, nil })
+	tr := trackForTest(t, client)
+	wait := tr.expect("a", hasPhase("Ready"))
+
+	client.PrependReactor("list", "workspaces", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("out of order")
+	})
+	first.Stop()
+	if _, err := wait(t.Context()); err == nil || !strings.Contains(err.Error(), "out of order") {
+		t.Errorf("waiting gives %v, want the fault of the list", err)
+	}
+}
