@@ -1,0 +1,74 @@
+package clusterrole
+
+import (
+	"context"
+	"fmt"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/rbac/aggregation"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+// Spec returns the controller.
+func Spec(client reader.Client) multicluster.Spec {
+	r := &reconciler{client: client}
+	return multicluster.Spec{
+		Name:    "clusterrole-aggregation",
+		Workers: 2,
+		Watches: []multicluster.Watch{{
+			Resource: rbacv1.Resource("clusterroles"),
+			Keys: func(_ context.Context, event reader.Event) []reader.Key {
+				return []reader.Key{{Cluster: logicalcluster.From(event.Object)}}
+			},
+		}},
+		Reconcile: r.reconcile,
+	}
+}
+
+type reconciler struct{ client reader.Client }
+
+// reconcile brings every aggregated ClusterRole of a cluster up to date. A role that is part of another is seen in its new
+// state by the event that its own update causes.
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	resource := rbacv1.Resource("clusterroles")
+	objects, err := r.client.List(ctx, resource, reader.Scope{Cluster: key.Cluster})
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: %w", key.Cluster, err)
+	}
+	var all, aggregated []*rbacv1.ClusterRole
+	for _, object := range objects {
+		role, ok := object.(*rbacv1.ClusterRole)
+		if !ok {
+			return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: got a %T", key.Cluster, object)
+		}
+		all = append(all, role)
+		if role.AggregationRule != nil && role.DeletionTimestamp == nil {
+			aggregated = append(aggregated, role)
+		}
+	}
+	for _, role := range aggregated {
+		rules, err := aggregation.Rules(role, all)
+		if err != nil {
+			return reconcile.Result{}, reconcile.TerminalError(err)
+		}
+		if apiequality.Semantic.DeepEqual(rules, role.Rules) {
+			continue
+		}
+		updated := role.DeepCopy()
+		updated.Rules = rules
+		_, err = r.client.Update(ctx, resource, key.Cluster, updated)
+		switch {
+		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
+			// It has changed since, and the event of that brings us back.
+		case err != nil:
+			return reconcile.Result{}, fmt.Errorf("updating ClusterRole %q: %w", role.Name, err)
+		}
+	}
+	return reconcile.Result{}, nil
+}

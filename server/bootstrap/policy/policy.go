@@ -1,0 +1,128 @@
+package policy
+
+import (
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/annex-dev/annex/apis/rbac/aggregation"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+// SystemAdmin returns what belongs into system:admin, new objects at each call. Aggregated roles have their rules already.
+func SystemAdmin() []reader.Object {
+	roles := append(kubernetesRoles(), kcpRoles()...)
+	// Twice, since some aggregated roles are parts of others.
+	for range 2 {
+		for _, r := range roles {
+			if r.AggregationRule == nil {
+				continue
+			}
+			if rules, err := aggregation.Rules(r, roles); err == nil { // the selectors are our own and tested
+				r.Rules = rules
+			}
+		}
+	}
+	var out []reader.Object
+	for _, r := range roles {
+		out = append(out, r)
+	}
+	for _, b := range []*rbacv1.ClusterRoleBinding{
+		bind(ClusterAdmin, ClusterAdmin, user.SystemPrivilegedGroup),
+		bind("system:discovery", "system:discovery", user.AllAuthenticated),
+		bind("system:basic-user", "system:basic-user", user.AllAuthenticated),
+		bind("system:public-info-viewer", "system:public-info-viewer", user.AllAuthenticated, user.AllUnauthenticated),
+
+		bind("system:kcp:admin:cluster-admin", ClusterAdmin, groupAdmin),
+		bind(groupBootstrapper, groupBootstrapper, groupBootstrapper),
+		bind(groupLogicalClusterAdmin, groupLogicalClusterAdmin, groupLogicalClusterAdmin),
+		bind(groupExternalClusterAdmin, groupExternalClusterAdmin, groupExternalClusterAdmin),
+	} {
+		out = append(out, b)
+	}
+	return out
+}
+
+// kubernetesRoles are the default roles of Kubernetes, as far as there is something here for them to apply to.
+func kubernetesRoles() []*rbacv1.ClusterRole {
+	const core = ""
+	return []*rbacv1.ClusterRole{
+		role(ClusterAdmin, everything()...),
+		role("system:discovery", paths("get", "/livez", "/readyz", "/healthz", "/version", "/version/",
+			"/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*")),
+		role("system:basic-user",
+			resources([]string{"create"}, "authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
+			resources([]string{"create"}, "authentication.k8s.io", "selfsubjectreviews")),
+		role("system:public-info-viewer", paths("get", "/livez", "/readyz", "/healthz", "/version", "/version/")),
+
+		aggregate("admin"),
+		aggregate("edit", "admin"),
+		aggregate("view", "edit"),
+		part("admin",
+			resources([]string{"create"}, "authorization.k8s.io", "localsubjectaccessreviews"),
+			resources(readWrite(), rbacv1.GroupName, "roles", "rolebindings")),
+		part("edit",
+			resources(read(), core, "secrets"),
+			resources([]string{"impersonate"}, core, "serviceaccounts"),
+			resources(write(), core, "configmaps", "secrets", "serviceaccounts", "events"),
+			resources(readWrite(), "coordination.k8s.io", "leases")),
+		part("view",
+			resources(read(), core, "configmaps", "serviceaccounts", "events", "limitranges", "resourcequotas", "resourcequotas/status",
+				"namespaces", "namespaces/status"),
+			resources(read(), "events.k8s.io", "events"),
+			resources(read(), "coordination.k8s.io", "leases")),
+	}
+}
+
+// kcpRoles are those of kcp that hold in every logical cluster.
+func kcpRoles() []*rbacv1.ClusterRole {
+	const tenancy, core, apis = "tenancy.kcp.io", "core.kcp.io", "apis.kcp.io"
+	return []*rbacv1.ClusterRole{
+		role(WorkspaceAccess, paths("access", "/")),
+		role("system:kcp:tenancy:reader",
+			resources(read(), tenancy, "workspaces", "workspacetypes"),
+			resources(read(), core, "logicalclusters")),
+		role("system:kcp:metrics-reader", paths("get", "/metrics")),
+		role(groupBootstrapper, everything()...),
+		role(groupLogicalClusterAdmin,
+			resources(anything(), core, "logicalclusters", "logicalclusters/status"),
+			resources([]string{"delete", "get", "update"}, tenancy, "workspaces"),
+			paths("access", "/")),
+		role(groupExternalClusterAdmin,
+			resources([]string{"delete", "get", "update"}, core, "logicalclusters", "logicalclusters/status"),
+			resources([]string{"delete", "get", "patch", "update"}, tenancy, "workspaces"),
+			resources([]string{"get"}, "", "serviceaccounts", "secrets"),
+			resources([]string{"create"}, "authorization.k8s.io", "subjectaccessreviews"),
+			resources([]string{"get", "patch", "update"}, apis, "apiexportendpointslices/status"),
+			resources([]string{"get"}, tenancy, "workspaceauthenticationconfigurations"),
+			paths("access", "/")),
+	}
+}
+
+// Root returns what belongs into root beside that, new objects at each call.
+func Root() []reader.Object {
+	const (
+		useTypes     = "system:kcp:universal-workspacetype-use"
+		bindTenancy  = "system:kcp:apiexport:tenancy:bind"
+		bindTopology = "system:kcp:apiexport:topology:bind"
+	)
+	return []reader.Object{
+		bind("system:kcp:tenancy:authenticated:access", WorkspaceAccess, user.AllAuthenticated),
+		bind("system:kcp:authenticated:tenancy:reader", "system:kcp:tenancy:reader", user.AllAuthenticated),
+		role(useTypes, named("use", "tenancy.kcp.io", "workspacetypes", "universal", "organization", "team")),
+		bind(useTypes, useTypes, user.AllAuthenticated),
+		role(bindTenancy, named("bind", "apis.kcp.io", "apiexports", "tenancy.kcp.io")),
+		bind(bindTenancy, bindTenancy, user.AllAuthenticated),
+		role(bindTopology, named("bind", "apis.kcp.io", "apiexports", "topology.kcp.io")),
+		bind(bindTopology, bindTopology, user.AllAuthenticated),
+	}
+}
+
+// WorkspaceAdminBinding returns the binding that makes the user who creates a workspace its administrator.
+func WorkspaceAdminBinding(username string) *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: WorkspaceAdminBindingName},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: username}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ClusterAdmin},
+	}
+}
