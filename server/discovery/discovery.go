@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	componentversion "k8s.io/component-base/version"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/registry/catalog"
@@ -62,6 +65,18 @@ type setKey struct {
 func New(config Config) (*Discovery, error) {
 	if config.Bound == nil {
 		config.Bound = func(schema.GroupResource) bool { return false }
+	}
+	if config.Container == nil || config.OpenAPIV2 == nil || config.OpenAPIV3 == nil || config.Codecs == nil {
+		return nil, errors.New("discovery needs a container, its OpenAPI configurations and codecs")
+	}
+	if config.OpenAPIV2.Info == nil || config.OpenAPIV2.Info.Version == "" {
+		// A document without a version cannot be encoded as protobuf.
+		named := *config.OpenAPIV2
+		named.Info = &spec.Info{InfoProps: spec.InfoProps{Version: componentversion.Get().GitVersion}}
+		if config.OpenAPIV2.Info != nil {
+			named.Info.Title = config.OpenAPIV2.Info.Title
+		}
+		config.OpenAPIV2 = &named
 	}
 	aggregated, err := newAggregatedCodecs()
 	if err != nil {
