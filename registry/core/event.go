@@ -16,7 +16,7 @@ import (
 // EventTTL is how long an event stays after its last write.
 const EventTTL = time.Hour
 
-func events() *builtin.Kind[corev1.Event, *corev1.Event] {
+func eventKind() *builtin.Kind[corev1.Event, *corev1.Event] {
 	doc := corev1.Event{}.SwaggerDoc()
 	return &builtin.Kind[corev1.Event, *corev1.Event]{
 		Version: version, Resource: resource("events"), Singular: "event", Short: []string{"ev"},

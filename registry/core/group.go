@@ -30,7 +30,7 @@ func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter) (*group.Group,
 	if _, err := serviceAccounts().Install(g, s, getter); err != nil {
 		return nil, err
 	}
-	if _, err := events().Install(g, s, getter); err != nil {
+	if _, err := eventKind().Install(g, s, getter); err != nil {
 		return nil, err
 	}
 	if _, err := limitRanges().Install(g, s, getter); err != nil {
