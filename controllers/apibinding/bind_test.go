@@ -1,0 +1,448 @@
+package apibinding
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+)
+
+func TestReconcile_Binds(t *testing.T) {
+	widgets, gadgets := schemaOf("v1", "widgets", "Widget", "wd"), schemaOf("v1", "gadgets", "Gadget")
+	export := exportOf("things", widgets, gadgets)
+	export.Annotations["extra.apis.kcp.io/team"] = "blue"
+	f := newFixture(t, widgets, gadgets, export, bindingTo("b", "root:org:provider", "things"))
+	binding := f.run("b")
+
+	want := []apisv1alpha2.BoundAPIResource{
+		{Group: "example.com", Resource: "widgets", StorageVersions: []string{"v1"},
+			Schema: apisv1alpha2.BoundAPIResourceSchema{Name: widgets.Name, UID: string(widgets.UID), IdentityHash: "hash-things"}},
+		{Group: "example.com", Resource: "gadgets", StorageVersions: []string{"v1"},
+			Schema: apisv1alpha2.BoundAPIResourceSchema{Name: gadgets.Name, UID: string(gadgets.UID), IdentityHash: "hash-things"}},
+	}
+	if diff := cmp.Diff(want, binding.Status.BoundResources); diff != "" {
+		t.Error(diff)
+	}
+	if binding.Status.Phase != apisv1alpha2.APIBindingPhaseBound || binding.Status.APIExportClusterName != string(provider) {
+		t.Errorf("phase %q, cluster of the export %q", binding.Status.Phase, binding.Status.APIExportClusterName)
+	}
+	for _, c := range []conditionsv1alpha1.ConditionType{
+		conditionsv1alpha1.ReadyCondition, apisv1alpha2.APIExportValid, apisv1alpha2.InitialBindingCompleted, apisv1alpha2.BindingUpToDate,
+		apisv1alpha2.PermissionClaimsValid, apisv1alpha2.PermissionClaimsApplied,
+	} {
+		if got := condition(binding, c); got != "True" {
+			t.Errorf("%s = %s", c, got)
+		}
+	}
+	if got := binding.Annotations["extra.apis.kcp.io/team"]; got != "blue" {
+		t.Errorf("extra annotation = %q", got)
+	}
+	definition, err := f.definition(t.Context(), string(widgets.UID))
+	if err != nil || definition == nil {
+		t.Fatalf("definition: %v, %v", definition, err)
+	}
+	if definition.Annotations[apisv1alpha2.AnnotationSchemaClusterKey] != string(provider) ||
+		definition.Annotations[apisv1alpha2.AnnotationSchemaNameKey] != widgets.Name || definition.Status.AcceptedNames.ShortNames[0] != "wd" {
+		t.Errorf("definition: %+v", definition)
+	}
+	// Two definitions and the status, nothing else.
+	if writes := f.fake.Writes(); len(writes) != 3 {
+		t.Errorf("writes: %v", writes)
+	}
+}
+
+func TestReconcile_SharesDefinitions(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("a", "provider", "things"))
+	f.run("a")
+	f.create(bindings, "other", bindingTo("a", "provider", "things"))
+	if _, err := f.reconcile(t.Context(), reader.Key{Cluster: "other", Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := f.fake.List(t.Context(), definitions, reader.Scope{})
+	if err != nil || len(all) != 1 {
+		t.Errorf("definitions: %v, %v", all, err)
+	}
+}
+
+func TestReconcile_Faults(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	noIdentity := exportOf("things", widgets)
+	noIdentity.Status.IdentityHash = ""
+	broken := schemaOf("v1", "widgets", "Widget")
+	broken.Spec.Versions[0].Schema.Raw = []byte(`"no schema"`)
+	misnamed := exportOf("things", widgets)
+	misnamed.Spec.Resources[0].Name = "gizmos"
+	noReference := bindingTo("b", "", "")
+	noReference.Spec.Reference.Export = nil
+	for name, tc := range map[string]struct {
+		binding           *apisv1alpha2.APIBinding
+		objects           []reader.Object
+		export            string
+		initial, upToDate string
+	}{
+		"no reference":           {noReference, nil, "False APIExportInvalidReference", "False APIExportInvalidReference", ""},
+		"no such workspace":      {bindingTo("b", "root:nowhere", "things"), nil, "False APIExportNotFound", "False APIExportNotFound", ""},
+		"no such export":         {bindingTo("b", "provider", "things"), nil, "False APIExportNotFound", "False APIExportNotFound", ""},
+		"export without a hash":  {bindingTo("b", "provider", "things"), []reader.Object{noIdentity, widgets}, "False MissingIdentityHash", "False MissingIdentityHash", ""},
+		"no such schema":         {bindingTo("b", "provider", "things"), []reader.Object{exportOf("things", widgets)}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
+		"no schema at all":       {bindingTo("b", "provider", "things"), []reader.Object{exportOf("things", broken), broken}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
+		"schema of another name": {bindingTo("b", "provider", "things"), []reader.Object{misnamed, widgets}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, append(tc.objects, tc.binding)...)
+			binding := f.run("b")
+			if got := condition(binding, apisv1alpha2.APIExportValid); got != tc.export {
+				t.Errorf("APIExportValid = %s", got)
+			}
+			if got := condition(binding, apisv1alpha2.InitialBindingCompleted); got != tc.initial {
+				t.Errorf("InitialBindingCompleted = %s", got)
+			}
+			if got := condition(binding, apisv1alpha2.BindingUpToDate); got != tc.upToDate {
+				t.Errorf("BindingUpToDate = %s", got)
+			}
+			if condition(binding, conditionsv1alpha1.ReadyCondition) == "True" || binding.Status.Phase != apisv1alpha2.APIBindingPhaseBinding || len(binding.Status.BoundResources) > 0 {
+				t.Errorf("status: %+v", binding.Status)
+			}
+		})
+	}
+}
+
+func TestReconcile_LookupThatFailsIsTriedAgain(t *testing.T) {
+	f := newFixture(t, bindingTo("b", "broken", "things"))
+	if _, err := f.reconcile(t.Context(), reader.Key{Cluster: consumer, Name: "b"}); err == nil {
+		t.Error("no error")
+	}
+	if writes := f.fake.Writes(); len(writes) > 0 {
+		t.Errorf("writes: %v", writes)
+	}
+}
+
+func TestReconcile_NamingConflicts(t *testing.T) {
+	widgets, gadgets := schemaOf("v1", "widgets", "Widget", "wd"), schemaOf("v1", "gadgets", "Gadget")
+	local := func(change func(*apiextensionsv1.CustomResourceDefinition)) *apiextensionsv1.CustomResourceDefinition {
+		crd := readertest.In(consumer, &apiextensionsv1.CustomResourceDefinition{
+			ObjectMeta: metav1.ObjectMeta{Name: "locals.example.com"},
+			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+				Group: "example.com", Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "locals", Kind: "Local"},
+			},
+		})
+		change(crd)
+		return crd
+	}
+	refused := func(crd *apiextensionsv1.CustomResourceDefinition) {
+		crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: apiextensionsv1.NamesAccepted, Status: apiextensionsv1.ConditionFalse}}
+	}
+	for name, tc := range map[string]struct {
+		other    []reader.Object
+		conflict string // what the message names; empty for none
+	}{
+		"nothing else": {},
+		"same resource in another group": {other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
+			crd.Spec.Group, crd.Spec.Names.Plural = "other.example.com", "widgets"
+		})}},
+		"same definition elsewhere": {other: []reader.Object{readertest.In("elsewhere", local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Plural = "widgets" }))}},
+		"a local definition, not looked at yet": {conflict: `CustomResourceDefinition "locals.example.com"`,
+			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Plural = "widgets" })}},
+		"a local definition of the same kind": {conflict: `CustomResourceDefinition "locals.example.com"`,
+			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Kind = "Widget" })}},
+		"a local definition with the short name": {conflict: `CustomResourceDefinition "locals.example.com"`,
+			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.ShortNames = []string{"wd"} })}},
+		"a local definition that was refused the name": {other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
+			crd.Spec.Names.Plural = "widgets"
+			refused(crd)
+		})}},
+		"a local definition that was refused another name": {conflict: `CustomResourceDefinition "locals.example.com"`,
+			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Status.AcceptedNames = apiextensionsv1.CustomResourceDefinitionNames{Plural: "widgets"}
+				refused(crd)
+			})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, append(tc.other, widgets, gadgets, exportOf("things", widgets, gadgets), bindingTo("b", "provider", "things"))...)
+			binding := f.run("b")
+			if tc.conflict == "" {
+				if got := condition(binding, apisv1alpha2.BindingUpToDate); got != "True" || len(binding.Status.BoundResources) != 2 {
+					t.Errorf("BindingUpToDate = %s, bound %v", got, boundTo(binding))
+				}
+				return
+			}
+			for _, c := range []conditionsv1alpha1.ConditionType{apisv1alpha2.BindingUpToDate, apisv1alpha2.InitialBindingCompleted, conditionsv1alpha1.ReadyCondition} {
+				if got := condition(binding, c); got != "False NamingConflicts" {
+					t.Errorf("%s = %s", c, got)
+				}
+			}
+			if message := conditionsv1alpha1.GetMessage(binding, apisv1alpha2.BindingUpToDate); !strings.Contains(message, tc.conflict) {
+				t.Errorf("message = %q", message)
+			}
+			// The other resource of the export is bound all the same.
+			if diff := cmp.Diff([]string{"gadgets=v1.gadgets.example.com"}, boundTo(binding)); diff != "" {
+				t.Error(diff)
+			}
+			if binding.Status.Phase != apisv1alpha2.APIBindingPhaseBinding {
+				t.Errorf("phase = %s", binding.Status.Phase)
+			}
+		})
+	}
+}
+
+func TestReconcile_FirstBindingWins(t *testing.T) {
+	widgets, others := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget")
+	f := newFixture(t, widgets, others, exportOf("things", widgets), exportOf("others", others),
+		bindingTo("z-first", "provider", "things"), bindingTo("a-second", "provider", "others"))
+	first := f.run("z-first")
+	second := f.run("a-second")
+	if got := condition(second, apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
+		t.Errorf("second: %s", got)
+	}
+	if message := conditionsv1alpha1.GetMessage(second, apisv1alpha2.BindingUpToDate); !strings.Contains(message, `APIBinding "z-first"`) {
+		t.Errorf("message = %q", message)
+	}
+	if again := f.run("z-first"); condition(again, apisv1alpha2.BindingUpToDate) != "True" || again.ResourceVersion != first.ResourceVersion {
+		t.Error("the first binding was touched")
+	}
+
+	// When the first goes, the second is told and takes over.
+	key := reader.Key{Cluster: consumer, Name: "z-first"}
+	f.delete(bindings, key)
+	f.run("z-first")
+	if f.binding("z-first") != nil {
+		t.Fatal("the first binding is still there")
+	}
+	keys := f.forBinding(t.Context(), reader.Event{Type: reader.Deleted, Object: first})
+	if diff := cmp.Diff([]reader.Key{key, {Cluster: consumer, Name: "a-second"}}, keys); diff != "" {
+		t.Error(diff)
+	}
+	if got := condition(f.run("a-second"), conditionsv1alpha1.ReadyCondition); got != "True" {
+		t.Errorf("second, after the first is gone: %s", got)
+	}
+}
+
+func TestReconcile_ConflictInsideOneExport(t *testing.T) {
+	widgets, gadgets := schemaOf("v1", "widgets", "Widget", "x"), schemaOf("v1", "gadgets", "Gadget", "x")
+	f := newFixture(t, widgets, gadgets, exportOf("things", widgets, gadgets), bindingTo("b", "provider", "things"))
+	binding := f.run("b")
+	if diff := cmp.Diff([]string{"widgets=v1.widgets.example.com"}, boundTo(binding)); diff != "" {
+		t.Error(diff)
+	}
+	if got := condition(binding, apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
+		t.Errorf("BindingUpToDate = %s", got)
+	}
+}
+
+func TestReconcile_ExportChanges(t *testing.T) {
+	widgets, newer, gadgets := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget"), schemaOf("v1", "gadgets", "Gadget")
+	newer.Spec.Versions[0].Name = "v2"
+	for name, tc := range map[string]struct {
+		change   func(*fixture, *apisv1alpha2.APIExport)
+		bound    []string
+		versions []string // of widgets
+		upToDate string
+		export   string
+	}{
+		"a resource more": {
+			change: func(f *fixture, e *apisv1alpha2.APIExport) {
+				e.Spec.Resources = exportOf("things", widgets, gadgets).Spec.Resources
+			},
+			bound: []string{"widgets=v1.widgets.example.com", "gadgets=v1.gadgets.example.com"}, versions: []string{"v1"}, upToDate: "True", export: "True",
+		},
+		"a newer schema": {
+			change: func(f *fixture, e *apisv1alpha2.APIExport) {
+				e.Spec.Resources = exportOf("things", newer).Spec.Resources
+			},
+			bound: []string{"widgets=v2.widgets.example.com"}, versions: []string{"v1", "v2"}, upToDate: "True", export: "True",
+		},
+		"a resource less": {
+			change: func(f *fixture, e *apisv1alpha2.APIExport) { e.Spec.Resources = nil },
+			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "True", export: "True",
+		},
+		"a schema that is not there": {
+			change: func(f *fixture, e *apisv1alpha2.APIExport) {
+				e.Spec.Resources[0].Schema = "v3.widgets.example.com"
+			},
+			bound: []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIResourceSchemaInvalid", export: "True",
+		},
+		"another identity": {
+			change: func(f *fixture, e *apisv1alpha2.APIExport) { e.Status.IdentityHash = "other" },
+			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIExportInvalidReference", export: "True",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, widgets, newer, gadgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
+			f.run("b")
+			key := reader.Key{Cluster: provider, Name: "things"}
+			export, err := get[apisv1alpha2.APIExport](t.Context(), f.fake, exports, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			export = export.DeepCopy()
+			tc.change(f, export)
+			f.update(exports, provider, export)
+			if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), reader.Event{Type: reader.Modified, Object: export})); diff != "" {
+				t.Error("the binding is not told:", diff)
+			}
+			binding := f.run("b")
+			if diff := cmp.Diff(tc.bound, boundTo(binding)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tc.versions, binding.Status.BoundResources[0].StorageVersions); diff != "" {
+				t.Error(diff)
+			}
+			if got := condition(binding, apisv1alpha2.BindingUpToDate); got != tc.upToDate {
+				t.Errorf("BindingUpToDate = %s", got)
+			}
+			if got := condition(binding, apisv1alpha2.APIExportValid); got != tc.export {
+				t.Errorf("APIExportValid = %s", got)
+			}
+			// What was complete once stays so.
+			if condition(binding, apisv1alpha2.InitialBindingCompleted) != "True" || condition(binding, conditionsv1alpha1.ReadyCondition) != "True" ||
+				binding.Status.Phase != apisv1alpha2.APIBindingPhaseBound {
+				t.Errorf("status: %+v", binding.Status)
+			}
+		})
+	}
+}
+
+func TestReconcile_ExportIsDeleted(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
+	f.run("b")
+	f.delete(exports, reader.Key{Cluster: provider, Name: "things"})
+	f.delete(schemas, reader.Key{Cluster: provider, Name: widgets.Name})
+	binding := f.run("b")
+	if got := condition(binding, apisv1alpha2.APIExportValid); got != "False APIExportNotFound" {
+		t.Errorf("APIExportValid = %s", got)
+	}
+	if condition(binding, conditionsv1alpha1.ReadyCondition) != "True" || len(binding.Status.BoundResources) != 1 || !f.hasDefinition(string(widgets.UID)) {
+		t.Errorf("status: %+v", binding.Status)
+	}
+	// A copy that got lost cannot be made anew, but nothing else breaks; one whose schema exists is.
+	f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+	f.run("b")
+	if f.binding("b") != nil {
+		t.Error("the binding cannot be deleted")
+	}
+}
+
+func TestReconcile_LostDefinitionIsMadeAnew(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
+	binding := f.run("b")
+	f.released(t.Context(), reader.Event{Type: reader.Added, Object: binding})
+	definition, err := f.definition(t.Context(), string(widgets.UID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.delete(definitions, definitionKey(string(widgets.UID)))
+	gone := readertest.In(logicalcluster.SystemBoundCRDs, definition.DeepCopy())
+	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forDefinition(t.Context(), reader.Event{Type: reader.Deleted, Object: gone})); diff != "" {
+		t.Error(diff)
+	}
+	f.run("b")
+	if !f.hasDefinition(string(widgets.UID)) {
+		t.Error("the definition is not there again")
+	}
+}
+
+func TestReconcile_TypedResourcesNeedNoDefinition(t *testing.T) {
+	source := schemaIn(logicalcluster.Root, "tenancy.kcp.io", "v1", "workspaces", "Workspace")
+	export := readertest.In(logicalcluster.Root, exportOf("tenancy.kcp.io", source))
+	// The same group from elsewhere is a custom resource.
+	imitation := schemaIn(provider, "tenancy.kcp.io", "v1", "workspaces", "Workspace")
+	imitation.UID = "imitation"
+	f := newFixture(t, source, export, imitation, exportOf("imitation", imitation), bindingTo("b", "root", "tenancy.kcp.io"))
+	binding := f.run("b")
+	if condition(binding, conditionsv1alpha1.ReadyCondition) != "True" || f.hasDefinition(string(source.UID)) {
+		t.Errorf("status: %+v", binding.Status)
+	}
+	f.create(bindings, consumer, bindingTo("imitation", "provider", "imitation"))
+	if got := condition(f.run("imitation"), apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
+		t.Errorf("BindingUpToDate of the imitation = %s", got)
+	}
+}
+
+func TestReconcile_AnnotationsFollowTheExport(t *testing.T) {
+	export := exportOf("things")
+	export.Annotations["extra.apis.kcp.io/a"] = "1"
+	export.Annotations["other.example.com/b"] = "1"
+	binding := bindingTo("b", "provider", "things")
+	binding.Annotations["extra.apis.kcp.io/gone"] = "1"
+	binding.Annotations["mine"] = "1"
+	got := newFixture(t, export, binding).run("b").Annotations
+	want := map[string]string{"extra.apis.kcp.io/a": "1", "mine": "1", "kcp.io/cluster": "consumer"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestKeys_SchemaThatComesUp(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, exportOf("things", widgets), exportOf("unrelated"), bindingTo("b", "provider", "things"), bindingTo("u", "provider", "unrelated"))
+	f.run("b")
+	f.run("u")
+	f.create(schemas, provider, widgets)
+	got := f.forSchema(t.Context(), reader.Event{Type: reader.Added, Object: widgets})
+	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, got); diff != "" {
+		t.Error(diff)
+	}
+	// The fake gives the schema a UID of its own.
+	if got := condition(f.run("b"), conditionsv1alpha1.ReadyCondition); got != "True" {
+		t.Errorf("Ready = %s", got)
+	}
+}
+
+func TestKeys_ExportThatComesUpInANewWorkspace(t *testing.T) {
+	f := newFixture(t, bindingTo("b", "root:later", "things"))
+	f.run("b")
+	f.Resolver.(resolver)["root:later"] = "later"
+	export := readertest.In("later", exportOf("things"))
+	f.create(exports, "later", export)
+	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: export})); diff != "" {
+		t.Error(diff)
+	}
+	if got := condition(f.run("b"), conditionsv1alpha1.ReadyCondition); got != "True" {
+		t.Errorf("Ready = %s", got)
+	}
+}
+
+func TestFinalBinding(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets))
+	obj, err := f.FinalBinding(t.Context(), consumer, "root:org:provider", "things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(f.fake.Writes())
+	f.create(bindings, consumer, obj)
+	binding := f.run(obj.GetName())
+	if writes := f.fake.Writes()[before:]; len(writes) != 1 {
+		t.Errorf("a final binding costs more than its creation: %v", writes)
+	}
+	if condition(binding, conditionsv1alpha1.ReadyCondition) != "True" || binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] == "" ||
+		binding.Finalizers[0] != apisv1alpha2.APIBindingFinalizer || !strings.HasPrefix(binding.Name, "things-") {
+		t.Errorf("binding: %+v", binding)
+	}
+}
+
+func TestFinalBinding_ReservesNamesUntilItArrives(t *testing.T) {
+	widgets, others := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget")
+	f := newFixture(t, widgets, others, exportOf("things", widgets), exportOf("others", others))
+	if _, err := f.FinalBinding(t.Context(), consumer, "provider", "things"); err != nil {
+		t.Fatal(err)
+	}
+	second, err := f.FinalBinding(t.Context(), consumer, "provider", "others")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := condition(second.(*apisv1alpha2.APIBinding), apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
+		t.Errorf("BindingUpToDate = %s", got)
+	}
+}
