@@ -2,11 +2,13 @@ package clusterrole
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -52,10 +54,13 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 			aggregated = append(aggregated, role)
 		}
 	}
+	var failures []error
 	for _, role := range aggregated {
 		rules, err := aggregation.Rules(role, all)
 		if err != nil {
-			return reconcile.Result{}, reconcile.TerminalError(err)
+			// Trying again does not help; the others are not to suffer from it.
+			klog.FromContext(ctx).Error(err, "A role cannot be aggregated")
+			continue
 		}
 		if apiequality.Semantic.DeepEqual(rules, role.Rules) {
 			continue
@@ -67,8 +72,8 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 			// It has changed since, and the event of that brings us back.
 		case err != nil:
-			return reconcile.Result{}, fmt.Errorf("updating ClusterRole %q: %w", role.Name, err)
+			failures = append(failures, fmt.Errorf("updating ClusterRole %q: %w", role.Name, err))
 		}
 	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{}, errors.Join(failures...)
 }

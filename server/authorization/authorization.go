@@ -130,17 +130,18 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 
 // inCluster decides a request that is for one cluster, by somebody below system:masters.
 func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	if cluster.IsSystem() {
+		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", nil
+	}
 	steps := []struct {
 		name string
 		step func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error)
 	}{
+		{"01-requiredgroups", c.requiredGroups},
 		{"02-content", c.content},
 		{"03-systemcrd", systemCRD},
 		{"05-bootstrap", c.Evaluator.AuthorizeBootstrap},
 		{"05-local", c.Evaluator.AuthorizeLocal},
-	}
-	if cluster.IsSystem() {
-		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", nil
 	}
 	var failures []error
 	for _, s := range steps {

@@ -12,10 +12,36 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/server/authentication/admin"
 )
 
 // groupLogicalClusterAdmin enters every cluster; RBAC still decides what it may do there.
 const groupLogicalClusterAdmin = "system:kcp:logical-cluster-admin"
+
+// requirementsSpare reports whether group is one of administrators whom no requirement of groups keeps out.
+func requirementsSpare(group string) bool {
+	switch group {
+	case admin.GroupAdmin, groupLogicalClusterAdmin, "system:kcp:external-logical-cluster-admin", "system:kcp:tenancy:workspace-bootstrapper":
+		return true
+	}
+	return false
+}
+
+// requiredGroups keeps out who is not in the groups that the LogicalCluster asks for.
+func (c *chain) requiredGroups(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	u := policy.Effective(attrs.GetUser(), cluster)
+	if isServiceAccount(u) || slices.ContainsFunc(u.GetGroups(), requirementsSpare) {
+		return authorizer.DecisionNoOpinion, "spared", nil
+	}
+	ok, err := c.Evaluator.RequiredGroups(ctx, u, cluster)
+	switch {
+	case err != nil:
+		return authorizer.DecisionDeny, "the required groups could not be read", err
+	case !ok:
+		return authorizer.DecisionDeny, "the user is not in the required groups", nil
+	}
+	return authorizer.DecisionNoOpinion, "", nil
+}
 
 // enterable reports whether users may be in a cluster of this phase at all.
 func enterable(phase string) bool {

@@ -13,6 +13,7 @@
 //	all clusters at once                                             deny
 //	no cluster                                                       some paths, by RBAC of root (process.go)
 //	clusters of the server itself (system:*)                         deny
+//	01-requiredgroups: groups that the LogicalCluster asks for       deny (content.go)
 //	02-content: a cluster that is not there or may not be entered    deny (content.go)
 //	03-systemcrd: writes to the status of the server's own kinds     deny (systemcrd.go)
 //	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
@@ -20,5 +21,5 @@
 // A user only ever learns "access denied", in the same words for a cluster that does not exist and one that may not be
 // entered. Why it was so goes into audit annotations, request.auth.kcp.io/02-content-decision and the like. Errors deny.
 //
-// The numbers are those of kcp (spec/04 §6). 01-requiredgroups and 04-maxpermissionpolicy come with what they belong to.
+// The numbers are those of kcp (spec/04 §6). 04-maxpermissionpolicy comes with what it belongs to.
 package authorization

@@ -84,14 +84,14 @@ func (c *cache) build(ctx context.Context, cluster logicalcluster.Name, p *pendi
 		return
 	}
 	delete(c.building, cluster)
-	if p.err == nil && c.followed() {
+	if p.err == nil && c.complete() {
 		c.indexes.Add(cluster, p.index)
 	}
 }
 
-// followed reports whether every change is being seen. The caller holds the lock.
-func (c *cache) followed() bool {
-	for _, resource := range resources() {
+// complete reports whether every change is being seen. The caller holds the lock.
+func (c *cache) complete() bool {
+	for _, resource := range followed() {
 		if !c.inStep[resource] {
 			return false
 		}

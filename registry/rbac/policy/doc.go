@@ -9,6 +9,9 @@
 // bounded number of indexes. Changes drop the index of the cluster they happen in; while a watch is not in step, nothing is
 // kept at all, so that a revoked permission never outlives the event that revokes it.
 //
+// The groups that a LogicalCluster requires of whoever enters it (annotation authorization.kcp.io/required-groups) are a part of
+// its policy too.
+//
 // A user may carry scopes that confine the identity to some clusters; see [Effective].
 //
 // The cluster is always a parameter, never taken from the context.

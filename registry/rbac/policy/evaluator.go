@@ -28,8 +28,8 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group sync.WaitGroup
-	failures := make([]error, len(resources()))
-	for i, resource := range resources() {
+	failures := make([]error, len(followed()))
+	for i, resource := range followed() {
 		group.Go(func() {
 			// When one watch ends, so do the others: without it nothing may be kept.
 			defer cancel()
@@ -156,6 +156,15 @@ func (e *Evaluator) roleRules(ctx context.Context, cluster logicalcluster.Name, 
 	}
 	rules, ok := view.rules(key)
 	return rules, ok, nil
+}
+
+// RequiredGroups reports whether u is in the groups that the LogicalCluster requires of whoever enters it; see InGroups.
+func (e *Evaluator) RequiredGroups(ctx context.Context, u user.Info, cluster logicalcluster.Name) (bool, error) {
+	own, err := e.cache.get(ctx, cluster)
+	if err != nil {
+		return false, err
+	}
+	return InGroups(own.required, Effective(u, cluster).GetGroups()), nil
 }
 
 // view is what the bindings of one cluster see.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
 	"github.com/annex-dev/annex/client/reader/readertest"
@@ -322,7 +323,7 @@ func running(t *testing.T, fake *readertest.Fake) (*Evaluator, *atomic.Int64) {
 	eventually(t, func() bool {
 		e.cache.mu.Lock()
 		defer e.cache.mu.Unlock()
-		return e.cache.followed()
+		return e.cache.complete()
 	})
 	return e, &lists
 }
@@ -366,8 +367,8 @@ func TestEvaluator_KeepsIndexesUntilSomethingChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return allowed("a") })
-	if got := lists.Load() - before; got != int64(len(resources())) {
-		t.Errorf("%d lists after a change in one cluster, want %d", got, len(resources()))
+	if got := lists.Load() - before; got != int64(len(listed())) {
+		t.Errorf("%d lists after a change in one cluster, want %d", got, len(listed()))
 	}
 
 	if err := fake.Delete(t.Context(), clusterRoleBindings, reader.Key{Cluster: "b", Name: "b"}, nil); err != nil {
@@ -463,6 +464,45 @@ func TestCache_IsBounded(t *testing.T) {
 	if got := e.cache.indexes.Len(); got != maxIndexes {
 		t.Errorf("%d indexes are kept, want %d", got, maxIndexes)
 	}
+}
+
+func TestEvaluator_RequiredGroups(t *testing.T) {
+	lc := func(cluster logicalcluster.Name, required string) reader.Object {
+		return readertest.In(cluster, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
+			Name: corev1alpha1.LogicalClusterName, Annotations: map[string]string{corev1alpha1.RequiredGroupsAnnotationKey: required},
+		}})
+	}
+	fake := readertest.NewFake(lc("one", "a"), lc("either", "a,b;c"), lc("free", ""), lc("nobody", ";"))
+	e, _ := running(t, fake)
+	for _, tc := range []struct {
+		cluster logicalcluster.Name
+		user    user.Info
+		want    bool
+	}{
+		{"one", person("u", "a"), true},
+		{"one", person("u", "b"), false},
+		{"one", person("u"), false},
+		{"one", &user.DefaultInfo{Groups: []string{"a"}, Extra: map[string][]string{ScopesKey: {"cluster:free"}}}, false},
+		{"either", person("u", "a"), false},
+		{"either", person("u", "a", "b"), true},
+		{"either", person("u", "c"), true},
+		{"free", person("u"), true},
+		{"missing", person("u"), true},
+		{"nobody", person("u", "a"), false},
+	} {
+		got, err := e.RequiredGroups(t.Context(), tc.user, tc.cluster)
+		if err != nil || got != tc.want {
+			t.Errorf("RequiredGroups(%v, %s) = %t, %v, want %t", tc.user, tc.cluster, got, err, tc.want)
+		}
+	}
+	updated := lc("free", "z")
+	if _, err := fake.Update(t.Context(), logicalClusters, "free", updated); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		got, err := e.RequiredGroups(t.Context(), person("u"), "free")
+		return err == nil && !got
+	})
 }
 
 func TestEvaluator_MayGrant(t *testing.T) {
@@ -685,7 +725,7 @@ func BenchmarkEvaluator_Authorize(b *testing.B) {
 	go func() { _ = e.Run(b.Context()) }()
 	for {
 		e.cache.mu.Lock()
-		ok := e.cache.followed()
+		ok := e.cache.complete()
 		e.cache.mu.Unlock()
 		if ok {
 			break

@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
 )
@@ -19,12 +21,15 @@ var (
 	roleBindings        = rbacv1.Resource("rolebindings")
 	clusterRoles        = rbacv1.Resource("clusterroles")
 	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
+	logicalClusters     = corev1alpha1.Resource("logicalclusters")
 )
 
-// resources lists them.
-func resources() []schema.GroupResource {
+// listed are those that are compiled whole; followed are all of which a change matters.
+func listed() []schema.GroupResource {
 	return []schema.GroupResource{roles, roleBindings, clusterRoles, clusterRoleBindings}
 }
+
+func followed() []schema.GroupResource { return append(listed(), logicalClusters) }
 
 // roleKey names a role; the namespace of a ClusterRole is empty.
 type roleKey struct{ namespace, name string }
@@ -52,12 +57,14 @@ type grants struct {
 type index struct {
 	rules      map[roleKey][]rbacv1.PolicyRule
 	namespaces map[string]*grants // cluster-wide bindings are at the empty namespace
+	// required is what the LogicalCluster says of groups, for example "a,b;c"; mostly empty.
+	required string
 }
 
 // compile reads the policy of cluster.
 func compile(ctx context.Context, from reader.Reader, cluster logicalcluster.Name) (*index, error) {
 	ix := &index{rules: map[roleKey][]rbacv1.PolicyRule{}, namespaces: map[string]*grants{}}
-	for _, resource := range resources() {
+	for _, resource := range listed() {
 		objects, err := from.List(ctx, resource, reader.Scope{Cluster: cluster})
 		if err != nil {
 			return nil, fmt.Errorf("listing %s of cluster %q: %w", resource.Resource, cluster, err)
@@ -70,6 +77,13 @@ func compile(ctx context.Context, from reader.Reader, cluster logicalcluster.Nam
 				return nil, fmt.Errorf("reading %s of cluster %q: %w", resource.Resource, cluster, err)
 			}
 		}
+	}
+	lc, err := from.Get(ctx, logicalClusters, reader.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("reading the LogicalCluster of %q: %w", cluster, err)
+	}
+	if err == nil {
+		ix.required = lc.GetAnnotations()[corev1alpha1.RequiredGroupsAnnotationKey]
 	}
 	return ix, nil
 }

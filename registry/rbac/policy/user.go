@@ -61,3 +61,21 @@ func InScope(u user.Info, cluster logicalcluster.Name) bool {
 	}
 	return true
 }
+
+// InGroups reports whether groups satisfy an expression such as "a,b;c", which asks for both a and b, or for c. An empty
+// expression asks for nothing; one without any group, such as ";", can be satisfied by nobody.
+func InGroups(expression string, groups []string) bool {
+	if expression == "" {
+		return true
+	}
+	for alternative := range strings.SplitSeq(expression, ";") {
+		all := true
+		for group := range strings.SplitSeq(alternative, ",") {
+			all = all && slices.Contains(groups, strings.TrimSpace(group))
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}

@@ -12,15 +12,13 @@ import (
 // SystemAdmin returns what belongs into system:admin, new objects at each call. Aggregated roles have their rules already.
 func SystemAdmin() []reader.Object {
 	roles := append(kubernetesRoles(), kcpRoles()...)
-	// Twice, since some aggregated roles are parts of others.
-	for range 2 {
-		for _, r := range roles {
-			if r.AggregationRule == nil {
-				continue
-			}
-			if rules, err := aggregation.Rules(r, roles); err == nil { // the selectors are our own and tested
-				r.Rules = rules
-			}
+	// A role that is a part of another stands before it.
+	for _, r := range roles {
+		if r.AggregationRule == nil {
+			continue
+		}
+		if rules, err := aggregation.Rules(r, roles); err == nil { // the selectors are our own and tested
+			r.Rules = rules
 		}
 	}
 	var out []reader.Object
@@ -55,9 +53,9 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 			resources([]string{"create"}, "authentication.k8s.io", "selfsubjectreviews")),
 		role("system:public-info-viewer", paths("get", "/livez", "/readyz", "/healthz", "/version", "/version/")),
 
-		aggregate("admin"),
-		aggregate("edit", "admin"),
 		aggregate("view", "edit"),
+		aggregate("edit", "admin"),
+		aggregate("admin"),
 		part("admin",
 			resources([]string{"create"}, "authorization.k8s.io", "localsubjectaccessreviews"),
 			resources(readWrite(), rbacv1.GroupName, "roles", "rolebindings")),
