@@ -63,10 +63,6 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 			if !match.raw(raw) {
 				continue
 			}
-			if limit > 0 && int64(len(result.objects)) >= limit && !match.all() {
-				// One more than fits: the page ends at the last object that did.
-				return result, result.cut(at.key)
-			}
 			obj, err := s.decode(raw, s.newFunc())
 			if err != nil {
 				return nil, apistorage.NewInternalError(err)
@@ -75,6 +71,12 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 				continue // as stock stores do: what cannot be asked does not match
 			}
 			result.objects, result.raws = append(result.objects, obj), append(result.raws, *raw)
+			if limit > 0 && int64(len(result.objects)) >= limit && !match.all() {
+				if i == len(raws.Items)-1 && raws.Continue == "" {
+					return result, nil
+				}
+				return result, result.cut(at.key)
+			}
 		}
 		if match.all() {
 			result.next, result.remaining = raws.Continue, raws.RemainingItemCount
@@ -88,7 +90,8 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 	}
 }
 
-// cut makes the continue token of a page that was filled before everything was read.
+// cut makes the continue token of a page that was filled before everything was read. What follows may hold nothing that
+// matches: as in stock storage the last page may be empty.
 func (p *page) cut(prefix string) error {
 	rv, err := apistorage.APIObjectVersioner{}.ParseResourceVersion(p.version)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // kinds runs a test for typed and for custom resources.
-func kinds(t *testing.T, test func(t *testing.T, s *store, make func(namespace, name string) object)) {
+func kinds(t *testing.T, test func(t *testing.T, s *store, newObject func(namespace, name string) object)) {
 	client := runEtcd(t)
 	b := newTestBackend(t, client, coreCodec(t))
 	typed, custom := configMapStore(t, b), widgetStore(t, b)
@@ -26,12 +26,12 @@ func kinds(t *testing.T, test func(t *testing.T, s *store, make func(namespace, 
 }
 
 func TestStorage_KeepsClustersApart(t *testing.T) {
-	kinds(t, func(t *testing.T, s *store, make func(string, string) object) {
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
 		ctx := t.Context()
 		for _, cluster := range []string{"c1", "c2", "c11"} {
-			create(t, in(ctx, cluster), s, make("default", "same"))
+			create(t, in(ctx, cluster), s, newObject("default", "same"))
 		}
-		create(t, in(ctx, "c2"), s, make("default", "only"))
+		create(t, in(ctx, "c2"), s, newObject("default", "only"))
 
 		got, _ := list(t, in(ctx, "c1"), s, s.root, recursive)
 		if want := []string{"c1|default/same"}; !slices.Equal(got, want) {
@@ -45,7 +45,7 @@ func TestStorage_KeepsClustersApart(t *testing.T) {
 		if err := s.Get(in(ctx, "c1"), s.key("default", "only"), apistorage.GetOptions{}, out); !apistorage.IsNotFound(err) {
 			t.Errorf("getting what only c2 has: %v, want not found", err)
 		}
-		remove(t, in(ctx, "c1"), s, make("default", "same"))
+		remove(t, in(ctx, "c1"), s, newObject("default", "same"))
 		got, _ = list(t, everywhere(ctx), s, s.root, recursive)
 		if want := []string{"c11|default/same", "c2|default/only", "c2|default/same"}; !slices.Equal(got, want) {
 			t.Errorf("after the deletion all clusters hold %v, want %v", got, want)
@@ -54,8 +54,8 @@ func TestStorage_KeepsClustersApart(t *testing.T) {
 }
 
 func TestStorage_RefusesWithoutOneCluster(t *testing.T) {
-	kinds(t, func(t *testing.T, s *store, make func(string, string) object) {
-		obj := make("default", "a")
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		obj := newObject("default", "a")
 		key := keyFor(s, obj)
 		type call func(context.Context) error
 		writes := map[string]call{
@@ -100,6 +100,124 @@ func TestStorage_RefusesWithoutOneCluster(t *testing.T) {
 			if err := do(logicalcluster.WithWildcard(base)); !apierrors.IsMethodNotSupported(err) {
 				t.Errorf("%s for all clusters: %v, want method not supported", verb, err)
 			}
+		}
+	})
+}
+
+func TestStorage_RefusesMalformedKeys(t *testing.T) {
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		ctx := in(t.Context(), "c1")
+		for _, key := range []string{"", "/", ".", "..", "/other/default/a", s.root + "x/default/a", s.root + "/a/b/c", s.root + "/../c2", s.root + "/default/..", s.root} {
+			if err := s.Get(ctx, key, apistorage.GetOptions{}, s.newFunc()); err == nil || apistorage.IsNotFound(err) {
+				t.Errorf("getting key %q: %v, want a refusal", key, err)
+			}
+			if err := s.Create(ctx, key, newObject("default", "a"), s.newFunc(), 0); err == nil {
+				t.Errorf("key %q was written", key)
+			}
+		}
+		for _, key := range []string{"", "/", "..", "/other", s.root + "x", s.root + "/../c2"} {
+			if _, _, err := tryList(ctx, s, key, recursive); err == nil {
+				t.Errorf("key %q was listed", key)
+			}
+			if _, err := s.Watch(ctx, key, recursive); err == nil {
+				t.Errorf("key %q was watched", key)
+			}
+		}
+	})
+}
+
+func TestStorage_SetsTheClusterWhateverTheObjectSays(t *testing.T) {
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		ctx := in(t.Context(), "c1")
+		forged := newObject("default", "forged")
+		forged.SetAnnotations(map[string]string{logicalcluster.AnnotationKey: "c2", "mine": "x"})
+		forge := func(o object) {
+			o.SetAnnotations(map[string]string{logicalcluster.AnnotationKey: "c2", "mine": "y"})
+		}
+		w := startWatch(t, everywhere(t.Context()), s, s.root, recursive)
+
+		created := create(t, ctx, s, forged)
+		updated := update(t, ctx, s, forged, forge)
+		for _, o := range []object{created, updated} {
+			if got := logicalcluster.From(o); got != "c1" {
+				t.Errorf("an object that said c2 is in %q, want c1", got)
+			}
+		}
+		if got := updated.GetAnnotations()["mine"]; got != "y" {
+			t.Errorf("the other annotation is %q, want y", got)
+		}
+		expect(t, w, "ADDED c1|default/forged", "MODIFIED c1|default/forged")
+		if got, _ := list(t, in(t.Context(), "c2"), s, s.root, recursive); len(got) != 0 {
+			t.Errorf("c2 holds %v, want nothing", got)
+		}
+		// Nothing that changes nothing makes a revision: the annotation is neither lost nor written again.
+		again := update(t, ctx, s, forged, func(object) {})
+		if again.GetResourceVersion() != updated.GetResourceVersion() {
+			t.Errorf("an update without change went from revision %s to %s", updated.GetResourceVersion(), again.GetResourceVersion())
+		}
+		without := update(t, ctx, s, forged, func(o object) { o.SetAnnotations(map[string]string{"mine": "y"}) })
+		if without.GetResourceVersion() != updated.GetResourceVersion() || logicalcluster.From(without) != "c1" {
+			t.Errorf("an update without the annotation made revision %s in %q", without.GetResourceVersion(), logicalcluster.From(without))
+		}
+	})
+}
+
+func TestStorage_ContinueTokensStayInTheirCluster(t *testing.T) {
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		ctx := t.Context()
+		for _, cluster := range []string{"c1", "c2", "c3"} {
+			for _, name := range []string{"a", "b", "c"} {
+				create(t, in(ctx, cluster), s, newObject("default", name))
+			}
+		}
+		page := recursive
+		page.Predicate.Limit = 1
+		_, c1 := list(t, in(ctx, "c1"), s, s.root, page)
+		_, all := list(t, everywhere(ctx), s, s.root, page)
+		forged := func(start string) string {
+			token, err := apistorage.EncodeContinue("x"+start, "x", 1<<40)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		tokens := map[string]string{
+			"of c1":              c1.GetContinue(),
+			"of the wildcard":    all.GetContinue(),
+			"to the parent":      forged("../c1/default/a"),
+			"to c1 from the top": forged("/../../c1/"),
+			"to the first key":   forged("\x00"),
+			"to another prefix":  forged(s.root + "/c1/default/a"),
+			"garbage":            "AAAA",
+		}
+		for name, token := range tokens {
+			if token == "" {
+				t.Fatalf("no token %s", name)
+			}
+			next := recursive
+			next.Predicate.Continue = token
+			got, _, err := tryList(in(ctx, "c2"), s, s.root, next)
+			if err != nil {
+				continue // refused
+			}
+			for _, o := range got {
+				if o[:3] != "c2|" {
+					t.Errorf("token %s shows c2 the object %s", name, o)
+				}
+			}
+		}
+		// Pages of the wildcard hold everything once.
+		var got []string
+		for page.Predicate.Continue = ""; ; {
+			some, more := list(t, everywhere(ctx), s, s.root, page)
+			got = append(got, some...)
+			if page.Predicate.Continue = more.GetContinue(); page.Predicate.Continue == "" {
+				break
+			}
+		}
+		whole, _ := list(t, everywhere(ctx), s, s.root, recursive)
+		if !slices.Equal(got, whole) || len(got) != 9 {
+			t.Errorf("pages hold %v, want %v", got, whole)
 		}
 	})
 }
