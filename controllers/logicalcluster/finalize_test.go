@@ -1,0 +1,391 @@
+package logicalcluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/workspace"
+)
+
+const id logicalcluster.Name = "orgid"
+
+var (
+	key        = reader.Key{Cluster: id, Name: "cluster"}
+	owner      = reader.Key{Cluster: "root", Name: "org"}
+	configMaps = corev1.Resource("configmaps")
+)
+
+func newCluster(changes ...func(*corev1alpha1.LogicalCluster)) *corev1alpha1.LogicalCluster {
+	lc := readertest.In(id, &corev1alpha1.LogicalCluster{
+		ObjectMeta: metav1.ObjectMeta{Name: "cluster", Finalizers: []string{corev1alpha1.LogicalClusterDeletionFinalizer}},
+		Spec: corev1alpha1.LogicalClusterSpec{Owner: &corev1alpha1.LogicalClusterOwner{
+			APIVersion: "tenancy.kcp.io/v1alpha1", Resource: "workspaces", Name: "org", Cluster: "root", UID: "uid",
+		}},
+		Status: corev1alpha1.LogicalClusterStatus{Phase: corev1alpha1.LogicalClusterPhaseReady},
+	})
+	for _, change := range changes {
+		change(lc)
+	}
+	return lc
+}
+
+func newOwner() *tenancyv1alpha1.Workspace {
+	return readertest.In("root", &tenancyv1alpha1.Workspace{
+		ObjectMeta: metav1.ObjectMeta{Name: "org", UID: "uid", Finalizers: []string{corev1alpha1.LogicalClusterFinalizer}},
+		Spec:       tenancyv1alpha1.WorkspaceSpec{Cluster: string(id)},
+	})
+}
+
+// filled is what a workspace holds.
+func filled() []reader.Object {
+	return []reader.Object{
+		newOwner(), newCluster(),
+		readertest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}),
+		readertest.In(id, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}),
+		readertest.In(id, &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "tenancy"}}),
+		readertest.In(id, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "role"}}),
+		readertest.In(id, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "workspace-admin"}}),
+		readertest.In("other", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}),
+	}
+}
+
+type house struct {
+	*readertest.Fake
+	content *readertest.Content
+	clock   *testingclock.FakeClock
+}
+
+func newHouse(objects ...reader.Object) *house {
+	fake := readertest.NewFake(objects...)
+	return &house{Fake: fake, content: readertest.NewContent(fake), clock: testingclock.NewFakeClock(time.Now())}
+}
+
+func (h *house) step(t *testing.T) (reconcile.Result, error) {
+	t.Helper()
+	r := &reconciler{Config{Client: h.Fake, Content: h.content, Clock: h.clock}}
+	result, err := r.reconcile(t.Context(), key)
+	if changed := h.Mutated(); len(changed) > 0 {
+		t.Fatalf("shared objects were changed: %v", changed)
+	}
+	return result, err
+}
+
+func (h *house) delete(t *testing.T) {
+	t.Helper()
+	if err := h.Delete(t.Context(), logicalClusters, key, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *house) get(t *testing.T) *corev1alpha1.LogicalCluster {
+	t.Helper()
+	obj, err := h.Get(t.Context(), logicalClusters, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return obj.(*corev1alpha1.LogicalCluster)
+}
+
+func (h *house) has(t *testing.T, gr schema.GroupResource, key reader.Key) bool {
+	t.Helper()
+	_, err := h.Get(t.Context(), gr, key)
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func (h *house) change(t *testing.T, gr schema.GroupResource, key reader.Key, change func(reader.Object)) {
+	t.Helper()
+	obj, err := h.Get(t.Context(), gr, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := obj.DeepCopyObject().(reader.Object)
+	change(copied)
+	if _, err := h.Update(t.Context(), gr, key.Cluster, copied); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hold(obj reader.Object)    { obj.SetFinalizers([]string{"example.com/hold"}) }
+func release(obj reader.Object) { obj.SetFinalizers(nil) }
+
+func TestFinalize_TakesEverythingInOrder(t *testing.T) {
+	h := newHouse(filled()...)
+	h.delete(t)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Error("the LogicalCluster is still there")
+	}
+	position := func(part string) int {
+		i := slices.IndexFunc(h.Writes(), func(w string) bool { return strings.HasPrefix(w, "delete "+part) })
+		if i < 0 {
+			t.Errorf("no delete of %s in %v", part, h.Writes())
+		}
+		return i
+	}
+	order := []int{
+		position("configmaps orgid|"), position("apibindings"), position("clusterroles"),
+	}
+	if !slices.IsSorted(order) || position("namespaces") > order[1] || position("clusterrolebindings") < order[1] {
+		t.Errorf("wrong order: %v", h.Writes())
+	}
+	if !h.has(t, configMaps, reader.Key{Cluster: "other", Namespace: "default", Name: "a"}) {
+		t.Error("another cluster was emptied")
+	}
+}
+
+func TestFinalize_DirectDeletionTakesTheOwner(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*tenancyv1alpha1.Workspace)
+		want   bool
+	}{
+		"its own":              {func(*tenancyv1alpha1.Workspace) {}, true},
+		"one of the same name": {func(ws *tenancyv1alpha1.Workspace) { ws.UID = "another" }, false},
+		"one on its way out":   {func(ws *tenancyv1alpha1.Workspace) { ws.DeletionTimestamp = &metav1.Time{Time: time.Now()} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws := newOwner()
+			tc.change(ws)
+			h := newHouse(ws, newCluster())
+			h.delete(t)
+			if _, err := h.step(t); err != nil {
+				t.Fatal(err)
+			}
+			obj, err := h.Get(t.Context(), workspaces, owner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := obj.GetDeletionTimestamp() != nil; got != tc.want {
+				t.Errorf("the Workspace is deleted: %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestFinalize_SaysWhatRemains(t *testing.T) {
+	h := newHouse(filled()...)
+	held := reader.Key{Cluster: id, Namespace: "default", Name: "a"}
+	h.change(t, configMaps, held, hold)
+	h.delete(t)
+	result, err := h.step(t)
+	if err != nil || result.RequeueAfter != soonest {
+		t.Errorf("result %v, %v", result, err)
+	}
+	if c := conditionsv1alpha1.Get(h.get(t), corev1alpha1.WorkspaceContentDeleted); c != nil {
+		t.Errorf("a young deletion is complained about: %v", c)
+	}
+	if phase := h.get(t).Status.Phase; phase != corev1alpha1.LogicalClusterPhaseDeleting {
+		t.Errorf("phase is %s", phase)
+	}
+	if !h.has(t, apiBindings, reader.Key{Cluster: id, Name: "tenancy"}) || !h.has(t, clusterRoles, reader.Key{Cluster: id, Name: "role"}) {
+		t.Error("bindings or RBAC went before the content")
+	}
+
+	h.clock.Step(20 * time.Second)
+	if result, err = h.step(t); err != nil || result.RequeueAfter <= soonest || result.RequeueAfter > latest {
+		t.Errorf("result %v, %v", result, err)
+	}
+	c := conditionsv1alpha1.Get(h.get(t), corev1alpha1.WorkspaceContentDeleted)
+	if c == nil || c.Reason != corev1alpha1.SomeResourcesRemainReason || !strings.Contains(c.Message, "configmaps has 1") || !strings.Contains(c.Message, "example.com/hold") {
+		t.Errorf("condition %+v", c)
+	}
+	before := len(h.Writes())
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if extra := h.Writes()[before:]; len(extra) > 0 {
+		t.Errorf("waiting writes %v", extra)
+	}
+
+	h.change(t, configMaps, held, release)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Error("the LogicalCluster is still there")
+	}
+}
+
+func TestFinalize_HeldBindingKeepsRBAC(t *testing.T) {
+	h := newHouse(filled()...)
+	h.change(t, apiBindings, reader.Key{Cluster: id, Name: "tenancy"}, hold)
+	h.delete(t)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, configMaps, reader.Key{Cluster: id, Namespace: "default", Name: "a"}) {
+		t.Error("content is still there")
+	}
+	if !h.has(t, clusterRoleBindings, reader.Key{Cluster: id, Name: "workspace-admin"}) {
+		t.Error("the administrator was locked out before the end")
+	}
+}
+
+func TestFinalize_FailureIsSaidAndTriedAgain(t *testing.T) {
+	h := newHouse(filled()...)
+	h.content.Fail(errors.New("storage is away"))
+	h.delete(t)
+	if _, err := h.step(t); err == nil {
+		t.Error("no error")
+	}
+	if reason := conditionsv1alpha1.GetReason(h.get(t), corev1alpha1.WorkspaceContentDeleted); reason != corev1alpha1.ContentDeletionFailedReason {
+		t.Errorf("reason is %q", reason)
+	}
+	h.content.Fail(nil)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Error("the LogicalCluster is still there")
+	}
+}
+
+// TestFinalize_StoppedAnywhereGoesOn stops the process after each write of a deletion and starts it again.
+func TestFinalize_StoppedAnywhereGoesOn(t *testing.T) {
+	whole := newHouse(filled()...)
+	whole.delete(t)
+	if _, err := whole.step(t); err != nil {
+		t.Fatal(err)
+	}
+	for stop := range len(whole.Writes()) {
+		h := newHouse(filled()...)
+		h.delete(t)
+		n := stop
+		h.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+			if verb == "get" || verb == "list" {
+				return nil
+			}
+			if n--; n < 0 {
+				return errors.New("stopped")
+			}
+			return nil
+		})
+		_, _ = h.step(t)
+		h.Intercept(nil)
+		if _, err := h.step(t); err != nil {
+			t.Fatalf("stopped after %d writes: %v", stop, err)
+		}
+		if h.has(t, logicalClusters, key) {
+			t.Errorf("stopped after %d writes, the LogicalCluster is still there", stop)
+		}
+		if obj, err := h.Get(t.Context(), workspaces, owner); err != nil || obj.GetDeletionTimestamp() == nil {
+			t.Errorf("stopped after %d writes, the owner is not being deleted: %v", stop, err)
+		}
+	}
+}
+
+func TestReconcile_InactiveByAnnotation(t *testing.T) {
+	off := func(lc *corev1alpha1.LogicalCluster) {
+		lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] = "true"
+	}
+	legacy := func(lc *corev1alpha1.LogicalCluster) {
+		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] = "true"
+	}
+	in := func(phase corev1alpha1.LogicalClusterPhaseType) func(*corev1alpha1.LogicalCluster) {
+		return func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = phase }
+	}
+	for name, tc := range map[string]struct {
+		changes []func(*corev1alpha1.LogicalCluster)
+		want    corev1alpha1.LogicalClusterPhaseType
+	}{
+		"stays on":         {nil, corev1alpha1.LogicalClusterPhaseReady},
+		"goes off":         {[]func(*corev1alpha1.LogicalCluster){off}, corev1alpha1.LogicalClusterPhaseInactive},
+		"goes off, legacy": {[]func(*corev1alpha1.LogicalCluster){legacy}, corev1alpha1.LogicalClusterPhaseInactive},
+		"comes back":       {[]func(*corev1alpha1.LogicalCluster){in(corev1alpha1.LogicalClusterPhaseInactive)}, corev1alpha1.LogicalClusterPhaseReady},
+		"is not ready yet": {[]func(*corev1alpha1.LogicalCluster){off, in(corev1alpha1.LogicalClusterPhaseInitializing)}, corev1alpha1.LogicalClusterPhaseInitializing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(newCluster(tc.changes...))
+			if _, err := h.step(t); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.get(t).Status.Phase; got != tc.want {
+				t.Errorf("phase is %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+type noPaths struct{}
+
+func (noPaths) Resolve(context.Context, logicalcluster.Path) (logicalcluster.Name, bool, error) {
+	return "", false, nil
+}
+
+// TestControllers_DeletionIsRecursive runs this controller beside the one of workspaces: a tree of workspaces is made, then
+// its top deleted, and nothing of it must be left.
+func TestControllers_DeletionIsRecursive(t *testing.T) {
+	root := readertest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
+	root.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
+	fake := readertest.NewFake(root, readertest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root"}}))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	specs := append(Specs(Config{Client: fake, Content: readertest.NewContent(fake)}),
+		workspace.Specs(workspace.Config{Client: fake, Live: fake, Resolver: noPaths{}})...)
+	for _, spec := range specs {
+		go func() {
+			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {
+				t.Errorf("controller %s: %v", spec.Name, err)
+			}
+		}()
+	}
+	parent := logicalcluster.Root
+	var clusters []logicalcluster.Name
+	for _, name := range []string{"org", "team", "project"} {
+		ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{corev1alpha1.LogicalClusterFinalizer}}}
+		if _, err := fake.Create(ctx, workspaces, parent, ws); err != nil {
+			t.Fatal(err)
+		}
+		obj, err := fake.Await(ctx, workspaces, reader.Key{Cluster: parent, Name: name}, func(obj reader.Object) bool {
+			ws, ok := obj.(*tenancyv1alpha1.Workspace)
+			return ok && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseReady
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent = logicalcluster.Name(obj.(*tenancyv1alpha1.Workspace).Spec.Cluster)
+		clusters = append(clusters, parent)
+	}
+	top := reader.Key{Cluster: "root", Name: "org"}
+	if err := fake.Delete(ctx, workspaces, top, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fake.Await(ctx, workspaces, top, func(obj reader.Object) bool { return obj == nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, gr := range []schema.GroupResource{workspaces, logicalClusters, namespaces} {
+		for _, cluster := range clusters {
+			left, err := fake.List(ctx, gr, reader.Scope{Cluster: cluster})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(left) > 0 {
+				t.Errorf("%d %s are left in %s", len(left), gr, cluster)
+			}
+		}
+	}
+}
