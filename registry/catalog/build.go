@@ -197,6 +197,16 @@ func asDefinition(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition,
 	}
 }
 
+// asStored returns crd with the defaults and in the spelling that it gets on its way to storage and back.
+func asStored(crd *apiextensionsv1.CustomResourceDefinition) (*apiextensionsv1.CustomResourceDefinition, error) {
+	in, internal := crd.DeepCopy(), &apiextensions.CustomResourceDefinition{}
+	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(in)
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(in, internal, nil); err != nil {
+		return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
+	}
+	return asDefinition(internal)
+}
+
 // share returns the snapshot of what b collected, shared with all clusters that have the same.
 func (c *Catalog) share(b *builder) *Snapshot {
 	all := newDigest()

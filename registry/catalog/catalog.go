@@ -238,9 +238,14 @@ func (c *Catalog) BoundResource(ctx context.Context, gr schema.GroupResource, ui
 	return c.resources.get(r.identity(), func() *Resource { return r }), true, nil
 }
 
-// ResourceOf returns the resource that crd, which need not be stored anywhere, stands for in the given bucket.
+// ResourceOf returns the resource that crd, which need not be stored anywhere, stands for in the given bucket. It has the
+// hash that crd would have if it were stored.
 func (c *Catalog) ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, bucket string) (*Resource, error) {
-	definition, err := c.Definition(crd)
+	stored, err := asStored(crd)
+	if err != nil {
+		return nil, err
+	}
+	definition, err := c.Definition(stored)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -270,6 +272,44 @@ func TestHashes(t *testing.T) {
 	}
 	if NewSnapshot(one).Hash() != NewSnapshot(two).Hash() {
 		t.Error("the bucket shows in the hash of a snapshot")
+	}
+}
+
+// TestHashes_DoNotDependOnTheWay compares a definition that was read from storage, in the internal type, with the same one
+// as it was written.
+func TestHashes_DoNotDependOnTheWay(t *testing.T) {
+	written := local("c1", "widgets", "object")
+	written.Spec.Names.Singular, written.Spec.Names.ListKind = "", ""
+	spec := &written.Spec.Versions[0].Schema.OpenAPIV3Schema
+	(*spec).Properties["field"] = apiextensionsv1.JSONSchemaProps{Type: "object", Default: &apiextensionsv1.JSON{Raw: []byte(`{"b": 1,  "a": 2}`)}}
+	written.Spec.Versions = append(written.Spec.Versions, apiextensionsv1.CustomResourceDefinitionVersion{Name: "v2", Served: true, Schema: written.Spec.Versions[0].Schema})
+	written.Status.AcceptedNames = apiextensionsv1.CustomResourceDefinitionNames{}
+	c := New(Config{})
+	one, err := c.ResourceOf(written, LocalBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaulted, internal := written.DeepCopy(), &apiextensions.CustomResourceDefinition{}
+	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(defaulted)
+	defaulted.Status.AcceptedNames = defaulted.Spec.Names
+	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(defaulted, internal, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := internal.DeepCopy()
+	c = New(Config{Reader: index([]reader.Object{internal})})
+	s, err := c.For(t.Context(), "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(before, internal) {
+		t.Error("the shared object was changed")
+	}
+	two, ok := s.Lookup(widgets)
+	if !ok || one.Hash != two.Hash {
+		t.Errorf("hashes %s and %+v", one.Hash, two)
+	}
+	if len(two.CRD.Spec.Versions) != 2 || two.CRD.Spec.Versions[1].Schema == nil {
+		t.Errorf("versions %v", two.CRD.Spec.Versions)
 	}
 }
 

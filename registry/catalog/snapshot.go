@@ -6,10 +6,12 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/registry/storage"
 )
 
 // LocalBucket is the bucket of resources that come from a CustomResourceDefinition of the cluster itself.
-const LocalBucket = "crd"
+const LocalBucket = storage.LocalBucket
 
 // Resource is one resource that a cluster serves. It is immutable and shared by all clusters for which it is the same.
 type Resource struct {

@@ -35,7 +35,6 @@ type document3 struct {
 	build func() (*spec3.OpenAPI, error)
 
 	mu            sync.Mutex
-	spec          *spec3.OpenAPI
 	json, encoded []byte
 }
 
@@ -188,23 +187,33 @@ func (d *Discovery) baseDocuments3() (map[string]*document3, error) {
 	b := d.base
 	b.openAPI3Once.Do(func() {
 		b.openAPI3 = map[string]*document3{}
-		for path, service := range b.services {
-			spec, err := builder3.BuildOpenAPISpecFromRoutes(restfuladapter.AdaptWebServices([]*restful.WebService{service}), d.config.OpenAPIV3)
+		for path := range b.services {
+			spec, err := d.baseSpec3(path)
 			if err != nil {
-				b.openAPI3Err = fmt.Errorf("building the OpenAPI document of %s: %w", path, err)
+				b.openAPI3Err = err
 				return
 			}
-			keepOwnKinds(spec, path)
 			content, err := json.Marshal(spec)
 			if err != nil {
 				b.openAPI3Err = fmt.Errorf("encoding the OpenAPI document of %s: %w", path, err)
 				return
 			}
 			sum := sha256.Sum256(content)
-			b.openAPI3[path] = &document3{etag: strings.ToUpper(hex.EncodeToString(sum[:])), spec: spec, json: content}
+			b.openAPI3[path] = &document3{etag: strings.ToUpper(hex.EncodeToString(sum[:])), json: content}
 		}
 	})
 	return b.openAPI3, b.openAPI3Err
+}
+
+// baseSpec3 builds what the process serves at path. It is not kept: parsed it takes several times the room of its JSON.
+func (d *Discovery) baseSpec3(path string) (*spec3.OpenAPI, error) {
+	services := restfuladapter.AdaptWebServices([]*restful.WebService{d.base.services[path]})
+	spec, err := builder3.BuildOpenAPISpecFromRoutes(services, d.config.OpenAPIV3)
+	if err != nil {
+		return nil, fmt.Errorf("building the OpenAPI document of %s: %w", path, err)
+	}
+	keepOwnKinds(spec, path)
+	return spec, nil
 }
 
 // keepOwnKinds takes kinds of other groups from the types that every group has, lest each document lists all groups.
@@ -255,7 +264,11 @@ func (d *Discovery) customDocument3(path string, own *document3, resources []*ca
 	doc := &document3{etag: etag, build: func() (*spec3.OpenAPI, error) {
 		var specs []*spec3.OpenAPI
 		if own != nil {
-			specs = append(specs, own.spec)
+			spec, err := d.baseSpec3(path)
+			if err != nil {
+				return nil, err
+			}
+			specs = append(specs, spec)
 		}
 		for _, resource := range resources {
 			spec, err := builder.BuildOpenAPIV3(resource.CRD, version, builder.Options{IncludeSelectableFields: true})
@@ -286,6 +299,7 @@ func (doc *document3) content(asProtobuf bool) ([]byte, error) {
 		if doc.json, err = json.Marshal(spec); err != nil {
 			return nil, fmt.Errorf("encoding an OpenAPI document: %w", err)
 		}
+		doc.build = nil
 	}
 	if !asProtobuf {
 		return doc.json, nil
