@@ -1,0 +1,427 @@
+package authorization
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	auditinternal "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/endpoints/filters/impersonation"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/registry/rbac/policy"
+	bootstrap "github.com/annex-dev/annex/server/bootstrap/policy"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+// phases is a ClusterLookup.
+type phases map[logicalcluster.Name]string
+
+func (p phases) Phase(_ context.Context, cluster logicalcluster.Name) (string, bool, error) {
+	phase, ok := p[cluster]
+	if phase == "broken" {
+		return "", false, errors.New("broken")
+	}
+	return phase, ok, nil
+}
+
+// world is a server with three workspaces: alice administers org, bob may enter it, carol may list configmaps there but not
+// enter; mallory administers other; required asks for a group.
+func world() *readertest.Fake {
+	var objects []reader.Object
+	for cluster, list := range map[logicalcluster.Name][]reader.Object{
+		logicalcluster.SystemAdmin: bootstrap.SystemAdmin(),
+		logicalcluster.Root:        bootstrap.Root(),
+		"org": {
+			binding("admin", bootstrap.ClusterAdmin, "alice"),
+			binding("entrants", bootstrap.WorkspaceAccess, "bob", "system:serviceaccount:default:foreign"),
+			&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "lister"}, Rules: []rbacv1.PolicyRule{
+				{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"configmaps", "namespaces"}}}},
+			binding("listers", "lister", "carol"),
+		},
+		"other":    {binding("admin", bootstrap.ClusterAdmin, "mallory")},
+		"required": {binding("admin", bootstrap.ClusterAdmin, "alice", "dave")},
+		"gone":     {binding("admin", bootstrap.ClusterAdmin, "alice")},
+		"starting": {binding("admin", bootstrap.ClusterAdmin, "alice")},
+		"deleting": {binding("admin", bootstrap.ClusterAdmin, "alice")},
+	} {
+		for _, object := range list {
+			objects = append(objects, readertest.In(cluster, object))
+		}
+	}
+	objects = append(objects, readertest.In("required", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
+		Name: corev1alpha1.LogicalClusterName, Annotations: map[string]string{corev1alpha1.RequiredGroupsAnnotationKey: "staff"},
+	}}))
+	return readertest.NewFake(objects...)
+}
+
+func known() phases {
+	return phases{"root": "Ready", "org": "Ready", "other": "Ready", "required": "Ready", "starting": "Scheduling", "deleting": "Deleting",
+		"unwell": "broken", logicalcluster.SystemAdmin: "Ready"}
+}
+
+func binding(name, role string, users ...string) reader.Object {
+	b := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+	}
+	for _, u := range users {
+		b.Subjects = append(b.Subjects, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: u})
+	}
+	return b
+}
+
+// onlyVera decides virtual endpoints: for vera alone.
+var onlyVera = authorizer.AuthorizerFunc(func(_ context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	if attrs.GetUser().GetName() == "vera" {
+		return authorizer.DecisionAllow, "vera", nil
+	}
+	return authorizer.DecisionDeny, "secret reason", nil
+})
+
+func newAuthorizer(t *testing.T) authorizer.Authorizer {
+	t.Helper()
+	a, err := New(Config{Evaluator: policy.New(world()), Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: DefaultAlwaysAllowPaths()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func someone(name string, groups ...string) *user.DefaultInfo {
+	return &user.DefaultInfo{Name: name, Groups: append(groups, user.AllAuthenticated)}
+}
+
+func list(u user.Info, resource string) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{User: u, Verb: "list", APIVersion: "v1", Resource: resource, ResourceRequest: true}
+}
+
+func get(u user.Info, path string) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{User: u, Verb: "get", Path: path}
+}
+
+func create(u user.Info, group, resource string) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{User: u, Verb: "create", APIGroup: group, APIVersion: "v1", Resource: resource, ResourceRequest: true}
+}
+
+func status(u user.Info, verb, group, resource string) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{User: u, Verb: verb, APIGroup: group, Resource: resource, Subresource: "status", Name: "x", ResourceRequest: true}
+}
+
+func impersonate(u user.Info, group, resource, name string) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{User: u, Verb: "impersonate", APIGroup: group, Resource: resource, Name: name, ResourceRequest: true}
+}
+
+func TestAuthorize(t *testing.T) {
+	const (
+		org      = "org"
+		unknown  = "?"
+		wildcard = "*"
+		none     = ""
+		vw       = "vw" // a virtual endpoint of an export in org
+	)
+	masters := someone("root", user.SystemPrivilegedGroup)
+	admins := someone("kcp-admin", "system:kcp:admin")
+	anonymous := &user.DefaultInfo{Name: user.Anonymous, Groups: []string{user.AllUnauthenticated}}
+	alice, bob, carol, mallory, dave := someone("alice"), someone("bob"), someone("carol"), someone("mallory"), someone("dave")
+	account := someone("system:serviceaccount:default:default", "system:serviceaccounts", "system:serviceaccounts:default")
+	foreign := someone("system:serviceaccount:default:foreign", "system:serviceaccounts")
+	foreign.Extra = map[string][]string{policy.ClusterNameKey: {"other"}}
+	scoped := someone("alice")
+	scoped.Extra = map[string][]string{policy.ScopesKey: {"cluster:other"}}
+	scopedMaster := someone("root", user.SystemPrivilegedGroup)
+	scopedMaster.Extra = map[string][]string{policy.ScopesKey: {"cluster:other"}}
+	initializer := someone("i", "system:kcp:initializer:root:x", "system:kcp:terminator:root:x")
+	tenancy, core, apis := "tenancy.kcp.io", "core.kcp.io", "apis.kcp.io"
+
+	for _, tc := range []struct {
+		name   string
+		target string
+		attrs  authorizer.AttributesRecord
+		want   bool
+	}{
+		// spec/04 §13, 1 and 2
+		{"an administrator of the workspace", org, list(alice, "secrets"), true},
+		{"RBAC without access", org, list(carol, "configmaps"), false},
+		{"discovery without access", org, get(carol, "/api"), false},
+		{"access gives discovery", org, get(bob, "/api"), true},
+		{"access gives discovery of groups", org, get(bob, "/apis/apps/v1"), true},
+		{"access gives OpenAPI", org, get(bob, "/openapi/v3"), true},
+		{"access gives access reviews", org, create(bob, "authorization.k8s.io", "selfsubjectaccessreviews"), true},
+		{"access gives rules reviews", org, create(bob, "authorization.k8s.io", "selfsubjectrulesreviews"), true},
+		{"access gives self reviews", org, create(bob, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"access gives no reviews of others", org, create(bob, "authorization.k8s.io", "subjectaccessreviews"), false},
+		{"access gives no namespaces", org, list(bob, "namespaces"), false},
+		{"access gives no profiles", org, get(bob, "/debug/pprof/heap"), false},
+		{"nothing without any binding", org, get(dave, "/api"), false},
+		{"the administrator of another workspace", org, list(mallory, "configmaps"), false},
+		{"anonymous discovery", org, get(anonymous, "/api"), false},
+		{"the version of a workspace one may not enter", org, get(dave, "/version"), false},
+
+		// Who is above
+		{"kcp admins enter everywhere", org, list(admins, "secrets"), true},
+		{"masters enter everywhere", org, list(masters, "secrets"), true},
+		{"masters out of scope do not", org, list(scopedMaster, "secrets"), false},
+		{"an administrator out of scope does not", org, list(scoped, "secrets"), false},
+		{"service accounts enter their cluster", org, get(account, "/api"), true},
+		{"service accounts need RBAC for the rest", org, list(account, "configmaps"), false},
+		{"service accounts of other clusters do not enter", org, get(foreign, "/api"), false},
+
+		// spec/04 §13, 6
+		{"kcp admins do not write the status of bindings", org, status(admins, "update", apis, "apibindings"), false},
+		{"masters do", org, status(masters, "update", apis, "apibindings"), true},
+		{"kcp admins do not write the status of exports", org, status(admins, "patch", apis, "apiexports"), false},
+		{"kcp admins do not write the status of workspaces", org, status(admins, "update", tenancy, "workspaces"), false},
+		{"kcp admins do not write the status of logical clusters", org, status(admins, "update", core, "logicalclusters"), false},
+		{"an unknown verb is a write", org, status(admins, "mangle", apis, "apiexports"), false},
+		{"they may read it", org, status(admins, "get", apis, "apibindings"), true},
+		{"the status of other kinds is theirs", org, status(admins, "update", "example.com", "widgets"), true},
+
+		// spec/04 §13, 7
+		{"initializer groups enter nothing", org, get(initializer, "/api"), false},
+		{"not even what is being deleted", "deleting", get(initializer, "/api"), false},
+
+		// Phases
+		{"a cluster that is being deleted", "deleting", list(alice, "configmaps"), true},
+		{"a cluster without a place", "starting", list(alice, "configmaps"), false},
+		{"a cluster that is not there, whatever its policy", "gone", list(alice, "configmaps"), false},
+		{"a cluster that cannot be looked up", "unwell", list(alice, "configmaps"), false},
+		{"kcp admins in a cluster without a place", "starting", list(admins, "configmaps"), false},
+
+		// Required groups
+		{"without the required group", "required", list(dave, "configmaps"), false},
+		{"with the required group", "required", list(someone("dave", "staff"), "configmaps"), true},
+		{"kcp admins are spared", "required", list(admins, "configmaps"), true},
+		{"service accounts are spared", "required", get(account, "/api"), true},
+
+		// Addresses
+		{"unknown", unknown, list(alice, "configmaps"), false},
+		{"unknown, for kcp admins", unknown, list(admins, "configmaps"), false},
+		{"unknown, for masters", unknown, list(masters, "configmaps"), false},
+		{"health of the unknown", unknown, get(anonymous, "/healthz"), true},
+		{"a cluster of the server", "system:admin", list(admins, "clusterroles"), false},
+		{"a cluster of the server, for masters", "system:admin", list(masters, "clusterroles"), true},
+		{"wildcard", wildcard, list(alice, "configmaps"), false},
+		{"wildcard, for kcp admins", wildcard, list(admins, "configmaps"), false},
+		{"wildcard, for masters", wildcard, list(masters, "configmaps"), true},
+		{"anybody authenticated enters root", "root", get(dave, "/api"), true},
+		{"anybody authenticated reads workspaces of root", "root", authorizer.AttributesRecord{User: dave, Verb: "list", APIGroup: tenancy, Resource: "workspaces", ResourceRequest: true}, true},
+		{"anybody authenticated does not write workspaces of root", "root", create(dave, tenancy, "workspaces"), false},
+		{"anonymous does not enter root", "root", get(anonymous, "/api"), false},
+
+		// spec/04 §13, 11
+		{"health without authentication", none, get(anonymous, "/healthz"), true},
+		{"single checks", none, get(anonymous, "/readyz/etcd"), true},
+		{"readiness in a workspace", org, get(anonymous, "/readyz"), true},
+		{"no prefix of health", none, get(anonymous, "/healthzebra"), false},
+		{"metrics", none, get(dave, "/metrics"), false},
+		{"metrics, for an administrator of another workspace", none, get(alice, "/metrics"), false},
+		{"metrics, for kcp admins by root", none, get(admins, "/metrics"), true},
+		{"the version", none, get(dave, "/version"), true},
+		{"the version, anonymously", none, get(anonymous, "/version"), false},
+		{"writing the version", none, authorizer.AttributesRecord{User: dave, Verb: "post", Path: "/version"}, false},
+		{"profiles", none, get(admins, "/debug/pprof/heap"), false},
+		{"profiles, for masters", none, get(masters, "/debug/pprof/heap"), true},
+		{"resources of no cluster", none, list(admins, "configmaps"), false},
+
+		// Virtual endpoints
+		{"vera at a virtual endpoint", vw, list(someone("vera"), "configmaps"), true},
+		{"alice at a virtual endpoint", vw, list(alice, "configmaps"), false},
+		{"masters at a virtual endpoint", vw, list(masters, "configmaps"), false},
+		{"impersonation there is a matter of the workspace of the export", vw, impersonate(alice, "", "users", "x"), true},
+		{"and not of the endpoint", vw, impersonate(someone("vera"), "", "users", "x"), false},
+
+		// spec/04 §13, 10, and §7
+		{"an administrator impersonates a user", org, impersonate(alice, "", "users", "x"), true},
+		{"and a service account", org, impersonate(alice, "", "serviceaccounts", "x"), true},
+		{"and its groups", org, impersonate(alice, "", "groups", "system:serviceaccounts:default"), true},
+		{"and a group of people", org, impersonate(alice, "", "groups", "dev"), true},
+		{"and everybody authenticated", org, impersonate(alice, "", "groups", user.AllAuthenticated), true},
+		{"who may only enter impersonates nobody", org, impersonate(bob, "", "users", "x"), false},
+		{"not masters", org, impersonate(alice, "", "groups", user.SystemPrivilegedGroup), false},
+		{"not kcp admins", org, impersonate(alice, "", "groups", "system:kcp:admin"), false},
+		{"kcp admins may lend their own group", org, impersonate(admins, "", "groups", "system:kcp:admin"), true},
+		{"kcp admins do not become masters", org, impersonate(admins, "", "groups", user.SystemPrivilegedGroup), false},
+		{"not logical cluster admins", org, impersonate(admins, "", "groups", "system:kcp:logical-cluster-admin"), false},
+		{"not bootstrappers", org, impersonate(admins, "", "groups", "system:kcp:tenancy:workspace-bootstrapper"), false},
+		{"not initializers", org, impersonate(admins, "", "groups", "system:kcp:initializer:root:x"), false},
+		{"not users of other clusters", org, impersonate(alice, "", "groups", "system:cluster:other"), false},
+		{"not bound subjects", org, impersonate(alice, "", "groups", "apis.kcp.io:binding:dev"), false},
+		{"not foreign service accounts", org, impersonate(alice, "", "users", "system:kcp:serviceaccount:other:default:x"), false},
+		{"not all groups at once", org, impersonate(alice, "", "groups", "*"), false},
+		{"masters become anybody", org, impersonate(masters, "", "groups", "system:kcp:admin"), true},
+		{"no scopes", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate", APIGroup: authenticationv1.GroupName, Resource: "userextras", Subresource: policy.ScopesKey, Name: "cluster:other", ResourceRequest: true}, false},
+		{"no warrants", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate", APIGroup: authenticationv1.GroupName, Resource: "userextras", Subresource: "authorization.kcp.io/warrant", Name: "{}", ResourceRequest: true}, false},
+		{"other extras", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate", APIGroup: authenticationv1.GroupName, Resource: "userextras", Subresource: "example.com/team", Name: "x", ResourceRequest: true}, true},
+		{"nothing constrained", org, authorizer.AttributesRecord{User: masters, Verb: "impersonate:user-info", APIGroup: authenticationv1.GroupName, Resource: "users", Name: "x", ResourceRequest: true}, false},
+		{"nothing constrained on a verb", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate-on:user-info:list", Resource: "configmaps", ResourceRequest: true}, false},
+		{"nobody across all clusters", wildcard, impersonate(admins, "", "users", "x"), false},
+		{"nobody without a cluster", none, impersonate(admins, "", "users", "x"), false},
+
+		{"no user", org, authorizer.AttributesRecord{Verb: "get", Path: "/healthz"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ctx := t.Context()
+			switch tc.target {
+			case unknown:
+				ctx = logicalcluster.WithUnknown(ctx)
+			case wildcard:
+				ctx = logicalcluster.WithWildcard(ctx)
+			case none:
+			case vw:
+				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: org, Name: "e"}))
+			default:
+				ctx = logicalcluster.WithCluster(ctx, logicalcluster.Name(tc.target))
+			}
+			decision, reason, err := newAuthorizer(t).Authorize(ctx, tc.attrs)
+			if got := decision == authorizer.DecisionAllow; got != tc.want {
+				t.Errorf("Authorize() = %v (%s, %v), want allowed: %t", decision, reason, err, tc.want)
+			}
+			if master := tc.attrs.User != nil && policy.Master(tc.attrs.User, target(ctx)); !master && reason != granted && reason != denied {
+				t.Errorf("the reason %q tells too much", reason)
+			}
+		})
+	}
+}
+
+// A cluster that does not exist and one that may not be entered must look the same.
+func TestAuthorize_NothingIsLearntAboutClusters(t *testing.T) {
+	a := newAuthorizer(t)
+	attrs := list(someone("dave"), "configmaps")
+	type answer struct {
+		decision authorizer.Decision
+		reason   string
+		err      error
+	}
+	var first *answer
+	for name, ctx := range map[string]context.Context{
+		"forbidden": logicalcluster.WithCluster(t.Context(), "org"),
+		"missing":   logicalcluster.WithCluster(t.Context(), "nosuch"),
+		"unknown":   logicalcluster.WithUnknown(t.Context()),
+		"system":    logicalcluster.WithCluster(t.Context(), "system:admin"),
+		"gone":      logicalcluster.WithCluster(t.Context(), "gone"),
+	} {
+		decision, reason, err := a.Authorize(ctx, attrs)
+		got := answer{decision, reason, err}
+		if first == nil {
+			first = &got
+		}
+		if got != *first {
+			t.Errorf("%s: %v, want %v like the others", name, got, *first)
+		}
+	}
+}
+
+func TestAuthorize_PolicyThatCannotBeReadDenies(t *testing.T) {
+	fake := world()
+	a, err := New(Config{Evaluator: policy.New(fake), Clusters: known(), Virtual: onlyVera})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is at 10.0.0.1") })
+	ctx := logicalcluster.WithCluster(t.Context(), "org")
+	decision, reason, err := a.Authorize(ctx, list(someone("alice"), "configmaps"))
+	if decision != authorizer.DecisionDeny || err == nil {
+		t.Errorf("Authorize() = %v, %v, want an error", decision, err)
+	}
+	if strings.Contains(reason+err.Error(), "10.0.0.1") {
+		t.Errorf("the user is told %q, %v", reason, err)
+	}
+}
+
+func TestAuthorize_AuditAnnotations(t *testing.T) {
+	ctx := audit.WithAuditContext(logicalcluster.WithCluster(t.Context(), "org"))
+	ac := audit.AuditContextFrom(ctx)
+	if err := ac.Init(audit.RequestAuditConfig{Level: auditinternal.LevelMetadata}, nil); err != nil {
+		t.Fatal(err)
+	}
+	a := newAuthorizer(t)
+	// An impersonation that is decided on the way leaves no trace, so that the request itself can.
+	if _, _, err := a.Authorize(ctx, impersonate(someone("alice"), "", "users", "carol")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.Authorize(ctx, list(someone("carol"), "configmaps")); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		"request.auth.kcp.io/01-requiredgroups-decision": "NoOpinion",
+		"request.auth.kcp.io/02-content-decision":        "Denied",
+		"request.auth.kcp.io/02-content-reason":          "verb access on / is not permitted",
+	} {
+		if got, _ := ac.GetEventAnnotation(key); got != want {
+			t.Errorf("annotation %s = %q, want %q", key, got, want)
+		}
+	}
+	if _, ok := ac.GetEventAnnotation("request.auth.kcp.io/05-local-decision"); ok {
+		t.Error("a step after the decision is annotated")
+	}
+}
+
+func TestNew_RefusesWhatWouldBeOpen(t *testing.T) {
+	evaluator := policy.New(readertest.NewFake())
+	for name, c := range map[string]Config{
+		"nothing":            {},
+		"no evaluator":       {Clusters: known(), Virtual: onlyVera},
+		"no clusters":        {Evaluator: evaluator, Virtual: onlyVera},
+		"no virtual":         {Evaluator: evaluator, Clusters: known()},
+		"a relative path":    {Evaluator: evaluator, Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: []string{"healthz"}},
+		"everything allowed": {Evaluator: evaluator, Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: []string{"*"}},
+	} {
+		if a, err := New(c); err == nil || a != nil {
+			t.Errorf("%s: New() = %v, %v, want an error", name, a, err)
+		}
+	}
+}
+
+// The stock filter for constrained impersonation keeps what it was allowed under a key without the cluster. The contract
+// test shows that it has nothing to keep with our authorizer: alice impersonates where she may, and at once elsewhere, where
+// she may not.
+func TestConstrainedImpersonation_IsNotCachedAcrossClusters(t *testing.T) {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	for name, filter := range map[string]func(http.Handler, authorizer.UnconditionalAuthorizer, runtime.NegotiatedSerializer) http.Handler{
+		"constrained": impersonation.WithConstrainedImpersonation,
+		"legacy":      impersonation.WithImpersonation,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var as string
+			handler := filter(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				u, _ := genericapirequest.UserFrom(r.Context())
+				as = u.GetName()
+			}), newAuthorizer(t), serializer.NewCodecFactory(scheme))
+			for _, step := range []struct {
+				cluster  logicalcluster.Name
+				wantCode int
+			}{{"org", http.StatusOK}, {"org", http.StatusOK}, {"other", http.StatusForbidden}, {"root", http.StatusForbidden}} {
+				as = ""
+				ctx := logicalcluster.WithCluster(genericapirequest.WithUser(t.Context(), someone("alice")), step.cluster)
+				ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{
+					IsResourceRequest: true, Verb: "list", APIVersion: "v1", Resource: "configmaps", Path: "/api/v1/configmaps",
+				})
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/configmaps", nil)
+				r.Header.Set(authenticationv1.ImpersonateUserHeader, "x")
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				if w.Code != step.wantCode || (as == "x") != (step.wantCode == http.StatusOK) {
+					t.Errorf("in %s: %d as %q, want %d", step.cluster, w.Code, as, step.wantCode)
+				}
+			}
+		})
+	}
+}
