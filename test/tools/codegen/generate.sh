@@ -1,22 +1,32 @@
 #!/usr/bin/env bash
 # Writes all generated code of the repository: zz_generated.* beside the API types, everything below generated/, and
-# docs/api-reference.md. make generate calls it; verify.sh runs it on a copy and compares.
+# docs/api-reference.md. make generate calls it, and make verify-generate calls it with --check.
 #
-#   generate.sh [DIR]    DIR is the root of a checkout; the one that holds this script when left out
+#   generate.sh           write what is generated
+#   generate.sh --check   change nothing; print what is not up to date, and end with 1 if anything is
 #
-# The generators are built from the module in this folder, at the versions of its go.mod, into bin/codegen. They are
-# removed from nowhere and installed nowhere else.
+# The generators are built from the module in this folder, at the versions of its go.mod, into bin/codegen, and run on a
+# copy of the sources: a generator that fails leaves the checkout as it was.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-root="$(cd "${1:-$here/../../..}" && pwd)"
-bin="$(cd "$here/../../.." && pwd)/bin/codegen"
+root="$(cd "$here/../../.." && pwd)"
+bin="$root/bin/codegen"
 module=github.com/annex-dev/annex
 header="$here/header.txt"
 
 mkdir -p "$bin"
 (cd "$here" && go build -o "$bin/" tool)
-cd "$root"
+
+copy="$(mktemp -d)"
+trap 'rm -rf "$copy"' EXIT
+mkdir -p "$copy/test/tools"
+cp -r "$root/go.mod" "$root/go.sum" "$root/apis" "$copy/"
+cp -r "$root/test/tools/apidocs" "$copy/test/tools/"
+cd "$copy"
+# Out with the old first: a generator that finds a file of its own may build on it.
+find apis -name 'zz_generated.*.go' -delete
+mkdir -p generated docs
 
 groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1)
 packages=("$module/apis/conditions/v1alpha1")
@@ -29,11 +39,6 @@ served=(
   k8s.io/apimachinery/pkg/apis/meta/v1
   k8s.io/apimachinery/pkg/{runtime,version,api/resource,util/intstr}
 )
-
-# Out with the old first: a generator that finds a half-right file of its own may build on it.
-find apis -name 'zz_generated.*.go' -delete
-rm -rf generated
-mkdir -p generated
 
 echo "deep copies, defaults, conversions"
 "$bin/deepcopy-gen" --go-header-file "$header" --output-file zz_generated.deepcopy.go "${packages[@]}"
@@ -71,3 +76,23 @@ external=(
 "$bin/lister-gen" --go-header-file "$header" --output-dir generated/listers --output-pkg "$module/generated/listers" "${clientapis[@]}"
 "$bin/informer-gen" --go-header-file "$header" --output-dir generated/informers --output-pkg "$module/generated/informers" \
   --versioned-clientset-package "$module/generated/clientset/versioned" --listers-package "$module/generated/listers" "${clientapis[@]}"
+
+echo "docs/api-reference.md"
+go run ./test/tools/apidocs -root . -out docs/api-reference.md \
+  core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 conditions/v1alpha1
+
+if [ "${1:-}" = --check ]; then
+  status=0
+  for path in apis generated docs/api-reference.md; do
+    diff -ruN "$root/$path" "$copy/$path" || status=1
+  done
+  if [ $status != 0 ]; then echo "generated code is not up to date: run make generate and commit what it writes" >&2; fi
+  exit $status
+fi
+
+find "$root/apis" -name 'zz_generated.*.go' -delete
+(cd "$copy" && find apis -name 'zz_generated.*.go' -exec cp --parents {} "$root/" \;)
+rm -rf "$root/generated"
+cp -r "$copy/generated" "$root/generated"
+mkdir -p "$root/docs"
+cp "$copy/docs/api-reference.md" "$root/docs/api-reference.md"
