@@ -1,0 +1,74 @@
+package generated
+
+import (
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	applytenancyv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/generated/clientset/versioned/fake"
+	"github.com/annex-dev/annex/generated/clientset/versioned/scheme"
+	tenancylisters "github.com/annex-dev/annex/generated/listers/tenancy/v1alpha1"
+)
+
+func TestClientset_AgainstItsFake(t *testing.T) {
+	ctx := t.Context()
+	client := fake.NewSimpleClientset(&tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "team"}})
+	ws, err := client.TenancyV1alpha1().Workspaces().Get(ctx, "team", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.Status.Phase = "Ready"
+	if _, err := client.TenancyV1alpha1().Workspaces().UpdateStatus(ctx, ws, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := client.TenancyV1alpha1().Workspaces().List(ctx, metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 || list.Items[0].Status.Phase != "Ready" {
+		t.Fatalf("got %v, %v", list, err)
+	}
+	if _, err := client.ApisV1alpha2().APIBindings().Get(ctx, "none", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("got %v, want NotFound", err)
+	}
+}
+
+func TestScheme_KnowsAllKinds(t *testing.T) {
+	for _, gvk := range []struct{ group, version, kind string }{
+		{"tenancy.kcp.io", "v1alpha1", "Workspace"}, {"tenancy.kcp.io", "v1alpha1", "WorkspaceType"},
+		{"core.kcp.io", "v1alpha1", "LogicalCluster"}, {"core.kcp.io", "v1alpha1", "Shard"},
+		{"apis.kcp.io", "v1alpha1", "APIResourceSchema"}, {"apis.kcp.io", "v1alpha1", "APIExportEndpointSlice"},
+		{"apis.kcp.io", "v1alpha1", "APIExport"}, {"apis.kcp.io", "v1alpha1", "APIBinding"},
+		{"apis.kcp.io", "v1alpha2", "APIExport"}, {"apis.kcp.io", "v1alpha2", "APIBinding"},
+		{"topology.kcp.io", "v1alpha1", "Partition"}, {"topology.kcp.io", "v1alpha1", "PartitionSet"},
+	} {
+		if !scheme.Scheme.Recognizes(schema.GroupVersionKind{Group: gvk.group, Version: gvk.version, Kind: gvk.kind}) {
+			t.Errorf("%v is not registered", gvk)
+		}
+	}
+}
+
+func TestApplyConfiguration_BuildsObjects(t *testing.T) {
+	ws := applytenancyv1alpha1.Workspace("team").WithSpec(applytenancyv1alpha1.WorkspaceSpec().WithType(
+		applytenancyv1alpha1.WorkspaceTypeReference().WithName("universal").WithPath("root")))
+	if *ws.Kind != "Workspace" || *ws.APIVersion != "tenancy.kcp.io/v1alpha1" || *ws.Spec.Type.Path != "root" {
+		t.Errorf("got %+v", ws)
+	}
+}
+
+func TestLister_Lists(t *testing.T) {
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+	if err := indexer.Add(&tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}); err != nil {
+		t.Fatal(err)
+	}
+	lister := tenancylisters.NewWorkspaceLister(indexer)
+	if list, err := lister.List(labels.Everything()); err != nil || len(list) != 1 {
+		t.Errorf("got %v, %v", list, err)
+	}
+	if _, err := lister.Get("none"); !apierrors.IsNotFound(err) {
+		t.Errorf("got %v, want NotFound", err)
+	}
+}
