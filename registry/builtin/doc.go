@@ -7,7 +7,7 @@
 //   - the system store, for the server itself: status and metadata are kept as given, the rest is prepared and validated
 //     as for users.
 //
-// Behaviour is that of Kubernetes, as far as clients can tell, but for three things: every object says in kcp.io/cluster
+// Behavior is that of Kubernetes, as far as clients can tell, but for three things: every object says in kcp.io/cluster
 // where it lives, before it is validated and in dry runs too; defaults are also applied to what the server itself writes,
 // which no decoder has seen; and kinds have no metadata of controllers that are not here.
 //

@@ -66,16 +66,16 @@ func user[T any](t *testing.T, h *harness, path string) T {
 	return storage
 }
 
-func create[T runtime.Object](t *testing.T, ctx context.Context, h *harness, path string, obj T, dryRun ...string) T {
+func create[T runtime.Object](ctx context.Context, t *testing.T, h *harness, path string, obj T, dryRun ...string) T {
 	t.Helper()
-	created, err := user[rest.Creater](t, h, path).Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{DryRun: dryRun})
+	created, err := user[rest.CreaterUpdater](t, h, path).Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{DryRun: dryRun})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return created.(T)
 }
 
-func update[T runtime.Object](t *testing.T, ctx context.Context, h *harness, path, name string, obj T) (T, error) {
+func update[T runtime.Object](ctx context.Context, t *testing.T, h *harness, path, name string, obj T) (T, error) {
 	t.Helper()
 	updated, _, err := user[rest.Updater](t, h, path).Update(ctx, name, rest.DefaultUpdatedObjectInfo(obj),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})

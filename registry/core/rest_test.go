@@ -45,7 +45,7 @@ func TestGroup(t *testing.T) {
 
 func testNamespaceLife(t *testing.T, h *harness) {
 	ctx := in(t.Context(), "life", "")
-	ns := create(t, ctx, h, "namespaces", &corev1.Namespace{
+	ns := create(ctx, t, h, "namespaces", &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "a-", Name: "a-x7"},
 		Spec:       corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"example.com/hold"}},
 		Status:     corev1.NamespaceStatus{Phase: corev1.NamespaceTerminating},
@@ -58,7 +58,7 @@ func testNamespaceLife(t *testing.T, h *harness) {
 	}
 
 	ns.Labels, ns.Spec.Finalizers, ns.Status.Phase = map[string]string{"x": "y"}, nil, corev1.NamespaceTerminating
-	ns, err := update(t, ctx, h, "namespaces", ns.Name, ns)
+	ns, err := update(ctx, t, h, "namespaces", ns.Name, ns)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,15 +68,15 @@ func testNamespaceLife(t *testing.T, h *harness) {
 
 	ns.Spec.Finalizers = nil
 	ns.Status.Conditions = []corev1.NamespaceCondition{{Type: "Some", Status: corev1.ConditionTrue}}
-	if ns, err = update(t, ctx, h, "namespaces/status", ns.Name, ns); err != nil || len(ns.Spec.Finalizers) != 2 || len(ns.Status.Conditions) != 1 {
+	if ns, err = update(ctx, t, h, "namespaces/status", ns.Name, ns); err != nil || len(ns.Spec.Finalizers) != 2 || len(ns.Status.Conditions) != 1 {
 		t.Errorf("an update of the status left %+v, %v", ns, err)
 	}
 	ns.Status.Phase = corev1.NamespaceTerminating
-	if _, err = update(t, ctx, h, "namespaces/status", ns.Name, ns); !apierrors.IsInvalid(err) {
+	if _, err = update(ctx, t, h, "namespaces/status", ns.Name, ns); !apierrors.IsInvalid(err) {
 		t.Errorf("terminating without a deletion: %v", err)
 	}
 	ns.Spec.Finalizers = []corev1.FinalizerName{"bad"}
-	if _, err = update(t, ctx, h, "namespaces/finalize", ns.Name, ns); !apierrors.IsInvalid(err) {
+	if _, err = update(ctx, t, h, "namespaces/finalize", ns.Name, ns); !apierrors.IsInvalid(err) {
 		t.Errorf("a bad finalizer: %v", err)
 	}
 	if _, ok := h.group.Versions[version]["namespaces"].(rest.CollectionDeleter); ok {
@@ -90,8 +90,8 @@ func testNamespaceLife(t *testing.T, h *harness) {
 func testNamespaceDeletion(t *testing.T, h *harness) {
 	ctx, other := in(t.Context(), "deletion", ""), in(t.Context(), "deletion-other", "")
 	namespace := func() *corev1.Namespace { return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}} }
-	ns := create(t, ctx, h, "namespaces", namespace())
-	create(t, other, h, "namespaces", namespace())
+	ns := create(ctx, t, h, "namespaces", namespace())
+	create(other, t, h, "namespaces", namespace())
 	del := func(options *metav1.DeleteOptions) (*corev1.Namespace, bool, error) {
 		obj, gone, err := user[rest.GracefulDeleter](t, h, "namespaces").Delete(ctx, "a", rest.ValidateAllObjectFunc, options)
 		found, _ := obj.(*corev1.Namespace)
@@ -137,7 +137,7 @@ func testNamespaceDeletion(t *testing.T, h *harness) {
 		t.Fatal(err)
 	}
 	got.Spec.Finalizers = nil
-	if _, err := update(t, ctx, h, "namespaces/finalize", "a", got); err != nil {
+	if _, err := update(ctx, t, h, "namespaces/finalize", "a", got); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := get(ctx); !apierrors.IsNotFound(err) {
@@ -159,18 +159,18 @@ func testClusterAnnotation(t *testing.T, h *harness) {
 		return cm
 	}
 	for name, obj := range map[string]*corev1.ConfigMap{
-		"dry run": create(t, ctx, h, "configmaps", forged(), metav1.DryRunAll),
-		"create":  create(t, ctx, h, "configmaps", forged()),
+		"dry run": create(ctx, t, h, "configmaps", forged(), metav1.DryRunAll),
+		"create":  create(ctx, t, h, "configmaps", forged()),
 	} {
 		if got := logicalcluster.From(obj); got != "annotated" {
 			t.Errorf("%s: lives in %q", name, got)
 		}
 	}
-	updated, err := update(t, ctx, h, "configmaps", "x", forged())
+	updated, err := update(ctx, t, h, "configmaps", "x", forged())
 	if err != nil || logicalcluster.From(updated) != "annotated" {
 		t.Errorf("update: %v, %v", updated, err)
 	}
-	if _, err := user[rest.Creater](t, h, "configmaps").Create(logicalcluster.WithWildcard(ctx), forged(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err == nil {
+	if _, err := user[rest.CreaterUpdater](t, h, "configmaps").Create(logicalcluster.WithWildcard(ctx), forged(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err == nil {
 		t.Error("a write to all clusters is not refused")
 	}
 }
@@ -206,12 +206,12 @@ func testSystemStore(t *testing.T, h *harness) {
 
 func testSelectors(t *testing.T, h *harness) {
 	ctx := in(t.Context(), "selectors", "a")
-	create(t, ctx, h, "secrets", &corev1.Secret{ObjectMeta: meta("opaque")})
-	create(t, ctx, h, "secrets", &corev1.Secret{ObjectMeta: meta("login"), Type: corev1.SecretTypeBasicAuth, StringData: map[string]string{"username": "u"}})
+	create(ctx, t, h, "secrets", &corev1.Secret{ObjectMeta: meta("opaque")})
+	create(ctx, t, h, "secrets", &corev1.Secret{ObjectMeta: meta("login"), Type: corev1.SecretTypeBasicAuth, StringData: map[string]string{"username": "u"}})
 	for _, name := range []string{"one", "two"} {
-		create(t, ctx, h, "events", &corev1.Event{ObjectMeta: meta(name), Reason: name, InvolvedObject: corev1.ObjectReference{Kind: "ConfigMap", Namespace: "a", Name: "x", UID: "u-" + "1"}})
+		create(ctx, t, h, "events", &corev1.Event{ObjectMeta: meta(name), Reason: name, InvolvedObject: corev1.ObjectReference{Kind: "ConfigMap", Namespace: "a", Name: "x", UID: "u-" + "1"}})
 	}
-	create(t, in(t.Context(), "selectors", ""), h, "namespaces", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+	create(in(t.Context(), "selectors", ""), t, h, "namespaces", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
 	for _, tt := range []struct{ resource, namespace, selector, want string }{
 		{"secrets", "a", "type=Opaque", "opaque"},
 		{"secrets", "a", "type!=Opaque", "login"},
@@ -244,19 +244,19 @@ func testSelectors(t *testing.T, h *harness) {
 func testSecretWrites(t *testing.T, h *harness) {
 	ctx := in(t.Context(), "secret-writes", "a")
 	frozen := true
-	secret := create(t, ctx, h, "secrets", &corev1.Secret{ObjectMeta: meta("x"), Immutable: &frozen, StringData: map[string]string{"k": "v"}})
+	secret := create(ctx, t, h, "secrets", &corev1.Secret{ObjectMeta: meta("x"), Immutable: &frozen, StringData: map[string]string{"k": "v"}})
 	if string(secret.Data["k"]) != "v" || secret.StringData != nil || secret.Type != corev1.SecretTypeOpaque {
 		t.Errorf("created %+v", secret)
 	}
 	secret.StringData = map[string]string{"k": "w"}
-	if _, err := update(t, ctx, h, "secrets", "x", secret); !apierrors.IsInvalid(err) {
+	if _, err := update(ctx, t, h, "secrets", "x", secret); !apierrors.IsInvalid(err) {
 		t.Errorf("changing what is immutable: %v", err)
 	}
 	secret.StringData, secret.Data, secret.Type = nil, map[string][]byte{"k": []byte("v")}, ""
-	if _, err := update(t, ctx, h, "secrets", "x", secret); err != nil {
+	if _, err := update(ctx, t, h, "secrets", "x", secret); err != nil {
 		t.Errorf("an update without a change: %v", err)
 	}
-	_, err := user[rest.Creater](t, h, "secrets").Create(ctx, &corev1.Secret{ObjectMeta: meta("token"), Type: corev1.SecretTypeServiceAccountToken}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	_, err := user[rest.CreaterUpdater](t, h, "secrets").Create(ctx, &corev1.Secret{ObjectMeta: meta("token"), Type: corev1.SecretTypeServiceAccountToken}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "not supported yet") {
 		t.Errorf("a token that nobody issues: %v", err)
 	}
@@ -265,7 +265,7 @@ func testSecretWrites(t *testing.T, h *harness) {
 func testQuotaStatus(t *testing.T, h *harness) {
 	ctx, warnings := withWarnings(in(t.Context(), "quota", "a"))
 	hard := corev1.ResourceList{corev1.ResourceConfigMaps: apimachineryresource.MustParse("5")}
-	quota := create(t, ctx, h, "resourcequotas", &corev1.ResourceQuota{ObjectMeta: meta("x"), Spec: corev1.ResourceQuotaSpec{Hard: hard}, Status: corev1.ResourceQuotaStatus{Hard: hard}})
+	quota := create(ctx, t, h, "resourcequotas", &corev1.ResourceQuota{ObjectMeta: meta("x"), Spec: corev1.ResourceQuotaSpec{Hard: hard}, Status: corev1.ResourceQuotaStatus{Hard: hard}})
 	if len(quota.Status.Hard) != 0 {
 		t.Errorf("a user creates with status %v", quota.Status)
 	}
@@ -273,12 +273,12 @@ func testQuotaStatus(t *testing.T, h *harness) {
 		t.Errorf("warned %q", warnings.said)
 	}
 	quota.Status.Hard, quota.Spec.Hard = hard, nil
-	quota, err := update(t, ctx, h, "resourcequotas/status", "x", quota)
+	quota, err := update(ctx, t, h, "resourcequotas/status", "x", quota)
 	if err != nil || len(quota.Status.Hard) != 1 || len(quota.Spec.Hard) != 1 {
 		t.Fatalf("an update of the status left %+v, %v", quota, err)
 	}
 	quota.Status.Hard, quota.Spec.Hard = nil, corev1.ResourceList{}
-	if quota, err = update(t, ctx, h, "resourcequotas", "x", quota); err != nil || len(quota.Status.Hard) != 1 || len(quota.Spec.Hard) != 0 {
+	if quota, err = update(ctx, t, h, "resourcequotas", "x", quota); err != nil || len(quota.Status.Hard) != 1 || len(quota.Spec.Hard) != 0 {
 		t.Errorf("an update left %+v, %v", quota, err)
 	}
 	if len(warnings.said) != 1 {
@@ -288,8 +288,8 @@ func testQuotaStatus(t *testing.T, h *harness) {
 
 func testEventLifetime(t *testing.T, h *harness) {
 	ctx := in(t.Context(), "lifetime", "a")
-	create(t, ctx, h, "events", &corev1.Event{ObjectMeta: meta("x"), InvolvedObject: corev1.ObjectReference{Namespace: "a"}})
-	create(t, ctx, h, "configmaps", &corev1.ConfigMap{ObjectMeta: meta("x")})
+	create(ctx, t, h, "events", &corev1.Event{ObjectMeta: meta("x"), InvolvedObject: corev1.ObjectReference{Namespace: "a"}})
+	create(ctx, t, h, "configmaps", &corev1.ConfigMap{ObjectMeta: meta("x")})
 	kept := map[string]clientv3.LeaseID{}
 	found, err := h.etcd.Client.Get(t.Context(), "/annex/", clientv3.WithPrefix())
 	if err != nil {
@@ -318,7 +318,7 @@ func testEventsThroughBoth(t *testing.T, h *harness) {
 		t.Fatal(err)
 	}
 	ctx := in(t.Context(), "both", "a")
-	create(t, ctx, h, "events", &corev1.Event{ObjectMeta: meta("x"), Message: "m", InvolvedObject: corev1.ObjectReference{Namespace: "a"}})
+	create(ctx, t, h, "events", &corev1.Event{ObjectMeta: meta("x"), Message: "m", InvolvedObject: corev1.ObjectReference{Namespace: "a"}})
 	obj, err := other.Versions["v1"]["events"].(rest.Getter).Get(ctx, "x", &metav1.GetOptions{})
 	if err != nil || obj.(*corev1.Event).Message != "m" {
 		t.Errorf("got %v, %v", obj, err)

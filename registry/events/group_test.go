@@ -3,9 +3,8 @@ package events
 import (
 	"testing"
 
-	"k8s.io/apiserver/pkg/registry/rest"
-
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"

@@ -72,7 +72,7 @@ func fuzzFuncs(runtimeserializer.CodecFactory) []any {
 		func(q *resource.Quantity, c randfill.Continue) {
 			*q = *resource.NewQuantity(c.Int63n(1000), resource.DecimalSI)
 		},
-		func(raw *runtime.RawExtension, c randfill.Continue) { raw.Raw = []byte(`{"a":"b"}`) },
+		func(raw *runtime.RawExtension, _ randfill.Continue) { raw.Raw = []byte(`{"a":"b"}`) },
 	}
 }
 

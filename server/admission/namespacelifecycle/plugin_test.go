@@ -18,25 +18,25 @@ import (
 	"github.com/annex-dev/annex/client/reader/readertest"
 )
 
-func namespace(cluster logicalcluster.Name, name string, phase corev1.NamespacePhase) *corev1.Namespace {
-	return readertest.In(cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NamespaceStatus{Phase: phase}})
+func namespace(cluster logicalcluster.Name, phase corev1.NamespacePhase) *corev1.Namespace {
+	return readertest.In(cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.NamespaceStatus{Phase: phase}})
 }
 
-func attributes(op admission.Operation, group, resource, namespace, name, subresource string) admission.Attributes {
+func attributes(op admission.Operation, group, resource, namespace, name string) admission.Attributes {
 	var options runtime.Object = &metav1.CreateOptions{}
 	if op == admission.Delete {
 		options = &metav1.DeleteOptions{}
 	}
 	return admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Some"}, namespace, name,
-		schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}, subresource, op, options, false, nil)
+		schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}, "", op, options, false, nil)
 }
 
 func TestPlugin_Content(t *testing.T) {
 	t.Parallel()
 	in := logicalcluster.WithCluster(t.Context(), "one")
-	active, going := namespace("one", "a", corev1.NamespaceActive), namespace("one", "a", corev1.NamespaceTerminating)
-	elsewhere := namespace("two", "a", corev1.NamespaceActive)
-	create := attributes(admission.Create, "", "configmaps", "a", "x", "")
+	active, going := namespace("one", corev1.NamespaceActive), namespace("one", corev1.NamespaceTerminating)
+	elsewhere := namespace("two", corev1.NamespaceActive)
+	create := attributes(admission.Create, "", "configmaps", "a", "x")
 	tests := map[string]struct {
 		ctx          context.Context
 		cached, live []reader.Object
@@ -51,11 +51,11 @@ func TestPlugin_Content(t *testing.T) {
 		"terminating":                 {in, []reader.Object{going}, []reader.Object{going}, create, isTerminating},
 		"no cluster":                  {t.Context(), []reader.Object{active}, nil, create, apierrors.IsInternalError},
 		"wildcard":                    {logicalcluster.WithWildcard(t.Context()), []reader.Object{active}, nil, create, apierrors.IsInternalError},
-		"updates pass":                {in, nil, nil, attributes(admission.Update, "", "configmaps", "a", "x", ""), nil},
-		"deletions pass":              {in, nil, nil, attributes(admission.Delete, "", "configmaps", "a", "x", ""), nil},
-		"cluster-scoped objects pass": {in, nil, nil, attributes(admission.Create, "rbac.authorization.k8s.io", "clusterroles", "", "x", ""), nil},
-		"namespaces pass":             {in, nil, nil, attributes(admission.Create, "", "namespaces", "a", "a", ""), nil},
-		"reviews pass":                {in, nil, nil, attributes(admission.Create, "authorization.k8s.io", "localsubjectaccessreviews", "a", "", ""), nil},
+		"updates pass":                {in, nil, nil, attributes(admission.Update, "", "configmaps", "a", "x"), nil},
+		"deletions pass":              {in, nil, nil, attributes(admission.Delete, "", "configmaps", "a", "x"), nil},
+		"cluster-scoped objects pass": {in, nil, nil, attributes(admission.Create, "rbac.authorization.k8s.io", "clusterroles", "", "x"), nil},
+		"namespaces pass":             {in, nil, nil, attributes(admission.Create, "", "namespaces", "a", "a"), nil},
+		"reviews pass":                {in, nil, nil, attributes(admission.Create, "authorization.k8s.io", "localsubjectaccessreviews", "a", ""), nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestPlugin_Deletion(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := New(readertest.NewFake(tt.cached...), readertest.NewFake(tt.live...))
-			err := p.Admit(in, attributes(admission.Delete, "", "namespaces", tt.name, tt.name, ""), nil)
+			err := p.Admit(in, attributes(admission.Delete, "", "namespaces", tt.name, tt.name), nil)
 			if (err == nil) != tt.want || (err != nil && !apierrors.IsForbidden(err)) {
 				t.Errorf("got %v", err)
 			}
@@ -109,14 +109,14 @@ func TestPlugin_Deletion(t *testing.T) {
 func TestPlugin_ContentAfterDeletion(t *testing.T) {
 	t.Parallel()
 	in := logicalcluster.WithCluster(t.Context(), "one")
-	cached := readertest.NewFake(namespace("one", "a", corev1.NamespaceActive), namespace("two", "a", corev1.NamespaceActive))
-	live := readertest.NewFake(namespace("one", "a", corev1.NamespaceTerminating))
+	cached := readertest.NewFake(namespace("one", corev1.NamespaceActive), namespace("two", corev1.NamespaceActive))
+	live := readertest.NewFake(namespace("one", corev1.NamespaceTerminating))
 	p := New(cached, live)
-	create := attributes(admission.Create, "", "configmaps", "a", "x", "")
+	create := attributes(admission.Create, "", "configmaps", "a", "x")
 	if err := p.Admit(in, create, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Admit(in, attributes(admission.Delete, "", "namespaces", "a", "a", ""), nil); err != nil {
+	if err := p.Admit(in, attributes(admission.Delete, "", "namespaces", "a", "a"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Admit(in, create, nil); !isTerminating(err) {
@@ -134,7 +134,7 @@ func TestPlugin_ReadErrors(t *testing.T) {
 	broken.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("broken") })
 	for _, p := range []*Plugin{New(broken, readertest.NewFake()), New(readertest.NewFake(), broken)} {
 		for _, a := range []admission.Attributes{
-			attributes(admission.Create, "", "configmaps", "a", "x", ""), attributes(admission.Delete, "", "namespaces", "default", "default", ""),
+			attributes(admission.Create, "", "configmaps", "a", "x"), attributes(admission.Delete, "", "namespaces", "default", "default"),
 		} {
 			if err := p.Admit(in, a, nil); !apierrors.IsInternalError(err) {
 				t.Errorf("got %v", err)
