@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"slices"
+	"strconv"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -174,8 +175,12 @@ func TestStorage_ContinueTokensStayInTheirCluster(t *testing.T) {
 		page.Predicate.Limit = 1
 		_, c1 := list(t, in(ctx, "c1"), s, s.root, page)
 		_, all := list(t, everywhere(ctx), s, s.root, page)
+		rv, err := strconv.ParseInt(c1.GetResourceVersion(), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
 		forged := func(start string) string {
-			token, err := apistorage.EncodeContinue("x"+start, "x", 1<<40)
+			token, err := apistorage.EncodeContinue("x"+start, "x", rv)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,176 @@
+package storage
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	apistorage "k8s.io/apiserver/pkg/storage"
+	"k8s.io/client-go/util/watchlist"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+)
+
+// What this package leans on in stock libraries without their promise. When one of these fails after an upgrade, the
+// named place has to change.
+
+// select.go: a cacher asks a predicate's Field for IndexFields, and then sends the watch no event of another value. The
+// watches here are of all keys, so that only the index can keep events from them.
+func TestContract_TriggerIndexTakesAnyFieldSelector(t *testing.T) {
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		stock, root, value := stockOf(s)
+		rv := waitedRevision(t, in(t.Context(), "c1"), s)
+		w, err := stock.Watch(t.Context(), root, apistorage.ListOptions{
+			Recursive: true, ResourceVersion: rv, Predicate: indexed(apistorage.Everything, value("c1")),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Stop()
+		for _, cluster := range []string{"c0", "c1", "c2", "c11"} {
+			create(t, in(t.Context(), cluster), s, newObject("default", "a"))
+		}
+		create(t, in(t.Context(), "c1"), s, newObject("default", "b"))
+		expect(t, w, "ADDED c1|default/a", "ADDED c1|default/b")
+	})
+}
+
+// stockOf returns the stock cacher below s, the root of its keys, and the index value of a cluster.
+func stockOf(s *store) (apistorage.Interface, string, func(cluster string) string) {
+	switch w := s.Interface.(type) {
+	case *workspaceStorage:
+		return w.Interface, w.layout.root + "/", func(cluster string) string { return cluster }
+	case *schemaStorage:
+		return w.raw.cached, w.raw.root + "/", func(cluster string) string { return w.layout.root + "/" + LocalBucket + "/" + cluster }
+	}
+	return nil, "", nil
+}
+
+// shard.go, attrs: a watch without index is filed under the namespace of its context, and events under the field
+// metadata.namespace, which need not be the object's.
+func TestContract_WatchesAreFiledByContextNamespaceAndField(t *testing.T) {
+	client := runEtcd(t)
+	b := newTestBackend(t, client, coreCodec(t))
+	s := widgetStore(t, b)
+	waitReady(t, b)
+	raw := s.Interface.(*schemaStorage).raw
+	other := WithBucket(in(t.Context(), "c1"), "other")
+	w, err := raw.Watch(unscoped(t.Context(), s.root+"/other"), raw.root+"/", apistorage.ListOptions{
+		Recursive: true, ResourceVersion: waitedRevision(t, other, s), Predicate: apistorage.Everything,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	create(t, in(t.Context(), "c1"), s, widget("default", "crd", "red"))
+	create(t, other, s, widget("default", "mine", "red"))
+	expect(t, w, "ADDED c1|default/mine")
+}
+
+// watch.go: stock initial events walk the whole cache. When they no longer do, our own may go.
+func TestContract_StockInitialEventsWalkEverything(t *testing.T) {
+	client := runEtcd(t)
+	b := newTestBackend(t, client, coreCodec(t))
+	s := configMapStore(t, b)
+	waitReady(t, b)
+	stock, root, _ := stockOf(s)
+	create(t, in(t.Context(), "c1"), s, configMap("default", "mine"))
+	cost := func() uint64 {
+		return allocations(func() {
+			opts := watchList
+			opts.Predicate = complete(opts.Predicate)
+			opts.SendInitialEvents = ptr.To(true)
+			w, err := stock.Watch(t.Context(), root+"c1/", opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Stop()
+			for event := nextAny(t, w); event.Type != watch.Bookmark; event = nextAny(t, w) {
+			}
+		})
+	}
+	alone := cost()
+	const foreign = 2000
+	for i := range foreign {
+		create(t, in(t.Context(), fmt.Sprint("other", i)), s, configMap("default", "theirs"))
+	}
+	waitSeen(t, s)
+	if crowded := cost(); crowded < alone+foreign/4 {
+		t.Errorf("stock initial events make %d allocations alone and %d among %d others: they seem not to walk everything any more", alone, crowded, foreign)
+	}
+}
+
+// cached.go: the marker is a method found by its name.
+func TestContract_MarkerIsHonoured(t *testing.T) {
+	if !watchlist.DoesClientNotSupportWatchListSemantics(listOnly{}) {
+		t.Error("the reflector does not see the marker: caches lose objects of equal names at start")
+	}
+	if watchlist.DoesClientNotSupportWatchListSemantics(struct{ apistorage.Interface }{}) {
+		t.Error("storage without the marker is said to have it: the restart test proves nothing")
+	}
+}
+
+// raw.go: a cacher wraps objects that are metav1.Object, and logs whole ones that are not.
+func TestContract_CacherLogsNoRawObject(t *testing.T) {
+	client := runEtcd(t)
+	b := newTestBackend(t, client, coreCodec(t))
+	s := widgetStore(t, b)
+	waitReady(t, b)
+	var logged bytes.Buffer
+	state := klog.CaptureState()
+	defer state.Restore()
+	klog.LogToStderr(false)
+	klog.SetOutput(&logged)
+
+	const secret = "do-not-log-me"
+	stock, root, _ := stockOf(s)
+	w, err := stock.Watch(t.Context(), root, apistorage.ListOptions{Recursive: true, ResourceVersion: waitedRevision(t, in(t.Context(), "c1"), s), Predicate: apistorage.Everything})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	ctx := in(t.Context(), "c1")
+	create(t, ctx, s, widget("default", "a", secret))
+	update(t, ctx, s, widget("default", "a", ""), setColor(secret+"2"))
+	remove(t, ctx, s, widget("default", "a", ""))
+	for _, want := range []watch.EventType{watch.Added, watch.Modified, watch.Deleted} {
+		select {
+		case event := <-w.ResultChan():
+			if event.Type != want {
+				t.Fatalf("event %s, want %s", event.Type, want)
+			}
+			if _, ok := event.Object.(runtime.CacheableObject); !ok {
+				t.Errorf("%s: object is a %T, not wrapped by the cacher", event.Type, event.Object)
+			}
+		case <-t.Context().Done():
+			t.Fatal("no event")
+		}
+	}
+	klog.Flush()
+	if got := logged.String(); strings.Contains(got, secret) || strings.Contains(got, "cachingObject") {
+		t.Errorf("the cacher logged an object: %s", got)
+	}
+}
+
+// cached.go: nothing estimates sizes or checks consistency over all clusters once the gates are off, and the cacher takes
+// a storage that refuses to estimate.
+func TestContract_PredicateOfIndexedWatchStaysEmpty(t *testing.T) {
+	p := indexed(apistorage.Everything, "c1")
+	if !p.Empty() {
+		t.Error("a watch without selectors is no longer on the cacher's fast path")
+	}
+	if v, ok := p.Field.RequiresExactMatch(clusterIndex); !ok || v != "c1" {
+		t.Errorf("the index value is %q, %v", v, ok)
+	}
+	f := indexed(apistorage.SelectionPredicate{Label: apistorage.Everything.Label, Field: fields.OneTermEqualSelector("metadata.name", "a")}, "c1").Field
+	if v, ok := f.DeepCopySelector().RequiresExactMatch(clusterIndex); !ok || v != "c1" {
+		t.Errorf("a copy's index value is %q, %v", v, ok)
+	}
+	if v, ok := f.RequiresExactMatch("metadata.name"); !ok || v != "a" || !f.Matches(fields.Set{"metadata.name": "a"}) || f.Matches(fields.Set{"metadata.name": "b"}) {
+		t.Error("the selector below is not asked")
+	}
+}
