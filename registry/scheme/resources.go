@@ -9,9 +9,8 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
-	apiextensionsinstall "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // row is one line of the table of stored resources.
@@ -85,12 +84,12 @@ func addKubernetes(s *runtime.Scheme) error {
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, rbacv1.AddToScheme, coordinationv1.AddToScheme, eventsv1.AddToScheme,
 		authorizationv1.AddToScheme, authenticationv1.AddToScheme, autoscalingv1.AddToScheme,
+		// Not through the install package of upstream, which adds v1beta1: nobody is served it.
+		apiextensions.AddToScheme, apiextensionsv1.AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			return err
 		}
 	}
-	apiextensionsinstall.Install(s)
-	// v1beta1 is known to the stock packages only; nobody is served it.
-	return s.SetVersionPriority(schema.GroupVersion{Group: apiextensions.GroupName, Version: "v1"})
+	return nil
 }
