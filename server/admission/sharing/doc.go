@@ -7,7 +7,7 @@
 //	apiexportendpointslices  the same permission
 //	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others
-//	customresourcedefinitions   the same, and annotations that mark bound schemas are reserved
+//	customresourcedefinitions   the same
 //
 // A missing export, an unknown workspace and a missing permission give the same answer, so that nobody learns what exists.
 // The server's own writes come as system:masters, who may bind whatever exists.

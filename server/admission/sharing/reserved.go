@@ -7,7 +7,6 @@ import (
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
 
@@ -19,16 +18,14 @@ import (
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 )
 
-// reservedNames keeps the groups that the server serves itself from being defined by others, and the annotations by which
-// it knows bound schemas from being forged.
-type reservedNames struct{ *admission.Handler }
+// reservedGroups keeps the groups that the server serves itself from being defined by others.
+type reservedGroups struct{ *admission.Handler }
 
-var _ admission.ValidationInterface = &reservedNames{}
+var _ admission.ValidationInterface = &reservedGroups{}
 
 // Validate implements admission.ValidationInterface.
-func (p *reservedNames) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	local := concerns(a, crds)
-	if (!local && !concerns(a, schemas)) || isMasters(a.GetUserInfo()) {
+func (p *reservedGroups) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if (!concerns(a, crds) && !concerns(a, schemas)) || isMasters(a.GetUserInfo()) {
 		return nil
 	}
 	cluster, err := clusterOf(ctx, a)
@@ -37,18 +34,6 @@ func (p *reservedNames) Validate(ctx context.Context, a admission.Attributes, _ 
 	}
 	if group, known := groupOf(a.GetObject()); known && reserved(group, cluster) {
 		return admission.NewForbidden(a, fmt.Errorf("spec.group: Invalid value: %q: the group is reserved for the server", group))
-	}
-	if !local {
-		return nil
-	}
-	obj, err := meta.Accessor(a.GetObject())
-	if err != nil {
-		return admission.NewForbidden(a, fmt.Errorf("reading the metadata: %w", err))
-	}
-	for key := range obj.GetAnnotations() {
-		if domain, _, _ := strings.Cut(key, "/"); within(domain, apisv1alpha2.GroupName) {
-			return admission.NewForbidden(a, fmt.Errorf("metadata.annotations: Invalid value: %q: annotations of %s are reserved for the server", key, apisv1alpha2.GroupName))
-		}
 	}
 	return nil
 }

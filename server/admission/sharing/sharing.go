@@ -49,7 +49,7 @@ type Config struct {
 func New(c Config) []admission.Interface {
 	handler := admission.NewHandler(admission.Create, admission.Update)
 	return []admission.Interface{
-		&reservedNames{Handler: handler},
+		&reservedGroups{Handler: handler},
 		&exportPlugin{Handler: handler},
 		&bindingPlugin{Handler: handler, exports: exports{c}},
 		&endpointSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},
