@@ -28,11 +28,18 @@ const (
 	latest  = 10 * time.Second
 )
 
-// passes are the groups of resources that are left for later at each step of the deletion.
-var passes = [][]schema.GroupResource{
-	{logicalClusters, clusterRoles, clusterRoleBindings, apiBindings},
-	{logicalClusters, clusterRoles, clusterRoleBindings},
-	{logicalClusters},
+// last are the resources that go after everything else, in this order. The LogicalCluster itself goes with the sweep.
+var last = [][]schema.GroupResource{{apiBindings}, {clusterRoles, clusterRoleBindings}}
+
+// passes say for each step of the deletion which resources it leaves alone.
+func passes() []func(schema.GroupResource) bool {
+	all := []func(schema.GroupResource) bool{func(gr schema.GroupResource) bool {
+		return gr == logicalClusters || slices.ContainsFunc(last, func(group []schema.GroupResource) bool { return slices.Contains(group, gr) })
+	}}
+	for _, group := range last {
+		all = append(all, func(gr schema.GroupResource) bool { return !slices.Contains(group, gr) })
+	}
+	return all
 }
 
 // finalize takes the cluster apart as far as it goes.
@@ -49,8 +56,8 @@ func (r *reconciler) finalize(ctx context.Context, key reader.Key, lc *corev1alp
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	for _, later := range passes {
-		remaining, err := r.Content.DeleteAll(ctx, key.Cluster, "", func(gr schema.GroupResource) bool { return slices.Contains(later, gr) })
+	for _, skip := range passes() {
+		remaining, err := r.Content.DeleteAll(ctx, key.Cluster, "", skip)
 		if err != nil {
 			_, updateErr := r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
 				conditionsv1alpha1.MarkFalse(lc, corev1alpha1.WorkspaceContentDeleted, corev1alpha1.ContentDeletionFailedReason,

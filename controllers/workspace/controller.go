@@ -133,15 +133,16 @@ func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event reader.Even
 	if !ok {
 		return nil
 	}
-	if lc.DeletionTimestamp == nil && event.Type != reader.Deleted {
-		if event.Type == reader.Added && lc.Status.Phase == corev1alpha1.LogicalClusterPhaseReady {
-			return nil
-		}
-		if obj, err := r.Client.Get(ctx, workspaces, key); err == nil {
-			if ws, ok := obj.(*tenancyv1alpha1.Workspace); ok && ws.Status.Phase == lc.Status.Phase {
-				return nil
-			}
-		}
+	if lc.DeletionTimestamp != nil || event.Type == reader.Deleted {
+		return []reader.Key{key}
+	}
+	obj, err := r.Client.Get(ctx, workspaces, key)
+	if err != nil {
+		return []reader.Key{key}
+	}
+	ws, ok := obj.(*tenancyv1alpha1.Workspace)
+	if !ok || ws.Status.Phase == lc.Status.Phase || (event.Type == reader.Added && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling) {
+		return nil
 	}
 	return []reader.Key{key}
 }
