@@ -1,0 +1,119 @@
+package apiexport
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+var (
+	exports  = apisv1alpha2.Resource("apiexports")
+	bindings = apisv1alpha2.Resource("apibindings")
+	schemas  = apisv1alpha1.Resource("apiresourceschemas")
+)
+
+// consumption is how a consumer uses a resource of an export.
+type consumption struct {
+	// any says that some binding to the export exists; bound that one of them has bound the resource.
+	any, bound bool
+	// terminating says that the binding is being deleted.
+	terminating bool
+}
+
+// shares reports whether a request of the provider for gr in consumer may go on: consumer has bound gr from the export, or
+// has a binding to it and gr is something that the export does not offer, which is answered as not found later on.
+func (e *Endpoint) shares(ctx context.Context, consumer logicalcluster.Name, endpoint virtual.Endpoint, gr schema.GroupResource) (bool, error) {
+	export, err := e.export(ctx, endpoint)
+	if err != nil || export == nil {
+		return false, err
+	}
+	use, err := e.consumptionOf(ctx, consumer, endpoint, export, gr)
+	if err != nil || use.bound || !use.any {
+		return use.bound, err
+	}
+	return gr == bindings || !offers(export, gr), nil
+}
+
+// consumptionOf returns how consumer uses gr of export. Before it says not at all it looks past the watch caches.
+func (e *Endpoint) consumptionOf(ctx context.Context, consumer logicalcluster.Name, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport,
+	gr schema.GroupResource) (consumption, error) {
+	var use consumption
+	for _, from := range []reader.Reader{e.Cached, e.Live} {
+		objects, err := from.List(ctx, bindings, reader.Scope{Cluster: consumer})
+		if err != nil {
+			return consumption{}, fmt.Errorf("listing the APIBindings of %q: %w", consumer, err)
+		}
+		use = consumption{}
+		for _, obj := range objects {
+			binding, ok := obj.(*apisv1alpha2.APIBinding)
+			if !ok {
+				return consumption{}, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", consumer, obj)
+			}
+			if !isTo(binding, endpoint) {
+				continue
+			}
+			use.any = true
+			if binds(binding, export, gr) && (!use.bound || use.terminating) {
+				use.bound, use.terminating = true, binding.DeletionTimestamp != nil
+			}
+		}
+		if use.bound || (use.any && !offers(export, gr)) {
+			break
+		}
+	}
+	return use, nil
+}
+
+// isTo reports whether binding refers to the export of endpoint.
+func isTo(binding *apisv1alpha2.APIBinding, endpoint virtual.Endpoint) bool {
+	reference := binding.Spec.Reference.Export
+	return reference != nil && reference.Name == endpoint.Name && binding.Status.APIExportClusterName == string(endpoint.Cluster)
+}
+
+// binds reports whether binding has bound gr under the identity of export.
+func binds(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport, gr schema.GroupResource) bool {
+	for _, bound := range binding.Status.BoundResources {
+		if bound.Group == gr.Group && bound.Resource == gr.Resource {
+			return bound.Schema.IdentityHash != "" && bound.Schema.IdentityHash == export.Status.IdentityHash
+		}
+	}
+	return false
+}
+
+// offers reports whether gr is one of the resources of export.
+func offers(export *apisv1alpha2.APIExport, gr schema.GroupResource) bool {
+	for _, resource := range export.Spec.Resources {
+		if resource.Group == gr.Group && resource.Name == gr.Resource {
+			return true
+		}
+	}
+	return false
+}
+
+// export returns the export of endpoint; nil when it does not exist, even on a second look past the watch caches.
+func (e *Endpoint) export(ctx context.Context, endpoint virtual.Endpoint) (*apisv1alpha2.APIExport, error) {
+	key := reader.Key{Cluster: endpoint.Cluster, Name: endpoint.Name}
+	for _, from := range []reader.Reader{e.Cached, e.Live} {
+		obj, err := from.Get(ctx, exports, key)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading APIExport %s: %w", key, err)
+		}
+		export, ok := obj.(*apisv1alpha2.APIExport)
+		if !ok {
+			return nil, fmt.Errorf("reading APIExport %s: unexpected type %T", key, obj)
+		}
+		return export, nil
+	}
+	return nil, nil
+}

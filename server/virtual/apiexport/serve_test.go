@@ -1,0 +1,423 @@
+package apiexport
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/client/reader"
+)
+
+func TestServe_AllConsumersAndOne(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	for _, consumer := range []string{"c1", "c2"} {
+		w.bind(lc(consumer), "b", "provider", "things", "hash-things", "widgets")
+		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("same", consumer)})
+	}
+	list := w.must(request{target: "*", path: "/apis/example.com/v1/widgets"})
+	if diff := cmp.Diff([]string{"c1|default/same", "c2|default/same"}, items(list)); diff != "" {
+		t.Error(diff)
+	}
+	one := w.must(request{target: "c2", path: widgetsIn + "/same"})
+	if color, _, _ := unstructured.NestedString(one.Object, "spec", "color"); color != "c2" || describe(one) != "c2|default/same" {
+		t.Errorf("c2 has %v", one.Object)
+	}
+	w.must(request{method: http.MethodPatch, target: "c2", path: widgetsIn + "/same", body: map[string]any{"spec": map[string]any{"color": "new"}}, contentType: "application/merge-patch+json"})
+	w.must(request{method: http.MethodPatch, target: "c2", path: widgetsIn + "/same/status", body: map[string]any{"status": map[string]any{"phase": "Done"}}, contentType: "application/merge-patch+json"})
+	w.must(request{method: http.MethodPatch, target: "c2", path: widgetsIn + "/applied?fieldManager=me", body: widget("applied", "green"), contentType: "application/apply-patch+yaml"})
+	changed := w.must(request{target: "c2", path: widgetsIn + "/same"})
+	if phase, _, _ := unstructured.NestedString(changed.Object, "status", "phase"); phase != "Done" {
+		t.Errorf("c2 has %v", changed.Object)
+	}
+	w.must(request{method: http.MethodDelete, target: "c1", path: widgetsIn + "/same"})
+	if diff := cmp.Diff([]string{"c2|default/applied", "c2|default/same"}, items(w.must(request{target: "*", path: "/apis/example.com/v1/widgets"}))); diff != "" {
+		t.Error(diff)
+	}
+	w.must(request{method: http.MethodDelete, target: "c2", path: widgetsIn})
+	if diff := cmp.Diff([]string{}, items(w.must(request{target: "*", path: "/apis/example.com/v1/widgets"}))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestServe_OtherIdentitiesNeverShow(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	w.offer("provider", "other", "hash-other", "widgets")
+	w.bind("c1", "b", "provider", "things", "hash-things", "widgets")
+	w.bind("c2", "b", "provider", "other", "hash-other", "widgets")
+	w.must(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("mine", "red")})
+	w.must(request{method: http.MethodPost, export: "other", target: "c2", path: widgetsIn, body: widget("theirs", "blue")})
+
+	if diff := cmp.Diff([]string{"c1|default/mine"}, items(w.must(request{target: "*", path: "/apis/example.com/v1/widgets"}))); diff != "" {
+		t.Error(diff)
+	}
+	for _, r := range []request{
+		{target: "c2", path: widgetsIn},
+		{target: "c2", path: widgetsIn + "/theirs"},
+		{target: "c2", path: "/apis/apis.kcp.io/v1alpha2/apibindings"},
+		{method: http.MethodDelete, target: "c2", path: widgetsIn + "/theirs"},
+		{method: http.MethodPost, target: "c2", path: widgetsIn, body: widget("x", "x")},
+		{target: "provider", path: widgetsIn},
+		{target: "nobody", path: widgetsIn},
+	} {
+		if code, obj := w.do(r); code != http.StatusForbidden {
+			t.Errorf("%s %s in %s: %d %v", r.method, r.path, r.target, code, obj.Object)
+		}
+		// Nor can masters write where nothing is bound.
+		r.who = "master"
+		if code, obj := w.do(r); code != http.StatusNotFound && !strings.Contains(r.path, "apibindings") {
+			t.Errorf("master: %s %s in %s: %d %v", r.method, r.path, r.target, code, obj.Object)
+		}
+	}
+	// A binding to the export that has not bound the resource, since another had it first.
+	w.bind("c2", "late", "provider", "things", "hash-things")
+	if code, _ := w.do(request{target: "c2", path: widgetsIn}); code != http.StatusForbidden {
+		t.Errorf("a resource bound from another export: %d", code)
+	}
+	// A binding whose objects lie under another identity.
+	w.bind("c3", "stale", "provider", "things", "hash-before", "widgets")
+	if code, _ := w.do(request{target: "c3", path: widgetsIn}); code != http.StatusForbidden {
+		t.Errorf("a resource bound under another identity: %d", code)
+	}
+}
+
+func TestServe_Bindings(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	w.offer("provider", "other", "hash-other", "widgets")
+	w.bind("c1", "mine", "provider", "things", "hash-things", "widgets")
+	w.bind("c1", "theirs", "provider", "other", "hash-other")
+	w.bind("c2", "theirs", "provider", "other", "hash-other", "widgets")
+	for _, version := range []string{"v1alpha1", "v1alpha2"} {
+		path := "/apis/apis.kcp.io/" + version + "/apibindings"
+		list := w.must(request{target: "*", path: path})
+		if diff := cmp.Diff([]string{"c1|/mine"}, items(list)); diff != "" || list.GetAPIVersion() != "apis.kcp.io/"+version {
+			t.Error(list.GetAPIVersion(), diff)
+		}
+		if diff := cmp.Diff([]string{"c1|/mine"}, items(w.must(request{target: "c1", path: path}))); diff != "" {
+			t.Error(diff)
+		}
+		w.must(request{target: "c1", path: path + "/mine"})
+		if code, _ := w.do(request{target: "c1", path: path + "/theirs"}); code != http.StatusNotFound {
+			t.Errorf("a binding to another export: %d", code)
+		}
+		for _, r := range []request{
+			{method: http.MethodDelete, target: "c1", path: path + "/mine"},
+			{method: http.MethodPost, target: "c1", path: path, body: map[string]any{}},
+			{method: http.MethodPatch, target: "c1", path: path + "/mine", body: map[string]any{}, contentType: "application/merge-patch+json"},
+			{method: http.MethodDelete, target: "c1", path: path},
+		} {
+			if code, obj := w.do(r); code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s: %d %v", r.method, r.path, code, obj.Object)
+			}
+		}
+		if code, _ := w.do(request{target: "c1", path: path + "/mine/status"}); code != http.StatusNotFound {
+			t.Errorf("the status: %d", code)
+		}
+	}
+}
+
+func TestServe_BadRequests(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	w.bind("c1", "b", "provider", "things", "hash-things", "widgets")
+	w.create("apiexports", "provider", &apisv1alpha2.APIExport{ObjectMeta: named("fresh")})
+	w.policy["alice * fresh provider"], w.policy["alice * missing provider"] = true, true
+	for name, tc := range map[string]struct {
+		request
+		code int
+	}{
+		"a namespace of all consumers":        {request{target: "*", path: widgetsIn}, http.StatusBadRequest},
+		"one object of all consumers":         {request{target: "*", path: "/apis/example.com/v1/widgets/a"}, http.StatusMethodNotAllowed},
+		"a write to all consumers":            {request{method: http.MethodPost, target: "*", path: "/apis/example.com/v1/widgets", body: widget("a", "red")}, http.StatusMethodNotAllowed},
+		"a deletion in all consumers":         {request{method: http.MethodDelete, target: "*", path: "/apis/example.com/v1/widgets"}, http.StatusMethodNotAllowed},
+		"a resource that is not exported":     {request{target: "*", path: "/apis/example.com/v1/gadgets"}, http.StatusNotFound},
+		"the same in one consumer":            {request{target: "c1", path: "/apis/example.com/v1/gadgets"}, http.StatusNotFound},
+		"a built-in resource":                 {request{target: "c1", path: "/api/v1/secrets"}, http.StatusNotFound},
+		"exports":                             {request{target: "c1", path: "/apis/apis.kcp.io/v1alpha2/apiexports"}, http.StatusNotFound},
+		"a version that is not served":        {request{target: "c1", path: "/apis/example.com/v2/widgets"}, http.StatusNotFound},
+		"scale":                               {request{target: "c1", path: widgetsIn + "/a/scale"}, http.StatusNotFound},
+		"an export that does not exist":       {request{export: "missing", target: "*", path: "/apis/example.com/v1/widgets"}, http.StatusNotFound},
+		"an export without an identity":       {request{export: "fresh", target: "*", path: "/apis/example.com/v1/widgets"}, http.StatusServiceUnavailable},
+		"metrics":                             {request{target: "c1", path: "/metrics"}, http.StatusNotFound},
+		"profiles":                            {request{target: "c1", path: "/debug/pprof/heap"}, http.StatusNotFound},
+		"the root":                            {request{target: "c1", path: "/"}, http.StatusNotFound},
+		"an export that one has no access to": {request{who: "mallory", target: "*", path: "/apis/example.com/v1/widgets"}, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if code, obj := w.do(tc.request); code != tc.code {
+				t.Errorf("%d %v", code, obj.Object)
+			}
+		})
+	}
+}
+
+func TestServe_TypedResources(t *testing.T) {
+	w := newWorld(t)
+	s := newSchema("v1.workspaces.tenancy.kcp.io", "widgets", false)
+	s.Spec.Group, s.Spec.Names.Plural = "tenancy.kcp.io", "workspaces"
+	w.create("apiresourceschemas", "root", s)
+	w.create("apiexports", "root", &apisv1alpha2.APIExport{
+		ObjectMeta: named("tenancy.kcp.io"), Status: apisv1alpha2.APIExportStatus{IdentityHash: "hash"},
+		Spec: apisv1alpha2.APIExportSpec{Resources: []apisv1alpha2.ResourceSchema{{
+			Name: "workspaces", Group: "tenancy.kcp.io", Schema: s.Name, Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}},
+		}}},
+	})
+	req := w.prepare(t.Context(), request{who: "master", target: "*", path: "/apis/tenancy.kcp.io/v1alpha1/workspaces"})
+	req = req.WithContext(withExport(req.Context(), "root", "tenancy.kcp.io"))
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, req)
+	if recorder.Code != http.StatusNotImplemented || !strings.Contains(recorder.Body.String(), "not supported yet") {
+		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	}
+}
+
+func TestServe_Discovery(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	for _, target := range []string{"*", "c1"} {
+		groups := w.must(request{target: target, path: "/apis"})
+		var names []string
+		for _, g := range groups.Object["groups"].([]any) {
+			names = append(names, g.(map[string]any)["name"].(string))
+		}
+		slices.Sort(names)
+		if diff := cmp.Diff([]string{"apis.kcp.io", "example.com"}, names); diff != "" {
+			t.Error(diff)
+		}
+	}
+	verbs := func(path string) map[string]string {
+		all := map[string]string{}
+		for _, r := range w.must(request{target: "*", path: path}).Object["resources"].([]any) {
+			resource := r.(map[string]any)
+			var verbs []string
+			for _, verb := range resource["verbs"].([]any) {
+				verbs = append(verbs, verb.(string))
+			}
+			slices.Sort(verbs)
+			all[resource["name"].(string)] = strings.Join(verbs, " ")
+		}
+		return all
+	}
+	if diff := cmp.Diff(map[string]string{
+		"widgets": "create delete deletecollection get list patch update watch", "widgets/status": "get patch update",
+	}, verbs("/apis/example.com/v1")); diff != "" {
+		t.Error(diff)
+	}
+	for _, version := range []string{"v1alpha1", "v1alpha2"} {
+		if diff := cmp.Diff(map[string]string{"apibindings": "get list watch"}, verbs("/apis/apis.kcp.io/"+version)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	aggregated := w.must(request{target: "*", path: "/apis", accept: "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"})
+	if len(aggregated.Object["items"].([]any)) != 2 {
+		t.Errorf("aggregated: %v", aggregated.Object)
+	}
+	paths := w.must(request{target: "*", path: "/openapi/v3"}).Object["paths"].(map[string]any)
+	for _, path := range []string{"apis/example.com/v1", "apis/apis.kcp.io/v1alpha2"} {
+		if _, ok := paths[path]; !ok {
+			t.Errorf("OpenAPI has no %s: %v", path, paths)
+			continue
+		}
+		document := w.must(request{target: "*", path: "/openapi/v3/" + path})
+		if len(document.Object["components"].(map[string]any)) == 0 {
+			t.Errorf("OpenAPI of %s: %v", path, document.Object)
+		}
+	}
+	if got := w.must(request{target: "*", path: "/version"}).Object["gitVersion"]; got != "v1.37.2" {
+		t.Errorf("version = %v", got)
+	}
+	if code, _ := w.do(request{who: "mallory", target: "*", path: "/apis"}); code != http.StatusForbidden {
+		t.Errorf("discovery without access: %d", code)
+	}
+}
+
+// stream is an open watch.
+type stream struct {
+	t      *testing.T
+	lines  *bufio.Reader
+	cancel context.CancelFunc
+}
+
+// watch opens one over a real connection.
+func (w *world) watch(r request) *stream {
+	w.t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		r.path = req.URL.RequestURI()
+		w.handler.ServeHTTP(rw, w.prepare(req.Context(), r))
+	}))
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	w.t.Cleanup(server.Close)
+	w.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+r.path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		w.t.Fatalf("watch %s: %d %s", r.path, resp.StatusCode, body)
+	}
+	return &stream{t: w.t, lines: bufio.NewReader(resp.Body), cancel: cancel}
+}
+
+// next returns the next event as "TYPE cluster|namespace/name"; "end" when the watch is over.
+func (s *stream) next() string {
+	s.t.Helper()
+	line, err := s.lines.ReadBytes('\n')
+	if errors.Is(err, io.EOF) {
+		return "end"
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var event struct {
+		Type   string          `json:"type"`
+		Object json.RawMessage `json:"object"`
+	}
+	if err := json.Unmarshal(line, &event); err != nil {
+		s.t.Fatal(err)
+	}
+	obj := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(event.Object, &obj.Object); err != nil {
+		s.t.Fatal(err)
+	}
+	return event.Type + " " + describe(obj)
+}
+
+func TestServe_WatchGoesOnWhenAConsumerBinds(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	w.offer("provider", "other", "hash-other", "widgets")
+	objects := w.watch(request{target: "*", path: "/apis/example.com/v1/widgets?watch=true"})
+	bindings := w.watch(request{target: "*", path: "/apis/apis.kcp.io/v1alpha2/apibindings?watch=true"})
+	for _, consumer := range []string{"c1", "c2"} {
+		w.bind(lc("x"+consumer), "b", "provider", "other", "hash-other", "widgets")
+		w.must(request{method: http.MethodPost, export: "other", target: "x" + consumer, path: widgetsIn, body: widget("theirs", "red")})
+		w.bind(lc(consumer), "b", "provider", "things", "hash-things", "widgets")
+		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("mine", "red")})
+		if got, want := bindings.next(), "ADDED "+consumer+"|/b"; got != want {
+			t.Errorf("binding: %s, want %s", got, want)
+		}
+		if got, want := objects.next(), "ADDED "+consumer+"|default/mine"; got != want {
+			t.Errorf("object: %s, want %s", got, want)
+		}
+	}
+	w.must(request{method: http.MethodDelete, target: "c1", path: widgetsIn + "/mine"})
+	if got := objects.next(); got != "DELETED c1|default/mine" {
+		t.Errorf("object: %s", got)
+	}
+}
+
+func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets", "gadgets")
+	ctx, cancel := context.WithCancel(t.Context())
+	running := make(chan error, 1)
+	go func() { running <- w.endpoint.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-running; err != nil {
+			t.Error(err)
+		}
+	})
+	key := reader.Key{Cluster: "provider", Name: "things"}
+	update := func(change func(*apisv1alpha2.APIExport)) {
+		t.Helper()
+		obj, err := w.client.Live().Get(t.Context(), exports, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		export := obj.(*apisv1alpha2.APIExport).DeepCopy()
+		change(export)
+		if _, err := w.client.Update(t.Context(), exports, "provider", export); err != nil {
+			t.Fatal(err)
+		}
+	}
+	widgets := w.watch(request{target: "*", path: "/apis/example.com/v1/widgets?watch=true"})
+	gadgets := w.watch(request{target: "*", path: "/apis/example.com/v1/gadgets?watch=true"})
+	w.create("apiresourceschemas", "provider", func() *schemaObject {
+		s := newSchema("v2-things.widgets.example.com", "widgets", false)
+		s.Spec.Versions[0].Schema.Raw = []byte(`{"type":"object","x-kubernetes-preserve-unknown-fields":true}`)
+		return s
+	}())
+	update(func(e *apisv1alpha2.APIExport) { e.Spec.Resources[0].Schema = "v2-things.widgets.example.com" })
+	if got := widgets.next(); got != "end" {
+		t.Errorf("the watch on a schema that was replaced: %s", got)
+	}
+	// The other resource is not touched.
+	w.bind("c1", "b", "provider", "things", "hash-things", "widgets", "gadgets")
+	gadget := widget("g", "red")
+	gadget["kind"] = "Gadget"
+	w.must(request{method: http.MethodPost, target: "c1", path: "/apis/example.com/v1/namespaces/default/gadgets", body: gadget})
+	if got := gadgets.next(); got != "ADDED c1|default/g" {
+		t.Errorf("gadgets: %s", got)
+	}
+	bindings := w.watch(request{target: "*", path: "/apis/apis.kcp.io/v1alpha1/apibindings?watch=true"})
+	if err := w.client.Delete(t.Context(), exports, key, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := gadgets.next(); got != "end" {
+		t.Errorf("the watch on an export that is gone: %s", got)
+	}
+	for got := bindings.next(); got != "end"; got = bindings.next() {
+		if !strings.HasPrefix(got, "ADDED c1|") {
+			t.Fatalf("bindings: %s", got)
+		}
+	}
+}
+
+func TestServe_BindingThatIsDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.offer("provider", "things", "hash-things", "widgets")
+	w.bind("c1", "b", "provider", "things", "hash-things", "widgets")
+	w.must(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("a", "red")})
+	obj, err := w.client.Live().Get(t.Context(), bindings, reader.Key{Cluster: "c1", Name: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := obj.(*apisv1alpha2.APIBinding).DeepCopy()
+	held.Finalizers = []string{apisv1alpha2.APIBindingFinalizer}
+	if _, err := w.client.Update(t.Context(), bindings, "c1", held); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Delete(t.Context(), bindings, reader.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.Live().Get(t.Context(), bindings, reader.Key{Cluster: "c1", Name: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if code, obj := w.do(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("b", "red")}); code != http.StatusMethodNotAllowed {
+		t.Errorf("create: %d %v", code, obj.Object)
+	}
+	if code, obj := w.do(request{method: http.MethodPatch, target: "c1", path: widgetsIn + "/b?fieldManager=me", body: widget("b", "red"), contentType: "application/apply-patch+yaml"}); code < 400 {
+		t.Errorf("apply of a new object: %d %v", code, obj.Object)
+	}
+	w.must(request{method: http.MethodPatch, target: "c1", path: widgetsIn + "/a", body: map[string]any{"spec": map[string]any{"color": "new"}}, contentType: "application/merge-patch+json"})
+	w.must(request{method: http.MethodDelete, target: "c1", path: widgetsIn + "/a"})
+}
+
+func TestServe_NotReady(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	New(Config{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/apis", nil))
+	if recorder.Code != http.StatusServiceUnavailable {
+		t.Errorf("%d", recorder.Code)
+	}
+}
