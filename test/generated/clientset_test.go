@@ -36,6 +36,28 @@ func TestClientset_AgainstItsFake(t *testing.T) {
 	}
 }
 
+// The fake applies with real field ownership: two writers of one object keep what is theirs.
+func TestClientset_AppliesAgainstItsFake(t *testing.T) {
+	ctx := t.Context()
+	workspaces := fake.NewClientset().TenancyV1alpha1().Workspaces()
+	mine := applytenancyv1alpha1.Workspace("team").WithLabels(map[string]string{"a": "b"})
+	if _, err := workspaces.Apply(ctx, mine, metav1.ApplyOptions{FieldManager: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	yours := applytenancyv1alpha1.Workspace("team").WithLabels(map[string]string{"c": "d"})
+	ws, err := workspaces.Apply(ctx, yours, metav1.ApplyOptions{FieldManager: "you"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ws.Labels) != 2 || len(ws.ManagedFields) != 2 {
+		t.Errorf("labels %v, managers %v", ws.Labels, ws.ManagedFields)
+	}
+	owned, err := applytenancyv1alpha1.ExtractWorkspace(ws, "me")
+	if err != nil || len(owned.Labels) != 1 || owned.Labels["a"] != "b" {
+		t.Errorf("extracted %+v, %v", owned, err)
+	}
+}
+
 func TestScheme_KnowsAllKinds(t *testing.T) {
 	for _, gvk := range []struct{ group, version, kind string }{
 		{"tenancy.kcp.io", "v1alpha1", "Workspace"}, {"tenancy.kcp.io", "v1alpha1", "WorkspaceType"},

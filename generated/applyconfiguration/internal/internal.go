@@ -25,6 +25,1701 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: io.kcp.apis.v1alpha1.APIBinding
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIBindingSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIBindingStatus
+      default: {}
+- name: io.kcp.apis.v1alpha1.APIExport
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIExportSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIExportStatus
+      default: {}
+- name: io.kcp.apis.v1alpha1.APIExportEndpointSlice
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIExportEndpointSliceSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIExportEndpointSliceStatus
+      default: {}
+- name: io.kcp.apis.v1alpha1.APIResourceSchema
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIResourceSchemaSpec
+      default: {}
+- name: io.kcp.apis.v1alpha2.APIBinding
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha2.APIBindingSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.apis.v1alpha2.APIBindingStatus
+      default: {}
+- name: io.kcp.apis.v1alpha2.APIExport
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha2.APIExportSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.apis.v1alpha2.APIExportStatus
+      default: {}
+- name: io.kcp.core.v1alpha1.LogicalCluster
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.core.v1alpha1.LogicalClusterSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.core.v1alpha1.LogicalClusterStatus
+      default: {}
+- name: io.kcp.core.v1alpha1.Shard
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.core.v1alpha1.ShardSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.core.v1alpha1.ShardStatus
+      default: {}
+- name: io.kcp.tenancy.v1alpha1.Workspace
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceStatus
+      default: {}
+- name: io.kcp.tenancy.v1alpha1.WorkspaceType
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeStatus
+      default: {}
+- name: io.kcp.topology.v1alpha1.Partition
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.topology.v1alpha1.PartitionSpec
+      default: {}
+- name: io.kcp.topology.v1alpha1.PartitionSet
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.topology.v1alpha1.PartitionSetSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.topology.v1alpha1.PartitionSetStatus
+      default: {}
+- name: io.k8s.api.authentication.v1.UserInfo
+  map:
+    fields:
+    - name: extra
+      type:
+        map:
+          elementType:
+            list:
+              elementType:
+                scalar: string
+              elementRelationship: atomic
+    - name: groups
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: uid
+      type:
+        scalar: string
+    - name: username
+      type:
+        scalar: string
+- name: io.k8s.api.core.v1.SecretReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: io.k8s.api.core.v1.TypedLocalObjectReference
+  map:
+    fields:
+    - name: apiGroup
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: io.k8s.api.rbac.v1.PolicyRule
+  map:
+    fields:
+    - name: apiGroups
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: nonResourceURLs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: resourceNames
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: resources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: verbs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition
+  map:
+    fields:
+    - name: description
+      type:
+        scalar: string
+    - name: format
+      type:
+        scalar: string
+    - name: jsonPath
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: priority
+      type:
+        scalar: numeric
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames
+  map:
+    fields:
+    - name: categories
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: listKind
+      type:
+        scalar: string
+    - name: plural
+      type:
+        scalar: string
+      default: ""
+    - name: shortNames
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: singular
+      type:
+        scalar: string
+- name: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale
+  map:
+    fields:
+    - name: labelSelectorPath
+      type:
+        scalar: string
+    - name: specReplicasPath
+      type:
+        scalar: string
+      default: ""
+    - name: statusReplicasPath
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources
+  map:
+    fields:
+    - name: scale
+      type:
+        namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceScale
+    - name: status
+      type:
+        namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus
+- name: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField
+  map:
+    fields:
+    - name: jsonPath
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
+- name: io.k8s.apimachinery.pkg.runtime.RawExtension
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.kcp.apis.v1alpha1.APIBindingSpec
+  map:
+    fields:
+    - name: permissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.AcceptablePermissionClaim
+          elementRelationship: atomic
+    - name: reference
+      type:
+        namedType: io.kcp.apis.v1alpha1.BindingReference
+      default: {}
+- name: io.kcp.apis.v1alpha1.APIBindingStatus
+  map:
+    fields:
+    - name: apiExportClusterName
+      type:
+        scalar: string
+    - name: appliedPermissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.PermissionClaim
+          elementRelationship: atomic
+    - name: boundResources
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.BoundAPIResource
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: exportPermissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.PermissionClaim
+          elementRelationship: atomic
+    - name: phase
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.APIExportEndpoint
+  map:
+    fields:
+    - name: shards
+      type:
+        namedType: io.kcp.apis.v1alpha1.EndpointShards
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha1.APIExportEndpointSliceSpec
+  map:
+    fields:
+    - name: export
+      type:
+        namedType: io.kcp.apis.v1alpha1.ExportBindingReference
+      default: {}
+    - name: partition
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.APIExportEndpointSliceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIExportEndpoint
+          elementRelationship: associative
+          keys:
+          - url
+    - name: shardSelector
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.APIExportSpec
+  map:
+    fields:
+    - name: identity
+      type:
+        namedType: io.kcp.apis.v1alpha1.Identity
+    - name: latestResourceSchemas
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: maximalPermissionPolicy
+      type:
+        namedType: io.kcp.apis.v1alpha1.MaximalPermissionPolicy
+    - name: permissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.PermissionClaim
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+- name: io.kcp.apis.v1alpha1.APIExportStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: identityHash
+      type:
+        scalar: string
+    - name: virtualWorkspaces
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.VirtualWorkspace
+          elementRelationship: atomic
+- name: io.kcp.apis.v1alpha1.APIResourceSchemaSpec
+  map:
+    fields:
+    - name: conversion
+      type:
+        namedType: io.kcp.apis.v1alpha1.CustomResourceConversion
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: nameValidation
+      type:
+        scalar: string
+      default: DNS1123Subdomain
+    - name: names
+      type:
+        namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames
+      default: {}
+    - name: scope
+      type:
+        scalar: string
+      default: ""
+    - name: versions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIResourceVersion
+          elementRelationship: associative
+          keys:
+          - name
+- name: io.kcp.apis.v1alpha1.APIResourceVersion
+  map:
+    fields:
+    - name: additionalPrinterColumns
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceColumnDefinition
+          elementRelationship: associative
+          keys:
+          - name
+    - name: deprecated
+      type:
+        scalar: boolean
+    - name: deprecationWarning
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: schema
+      type:
+        namedType: __untyped_atomic_
+    - name: selectableFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.SelectableField
+          elementRelationship: atomic
+    - name: served
+      type:
+        scalar: boolean
+      default: true
+    - name: storage
+      type:
+        scalar: boolean
+      default: false
+    - name: subresources
+      type:
+        namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources
+      default: {}
+- name: io.kcp.apis.v1alpha1.AcceptablePermissionClaim
+  map:
+    fields:
+    - name: all
+      type:
+        scalar: boolean
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: resourceSelector
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.ResourceSelector
+          elementRelationship: atomic
+    - name: state
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha1.BindingReference
+  map:
+    fields:
+    - name: export
+      type:
+        namedType: io.kcp.apis.v1alpha1.ExportBindingReference
+- name: io.kcp.apis.v1alpha1.BoundAPIResource
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: schema
+      type:
+        namedType: io.kcp.apis.v1alpha1.BoundAPIResourceSchema
+      default: {}
+    - name: storageVersions
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: io.kcp.apis.v1alpha1.BoundAPIResourceSchema
+  map:
+    fields:
+    - name: UID
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha1.CustomResourceConversion
+  map:
+    fields:
+    - name: strategy
+      type:
+        scalar: string
+      default: ""
+    - name: webhook
+      type:
+        namedType: io.kcp.apis.v1alpha1.WebhookConversion
+- name: io.kcp.apis.v1alpha1.EndpointShards
+  map:
+    fields:
+    - name: matchAll
+      type:
+        scalar: boolean
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: io.kcp.apis.v1alpha1.ExportBindingReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.Identity
+  map:
+    fields:
+    - name: secretRef
+      type:
+        namedType: io.k8s.api.core.v1.SecretReference
+- name: io.kcp.apis.v1alpha1.LocalAPIExportPolicy
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.kcp.apis.v1alpha1.MaximalPermissionPolicy
+  map:
+    fields:
+    - name: local
+      type:
+        namedType: io.kcp.apis.v1alpha1.LocalAPIExportPolicy
+- name: io.kcp.apis.v1alpha1.PermissionClaim
+  map:
+    fields:
+    - name: all
+      type:
+        scalar: boolean
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: resourceSelector
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.ResourceSelector
+          elementRelationship: atomic
+- name: io.kcp.apis.v1alpha1.ResourceSelector
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.VirtualWorkspace
+  map:
+    fields:
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha1.WebhookClientConfig
+  map:
+    fields:
+    - name: caBundle
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.WebhookConversion
+  map:
+    fields:
+    - name: clientConfig
+      type:
+        namedType: io.kcp.apis.v1alpha1.WebhookClientConfig
+    - name: conversionReviewVersions
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.kcp.apis.v1alpha2.APIBindingSpec
+  map:
+    fields:
+    - name: permissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.AcceptablePermissionClaim
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+          - identityHash
+    - name: reference
+      type:
+        namedType: io.kcp.apis.v1alpha2.BindingReference
+      default: {}
+- name: io.kcp.apis.v1alpha2.APIBindingStatus
+  map:
+    fields:
+    - name: apiExportClusterName
+      type:
+        scalar: string
+    - name: appliedPermissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.ScopedPermissionClaim
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+          - identityHash
+    - name: boundResources
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.BoundAPIResource
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: exportPermissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.PermissionClaim
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+          - identityHash
+    - name: phase
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha2.APIExportSpec
+  map:
+    fields:
+    - name: identity
+      type:
+        namedType: io.kcp.apis.v1alpha2.Identity
+    - name: maximalPermissionPolicy
+      type:
+        namedType: io.kcp.apis.v1alpha2.MaximalPermissionPolicy
+    - name: permissionClaims
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.PermissionClaim
+          elementRelationship: associative
+          keys:
+          - group
+          - resource
+    - name: resources
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.ResourceSchema
+          elementRelationship: associative
+          keys:
+          - name
+          - group
+- name: io.kcp.apis.v1alpha2.APIExportStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: identityHash
+      type:
+        scalar: string
+    - name: virtualWorkspaces
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.VirtualWorkspace
+          elementRelationship: atomic
+- name: io.kcp.apis.v1alpha2.AcceptablePermissionClaim
+  map:
+    fields:
+    - name: defaultSelector
+      type:
+        namedType: io.kcp.apis.v1alpha2.PermissionClaimSelector
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+      default: ""
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: selector
+      type:
+        namedType: io.kcp.apis.v1alpha2.PermissionClaimSelector
+      default: {}
+    - name: state
+      type:
+        scalar: string
+      default: ""
+    - name: verbs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: io.kcp.apis.v1alpha2.BindingReference
+  map:
+    fields:
+    - name: export
+      type:
+        namedType: io.kcp.apis.v1alpha2.ExportBindingReference
+- name: io.kcp.apis.v1alpha2.BoundAPIResource
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: schema
+      type:
+        namedType: io.kcp.apis.v1alpha2.BoundAPIResourceSchema
+      default: {}
+    - name: storageVersions
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: io.kcp.apis.v1alpha2.BoundAPIResourceSchema
+  map:
+    fields:
+    - name: UID
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha2.ExportBindingReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha2.Identity
+  map:
+    fields:
+    - name: secretRef
+      type:
+        namedType: io.k8s.api.core.v1.SecretReference
+- name: io.kcp.apis.v1alpha2.LocalAPIExportPolicy
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.kcp.apis.v1alpha2.MaximalPermissionPolicy
+  map:
+    fields:
+    - name: local
+      type:
+        namedType: io.kcp.apis.v1alpha2.LocalAPIExportPolicy
+- name: io.kcp.apis.v1alpha2.PermissionClaim
+  map:
+    fields:
+    - name: defaultSelector
+      type:
+        namedType: io.kcp.apis.v1alpha2.PermissionClaimSelector
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+      default: ""
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: verbs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: io.kcp.apis.v1alpha2.PermissionClaimSelector
+  map:
+    fields:
+    - name: matchAll
+      type:
+        scalar: boolean
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+- name: io.kcp.apis.v1alpha2.ResourceSchema
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: schema
+      type:
+        scalar: string
+      default: ""
+    - name: storage
+      type:
+        namedType: io.kcp.apis.v1alpha2.ResourceSchemaStorage
+      default: {}
+- name: io.kcp.apis.v1alpha2.ResourceSchemaStorage
+  map:
+    fields:
+    - name: crd
+      type:
+        namedType: io.kcp.apis.v1alpha2.ResourceSchemaStorageCRD
+    - name: virtual
+      type:
+        namedType: io.kcp.apis.v1alpha2.ResourceSchemaStorageVirtual
+- name: io.kcp.apis.v1alpha2.ResourceSchemaStorageCRD
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.kcp.apis.v1alpha2.ResourceSchemaStorageVirtual
+  map:
+    fields:
+    - name: identityHash
+      type:
+        scalar: string
+    - name: reference
+      type:
+        namedType: io.k8s.api.core.v1.TypedLocalObjectReference
+      default: {}
+- name: io.kcp.apis.v1alpha2.ScopedPermissionClaim
+  map:
+    fields:
+    - name: defaultSelector
+      type:
+        namedType: io.kcp.apis.v1alpha2.PermissionClaimSelector
+    - name: group
+      type:
+        scalar: string
+      default: ""
+    - name: identityHash
+      type:
+        scalar: string
+      default: ""
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: selector
+      type:
+        namedType: io.kcp.apis.v1alpha2.PermissionClaimSelector
+      default: {}
+    - name: verbs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: io.kcp.apis.v1alpha2.VirtualWorkspace
+  map:
+    fields:
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.conditions.v1alpha1.Condition
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: severity
+      type:
+        scalar: string
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.core.v1alpha1.LogicalClusterOwner
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: cluster
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.core.v1alpha1.LogicalClusterSpec
+  map:
+    fields:
+    - name: createdBy
+      type:
+        namedType: io.k8s.api.authentication.v1.UserInfo
+    - name: directlyDeletable
+      type:
+        scalar: boolean
+    - name: initializers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: owner
+      type:
+        namedType: io.kcp.core.v1alpha1.LogicalClusterOwner
+    - name: terminators
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.kcp.core.v1alpha1.LogicalClusterStatus
+  map:
+    fields:
+    - name: URL
+      type:
+        scalar: string
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: initializers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: phase
+      type:
+        scalar: string
+      default: Scheduling
+    - name: terminators
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.kcp.core.v1alpha1.ShardSpec
+  map:
+    fields:
+    - name: baseURL
+      type:
+        scalar: string
+      default: ""
+    - name: externalURL
+      type:
+        scalar: string
+    - name: virtualWorkspaceURL
+      type:
+        scalar: string
+- name: io.kcp.core.v1alpha1.ShardStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+- name: io.kcp.tenancy.v1alpha1.APIExportReference
+  map:
+    fields:
+    - name: export
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+- name: io.kcp.tenancy.v1alpha1.AuthenticationConfigurationReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.tenancy.v1alpha1.Mount
+  map:
+    fields:
+    - name: ref
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.ObjectReference
+      default: {}
+- name: io.kcp.tenancy.v1alpha1.ObjectReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+- name: io.kcp.tenancy.v1alpha1.VirtualWorkspace
+  map:
+    fields:
+    - name: type
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.tenancy.v1alpha1.WorkspaceLocation
+  map:
+    fields:
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: io.kcp.tenancy.v1alpha1.WorkspaceSpec
+  map:
+    fields:
+    - name: URL
+      type:
+        scalar: string
+    - name: cluster
+      type:
+        scalar: string
+    - name: location
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceLocation
+    - name: mount
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.Mount
+    - name: type
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeReference
+- name: io.kcp.tenancy.v1alpha1.WorkspaceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: initializers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: phase
+      type:
+        scalar: string
+      default: Scheduling
+    - name: terminators
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.kcp.tenancy.v1alpha1.WorkspaceTypeExtension
+  map:
+    fields:
+    - name: with
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeReference
+          elementRelationship: atomic
+- name: io.kcp.tenancy.v1alpha1.WorkspaceTypeReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+- name: io.kcp.tenancy.v1alpha1.WorkspaceTypeSelector
+  map:
+    fields:
+    - name: none
+      type:
+        scalar: boolean
+    - name: types
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeReference
+          elementRelationship: atomic
+- name: io.kcp.tenancy.v1alpha1.WorkspaceTypeSpec
+  map:
+    fields:
+    - name: additionalWorkspaceLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: authenticationConfigurations
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.AuthenticationConfigurationReference
+          elementRelationship: associative
+          keys:
+          - name
+    - name: defaultAPIBindingLifecycle
+      type:
+        scalar: string
+    - name: defaultAPIBindings
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.APIExportReference
+          elementRelationship: atomic
+    - name: defaultChildWorkspaceType
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeReference
+      default:
+        name: universal
+        path: root
+    - name: extend
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeExtension
+      default: {}
+    - name: initializer
+      type:
+        scalar: boolean
+    - name: initializerPermissions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.rbac.v1.PolicyRule
+          elementRelationship: atomic
+    - name: limitAllowedChildren
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeSelector
+    - name: limitAllowedParents
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceTypeSelector
+    - name: terminator
+      type:
+        scalar: boolean
+    - name: terminatorPermissions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.rbac.v1.PolicyRule
+          elementRelationship: atomic
+- name: io.kcp.tenancy.v1alpha1.WorkspaceTypeStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: virtualWorkspaces
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.VirtualWorkspace
+          elementRelationship: atomic
+- name: io.kcp.topology.v1alpha1.PartitionSetSpec
+  map:
+    fields:
+    - name: dimensions
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: shardSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: io.kcp.topology.v1alpha1.PartitionSetStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: count
+      type:
+        scalar: numeric
+- name: io.kcp.topology.v1alpha1.PartitionSpec
+  map:
+    fields:
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
 - name: __untyped_atomic_
   scalar: untyped
   list:

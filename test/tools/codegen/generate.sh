@@ -22,7 +22,7 @@ copy="$(mktemp -d)"
 trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/test/tools"
 cp -r "$root/go.mod" "$root/go.sum" "$root/apis" "$copy/"
-cp -r "$root/test/tools/apidocs" "$copy/test/tools/"
+cp -r "$root/test/tools/apidocs" "$root/test/tools/modelschema" "$copy/test/tools/"
 cd "$copy"
 # Out with the old first: a generator that finds a file of its own may build on it.
 find apis -name 'zz_generated.*.go' -delete
@@ -66,10 +66,14 @@ external=(
   k8s.io/api/core/v1.TypedLocalObjectReference:k8s.io/client-go/applyconfigurations/core/v1
   k8s.io/api/core/v1.SecretReference:k8s.io/client-go/applyconfigurations/core/v1
 )
+go run ./test/tools/modelschema >"$copy/models.json"
 # Conditions belong to no group, so they have no apply configuration: status takes them as they are.
 "$bin/applyconfiguration-gen" --go-header-file "$header" --output-dir generated/applyconfiguration \
   --output-pkg "$module/generated/applyconfiguration" --external-applyconfigurations "$(IFS=,; echo "${external[*]}")" \
+  --openapi-schema "$copy/models.json" \
   "${clientapis[@]}"
+# See test/tools/modelschema: names made of Go paths become those of the models.
+find generated/applyconfiguration -name '*.go' -exec sed -i 's/com\.github\.annex-dev\.annex\.apis\./io.kcp./g' {} +
 "$bin/client-gen" --go-header-file "$header" --output-dir generated/clientset --output-pkg "$module/generated/clientset" \
   --clientset-name versioned --apply-configuration-package "$module/generated/applyconfiguration" \
   --input-base "$module/apis" "${inputs[@]}"

@@ -5,8 +5,11 @@
 package v1alpha1
 
 import (
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -32,6 +35,46 @@ func APIExport(name string) *APIExportApplyConfiguration {
 	b.WithKind("APIExport")
 	b.WithAPIVersion("apis.kcp.io/v1alpha1")
 	return b
+}
+
+// ExtractAPIExportFrom extracts the applied configuration owned by fieldManager from
+// aPIExport for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// aPIExport must be a unmodified APIExport API object that was retrieved from the Kubernetes API.
+// ExtractAPIExportFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIExportFrom(aPIExport *apisv1alpha1.APIExport, fieldManager string, subresource string) (*APIExportApplyConfiguration, error) {
+	b := &APIExportApplyConfiguration{}
+	err := managedfields.ExtractInto(aPIExport, internal.Parser().Type("io.kcp.apis.v1alpha1.APIExport"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(aPIExport.Name)
+
+	b.WithKind("APIExport")
+	b.WithAPIVersion("apis.kcp.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractAPIExport extracts the applied configuration owned by fieldManager from
+// aPIExport. If no managedFields are found in aPIExport for fieldManager, a
+// APIExportApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// aPIExport must be a unmodified APIExport API object that was retrieved from the Kubernetes API.
+// ExtractAPIExport provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIExport(aPIExport *apisv1alpha1.APIExport, fieldManager string) (*APIExportApplyConfiguration, error) {
+	return ExtractAPIExportFrom(aPIExport, fieldManager, "")
+}
+
+// ExtractAPIExportStatus extracts the applied configuration owned by fieldManager from
+// aPIExport for the status subresource.
+func ExtractAPIExportStatus(aPIExport *apisv1alpha1.APIExport, fieldManager string) (*APIExportApplyConfiguration, error) {
+	return ExtractAPIExportFrom(aPIExport, fieldManager, "status")
 }
 
 func (b APIExportApplyConfiguration) IsApplyConfiguration() {}

@@ -5,8 +5,11 @@
 package v1alpha1
 
 import (
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -32,6 +35,46 @@ func APIExportEndpointSlice(name string) *APIExportEndpointSliceApplyConfigurati
 	b.WithKind("APIExportEndpointSlice")
 	b.WithAPIVersion("apis.kcp.io/v1alpha1")
 	return b
+}
+
+// ExtractAPIExportEndpointSliceFrom extracts the applied configuration owned by fieldManager from
+// aPIExportEndpointSlice for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// aPIExportEndpointSlice must be a unmodified APIExportEndpointSlice API object that was retrieved from the Kubernetes API.
+// ExtractAPIExportEndpointSliceFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIExportEndpointSliceFrom(aPIExportEndpointSlice *apisv1alpha1.APIExportEndpointSlice, fieldManager string, subresource string) (*APIExportEndpointSliceApplyConfiguration, error) {
+	b := &APIExportEndpointSliceApplyConfiguration{}
+	err := managedfields.ExtractInto(aPIExportEndpointSlice, internal.Parser().Type("io.kcp.apis.v1alpha1.APIExportEndpointSlice"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(aPIExportEndpointSlice.Name)
+
+	b.WithKind("APIExportEndpointSlice")
+	b.WithAPIVersion("apis.kcp.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractAPIExportEndpointSlice extracts the applied configuration owned by fieldManager from
+// aPIExportEndpointSlice. If no managedFields are found in aPIExportEndpointSlice for fieldManager, a
+// APIExportEndpointSliceApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// aPIExportEndpointSlice must be a unmodified APIExportEndpointSlice API object that was retrieved from the Kubernetes API.
+// ExtractAPIExportEndpointSlice provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIExportEndpointSlice(aPIExportEndpointSlice *apisv1alpha1.APIExportEndpointSlice, fieldManager string) (*APIExportEndpointSliceApplyConfiguration, error) {
+	return ExtractAPIExportEndpointSliceFrom(aPIExportEndpointSlice, fieldManager, "")
+}
+
+// ExtractAPIExportEndpointSliceStatus extracts the applied configuration owned by fieldManager from
+// aPIExportEndpointSlice for the status subresource.
+func ExtractAPIExportEndpointSliceStatus(aPIExportEndpointSlice *apisv1alpha1.APIExportEndpointSlice, fieldManager string) (*APIExportEndpointSliceApplyConfiguration, error) {
+	return ExtractAPIExportEndpointSliceFrom(aPIExportEndpointSlice, fieldManager, "status")
 }
 
 func (b APIExportEndpointSliceApplyConfiguration) IsApplyConfiguration() {}

@@ -5,8 +5,11 @@
 package v1alpha1
 
 import (
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -32,6 +35,40 @@ func APIResourceSchema(name string) *APIResourceSchemaApplyConfiguration {
 	b.WithKind("APIResourceSchema")
 	b.WithAPIVersion("apis.kcp.io/v1alpha1")
 	return b
+}
+
+// ExtractAPIResourceSchemaFrom extracts the applied configuration owned by fieldManager from
+// aPIResourceSchema for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// aPIResourceSchema must be a unmodified APIResourceSchema API object that was retrieved from the Kubernetes API.
+// ExtractAPIResourceSchemaFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIResourceSchemaFrom(aPIResourceSchema *apisv1alpha1.APIResourceSchema, fieldManager string, subresource string) (*APIResourceSchemaApplyConfiguration, error) {
+	b := &APIResourceSchemaApplyConfiguration{}
+	err := managedfields.ExtractInto(aPIResourceSchema, internal.Parser().Type("io.kcp.apis.v1alpha1.APIResourceSchema"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(aPIResourceSchema.Name)
+
+	b.WithKind("APIResourceSchema")
+	b.WithAPIVersion("apis.kcp.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractAPIResourceSchema extracts the applied configuration owned by fieldManager from
+// aPIResourceSchema. If no managedFields are found in aPIResourceSchema for fieldManager, a
+// APIResourceSchemaApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// aPIResourceSchema must be a unmodified APIResourceSchema API object that was retrieved from the Kubernetes API.
+// ExtractAPIResourceSchema provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIResourceSchema(aPIResourceSchema *apisv1alpha1.APIResourceSchema, fieldManager string) (*APIResourceSchemaApplyConfiguration, error) {
+	return ExtractAPIResourceSchemaFrom(aPIResourceSchema, fieldManager, "")
 }
 
 func (b APIResourceSchemaApplyConfiguration) IsApplyConfiguration() {}

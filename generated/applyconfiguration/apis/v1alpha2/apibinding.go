@@ -5,8 +5,11 @@
 package v1alpha2
 
 import (
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -32,6 +35,46 @@ func APIBinding(name string) *APIBindingApplyConfiguration {
 	b.WithKind("APIBinding")
 	b.WithAPIVersion("apis.kcp.io/v1alpha2")
 	return b
+}
+
+// ExtractAPIBindingFrom extracts the applied configuration owned by fieldManager from
+// aPIBinding for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// aPIBinding must be a unmodified APIBinding API object that was retrieved from the Kubernetes API.
+// ExtractAPIBindingFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIBindingFrom(aPIBinding *apisv1alpha2.APIBinding, fieldManager string, subresource string) (*APIBindingApplyConfiguration, error) {
+	b := &APIBindingApplyConfiguration{}
+	err := managedfields.ExtractInto(aPIBinding, internal.Parser().Type("io.kcp.apis.v1alpha2.APIBinding"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(aPIBinding.Name)
+
+	b.WithKind("APIBinding")
+	b.WithAPIVersion("apis.kcp.io/v1alpha2")
+	return b, nil
+}
+
+// ExtractAPIBinding extracts the applied configuration owned by fieldManager from
+// aPIBinding. If no managedFields are found in aPIBinding for fieldManager, a
+// APIBindingApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// aPIBinding must be a unmodified APIBinding API object that was retrieved from the Kubernetes API.
+// ExtractAPIBinding provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractAPIBinding(aPIBinding *apisv1alpha2.APIBinding, fieldManager string) (*APIBindingApplyConfiguration, error) {
+	return ExtractAPIBindingFrom(aPIBinding, fieldManager, "")
+}
+
+// ExtractAPIBindingStatus extracts the applied configuration owned by fieldManager from
+// aPIBinding for the status subresource.
+func ExtractAPIBindingStatus(aPIBinding *apisv1alpha2.APIBinding, fieldManager string) (*APIBindingApplyConfiguration, error) {
+	return ExtractAPIBindingFrom(aPIBinding, fieldManager, "status")
 }
 
 func (b APIBindingApplyConfiguration) IsApplyConfiguration() {}

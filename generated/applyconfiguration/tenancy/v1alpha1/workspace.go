@@ -5,8 +5,11 @@
 package v1alpha1
 
 import (
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -33,6 +36,46 @@ func Workspace(name string) *WorkspaceApplyConfiguration {
 	b.WithKind("Workspace")
 	b.WithAPIVersion("tenancy.kcp.io/v1alpha1")
 	return b
+}
+
+// ExtractWorkspaceFrom extracts the applied configuration owned by fieldManager from
+// workspace for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// workspace must be a unmodified Workspace API object that was retrieved from the Kubernetes API.
+// ExtractWorkspaceFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractWorkspaceFrom(workspace *tenancyv1alpha1.Workspace, fieldManager string, subresource string) (*WorkspaceApplyConfiguration, error) {
+	b := &WorkspaceApplyConfiguration{}
+	err := managedfields.ExtractInto(workspace, internal.Parser().Type("io.kcp.tenancy.v1alpha1.Workspace"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(workspace.Name)
+
+	b.WithKind("Workspace")
+	b.WithAPIVersion("tenancy.kcp.io/v1alpha1")
+	return b, nil
+}
+
+// ExtractWorkspace extracts the applied configuration owned by fieldManager from
+// workspace. If no managedFields are found in workspace for fieldManager, a
+// WorkspaceApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// workspace must be a unmodified Workspace API object that was retrieved from the Kubernetes API.
+// ExtractWorkspace provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractWorkspace(workspace *tenancyv1alpha1.Workspace, fieldManager string) (*WorkspaceApplyConfiguration, error) {
+	return ExtractWorkspaceFrom(workspace, fieldManager, "")
+}
+
+// ExtractWorkspaceStatus extracts the applied configuration owned by fieldManager from
+// workspace for the status subresource.
+func ExtractWorkspaceStatus(workspace *tenancyv1alpha1.Workspace, fieldManager string) (*WorkspaceApplyConfiguration, error) {
+	return ExtractWorkspaceFrom(workspace, fieldManager, "status")
 }
 
 func (b WorkspaceApplyConfiguration) IsApplyConfiguration() {}
