@@ -48,7 +48,7 @@ var strict = authorizer.AuthorizerFunc(func(ctx context.Context, attrs authorize
 	return authorizer.DecisionDeny, "access denied", nil
 })
 
-func post(t *testing.T, ctx context.Context, resource string, obj runtime.Object) (runtime.Object, error) {
+func post(ctx context.Context, t *testing.T, resource string, obj runtime.Object) (runtime.Object, error) {
 	t.Helper()
 	g, err := NewGroup(strict, policy.New(fake()))
 	if err != nil {
@@ -85,7 +85,7 @@ func TestSubjectAccessReview(t *testing.T) {
 		{"deep, by others, is ignored", WithDeep(as(t, "x", "system:kcp:admin")), "carol", getConfigMaps(), false, true, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			out, err := post(t, tc.by, "subjectaccessreviews", &authorizationv1.SubjectAccessReview{
+			out, err := post(tc.by, t, "subjectaccessreviews", &authorizationv1.SubjectAccessReview{
 				Spec: authorizationv1.SubjectAccessReviewSpec{User: tc.about, ResourceAttributes: tc.attrs},
 			})
 			if err != nil {
@@ -101,7 +101,7 @@ func TestSubjectAccessReview(t *testing.T) {
 
 func TestSelfSubjectAccessReview_IsAboutTheUser(t *testing.T) {
 	for name, want := range map[string]bool{"dora": true, "carol": false} {
-		out, err := post(t, as(t, name), "selfsubjectaccessreviews", &authorizationv1.SelfSubjectAccessReview{
+		out, err := post(as(t, name), t, "selfsubjectaccessreviews", &authorizationv1.SelfSubjectAccessReview{
 			Spec: authorizationv1.SelfSubjectAccessReviewSpec{NonResourceAttributes: &authorizationv1.NonResourceAttributes{Verb: "get", Path: "/"}},
 		})
 		if err != nil {
@@ -115,7 +115,7 @@ func TestSelfSubjectAccessReview_IsAboutTheUser(t *testing.T) {
 
 func TestSelfSubjectRulesReview(t *testing.T) {
 	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}}
-	out, err := post(t, as(t, "carol"), "selfsubjectrulesreviews", review.DeepCopy())
+	out, err := post(as(t, "carol"), t, "selfsubjectrulesreviews", review.DeepCopy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,13 +124,13 @@ func TestSelfSubjectRulesReview(t *testing.T) {
 		t.Errorf("status = %+v, want what holds in a alone", status)
 	}
 	scoped := genericapirequest.WithUser(as(t, ""), &user.DefaultInfo{Name: "carol", Extra: map[string][]string{policy.ScopesKey: {"cluster:b"}}})
-	if out, err = post(t, scoped, "selfsubjectrulesreviews", review.DeepCopy()); err != nil {
+	if out, err = post(scoped, t, "selfsubjectrulesreviews", review.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
 	if status := out.(*authorizationv1.SelfSubjectRulesReview).Status; len(status.ResourceRules) != 0 {
 		t.Errorf("out of scope: %+v", status)
 	}
-	if _, err := post(t, as(t, "carol"), "selfsubjectrulesreviews", &authorizationv1.SelfSubjectRulesReview{}); !apierrors.IsBadRequest(err) {
+	if _, err := post(as(t, "carol"), t, "selfsubjectrulesreviews", &authorizationv1.SelfSubjectRulesReview{}); !apierrors.IsBadRequest(err) {
 		t.Errorf("without namespace: %v", err)
 	}
 
@@ -175,12 +175,12 @@ func TestValidation(t *testing.T) {
 		{"another kind", "selfsubjectaccessreviews", &authorizationv1.SubjectAccessReview{}, apierrors.IsBadRequest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := post(t, in("other"), tc.resource, tc.obj); !tc.want(err) {
+			if _, err := post(in("other"), t, tc.resource, tc.obj); !tc.want(err) {
 				t.Errorf("error = %v", err)
 			}
 		})
 	}
-	if _, err := post(t, in("default"), "localsubjectaccessreviews", &authorizationv1.LocalSubjectAccessReview{
+	if _, err := post(in("default"), t, "localsubjectaccessreviews", &authorizationv1.LocalSubjectAccessReview{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default"}, Spec: spec("u", getConfigMaps(), nil),
 	}); err != nil {
 		t.Errorf("a good one: %v", err)

@@ -1,5 +1,5 @@
 // Package rbac is the REST storage of rbac.authorization.k8s.io: roles, rolebindings, clusterroles and clusterrolebindings.
-// Behaviour follows Kubernetes.
+// Behavior follows Kubernetes.
 //
 // Nobody below system:masters gives away more than they hold themselves in the logical cluster: the storage that users reach
 // is wrapped by guarded (guard.go), which asks the evaluator of package policy on every create and update. The verbs escalate

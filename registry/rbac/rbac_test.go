@@ -104,9 +104,9 @@ func clusterRole(name string, rules ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
 	return &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}
 }
 
-func clusterRoleBinding(name, role string) *rbacv1.ClusterRoleBinding {
+func clusterRoleBinding(role string) *rbacv1.ClusterRoleBinding {
 	return &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		ObjectMeta: metav1.ObjectMeta{Name: "b"},
 		RoleRef:    rbacv1.RoleRef{Kind: "ClusterRole", Name: role},
 		Subjects:   []rbacv1.Subject{{Kind: "User", Name: "x"}},
 	}
@@ -149,16 +149,16 @@ func TestEscalation(t *testing.T) {
 		{"nor in a namespace", "writer", nil, "roles", namespaced("r", rbacv1.PolicyRule{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"secrets"}}), "forbidden"},
 		{"masters grant everything", "m", []string{user.SystemPrivilegedGroup}, "clusterroles", clusterRole("r", everything...), ""},
 		{"who may escalate grants everything", "escalator", nil, "clusterroles", clusterRole("r", everything...), ""},
-		{"who may escalate does not bind it", "escalator", nil, "clusterrolebindings", clusterRoleBinding("b", "big"), "forbidden"},
-		{"a writer binds what it holds", "writer", nil, "clusterrolebindings", clusterRoleBinding("b", "small"), ""},
-		{"a writer does not bind more", "writer", nil, "clusterrolebindings", clusterRoleBinding("b", "big"), "forbidden"},
-		{"nor what is in system:admin", "writer", nil, "clusterrolebindings", clusterRoleBinding("b", "cluster-admin"), "forbidden"},
+		{"who may escalate does not bind it", "escalator", nil, "clusterrolebindings", clusterRoleBinding("big"), "forbidden"},
+		{"a writer binds what it holds", "writer", nil, "clusterrolebindings", clusterRoleBinding("small"), ""},
+		{"a writer does not bind more", "writer", nil, "clusterrolebindings", clusterRoleBinding("big"), "forbidden"},
+		{"nor what is in system:admin", "writer", nil, "clusterrolebindings", clusterRoleBinding("cluster-admin"), "forbidden"},
 		{"nor in a namespace, bound", "writer", nil, "rolebindings", roleBinding("b", "ClusterRole", "cluster-admin"), "forbidden"},
 		{"an owner binds what is in system:admin", "owner", nil, "rolebindings", roleBinding("b", "ClusterRole", "cluster-admin"), ""},
-		{"who may bind it binds it", "binder", nil, "clusterrolebindings", clusterRoleBinding("b", "big"), ""},
-		{"and nothing else", "binder", nil, "clusterrolebindings", clusterRoleBinding("b", "cluster-admin"), "forbidden"},
-		{"what is not there is not bound", "writer", nil, "clusterrolebindings", clusterRoleBinding("b", "missing"), "not found"},
-		{"who may bind everything binds what is to come", "owner", nil, "clusterrolebindings", clusterRoleBinding("b", "missing"), ""},
+		{"who may bind it binds it", "binder", nil, "clusterrolebindings", clusterRoleBinding("big"), ""},
+		{"and nothing else", "binder", nil, "clusterrolebindings", clusterRoleBinding("cluster-admin"), "forbidden"},
+		{"what is not there is not bound", "writer", nil, "clusterrolebindings", clusterRoleBinding("missing"), "not found"},
+		{"who may bind everything binds what is to come", "owner", nil, "clusterrolebindings", clusterRoleBinding("missing"), ""},
 		{"a Role is looked for in the namespace", "writer", nil, "rolebindings", roleBinding("b", "Role", "small"), "not found"},
 		{"an aggregated role is for those who hold everything", "writer", nil, "clusterroles", aggregated("r"), "forbidden"},
 		{"and an owner does", "owner", nil, "clusterroles", aggregated("r"), ""},
@@ -213,10 +213,10 @@ func TestEscalation_OfWhatExists(t *testing.T) {
 		t.Errorf("a weak role was made strong: %v", err)
 	}
 	if err := change("weak", func(r *rbacv1.ClusterRole) { r.Labels = map[string]string{"a": "b"} }); err != nil {
-		t.Errorf("a weak role could not be labelled: %v", err)
+		t.Errorf("a weak role could not be labeled: %v", err)
 	}
 	if err := change("strong", func(r *rbacv1.ClusterRole) { r.Labels = map[string]string{"a": "b"} }); !apierrors.IsForbidden(err) {
-		t.Errorf("a strong role was labelled by somebody weak, so that others may aggregate it: %v", err)
+		t.Errorf("a strong role was labeled by somebody weak, so that others may aggregate it: %v", err)
 	}
 	if err := change("strong", func(r *rbacv1.ClusterRole) { r.Rules = nil }); err != nil {
 		t.Errorf("a strong role could not be weakened: %v", err)
@@ -232,13 +232,13 @@ func TestEscalation_OfWhatExists(t *testing.T) {
 func TestBindings_RoleThatWasJustMade(t *testing.T) {
 	h := newHarness(t)
 	ctx := as(t.Context(), "clusterrolebindings", "", "writer")
-	if _, err := h.create(ctx, "clusterrolebindings", clusterRoleBinding("b", "new")); !apierrors.IsNotFound(err) {
+	if _, err := h.create(ctx, "clusterrolebindings", clusterRoleBinding("new")); !apierrors.IsNotFound(err) {
 		t.Fatalf("create: %v, want not found", err)
 	}
 	if _, err := h.fake.Create(t.Context(), rbacv1.Resource("clusterroles"), "a", clusterRole("new", configMaps)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.create(ctx, "clusterrolebindings", clusterRoleBinding("b", "new")); err != nil {
+	if _, err := h.create(ctx, "clusterrolebindings", clusterRoleBinding("new")); err != nil {
 		t.Errorf("create: %v", err)
 	}
 }
@@ -258,7 +258,7 @@ func TestWritesWithoutUserOrCluster(t *testing.T) {
 func TestDefaultsAndTables(t *testing.T) {
 	h := newHarness(t)
 	ctx := as(t.Context(), "clusterrolebindings", "", "owner")
-	binding := clusterRoleBinding("b", "cluster-admin")
+	binding := clusterRoleBinding("cluster-admin")
 	binding.Subjects = append(binding.Subjects, rbacv1.Subject{Kind: "ServiceAccount", Namespace: "ns", Name: "bot"}, rbacv1.Subject{Kind: "Group", Name: "dev"})
 	out, err := h.create(ctx, "clusterrolebindings", binding)
 	if err != nil {

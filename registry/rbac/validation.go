@@ -2,11 +2,11 @@ package rbac
 
 import (
 	"context"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -104,10 +104,23 @@ func validateRef(ref rbacv1.RoleRef, kinds ...string) field.ErrorList {
 	if ref.Name == "" {
 		return append(errs, field.Required(at.Child("name"), ""))
 	}
-	for _, message := range path.ValidatePathSegmentName(ref.Name, false) {
+	if message := notASegment(ref.Name); message != "" {
 		errs = append(errs, field.Invalid(at.Child("name"), ref.Name, message))
 	}
 	return errs
+}
+
+// notASegment returns why name cannot stand in a URL path, as the names of roles must; empty when it can.
+func notASegment(name string) string {
+	switch {
+	case name == ".", name == "..":
+		return "may not be '" + name + "'"
+	case strings.Contains(name, "/"):
+		return "may not contain '/'"
+	case strings.Contains(name, "%"):
+		return "may not contain '%'"
+	}
+	return ""
 }
 
 func validateSubjects(subjects []rbacv1.Subject, namespaced bool) field.ErrorList {

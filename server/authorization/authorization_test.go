@@ -124,8 +124,8 @@ func status(u user.Info, verb, group, resource string) authorizer.AttributesReco
 	return authorizer.AttributesRecord{User: u, Verb: verb, APIGroup: group, Resource: resource, Subresource: "status", Name: "x", ResourceRequest: true}
 }
 
-func impersonate(u user.Info, group, resource, name string) authorizer.AttributesRecord {
-	return authorizer.AttributesRecord{User: u, Verb: "impersonate", APIGroup: group, Resource: resource, Name: name, ResourceRequest: true}
+func impersonate(u user.Info, resource, name string) authorizer.AttributesRecord {
+	return authorizer.AttributesRecord{User: u, Verb: "impersonate", Resource: resource, Name: name, ResourceRequest: true}
 }
 
 func TestAuthorize(t *testing.T) {
@@ -244,35 +244,35 @@ func TestAuthorize(t *testing.T) {
 		{"vera at a virtual endpoint", vw, list(someone("vera"), "configmaps"), true},
 		{"alice at a virtual endpoint", vw, list(alice, "configmaps"), false},
 		{"masters at a virtual endpoint", vw, list(masters, "configmaps"), false},
-		{"impersonation there is a matter of the workspace of the export", vw, impersonate(alice, "", "users", "x"), true},
-		{"and not of the endpoint", vw, impersonate(someone("vera"), "", "users", "x"), false},
+		{"impersonation there is a matter of the workspace of the export", vw, impersonate(alice, "users", "x"), true},
+		{"and not of the endpoint", vw, impersonate(someone("vera"), "users", "x"), false},
 
 		// spec/04 §13, 10, and §7
-		{"an administrator impersonates a user", org, impersonate(alice, "", "users", "x"), true},
-		{"and a service account", org, impersonate(alice, "", "serviceaccounts", "x"), true},
-		{"and its groups", org, impersonate(alice, "", "groups", "system:serviceaccounts:default"), true},
-		{"and a group of people", org, impersonate(alice, "", "groups", "dev"), true},
-		{"and everybody authenticated", org, impersonate(alice, "", "groups", user.AllAuthenticated), true},
-		{"who may only enter impersonates nobody", org, impersonate(bob, "", "users", "x"), false},
-		{"not masters", org, impersonate(alice, "", "groups", user.SystemPrivilegedGroup), false},
-		{"not kcp admins", org, impersonate(alice, "", "groups", "system:kcp:admin"), false},
-		{"kcp admins may lend their own group", org, impersonate(admins, "", "groups", "system:kcp:admin"), true},
-		{"kcp admins do not become masters", org, impersonate(admins, "", "groups", user.SystemPrivilegedGroup), false},
-		{"not logical cluster admins", org, impersonate(admins, "", "groups", "system:kcp:logical-cluster-admin"), false},
-		{"not bootstrappers", org, impersonate(admins, "", "groups", "system:kcp:tenancy:workspace-bootstrapper"), false},
-		{"not initializers", org, impersonate(admins, "", "groups", "system:kcp:initializer:root:x"), false},
-		{"not users of other clusters", org, impersonate(alice, "", "groups", "system:cluster:other"), false},
-		{"not bound subjects", org, impersonate(alice, "", "groups", "apis.kcp.io:binding:dev"), false},
-		{"not foreign service accounts", org, impersonate(alice, "", "users", "system:kcp:serviceaccount:other:default:x"), false},
-		{"not all groups at once", org, impersonate(alice, "", "groups", "*"), false},
-		{"masters become anybody", org, impersonate(masters, "", "groups", "system:kcp:admin"), true},
+		{"an administrator impersonates a user", org, impersonate(alice, "users", "x"), true},
+		{"and a service account", org, impersonate(alice, "serviceaccounts", "x"), true},
+		{"and its groups", org, impersonate(alice, "groups", "system:serviceaccounts:default"), true},
+		{"and a group of people", org, impersonate(alice, "groups", "dev"), true},
+		{"and everybody authenticated", org, impersonate(alice, "groups", user.AllAuthenticated), true},
+		{"who may only enter impersonates nobody", org, impersonate(bob, "users", "x"), false},
+		{"not masters", org, impersonate(alice, "groups", user.SystemPrivilegedGroup), false},
+		{"not kcp admins", org, impersonate(alice, "groups", "system:kcp:admin"), false},
+		{"kcp admins may lend their own group", org, impersonate(admins, "groups", "system:kcp:admin"), true},
+		{"kcp admins do not become masters", org, impersonate(admins, "groups", user.SystemPrivilegedGroup), false},
+		{"not logical cluster admins", org, impersonate(admins, "groups", "system:kcp:logical-cluster-admin"), false},
+		{"not bootstrappers", org, impersonate(admins, "groups", "system:kcp:tenancy:workspace-bootstrapper"), false},
+		{"not initializers", org, impersonate(admins, "groups", "system:kcp:initializer:root:x"), false},
+		{"not users of other clusters", org, impersonate(alice, "groups", "system:cluster:other"), false},
+		{"not bound subjects", org, impersonate(alice, "groups", "apis.kcp.io:binding:dev"), false},
+		{"not foreign service accounts", org, impersonate(alice, "users", "system:kcp:serviceaccount:other:default:x"), false},
+		{"not all groups at once", org, impersonate(alice, "groups", "*"), false},
+		{"masters become anybody", org, impersonate(masters, "groups", "system:kcp:admin"), true},
 		{"no scopes", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate", APIGroup: authenticationv1.GroupName, Resource: "userextras", Subresource: policy.ScopesKey, Name: "cluster:other", ResourceRequest: true}, false},
 		{"no warrants", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate", APIGroup: authenticationv1.GroupName, Resource: "userextras", Subresource: "authorization.kcp.io/warrant", Name: "{}", ResourceRequest: true}, false},
 		{"other extras", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate", APIGroup: authenticationv1.GroupName, Resource: "userextras", Subresource: "example.com/team", Name: "x", ResourceRequest: true}, true},
 		{"nothing constrained", org, authorizer.AttributesRecord{User: masters, Verb: "impersonate:user-info", APIGroup: authenticationv1.GroupName, Resource: "users", Name: "x", ResourceRequest: true}, false},
 		{"nothing constrained on a verb", org, authorizer.AttributesRecord{User: alice, Verb: "impersonate-on:user-info:list", Resource: "configmaps", ResourceRequest: true}, false},
-		{"nobody across all clusters", wildcard, impersonate(admins, "", "users", "x"), false},
-		{"nobody without a cluster", none, impersonate(admins, "", "users", "x"), false},
+		{"nobody across all clusters", wildcard, impersonate(admins, "users", "x"), false},
+		{"nobody without a cluster", none, impersonate(admins, "users", "x"), false},
 
 		{"no user", org, authorizer.AttributesRecord{Verb: "get", Path: "/healthz"}, false},
 	} {
@@ -353,7 +353,7 @@ func TestAuthorize_AuditAnnotations(t *testing.T) {
 	}
 	a := newAuthorizer(t)
 	// An impersonation that is decided on the way leaves no trace, so that the request itself can.
-	if _, _, err := a.Authorize(ctx, impersonate(someone("alice"), "", "users", "carol")); err != nil {
+	if _, _, err := a.Authorize(ctx, impersonate(someone("alice"), "users", "carol")); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := a.Authorize(ctx, list(someone("carol"), "configmaps")); err != nil {
@@ -401,7 +401,7 @@ func TestConstrainedImpersonation_IsNotCachedAcrossClusters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var as string
-			handler := filter(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler := filter(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				u, _ := genericapirequest.UserFrom(r.Context())
 				as = u.GetName()
 			}), newAuthorizer(t), serializer.NewCodecFactory(scheme))

@@ -58,7 +58,7 @@ func (c *cache) get(ctx context.Context, cluster logicalcluster.Name) (*index, e
 	if p == nil {
 		p = &pending{done: make(chan struct{})}
 		c.building[cluster] = p
-		// Others may be waiting for it by the time this request is cancelled.
+		// Others may be waiting for it by the time this request is canceled.
 		go c.build(context.WithoutCancel(ctx), cluster, p)
 	}
 	c.mu.Unlock()

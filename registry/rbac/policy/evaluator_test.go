@@ -176,7 +176,7 @@ func TestEvaluator_Scopes(t *testing.T) {
 		clusterRoleBinding(admin, "admins", "cluster-admin", groupSubject("system:kcp:admin")),
 		clusterRole("w", "see", readConfigMaps),
 		clusterRoleBinding("w", "everybody", "see", groupSubject(user.AllAuthenticated)),
-		clusterRoleBinding("w", "neighbours", "cluster-admin", groupSubject("system:cluster:x")),
+		clusterRoleBinding("w", "neighbors", "cluster-admin", groupSubject("system:cluster:x")),
 	}
 	const group = "system:kcp:admin"
 	account := "system:serviceaccount:default:default"
