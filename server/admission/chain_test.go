@@ -1,0 +1,86 @@
+package admission
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
+)
+
+type root struct{}
+
+func (root) Resolve(_ context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error) {
+	return "root", path == "root", nil
+}
+
+type everybody struct{}
+
+func (everybody) Authorize(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error) {
+	return authorizer.DecisionAllow, "", nil
+}
+
+func config() Config {
+	lc := readertest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
+	lc.Annotations[logicalcluster.PathAnnotationKey] = "root"
+	lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = "root:root"
+	wt := readertest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "root"}})
+	wt.Spec.DefaultChildWorkspaceType = &tenancyv1alpha1.WorkspaceTypeReference{Name: "root", Path: "root"}
+	fake := readertest.NewFake(lc, wt)
+	return Config{
+		Cached: fake, Live: fake, Resolver: root{}, Authorizer: everybody{},
+		WorkspaceURL:       func(logicalcluster.Name, string) string { return "" },
+		NamespaceLifecycle: namespacelifecycle.New(fake, fake),
+	}
+}
+
+func TestNew_RefusesAGap(t *testing.T) {
+	if _, err := New(config()); err != nil {
+		t.Fatal(err)
+	}
+	for field, remove := range map[string]func(*Config){
+		"Cached":             func(c *Config) { c.Cached = nil },
+		"Live":               func(c *Config) { c.Live = nil },
+		"Resolver":           func(c *Config) { c.Resolver = nil },
+		"Authorizer":         func(c *Config) { c.Authorizer = nil },
+		"WorkspaceURL":       func(c *Config) { c.WorkspaceURL = nil },
+		"NamespaceLifecycle": func(c *Config) { c.NamespaceLifecycle = nil },
+	} {
+		c := config()
+		remove(&c)
+		if _, err := New(c); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("without %s: %v", field, err)
+		}
+	}
+}
+
+// TestNew_WorkspaceOfAUser sends one Workspace through the whole chain.
+func TestNew_WorkspaceOfAUser(t *testing.T) {
+	chain, err := New(config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "new", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "made:up"}}}
+	a := admission.NewAttributesRecord(ws, nil, tenancyv1alpha1.SchemeGroupVersion.WithKind("Workspace"), "", ws.Name,
+		tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces"), "", admission.Create, &metav1.CreateOptions{}, false, &user.DefaultInfo{Name: "alice"})
+	ctx := logicalcluster.WithCluster(t.Context(), "root")
+	if err := chain.(admission.MutationInterface).Admit(ctx, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := chain.(admission.ValidationInterface).Validate(ctx, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	if ws.Spec.Type == nil || ws.Spec.Type.Name != "root" || ws.Annotations[logicalcluster.PathAnnotationKey] != "root" ||
+		!strings.Contains(ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey], "alice") || len(ws.Finalizers) != 1 {
+		t.Errorf("admitted as %+v", ws)
+	}
+}
