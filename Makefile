@@ -22,7 +22,7 @@ build: bin/annex ## build bin/annex
 
 .PHONY: bin/annex
 bin/annex:
-	@CGO_ENABLED=0 $(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+	@$(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
 
 .PHONY: run
 run: bin/annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
@@ -38,11 +38,11 @@ test-race: $(TEST_PROGRAMS) ## the same with the race detector
 
 .PHONY: bench
 bench: bin/annex bin/kube-apiserver bin/load ## measure a server of its own beside a kube-apiserver, one figure a line
-	@bin/load --server-binary bin/annex --plain-binary bin/kube-apiserver $(BENCH_FLAGS)
+	@bin/load --server-binary bin/annex --start-plain $(BENCH_FLAGS)
 
 .PHONY: bin/load
 bin/load:
-	@CGO_ENABLED=0 $(GO) build -o $@ ./test/load
+	@$(GO) build -o $@ ./test/load
 
 .PHONY: generate
 generate: ## write generated code and the API reference anew

@@ -35,19 +35,18 @@ type Spec struct {
 // Run runs the controller described by spec until ctx ends.
 func Run(ctx context.Context, from reader.Reader, spec Spec) error {
 	unique := true
+	// What controller-runtime says about its own life is for those who ask for it; errors are logged at any verbosity.
+	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[reader.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
-		Reconciler: reconcile.TypedFunc[reader.Key](func(ctx context.Context, key reader.Key) (reconcile.Result, error) {
-			return spec.Reconcile(klog.NewContext(ctx, klog.FromContext(ctx).WithValues("cluster", key.Cluster)), key)
-		}),
-		Logger: klog.FromContext(ctx).WithValues("controller", spec.Name),
+		Reconciler:              reconcile.TypedFunc[reader.Key](spec.Reconcile),
+		Logger: base,
 		LogConstructor: func(key *reader.Key) klog.Logger {
-			logger := klog.FromContext(ctx).WithValues("controller", spec.Name)
-			if key != nil {
-				logger = logger.WithValues("cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
+			if key == nil {
+				return base
 			}
-			return logger
+			return base.WithValues("cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
 		},
 	})
 	if err != nil {

@@ -69,7 +69,8 @@ func (e *Embedded) start(ctx context.Context, dir string) error {
 	config.Name = "annex"
 	config.Dir = dir
 	config.Logger = "zap"
-	config.LogLevel = "error"
+	// What goes wrong reaches the caller as an error; at its end etcd calls its own closing one.
+	config.LogLevel = "panic"
 	config.ListenPeerUrls = nil
 	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: socket}}
 	config.AdvertiseClientUrls = config.ListenClientUrls

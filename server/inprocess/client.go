@@ -37,7 +37,7 @@ type Config struct {
 	Admission admission.Interface
 }
 
-// Client implements reader.Client. It is safe for concurrent use.
+// Client implements reader.Client. It is safe for concurrent use once [Client.Serve] has returned.
 type Client struct {
 	resources map[schema.GroupResource]*resource
 	admission admission.Interface
@@ -47,8 +47,11 @@ type Client struct {
 
 // resource is one resource that the client can work on.
 type resource struct {
-	gvr        schema.GroupVersionResource
-	gvk        schema.GroupVersionKind
+	gvr schema.GroupVersionResource
+	gvk schema.GroupVersionKind
+	// convert is nil unless the store works on a Go type that is not the served one, as for CustomResourceDefinitions.
+	convert    runtime.ObjectConvertor
+	create     runtime.ObjectCreater
 	namespaced bool
 	store      *genericregistry.Store
 	deleter    rest.GracefulDeleter
@@ -57,24 +60,29 @@ type resource struct {
 
 var _ reader.Client = &Client{}
 
-// New returns a client for every resource that one of the groups has a system store for.
-func New(c Config) (*Client, error) {
-	client := &Client{
+// New returns a client that knows no resource yet. Admission and other parts of the storage that it will work on read
+// through it, so it exists before they do.
+func New() *Client {
+	return &Client{
 		resources: map[schema.GroupResource]*resource{},
-		admission: c.Admission,
-		objects:   admission.NewObjectInterfacesFromScheme(c.Scheme),
 		user:      &user.DefaultInfo{Name: UserName, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}},
 	}
-	for _, g := range c.Groups {
+}
+
+// Serve gives the client every resource that one of the groups has a system store for.
+func (c *Client) Serve(config Config) error {
+	c.admission = config.Admission
+	c.objects = admission.NewObjectInterfacesFromScheme(config.Scheme)
+	for _, g := range config.Groups {
 		for name, store := range g.System {
-			r, err := newResource(c, g, name, store)
+			r, err := newResource(config, g, name, store)
 			if err != nil {
-				return nil, fmt.Errorf("preparing writes of %s in group %q: %w", name, g.Name, err)
+				return fmt.Errorf("preparing writes of %s in group %q: %w", name, g.Name, err)
 			}
-			client.resources[schema.GroupResource{Group: g.Name, Resource: name}] = r
+			c.resources[schema.GroupResource{Group: g.Name, Resource: name}] = r
 		}
 	}
-	return client, nil
+	return nil
 }
 
 func newResource(c Config, g *group.Group, name string, store *genericregistry.Store) (*resource, error) {
@@ -88,16 +96,15 @@ func newResource(c Config, g *group.Group, name string, store *genericregistry.S
 		if !served {
 			continue
 		}
-		i := slices.IndexFunc(kinds, func(k schema.GroupVersionKind) bool { return k.GroupVersion() == version })
-		if i < 0 {
-			continue
+		r.gvk, r.gvr = version.WithKind(kinds[0].Kind), version.WithResource(name)
+		if !slices.Contains(kinds, r.gvk) {
+			r.convert, r.create = c.Scheme, c.Scheme
 		}
-		r.gvk, r.gvr = kinds[i], version.WithResource(name)
 		r.deleter, _ = storage.(rest.GracefulDeleter)
 		break
 	}
 	if r.gvk.Empty() {
-		return nil, fmt.Errorf("no served version has the storage type %T", store.New())
+		return nil, fmt.Errorf("no version of %T is served", store.New())
 	}
 	if converter := c.TypeConverters[g.Name]; converter != nil {
 		hub := schema.GroupVersion{Group: g.Name, Version: runtime.APIVersionInternal}
@@ -127,10 +134,21 @@ func (c *Client) context(ctx context.Context, cluster logicalcluster.Name, names
 	return genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), c.user)
 }
 
-func asObject(obj runtime.Object) (reader.Object, error) {
+// fromStorage returns obj as the served type.
+func (r *resource) fromStorage(obj runtime.Object) (reader.Object, error) {
 	// The watch cache wraps objects that several watchers share.
 	if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
 		obj = cached.GetObject()
+	}
+	if r.convert != nil {
+		served, err := r.create.New(r.gvk)
+		if err != nil {
+			return nil, fmt.Errorf("making a %s: %w", r.gvk.Kind, err)
+		}
+		if err := r.convert.Convert(obj, served, nil); err != nil {
+			return nil, fmt.Errorf("converting a %s from storage: %w", r.gvk.Kind, err)
+		}
+		obj = served
 	}
 	o, ok := obj.(reader.Object)
 	if !ok {
@@ -139,10 +157,22 @@ func asObject(obj runtime.Object) (reader.Object, error) {
 	return o, nil
 }
 
-func asObjects(list runtime.Object) ([]reader.Object, error) {
+// toStorage returns a copy of obj as the type that the store works on.
+func (r *resource) toStorage(obj reader.Object) (runtime.Object, error) {
+	if r.convert == nil {
+		return obj.DeepCopyObject(), nil
+	}
+	stored := r.store.New()
+	if err := r.convert.Convert(obj.DeepCopyObject(), stored, nil); err != nil {
+		return nil, fmt.Errorf("converting a %s for storage: %w", r.gvk.Kind, err)
+	}
+	return stored, nil
+}
+
+func (r *resource) fromList(list runtime.Object) ([]reader.Object, error) {
 	objects := make([]reader.Object, 0, meta.LenList(list))
 	err := meta.EachListItem(list, func(item runtime.Object) error {
-		obj, err := asObject(item)
+		obj, err := r.fromStorage(item)
 		objects = append(objects, obj)
 		return err
 	})

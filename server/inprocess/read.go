@@ -44,7 +44,7 @@ func (c *Client) get(ctx context.Context, gr schema.GroupResource, key reader.Ke
 	if err != nil {
 		return nil, err
 	}
-	return asObject(obj)
+	return r.fromStorage(obj)
 }
 
 func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope reader.Scope, resourceVersion string) ([]reader.Object, string, error) {
@@ -59,7 +59,7 @@ func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope reader
 	if err != nil {
 		return nil, "", err
 	}
-	objects, err := asObjects(list)
+	objects, err := r.fromList(list)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the list of %s: %w", gr, err)
 	}
@@ -113,7 +113,8 @@ func (c *Client) follow(ctx context.Context, gr schema.GroupResource, resourceVe
 		handle(reader.Event{Type: reader.Synced})
 		resourceVersion = listed
 	}
-	watcher, err := c.resources[gr].store.Watch(c.context(ctx, "", ""), &metainternalversion.ListOptions{
+	r := c.resources[gr]
+	watcher, err := r.store.Watch(c.context(ctx, "", ""), &metainternalversion.ListOptions{
 		ResourceVersion:     resourceVersion,
 		AllowWatchBookmarks: true,
 	})
@@ -126,7 +127,13 @@ func (c *Client) follow(ctx context.Context, gr schema.GroupResource, resourceVe
 			err := apierrors.FromObject(event.Object)
 			return resumable(resourceVersion, err), fmt.Errorf("watching: %w", err)
 		}
-		obj, err := asObject(event.Object)
+		if event.Type == watch.Bookmark {
+			if bookmark, err := meta.Accessor(event.Object); err == nil {
+				resourceVersion = bookmark.GetResourceVersion()
+			}
+			continue
+		}
+		obj, err := r.fromStorage(event.Object)
 		if err != nil {
 			return "", fmt.Errorf("reading an event: %w", err)
 		}

@@ -26,7 +26,10 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 	}
 	ctx = c.context(ctx, cluster, obj.GetNamespace())
 	options := &metav1.CreateOptions{FieldManager: FieldManager}
-	created := obj.DeepCopyObject()
+	created, err := r.toStorage(obj)
+	if err != nil {
+		return nil, err
+	}
 	attributes := admission.NewAttributesRecord(created, nil, r.gvk, obj.GetNamespace(), obj.GetName(), r.gvr, "", admission.Create, options, false, c.user)
 	if err := c.mutate(ctx, attributes); err != nil {
 		return nil, err
@@ -38,7 +41,7 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 	if err != nil {
 		return nil, err
 	}
-	return asObject(stored)
+	return r.fromStorage(stored)
 }
 
 // Update implements reader.Writer.
@@ -55,7 +58,11 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	attributes := func(updated, old runtime.Object) admission.Attributes {
 		return admission.NewAttributesRecord(updated, old, r.gvk, obj.GetNamespace(), obj.GetName(), r.gvr, "", admission.Update, options, false, c.user)
 	}
-	info := rest.DefaultUpdatedObjectInfo(obj.DeepCopyObject(), func(ctx context.Context, updated, old runtime.Object) (runtime.Object, error) {
+	updated, err := r.toStorage(obj)
+	if err != nil {
+		return nil, err
+	}
+	info := rest.DefaultUpdatedObjectInfo(updated, func(ctx context.Context, updated, old runtime.Object) (runtime.Object, error) {
 		if r.fields != nil {
 			updated = r.fields.UpdateNoErrors(old, updated, FieldManager)
 		}
@@ -66,7 +73,7 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	if err != nil {
 		return nil, err
 	}
-	return asObject(stored)
+	return r.fromStorage(stored)
 }
 
 // Delete implements reader.Writer.

@@ -1,0 +1,98 @@
+package app
+
+import (
+	goflag "flag"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	baseversion "k8s.io/component-base/version"
+	"k8s.io/klog/v2"
+)
+
+// version is set when the binary is linked.
+var version = "unknown"
+
+// NewCommand returns the command line of the binary.
+func NewCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "annex",
+		Short:         "Workspaces for Kubernetes: a whole API for every team, without a control plane for each",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newServeCommand(), newVersionCommand())
+	return root
+}
+
+func newServeCommand() *cobra.Command {
+	options := NewOptions()
+	logging := logsapi.NewLoggingConfiguration()
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Run the server. Without flags it keeps its data in an etcd of its own and its certificates under .annex,\n" +
+			"listens on port 6443, and writes .annex/admin.kubeconfig.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			logs.InitLogs()
+			defer logs.FlushLogs()
+			if err := logsapi.ValidateAndApply(logging, nil); err != nil {
+				return fmt.Errorf("reading the logging flags: %w", err)
+			}
+			if logging.Verbosity == 0 && logging.Format == logsapi.DefaultLogFormat {
+				if err := quiet(); err != nil {
+					return err
+				}
+			}
+			ctx := command.Context()
+			if err := options.Complete(); err != nil {
+				return err
+			}
+			if err := options.Validate(); err != nil {
+				return err
+			}
+			server, err := New(ctx, options)
+			if err != nil {
+				return err
+			}
+			return server.Run(ctx, command.OutOrStdout())
+		},
+	}
+	var sets flag.NamedFlagSets
+	options.AddFlags(&sets)
+	logsapi.AddFlags(logging, sets.FlagSet("logs"))
+	for _, name := range sets.Order {
+		command.Flags().AddFlagSet(sets.FlagSets[name])
+	}
+	return command
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of the binary and of the Kubernetes API that it serves",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			info := baseversion.Get()
+			_, err := fmt.Fprintf(command.OutOrStdout(), "annex %s\nkubernetes %s\n%s %s\n", version, info.GitVersion, info.GoVersion, info.Platform)
+			return err
+		},
+	}
+}
+
+// quiet keeps what the libraries say about their normal life off the terminal; warnings and errors stay.
+func quiet() error {
+	flags := goflag.NewFlagSet("klog", goflag.ContinueOnError)
+	klog.InitFlags(flags)
+	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "WARNING"} {
+		if err := flags.Set(name, value); err != nil {
+			return fmt.Errorf("quieting the log: %w", err)
+		}
+	}
+	klog.SetOutput(io.Discard)
+	return nil
+}

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server"
+	"github.com/annex-dev/annex/server/authentication/admin"
+	"github.com/annex-dev/annex/server/etcd"
+)
+
+// prepareDirectory makes sure that the root directory exists and is closed to others.
+func (o *Options) prepareDirectory() error {
+	if err := os.MkdirAll(o.RootDirectory, 0o700); err != nil {
+		return fmt.Errorf("--root-directory: %w", err)
+	}
+	return nil
+}
+
+// listen takes the port and makes the serving certificate when none was given.
+func (o *Options) listen() error {
+	address := net.JoinHostPort(o.Serving.BindAddress.String(), strconv.Itoa(o.Serving.BindPort))
+	listener, port, err := genericoptions.CreateListener("tcp", address, net.ListenConfig{})
+	if err != nil {
+		return fmt.Errorf("--secure-port: listening on %s: %w; stop what uses the port, or give another one (0 picks a free one)", address, err)
+	}
+	o.Serving.Listener, o.Serving.BindPort = listener, port
+	if err := o.Serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}); err != nil {
+		return errors.Join(fmt.Errorf("making the serving certificate: %w", err), listener.Close())
+	}
+	return nil
+}
+
+// addresses returns the URLs to show; the port must be known.
+func (o *Options) addresses() server.Addresses {
+	host := o.Serving.BindAddress
+	if host.IsUnspecified() {
+		host = net.IPv4(127, 0, 0, 1)
+	}
+	external := "https://" + net.JoinHostPort(host.String(), strconv.Itoa(o.Serving.BindPort))
+	setDefault(&o.ShardExternalURL, external)
+	setDefault(&o.ShardBaseURL, o.ShardExternalURL)
+	setDefault(&o.ShardVirtualURL, o.ShardExternalURL)
+	return server.Addresses{Base: o.ShardBaseURL, External: o.ShardExternalURL, Virtual: o.ShardVirtualURL}
+}
+
+// servingCA returns the PEM bundle that clients check the server with.
+func (o *Options) servingCA() ([]byte, error) {
+	pem, err := os.ReadFile(o.Serving.ServerCert.CertKey.CertFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the serving certificate: %w", err)
+	}
+	return pem, nil
+}
+
+// administrators returns who knows the tokens of the admin kubeconfig, which it writes.
+func (o *Options) administrators(url string, ca []byte) (authenticator.Token, error) {
+	if !slices.Contains(o.BatteriesIncluded, BatteryAdmin) {
+		return nil, nil //nolint:nilnil // nobody is generated, as asked for
+	}
+	admins, err := admin.Ensure(o.RootDirectory, o.KubeconfigPath, url, ca)
+	if err != nil {
+		return nil, fmt.Errorf("writing the admin kubeconfig: %w", err)
+	}
+	return admins, nil
+}
+
+// applyServing sets listener, certificates, loopback client and audit.
+func (o *Options) applyServing(c *genericapiserver.Config) error {
+	if err := o.Serving.ApplyTo(&c.SecureServing, &c.LoopbackClientConfig); err != nil {
+		return fmt.Errorf("preparing to serve: %w", err)
+	}
+	if err := o.Audit.ApplyTo(c); err != nil {
+		return fmt.Errorf("preparing the audit log: %w", err)
+	}
+	return nil
+}
+
+// store is the etcd of the server.
+type store struct {
+	embedded *etcd.Embedded
+	backend  *storage.Backend
+	close    func() error
+}
+
+// openStore connects to etcd, which it starts unless there is an external one.
+func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
+	s := &store{}
+	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
+	if len(o.EtcdServers) == 0 {
+		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
+		if err != nil {
+			return nil, err
+		}
+		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
+	}
+	client, err := etcd.NewClient(ctx, endpoints)
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("--etcd-servers: %w", err)
+	}
+	s.close = client.Close
+	if err := storage.DisableUnscopedGates(utilfeature.DefaultMutableFeatureGate); err != nil {
+		s.stop()
+		return nil, err
+	}
+	config := storage.Config{Client: client, Prefix: o.EtcdPrefix}
+	codec(&config)
+	if s.backend, err = storage.NewBackend(config); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	return s, nil
+}
+
+// stop ends everything in the order in which one part needs the other: watch caches, client, etcd.
+func (s *store) stop() {
+	if s.backend != nil {
+		s.backend.Destroy()
+	}
+	if s.close != nil {
+		_ = s.close()
+	}
+	if s.embedded != nil {
+		s.embedded.Stop()
+	}
+}

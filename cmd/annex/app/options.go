@@ -1,0 +1,182 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/component-base/cli/flag"
+
+	"github.com/annex-dev/annex/registry/storage"
+)
+
+// Batteries are parts of the bootstrap that one can do without.
+const (
+	// BatteryWorkspaceTypes adds the workspace types organization and team.
+	BatteryWorkspaceTypes = "workspace-types"
+	// BatteryAdmin writes the admin kubeconfig.
+	BatteryAdmin = "admin"
+)
+
+var batteries = []string{BatteryWorkspaceTypes, BatteryAdmin}
+
+// Options are the flags of the server. Names are kcp's where kcp has the flag.
+type Options struct {
+	// RootDirectory holds what the server writes: certificates, tokens, kubeconfig and the embedded etcd.
+	RootDirectory string
+
+	Serving *genericoptions.SecureServingOptionsWithLoopback
+	Audit   *genericoptions.AuditOptions
+
+	// EtcdServers are URLs of an external etcd; empty for the embedded one.
+	EtcdServers                           []string
+	EtcdPrefix                            string
+	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
+	EmbeddedEtcdDirectory                 string
+	TokenAuthFile, ClientCAFile           string
+	AnonymousAuth                         bool
+	KubeconfigPath                        string
+	ShardName, ShardBaseURL               string
+	ShardExternalURL, ShardVirtualURL     string
+	BatteriesIncluded                     []string
+	RunControllers, Profiling             bool
+	ShutdownDelay, ShutdownWatchGrace     time.Duration
+	RequestTimeout                        time.Duration
+	MaxRequests, MaxMutatingRequests      int
+}
+
+// NewOptions returns the defaults.
+func NewOptions() *Options {
+	o := &Options{
+		RootDirectory:       ".annex",
+		Serving:             genericoptions.NewSecureServingOptions().WithLoopback(),
+		Audit:               genericoptions.NewAuditOptions(),
+		EtcdPrefix:          storage.DefaultPrefix,
+		AnonymousAuth:       true,
+		ShardName:           "root",
+		BatteriesIncluded:   slices.Clone(batteries),
+		RunControllers:      true,
+		ShutdownWatchGrace:  5 * time.Second,
+		RequestTimeout:      time.Minute,
+		MaxRequests:         1600,
+		MaxMutatingRequests: 800,
+	}
+	o.Serving.BindPort = 6443
+	// All watches of one host API server share few connections.
+	o.Serving.HTTP2MaxStreamsPerConnection = 1000
+	o.Serving.ServerCert.PairName = "apiserver"
+	o.Serving.ServerCert.CertDirectory = ""
+	return o
+}
+
+// AddFlags adds a flag for every option.
+func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
+	fs := sets.FlagSet("annex")
+	fs.StringVar(&o.RootDirectory, "root-directory", o.RootDirectory, "Directory for everything the server writes; created with mode 0700.")
+	fs.StringVar(&o.KubeconfigPath, "kubeconfig-path", o.KubeconfigPath, "Where the admin kubeconfig is written. Default: admin.kubeconfig in the root directory.")
+	fs.StringSliceVar(&o.BatteriesIncluded, "batteries-included", o.BatteriesIncluded, fmt.Sprintf("Optional parts of the bootstrap, any of %s.", strings.Join(batteries, ", ")))
+	fs.BoolVar(&o.RunControllers, "run-controllers", o.RunControllers, "Run the controllers in this process.")
+	fs.BoolVar(&o.Profiling, "profiling", o.Profiling, "Serve /debug/pprof to system:masters, outside of workspaces.")
+	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "How long to go on serving after SIGTERM while /readyz already fails.")
+	fs.DurationVar(&o.ShutdownWatchGrace, "shutdown-watch-termination-grace-period", o.ShutdownWatchGrace, "How long open watches may take to end at shutdown.")
+	fs.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "How long a request that is no watch may take.")
+	fs.IntVar(&o.MaxRequests, "max-requests-inflight", o.MaxRequests, "Reads served at once; more are answered with 429.")
+	fs.IntVar(&o.MaxMutatingRequests, "max-mutating-requests-inflight", o.MaxMutatingRequests, "Writes served at once; more are answered with 429.")
+
+	fs = sets.FlagSet("addresses")
+	fs.StringVar(&o.ShardName, "shard-name", o.ShardName, "Name of the Shard object of this server.")
+	fs.StringVar(&o.ShardBaseURL, "shard-base-url", o.ShardBaseURL, "URL under which other servers reach this one. Default: the external URL.")
+	fs.StringVar(&o.ShardExternalURL, "shard-external-url", o.ShardExternalURL, "URL under which clients reach the server; it is shown in workspaces. Default: derived from the bind address.")
+	fs.StringVar(&o.ShardVirtualURL, "shard-virtual-workspace-url", o.ShardVirtualURL, "URL under which providers reach virtual workspaces. Default: the external URL.")
+
+	fs = sets.FlagSet("etcd")
+	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an external etcd cluster. Default: an etcd inside the process.")
+	fs.StringVar(&o.EtcdPrefix, "etcd-prefix", o.EtcdPrefix, "What all keys begin with.")
+	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of the etcd servers, PEM.")
+	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "Client certificate for etcd, PEM.")
+	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "Key of the client certificate for etcd, PEM.")
+	fs.StringVar(&o.EmbeddedEtcdDirectory, "embedded-etcd-directory", o.EmbeddedEtcdDirectory, "Data of the etcd inside the process. Default: etcd-server in the root directory.")
+
+	fs = sets.FlagSet("authentication")
+	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "CA whose client certificates are accepted, PEM; read again when it changes.")
+	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens: token,user,uid[,\"group1,group2\"].")
+	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials in as system:anonymous.")
+
+	o.Serving.AddFlags(sets.FlagSet("serving"))
+	o.Audit.AddFlags(sets.FlagSet("auditing"))
+}
+
+// Complete fills in what follows from other options.
+func (o *Options) Complete() error {
+	root, err := filepath.Abs(o.RootDirectory)
+	if err != nil {
+		return fmt.Errorf("--root-directory %q: %w", o.RootDirectory, err)
+	}
+	o.RootDirectory = root
+	setDefault(&o.KubeconfigPath, filepath.Join(root, "admin.kubeconfig"))
+	setDefault(&o.EmbeddedEtcdDirectory, filepath.Join(root, "etcd-server"))
+	setDefault(&o.Serving.ServerCert.CertDirectory, root)
+	return nil
+}
+
+func setDefault(value *string, to string) {
+	if *value == "" {
+		*value = to
+	}
+}
+
+// Validate returns every fault of the options, joined.
+func (o *Options) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for name, value := range map[string]string{
+		"shard-base-url": o.ShardBaseURL, "shard-external-url": o.ShardExternalURL, "shard-virtual-workspace-url": o.ShardVirtualURL,
+	} {
+		if value == "" {
+			continue
+		}
+		if u, err := url.Parse(value); err != nil || u.Scheme != "https" || u.Host == "" {
+			fault("--%s %q: must be a URL such as https://annex.example.com:6443", name, value)
+		}
+	}
+	for _, server := range o.EtcdServers {
+		if u, err := url.Parse(server); err != nil || u.Host == "" && u.Path == "" || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
+			fault("--etcd-servers %q: must be a URL such as https://etcd-0.example.com:2379", server)
+		}
+	}
+	if !strings.HasPrefix(o.EtcdPrefix, "/") || o.EtcdPrefix != filepath.Clean(o.EtcdPrefix) || o.EtcdPrefix == "/" {
+		fault("--etcd-prefix %q: must begin with a slash and not end with one, such as /annex", o.EtcdPrefix)
+	}
+	if (o.EtcdCertFile == "") != (o.EtcdKeyFile == "") {
+		fault("--etcd-certfile and --etcd-keyfile: give both or none")
+	}
+	for name, value := range map[string]string{
+		"etcd-cafile": o.EtcdCAFile, "etcd-certfile": o.EtcdCertFile, "etcd-keyfile": o.EtcdKeyFile,
+		"client-ca-file": o.ClientCAFile, "token-auth-file": o.TokenAuthFile,
+	} {
+		if value == "" {
+			continue
+		}
+		if _, err := os.Stat(value); err != nil {
+			fault("--%s: %v", name, err)
+		}
+	}
+	for _, battery := range o.BatteriesIncluded {
+		if !slices.Contains(batteries, battery) {
+			fault("--batteries-included %q: must be one of %s", battery, strings.Join(batteries, ", "))
+		}
+	}
+	errs = append(errs, o.Audit.Validate()...)
+	// Port 0 stands for a free one here.
+	if o.Serving.BindPort != 0 {
+		errs = append(errs, o.Serving.Validate()...)
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}

@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/annex-dev/annex/controllers"
+	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server"
+	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/router"
+)
+
+// Server is a server that is ready to run.
+type Server struct {
+	options *Options
+	ca      func() []byte
+	store   *store
+	server  *server.Server
+}
+
+// New builds a server from complete and valid options. It listens, makes the files that are missing, and connects to etcd;
+// an error says which flag to mend, and leaves nothing running.
+func New(ctx context.Context, o *Options) (_ *Server, err error) {
+	ctrllog.SetLogger(klog.Background())
+	if err := o.prepareDirectory(); err != nil {
+		return nil, err
+	}
+	if err := o.listen(); err != nil {
+		return nil, err
+	}
+	s := &Server{options: o}
+	defer func() {
+		if err != nil {
+			_ = o.Serving.Listener.Close()
+			if s.store != nil {
+				s.store.stop()
+			}
+		}
+	}()
+	ca, err := o.servingCA()
+	if err != nil {
+		return nil, err
+	}
+	s.ca = func() []byte { return ca }
+	types := scheme.New()
+	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec = types.StorageCodec }); err != nil {
+		return nil, err
+	}
+	addresses := o.addresses()
+	admins, err := o.administrators(addresses.External, ca)
+	if err != nil {
+		return nil, err
+	}
+	s.server, err = server.New(server.Config{
+		Scheme:       types,
+		Backend:      s.store.backend,
+		ApplyServing: o.applyServing,
+		Authentication: authentication.Config{
+			ClientCAFile: o.ClientCAFile,
+			TokenFile:    o.TokenAuthFile,
+			Admins:       admins,
+			Anonymous:    o.AnonymousAuth,
+		},
+		Addresses:           addresses,
+		CABundle:            s.ca,
+		ShardName:           o.ShardName,
+		WorkspaceTypes:      slices.Contains(o.BatteriesIncluded, BatteryWorkspaceTypes),
+		Profiling:           o.Profiling,
+		RequestTimeout:      o.RequestTimeout,
+		MaxRequests:         o.MaxRequests,
+		MaxMutatingRequests: o.MaxMutatingRequests,
+		ShutdownDelay:       o.ShutdownDelay,
+		ShutdownWatchGrace:  o.ShutdownWatchGrace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the server: %w", err)
+	}
+	if o.RunControllers {
+		err = s.server.AddController("annex-controllers", s.runControllers)
+	}
+	return s, err
+}
+
+// runControllers runs the controllers on the server's own clients until ctx ends.
+func (s *Server) runControllers(ctx context.Context) error {
+	return controllers.Run(ctx, controllers.Config{
+		Client:    s.server.Client,
+		Live:      s.server.Client.Live(),
+		Content:   s.server.Content,
+		Instances: s.server.Instances,
+		Resolver:  s.server.Index,
+		Typed:     router.IsBound,
+		CABundle:  s.ca,
+	})
+}
+
+// Run serves until ctx ends, then drains and closes everything. It prints to out what to type next as soon as it is ready.
+func (s *Server) Run(ctx context.Context, out io.Writer) error {
+	defer s.store.stop()
+	if err := s.server.Generic.AddPostStartHook("annex-greeting", func(hook genericapiserver.PostStartHookContext) error {
+		go s.greet(hook, out)
+		return nil
+	}); err != nil {
+		return err
+	}
+	return s.server.Run(ctx)
+}
+
+// greet prints what to type next, once the server is ready.
+func (s *Server) greet(ctx context.Context, out io.Writer) {
+	if !s.server.WaitReady(ctx) {
+		return
+	}
+	fmt.Fprintf(out, "Annex is ready at %s\n\nIn another terminal:\n\n  export KUBECONFIG=%s\n  %s get workspaces\n\nStop it with Ctrl-C.\n",
+		s.options.ShardExternalURL, s.options.KubeconfigPath, kubectl())
+}
+
+// kubectl returns what to type for kubectl on this machine.
+func kubectl() string {
+	if _, err := exec.LookPath("kubectl"); err == nil {
+		return "kubectl"
+	}
+	if path, err := filepath.Abs("bin/kubectl"); err == nil {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return "kubectl"
+}

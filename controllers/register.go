@@ -1,0 +1,83 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/apibinding"
+	"github.com/annex-dev/annex/controllers/apiexport"
+	"github.com/annex-dev/annex/controllers/clusterrole"
+	"github.com/annex-dev/annex/controllers/crd"
+	"github.com/annex-dev/annex/controllers/endpointslice"
+	lc "github.com/annex-dev/annex/controllers/logicalcluster"
+	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/namespace"
+	"github.com/annex-dev/annex/controllers/workspace"
+)
+
+// Resolver finds logical clusters by path.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Instances deletes the objects of custom resources.
+type Instances interface {
+	crd.InstanceDeleter
+	apibinding.Instances
+}
+
+// Config is what the controllers work with. Everything is required.
+type Config struct {
+	// Client reads the watch caches and writes as the server; Live sees every acknowledged write.
+	Client reader.Client
+	Live   reader.Reader
+	// Content empties clusters and namespaces; Instances empties single custom resources.
+	Content   reader.Content
+	Instances Instances
+	Resolver  Resolver
+	// Typed says which resources of root's exports are served by typed storage.
+	Typed func(schema.GroupResource) bool
+	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM.
+	CABundle func() []byte
+}
+
+// All returns the controllers. Who makes things comes before who fills or removes them.
+func All(c Config) []multicluster.Spec {
+	bindings := apibinding.New(apibinding.Config{
+		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Instances: c.Instances, Content: c.Content, Typed: c.Typed,
+	})
+	specs := workspace.Specs(workspace.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Binder: bindings})
+	specs = append(specs, namespace.Specs(c.Client, c.Content, c.CABundle)...)
+	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Instances))
+	specs = append(specs, apiexport.Spec(c.Client), endpointslice.Spec(c.Client, c.Resolver))
+	specs = append(specs, bindings.Specs()...)
+	return append(specs, lc.Specs(lc.Config{Client: c.Client, Content: c.Content})...)
+}
+
+// Run runs the controllers until ctx ends. One that cannot run is logged; the others go on.
+func Run(ctx context.Context, c Config) error {
+	var wg sync.WaitGroup
+	errs := make(chan error, 64)
+	for _, spec := range All(c) {
+		wg.Go(func() {
+			if err := multicluster.Run(ctx, c.Client, spec); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Controller ended", "controller", spec.Name)
+				errs <- err
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}

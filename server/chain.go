@@ -1,0 +1,35 @@
+package server
+
+import (
+	"net/http"
+
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/frontdoor"
+	"github.com/annex-dev/annex/server/router"
+)
+
+// buildChain returns the handler chain of the server. The stock chain is called, never copied; from the outside in:
+//
+//	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here
+//	2 requestor     remembers who asks before the stock chain replaces them by who is impersonated
+//	3 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, limits, authorization.
+//	                Authenticator and authorizer read the cluster from the context
+//	4 scope         confines who is impersonated to the cluster of the request
+//	5 router        what the cluster serves; late, since it must see nothing that was not authorized
+//	6 api           the go-restful container of the process's own groups
+func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.Handler {
+	handler := authentication.WithImpersonationScope(router.New(api, &s.routes), s.scheme.Codecs)
+	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
+	return frontdoor.With(handler, frontdoor.Config{
+		Resolver: s.Index,
+		Health:   http.HandlerFunc(s.serveHealth),
+		Codecs:   s.scheme.Codecs,
+	})
+}
+
+// serveHealth answers before the chain: a probe must not wait behind the requests of a tenant.
+func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
+	s.Generic.Handler.NonGoRestfulMux.ServeHTTP(w, r)
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/apiserver/pkg/util/compatibility"
+	openapicommon "k8s.io/kube-openapi/pkg/common"
+
+	"github.com/annex-dev/annex/generated/openapi"
+	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/authentication"
+)
+
+// Config is what a server is given. Everything is required unless it says otherwise.
+type Config struct {
+	Scheme *scheme.Scheme
+	// Backend is where objects lie; the server destroys it when it stops.
+	Backend *storage.Backend
+	// ApplyServing sets listener, certificates, loopback credentials and audit in the stock configuration.
+	ApplyServing func(*genericapiserver.Config) error
+	// Authentication says who is let in; where requests come from is filled in by the server.
+	Authentication authentication.Config
+	// Addresses are shown to clients; read anew for each object.
+	Addresses Addresses
+	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM.
+	CABundle func() []byte
+	// ShardName names the Shard object of the server.
+	ShardName string
+	// WorkspaceTypes adds the types organization and team.
+	WorkspaceTypes bool
+	// Profiling serves /debug/pprof to system:masters.
+	Profiling bool
+	// RequestTimeout bounds every request that is no watch.
+	RequestTimeout time.Duration
+	// MaxRequests and MaxMutatingRequests bound what is served at once.
+	MaxRequests, MaxMutatingRequests int
+	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.
+	ShutdownDelay, ShutdownWatchGrace time.Duration
+}
+
+// Addresses are the URLs that the server shows, without a path.
+type Addresses struct {
+	// Base is for other servers, External for clients, Virtual for providers.
+	Base, External, Virtual string
+}
+
+// genericConfig returns the configuration of the stock server.
+func (s *Server) genericConfig() (*genericapiserver.Config, error) {
+	c := s.config
+	if s.authentication.Authenticator == nil || s.authorizer == nil || s.admission == nil {
+		// The stock server would let everybody in.
+		return nil, fmt.Errorf("a server needs an authenticator, an authorizer and admission")
+	}
+	config := genericapiserver.NewConfig(c.Scheme.Codecs)
+	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	if err := c.ApplyServing(config); err != nil {
+		return nil, err
+	}
+	namer := apiopenapi.NewDefinitionNamer(c.Scheme.Scheme)
+	var definitions openapicommon.GetOpenAPIDefinitions = openapi.GetOpenAPIDefinitions
+	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
+	config.OpenAPIConfig.Info.Title = "Annex"
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
+	config.OpenAPIV3Config.Info.Title = "Annex"
+	config.SkipOpenAPIInstallation = true
+
+	config.Authentication.Authenticator = s.authentication.Authenticator
+	if ca := s.authentication.ClientCA; ca != nil {
+		if err := config.Authentication.ApplyClientCert(ca, config.SecureServing); err != nil {
+			return nil, fmt.Errorf("accepting client certificates: %w", err)
+		}
+	}
+	config.Authorization.Authorizer = s.authorizer
+	config.AdmissionControl = s.admission
+	config.BuildHandlerChainFunc = s.buildChain
+	config.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
+
+	config.EnableProfiling = c.Profiling
+	config.EnableIndex = false
+	config.EnableDiscovery = false
+	config.RequestTimeout = c.RequestTimeout
+	config.MaxRequestsInFlight = c.MaxRequests
+	config.MaxMutatingRequestsInFlight = c.MaxMutatingRequests
+	config.ShutdownDelayDuration = c.ShutdownDelay
+	config.ShutdownSendRetryAfter = true
+	config.ShutdownWatchTerminationGracePeriod = c.ShutdownWatchGrace
+	return config, nil
+}

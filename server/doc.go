@@ -1,0 +1,11 @@
+// Package server puts the way of a request together. Read it top to bottom:
+//
+//	client ── TLS ─► front door ─► stock chain ─► router ─► REST storage ─► workspace storage ─► watch cache ─► etcd
+//	                 frontdoor/    chain.go       router/   registry/...    registry/storage
+//
+//	config.go    what the server is given, and the stock server's configuration made from it
+//	chain.go     the order of everything that a request passes
+//	groups.go    the API groups that the process stores
+//	server.go    the parts built and joined, in the order they need each other
+//	hooks.go     what runs beside requests, and what /readyz waits for
+package server

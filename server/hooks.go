@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/server/bootstrap"
+)
+
+// bootstrapInterval is how soon a bootstrap that storage refused is tried again.
+const bootstrapInterval = 100 * time.Millisecond
+
+// addHooks registers what runs beside requests and what /readyz waits for. A hook that has not returned keeps /readyz
+// from succeeding.
+func (s *Server) addHooks() error {
+	for name, run := range map[string]func(context.Context) error{
+		"annex-rbac":    s.Evaluator.Run,
+		"annex-index":   s.Index.Run,
+		"annex-catalog": s.Catalog.Run,
+	} {
+		if err := s.Generic.AddPostStartHook(name, follow(name, run)); err != nil {
+			return fmt.Errorf("adding hook %s: %w", name, err)
+		}
+	}
+	if err := s.Generic.AddPostStartHook("annex-bootstrap", s.bootstrap); err != nil {
+		return fmt.Errorf("adding the bootstrap: %w", err)
+	}
+	if err := s.Generic.AddReadyzChecks(
+		healthz.NamedCheck("watch-caches", func(*http.Request) error { return s.backend.Ready() }),
+		healthz.NamedCheck("path-index", func(*http.Request) error { return s.Index.Ready() }),
+	); err != nil {
+		return fmt.Errorf("adding readiness checks: %w", err)
+	}
+	s.Generic.RegisterDestroyFunc(s.Schemas.Close)
+	return nil
+}
+
+// follow runs what keeps an index in step with storage, for as long as the server runs.
+func follow(name string, run func(context.Context) error) genericapiserver.PostStartHookFunc {
+	return func(hook genericapiserver.PostStartHookContext) error {
+		go func() {
+			if err := run(hook.Context); err != nil && hook.Err() == nil {
+				klog.FromContext(hook.Context).Error(err, "Index no longer follows storage", "index", name)
+			}
+		}()
+		return nil
+	}
+}
+
+// bootstrap writes what must exist before anybody is served, again and again until storage takes it.
+func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
+	err := wait.PollUntilContextCancel(hook.Context, bootstrapInterval, true, func(ctx context.Context) (bool, error) {
+		if err := s.backend.Ready(); err != nil {
+			return false, nil //nolint:nilerr // the caches are about to start; /readyz shows the reason
+		}
+		err := bootstrap.Run(ctx, s.Client, bootstrap.Config{
+			ShardName:      s.config.ShardName,
+			BaseURL:        s.config.Addresses.Base,
+			ExternalURL:    s.config.Addresses.External,
+			VirtualURL:     s.config.Addresses.Virtual,
+			WorkspaceTypes: s.config.WorkspaceTypes,
+		})
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "Bootstrap failed, trying again")
+			return false, nil
+		}
+		return true, nil
+	})
+	if err == nil {
+		close(s.bootstrapped)
+	}
+	return nil
+}
+
+// AddController runs beside requests, from the end of the bootstrap until the server stops.
+func (s *Server) AddController(name string, run func(ctx context.Context) error) error {
+	return s.Generic.AddPostStartHook(name, func(hook genericapiserver.PostStartHookContext) error {
+		go func() {
+			select {
+			case <-hook.Done():
+				return
+			case <-s.bootstrapped:
+			}
+			if err := run(hook.Context); err != nil && hook.Err() == nil {
+				klog.FromContext(hook.Context).Error(err, "Controller ended", "controller", name)
+			}
+		}()
+		return nil
+	})
+}
+
+// WaitReady returns true as soon as the server has bootstrapped and knows all clusters; false when ctx ends before.
+func (s *Server) WaitReady(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.bootstrapped:
+	}
+	return wait.PollUntilContextCancel(ctx, bootstrapInterval, true, func(context.Context) (bool, error) {
+		return s.Index.Ready() == nil, nil
+	}) == nil
+}

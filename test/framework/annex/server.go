@@ -1,0 +1,253 @@
+package annex
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/annex-dev/annex/test/framework/host/process"
+)
+
+const (
+	startTimeout = time.Minute
+	stopGrace    = 30 * time.Second
+)
+
+// Contexts of the admin kubeconfig.
+const (
+	// ContextBase is an administrator (system:kcp:admin) at the URL without a path.
+	ContextBase = "base"
+	// ContextShardBase is system:masters at the URL without a path.
+	ContextShardBase = "shard-base"
+)
+
+// Server is a running server.
+type Server struct {
+	tb   testing.TB
+	dir  string
+	args []string
+	url  string
+	proc *process.Process
+}
+
+// Start runs a server in a directory of its own and stops it when the test ends. It returns when /readyz answers 200. args
+// are further flags of `annex serve`.
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, dir: filepath.Join(tb.TempDir(), "annex"), args: args}
+	s.Start()
+	tb.Cleanup(func() { s.proc.Stop(stopGrace) })
+	return s
+}
+
+// Start runs the server again after Kill or Stop, on the same data; its URL changes.
+func (s *Server) Start() {
+	s.tb.Helper()
+	binary, err := Program("annex")
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	log := s.dir + ".log"
+	// The kubeconfig of an earlier run names another port.
+	kubeconfig := s.Kubeconfig()
+	before, _ := os.Stat(kubeconfig)
+	args := append([]string{"serve", "--root-directory", s.dir, "--bind-address", "127.0.0.1", "--secure-port", "0"}, s.args...)
+	if s.proc, err = process.Start(binary, args, log); err != nil {
+		s.tb.Fatalf("starting annex: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(s.tb.Context(), startTimeout)
+	defer cancel()
+	for {
+		if after, err := os.Stat(kubeconfig); err == nil && (before == nil || after.ModTime().After(before.ModTime())) {
+			break
+		}
+		select {
+		case <-s.proc.Done():
+			s.tb.Fatalf("annex ended at its start:\n%s", s.proc.Tail())
+		case <-ctx.Done():
+			s.tb.Fatalf("annex wrote no kubeconfig in %s:\n%s", startTimeout, s.proc.Tail())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	config := s.Config(ContextBase)
+	s.url = config.Host
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := s.proc.WaitReady(ctx, client, s.url+"/readyz", 20*time.Millisecond); err != nil {
+		s.tb.Fatalf("annex is not ready: %v\n%s", err, s.proc.Tail())
+	}
+}
+
+// Stop ends the server in an orderly way.
+func (s *Server) Stop() {
+	s.tb.Helper()
+	if s.proc.Stop(stopGrace) {
+		s.tb.Errorf("annex did not stop within %s:\n%s", stopGrace, s.proc.Tail())
+	}
+}
+
+// Kill ends the server at once, as a crash would.
+func (s *Server) Kill() { s.proc.Stop(0) }
+
+// Pid returns the id of the process.
+func (s *Server) Pid() int { return s.proc.Pid() }
+
+// URL returns the address of the server without a path.
+func (s *Server) URL() string { return s.url }
+
+// Dir returns the root directory of the server.
+func (s *Server) Dir() string { return s.dir }
+
+// Kubeconfig returns the path of the admin kubeconfig.
+func (s *Server) Kubeconfig() string { return filepath.Join(s.dir, "admin.kubeconfig") }
+
+// Log returns the end of what the server printed.
+func (s *Server) Log() string { return s.proc.Tail() }
+
+// Config returns the credentials of a context of the admin kubeconfig, without client-side rate limits.
+func (s *Server) Config(kubeContext string) *rest.Config {
+	s.tb.Helper()
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: s.Kubeconfig()},
+		&clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
+	if err != nil {
+		s.tb.Fatalf("reading the admin kubeconfig: %v", err)
+	}
+	config.QPS = -1
+	return config
+}
+
+// Workspace returns the administrator's credentials for a workspace by path or name.
+func (s *Server) Workspace(path string) *rest.Config {
+	config := s.Config(ContextBase)
+	config.Host = s.url + "/clusters/" + path
+	return config
+}
+
+// As returns credentials of a static token for a workspace.
+func (s *Server) As(token, path string) *rest.Config {
+	config := rest.AnonymousClientConfig(s.Workspace(path))
+	config.BearerToken = token
+	config.QPS = -1
+	return config
+}
+
+// Clients returns a typed and a dynamic client for config.
+func Clients(tb testing.TB, config *rest.Config) (kubernetes.Interface, dynamic.Interface) {
+	tb.Helper()
+	typed, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	untyped, err := dynamic.NewForConfig(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return typed, untyped
+}
+
+// Kubectl runs bin/kubectl as the administrator in a workspace and returns what it printed on stdout. It fails the test when
+// kubectl fails.
+func (s *Server) Kubectl(workspace, stdin string, args ...string) string {
+	s.tb.Helper()
+	out, stderr, err := s.TryKubectl(workspace, stdin, args...)
+	if err != nil {
+		s.tb.Fatalf("kubectl %s in %s: %v\n%s%s", strings.Join(args, " "), workspace, err, out, stderr)
+	}
+	return out
+}
+
+// TryKubectl is Kubectl for commands that may fail.
+func (s *Server) TryKubectl(workspace, stdin string, args ...string) (stdout, stderr string, err error) {
+	s.tb.Helper()
+	binary, err := Program("kubectl")
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return s.run(binary, stdin, append([]string{
+		"--kubeconfig", s.Kubeconfig(), "--context", ContextBase, "--server", s.url + "/clusters/" + workspace,
+		"--cache-dir", filepath.Join(s.dir, "..", "kubectl-cache"),
+	}, args...))
+}
+
+// Helm runs bin/helm as the administrator in a workspace and returns what it printed on stdout.
+func (s *Server) Helm(workspace string, args ...string) string {
+	s.tb.Helper()
+	binary, err := Program("helm")
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	out, stderr, err := s.run(binary, "", append([]string{
+		"--kubeconfig", s.Kubeconfig(), "--kube-context", ContextBase, "--kube-apiserver", s.url + "/clusters/" + workspace,
+	}, args...))
+	if err != nil {
+		s.tb.Fatalf("helm %s in %s: %v\n%s%s", strings.Join(args, " "), workspace, err, out, stderr)
+	}
+	return out
+}
+
+func (s *Server) run(binary, stdin string, args []string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.tb.Context()), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, binary, args...)
+	command.Env = append(os.Environ(), "HOME="+filepath.Dir(s.dir))
+	command.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	err = command.Run()
+	return out.String(), errs.String(), err
+}
+
+// Program returns the absolute path of a program in bin/ of the repository. The error for a missing one says which make
+// target builds it.
+func Program(name string) (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the repository: %w", err)
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+			continue
+		}
+		path := filepath.Join(dir, "bin", name)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("%s is missing: run `make bin/%s`", path, name)
+		}
+		return path, nil
+	}
+	return "", errors.New("the working directory is not in the repository")
+}
+
+// Status returns the code with which the server answers a request of config.
+func Status(tb testing.TB, config *rest.Config, method, path string) int {
+	tb.Helper()
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(tb.Context(), method, strings.TrimSuffix(config.Host, "/")+path, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	return response.StatusCode
+}
