@@ -56,8 +56,8 @@ func in(ctx context.Context, cluster logicalcluster.Name, namespace string) cont
 	return genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{APIVersion: version, Namespace: namespace})
 }
 
-// user returns what users reach under a path such as "namespaces/status".
-func user[T any](t *testing.T, h *harness, path string) T {
+// served returns what users reach under a path such as "namespaces/status".
+func served[T any](t *testing.T, h *harness, path string) T {
 	t.Helper()
 	storage, ok := h.group.Versions[version][path].(T)
 	if !ok {
@@ -68,7 +68,7 @@ func user[T any](t *testing.T, h *harness, path string) T {
 
 func create[T runtime.Object](ctx context.Context, t *testing.T, h *harness, path string, obj T, dryRun ...string) T {
 	t.Helper()
-	created, err := user[rest.CreaterUpdater](t, h, path).Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{DryRun: dryRun})
+	created, err := served[rest.CreaterUpdater](t, h, path).Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{DryRun: dryRun})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func create[T runtime.Object](ctx context.Context, t *testing.T, h *harness, pat
 
 func update[T runtime.Object](ctx context.Context, t *testing.T, h *harness, path, name string, obj T) (T, error) {
 	t.Helper()
-	updated, _, err := user[rest.Updater](t, h, path).Update(ctx, name, rest.DefaultUpdatedObjectInfo(obj),
+	updated, _, err := served[rest.Updater](t, h, path).Update(ctx, name, rest.DefaultUpdatedObjectInfo(obj),
 		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if err != nil {
 		var none T

@@ -93,7 +93,7 @@ func testNamespaceDeletion(t *testing.T, h *harness) {
 	ns := create(ctx, t, h, "namespaces", namespace())
 	create(other, t, h, "namespaces", namespace())
 	del := func(options *metav1.DeleteOptions) (*corev1.Namespace, bool, error) {
-		obj, gone, err := user[rest.GracefulDeleter](t, h, "namespaces").Delete(ctx, "a", rest.ValidateAllObjectFunc, options)
+		obj, gone, err := served[rest.GracefulDeleter](t, h, "namespaces").Delete(ctx, "a", rest.ValidateAllObjectFunc, options)
 		found, _ := obj.(*corev1.Namespace)
 		return found, gone, err
 	}
@@ -104,7 +104,7 @@ func testNamespaceDeletion(t *testing.T, h *harness) {
 		}
 	}
 	refused := apierrors.NewForbidden(resource("namespaces"), "a", nil)
-	if _, _, err := user[rest.GracefulDeleter](t, h, "namespaces").Delete(ctx, "a", func(context.Context, runtime.Object) error { return refused }, nil); !apierrors.IsForbidden(err) {
+	if _, _, err := served[rest.GracefulDeleter](t, h, "namespaces").Delete(ctx, "a", func(context.Context, runtime.Object) error { return refused }, nil); !apierrors.IsForbidden(err) {
 		t.Errorf("admission is not asked: %v", err)
 	}
 	dry := &metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}
@@ -112,7 +112,7 @@ func testNamespaceDeletion(t *testing.T, h *harness) {
 		t.Errorf("a dry run answers %v, %v", got, err)
 	}
 	get := func(ctx context.Context) (*corev1.Namespace, error) {
-		obj, err := user[rest.Getter](t, h, "namespaces").Get(ctx, "a", &metav1.GetOptions{})
+		obj, err := served[rest.Getter](t, h, "namespaces").Get(ctx, "a", &metav1.GetOptions{})
 		found, _ := obj.(*corev1.Namespace)
 		return found, err
 	}
@@ -170,7 +170,7 @@ func testClusterAnnotation(t *testing.T, h *harness) {
 	if err != nil || logicalcluster.From(updated) != "annotated" {
 		t.Errorf("update: %v, %v", updated, err)
 	}
-	if _, err := user[rest.CreaterUpdater](t, h, "configmaps").Create(logicalcluster.WithWildcard(ctx), forged(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err == nil {
+	if _, err := served[rest.CreaterUpdater](t, h, "configmaps").Create(logicalcluster.WithWildcard(ctx), forged(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err == nil {
 		t.Error("a write to all clusters is not refused")
 	}
 }
@@ -190,7 +190,7 @@ func testSystemStore(t *testing.T, h *harness) {
 	if len(ns.Spec.Finalizers) != 1 || ns.Status.Phase != corev1.NamespaceActive || len(ns.Status.Conditions) != 1 || ns.Labels[corev1.LabelMetadataName] != "a" {
 		t.Errorf("created %+v", ns)
 	}
-	deleter := user[rest.GracefulDeleter](t, h, "namespaces")
+	deleter := served[rest.GracefulDeleter](t, h, "namespaces")
 	if obj, _, err = deleter.Delete(ctx, "a", rest.ValidateAllObjectFunc, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func testSelectors(t *testing.T, h *harness) {
 		{"namespaces", "", "status.phase=Active", "a"},
 		{"namespaces", "", "status.phase=Terminating", ""},
 	} {
-		list, err := user[rest.Lister](t, h, tt.resource).List(in(t.Context(), "selectors", tt.namespace),
+		list, err := served[rest.Lister](t, h, tt.resource).List(in(t.Context(), "selectors", tt.namespace),
 			&metainternalversion.ListOptions{FieldSelector: fields.ParseSelectorOrDie(tt.selector)})
 		if err != nil {
 			t.Errorf("%s %s: %v", tt.resource, tt.selector, err)
@@ -256,7 +256,7 @@ func testSecretWrites(t *testing.T, h *harness) {
 	if _, err := update(ctx, t, h, "secrets", "x", secret); err != nil {
 		t.Errorf("an update without a change: %v", err)
 	}
-	_, err := user[rest.CreaterUpdater](t, h, "secrets").Create(ctx, &corev1.Secret{ObjectMeta: meta("token"), Type: corev1.SecretTypeServiceAccountToken}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	_, err := served[rest.CreaterUpdater](t, h, "secrets").Create(ctx, &corev1.Secret{ObjectMeta: meta("token"), Type: corev1.SecretTypeServiceAccountToken}, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "not supported yet") {
 		t.Errorf("a token that nobody issues: %v", err)
 	}
