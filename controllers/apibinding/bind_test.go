@@ -194,6 +194,28 @@ func TestReconcile_NamingConflicts(t *testing.T) {
 	}
 }
 
+func TestReconcile_TakesOverFromADefinitionOfTheSameName(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	const name = "widgets.example.com"
+	local := readertest.In(consumer, &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "example.com", Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "widgets", Kind: "Widget"},
+		},
+	})
+	f := newFixture(t, widgets, local, exportOf("things", widgets), bindingTo(name, "provider", "things"))
+	if got := condition(f.run(name), apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
+		t.Fatalf("BindingUpToDate = %s", got)
+	}
+	f.delete(definitions, reader.Key{Cluster: consumer, Name: name})
+	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: name}}, f.forDefinition(t.Context(), reader.Event{Type: reader.Deleted, Object: local})); diff != "" {
+		t.Error("the binding is not told:", diff)
+	}
+	if got := condition(f.run(name), conditionsv1alpha1.ReadyCondition); got != "True" {
+		t.Errorf("Ready = %s", got)
+	}
+}
+
 func TestReconcile_FirstBindingWins(t *testing.T) {
 	widgets, others := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget")
 	f := newFixture(t, widgets, others, exportOf("things", widgets), exportOf("others", others),

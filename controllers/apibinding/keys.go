@@ -18,7 +18,7 @@ func (c *Controller) forBinding(ctx context.Context, event reader.Event) []reade
 	if event.Type == reader.Added {
 		return keys
 	}
-	return append(keys, c.waitingIn(ctx, key)...)
+	return append(keys, c.waitingIn(ctx, key.Cluster, key.Name)...)
 }
 
 // forExport returns the bindings that refer to the export.
@@ -63,24 +63,24 @@ func (c *Controller) forDefinition(ctx context.Context, event reader.Event) []re
 	case event.Type == reader.Added:
 		return nil
 	case key.Cluster != logicalcluster.SystemBoundCRDs:
-		return c.waitingIn(ctx, key)
+		return c.waitingIn(ctx, key.Cluster, "")
 	case event.Type == reader.Deleted:
 		return c.definers.From(key)
 	}
 	return nil
 }
 
-// waitingIn returns the bindings in the cluster of key, other than key, that are not bound as their export asks.
-func (c *Controller) waitingIn(ctx context.Context, key reader.Key) []reader.Key {
-	all, err := list[apisv1alpha2.APIBinding](ctx, c.Client, bindings, reader.Scope{Cluster: key.Cluster})
+// waitingIn returns the bindings in cluster, other than the one called except, that are not bound as their export asks.
+func (c *Controller) waitingIn(ctx context.Context, cluster logicalcluster.Name, except string) []reader.Key {
+	all, err := list[apisv1alpha2.APIBinding](ctx, c.Client, bindings, reader.Scope{Cluster: cluster})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Finding the bindings that wait", "cluster", key.Cluster)
+		klog.FromContext(ctx).Error(err, "Finding the bindings that wait", "cluster", cluster)
 		return nil
 	}
 	var keys []reader.Key
 	for _, binding := range all {
-		if binding.Name != key.Name && !conditionsv1alpha1.IsTrue(binding, apisv1alpha2.BindingUpToDate) {
-			keys = append(keys, reader.Key{Cluster: key.Cluster, Name: binding.Name})
+		if binding.Name != except && !conditionsv1alpha1.IsTrue(binding, apisv1alpha2.BindingUpToDate) {
+			keys = append(keys, reader.Key{Cluster: cluster, Name: binding.Name})
 		}
 	}
 	return keys
