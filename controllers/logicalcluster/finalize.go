@@ -10,7 +10,6 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -28,20 +27,6 @@ const (
 	latest  = 10 * time.Second
 )
 
-// last are the resources that go after everything else, in this order. The LogicalCluster itself goes with the sweep.
-var last = [][]schema.GroupResource{{apiBindings}, {clusterRoles, clusterRoleBindings}}
-
-// passes say for each step of the deletion which resources it leaves alone.
-func passes() []func(schema.GroupResource) bool {
-	all := []func(schema.GroupResource) bool{func(gr schema.GroupResource) bool {
-		return gr == logicalClusters || slices.ContainsFunc(last, func(group []schema.GroupResource) bool { return slices.Contains(group, gr) })
-	}}
-	for _, group := range last {
-		all = append(all, func(gr schema.GroupResource) bool { return !slices.Contains(group, gr) })
-	}
-	return all
-}
-
 // finalize takes the cluster apart as far as it goes.
 func (r *reconciler) finalize(ctx context.Context, key reader.Key, lc *corev1alpha1.LogicalCluster) (reconcile.Result, error) {
 	if !slices.Contains(lc.Finalizers, corev1alpha1.LogicalClusterDeletionFinalizer) {
@@ -56,23 +41,22 @@ func (r *reconciler) finalize(ctx context.Context, key reader.Key, lc *corev1alp
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	for _, skip := range passes() {
-		remaining, err := r.Content.DeleteAll(ctx, key.Cluster, "", skip)
-		if err != nil {
-			_, updateErr := r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
-				conditionsv1alpha1.MarkFalse(lc, corev1alpha1.WorkspaceContentDeleted, corev1alpha1.ContentDeletionFailedReason,
-					conditionsv1alpha1.ConditionSeverityError, "%s", err)
-			})
-			return reconcile.Result{}, errors.Join(fmt.Errorf("deleting the content of %s: %w", key.Cluster, err), updateErr)
-		}
-		if !remaining.Empty() {
-			return r.wait(ctx, lc, remaining)
-		}
+	remaining, err := r.empty(ctx, key)
+	if err != nil {
+		_, updateErr := r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
+			conditionsv1alpha1.MarkFalse(lc, corev1alpha1.WorkspaceContentDeleted, corev1alpha1.ContentDeletionFailedReason,
+				conditionsv1alpha1.ConditionSeverityError, "%s", err)
+		})
+		return reconcile.Result{}, errors.Join(fmt.Errorf("deleting the content of %s: %w", key.Cluster, err), updateErr)
+	}
+	if !remaining.Empty() {
+		return r.wait(ctx, lc, remaining)
 	}
 	if _, err := r.Content.Purge(ctx, key.Cluster); err != nil {
 		return reconcile.Result{}, fmt.Errorf("sweeping the keys of %s: %w", key.Cluster, err)
 	}
 	// The sweep took the LogicalCluster along, unless it leaves out what has a finalizer.
+	r.progress.forget(key)
 	_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
 		conditionsv1alpha1.MarkTrue(lc, corev1alpha1.WorkspaceContentDeleted)
 		lc.Finalizers = slices.DeleteFunc(lc.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterDeletionFinalizer })

@@ -71,19 +71,26 @@ func filled() []reader.Object {
 
 type house struct {
 	*readertest.Fake
-	content *readertest.Content
-	clock   *testingclock.FakeClock
+	reconciler *reconciler
+	content    *readertest.Content
+	clock      *testingclock.FakeClock
 }
 
 func newHouse(objects ...reader.Object) *house {
 	fake := readertest.NewFake(objects...)
-	return &house{Fake: fake, content: readertest.NewContent(fake), clock: testingclock.NewFakeClock(time.Now())}
+	h := &house{Fake: fake, content: readertest.NewContent(fake), clock: testingclock.NewFakeClock(time.Now())}
+	h.restart()
+	return h
+}
+
+// restart makes a process that remembers nothing.
+func (h *house) restart() {
+	h.reconciler = &reconciler{Config: Config{Client: h.Fake, Content: h.content, Clock: h.clock}}
 }
 
 func (h *house) step(t *testing.T) (reconcile.Result, error) {
 	t.Helper()
-	r := &reconciler{Config{Client: h.Fake, Content: h.content, Clock: h.clock}}
-	result, err := r.reconcile(t.Context(), key)
+	result, err := h.reconciler.reconcile(t.Context(), key)
 	if changed := h.Mutated(); len(changed) > 0 {
 		t.Fatalf("shared objects were changed: %v", changed)
 	}
@@ -230,6 +237,43 @@ func TestFinalize_SaysWhatRemains(t *testing.T) {
 	}
 }
 
+// TestFinalize_LooksAtWhatHeldItUp has an object appear in a resource that was empty while another holds the deletion up: it
+// goes before the end, and its finalizer counts.
+func TestFinalize_LooksAtWhatHeldItUp(t *testing.T) {
+	h := newHouse(filled()...)
+	held := reader.Key{Cluster: id, Namespace: "default", Name: "a"}
+	h.change(t, configMaps, held, hold)
+	h.delete(t)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if at := h.reconciler.progress.get(key); at.stage != 0 || !slices.Equal(at.waiting, []schema.GroupResource{configMaps}) {
+		t.Errorf("waiting at %+v", at)
+	}
+	late := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "late", Finalizers: []string{"example.com/hold"}}}
+	if _, err := h.Create(t.Context(), corev1.Resource("secrets"), id, late); err != nil {
+		t.Fatal(err)
+	}
+	h.change(t, configMaps, held, release)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	secret := reader.Key{Cluster: id, Namespace: "default", Name: "late"}
+	if !h.has(t, corev1.Resource("secrets"), secret) || !h.has(t, logicalClusters, key) {
+		t.Fatal("the finalizer of the late object was ignored")
+	}
+	h.change(t, corev1.Resource("secrets"), secret, release)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Error("the LogicalCluster is still there")
+	}
+	if len(h.reconciler.progress.positions) > 0 {
+		t.Error("something is remembered of a cluster that is gone")
+	}
+}
+
 func TestFinalize_HeldBindingKeepsRBAC(t *testing.T) {
 	h := newHouse(filled()...)
 	h.change(t, apiBindings, reader.Key{Cluster: id, Name: "tenancy"}, hold)
@@ -286,6 +330,7 @@ func TestFinalize_StoppedAnywhereGoesOn(t *testing.T) {
 		})
 		_, _ = h.step(t)
 		h.Intercept(nil)
+		h.restart()
 		if _, err := h.step(t); err != nil {
 			t.Fatalf("stopped after %d writes: %v", stop, err)
 		}
