@@ -29,7 +29,7 @@ var (
 
 // InstanceDeleter deletes the objects that a local definition of a cluster has.
 type InstanceDeleter interface {
-	// DeleteLocal asks for the deletion of all of them, finalizers honoured, and returns what is left.
+	// DeleteLocal asks for the deletion of all of them, finalizers honored, and returns what is left.
 	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error)
 }
 

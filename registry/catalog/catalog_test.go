@@ -46,15 +46,16 @@ func local(cluster logicalcluster.Name, plural, fieldType string) *apiextensions
 	return readertest.In(cluster, crd)
 }
 
-// boundDefinition returns the definition of the schema uid.
-func boundDefinition(uid, plural, fieldType string) *apiextensionsv1.CustomResourceDefinition {
+// boundDefinition returns the definition of the schema whose UID is "uid".
+func boundDefinition(plural, fieldType string) *apiextensionsv1.CustomResourceDefinition {
 	crd := local(logicalcluster.SystemBoundCRDs, plural, fieldType)
-	crd.Name = uid
+	crd.Name = "uid"
 	return crd
 }
 
-func binding(cluster logicalcluster.Name, name, plural, uid, identity string) *apisv1alpha2.APIBinding {
-	return bindingOf(cluster, name, schema.GroupResource{Group: "example.com", Resource: plural}, uid, identity)
+// binding returns an APIBinding to the schema of boundDefinition.
+func binding(cluster logicalcluster.Name, name string) *apisv1alpha2.APIBinding {
+	return bindingOf(cluster, name, widgets, "uid", "id")
 }
 
 func bindingOf(cluster logicalcluster.Name, name string, gr schema.GroupResource, uid, identity string) *apisv1alpha2.APIBinding {
@@ -113,24 +114,24 @@ func TestFor_ResolutionOrder(t *testing.T) {
 		},
 		{
 			name:    "bound",
-			objects: []reader.Object{binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string")},
+			objects: []reader.Object{binding("c1", "b"), boundDefinition("widgets", "string")},
 			want:    []string{"widgets.example.com id b"},
 		},
-		{name: "bound without definition", objects: []reader.Object{binding("c1", "b", "widgets", "uid", "id")}},
+		{name: "bound without definition", objects: []reader.Object{binding("c1", "b")}},
 		{
 			name:    "bound comes before local",
-			objects: []reader.Object{local("c1", "widgets", "string"), binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string")},
+			objects: []reader.Object{local("c1", "widgets", "string"), binding("c1", "b"), boundDefinition("widgets", "string")},
 			want:    []string{"widgets.example.com id b"},
 		},
 		{
 			name: "the binding that stays comes before the one that goes",
-			objects: []reader.Object{deleted(binding("c1", "a", "widgets", "uid", "id")), binding("c1", "b", "widgets", "uid", "id"),
-				boundDefinition("uid", "widgets", "string")},
+			objects: []reader.Object{deleted(binding("c1", "a")), binding("c1", "b"),
+				boundDefinition("widgets", "string")},
 			want: []string{"widgets.example.com id b"},
 		},
 		{
 			name:    "the only binding goes",
-			objects: []reader.Object{deleted(binding("c1", "a", "widgets", "uid", "id")), boundDefinition("uid", "widgets", "string")},
+			objects: []reader.Object{deleted(binding("c1", "a")), boundDefinition("widgets", "string")},
 			want:    []string{"widgets.example.com id a terminating"},
 		},
 		{
@@ -242,7 +243,7 @@ func TestHashes(t *testing.T) {
 		}
 		return string(definition.UID)
 	}
-	if hash(local("c1", "widgets", "string")) != hash(boundDefinition("uid", "widgets", "string")) {
+	if hash(local("c1", "widgets", "string")) != hash(boundDefinition("widgets", "string")) {
 		t.Error("a bound and a local definition of equal content differ")
 	}
 	if hash(local("c1", "widgets", "string")) == hash(local("c1", "widgets", "integer")) {
@@ -344,7 +345,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 
 func TestRun_EventsDropSnapshots(t *testing.T) {
 	fake := readertest.NewFake(
-		binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string"),
+		binding("c1", "b"), boundDefinition("widgets", "string"),
 		local("c2", "widgets", "string"),
 	)
 	lists := countLists(fake)
@@ -368,7 +369,7 @@ func TestRun_EventsDropSnapshots(t *testing.T) {
 	}
 	old, _ := first.Lookup(widgets)
 
-	changed := boundDefinition("uid", "widgets", "integer")
+	changed := boundDefinition("widgets", "integer")
 	if _, err := fake.Update(ctx, definitionsResource, logicalcluster.SystemBoundCRDs, changed); err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +421,7 @@ func countLists(fake *readertest.Fake) func() int {
 
 func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 	fake := readertest.NewFake(
-		binding("c1", "b", "widgets", "uid", "id"), boundDefinition("uid", "widgets", "string"),
+		binding("c1", "b"), boundDefinition("widgets", "string"),
 		local("c2", "widgets", "string"), local("c2", "gadgets", "string"), local("c3", "widgets", "string"),
 	)
 	c := New(Config{Reader: fake})
@@ -441,19 +442,19 @@ func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 	}
 	bound, changed, gadgets, untouched := hold("c1", "widgets"), hold("c2", "widgets"), hold("c2", "gadgets"), hold("c3", "widgets")
 
-	labelled := local("c2", "widgets", "string")
-	labelled.Labels = map[string]string{"new": "label"}
-	if _, err := fake.Update(ctx, definitionsResource, "c2", labelled); err != nil {
+	labeled := local("c2", "widgets", "string")
+	labeled.Labels = map[string]string{"new": "label"}
+	if _, err := fake.Update(ctx, definitionsResource, "c2", labeled); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fake.Update(ctx, definitionsResource, "c2", local("c2", "widgets", "integer")); err != nil {
 		t.Fatal(err)
 	}
-	ended(t, changed)
+	ended(changed, t)
 	if err := fake.Delete(ctx, bindingsResource, reader.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	ended(t, bound)
+	ended(bound, t)
 	for _, still := range []context.Context{gadgets, untouched} {
 		if still.Err() != nil {
 			t.Error("a hold on something else ended")
@@ -467,7 +468,7 @@ func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 	stale := *current
 	stale.Hash = "of long ago"
 	late, release := c.Hold(ctx, "c2", &stale)
-	ended(t, late)
+	ended(late, t)
 	release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -476,7 +477,7 @@ func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 	}
 }
 
-func ended(t *testing.T, ctx context.Context) {
+func ended(ctx context.Context, t *testing.T) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -559,7 +560,7 @@ func TestFor_FailsWithItsReader(t *testing.T) {
 }
 
 func TestFor_KeepsNoMoreThanItsCapacity(t *testing.T) {
-	fake := readertest.NewFake(boundDefinition("uid", "widgets", "string"), binding("c1", "b", "widgets", "uid", "id"), binding("c2", "b", "widgets", "uid", "id"))
+	fake := readertest.NewFake(boundDefinition("widgets", "string"), binding("c1", "b"), binding("c2", "b"))
 	c := New(Config{Reader: fake, Capacity: 1})
 	ctx := run(t, c)
 	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {

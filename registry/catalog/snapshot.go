@@ -22,7 +22,7 @@ type Resource struct {
 	// CRD is the definition reduced to what matters for serving: name "<plural>.<group>", UID equal to Hash, spec, accepted
 	// names, and conditions of long ago. All resources of one Hash share it. Nil when Typed.
 	CRD *apiextensionsv1.CustomResourceDefinition
-	// Hash names the content of CRD; equal hashes mean equal behaviour.
+	// Hash names the content of CRD; equal hashes mean equal behavior.
 	Hash string
 	// Bucket is the part of the storage key that keeps equal names apart: the identity hash, or LocalBucket.
 	Bucket string

@@ -23,7 +23,7 @@ import (
 // pageSize is how many objects are decoded at a time.
 const pageSize = 500
 
-// Content deletes the custom resources of clusters through their storage, finalizers honoured.
+// Content deletes the custom resources of clusters through their storage, finalizers honored.
 type Content struct {
 	catalog  *catalog.Catalog
 	handlers *Handlers
@@ -121,7 +121,7 @@ func (h *Handlers) Deleter(resource *catalog.Resource) (*Deleter, error) {
 }
 
 // DeleteAll asks for the deletion of every object in the cluster, bucket and namespace (empty for all) of ctx, finalizers
-// honoured, and returns what is left.
+// honored, and returns what is left.
 func (d *Deleter) DeleteAll(ctx context.Context) (Left, error) {
 	namespaces := map[string]bool{}
 	err := d.each(ctx, func(obj *unstructured.Unstructured) {

@@ -140,10 +140,10 @@ func TestHandlers_ServeWhatASchemaCanSay(t *testing.T) {
 			t.Errorf("status %d: %v, want a conflict", status, got)
 		}
 	})
-	t.Run("unknown fields are refused when asked to", func(t *testing.T) {
+	t.Run("unknown fields are refused when asked to", func(*testing.T) {
 		s.must(http.StatusBadRequest, "POST", "c1"+widgets+"?fieldValidation=Strict", asJSON, widget("strict", `{"nope":1}`))
 	})
-	t.Run("dry run stores nothing", func(t *testing.T) {
+	t.Run("dry run stores nothing", func(*testing.T) {
 		s.must(http.StatusCreated, "POST", "c1"+widgets+"?dryRun=All", asJSON, widget("dry", `{}`))
 		s.must(http.StatusNotFound, "GET", "c1"+widgets+"/dry", "", "")
 	})
