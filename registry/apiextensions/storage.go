@@ -59,7 +59,7 @@ var (
 	_ rest.CategoriesProvider = &REST{}
 )
 
-// Create implements rest.Creater.
+// Create refuses reserved names before the stock storage sees them.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, validation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	if err := checkReserved(ctx, obj, nil); err != nil {
 		return nil, err

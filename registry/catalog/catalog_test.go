@@ -46,9 +46,9 @@ func local(cluster logicalcluster.Name, plural, fieldType string) *apiextensions
 	return readertest.In(cluster, crd)
 }
 
-// boundDefinition returns the definition of the schema whose UID is "uid".
-func boundDefinition(plural, fieldType string) *apiextensionsv1.CustomResourceDefinition {
-	crd := local(logicalcluster.SystemBoundCRDs, plural, fieldType)
+// boundDefinition returns the definition of widgets in the schema whose UID is "uid".
+func boundDefinition(fieldType string) *apiextensionsv1.CustomResourceDefinition {
+	crd := local(logicalcluster.SystemBoundCRDs, "widgets", fieldType)
 	crd.Name = "uid"
 	return crd
 }
@@ -114,24 +114,24 @@ func TestFor_ResolutionOrder(t *testing.T) {
 		},
 		{
 			name:    "bound",
-			objects: []reader.Object{binding("c1", "b"), boundDefinition("widgets", "string")},
+			objects: []reader.Object{binding("c1", "b"), boundDefinition("string")},
 			want:    []string{"widgets.example.com id b"},
 		},
 		{name: "bound without definition", objects: []reader.Object{binding("c1", "b")}},
 		{
 			name:    "bound comes before local",
-			objects: []reader.Object{local("c1", "widgets", "string"), binding("c1", "b"), boundDefinition("widgets", "string")},
+			objects: []reader.Object{local("c1", "widgets", "string"), binding("c1", "b"), boundDefinition("string")},
 			want:    []string{"widgets.example.com id b"},
 		},
 		{
 			name: "the binding that stays comes before the one that goes",
 			objects: []reader.Object{deleted(binding("c1", "a")), binding("c1", "b"),
-				boundDefinition("widgets", "string")},
+				boundDefinition("string")},
 			want: []string{"widgets.example.com id b"},
 		},
 		{
 			name:    "the only binding goes",
-			objects: []reader.Object{deleted(binding("c1", "a")), boundDefinition("widgets", "string")},
+			objects: []reader.Object{deleted(binding("c1", "a")), boundDefinition("string")},
 			want:    []string{"widgets.example.com id a terminating"},
 		},
 		{
@@ -243,7 +243,7 @@ func TestHashes(t *testing.T) {
 		}
 		return string(definition.UID)
 	}
-	if hash(local("c1", "widgets", "string")) != hash(boundDefinition("widgets", "string")) {
+	if hash(local("c1", "widgets", "string")) != hash(boundDefinition("string")) {
 		t.Error("a bound and a local definition of equal content differ")
 	}
 	if hash(local("c1", "widgets", "string")) == hash(local("c1", "widgets", "integer")) {
@@ -345,7 +345,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 
 func TestRun_EventsDropSnapshots(t *testing.T) {
 	fake := readertest.NewFake(
-		binding("c1", "b"), boundDefinition("widgets", "string"),
+		binding("c1", "b"), boundDefinition("string"),
 		local("c2", "widgets", "string"),
 	)
 	lists := countLists(fake)
@@ -369,7 +369,7 @@ func TestRun_EventsDropSnapshots(t *testing.T) {
 	}
 	old, _ := first.Lookup(widgets)
 
-	changed := boundDefinition("widgets", "integer")
+	changed := boundDefinition("integer")
 	if _, err := fake.Update(ctx, definitionsResource, logicalcluster.SystemBoundCRDs, changed); err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +421,7 @@ func countLists(fake *readertest.Fake) func() int {
 
 func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 	fake := readertest.NewFake(
-		binding("c1", "b"), boundDefinition("widgets", "string"),
+		binding("c1", "b"), boundDefinition("string"),
 		local("c2", "widgets", "string"), local("c2", "gadgets", "string"), local("c3", "widgets", "string"),
 	)
 	c := New(Config{Reader: fake})
@@ -560,7 +560,7 @@ func TestFor_FailsWithItsReader(t *testing.T) {
 }
 
 func TestFor_KeepsNoMoreThanItsCapacity(t *testing.T) {
-	fake := readertest.NewFake(boundDefinition("widgets", "string"), binding("c1", "b"), binding("c2", "b"))
+	fake := readertest.NewFake(boundDefinition("string"), binding("c1", "b"), binding("c2", "b"))
 	c := New(Config{Reader: fake, Capacity: 1})
 	ctx := run(t, c)
 	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
