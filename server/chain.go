@@ -6,6 +6,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/frontdoor"
 	"github.com/annex-dev/annex/server/router"
 )
@@ -16,11 +17,12 @@ import (
 //	2 requestor     remembers who asks before the stock chain replaces them by who is impersonated
 //	3 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, limits, authorization.
 //	                Authenticator and authorizer read the cluster from the context
-//	4 scope         confines who is impersonated to the cluster of the request
+//	4 scope         confines who is impersonated to the cluster of the request, and marks the server's own reviews
 //	5 router        what the cluster serves; late, since it must see nothing that was not authorized
 //	6 api           the go-restful container of the process's own groups
 func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.Handler {
 	handler := authentication.WithImpersonationScope(router.New(api, &s.routes), s.scheme.Codecs)
+	handler = authorization.WithDeepReviews(handler)
 	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
 	return frontdoor.With(handler, frontdoor.Config{
 		Resolver: s.Index,

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
+	genericfeatures "k8s.io/apiserver/pkg/features"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -20,6 +21,19 @@ import (
 	"github.com/annex-dev/annex/server/authentication/admin"
 	"github.com/annex-dev/annex/server/etcd"
 )
+
+// setGates turns off what the stock libraries do without a thought of clusters.
+func setGates() error {
+	gates := utilfeature.DefaultMutableFeatureGate
+	if err := storage.DisableUnscopedGates(gates); err != nil {
+		return err
+	}
+	// It remembers by user alone what was allowed, and would carry it from one workspace into another.
+	if err := gates.SetFromMap(map[string]bool{string(genericfeatures.ConstrainedImpersonation): false}); err != nil {
+		return fmt.Errorf("turning off constrained impersonation: %w", err)
+	}
+	return nil
+}
 
 // prepareDirectory makes sure that the root directory exists and is closed to others.
 func (o *Options) prepareDirectory() error {
@@ -112,10 +126,6 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 		return nil, fmt.Errorf("--etcd-servers: %w", err)
 	}
 	s.close = client.Close
-	if err := storage.DisableUnscopedGates(utilfeature.DefaultMutableFeatureGate); err != nil {
-		s.stop()
-		return nil, err
-	}
 	config := storage.Config{Client: client, Prefix: o.EtcdPrefix}
 	codec(&config)
 	if s.backend, err = storage.NewBackend(config); err != nil {

@@ -33,6 +33,9 @@ type Server struct {
 // an error says which flag to mend, and leaves nothing running.
 func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	ctrllog.SetLogger(klog.Background())
+	if err := setGates(); err != nil {
+		return nil, err
+	}
 	if err := o.prepareDirectory(); err != nil {
 		return nil, err
 	}
