@@ -18,8 +18,9 @@ import (
 )
 
 // bind brings the status of binding, which is the caller's, up to what its export offers now. Faults of the export or of
-// the cluster become conditions; the error is for what may be tried again. The caller holds the lock of the cluster.
-func (c *Controller) bind(ctx context.Context, key reader.Key, binding *apisv1alpha2.APIBinding) error {
+// the cluster become conditions; the error is for what may be tried again. From says who has taken which name. The caller
+// holds the lock of the cluster.
+func (c *Controller) bind(ctx context.Context, from reader.Reader, key reader.Key, binding *apisv1alpha2.APIBinding) error {
 	if binding.Status.Phase == "" {
 		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBinding
 	}
@@ -33,7 +34,7 @@ func (c *Controller) bind(ctx context.Context, key reader.Key, binding *apisv1al
 	mirrorClaims(binding, export)
 
 	var faults []fault
-	names := &taken{controller: c, key: key, binding: binding}
+	names := &taken{controller: c, from: from, key: key, binding: binding}
 	for _, resource := range export.Spec.Resources {
 		if resource.Storage.Virtual != nil {
 			continue // refused by validation

@@ -264,36 +264,36 @@ func TestReconcile_ExportChanges(t *testing.T) {
 	widgets, newer, gadgets := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget"), schemaOf("v1", "gadgets", "Gadget")
 	newer.Spec.Versions[0].Name = "v2"
 	for name, tc := range map[string]struct {
-		change   func(*fixture, *apisv1alpha2.APIExport)
+		change   func(*apisv1alpha2.APIExport)
 		bound    []string
 		versions []string // of widgets
 		upToDate string
 		export   string
 	}{
 		"a resource more": {
-			change: func(f *fixture, e *apisv1alpha2.APIExport) {
+			change: func(e *apisv1alpha2.APIExport) {
 				e.Spec.Resources = exportOf("things", widgets, gadgets).Spec.Resources
 			},
 			bound: []string{"widgets=v1.widgets.example.com", "gadgets=v1.gadgets.example.com"}, versions: []string{"v1"}, upToDate: "True", export: "True",
 		},
 		"a newer schema": {
-			change: func(f *fixture, e *apisv1alpha2.APIExport) {
+			change: func(e *apisv1alpha2.APIExport) {
 				e.Spec.Resources = exportOf("things", newer).Spec.Resources
 			},
 			bound: []string{"widgets=v2.widgets.example.com"}, versions: []string{"v1", "v2"}, upToDate: "True", export: "True",
 		},
 		"a resource less": {
-			change: func(f *fixture, e *apisv1alpha2.APIExport) { e.Spec.Resources = nil },
+			change: func(e *apisv1alpha2.APIExport) { e.Spec.Resources = nil },
 			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "True", export: "True",
 		},
 		"a schema that is not there": {
-			change: func(f *fixture, e *apisv1alpha2.APIExport) {
+			change: func(e *apisv1alpha2.APIExport) {
 				e.Spec.Resources[0].Schema = "v3.widgets.example.com"
 			},
 			bound: []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIResourceSchemaInvalid", export: "True",
 		},
 		"another identity": {
-			change: func(f *fixture, e *apisv1alpha2.APIExport) { e.Status.IdentityHash = "other" },
+			change: func(e *apisv1alpha2.APIExport) { e.Status.IdentityHash = "other" },
 			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIExportInvalidReference", export: "True",
 		},
 	} {
@@ -306,7 +306,7 @@ func TestReconcile_ExportChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			export = export.DeepCopy()
-			tc.change(f, export)
+			tc.change(export)
 			f.update(exports, provider, export)
 			if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), reader.Event{Type: reader.Modified, Object: export})); diff != "" {
 				t.Error("the binding is not told:", diff)

@@ -30,10 +30,10 @@ func (c *Controller) released(_ context.Context, event reader.Event) []reader.Ke
 	}
 	key := reader.KeyOf(binding)
 	if event.Type != reader.Deleted {
-		return c.definers.Set(key, definitionsOf(binding)...)
+		return c.definers.Set(key, c.definitionsOf(binding)...)
 	}
 	c.definers.Drop(key)
-	return definitionsOf(binding)
+	return c.definitionsOf(binding)
 }
 
 // cleanUp deletes a definition in system:bound-crds that no binding uses any more.

@@ -40,7 +40,7 @@ type Resolver interface {
 // Instances deletes the objects of one bound custom resource.
 type Instances interface {
 	// DeleteBound asks for the deletion of every object in cluster that was stored through the bound schema with the given
-	// UID under the given identity hash, finalizers honoured, and returns what is left.
+	// UID under the given identity hash, with regard to finalizers, and returns what is left.
 	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (reader.Remaining, error)
 }
 

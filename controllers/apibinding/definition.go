@@ -21,11 +21,14 @@ func definitionKey(uid string) reader.Key {
 	return reader.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid}
 }
 
-// definitionsOf returns the keys of the definitions that binding uses. Typed resources have none, which does no harm.
-func definitionsOf(binding *apisv1alpha2.APIBinding) []reader.Key {
-	keys := make([]reader.Key, 0, len(binding.Status.BoundResources))
+// definitionsOf returns the keys of the definitions that binding uses; typed resources have none.
+func (c *Controller) definitionsOf(binding *apisv1alpha2.APIBinding) []reader.Key {
+	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
+	var keys []reader.Key
 	for _, bound := range binding.Status.BoundResources {
-		keys = append(keys, definitionKey(bound.Schema.UID))
+		if !c.isTyped(provider, groupResource(bound.Group, bound.Resource)) {
+			keys = append(keys, definitionKey(bound.Schema.UID))
+		}
 	}
 	return keys
 }

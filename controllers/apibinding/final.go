@@ -30,7 +30,9 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 	defer lock(c.clusters, string(cluster))()
 	c.using.RLock()
 	defer c.using.RUnlock()
-	if err := c.bind(ctx, key, binding); err != nil {
+	// Nobody else writes into a cluster that is being made, so the watch caches and what is expected say enough: a
+	// consistent read costs more than the rest of this.
+	if err := c.bind(ctx, c.Client, key, binding); err != nil {
 		return nil, err
 	}
 	if provider := logicalcluster.Name(binding.Status.APIExportClusterName); !provider.Empty() {

@@ -19,8 +19,10 @@ import (
 // reconciles bind nothing new. The caller holds the lock of the cluster.
 type taken struct {
 	controller *Controller
-	key        reader.Key
-	binding    *apisv1alpha2.APIBinding
+	// from is where to read: whoever may miss a name that was just taken reads live.
+	from    reader.Reader
+	key     reader.Key
+	binding *apisv1alpha2.APIBinding
 
 	read   bool
 	others []holder
@@ -54,10 +56,10 @@ func (t *taken) conflict(ctx context.Context, gr schema.GroupResource, newcomer 
 	return "", nil
 }
 
-// load reads what other bindings and local definitions have, missing nothing that was written before.
+// load reads what other bindings and local definitions have.
 func (t *taken) load(ctx context.Context) error {
 	c, scope := t.controller, reader.Scope{Cluster: t.key.Cluster}
-	bound, err := list[apisv1alpha2.APIBinding](ctx, c.Live, bindings, scope)
+	bound, err := list[apisv1alpha2.APIBinding](ctx, t.from, bindings, scope)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (t *taken) load(ctx context.Context) error {
 		}
 		t.others = append(t.others, holders...)
 	}
-	local, err := c.Live.List(ctx, definitions, scope)
+	local, err := t.from.List(ctx, definitions, scope)
 	if err != nil {
 		return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", t.key.Cluster, err)
 	}

@@ -38,7 +38,7 @@ func (c *Controller) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 	c.using.RLock()
 	defer c.using.RUnlock()
 	binding := old.DeepCopy()
-	if err := c.bind(ctx, key, binding); err != nil {
+	if err := c.bind(ctx, c.Live, key, binding); err != nil {
 		return reconcile.Result{}, err
 	}
 	return c.update(ctx, key, old, binding, reconcile.Result{})

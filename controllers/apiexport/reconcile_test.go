@@ -35,10 +35,8 @@ func newSecret(namespace, name, data string) *corev1.Secret {
 	})
 }
 
-func refersTo(namespace, name string) func(*apisv1alpha2.APIExport) {
-	return func(export *apisv1alpha2.APIExport) {
-		export.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{Namespace: namespace, Name: name}}
-	}
+func refersToMine(export *apisv1alpha2.APIExport) {
+	export.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{Namespace: "default", Name: "mine"}}
 }
 
 // run reconciles until nothing is written any more.
@@ -112,12 +110,12 @@ func TestReconcile_Identity(t *testing.T) {
 		hash   string
 		reason string // empty when the identity is valid
 	}{
-		"a secret of the user's":   {export: newExport(refersTo("default", "mine")), secret: newSecret("default", "mine", "abc"), hash: identity.Hash([]byte("abc"))},
-		"a secret that is missing": {export: newExport(refersTo("default", "mine")), reason: apisv1alpha2.IdentityVerificationFailedReason},
-		"a secret without the key": {export: newExport(refersTo("default", "mine")), secret: newSecret("default", "mine", ""), reason: apisv1alpha2.IdentityVerificationFailedReason},
+		"a secret of the user's":   {export: newExport(refersToMine), secret: newSecret("default", "mine", "abc"), hash: identity.Hash([]byte("abc"))},
+		"a secret that is missing": {export: newExport(refersToMine), reason: apisv1alpha2.IdentityVerificationFailedReason},
+		"a secret without the key": {export: newExport(refersToMine), secret: newSecret("default", "mine", ""), reason: apisv1alpha2.IdentityVerificationFailedReason},
 		"a key that changed": {
 			export: newExport(func(e *apisv1alpha2.APIExport) {
-				refersTo("default", "mine")(e)
+				refersToMine(e)
 				e.Status.IdentityHash = "before"
 			}),
 			secret: newSecret("default", "mine", "abc"), hash: "before", reason: apisv1alpha2.IdentityVerificationFailedReason,
@@ -148,7 +146,7 @@ func TestReconcile_Identity(t *testing.T) {
 }
 
 func TestReconcile_SecretThatComesUp(t *testing.T) {
-	fake := readertest.NewFake(newExport(refersTo("default", "mine")), newExport(func(e *apisv1alpha2.APIExport) { e.Name = "unrelated" }))
+	fake := readertest.NewFake(newExport(refersToMine), newExport(func(e *apisv1alpha2.APIExport) { e.Name = "unrelated" }))
 	run(t, fake)
 	secret := newSecret("default", "mine", "abc")
 	if _, err := fake.Create(t.Context(), secrets, cluster, secret); err != nil {

@@ -406,9 +406,9 @@ func TestWithBindingsOf(t *testing.T) {
 
 func TestGroup_ServerSideApply(t *testing.T) {
 	a := newAPI(t)
-	apply := func(version, manager string, body map[string]any) *unstructured.Unstructured {
+	apply := func(version, manager string, body map[string]any) {
 		t.Helper()
-		return a.must(http.MethodPatch, "c1", version+"/apiexports/things?fieldManager="+manager, body, func(req *http.Request) {
+		a.must(http.MethodPatch, "c1", version+"/apiexports/things?fieldManager="+manager, body, func(req *http.Request) {
 			req.Header.Set("Content-Type", "application/apply-patch+yaml")
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -51,7 +51,7 @@ func Parse(escapedPath string) (Request, error) {
 	if err != nil {
 		return Request{}, apierrors.NewBadRequest(err.Error())
 	}
-	if faults := path.IsValidPathSegmentName(names[1]); names[1] == "" || len(faults) > 0 {
+	if faults := content.IsPathSegmentName(names[1]); names[1] == "" || len(faults) > 0 {
 		return Request{}, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an APIExport: %q %s", names[1], strings.Join(faults, ", ")))
 	}
 	target := logicalcluster.Path(names[2])

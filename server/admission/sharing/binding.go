@@ -49,15 +49,11 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 	if err != nil {
 		return err
 	}
-	if provider.Empty() {
-		return noPermission(a, cluster, export)
-	}
-	label := identity.ExportLabelValue(provider, export.Name)
-	if err := setLabel(a, binding, label); err != nil {
-		return err
-	}
 	addFinalizer(binding)
-	return nil
+	if provider.Empty() {
+		return nil // Validate refuses it, after a malformed path was found to be Invalid
+	}
+	return setLabel(a, binding, identity.ExportLabelValue(provider, export.Name))
 }
 
 // Validate implements admission.ValidationInterface: the creator must be allowed to bind, and only the server ends a deletion.

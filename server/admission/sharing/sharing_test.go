@@ -99,7 +99,7 @@ func newBinding(path, export string, change ...func(*apisv1alpha2.APIBinding)) *
 	return binding
 }
 
-func labelled(value string) func(*apisv1alpha2.APIBinding) {
+func withLabel(value string) func(*apisv1alpha2.APIBinding) {
 	return func(b *apisv1alpha2.APIBinding) {
 		b.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: value}
 	}
@@ -119,7 +119,7 @@ func TestBinding_Create(t *testing.T) {
 		"by path":               {who: alice, cluster: "consumer", binding: newBinding("root:org:provider", "things"), asked: []string{"alice bind apiexports.apis.kcp.io things provider"}},
 		"by name":               {who: alice, cluster: "consumer", binding: newBinding("provider", "things"), asked: []string{"alice bind apiexports.apis.kcp.io things provider"}},
 		"in the same workspace": {who: alice, cluster: "provider", binding: newBinding("", "things"), asked: []string{"alice bind apiexports.apis.kcp.io things provider"}},
-		"with the right label":  {who: alice, cluster: "consumer", binding: newBinding("provider", "things", labelled(thingsLabel)), asked: []string{"alice bind apiexports.apis.kcp.io things provider"}},
+		"with the right label":  {who: alice, cluster: "consumer", binding: newBinding("provider", "things", withLabel(thingsLabel)), asked: []string{"alice bind apiexports.apis.kcp.io things provider"}},
 		"by the server":         {who: server, cluster: "consumer", binding: newBinding("provider", "things")},
 		"without permission": {who: mallory, cluster: "consumer", binding: newBinding("root:org:provider", "things"), denied: "root:org:provider:things",
 			asked: []string{"mallory bind apiexports.apis.kcp.io things provider"}},
@@ -156,7 +156,7 @@ func TestBinding_Create(t *testing.T) {
 
 func TestBinding_CreateOtherwiseRefused(t *testing.T) {
 	chain, _ := newChain(t)
-	if err := admit(t, chain, alice, "consumer", "apibindings", "", newBinding("provider", "things", labelled("forged")), nil); !apierrors.IsForbidden(err) {
+	if err := admit(t, chain, alice, "consumer", "apibindings", "", newBinding("provider", "things", withLabel("forged")), nil); !apierrors.IsForbidden(err) {
 		t.Errorf("a forged label: %v", err)
 	}
 	if err := admit(t, chain, alice, "consumer", "apibindings", "", newBinding("broken", "things"), nil); !apierrors.IsServiceUnavailable(err) {
@@ -169,7 +169,7 @@ func TestBinding_CreateOtherwiseRefused(t *testing.T) {
 
 func TestBinding_Update(t *testing.T) {
 	stored := func(change ...func(*apisv1alpha2.APIBinding)) *apisv1alpha2.APIBinding {
-		b := newBinding("provider", "things", labelled(thingsLabel))
+		b := newBinding("provider", "things", withLabel(thingsLabel))
 		b.Finalizers = []string{apisv1alpha2.APIBindingFinalizer, "example.com/mine"}
 		for _, c := range change {
 			c(b)
@@ -187,7 +187,7 @@ func TestBinding_Update(t *testing.T) {
 	if updated.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] != thingsLabel || !slices.Contains(updated.Finalizers, apisv1alpha2.APIBindingFinalizer) {
 		t.Errorf("an update lost %+v", updated.ObjectMeta)
 	}
-	if err := admit(t, chain, alice, "consumer", "apibindings", "", stored(labelled("forged")), stored()); !apierrors.IsForbidden(err) {
+	if err := admit(t, chain, alice, "consumer", "apibindings", "", stored(withLabel("forged")), stored()); !apierrors.IsForbidden(err) {
 		t.Errorf("a forged label: %v", err)
 	}
 	if err := admit(t, chain, alice, "consumer", "apibindings", "", stored(deleting, bare), stored(deleting)); !apierrors.IsForbidden(err) {

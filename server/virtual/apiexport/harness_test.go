@@ -132,18 +132,21 @@ func (w *world) create(resource string, cluster logicalcluster.Name, obj interfa
 	}
 }
 
+// provider is the cluster of all exports.
+const provider = logicalcluster.Name("provider")
+
 // offer makes an export of the provider, with one schema for each resource that it offers.
-func (w *world) offer(cluster logicalcluster.Name, export, hash string, resources ...string) {
+func (w *world) offer(export, hash string, resources ...string) {
 	w.t.Helper()
 	obj := &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: export}, Status: apisv1alpha2.APIExportStatus{IdentityHash: hash}}
 	for _, resource := range resources {
 		name := "v1-" + export + "." + resource + ".example.com"
-		w.create("apiresourceschemas", cluster, newSchema(name, resource, true))
+		w.create("apiresourceschemas", provider, newSchema(name, resource, true))
 		obj.Spec.Resources = append(obj.Spec.Resources, apisv1alpha2.ResourceSchema{
 			Name: resource, Group: "example.com", Schema: name, Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}},
 		})
 	}
-	w.create("apiexports", cluster, obj)
+	w.create("apiexports", provider, obj)
 }
 
 func newSchema(name, resource string, scale bool) *apisv1alpha1.APIResourceSchema {
@@ -168,17 +171,17 @@ func newSchema(name, resource string, scale bool) *apisv1alpha1.APIResourceSchem
 	return s
 }
 
-// bind makes a binding in consumer to an export of cluster that has bound the resources.
-func (w *world) bind(consumer logicalcluster.Name, name string, cluster logicalcluster.Name, export, hash string, resources ...string) {
+// bind makes a binding in consumer to an export of the provider that has bound the resources.
+func (w *world) bind(consumer logicalcluster.Name, name, export, hash string, resources ...string) {
 	w.t.Helper()
 	binding := &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-			apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(cluster, export),
+			apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(provider, export),
 		}},
 		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
-			Export: &apisv1alpha2.ExportBindingReference{Path: string(cluster), Name: export},
+			Export: &apisv1alpha2.ExportBindingReference{Path: string(provider), Name: export},
 		}},
-		Status: apisv1alpha2.APIBindingStatus{APIExportClusterName: string(cluster), Phase: apisv1alpha2.APIBindingPhaseBound},
+		Status: apisv1alpha2.APIBindingStatus{APIExportClusterName: string(provider), Phase: apisv1alpha2.APIBindingPhaseBound},
 	}
 	for _, resource := range resources {
 		binding.Status.BoundResources = append(binding.Status.BoundResources, apisv1alpha2.BoundAPIResource{
@@ -227,7 +230,7 @@ func (w *world) prepare(ctx context.Context, r request) *http.Request {
 		who.Groups = []string{user.SystemPrivilegedGroup}
 	}
 	ctx = genericapirequest.WithUser(ctx, who)
-	ctx = virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: "provider", Name: r.export})
+	ctx = virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: provider, Name: r.export})
 	if r.target == "*" {
 		ctx = logicalcluster.WithWildcard(ctx)
 	} else {

@@ -22,9 +22,9 @@ import (
 
 func TestServe_AllConsumersAndOne(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
+	w.offer("things", "hash-things", "widgets")
 	for _, consumer := range []string{"c1", "c2"} {
-		w.bind(lc(consumer), "b", "provider", "things", "hash-things", "widgets")
+		w.bind(lc(consumer), "b", "things", "hash-things", "widgets")
 		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("same", consumer)})
 	}
 	list := w.must(request{target: "*", path: "/apis/example.com/v1/widgets"})
@@ -54,10 +54,10 @@ func TestServe_AllConsumersAndOne(t *testing.T) {
 
 func TestServe_OtherIdentitiesNeverShow(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
-	w.offer("provider", "other", "hash-other", "widgets")
-	w.bind("c1", "b", "provider", "things", "hash-things", "widgets")
-	w.bind("c2", "b", "provider", "other", "hash-other", "widgets")
+	w.offer("things", "hash-things", "widgets")
+	w.offer("other", "hash-other", "widgets")
+	w.bind("c1", "b", "things", "hash-things", "widgets")
+	w.bind("c2", "b", "other", "hash-other", "widgets")
 	w.must(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("mine", "red")})
 	w.must(request{method: http.MethodPost, export: "other", target: "c2", path: widgetsIn, body: widget("theirs", "blue")})
 
@@ -83,12 +83,12 @@ func TestServe_OtherIdentitiesNeverShow(t *testing.T) {
 		}
 	}
 	// A binding to the export that has not bound the resource, since another had it first.
-	w.bind("c2", "late", "provider", "things", "hash-things")
+	w.bind("c2", "late", "things", "hash-things")
 	if code, _ := w.do(request{target: "c2", path: widgetsIn}); code != http.StatusForbidden {
 		t.Errorf("a resource bound from another export: %d", code)
 	}
 	// A binding whose objects lie under another identity.
-	w.bind("c3", "stale", "provider", "things", "hash-before", "widgets")
+	w.bind("c3", "stale", "things", "hash-before", "widgets")
 	if code, _ := w.do(request{target: "c3", path: widgetsIn}); code != http.StatusForbidden {
 		t.Errorf("a resource bound under another identity: %d", code)
 	}
@@ -96,11 +96,11 @@ func TestServe_OtherIdentitiesNeverShow(t *testing.T) {
 
 func TestServe_Bindings(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
-	w.offer("provider", "other", "hash-other", "widgets")
-	w.bind("c1", "mine", "provider", "things", "hash-things", "widgets")
-	w.bind("c1", "theirs", "provider", "other", "hash-other")
-	w.bind("c2", "theirs", "provider", "other", "hash-other", "widgets")
+	w.offer("things", "hash-things", "widgets")
+	w.offer("other", "hash-other", "widgets")
+	w.bind("c1", "mine", "things", "hash-things", "widgets")
+	w.bind("c1", "theirs", "other", "hash-other")
+	w.bind("c2", "theirs", "other", "hash-other", "widgets")
 	for _, version := range []string{"v1alpha1", "v1alpha2"} {
 		path := "/apis/apis.kcp.io/" + version + "/apibindings"
 		list := w.must(request{target: "*", path: path})
@@ -132,9 +132,9 @@ func TestServe_Bindings(t *testing.T) {
 
 func TestServe_BadRequests(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
-	w.bind("c1", "b", "provider", "things", "hash-things", "widgets")
-	w.create("apiexports", "provider", &apisv1alpha2.APIExport{ObjectMeta: named("fresh")})
+	w.offer("things", "hash-things", "widgets")
+	w.bind("c1", "b", "things", "hash-things", "widgets")
+	w.create("apiexports", provider, &apisv1alpha2.APIExport{ObjectMeta: named("fresh")})
 	w.policy["alice * fresh provider"], w.policy["alice * missing provider"] = true, true
 	for name, tc := range map[string]struct {
 		request
@@ -187,7 +187,7 @@ func TestServe_TypedResources(t *testing.T) {
 
 func TestServe_Discovery(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
+	w.offer("things", "hash-things", "widgets")
 	for _, target := range []string{"*", "c1"} {
 		groups := w.must(request{target: target, path: "/apis"})
 		var names []string
@@ -304,14 +304,14 @@ func (s *stream) next() string {
 
 func TestServe_WatchGoesOnWhenAConsumerBinds(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
-	w.offer("provider", "other", "hash-other", "widgets")
+	w.offer("things", "hash-things", "widgets")
+	w.offer("other", "hash-other", "widgets")
 	objects := w.watch(request{target: "*", path: "/apis/example.com/v1/widgets?watch=true"})
 	bindings := w.watch(request{target: "*", path: "/apis/apis.kcp.io/v1alpha2/apibindings?watch=true"})
 	for _, consumer := range []string{"c1", "c2"} {
-		w.bind(lc("x"+consumer), "b", "provider", "other", "hash-other", "widgets")
+		w.bind(lc("x"+consumer), "b", "other", "hash-other", "widgets")
 		w.must(request{method: http.MethodPost, export: "other", target: "x" + consumer, path: widgetsIn, body: widget("theirs", "red")})
-		w.bind(lc(consumer), "b", "provider", "things", "hash-things", "widgets")
+		w.bind(lc(consumer), "b", "things", "hash-things", "widgets")
 		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("mine", "red")})
 		if got, want := bindings.next(), "ADDED "+consumer+"|/b"; got != want {
 			t.Errorf("binding: %s, want %s", got, want)
@@ -328,7 +328,7 @@ func TestServe_WatchGoesOnWhenAConsumerBinds(t *testing.T) {
 
 func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets", "gadgets")
+	w.offer("things", "hash-things", "widgets", "gadgets")
 	ctx, cancel := context.WithCancel(t.Context())
 	running := make(chan error, 1)
 	go func() { running <- w.endpoint.Run(ctx) }()
@@ -338,7 +338,7 @@ func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	key := reader.Key{Cluster: "provider", Name: "things"}
+	key := reader.Key{Cluster: provider, Name: "things"}
 	update := func(change func(*apisv1alpha2.APIExport)) {
 		t.Helper()
 		obj, err := w.client.Live().Get(t.Context(), exports, key)
@@ -347,13 +347,13 @@ func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
 		}
 		export := obj.(*apisv1alpha2.APIExport).DeepCopy()
 		change(export)
-		if _, err := w.client.Update(t.Context(), exports, "provider", export); err != nil {
+		if _, err := w.client.Update(t.Context(), exports, provider, export); err != nil {
 			t.Fatal(err)
 		}
 	}
 	widgets := w.watch(request{target: "*", path: "/apis/example.com/v1/widgets?watch=true"})
 	gadgets := w.watch(request{target: "*", path: "/apis/example.com/v1/gadgets?watch=true"})
-	w.create("apiresourceschemas", "provider", func() *schemaObject {
+	w.create("apiresourceschemas", provider, func() *schemaObject {
 		s := newSchema("v2-things.widgets.example.com", "widgets", false)
 		s.Spec.Versions[0].Schema.Raw = []byte(`{"type":"object","x-kubernetes-preserve-unknown-fields":true}`)
 		return s
@@ -363,7 +363,7 @@ func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
 		t.Errorf("the watch on a schema that was replaced: %s", got)
 	}
 	// The other resource is not touched.
-	w.bind("c1", "b", "provider", "things", "hash-things", "widgets", "gadgets")
+	w.bind("c1", "b", "things", "hash-things", "widgets", "gadgets")
 	gadget := widget("g", "red")
 	gadget["kind"] = "Gadget"
 	w.must(request{method: http.MethodPost, target: "c1", path: "/apis/example.com/v1/namespaces/default/gadgets", body: gadget})
@@ -386,8 +386,8 @@ func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
 
 func TestServe_BindingThatIsDeleted(t *testing.T) {
 	w := newWorld(t)
-	w.offer("provider", "things", "hash-things", "widgets")
-	w.bind("c1", "b", "provider", "things", "hash-things", "widgets")
+	w.offer("things", "hash-things", "widgets")
+	w.bind("c1", "b", "things", "hash-things", "widgets")
 	w.must(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("a", "red")})
 	obj, err := w.client.Live().Get(t.Context(), bindings, reader.Key{Cluster: "c1", Name: "b"})
 	if err != nil {
