@@ -1,3 +1,4 @@
+//nolint:revive,staticcheck // the generators find functions by names with underscores
 package v1alpha1
 
 import (

@@ -1,3 +1,4 @@
+//nolint:revive,staticcheck // the generators find functions by names with underscores
 package v1alpha2
 
 // SetDefaults_ResourceSchemaStorage keeps objects as those of a CustomResourceDefinition when nothing else is asked for.

@@ -15,7 +15,7 @@ import (
 type Type = tenancyv1alpha1.WorkspaceType
 
 // Getter returns the type called name in the workspace at path, which may also be a cluster name. It returns an error that
-// apierrors.IsNotFound recognises when there is none.
+// apierrors.IsNotFound recognizes when there is none.
 type Getter func(ctx context.Context, path logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*Type, error)
 
 // Path returns the canonical path of the workspace that holds t, or the name of its cluster when it has no path.
