@@ -25,6 +25,9 @@ type Config struct {
 	Prefix string
 	// Codec returns the codec in which a typed resource is stored, and to whose internal version it is read.
 	Codec func(schema.GroupResource) (runtime.Codec, error)
+	// Bulky says which typed resources have big objects, many of them alike: these are kept as stored bytes, of which equal
+	// specs are shared by all clusters, and decoded on every read. Nil stands for [DefaultBulky].
+	Bulky func(schema.GroupResource) bool
 	// CompactionInterval is the time between compactions of etcd; zero means five minutes, negative never.
 	CompactionInterval time.Duration
 	// EventsHistoryWindow is how long a watch cache keeps events at least; zero means 75 s, which is also the least it takes.
@@ -36,10 +39,12 @@ type Backend struct {
 	client        *kubernetes.Client
 	prefix        string
 	codec         func(schema.GroupResource) (runtime.Codec, error)
+	bulky         func(schema.GroupResource) bool
 	historyWindow time.Duration
 	compactor     compactor
 	fieldSets     *interner
-	custom        [shards]*shard
+	progress      *progress
+	custom        [shards]*rawCache
 
 	lock      sync.Mutex
 	destroyed bool
@@ -68,6 +73,9 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	if !strings.HasPrefix(config.Prefix, "/") || strings.HasSuffix(config.Prefix, "/") {
 		return nil, fmt.Errorf("storage prefix %q must begin with a slash and not end with one", config.Prefix)
 	}
+	if config.Bulky == nil {
+		config.Bulky = DefaultBulky
+	}
 	if config.EventsHistoryWindow == 0 {
 		config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
 	}
@@ -81,6 +89,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		client:        config.Client,
 		prefix:        config.Prefix,
 		codec:         config.Codec,
+		bulky:         config.Bulky,
 		historyWindow: config.EventsHistoryWindow,
 		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
 		fieldSets:     newInterner(),
@@ -88,6 +97,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		typed:         map[string]schema.GroupResource{},
 		withoutMarker: withoutMarker,
 	}
+	b.progress = &progress{ask: b.askProgress}
 	for i := range b.custom {
 		s, err := b.newShard(i)
 		if err != nil {

@@ -45,7 +45,11 @@ func stockOf(s *store) (apistorage.Interface, string, func(cluster string) strin
 	case *workspaceStorage:
 		return w.Interface, w.layout.root + "/", func(cluster string) string { return cluster }
 	case *schemaStorage:
-		return w.raw.cached, w.raw.root + "/", func(cluster string) string { return w.layout.root + "/" + LocalBucket + "/" + cluster }
+		base := w.layout.root + "/"
+		if w.layout.custom {
+			base += LocalBucket + "/"
+		}
+		return w.raw.cached, w.raw.root + "/", func(cluster string) string { return base + cluster }
 	}
 	return nil, "", nil
 }

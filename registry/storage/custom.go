@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apiserver/pkg/registry/generic"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -65,11 +64,12 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 }
 
 // schemaStorage is what the stock CRD handler works on: one version of one schema of a custom resource, in whatever
-// cluster and bucket the context is for. It writes to etcd and reads from the shard's watch cache, decoding there.
+// cluster and bucket the context is for. It writes to etcd and reads from the shard's watch cache, decoding there. A
+// stock store of a bulky typed resource works on one, too.
 type schemaStorage struct {
 	apistorage.Interface // the etcd store
 	layout               layout
-	raw                  *shard
+	raw                  *rawCache
 	codec                runtime.Codec
 	newFunc              func() runtime.Object
 }
@@ -180,5 +180,3 @@ func (s *schemaStorage) ReadinessCheck() error { return s.raw.ReadinessCheck() }
 
 // CompactRevision implements storage.Interface.
 func (s *schemaStorage) CompactRevision() int64 { return s.raw.CompactRevision() }
-
-func decodeJSON(data []byte, into any) error { return json.Unmarshal(data, into) }

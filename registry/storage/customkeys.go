@@ -93,6 +93,7 @@ func (b *Backend) catchUp(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range b.custom {
+		s.reach(uint64(now))
 		group.Go(func() error {
 			// Nothing has this prefix: what counts is the wait.
 			_, err := s.list(ctx, s.root+"/~/", apistorage.ListOptions{

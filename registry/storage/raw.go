@@ -1,23 +1,20 @@
 package storage
 
 import (
-	"fmt"
-	"io"
-	"math"
 	"strconv"
 	"strings"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	kjson "sigs.k8s.io/json"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// Raw is a custom resource as the watch caches hold it: the stored bytes, and a head parsed from them for what must be
-// answered without a schema. It is as small as can be, since there is one for each object: key and bytes share one
+// Raw is an object as the watch caches of custom and of bulky resources hold it: the stored bytes, and a head parsed from
+// them for what must be answered without a schema. It is as small as can be, since there is one for each object: key and bytes share one
 // string, and a head exists only when there is something to hold.
 //
 // It is a metav1.Object because the stock cacher would otherwise log whole objects. Strings and maps of a Raw are shared:
@@ -29,7 +26,7 @@ type Raw struct {
 	revision uint64
 	keySize  uint32
 	uid      span
-	// damaged is whether the bytes are not a JSON object with readable metadata.
+	// damaged is whether the bytes are no object with readable metadata.
 	damaged bool
 }
 
@@ -43,6 +40,9 @@ type rawHead struct {
 	finalizers        []string
 	owners            []metav1.OwnerReference
 	deletionTimestamp *metav1.Time
+	// spec was taken out of the stored bytes at the offset specAt, as other objects have the same; zero for none.
+	spec   unique.Handle[string]
+	specAt uint32
 }
 
 var (
@@ -58,17 +58,27 @@ func (r *Raw) Data() []byte {
 	if r.envelope == "" {
 		return nil
 	}
-	return []byte(r.envelope[r.keySize+1:])
+	rest := r.envelope[r.keySize+1:]
+	if r.head == nil || r.head.spec == (unique.Handle[string]{}) {
+		return []byte(rest)
+	}
+	spec := r.head.spec.Value()
+	data := make([]byte, 0, len(rest)+len(spec))
+	data = append(data, rest[:r.head.specAt]...)
+	data = append(data, spec...)
+	return append(data, rest[r.head.specAt:]...)
 }
 
-// Damaged reports whether the stored bytes are not a JSON object with readable metadata.
+// Damaged reports whether the stored bytes are no object with readable metadata.
 func (r *Raw) Damaged() bool { return r.damaged }
 
 // tail returns cluster, namespace and name, and with them the length of what comes before.
 func (r *Raw) tail() (cluster, namespace, name string, base int) {
-	// The key is /cr/<shard>/<group>/<resource>/<bucket>/<cluster>/[<namespace>/]<name>.
-	k, at := r.Key(), 0
-	for range 5 {
+	k, at, above := r.Key(), 0, 2 // /<group>/<resource>
+	if strings.HasPrefix(k, customRoot+"/") {
+		above = 5 // /cr/<shard>/<group>/<resource>/<bucket>
+	}
+	for range above {
 		next := strings.IndexByte(k[at+min(1, len(k)-at):], '/')
 		if next < 0 {
 			return "", "", "", 0
@@ -82,7 +92,7 @@ func (r *Raw) tail() (cluster, namespace, name string, base int) {
 	return cluster, "", rest, at
 }
 
-// base returns the key down to the bucket.
+// base returns the key down to the bucket, or the resource if there is none.
 func (r *Raw) base() string {
 	_, _, _, base := r.tail()
 	return r.Key()[:base]
@@ -91,7 +101,10 @@ func (r *Raw) base() string {
 // clusterBase returns the key down to the cluster: the value of the trigger index.
 func (r *Raw) clusterBase() string {
 	cluster, _, _, base := r.tail()
-	return r.Key()[:min(base+1+len(cluster), int(r.keySize))]
+	if cluster == "" {
+		return ""
+	}
+	return r.Key()[:base+1+len(cluster)]
 }
 
 // GetObjectKind implements runtime.Object; the kind is in the bytes only.
@@ -243,74 +256,4 @@ func (l *RawList) DeepCopyObject() runtime.Object {
 	c := &RawList{Items: append([]Raw(nil), l.Items...)}
 	l.ListMeta.DeepCopyInto(&c.ListMeta)
 	return c
-}
-
-// rawCodec reads envelopes into Raw. Reading never fails: a list that holds one damaged object would keep the cache of
-// thousands of clusters from starting.
-type rawCodec struct {
-	labels *interner
-}
-
-var _ runtime.Codec = rawCodec{}
-
-// Identifier implements runtime.Encoder.
-func (rawCodec) Identifier() runtime.Identifier { return "annex-raw" }
-
-// Encode implements runtime.Encoder. Stock code encodes an empty object once to try the codec; nothing is written by it.
-func (rawCodec) Encode(obj runtime.Object, w io.Writer) error {
-	raw, ok := obj.(*Raw)
-	if !ok {
-		return fmt.Errorf("encoding %T as a raw object", obj)
-	}
-	_, err := io.WriteString(w, raw.envelope)
-	return err
-}
-
-// Decode implements runtime.Decoder.
-func (c rawCodec) Decode(data []byte, _ *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
-	raw, ok := into.(*Raw)
-	if !ok {
-		raw = &Raw{}
-	}
-	*raw = c.parse(data)
-	return raw, &schema.GroupVersionKind{}, nil
-}
-
-func (c rawCodec) parse(data []byte) Raw {
-	r := Raw{envelope: string(data)}
-	size := strings.IndexByte(r.envelope, envelopeEnd)
-	if size < 0 || len(r.envelope) > math.MaxUint32 {
-		r.keySize, r.damaged = uint32(len(r.envelope)), true
-		r.envelope += "\x00"
-		return r
-	}
-	r.keySize = uint32(size)
-	payload := data[size+1:]
-	var object struct {
-		Metadata struct {
-			UID               string                  `json:"uid"`
-			Labels            map[string]string       `json:"labels"`
-			Finalizers        []string                `json:"finalizers"`
-			OwnerReferences   []metav1.OwnerReference `json:"ownerReferences"`
-			DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
-		} `json:"metadata"`
-	}
-	// Case must count: a schema may keep unknown fields, "Metadata" among them.
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(payload, &object); err != nil {
-		r.damaged = true
-		return r
-	}
-	m := object.Metadata
-	if at := strings.Index(r.envelope[size+1:], `"uid":"`+m.UID+`"`); m.UID != "" && at >= 0 {
-		r.uid = span{start: uint32(size + 1 + at + len(`"uid":"`)), size: uint32(len(m.UID))}
-	}
-	if len(m.Labels) > 0 || len(m.Finalizers) > 0 || len(m.OwnerReferences) > 0 || m.DeletionTimestamp != nil {
-		r.head = &rawHead{
-			labels:            c.labels.intern(m.Labels),
-			finalizers:        m.Finalizers,
-			owners:            m.OwnerReferences,
-			deletionTimestamp: m.DeletionTimestamp,
-		}
-	}
-	return r
 }

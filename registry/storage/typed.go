@@ -1,12 +1,13 @@
 package storage
 
 import (
+	"bytes"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apiserver/pkg/registry/generic"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -54,7 +55,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	b.lock.Lock()
 	b.typed[root] = config.GroupResource
 	b.lock.Unlock()
-	c, err := b.newCached(source{
+	s := source{
 		resource:    l.resource,
 		root:        l.root,
 		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf},
@@ -65,11 +66,39 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 		keyFunc:     l.cacheKey(keyOf),
 		getAttrs:    b.fieldSets.attrs(getAttrs),
 		trigger:     clusterTrigger,
-	})
+	}
+	if b.bulky(l.resource) {
+		return b.bulkyStorage(s, l)
+	}
+	c, err := b.newCached(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
 	return &workspaceStorage{Interface: c, layout: l, newFunc: newFunc, newListFunc: newListFunc}, c.stop, nil
+}
+
+// DefaultBulky reports whether gr holds schemas of APIs: these are tens of KiB each, and thousands of clusters install the
+// same ones.
+func DefaultBulky(gr schema.GroupResource) bool {
+	switch gr {
+	case schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"},
+		schema.GroupResource{Group: "apis.kcp.io", Resource: "apiresourceschemas"}:
+		return true
+	}
+	return false
+}
+
+// bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
+func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factory.DestroyFunc, error) {
+	store, err := b.newEtcdStore(s)
+	if err != nil {
+		return nil, func() {}, err
+	}
+	raw, err := b.newRawCache(l.resource, l.root, rawCodec{labels: newInterner(), shareSpecs: true})
+	if err != nil {
+		return nil, func() {}, err
+	}
+	return &schemaStorage{Interface: store, layout: l, raw: raw, codec: s.plainCodec, newFunc: s.newFunc}, raw.stop, nil
 }
 
 // cacheKey returns the function by which a cacher finds the real key of a typed object, which keyOf cannot see: from the
@@ -106,13 +135,13 @@ func storageVersion(codec runtime.Codec, example runtime.Object) (runtime.GroupV
 		return nil, err
 	}
 	var header runtime.TypeMeta
-	if payload, ok := cutProtobufMagic(data); ok {
+	if payload, ok := bytes.CutPrefix(data, []byte(protobufMagic)); ok {
 		var unknown runtime.Unknown
 		if err := unknown.Unmarshal(payload); err != nil {
 			return nil, err
 		}
 		header = unknown.TypeMeta
-	} else if err := decodeJSON(data, &header); err != nil {
+	} else if err := json.Unmarshal(data, &header); err != nil {
 		return nil, err
 	}
 	gv, err := schema.ParseGroupVersion(header.APIVersion)
@@ -120,13 +149,4 @@ func storageVersion(codec runtime.Codec, example runtime.Object) (runtime.GroupV
 		return nil, err
 	}
 	return gv, nil
-}
-
-// cutProtobufMagic returns what follows the mark of Kubernetes' protobuf encoding: the encoded runtime.Unknown.
-func cutProtobufMagic(data []byte) ([]byte, bool) {
-	const magic = "k8s\x00"
-	if ok, unknown, err := (protobuf.NewSerializer(nil, nil)).RecognizesData(data); err != nil || unknown || !ok {
-		return nil, false
-	}
-	return data[len(magic):], true
 }

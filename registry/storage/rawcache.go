@@ -15,8 +15,9 @@ import (
 	"k8s.io/apiserver/pkg/storage/value"
 )
 
-// shard is one of the watch caches that share all custom resources.
-type shard struct {
+// rawCache is a stock cacher of [Raw] objects: one of those that share all custom resources, or that of a bulky typed
+// resource.
+type rawCache struct {
 	*cached
 	root string
 
@@ -26,12 +27,17 @@ type shard struct {
 	scopes map[string]fields.Set
 }
 
-func (b *Backend) newShard(number int) (*shard, error) {
-	s := &shard{root: shardRoot(number), scopes: map[string]fields.Set{}}
-	codec := rawCodec{labels: newInterner()}
+// newShard starts one of the watch caches of custom resources.
+func (b *Backend) newShard(number int) (*rawCache, error) {
+	gr := schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
+	return b.newRawCache(gr, shardRoot(number), rawCodec{labels: newInterner()})
+}
+
+func (b *Backend) newRawCache(gr schema.GroupResource, root string, codec rawCodec) (*rawCache, error) {
+	s := &rawCache{root: root, scopes: map[string]fields.Set{}}
 	var err error
 	s.cached, err = b.newCached(source{
-		resource:    schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)},
+		resource:    gr,
 		root:        s.root,
 		codec:       codec,
 		transformer: rawTransformer{prefix: b.prefix},
@@ -61,13 +67,13 @@ func (t rawTransformer) TransformFromStorage(_ context.Context, data []byte, dat
 
 // TransformToStorage implements value.Transformer.
 func (rawTransformer) TransformToStorage(context.Context, []byte, value.Context) ([]byte, error) {
-	return nil, fmt.Errorf("custom resources are not written without their schema")
+	return nil, fmt.Errorf("raw objects are not written")
 }
 
 func rawKey(obj runtime.Object) (string, error) {
 	raw, ok := obj.(*Raw)
 	if !ok || raw.keySize == 0 {
-		return "", fmt.Errorf("%T is not a stored custom resource", obj)
+		return "", fmt.Errorf("%T is not a stored object", obj)
 	}
 	return raw.Key(), nil
 }
@@ -82,7 +88,7 @@ func rawTrigger(obj runtime.Object) string {
 
 // attrs returns the labels of a Raw, and as its only field, under the name by which cachers file watches, its base. Real
 // field selectors are answered by the schema adapters.
-func (s *shard) attrs(obj runtime.Object) (labels.Set, fields.Set, error) {
+func (s *rawCache) attrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	raw, ok := obj.(*Raw)
 	if !ok {
 		return nil, nil, fmt.Errorf("%T is not a raw object", obj)
@@ -104,7 +110,7 @@ func (s *shard) attrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 }
 
 // bases returns every prefix down to a bucket that was ever seen.
-func (s *shard) bases() []string {
+func (s *rawCache) bases() []string {
 	s.lock.RLock()
 	defer s.lock.RUnlock()
 	all := make([]string, 0, len(s.scopes))
@@ -115,7 +121,7 @@ func (s *shard) bases() []string {
 }
 
 // list reads raw objects of a prefix; the label selector is the only one it takes.
-func (s *shard) list(ctx context.Context, key string, opts apistorage.ListOptions) (*RawList, error) {
+func (s *rawCache) list(ctx context.Context, key string, opts apistorage.ListOptions) (*RawList, error) {
 	opts.Predicate.Field = fields.Everything()
 	if opts.Predicate.Label == nil {
 		opts.Predicate.Label = labels.Everything()
