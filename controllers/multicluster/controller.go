@@ -41,7 +41,7 @@ func Run(ctx context.Context, from reader.Reader, spec Spec) error {
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
 		Reconciler:              reconcile.TypedFunc[reader.Key](spec.Reconcile),
-		Logger: base,
+		Logger:                  base,
 		LogConstructor: func(key *reader.Key) klog.Logger {
 			if key == nil {
 				return base

@@ -111,6 +111,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 // Run serves until ctx ends, then drains and closes everything. It prints to out what to type next as soon as it is ready.
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	defer s.store.stop()
+	go keepSmall(ctx)
 	if err := s.server.Generic.AddPostStartHook("annex-greeting", func(hook genericapiserver.PostStartHookContext) error {
 		go s.greet(hook, out)
 		return nil
