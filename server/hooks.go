@@ -24,6 +24,7 @@ func (s *Server) addHooks() error {
 		"annex-rbac":    s.Evaluator.Run,
 		"annex-index":   s.Index.Run,
 		"annex-catalog": s.Catalog.Run,
+		"annex-exports": s.exports.Run,
 	} {
 		if err := s.Generic.AddPostStartHook(name, follow(name, run)); err != nil {
 			return fmt.Errorf("adding hook %s: %w", name, err)

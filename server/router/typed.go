@@ -7,13 +7,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 )
 
 // IsBound reports whether a resource that the process stores is served in a cluster only while the cluster binds it.
 func IsBound(gr schema.GroupResource) bool {
-	return gr.Group == tenancyv1alpha1.GroupName || gr.Group == topologyv1alpha1.GroupName
+	switch gr.Group {
+	case tenancyv1alpha1.GroupName, topologyv1alpha1.GroupName:
+		return true
+	case corev1alpha1.GroupName:
+		return gr.Resource == "shards"
+	}
+	return false
 }
 
 // notServed is what kube-apiserver answers for a resource or path it does not serve.
