@@ -4,7 +4,7 @@
 // Deletion goes in this order, and each step is repeated until nothing is left for it:
 //
 //  1. The owner Workspace is deleted too, if somebody deleted the LogicalCluster itself; phase Deleting.
-//  2. All content but what follows, finalizers honoured. Child workspaces are content: their own logical clusters go first.
+//  2. All content but what follows, finalizers honored. Child workspaces are content: their own logical clusters go first.
 //  3. APIBindings, which are gone when the objects of their resources are.
 //  4. RBAC, so that administrators could look into the cluster until here.
 //  5. One sweep over the cluster's keys, which normally finds nothing but the LogicalCluster itself, and its finalizer.

@@ -101,7 +101,7 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 	var result reconcile.Result
 	switch {
 	case ws.DeletionTimestamp != nil:
-		result, err = r.finalize(ctx, ws)
+		err = r.finalize(ctx, ws)
 	case isPlaced(ws):
 		result, err = r.maintain(ctx, ws)
 	default:

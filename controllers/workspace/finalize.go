@@ -7,7 +7,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -16,16 +15,16 @@ import (
 )
 
 // finalize deletes the LogicalCluster of a workspace that is being deleted, and lets ws go when it is gone.
-func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
+func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace) error {
 	if !slices.Contains(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer) {
-		return reconcile.Result{}, nil
+		return nil
 	}
 	lc, err := r.findLogicalCluster(ctx, ws)
 	if err != nil {
-		return reconcile.Result{}, err
+		return err
 	}
 	if lc == nil {
-		return reconcile.Result{}, r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
+		return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 			ws.Finalizers = slices.DeleteFunc(ws.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterFinalizer })
 		})
 	}
@@ -33,11 +32,11 @@ func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace
 		uid := lc.UID
 		key := reader.Key{Cluster: logicalcluster.From(lc), Name: lc.Name}
 		if err := r.Client.Delete(ctx, logicalClusters, key, &metav1.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
-			return reconcile.Result{}, fmt.Errorf("deleting the LogicalCluster of %s: %w", key.Cluster, err)
+			return fmt.Errorf("deleting the LogicalCluster of %s: %w", key.Cluster, err)
 		}
-		return reconcile.Result{}, nil // its events bring us back
+		return nil // its events bring us back
 	}
-	return reconcile.Result{}, r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) { mirror(ws, lc) })
+	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) { mirror(ws, lc) })
 }
 
 // findLogicalCluster returns the LogicalCluster that was made for ws, or nil when there is none.

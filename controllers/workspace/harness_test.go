@@ -43,7 +43,7 @@ type binder struct {
 	err     error
 }
 
-func (b *binder) FinalBinding(_ context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (reader.Object, error) {
+func (b *binder) FinalBinding(_ context.Context, _ logicalcluster.Name, path logicalcluster.Path, export string) (reader.Object, error) {
 	if b.err != nil {
 		return nil, b.err
 	}

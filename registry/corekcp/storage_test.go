@@ -101,7 +101,7 @@ func TestLogicalClusters_ThereIsOne(t *testing.T) {
 func TestShards_AddressesDefaultToTheBase(t *testing.T) {
 	g := newGroup(t, func() string { return "" })
 	shard := &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1alpha1.ShardSpec{BaseURL: "https://base", VirtualWorkspaceURL: "https://virtual"}}
-	obj, err := g.Versions["v1alpha1"]["shards"].(rest.Creater).Create(in(t, "root"), shard, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	obj, err := g.Versions["v1alpha1"]["shards"].(rest.StandardStorage).Create(in(t, "root"), shard, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func newWorkspace(name string) *tenancyv1alpha1.Workspace {
 	return &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
-func create(t *testing.T, ctx context.Context, by rest.Creater, ws *tenancyv1alpha1.Workspace) *tenancyv1alpha1.Workspace {
+func create(ctx context.Context, t *testing.T, by rest.StandardStorage, ws *tenancyv1alpha1.Workspace) *tenancyv1alpha1.Workspace {
 	t.Helper()
 	obj, err := by.Create(ctx, ws, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {
@@ -92,7 +92,7 @@ func TestWorkspaces_WhoWritesWhat(t *testing.T) {
 	forged := newWorkspace("team")
 	forged.Spec.URL, forged.Status.Phase = "https://evil", corev1alpha1.LogicalClusterPhaseReady
 	forged.Labels = map[string]string{tenancyv1alpha1.WorkspacePhaseLabel: "Ready", "mine": "yes"}
-	ws := create(t, ctx, users(g), forged)
+	ws := create(ctx, t, users(g), forged)
 	if ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling || ws.Spec.URL != "" || ws.Generation != 1 ||
 		ws.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != "Scheduling" || ws.Labels["mine"] != "yes" ||
 		!slices.Contains(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer) {
@@ -159,7 +159,7 @@ func TestWorkspaces_AddressInListWatchAndTable(t *testing.T) {
 	placed := newWorkspace("org")
 	placed.Spec.Cluster, placed.Spec.Type = "orgid", &tenancyv1alpha1.WorkspaceTypeReference{Name: "organization", Path: "root"}
 	placed.Labels = map[string]string{"region": "north"}
-	create(t, ctx, g.System["workspaces"], placed)
+	create(ctx, t, g.System["workspaces"], placed)
 	const url = "https://host:6443/clusters/root:org"
 
 	list := func() runtime.Object {
@@ -215,7 +215,7 @@ func TestWorkspaces_AddressInListWatchAndTable(t *testing.T) {
 
 func TestWorkspaces_StayUntilTheFinalizerGoes(t *testing.T) {
 	g, ctx := newGroup(t), in(t, "root")
-	create(t, ctx, users(g), newWorkspace("org"))
+	create(ctx, t, users(g), newWorkspace("org"))
 	obj, gone, err := users(g).Delete(ctx, "org", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 	if err != nil || gone {
 		t.Fatalf("gone %v, %v", gone, err)

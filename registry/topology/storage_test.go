@@ -44,7 +44,7 @@ func TestStorage(t *testing.T) {
 
 	set := &topologyv1alpha1.PartitionSet{ObjectMeta: metav1.ObjectMeta{Name: "regions"}, Spec: topologyv1alpha1.PartitionSetSpec{Dimensions: []string{"region", "region"}}}
 	set.Status.Count = 7
-	obj, err := served["partitionsets"].(rest.Creater).Create(ctx, set, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	obj, err := served["partitionsets"].(rest.StandardStorage).Create(ctx, set, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestStorage(t *testing.T) {
 
 	bad := &topologyv1alpha1.Partition{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
 	bad.Spec.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "region", Operator: "Near"}}}
-	if _, err := served["partitions"].(rest.Creater).Create(ctx, bad, rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+	if _, err := served["partitions"].(rest.StandardStorage).Create(ctx, bad, rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("got %v, want Invalid", err)
 	}
 }

@@ -56,7 +56,7 @@ func (w *writer) ensureShard(ctx context.Context, c Config) error {
 	}
 	_, err := ensure(ctx, w, corev1alpha1.Resource("shards"), logicalcluster.Root, wanted, func(shard *corev1alpha1.Shard) {
 		shard.Spec = wanted.Spec
-		if _, labelled := shard.Labels[corev1alpha1.ShardNameLabelKey]; !labelled {
+		if _, labeled := shard.Labels[corev1alpha1.ShardNameLabelKey]; !labeled {
 			mergeMeta(shard, wanted)
 		}
 	})
