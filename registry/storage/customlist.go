@@ -25,13 +25,20 @@ func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage
 	if err != nil {
 		return apiError(ctx, err, false)
 	}
-	return page.into(list)
+	objects := make([]runtime.Object, len(page.raws))
+	for i := range page.raws {
+		if objects[i], err = page.object(s, i); err != nil {
+			return err
+		}
+	}
+	return page.into(list, objects)
 }
 
 // page is one answer to a list.
 type page struct {
-	objects   []runtime.Object
-	raws      []Raw // one for each object
+	raws []Raw
+	// decoded holds the objects that had to be decoded to select them; empty when the keys sufficed.
+	decoded   []runtime.Object
 	version   string
 	next      string
 	remaining *int64
@@ -63,15 +70,18 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 			if !match.raw(raw) {
 				continue
 			}
-			obj, err := s.decode(raw, s.newFunc())
-			if err != nil {
-				return nil, apistorage.NewInternalError(err)
+			if !match.byKey {
+				obj, err := s.decode(raw, s.newFunc())
+				if err != nil {
+					return nil, apistorage.NewInternalError(err)
+				}
+				if ok, err := match.object(obj); err != nil || !ok {
+					continue // as stock stores do: what cannot be asked does not match
+				}
+				result.decoded = append(result.decoded, obj)
 			}
-			if ok, err := match.object(obj); err != nil || !ok {
-				continue // as stock stores do: what cannot be asked does not match
-			}
-			result.objects, result.raws = append(result.objects, obj), append(result.raws, *raw)
-			if limit > 0 && int64(len(result.objects)) >= limit && !match.all() {
+			result.raws = append(result.raws, *raw)
+			if limit > 0 && int64(len(result.raws)) >= limit && !match.all() {
 				if i == len(raws.Items)-1 && raws.Continue == "" {
 					return result, nil
 				}
@@ -102,8 +112,22 @@ func (p *page) cut(prefix string) error {
 	return err
 }
 
+// object returns the object at i, once: it belongs to the caller.
+func (p *page) object(s *schemaStorage, i int) (runtime.Object, error) {
+	if len(p.decoded) > 0 {
+		obj := p.decoded[i]
+		p.decoded[i] = nil
+		return obj, nil
+	}
+	obj, err := s.decode(&p.raws[i], s.newFunc())
+	if err != nil {
+		return nil, apistorage.NewInternalError(err)
+	}
+	return obj, nil
+}
+
 // into fills a list of the type that the handler serves.
-func (p *page) into(list runtime.Object) error {
+func (p *page) into(list runtime.Object, objects []runtime.Object) error {
 	items, err := meta.GetItemsPtr(list)
 	if err != nil {
 		return err
@@ -112,8 +136,8 @@ func (p *page) into(list runtime.Object) error {
 	if err != nil || v.Kind() != reflect.Slice {
 		return fmt.Errorf("list %T has no slice of items", list)
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(p.objects), len(p.objects)))
-	for i, obj := range p.objects {
+	v.Set(reflect.MakeSlice(v.Type(), len(objects), len(objects)))
+	for i, obj := range objects {
 		v.Index(i).Set(reflect.ValueOf(obj).Elem())
 	}
 	accessor, err := meta.ListAccessor(list)

@@ -47,7 +47,13 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 		return nil, apiError(ctx, err, false)
 	}
 	if at.wildcard() && opts.SendInitialEvents != nil {
-		if err := refuseEqualNames(s.layout.resource, first.objects); err != nil {
+		if err := refuseEqualNames(s.layout.resource, func(yield func(metav1.Object) bool) {
+			for i := range first.raws {
+				if !yield(&first.raws[i]) {
+					return
+				}
+			}
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -59,11 +65,15 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 		return nil, err
 	}
 	return s.changes(ctx, at, fromThere(opts, first.version), v, func(yield func(watch.Event) bool) {
-		for i, obj := range first.objects {
+		for i := range first.raws { // decoded one by one: the list may be long, and the reader slow
+			obj, err := first.object(s, i)
+			if err != nil {
+				yield(*errorEvent(err))
+				return
+			}
 			if !yield(watch.Event{Type: watch.Added, Object: obj}) {
 				return
 			}
-			first.objects[i] = nil // the list may be long, and the reader slow
 		}
 		if end != nil {
 			yield(*end)

@@ -69,15 +69,11 @@ func initialEnd(opts apistorage.ListOptions, newFunc func() runtime.Object, rv s
 // refuseEqualNames returns an error when two objects of a wildcard share namespace and name. Stock reflectors, which ask
 // for initial events, keep them in a store keyed by these and would lose all but one; on an error they fall back to LIST,
 // which the same reflector handles in full.
-func refuseEqualNames(gr schema.GroupResource, objects []runtime.Object) error {
+func refuseEqualNames(gr schema.GroupResource, objects iter.Seq[metav1.Object]) error {
 	type nn struct{ namespace, name string }
-	seen := make(map[nn]struct{}, len(objects))
-	for _, obj := range objects {
-		accessor, err := meta.Accessor(obj)
-		if err != nil {
-			return err
-		}
-		id := nn{accessor.GetNamespace(), accessor.GetName()}
+	seen := map[nn]struct{}{}
+	for obj := range objects {
+		id := nn{obj.GetNamespace(), obj.GetName()}
 		if _, ok := seen[id]; ok {
 			return apierrors.NewInvalid(schema.GroupKind{Group: gr.Group, Kind: "ListOptions"}, "", field.ErrorList{
 				field.Invalid(field.NewPath("sendInitialEvents"), true,
@@ -140,7 +136,7 @@ func (p *pump) run(ctx context.Context, initial iter.Seq[watch.Event]) {
 	defer close(p.result)
 	defer p.stop()
 	for event := range initial {
-		if !p.send(ctx, event) {
+		if !p.send(ctx, event) || event.Type == watch.Error {
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -113,7 +114,13 @@ func (s *workspaceStorage) Watch(ctx context.Context, key string, opts apistorag
 		return nil, fmt.Errorf("reading the initial objects of %s: %w", s.layout.resource, err)
 	}
 	if at.wildcard() && opts.SendInitialEvents != nil {
-		if err := refuseEqualNames(s.layout.resource, objects); err != nil {
+		if err := refuseEqualNames(s.layout.resource, func(yield func(metav1.Object) bool) {
+			for _, obj := range objects {
+				if accessor, err := meta.Accessor(obj); err == nil && !yield(accessor) {
+					return
+				}
+			}
+		}); err != nil {
 			return nil, err
 		}
 	}
