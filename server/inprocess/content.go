@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,6 +14,10 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
 )
+
+// deletionsAtOnce bounds how many resources of one cluster are emptied at a time: most hold nothing, and looking costs a
+// round trip to etcd.
+const deletionsAtOnce = 8
 
 // CustomContent deletes what custom resources hold in a cluster.
 type CustomContent interface {
@@ -44,25 +50,40 @@ func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, na
 		remaining.Finalizers = map[string]int{}
 	}
 	errs := []error{err}
+	var lock sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(deletionsAtOnce)
 	for gr, r := range c.client.resources {
 		if (namespace != "" && !r.namespaced) || (skip != nil && skip(gr)) {
 			continue
 		}
-		if err := c.deleteTyped(ctx, gr, reader.Scope{Cluster: cluster, Namespace: namespace}, &remaining); err != nil {
-			errs = append(errs, fmt.Errorf("deleting %s: %w", gr, err))
-		}
+		group.Go(func() error {
+			left, err := c.deleteTyped(ctx, gr, reader.Scope{Cluster: cluster, Namespace: namespace})
+			lock.Lock()
+			defer lock.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("deleting %s: %w", gr, err))
+			}
+			if len(left) > 0 {
+				remaining.Resources[gr] += len(left)
+			}
+			for _, obj := range left {
+				for _, finalizer := range obj.GetFinalizers() {
+					remaining.Finalizers[finalizer]++
+				}
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // errors are gathered above
 	return remaining, errors.Join(errs...)
 }
 
-// deleteTyped asks for the deletion of every object of gr in scope and adds those that stay to remaining.
-func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scope reader.Scope, remaining *reader.Remaining) error {
+// deleteTyped asks for the deletion of every object of gr in scope and returns those that stay.
+func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
 	objects, _, err := c.client.list(ctx, gr, scope, consistent)
-	if err != nil {
-		return err
-	}
-	if len(objects) == 0 {
-		return nil
+	if err != nil || len(objects) == 0 {
+		return nil, err
 	}
 	var errs []error
 	for _, obj := range objects {
@@ -77,18 +98,7 @@ func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scop
 		}
 	}
 	left, _, err := c.client.list(ctx, gr, scope, consistent)
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	if len(left) > 0 {
-		remaining.Resources[gr] += len(left)
-	}
-	for _, obj := range left {
-		for _, finalizer := range obj.GetFinalizers() {
-			remaining.Finalizers[finalizer]++
-		}
-	}
-	return errors.Join(errs...)
+	return left, errors.Join(append(errs, err)...)
 }
 
 // Purge implements reader.Content.
