@@ -43,6 +43,7 @@ type Backend struct {
 	historyWindow time.Duration
 	compactor     compactor
 	fieldSets     *interner
+	shared        *sharer
 	progress      *progress
 	custom        [shards]*rawCache
 
@@ -93,6 +94,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		historyWindow: config.EventsHistoryWindow,
 		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
 		fieldSets:     newInterner(),
+		shared:        newSharer(),
 		caches:        map[*cached]struct{}{},
 		typed:         map[string]schema.GroupResource{},
 		withoutMarker: withoutMarker,

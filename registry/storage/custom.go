@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
@@ -72,7 +73,13 @@ type schemaStorage struct {
 	raw                  *rawCache
 	codec                runtime.Codec
 	newFunc              func() runtime.Object
+	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
+	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
+	decoded *lru.Cache
 }
+
+// decodedCapacity bounds how many schemas are held decoded, each perhaps some hundred KiB.
+const decodedCapacity = 32
 
 var _ apistorage.Interface = &schemaStorage{}
 
@@ -146,13 +153,26 @@ func (s *schemaStorage) Get(ctx context.Context, key string, opts apistorage.Get
 	if err != nil {
 		return err
 	}
-	obj, err := s.decode(&raw, out)
-	if err != nil {
-		return apistorage.NewInternalError(err)
+	if s.decoded == nil {
+		obj, err := s.decode(&raw, out)
+		if err != nil {
+			return apistorage.NewInternalError(err)
+		}
+		if obj != out {
+			value.Set(reflect.ValueOf(obj).Elem())
+		}
+		return nil
 	}
-	if obj != out {
-		value.Set(reflect.ValueOf(obj).Elem())
+	// As from a stock watch cache, what the object refers to is shared, and only its outermost fields belong to the caller.
+	id := raw.Key() + "@" + raw.GetResourceVersion()
+	obj, ok := s.decoded.Get(id)
+	if !ok {
+		if obj, err = s.decode(&raw, s.newFunc()); err != nil {
+			return apistorage.NewInternalError(err)
+		}
+		s.decoded.Add(id, obj)
 	}
+	value.Set(reflect.ValueOf(obj).Elem())
 	return nil
 }
 

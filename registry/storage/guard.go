@@ -89,6 +89,8 @@ type guardCodec struct {
 	layout layout
 	// keyOf returns the key of an object as a stock store makes it: root, namespace and name.
 	keyOf func(runtime.Object) (string, error)
+	// shared lets decoded objects share what is equal; nil for custom resources, which are kept as bytes.
+	shared *sharer
 }
 
 // Identifier implements runtime.Encoder.
@@ -127,7 +129,15 @@ func (c guardCodec) Decode(data []byte, defaults *schema.GroupVersionKind, into 
 	if tail, err := c.tail(obj, logicalcluster.Name(cluster)); err != nil || tail != string(claimed) {
 		return nil, nil, fmt.Errorf("object stored as %q of %s says it is %q", claimed, c.layout.resource, tail)
 	}
-	return obj, gvk, stamp(obj, logicalcluster.Name(cluster))
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, nil, fmt.Errorf("decoding an object of %s: %w", c.layout.resource, err)
+	}
+	stampMeta(accessor, logicalcluster.Name(cluster))
+	if c.shared != nil {
+		c.shared.share(obj, accessor)
+	}
+	return obj, gvk, nil
 }
 
 func (c guardCodec) tail(obj runtime.Object, cluster logicalcluster.Name) (string, error) {

@@ -19,16 +19,37 @@ const (
 	internMaxEntries = 4
 )
 
-// interner shares equal small maps. Every map costs its holder some 350 bytes, and objects of the same name stand in
-// thousands of clusters. It keeps two generations of what was asked for lately, so that it forgets what is not used.
-//
-// Maps it returns are shared: never change one. Safe for many goroutines.
-type interner struct {
+// recent keeps two generations of what was asked for lately, so that it forgets what is not used. What it returns is
+// shared: never change it. Safe for many goroutines.
+type recent[V any] struct {
 	lock       sync.Mutex
-	young, old map[string]map[string]string
+	young, old map[string]V
 }
 
-func newInterner() *interner { return &interner{young: map[string]map[string]string{}} }
+func newRecent[V any]() *recent[V] { return &recent[V]{young: map[string]V{}} }
+
+// of returns what was kept for an id, or keeps v for it.
+func (r *recent[V]) of(id string, v V) V {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if known, ok := r.young[id]; ok {
+		return known
+	}
+	if known, ok := r.old[id]; ok {
+		v = known
+	}
+	if len(r.young) >= internGeneration {
+		r.old, r.young = r.young, make(map[string]V, internGeneration)
+	}
+	r.young[id] = v
+	return v
+}
+
+// interner shares equal small maps. Every map costs its holder some 350 bytes, and objects of the same name stand in
+// thousands of clusters.
+type interner struct{ *recent[map[string]string] }
+
+func newInterner() *interner { return &interner{newRecent[map[string]string]()} }
 
 // intern returns a map equal to m, which it may keep; nil when m is empty.
 func (t *interner) intern(m map[string]string) map[string]string {
@@ -45,21 +66,7 @@ func (t *interner) intern(m map[string]string) map[string]string {
 		b.WriteString(m[k])
 		b.WriteByte(0)
 	}
-	id := b.String()
-
-	t.lock.Lock()
-	defer t.lock.Unlock()
-	if known, ok := t.young[id]; ok {
-		return known
-	}
-	if known, ok := t.old[id]; ok {
-		m = known
-	}
-	if len(t.young) >= internGeneration {
-		t.old, t.young = t.young, make(map[string]map[string]string, internGeneration)
-	}
-	t.young[id] = m
-	return m
+	return t.of(b.String(), m)
 }
 
 // attrs returns getAttrs with shared field sets. Label sets are the objects' own maps, which cost nothing more.

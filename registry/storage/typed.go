@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
@@ -58,7 +59,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	s := source{
 		resource:    l.resource,
 		root:        l.root,
-		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf},
+		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf, shared: b.shared},
 		transformer: guardTransformer{layout: l, prefix: b.prefix},
 		newFunc:     newFunc,
 		newListFunc: newListFunc,
@@ -98,7 +99,9 @@ func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factor
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return &schemaStorage{Interface: store, layout: l, raw: raw, codec: s.plainCodec, newFunc: s.newFunc}, raw.stop, nil
+	return &schemaStorage{
+		Interface: store, layout: l, raw: raw, codec: s.plainCodec, newFunc: s.newFunc, decoded: lru.New(decodedCapacity),
+	}, raw.stop, nil
 }
 
 // cacheKey returns the function by which a cacher finds the real key of a typed object, which keyOf cannot see: from the
