@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
@@ -12,7 +13,8 @@ import (
 
 func main() {
 	if err := app.NewCommand().ExecuteContext(genericapiserver.SetupSignalContext()); err != nil {
-		fmt.Fprintln(os.Stderr, "annex:", err)
+		// Several faults are joined by line breaks; what reads the log wants one line.
+		fmt.Fprintln(os.Stderr, "annex:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1)
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 const (
@@ -37,11 +40,11 @@ func StartEmbedded(ctx context.Context, dir string) (*Embedded, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the directory of the embedded etcd: %w", err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("closing the directory of the embedded etcd to others: %w", err)
-	}
 	if err := checkData(dir); err != nil {
 		return nil, err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("closing the directory of the embedded etcd to others: %w", err)
 	}
 	lock, err := lockDirectory(dir)
 	if err != nil {
@@ -68,9 +71,9 @@ func (e *Embedded) start(ctx context.Context, dir string) error {
 	config := embed.NewConfig()
 	config.Name = "annex"
 	config.Dir = dir
-	config.Logger = "zap"
-	// What goes wrong reaches the caller as an error; at its end etcd calls its own closing one.
-	config.LogLevel = "panic"
+	// What goes wrong reaches the caller as an error, or ends the process with a line of its own; at its end etcd would log
+	// its own closing as an error.
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapcore.NewNopCore(), zap.WithFatalHook(lastWords(dir)), zap.WithPanicHook(lastWords(dir))))
 	config.ListenPeerUrls = nil
 	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: socket}}
 	config.AdvertiseClientUrls = config.ListenClientUrls
@@ -96,19 +99,39 @@ func (e *Embedded) start(ctx context.Context, dir string) error {
 	}
 }
 
-// checkData refuses a directory that holds something, but nothing of an etcd.
+// lastWords is the directory of an etcd that cannot go on, for instance with damaged data.
+type lastWords string
+
+// OnWrite implements zapcore.CheckWriteHook. Etcd would end the process itself, with a stack trace or no reason: it is often
+// in a goroutine of its own then, so that nobody could be given an error.
+func (dir lastWords) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+	reason := entry.Message
+	for _, field := range fields {
+		if err, ok := field.Interface.(error); ok {
+			reason += ": " + err.Error()
+		}
+	}
+	fmt.Fprintf(os.Stderr, "annex: the embedded etcd on %s cannot go on: %s; free the disk if it is full, else restore a backup or give another --root-directory\n",
+		string(dir), reason)
+	os.Exit(1)
+}
+
+// checkData refuses a directory that holds something, but nothing that annex wrote. What it wrote holds its lock.
 func checkData(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("reading the directory of the embedded etcd: %w", err)
 	}
 	for _, entry := range entries {
-		if entry.Name() == "member" || entry.Name() == lockFile {
+		if entry.Name() == lockFile {
 			return nil
 		}
 	}
+	if slices.ContainsFunc(entries, func(entry os.DirEntry) bool { return entry.Name() == "member" }) {
+		return fmt.Errorf("%s holds the data of another etcd: give another --root-directory, or create the empty file %s in it if annex shall use it", dir, lockFile)
+	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s holds %q, which is not data of an etcd: give an empty directory, or the one that annex wrote", dir, entries[0].Name())
+		return fmt.Errorf("%s holds %q, which annex did not write: give another --root-directory", dir, entries[0].Name())
 	}
 	return nil
 }

@@ -1,16 +1,15 @@
 package app
 
 import (
-	goflag "flag"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 	"k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	baseversion "k8s.io/component-base/version"
-	"k8s.io/klog/v2"
 )
 
 // version is set when the binary is linked.
@@ -24,6 +23,9 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return fmt.Errorf("%w (`%s --help` lists the flags)", err, command.CommandPath())
+	})
 	root.AddCommand(newServeCommand(), newVersionCommand())
 	return root
 }
@@ -40,13 +42,14 @@ func newServeCommand() *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error {
 			logs.InitLogs()
 			defer logs.FlushLogs()
-			if err := logsapi.ValidateAndApply(logging, nil); err != nil {
-				return fmt.Errorf("reading the logging flags: %w", err)
-			}
+			streams := &logsapi.LoggingOptions{ErrorStream: command.ErrOrStderr(), InfoStream: command.ErrOrStderr()}
 			if logging.Verbosity == 0 && logging.Format == logsapi.DefaultLogFormat {
-				if err := quiet(); err != nil {
-					return err
-				}
+				streams.ErrorStream = quiet{streams.ErrorStream}
+				// It tells of every attempt to reach etcd; what fails for that says so itself.
+				grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+			}
+			if err := logsapi.ValidateAndApplyWithOptions(logging, streams, nil); err != nil {
+				return fmt.Errorf("reading the logging flags: %w", err)
 			}
 			ctx := command.Context()
 			if err := options.Complete(); err != nil {
@@ -84,15 +87,14 @@ func newVersionCommand() *cobra.Command {
 	}
 }
 
-// quiet keeps what the libraries say about their normal life off the terminal; warnings and errors stay.
-func quiet() error {
-	flags := goflag.NewFlagSet("klog", goflag.ContinueOnError)
-	klog.InitFlags(flags)
-	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "WARNING"} {
-		if err := flags.Set(name, value); err != nil {
-			return fmt.Errorf("quieting the log: %w", err)
-		}
+// quiet keeps what the libraries say about their normal life off the terminal; warnings and errors pass. The text logger
+// writes each message at once, with the letter of its severity first.
+type quiet struct{ io.Writer }
+
+// Write implements io.Writer.
+func (q quiet) Write(message []byte) (int, error) {
+	if len(message) > 0 && message[0] == 'I' {
+		return len(message), nil
 	}
-	klog.SetOutput(io.Discard)
-	return nil
+	return q.Writer.Write(message)
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"k8s.io/apiserver/pkg/audit/policy"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	genericfeatures "k8s.io/apiserver/pkg/features"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
+	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/admin"
 	"github.com/annex-dev/annex/server/etcd"
 )
@@ -43,7 +44,23 @@ func (o *Options) prepareDirectory() error {
 	return nil
 }
 
-// listen takes the port and makes the serving certificate when none was given.
+// check finds the faults of files that flags name.
+func (o *Options) check() error {
+	if _, err := authentication.New(authentication.Config{ClientCAFile: o.ClientCAFile, TokenFile: o.TokenAuthFile}); err != nil {
+		return err
+	}
+	if o.Audit.PolicyFile != "" {
+		if _, err := policy.LoadPolicyFromFile(o.Audit.PolicyFile); err != nil {
+			return fmt.Errorf("--audit-policy-file: %w", err)
+		}
+	}
+	if !slices.Contains(o.BatteriesIncluded, BatteryAdmin) {
+		return nil
+	}
+	return admin.Check(o.RootDirectory, o.KubeconfigPath)
+}
+
+// listen takes the port.
 func (o *Options) listen() error {
 	address := net.JoinHostPort(o.Serving.BindAddress.String(), strconv.Itoa(o.Serving.BindPort))
 	listener, port, err := genericoptions.CreateListener("tcp", address, net.ListenConfig{})
@@ -51,8 +68,13 @@ func (o *Options) listen() error {
 		return fmt.Errorf("--secure-port: listening on %s: %w; stop what uses the port, or give another one (0 picks a free one)", address, err)
 	}
 	o.Serving.Listener, o.Serving.BindPort = listener, port
+	return nil
+}
+
+// ensureCertificate makes the serving certificate when none was given.
+func (o *Options) ensureCertificate() error {
 	if err := o.Serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}); err != nil {
-		return errors.Join(fmt.Errorf("making the serving certificate: %w", err), listener.Close())
+		return fmt.Errorf("making the serving certificate: %w", err)
 	}
 	return nil
 }
@@ -123,7 +145,7 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 	client, err := etcd.NewClient(ctx, endpoints)
 	if err != nil {
 		s.stop()
-		return nil, fmt.Errorf("--etcd-servers: %w", err)
+		return nil, fmt.Errorf("%w; check that it runs, and --etcd-servers", err)
 	}
 	s.close = client.Close
 	config := storage.Config{Client: client, Prefix: o.EtcdPrefix}

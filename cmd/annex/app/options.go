@@ -153,12 +153,17 @@ func (o *Options) Validate() error {
 	if !strings.HasPrefix(o.EtcdPrefix, "/") || o.EtcdPrefix != filepath.Clean(o.EtcdPrefix) || o.EtcdPrefix == "/" {
 		fault("--etcd-prefix %q: must begin with a slash and not end with one, such as /annex", o.EtcdPrefix)
 	}
+	pair := o.Serving.ServerCert.CertKey
+	if (pair.CertFile == "") != (pair.KeyFile == "") {
+		fault("--tls-cert-file and --tls-private-key-file: give both or none")
+	}
 	if (o.EtcdCertFile == "") != (o.EtcdKeyFile == "") {
 		fault("--etcd-certfile and --etcd-keyfile: give both or none")
 	}
 	for name, value := range map[string]string{
 		"etcd-cafile": o.EtcdCAFile, "etcd-certfile": o.EtcdCertFile, "etcd-keyfile": o.EtcdKeyFile,
 		"client-ca-file": o.ClientCAFile, "token-auth-file": o.TokenAuthFile,
+		"tls-cert-file": pair.CertFile, "tls-private-key-file": pair.KeyFile, "audit-policy-file": o.Audit.PolicyFile,
 	} {
 		if value == "" {
 			continue

@@ -36,7 +36,8 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err := setGates(); err != nil {
 		return nil, err
 	}
-	if err := o.prepareDirectory(); err != nil {
+	// Nothing is written before all that can be wrong with the flags has been found.
+	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if err := o.listen(); err != nil {
@@ -51,15 +52,22 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 			}
 		}
 	}()
+	types := scheme.New()
+	// The store comes first: another server may have the directory.
+	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec = types.StorageCodec }); err != nil {
+		return nil, err
+	}
+	if err := o.prepareDirectory(); err != nil {
+		return nil, err
+	}
+	if err := o.ensureCertificate(); err != nil {
+		return nil, err
+	}
 	ca, err := o.servingCA()
 	if err != nil {
 		return nil, err
 	}
 	s.ca = func() []byte { return ca }
-	types := scheme.New()
-	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec = types.StorageCodec }); err != nil {
-		return nil, err
-	}
 	addresses := o.addresses()
 	admins, err := o.administrators(addresses.External, ca)
 	if err != nil {

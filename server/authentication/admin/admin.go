@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // StoreName is the name of the file of hashes in the root directory.
@@ -46,18 +47,9 @@ func Ensure(rootDir, kubeconfigPath, url string, caPEM []byte) (authenticator.To
 	if rootDir == "" {
 		return tokens{}, nil
 	}
-	if kubeconfigPath == "" {
-		return nil, errors.New("writing the kubeconfig of the administrators: its path is empty")
-	}
-	if !filepath.IsAbs(kubeconfigPath) {
-		kubeconfigPath = filepath.Join(rootDir, kubeconfigPath)
-	}
+	kubeconfigPath = absolute(rootDir, kubeconfigPath)
 	storePath := filepath.Join(rootDir, StoreName)
-	stored, err := readStore(storePath)
-	if err != nil {
-		return nil, err
-	}
-	config, err := readKubeconfig(kubeconfigPath)
+	stored, config, err := read(rootDir, kubeconfigPath)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +74,36 @@ func Ensure(rootDir, kubeconfigPath, url string, caPEM []byte) (authenticator.To
 		return nil, err
 	}
 	return out, nil
+}
+
+// Check returns the error that Ensure would return for files that are not its own, and changes nothing.
+func Check(rootDir, kubeconfigPath string) error {
+	if rootDir == "" {
+		return nil
+	}
+	_, _, err := read(rootDir, absolute(rootDir, kubeconfigPath))
+	return err
+}
+
+// absolute returns the path of the kubeconfig; empty stays empty.
+func absolute(rootDir, kubeconfigPath string) string {
+	if kubeconfigPath == "" || filepath.IsAbs(kubeconfigPath) {
+		return kubeconfigPath
+	}
+	return filepath.Join(rootDir, kubeconfigPath)
+}
+
+// read returns the stored hashes by user, and the kubeconfig.
+func read(rootDir, kubeconfigPath string) (map[string]hash, *clientcmdapi.Config, error) {
+	if kubeconfigPath == "" {
+		return nil, nil, errors.New("writing the kubeconfig of the administrators: its path is empty")
+	}
+	stored, err := readStore(filepath.Join(rootDir, StoreName))
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := readKubeconfig(kubeconfigPath)
+	return stored, config, err
 }
 
 // newToken returns 256 random bits in letters that need no quoting.

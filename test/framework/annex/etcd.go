@@ -1,0 +1,101 @@
+package annex
+
+import (
+	"bytes"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+)
+
+// Etcd is an etcd of its own inside the test's process, for --etcd-servers. A test can stop it, start it again on the same
+// data and address, and look into it.
+type Etcd struct {
+	tb      testing.TB
+	dir     string
+	address url.URL
+	server  *embed.Etcd
+	client  *clientv3.Client
+}
+
+// StartEtcd starts an etcd that ends with the test. Start it before the server that uses it, which then ends first.
+func StartEtcd(tb testing.TB) *Etcd {
+	tb.Helper()
+	e := &Etcd{tb: tb, dir: filepath.Join(tb.TempDir(), "etcd"), address: url.URL{Scheme: "http", Host: "127.0.0.1:0"}}
+	e.Start()
+	tb.Cleanup(e.Stop)
+	return e
+}
+
+// Start runs the etcd again after Stop.
+func (e *Etcd) Start() {
+	e.tb.Helper()
+	config := embed.NewConfig()
+	config.Name = "test"
+	config.Dir = e.dir
+	config.ListenPeerUrls = nil
+	config.ListenClientUrls = []url.URL{e.address}
+	config.AdvertiseClientUrls = config.ListenClientUrls
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	config.WatchProgressNotifyInterval = 5 * time.Second
+	server, err := embed.StartEtcd(config)
+	if err != nil {
+		e.tb.Fatalf("starting etcd: %v", err)
+	}
+	e.server = server
+	select {
+	case <-server.Server.ReadyNotify():
+	case <-time.After(startTimeout):
+		e.tb.Fatalf("etcd is not ready after %s", startTimeout)
+	}
+	e.address.Host = server.Clients[0].Addr().String()
+	if e.client, err = clientv3.New(clientv3.Config{Endpoints: []string{e.URL()}, Logger: zap.NewNop()}); err != nil {
+		e.tb.Fatalf("connecting to etcd: %v", err)
+	}
+}
+
+// Stop ends the etcd; its data and its address stay.
+func (e *Etcd) Stop() {
+	if e.server == nil {
+		return
+	}
+	_ = e.client.Close()
+	e.server.Close()
+	e.server = nil
+}
+
+// URL returns the address for --etcd-servers.
+func (e *Etcd) URL() string { return e.address.String() }
+
+// Revision returns the current revision, which grows by one with each write.
+func (e *Etcd) Revision() int64 {
+	e.tb.Helper()
+	answer, err := e.client.Get(e.tb.Context(), "/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
+		e.tb.Fatalf("reading from etcd: %v", err)
+	}
+	return answer.Header.Revision
+}
+
+// Mentions returns the keys that hold the word, or whose value holds it.
+func (e *Etcd) Mentions(word string) (inKey, inValue []string) {
+	e.tb.Helper()
+	answer, err := e.client.Get(e.tb.Context(), "/", clientv3.WithPrefix())
+	if err != nil {
+		e.tb.Fatalf("reading from etcd: %v", err)
+	}
+	for _, kv := range answer.Kvs {
+		switch {
+		case bytes.Contains(kv.Key, []byte(word)):
+			inKey = append(inKey, string(kv.Key))
+		case bytes.Contains(kv.Value, []byte(word)):
+			inValue = append(inValue, string(kv.Key))
+		}
+	}
+	return inKey, inValue
+}

@@ -1,0 +1,79 @@
+package annex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+)
+
+// Eventually waits until condition holds, and fails the test with what it last lacked.
+func Eventually(tb testing.TB, timeout time.Duration, condition func(ctx context.Context) error) {
+	tb.Helper()
+	last := errors.New("was never checked")
+	err := wait.PollUntilContextTimeout(tb.Context(), 20*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+		err := condition(ctx)
+		if err != nil && ctx.Err() == nil {
+			last = err
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		tb.Fatalf("after %s: %v", timeout, last)
+	}
+}
+
+// NewWorkspace creates a workspace below parent, waits until it is Ready, and returns its path and the name of its logical
+// cluster. An empty typ is the default of the parent.
+func (s *Server) NewWorkspace(parent, name, typ string) (path, cluster string) {
+	s.tb.Helper()
+	_, client := Clients(s.tb, s.Workspace(parent))
+	cluster, err := NewWorkspace(s.tb.Context(), client, name, typ)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return parent + ":" + name, cluster
+}
+
+// NewWorkspace creates a workspace of one of root's types with a client of its parent. It returns the name of the logical
+// cluster as soon as the workspace is Ready.
+func NewWorkspace(ctx context.Context, parent dynamic.Interface, name, typ string) (cluster string, err error) {
+	workspace := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": tenancyv1alpha1.SchemeGroupVersion.String(), "kind": "Workspace", "metadata": map[string]any{"name": name},
+	}}
+	if typ != "" {
+		workspace.Object["spec"] = map[string]any{"type": map[string]any{"name": typ, "path": "root"}}
+	}
+	resource := parent.Resource(tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces"))
+	if _, err := resource.Create(ctx, workspace, metav1.CreateOptions{}); err != nil {
+		return "", fmt.Errorf("creating workspace %s: %w", name, err)
+	}
+	return WaitWorkspace(ctx, parent, name)
+}
+
+// WaitWorkspace returns the name of the logical cluster of a workspace as soon as that is Ready.
+func WaitWorkspace(ctx context.Context, parent dynamic.Interface, name string) (cluster string, err error) {
+	var phase string
+	resource := parent.Resource(tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces"))
+	err = wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		got, err := resource.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		phase, _, _ = unstructured.NestedString(got.Object, "status", "phase")
+		cluster, _, _ = unstructured.NestedString(got.Object, "spec", "cluster")
+		return phase == "Ready", nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("waiting for workspace %s in phase %q: %w", name, phase, err)
+	}
+	return cluster, nil
+}
