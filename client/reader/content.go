@@ -47,7 +47,7 @@ func (r Remaining) Message() string {
 // Content deletes what lies in a cluster, whatever its resource.
 type Content interface {
 	// DeleteAll asks for the deletion of every object in namespace, or in the whole cluster when namespace is empty,
-	// finalizers honoured, and returns what is left. Resources for which skip is true are left alone and not counted.
+	// finalizers honored, and returns what is left. Resources for which skip is true are left alone and not counted.
 	DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (Remaining, error)
 	// Purge removes every key of the cluster from storage at once and returns how many there were; normally none.
 	Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error)

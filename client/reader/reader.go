@@ -83,7 +83,7 @@ type Writer interface {
 	Create(ctx context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj Object) (Object, error)
 	// Update replaces the object; Conflict when obj carries a resourceVersion that is not the newest.
 	Update(ctx context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj Object) (Object, error)
-	// Delete begins or completes the deletion of an object, finalizers honoured; NotFound when there is none.
+	// Delete begins or completes the deletion of an object, finalizers honored; NotFound when there is none.
 	Delete(ctx context.Context, resource schema.GroupResource, key Key, preconditions *metav1.Preconditions) error
 }
 

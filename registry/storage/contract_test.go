@@ -90,7 +90,8 @@ func TestContract_StockInitialEventsWalkEverything(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Stop()
-			for event := nextAny(t, w); event.Type != watch.Bookmark; event = nextAny(t, w) {
+			for nextAny(t, w).Type != watch.Bookmark {
+				continue
 			}
 		})
 	}

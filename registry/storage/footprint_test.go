@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -77,7 +76,7 @@ func TestFootprint(t *testing.T) {
 		b = newTestBackend(t, client, coreCodec(t))
 		s = c.store(t, b)
 		waitReady(t, b)
-		list(t, logicalcluster.WithCluster(WithBucket(context.Background(), LocalBucket), "none"), s, s.root, apistorage.ListOptions{Recursive: true})
+		list(t, logicalcluster.WithCluster(WithBucket(t.Context(), LocalBucket), "none"), s, s.root, apistorage.ListOptions{Recursive: true})
 		full := heap()
 		each := (full - again - (empty - before)) / clusters
 		t.Logf("%s: %d B each; empty caches %d KiB", c.name, each, (empty-before)/1024)

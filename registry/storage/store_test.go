@@ -75,38 +75,35 @@ func TestStockStore_WorksInEachCluster(t *testing.T) {
 	at := func(cluster string) context.Context {
 		return genericapirequest.WithNamespace(in(t.Context(), cluster), "default")
 	}
-	make1 := func(ctx context.Context, name string, opts *metav1.CreateOptions) (object, error) {
-		obj, err := s.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}, rest.ValidateAllObjectFunc, opts)
-		if err != nil {
-			return nil, err
-		}
-		return obj.(object), nil
+	make1 := func(ctx context.Context, name string, opts *metav1.CreateOptions) error {
+		_, err := s.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}, rest.ValidateAllObjectFunc, opts)
+		return err
 	}
 	for _, cluster := range []string{"c1", "c2"} {
 		for i := range 5 {
-			if _, err := make1(at(cluster), fmt.Sprint("n", i), &metav1.CreateOptions{}); err != nil {
+			if err := make1(at(cluster), fmt.Sprint("n", i), &metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if _, err := make1(at("c1"), "n0", &metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
+	if err := make1(at("c1"), "n0", &metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("creating again: %v", err)
 	}
 	dry := []string{metav1.DryRunAll}
-	if _, err := make1(at("c1"), "dry", &metav1.CreateOptions{DryRun: dry}); err != nil {
+	if err := make1(at("c1"), "dry", &metav1.CreateOptions{DryRun: dry}); err != nil {
 		t.Errorf("dry run: %v", err)
 	}
-	if _, err := make1(at("c1"), "n0", &metav1.CreateOptions{DryRun: dry}); !apierrors.IsAlreadyExists(err) {
+	if err := make1(at("c1"), "n0", &metav1.CreateOptions{DryRun: dry}); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("dry run of what exists: %v", err)
 	}
 	if _, _, err := s.Delete(at("c1"), "n0", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{DryRun: dry}); err != nil {
 		t.Errorf("dry run of a deletion: %v", err)
 	}
 	for verb, ctx := range map[string]context.Context{"without target": genericapirequest.WithNamespace(t.Context(), "default"), "for all": genericapirequest.WithNamespace(everywhere(t.Context()), "default")} {
-		if _, err := make1(ctx, "x", &metav1.CreateOptions{}); !apierrors.IsInternalError(err) && !apierrors.IsMethodNotSupported(err) {
+		if err := make1(ctx, "x", &metav1.CreateOptions{}); !apierrors.IsInternalError(err) && !apierrors.IsMethodNotSupported(err) {
 			t.Errorf("creating %s: %v", verb, err)
 		}
-		if _, err := make1(ctx, "x", &metav1.CreateOptions{DryRun: dry}); err == nil {
+		if err := make1(ctx, "x", &metav1.CreateOptions{DryRun: dry}); err == nil {
 			t.Logf("dry run %s is answered, as it never reaches storage", verb)
 		}
 	}
@@ -144,7 +141,7 @@ func TestStockStore_WorksInEachCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	if _, err := make1(at("c3"), "later", &metav1.CreateOptions{}); err != nil {
+	if err := make1(at("c3"), "later", &metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, w, "ADDED c3|default/later")

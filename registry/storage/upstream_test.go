@@ -137,7 +137,7 @@ func upstreamCases() []upstreamCase {
 		}},
 		{name: "WatchError", leftOut: needsTransformer},
 		{name: "WatchWithUnsafeDelete", leftOut: needsTransformer},
-		{name: "WatchContextCancel", leftOut: "wants a watch with a cancelled context to begin; upstream leaves it out for its cacher too"},
+		{name: "WatchContextCancel", leftOut: "wants a watch with a canceled context to begin; upstream leaves it out for its cacher too"},
 		{name: "WatcherTimeout", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestWatcherTimeout(ctx, t, s)
 		}},
