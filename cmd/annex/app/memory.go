@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	// gcPercent trades processor time for memory: most of the heap is watch caches, which live long and are cheap to mark.
-	gcPercent = 50
 	// idleInterval is how often a quiet process looks at its heap.
 	idleInterval = 20 * time.Second
 	// idleGarbage is how much garbage, in bytes, is worth a collection of its own.
@@ -31,7 +29,6 @@ func keepSmall(ctx context.Context) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	debug.SetGCPercent(gcPercent)
 	ticker := time.NewTicker(idleInterval)
 	defer ticker.Stop()
 	samples := []metrics.Sample{{Name: metricCycles}, {Name: metricLive}, {Name: metricObjects}, {Name: metricFree}}
