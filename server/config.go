@@ -8,7 +8,6 @@ import (
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
-	"k8s.io/apiserver/pkg/util/compatibility"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
 
 	"github.com/annex-dev/annex/generated/openapi"
@@ -58,7 +57,7 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 		return nil, fmt.Errorf("a server needs an authenticator, an authorizer and admission")
 	}
 	config := genericapiserver.NewConfig(c.Scheme.Codecs)
-	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	config.EffectiveVersion = effectiveVersion()
 	if err := c.ApplyServing(config); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,8 @@ import (
 	"k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	baseversion "k8s.io/component-base/version"
+
+	"github.com/annex-dev/annex/server"
 )
 
 // version is set when the binary is linked.
@@ -80,7 +81,7 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version of the binary and of the Kubernetes API that it serves",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			info := baseversion.Get()
+			info := server.Version()
 			_, err := fmt.Fprintf(command.OutOrStdout(), "annex %s\nkubernetes %s\n%s %s\n", version, info.GitVersion, info.GoVersion, info.Platform)
 			return err
 		},
