@@ -132,6 +132,23 @@ func TestStorage_RefusesMalformedKeys(t *testing.T) {
 	})
 }
 
+// Clients choose namespaces and names: what leads out of a key is their mistake, not a fault of the server.
+func TestStorage_RefusesSegmentsThatNameNothing(t *testing.T) {
+	kinds(t, func(t *testing.T, s *store, _ func(string, string) object) {
+		ctx := in(t.Context(), "c1")
+		for _, dots := range []string{".", ".."} {
+			for _, key := range []string{s.key(dots, "a"), s.key("default", dots)} {
+				if err := s.Get(ctx, key, apistorage.GetOptions{}, s.newFunc()); !apierrors.IsBadRequest(err) {
+					t.Errorf("getting %s: %v, want BadRequest", key, err)
+				}
+			}
+			if err := s.GetList(ctx, s.root+"/"+dots, recursive, s.newList()); !apierrors.IsBadRequest(err) {
+				t.Errorf("listing %s: %v, want BadRequest", dots, err)
+			}
+		}
+	})
+}
+
 func TestStorage_SetsTheClusterWhateverTheObjectSays(t *testing.T) {
 	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
 		ctx := in(t.Context(), "c1")

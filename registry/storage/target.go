@@ -119,12 +119,18 @@ func (l layout) many(ctx context.Context, requested string, recursive bool) (pla
 	return p, nil
 }
 
-// rest returns what follows the root in a key that a stock store made: "", /name, /namespace or /namespace/name.
+// rest returns what follows the root in a key that a stock store made: "", /name, /namespace or /namespace/name. Clients
+// choose the segments: "." and ".." name nothing, and stock storage would call a key that holds them a fault of the server.
 func (l layout) rest(requested string) (string, error) {
 	rest, ok := strings.CutPrefix(requested, l.root)
 	rest = strings.TrimSuffix(rest, "/")
 	if !ok || (rest != "" && rest[0] != '/') || strings.Count(rest, "/") > 2 {
 		return "", apierrors.NewInternalError(fmt.Errorf("key %q is not one of %s", requested, l.resource))
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		if segment == "." || segment == ".." {
+			return "", apierrors.NewBadRequest(fmt.Sprintf("invalid name or namespace %q", segment))
+		}
 	}
 	return rest, nil
 }
