@@ -130,6 +130,21 @@ func TestCreate(t *testing.T) {
 		{name: "reserved annotation in a cluster of the server", cluster: logicalcluster.SystemShard, crd: definition(annotated("apis.kcp.io/x"))},
 		{name: "conversion by webhook", cluster: "c3", crd: definition(byWebhook), want: apierrors.IsInvalid, wantIn: "spec.conversion.strategy: Forbidden: conversion by webhook is not supported yet"},
 		{
+			name: "selectable fields without a schema", cluster: "c3", want: apierrors.IsInvalid, wantIn: "spec.selectableFields",
+			crd: definition(func(crd *apiextensions.CustomResourceDefinition) {
+				crd.Spec.SelectableFields = []apiextensions.SelectableField{{JSONPath: ".spec.text"}}
+				crd.Spec.Validation = &apiextensions.CustomResourceValidation{}
+			}),
+		},
+		{
+			name: "selectable fields and a schema that is not structural", cluster: "c3", want: apierrors.IsInvalid, wantIn: "spec.selectableFields",
+			crd: definition(func(crd *apiextensions.CustomResourceDefinition) {
+				ref := "#/definitions/text"
+				crd.Spec.SelectableFields = []apiextensions.SelectableField{{JSONPath: ".spec.text"}}
+				crd.Spec.Validation.OpenAPIV3Schema.Properties = map[string]apiextensions.JSONSchemaProps{"spec": {Ref: &ref}}
+			}),
+		},
+		{
 			name: "not structural", cluster: "c3", want: apierrors.IsInvalid, wantIn: "must not be empty for specified object fields",
 			crd: definition(func(crd *apiextensions.CustomResourceDefinition) {
 				crd.Spec.Validation.OpenAPIV3Schema.Properties = map[string]apiextensions.JSONSchemaProps{"spec": {}}

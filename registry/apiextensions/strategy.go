@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
@@ -24,12 +25,16 @@ type strategy struct{ writeStrategy }
 
 // Validate implements rest.RESTCreateStrategy.
 func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	return append(validateConversion(obj), s.writeStrategy.Validate(ctx, obj)...)
+	definition, errs := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
+	errs = append(errs, validateConversion(obj)...)
+	return append(errs, s.writeStrategy.Validate(ctx, definition)...)
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy.
 func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return append(validateConversion(obj), s.writeStrategy.ValidateUpdate(ctx, obj, old)...)
+	definition, errs := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
+	errs = append(errs, validateConversion(obj)...)
+	return append(errs, s.writeStrategy.ValidateUpdate(ctx, definition, old)...)
 }
 
 func validateConversion(obj runtime.Object) field.ErrorList {

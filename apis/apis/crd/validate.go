@@ -36,7 +36,8 @@ func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field
 		return field.ErrorList{field.Invalid(field.NewPath("spec"), schema.Name, err.Error())}
 	}
 	perVersion := spreadSchema(&internal.Spec)
-	for _, e := range apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal) {
+	internal, found := Checkable(internal)
+	for _, e := range append(found, apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal)...) {
 		// Upstream wants a dot in every group, kcp allows some without; apis/apis/validation knows which.
 		if e.Field == "spec.group" && schema.Spec.Group != "" && !strings.Contains(schema.Spec.Group, ".") {
 			continue
