@@ -9,6 +9,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/cache"
@@ -89,6 +90,10 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 // admitContent refuses content for a namespace that is not there or does not stay.
 func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
 	key := reader.Key{Cluster: cluster, Name: a.GetNamespace()}
+	if len(apivalidation.ValidateNamespaceName(key.Name, false)) > 0 {
+		// Storage would refuse to look for it, and that would be a fault of the server.
+		return apierrors.NewNotFound(namespaces(), key.Name)
+	}
 	if _, recent := p.deleted.Get(key); !recent {
 		obj, err := p.cached.Get(ctx, namespaces(), key)
 		if err == nil && !terminating(obj) {
