@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,12 +54,38 @@ func Start(tb testing.TB, args ...string) *Server {
 	return s
 }
 
+// Launch runs a server with its data in dir for all tests of a program: each uses it through For, and TestMain ends it with
+// Kill. It returns when /readyz answers 200.
+func Launch(ctx context.Context, dir string, args ...string) (*Server, error) {
+	s := &Server{dir: dir, args: args}
+	if err := s.start(ctx); err != nil {
+		if s.proc != nil {
+			s.Kill()
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// For returns the running server with tb as the test that its faults fail.
+func (s *Server) For(tb testing.TB) *Server {
+	other := *s
+	other.tb = tb
+	return &other
+}
+
 // Start runs the server again after Kill or Stop, on the same data; its URL changes.
 func (s *Server) Start() {
 	s.tb.Helper()
+	if err := s.start(s.tb.Context()); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func (s *Server) start(ctx context.Context) error {
 	binary, err := Program("annex")
 	if err != nil {
-		s.tb.Fatal(err)
+		return err
 	}
 	log := s.dir + ".log"
 	// The kubeconfig of an earlier run names another port.
@@ -66,9 +93,9 @@ func (s *Server) Start() {
 	before, _ := os.Stat(kubeconfig)
 	args := append([]string{"serve", "--root-directory", s.dir, "--bind-address", "127.0.0.1", "--secure-port", "0"}, s.args...)
 	if s.proc, err = process.Start(binary, args, log); err != nil {
-		s.tb.Fatalf("starting annex: %v", err)
+		return fmt.Errorf("starting annex: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(s.tb.Context(), startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
 		if after, err := os.Stat(kubeconfig); err == nil && (before == nil || after.ModTime().After(before.ModTime())) {
@@ -76,21 +103,25 @@ func (s *Server) Start() {
 		}
 		select {
 		case <-s.proc.Done():
-			s.tb.Fatalf("annex ended at its start:\n%s", s.proc.Tail())
+			return fmt.Errorf("annex ended at its start:\n%s", s.proc.Tail())
 		case <-ctx.Done():
-			s.tb.Fatalf("annex wrote no kubeconfig in %s:\n%s", startTimeout, s.proc.Tail())
+			return fmt.Errorf("annex wrote no kubeconfig in %s:\n%s", startTimeout, s.proc.Tail())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	config := s.Config(ContextBase)
+	config, err := s.config(ContextBase)
+	if err != nil {
+		return err
+	}
 	s.url = config.Host
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		s.tb.Fatal(err)
+		return fmt.Errorf("using the admin kubeconfig: %w", err)
 	}
 	if err := s.proc.WaitReady(ctx, client, s.url+"/readyz", 20*time.Millisecond); err != nil {
-		s.tb.Fatalf("annex is not ready: %v\n%s", err, s.proc.Tail())
+		return fmt.Errorf("annex is not ready: %w\n%s", err, s.proc.Tail())
 	}
+	return nil
 }
 
 // Stop ends the server in an orderly way.
@@ -102,7 +133,16 @@ func (s *Server) Stop() {
 }
 
 // Kill ends the server at once, as a crash would.
-func (s *Server) Kill() { s.proc.Stop(0) }
+func (s *Server) Kill() {
+	_ = syscall.Kill(s.Pid(), syscall.SIGKILL) // an error means that it is gone already
+	<-s.proc.Done()
+}
+
+// Terminate asks the server to end and returns at once; Done tells when it is gone.
+func (s *Server) Terminate() { _ = syscall.Kill(s.Pid(), syscall.SIGTERM) }
+
+// Done returns a channel that is closed when the process is gone.
+func (s *Server) Done() <-chan struct{} { return s.proc.Done() }
 
 // Pid returns the id of the process.
 func (s *Server) Pid() int { return s.proc.Pid() }
@@ -122,14 +162,22 @@ func (s *Server) Log() string { return s.proc.Tail() }
 // Config returns the credentials of a context of the admin kubeconfig, without client-side rate limits.
 func (s *Server) Config(kubeContext string) *rest.Config {
 	s.tb.Helper()
+	config, err := s.config(kubeContext)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return config
+}
+
+func (s *Server) config(kubeContext string) (*rest.Config, error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: s.Kubeconfig()},
 		&clientcmd.ConfigOverrides{CurrentContext: kubeContext}).ClientConfig()
 	if err != nil {
-		s.tb.Fatalf("reading the admin kubeconfig: %v", err)
+		return nil, fmt.Errorf("reading the admin kubeconfig: %w", err)
 	}
 	config.QPS = -1
-	return config
+	return config, nil
 }
 
 // Workspace returns the administrator's credentials for a workspace by path or name.

@@ -1,0 +1,115 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestNotYet goes through docs/not-yet.md: every row that says something is refused has a case here, named by the row.
+func TestNotYet(t *testing.T) {
+	s := start(t)
+	path, cluster := newWorkspace(t, s, "root", uniqueName("ws"))
+	apply(t, s.Workspace(path), widgetSchema)
+	const (
+		invalid   = metav1.StatusReasonInvalid
+		forbidden = metav1.StatusReasonForbidden
+		yet       = "not supported yet"
+		typeAt    = "/apis/tenancy.kcp.io/v1alpha1/workspacetypes"
+		exportAt  = "/apis/apis.kcp.io/v1alpha2/apiexports"
+		schemaAt  = "/apis/apis.kcp.io/v1alpha1/apiresourceschemas"
+		bindingAt = "/apis/apis.kcp.io/v1alpha2/apibindings"
+		crdAt     = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+	)
+	workspaceType := func(spec string) string {
+		return "apiVersion: tenancy.kcp.io/v1alpha1\nkind: WorkspaceType\nmetadata: {name: custom}\nspec: {" + spec + "}"
+	}
+	export := func(spec string) string {
+		return "apiVersion: apis.kcp.io/v1alpha2\nkind: APIExport\nmetadata: {name: asks}\nspec: {" + spec + "}"
+	}
+	schema := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(widgetSchema) }
+	post := func(at, document string) request {
+		return request{method: http.MethodPost, path: "/clusters/" + path + at, body: toJSON(t, document)}
+	}
+	get := func(at string) request { return request{method: http.MethodGet, path: at} }
+	refused := func(field string) want { return want{422, invalid, []string{field}, yet} }
+	// Admission of schemas answers as kcp does: Forbidden, with the field in the message.
+	refusedSchema := func(field, what string) want { return want{403, forbidden, nil, field + ": Forbidden: " + what + " " + yet} }
+	missing := want{404, metav1.StatusReasonNotFound, nil, ""}
+
+	for _, c := range []struct {
+		row, name string
+		request   request
+		want      want
+	}{
+		{"initializers, terminators", "initializer", post(typeAt, workspaceType("initializer: true")), refused("spec.initializer")},
+		{"initializers, terminators", "terminator", post(typeAt, workspaceType("terminator: true")), refused("spec.terminator")},
+		{"initializers, terminators", "permissions of initializers", post(typeAt, workspaceType(`initializerPermissions: [{apiGroups: [""], resources: [secrets], verbs: [get]}]`)), refused("spec.initializerPermissions")},
+		{"initializers, terminators", "permissions of terminators", post(typeAt, workspaceType(`terminatorPermissions: [{apiGroups: [""], resources: [secrets], verbs: [get]}]`)), refused("spec.terminatorPermissions")},
+		{"defaultAPIBindingLifecycle", "Maintain", post(typeAt, workspaceType("defaultAPIBindingLifecycle: Maintain")), refused("spec.defaultAPIBindingLifecycle")},
+		{"defaultAPIBindingLifecycle", "authentication", post(typeAt, workspaceType("authenticationConfigurations: [{name: a}]")), refused("spec.authenticationConfigurations")},
+		{"mounts", "mount", post("/apis/tenancy.kcp.io/v1alpha1/workspaces", "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: mounted}\nspec: {mount: {ref: {apiVersion: v1, kind: Cluster, name: a}}}"), refused("spec.mount")},
+		{"permission claims", "of an export", post(exportAt, export(`permissionClaims: [{group: "", resource: configmaps, verbs: ["*"]}]`)), refused("spec.permissionClaims")},
+		{"permission claims", "of a binding", post(bindingAt, strings.Replace(binding("claims", path, "widgets"), "spec: {", `spec: {permissionClaims: [{group: "", resource: configmaps, verbs: ["*"], state: Accepted, selector: {matchAll: true}}], `, 1)), want{422, invalid, []string{"spec.permissionClaims"}, yet}},
+		{"permission claims", "maximal permission policy", post(exportAt, export("maximalPermissionPolicy: {local: {}}")), refused("spec.maximalPermissionPolicy")},
+		{"schemas of the core group", "schema", post(schemaAt, schema("name: v1.widgets.example.com", "name: v1.widgets.core", "group: example.com", `group: ""`)), refusedSchema("spec.group", "schemas of the core group are")},
+		{"schemas of the core group", "export", post(exportAt, export(`resources: [{name: widgets, group: "", schema: v1.widgets.core, storage: {crd: {}}}]`)), refused("spec.resources[0].group")},
+		{"schemas of the core group", "PathSegmentName", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  nameValidation: PathSegmentName")), refusedSchema("spec.nameValidation", "PathSegmentName is")},
+		{"schemas of the core group", "conversion by webhook of a schema", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}")), refusedSchema("spec.conversion.strategy", "conversion by Webhook is")},
+		{"schemas of the core group", "conversion by webhook of a CRD", post(crdAt, strings.Replace(gadgetCRD, "scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}", 1)), refused("spec.conversion.strategy")},
+		{"schemas of the core group", "virtual storage", post(exportAt, export("resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {virtual: {reference: {kind: A, name: a, apiGroup: b.example.com}}}}]")), refused("spec.resources[0].storage.virtual")},
+		{"ServiceAccount tokens", "subresource", post("/api/v1/namespaces/default/serviceaccounts/default/token", "apiVersion: authentication.k8s.io/v1\nkind: TokenRequest\nspec: {audiences: [a]}"), missing},
+		{"ServiceAccount tokens", "Secret", post("/api/v1/namespaces/default/secrets", "apiVersion: v1\nkind: Secret\nmetadata: {name: token, annotations: {kubernetes.io/service-account.name: default}}\ntype: kubernetes.io/service-account-token"), refused("type")},
+		{"admission webhooks", "webhooks", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"), missing},
+		{"admission webhooks", "policies", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"), missing},
+		{"home workspaces", "~", get("/clusters/~/api"), want{400, metav1.StatusReasonBadRequest, nil, ""}},
+		{"home workspaces", "user:", get("/clusters/user:alice/api"), want{403, forbidden, nil, ""}},
+		{"APIConversion", "APIConversion", get("/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiconversions"), missing},
+		{"APIConversion", "ClusterCachedResource", get("/clusters/" + path + "/apis/cache.kcp.io/v1alpha1/publishedresources"), missing},
+		{"the provider's endpoint of root's own exports", "tenancy", get("/services/apiexport/root/tenancy.kcp.io/clusters/*/apis/tenancy.kcp.io/v1alpha1/workspaces"), want{501, metav1.StatusReasonMethodNotAllowed, nil, yet}},
+		{"deep metrics", "in a workspace", get("/clusters/" + path + "/metrics"), want{501, metav1.StatusReasonMethodNotAllowed, nil, ""}},
+	} {
+		t.Run(c.row+"/"+c.name, func(t *testing.T) {
+			c.want.check(t, asAdmin(t, s).send(c.request))
+		})
+	}
+	t.Run("wildcard requests with an identity", func(t *testing.T) {
+		a := asMaster(t, s).get("/clusters/*/apis/example.com/v1/widgets:" + cluster)
+		want{400, metav1.StatusReasonBadRequest, nil, ""}.check(t, a)
+	})
+	t.Run("quota enforcement", func(t *testing.T) {
+		a := asAdmin(t, s).send(post("/api/v1/namespaces/default/resourcequotas", "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: a}\nspec: {hard: {configmaps: 1}}"))
+		if a.code != http.StatusCreated || !strings.Contains(a.header.Get("Warning"), "not enforced yet") {
+			t.Errorf("%d with warning %q", a.code, a.header.Get("Warning"))
+		}
+	})
+	t.Run("updates are refused too", func(t *testing.T) {
+		apply(t, s.Workspace(path), widgetExport)
+		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: "/clusters/" + path + exportAt + "/widgets", body: `{"spec":{"maximalPermissionPolicy":{"local":{}}}}`,
+			headers: http.Header{"Content-Type": {"application/merge-patch+json"}}})
+		refused("spec.maximalPermissionPolicy").check(t, a)
+		old := `{"apiVersion":"apis.kcp.io/v1alpha1","kind":"APIExport","metadata":{"name":"old"},"spec":{"permissionClaims":[{"resource":"configmaps","all":true}]}}`
+		a = asAdmin(t, s).send(request{method: http.MethodPost, path: "/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiexports", body: old})
+		refused("spec.permissionClaims").check(t, a)
+	})
+}
+
+// The document and the test above say the same.
+func TestNotYet_IsDocumented(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "not-yet.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{
+		"initializers, terminators", "defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName", "ServiceAccount tokens",
+		"admission webhooks", "home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity", "quota enforcement",
+	} {
+		if !strings.Contains(string(data), row) {
+			t.Errorf("docs/not-yet.md does not name %s", row)
+		}
+	}
+}
