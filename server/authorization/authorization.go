@@ -114,7 +114,7 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 			return c.inCluster(ctx, cluster, attrs)
 		}
 	} else if virtually {
-		return c.Virtual.Authorize(ctx, attrs)
+		return c.atEndpoint(ctx, endpoint, attrs, master)
 	}
 	switch {
 	case master:

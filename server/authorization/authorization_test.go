@@ -60,6 +60,7 @@ func world() *readertest.Fake {
 		"gone":     {binding("admin", bootstrap.ClusterAdmin, "alice")},
 		"starting": {binding("admin", bootstrap.ClusterAdmin, "alice")},
 		"deleting": {binding("admin", bootstrap.ClusterAdmin, "alice")},
+		"off":      {binding("admin", bootstrap.ClusterAdmin, "alice")},
 	} {
 		for _, object := range list {
 			objects = append(objects, readertest.In(cluster, object))
@@ -73,7 +74,7 @@ func world() *readertest.Fake {
 
 func known() phases {
 	return phases{"root": "Ready", "org": "Ready", "other": "Ready", "required": "Ready", "starting": "Scheduling", "deleting": "Deleting",
-		"unwell": "broken", logicalcluster.SystemAdmin: "Ready"}
+		"off": "Inactive", "unwell": "broken", logicalcluster.SystemAdmin: "Ready"}
 }
 
 func binding(name, role string, users ...string) reader.Object {
@@ -135,6 +136,8 @@ func TestAuthorize(t *testing.T) {
 		wildcard = "*"
 		none     = ""
 		vw       = "vw" // a virtual endpoint of an export in org
+		vwOff    = "vw off"
+		offVW    = "off vw"
 	)
 	masters := someone("root", user.SystemPrivilegedGroup)
 	admins := someone("kcp-admin", "system:kcp:admin")
@@ -203,6 +206,23 @@ func TestAuthorize(t *testing.T) {
 		{"a cluster that is not there, whatever its policy", "gone", list(alice, "configmaps"), false},
 		{"a cluster that cannot be looked up", "unwell", list(alice, "configmaps"), false},
 		{"kcp admins in a cluster without a place", "starting", list(admins, "configmaps"), false},
+
+		// spec/01 §7.3: phase Inactive
+		{"nothing in a cluster that is switched off", "off", list(alice, "configmaps"), false},
+		{"no discovery", "off", get(alice, "/apis"), false},
+		{"no access reviews", "off", create(alice, "authorization.k8s.io", "selfsubjectaccessreviews"), false},
+		{"nor for kcp admins", "off", list(admins, "configmaps"), false},
+		{"nor for logical cluster admins", "off", list(someone("l", "system:kcp:logical-cluster-admin"), "workspaces"), false},
+		{"nor for its service accounts", "off", get(account, "/api"), false},
+		{"but health", "off", get(anonymous, "/readyz"), true},
+		{"but OpenAPI", "off", get(alice, "/openapi/v3"), true},
+		{"and nothing that is called alike", "off", get(alice, "/openapis"), false},
+		{"but what switches it on again", "off", authorizer.AttributesRecord{User: alice, Verb: "patch", APIGroup: core, Resource: "logicalclusters", ResourceRequest: true}, true},
+		{"to those who may", "off", authorizer.AttributesRecord{User: dave, Verb: "get", APIGroup: core, Resource: "logicalclusters", ResourceRequest: true}, false},
+		{"in the name of somebody else, too", "off", impersonate(alice, "users", "x"), true},
+		{"everything for masters", "off", list(masters, "configmaps"), true},
+		{"not through a provider's endpoint", vwOff, list(someone("vera"), "widgets"), false},
+		{"nor when the provider is switched off", offVW, list(someone("vera"), "widgets"), false},
 
 		// Required groups
 		{"without the required group", "required", list(dave, "configmaps"), false},
@@ -286,6 +306,10 @@ func TestAuthorize(t *testing.T) {
 			case none:
 			case vw:
 				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: org, Name: "e"}))
+			case vwOff:
+				ctx = logicalcluster.WithCluster(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: org, Name: "e"}), "off")
+			case offVW:
+				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: "off", Name: "e"}))
 			default:
 				ctx = logicalcluster.WithCluster(ctx, logicalcluster.Name(tc.target))
 			}

@@ -57,13 +57,14 @@ func enterable(phase string) bool {
 // opinion means yes, and that the next step decides.
 func (c *chain) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := policy.Effective(attrs.GetUser(), cluster)
-	if slices.Contains(u.GetGroups(), groupLogicalClusterAdmin) {
-		return authorizer.DecisionNoOpinion, "logical cluster admins enter everywhere", nil
-	}
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	switch {
 	case err != nil:
-		return authorizer.DecisionDeny, "the logical cluster could not be looked up", fmt.Errorf("looking up cluster %q: %w", cluster, err)
+		return authorizer.DecisionDeny, unknownPhase, fmt.Errorf("looking up cluster %q: %w", cluster, err)
+	case isInactive(phase) && !servedWhileInactive(attrs):
+		return authorizer.DecisionDeny, switchedOff, nil
+	case slices.Contains(u.GetGroups(), groupLogicalClusterAdmin):
+		return authorizer.DecisionNoOpinion, "logical cluster admins enter everywhere", nil
 	case !exists:
 		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
 	case !enterable(phase):

@@ -6,15 +6,16 @@
 //	no user                                                          deny
 //	health paths                                                     allow
 //	an address that resolved to nothing                              deny, for everybody
-//	a constrained impersonation (KEP-5284)                           deny, see impersonation.go
+//	a constrained impersonation (KEP-5284)                           deny, impersonate.go
 //	a special group, user or extra that one does not have oneself    deny (impersonate.go)
-//	a virtual endpoint                                               Config.Virtual decides
+//	a virtual endpoint                                               Config.Virtual decides; see inactive.go
 //	system:masters                                                   allow
 //	all clusters at once                                             deny
 //	no cluster                                                       some paths, by RBAC of root (process.go)
 //	clusters of the server itself (system:*)                         deny
 //	01-requiredgroups: groups that the LogicalCluster asks for       deny (content.go)
-//	02-content: a cluster that is not there or may not be entered    deny (content.go)
+//	02-content: a cluster that is not there, is switched off, or
+//	may not be entered                                               deny (content.go, inactive.go)
 //	03-systemcrd: writes to the status of the server's own kinds     deny (systemcrd.go)
 //	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
 //
