@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/admission/request"
 )
 
 // bindingPlugin admits apibindings.
@@ -27,7 +28,7 @@ var (
 // Admit implements admission.MutationInterface: it sets label and finalizer.
 func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
-	if !ok || !concerns(a, apiBindings) {
+	if !ok || !request.Is(a, apiBindings) {
 		return nil
 	}
 	if a.GetOperation() == admission.Update {
@@ -59,7 +60,7 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 // Validate implements admission.ValidationInterface: the creator must be allowed to bind, and only the server ends a deletion.
 func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
-	if !ok || !concerns(a, apiBindings) {
+	if !ok || !request.Is(a, apiBindings) {
 		return nil
 	}
 	if a.GetOperation() == admission.Update {
@@ -77,7 +78,7 @@ func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ 
 	if err != nil {
 		return err
 	}
-	allowed, err := p.exports.mayBind(ctx, a.GetUserInfo(), provider, export.Name)
+	allowed, err := p.exports.mayBind(ctx, a, cluster, provider, export.Name)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ 
 
 func (p *bindingPlugin) validateUpdate(a admission.Attributes, binding *apisv1alpha2.APIBinding) error {
 	old, ok := a.GetOldObject().(*apisv1alpha2.APIBinding)
-	if !ok || old.DeletionTimestamp == nil || isMasters(a.GetUserInfo()) {
+	if !ok || old.DeletionTimestamp == nil || request.IsMaster(a) {
 		return nil
 	}
 	if slices.Contains(old.Finalizers, apisv1alpha2.APIBindingFinalizer) && !slices.Contains(binding.Finalizers, apisv1alpha2.APIBindingFinalizer) {

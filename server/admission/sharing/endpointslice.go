@@ -7,6 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/server/admission/request"
 )
 
 // endpointSlicePlugin admits apiexportendpointslices. The reference cannot change later, so creation is all it looks at.
@@ -20,7 +21,7 @@ var _ admission.ValidationInterface = &endpointSlicePlugin{}
 // Validate implements admission.ValidationInterface.
 func (p *endpointSlicePlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	slice, ok := a.GetObject().(*apisv1alpha1.APIExportEndpointSlice)
-	if !ok || !concerns(a, endpointSlices) {
+	if !ok || !request.Is(a, endpointSlices) {
 		return nil
 	}
 	cluster, err := clusterOf(ctx, a)
@@ -32,7 +33,7 @@ func (p *endpointSlicePlugin) Validate(ctx context.Context, a admission.Attribut
 	if err != nil {
 		return err
 	}
-	allowed, err := p.exports.mayBind(ctx, a.GetUserInfo(), provider, export.Name)
+	allowed, err := p.exports.mayBind(ctx, a, cluster, provider, export.Name)
 	if err != nil {
 		return err
 	}

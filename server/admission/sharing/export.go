@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/server/admission/request"
 )
 
 // exportPlugin admits apiexports.
@@ -19,7 +20,7 @@ var _ admission.MutationInterface = &exportPlugin{}
 // which runs later, would call it Invalid.
 func (p *exportPlugin) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	export, ok := a.GetObject().(*apisv1alpha2.APIExport)
-	if !ok || !concerns(a, apiExports) {
+	if !ok || !request.Is(a, apiExports) {
 		return nil
 	}
 	for i, resource := range export.Spec.Resources {

@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	"github.com/annex-dev/annex/server/admission/request"
 )
 
 // reservedGroups keeps the groups that the server serves itself from being defined by others.
@@ -25,7 +26,7 @@ var _ admission.ValidationInterface = &reservedGroups{}
 
 // Validate implements admission.ValidationInterface.
 func (p *reservedGroups) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	if (!concerns(a, crds) && !concerns(a, schemas)) || isMasters(a.GetUserInfo()) {
+	if (!request.Is(a, crds) && !request.Is(a, schemas)) || request.IsMaster(a) {
 		return nil
 	}
 	cluster, err := clusterOf(ctx, a)

@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/admission/tree"
 )
 
 var (
@@ -26,21 +25,10 @@ var (
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
 )
 
-// Authorizer decides by the RBAC of one cluster, whether or not the user may enter it.
-type Authorizer interface {
-	Authorize(ctx context.Context, cluster logicalcluster.Name, attributes authorizer.Attributes) (authorizer.Decision, string, error)
-}
-
-// Resolver finds the logical cluster behind a path or a name.
-type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
-	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
-}
-
 // Config is what the plugins need.
 type Config struct {
-	Authorizer Authorizer
-	Resolver   Resolver
+	Authorizer request.Authorizer
+	Resolver   tree.Resolver
 	// Cached reads exports fast, Live as of now: it is asked before an export counts as missing.
 	Cached, Live reader.Reader
 }
@@ -74,33 +62,23 @@ func (e exports) resolve(ctx context.Context, cluster logicalcluster.Name, path 
 	return found, nil
 }
 
-// mayBind reports whether who may bind the export called name in cluster: it must exist, and who must have the verb bind on
-// it there. Errors are API statuses.
-func (e exports) mayBind(ctx context.Context, who user.Info, cluster logicalcluster.Name, name string) (bool, error) {
+// mayBind reports whether the user of a, a request in cluster from, may bind the export called name in cluster: it must exist,
+// and the user must have the verb bind on it there. Errors are API statuses.
+func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, cluster logicalcluster.Name, name string) (bool, error) {
 	if cluster.Empty() || name == "" {
 		return false, nil
 	}
 	// The permission first: who has none must not learn from the time it takes whether the export exists.
-	if !isMasters(who) {
-		decision, _, err := e.Authorizer.Authorize(ctx, cluster, authorizer.AttributesRecord{
-			User:            who,
-			Verb:            "bind",
-			APIGroup:        apisv1alpha2.GroupName,
-			APIVersion:      apisv1alpha2.SchemeGroupVersion.Version,
-			Resource:        apiExports.Resource,
-			Name:            name,
-			ResourceRequest: true,
-		})
-		if err != nil && decision != authorizer.DecisionAllow {
-			return false, apierrors.NewInternalError(fmt.Errorf("looking for permission to bind: %w", err))
-		}
-		if decision != authorizer.DecisionAllow {
-			return false, nil
-		}
+	allowed, err := request.Allowed(ctx, e.Authorizer, a, from, cluster, "bind", apisv1alpha2.SchemeGroupVersion.WithResource(apiExports.Resource), name)
+	if err != nil {
+		return false, apierrors.NewInternalError(err)
+	}
+	if !allowed {
+		return false, nil
 	}
 	key := reader.Key{Cluster: cluster, Name: name}
-	for _, from := range []reader.Reader{e.Cached, e.Live} {
-		_, err := from.Get(ctx, apiExports, key)
+	for _, r := range []reader.Reader{e.Cached, e.Live} {
+		_, err := r.Get(ctx, apiExports, key)
 		if err == nil {
 			return true, nil
 		}
@@ -109,15 +87,6 @@ func (e exports) mayBind(ctx context.Context, who user.Info, cluster logicalclus
 		}
 	}
 	return false, nil
-}
-
-func isMasters(who user.Info) bool {
-	return who != nil && slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup)
-}
-
-// concerns reports whether a is about whole objects of resource.
-func concerns(a admission.Attributes, resource schema.GroupResource) bool {
-	return a.GetSubresource() == "" && a.GetResource().GroupResource() == resource
 }
 
 // clusterOf returns the cluster of the request; without one it is refused.

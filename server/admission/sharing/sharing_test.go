@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader/readertest"
+	rbacpolicy "github.com/annex-dev/annex/registry/rbac/policy"
 )
 
 var (
@@ -151,6 +153,37 @@ func TestBinding_Create(t *testing.T) {
 				t.Errorf("metadata: %+v", tc.binding.ObjectMeta)
 			}
 		})
+	}
+}
+
+// A ServiceAccount that is impersonated comes without the mark of its cluster. Its namesake in the provider's cluster may bind.
+func TestBind_ServiceAccountOfAnotherClusterIsNotItsNamesake(t *testing.T) {
+	account := &user.DefaultInfo{Name: "system:serviceaccount:default:builder", Groups: []string{"system:serviceaccounts"}}
+	export := readertest.NewFake(readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}}))
+	evaluator := rbacpolicy.New(readertest.NewFake(
+		readertest.In("provider", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "binder"}, Rules: []rbacv1.PolicyRule{
+			{Verbs: []string{"bind"}, APIGroups: []string{"apis.kcp.io"}, Resources: []string{"apiexports"}},
+		}}),
+		readertest.In("provider", &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "binder"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "binder"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: "builder"}},
+		}),
+	))
+	chain := admission.NewChainHandler(New(Config{Authorizer: evaluator, Resolver: resolver{}, Cached: export, Live: export})...)
+	for cluster, may := range map[logicalcluster.Name]bool{"provider": true, "consumer": false} {
+		err := admit(t, chain, account, cluster, "apibindings", "", newBinding("provider", "things"), nil)
+		if may != (err == nil) || (!may && !apierrors.IsForbidden(err)) {
+			t.Errorf("binding from %s: %v, want allowed: %t", cluster, err, may)
+		}
+		slice := &apisv1alpha1.APIExportEndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Name: "s"},
+			Spec:       apisv1alpha1.APIExportEndpointSliceSpec{APIExport: apisv1alpha1.ExportBindingReference{Path: "provider", Name: "things"}},
+		}
+		err = admit(t, chain, account, cluster, "apiexportendpointslices", "", slice, nil)
+		if may != (err == nil) || (!may && !apierrors.IsForbidden(err)) {
+			t.Errorf("endpoint slice from %s: %v, want allowed: %t", cluster, err, may)
+		}
 	}
 }
 
