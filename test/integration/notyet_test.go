@@ -38,7 +38,9 @@ func TestNotYet(t *testing.T) {
 	get := func(at string) request { return request{method: http.MethodGet, path: at} }
 	refused := func(field string) want { return want{422, invalid, []string{field}, yet} }
 	// Admission of schemas answers as kcp does: Forbidden, with the field in the message.
-	refusedSchema := func(field, what string) want { return want{403, forbidden, nil, field + ": Forbidden: " + what + " " + yet} }
+	refusedSchema := func(field, what string) want {
+		return want{403, forbidden, nil, field + ": Forbidden: " + what + " " + yet}
+	}
 	missing := want{404, metav1.StatusReasonNotFound, nil, ""}
 
 	for _, c := range []struct {
