@@ -11,6 +11,7 @@ import (
 	openapicommon "k8s.io/kube-openapi/pkg/common"
 
 	"github.com/annex-dev/annex/generated/openapi"
+	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
@@ -19,7 +20,7 @@ import (
 // Config is what a server is given. Everything is required unless it says otherwise.
 type Config struct {
 	Scheme *scheme.Scheme
-	// Backend is where objects lie; the server destroys it when it stops.
+	// Backend is where objects lie; the caller destroys it once Run has returned.
 	Backend *storage.Backend
 	// ApplyServing sets listener, certificates, loopback credentials and audit in the stock configuration.
 	ApplyServing func(*genericapiserver.Config) error
@@ -76,7 +77,7 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 		}
 	}
 	config.Authorization.Authorizer = s.authorizer
-	config.AdmissionControl = s.admission
+	config.AdmissionControl = registryschema.NoCreateWhileTerminating(s.admission)
 	config.BuildHandlerChainFunc = s.buildChain
 	config.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 

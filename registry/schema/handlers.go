@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -74,7 +73,7 @@ func New(config Config) (*Handlers, error) {
 	if config.Admission == nil {
 		config.Admission = admission.NewChainHandler()
 	}
-	config.Admission = noCreateWhileTerminating{config.Admission}
+	config.Admission = NoCreateWhileTerminating(config.Admission)
 	if config.NotFound == nil {
 		config.NotFound = http.NotFoundHandler()
 	}
@@ -107,7 +106,7 @@ func (h *Handlers) For(resource *catalog.Resource) (http.Handler, error) {
 		return e.handler, nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		e.handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), terminatingKey{}, true)))
+		e.handler.ServeHTTP(w, req.WithContext(WithTerminating(req.Context())))
 	}), nil
 }
 

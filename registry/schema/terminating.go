@@ -11,6 +11,17 @@ import (
 // terminatingKey marks the context of requests for a resource that is going away.
 type terminatingKey struct{}
 
+// WithTerminating returns a context in which [NoCreateWhileTerminating] refuses to create anything.
+func WithTerminating(ctx context.Context) context.Context {
+	return context.WithValue(ctx, terminatingKey{}, true)
+}
+
+// NoCreateWhileTerminating returns next behind a check that refuses creates in a context of [WithTerminating], also those that
+// come by server-side apply. The handlers of this package have it already.
+func NoCreateWhileTerminating(next admission.Interface) admission.Interface {
+	return noCreateWhileTerminating{next}
+}
+
 // noCreateWhileTerminating refuses creates of resources that are going away, whichever verb they come by.
 type noCreateWhileTerminating struct{ admission.Interface }
 

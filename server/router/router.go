@@ -14,6 +14,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -143,6 +144,10 @@ func (r *Router) resource(w http.ResponseWriter, req *http.Request, cluster logi
 		req = req.WithContext(ctx)
 	}
 	if resource.Typed {
+		if resource.Terminating {
+			// Server-side apply creates, too.
+			req = req.WithContext(registryschema.WithTerminating(req.Context()))
+		}
 		r.base.ServeHTTP(w, req)
 		return
 	}

@@ -1,0 +1,134 @@
+package router
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/admission"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/catalog"
+	registryschema "github.com/annex-dev/annex/registry/schema"
+)
+
+// served is a catalog in which every cluster serves the same.
+type served []*catalog.Resource
+
+func (s served) For(context.Context, logicalcluster.Name) (*catalog.Snapshot, error) {
+	return catalog.NewSnapshot(s...), nil
+}
+
+func (s served) Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
+	return s.For(ctx, cluster)
+}
+
+func (s served) Hold(ctx context.Context, _ logicalcluster.Name, _ *catalog.Resource) (context.Context, context.CancelFunc) {
+	return context.WithCancel(ctx)
+}
+
+type nothing struct{}
+
+func (nothing) For(*catalog.Resource) (http.Handler, error)  { return http.NotFoundHandler(), nil }
+func (nothing) Handler(*catalog.Snapshot) http.Handler       { return http.NotFoundHandler() }
+func (nothing) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+func newRouter(base http.HandlerFunc, s served) *Router {
+	scheme := runtime.NewScheme()
+	v1 := schema.GroupVersion{Version: "v1"}
+	metav1.AddToGroupVersion(scheme, v1)
+	scheme.AddUnversionedTypes(v1, &metav1.Status{})
+	return New(base, &Config{
+		Catalog: s, Schemas: nothing{}, Discovery: nothing{}, Virtual: nothing{},
+		Base:   func(gr schema.GroupResource) bool { return gr == schema.GroupResource{Resource: "configmaps"} },
+		Codecs: serializer.NewCodecFactory(scheme),
+	})
+}
+
+func send(t *testing.T, r *Router, ctx context.Context, method, url string) int {
+	t.Helper()
+	req := httptest.NewRequestWithContext(ctx, method, url, strings.NewReader(`{}`))
+	infos := genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
+	info, err := infos.NewRequestInfo(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, req.WithContext(genericapirequest.WithRequestInfo(ctx, info)))
+	return w.Code
+}
+
+// A dry run never reaches the storage that knows where objects may be written, so nothing but reads may come through without
+// exactly one cluster, whoever asks.
+func TestRouter_WritesNeedOneCluster(t *testing.T) {
+	reached := false
+	r := newRouter(func(http.ResponseWriter, *http.Request) { reached = true }, nil)
+	for _, at := range []struct {
+		name string
+		ctx  context.Context
+		code int // of what is refused
+		list bool
+	}{
+		{"one cluster", logicalcluster.WithCluster(t.Context(), "c"), 0, true},
+		{"all clusters", logicalcluster.WithWildcard(t.Context()), http.StatusMethodNotAllowed, true},
+		{"no cluster", t.Context(), http.StatusNotFound, false},
+		{"an unknown cluster", logicalcluster.WithUnknown(t.Context()), http.StatusNotFound, false},
+	} {
+		for _, verb := range []struct{ method, url string }{
+			{http.MethodPost, "/api/v1/namespaces/default/configmaps?dryRun=All"},
+			{http.MethodPut, "/api/v1/namespaces/default/configmaps/x?dryRun=All"},
+			{http.MethodPatch, "/api/v1/namespaces/default/configmaps/x?dryRun=All&fieldManager=m"},
+			{http.MethodDelete, "/api/v1/namespaces/default/configmaps/x?dryRun=All"},
+			{http.MethodDelete, "/api/v1/namespaces/default/configmaps?dryRun=All"},
+			{http.MethodGet, "/api/v1/namespaces/default/configmaps/x"},
+			{http.MethodPost, "/api/v1/configmaps?dryRun=All"},
+		} {
+			reached = false
+			code := send(t, r, at.ctx, verb.method, verb.url)
+			if want := at.code == 0; reached != want || (!want && code != at.code) {
+				t.Errorf("%s %s in %s: %d, served: %t; want %d", verb.method, verb.url, at.name, code, reached, at.code)
+			}
+		}
+		reached = false
+		if code := send(t, r, at.ctx, http.MethodGet, "/api/v1/configmaps"); reached != at.list {
+			t.Errorf("list in %s: %d, served: %t", at.name, code, reached)
+		}
+	}
+}
+
+func TestRouter_TypedResourcesThatGoTakeNoNewObjects(t *testing.T) {
+	workspaces := &catalog.Resource{Group: "tenancy.kcp.io", Plural: "workspaces", Hash: "typed", Typed: true}
+	going := *workspaces
+	going.Terminating = true
+	for _, tc := range []struct {
+		name     string
+		resource *catalog.Resource
+		may      bool
+	}{{"bound", workspaces, true}, {"going", &going, false}} {
+		created := false
+		r := newRouter(func(_ http.ResponseWriter, req *http.Request) {
+			a := admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{}, "", "w", schema.GroupVersionResource{}, "", admission.Create, nil, false, nil)
+			chain := registryschema.NoCreateWhileTerminating(admission.NewChainHandler())
+			created = chain.(admission.MutationInterface).Admit(req.Context(), a, nil) == nil
+		}, served{tc.resource})
+		for _, method := range []string{http.MethodPost, http.MethodPatch} {
+			url := "/apis/tenancy.kcp.io/v1alpha1/workspaces"
+			if method == http.MethodPatch {
+				url += "/w?fieldManager=m"
+			}
+			created = false
+			code := send(t, r, logicalcluster.WithCluster(t.Context(), "c"), method, url)
+			if created != tc.may {
+				t.Errorf("%s while %s: %d, created: %t", method, tc.name, code, created)
+			}
+		}
+	}
+}
