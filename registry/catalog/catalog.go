@@ -60,10 +60,9 @@ type Catalog struct {
 	flights   map[logicalcluster.Name]*flight
 	refreshes map[logicalcluster.Name]*refresh
 
-	holds     map[logicalcluster.Name]map[*hold]struct{}
-	recheck   map[logicalcluster.Name]struct{}
-	wake      chan struct{}
-	listeners []func(logicalcluster.Name, schema.GroupResource)
+	holds   map[logicalcluster.Name]map[*hold]struct{}
+	recheck map[logicalcluster.Name]struct{}
+	wake    chan struct{}
 }
 
 // flight is one computation that several callers may wait for.

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 
-	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
 )
@@ -34,13 +33,6 @@ func (c *Catalog) Run(ctx context.Context) error {
 		return nil
 	}
 	return errors.Join(errs...)
-}
-
-// OnChange registers f, to be called with every cluster and resource for which a definition or binding has changed, perhaps
-// in a way that nobody notices. A change of a bound schema is reported once, for logicalcluster.SystemBoundCRDs. f must
-// return soon and may call For only from another goroutine. Register before Run.
-func (c *Catalog) OnChange(f func(cluster logicalcluster.Name, gr schema.GroupResource)) {
-	c.listeners = append(c.listeners, f)
 }
 
 // Hold returns a context that ends with ctx, or as soon as cluster no longer serves r as it is: its schema or bucket has
@@ -97,7 +89,6 @@ func (c *Catalog) observe(gr schema.GroupResource, event reader.Event) {
 		c.drop(cluster)
 	}
 	c.mu.Unlock()
-	c.notify(cluster, event.Object)
 }
 
 // drop forgets the snapshot of cluster; the lock is held.
@@ -144,26 +135,6 @@ func (c *Catalog) overtakeAll() {
 	}
 	for _, r := range c.refreshes {
 		r.running.stale = true
-	}
-}
-
-// notify tells the listeners about every resource that the object defines or binds.
-func (c *Catalog) notify(cluster logicalcluster.Name, obj reader.Object) {
-	if len(c.listeners) == 0 {
-		return
-	}
-	var changed []schema.GroupResource
-	if binding, ok := obj.(*apisv1alpha2.APIBinding); ok {
-		for _, r := range binding.Status.BoundResources {
-			changed = append(changed, schema.GroupResource{Group: r.Group, Resource: r.Resource})
-		}
-	} else if crd, err := asDefinition(obj); err == nil {
-		changed = append(changed, schema.GroupResource{Group: crd.Spec.Group, Resource: crd.Spec.Names.Plural})
-	}
-	for _, gr := range changed {
-		for _, listener := range c.listeners {
-			listener(cluster, gr)
-		}
 	}
 }
 
