@@ -19,8 +19,8 @@ import (
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
-// allow lets a user do what rules say in the workspace at path.
-func allow(t *testing.T, s *annex.Server, path, user string, rules ...rbacv1.PolicyRule) {
+// allow lets bob do what rules say in the workspace at path.
+func allow(t *testing.T, s *annex.Server, path string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
 	typed, _ := annex.Clients(t, s.Workspace(path))
 	name := uniqueName("allow")
@@ -30,7 +30,7 @@ func allow(t *testing.T, s *annex.Server, path, user string, rules ...rbacv1.Pol
 	if _, err := typed.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: bob}},
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func userClient(t *testing.T, s *annex.Server, user, path string) kubernetes.Int
 func TestAccess_RulesCountOnlyForWhoMayEnter(t *testing.T) {
 	s := start(t)
 	path := workspace(t, s)
-	allow(t, s, path, bob, rule("", []string{"configmaps"}, []string{"list"}))
+	allow(t, s, path, rule("", []string{"configmaps"}, []string{"list"}))
 	client := userClient(t, s, bob, path)
 	probe := func(ctx context.Context) error {
 		_, err := client.CoreV1().ConfigMaps("default").List(ctx, metav1.ListOptions{})
@@ -60,7 +60,7 @@ func TestAccess_RulesCountOnlyForWhoMayEnter(t *testing.T) {
 	if err := probe(t.Context()); !apierrors.IsForbidden(err) {
 		t.Errorf("without access: %v", err)
 	}
-	allow(t, s, path, bob, enter)
+	allow(t, s, path, enter)
 	eventually(t, "bob may list", func(ctx context.Context) (bool, error) { return probe(ctx) == nil, nil })
 	if _, err := client.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("listing what no rule names: %v", err)
@@ -114,7 +114,7 @@ func TestAccess_TokensAndGroups(t *testing.T) {
 func TestAccess_CreatorBecomesAdministrator(t *testing.T) {
 	s := start(t)
 	parent := workspace(t, s)
-	allow(t, s, parent, bob, enter, rule("tenancy.kcp.io", []string{"workspaces"}, []string{"create", "get", "delete"}))
+	allow(t, s, parent, enter, rule("tenancy.kcp.io", []string{"workspaces"}, []string{"create", "get", "delete"}))
 	useless := func(ctx context.Context) (bool, error) {
 		_, client := annex.Clients(t, s.As(token(bob), parent))
 		_, err := client.Resource(workspaces).Get(ctx, "none", metav1.GetOptions{})
@@ -143,7 +143,7 @@ func TestAccess_UseOfTypes(t *testing.T) {
 	s := start(t)
 	parent := workspace(t, s)
 	apply(t, s.Workspace(parent), "apiVersion: tenancy.kcp.io/v1alpha1\nkind: WorkspaceType\nmetadata: {name: closed}\nspec: {extend: {with: [{name: universal, path: root}]}}")
-	allow(t, s, parent, bob, enter, rule("tenancy.kcp.io", []string{"workspaces"}, []string{"create", "get"}))
+	allow(t, s, parent, enter, rule("tenancy.kcp.io", []string{"workspaces"}, []string{"create", "get"}))
 	object := fmt.Sprintf(`{"apiVersion":"tenancy.kcp.io/v1alpha1","kind":"Workspace","metadata":{"name":"a"},"spec":{"type":{"name":"closed","path":%q}}}`, parent)
 	at := "/clusters/" + parent + "/apis/tenancy.kcp.io/v1alpha1/workspaces"
 	user := as(t, s, bob)
@@ -151,7 +151,7 @@ func TestAccess_UseOfTypes(t *testing.T) {
 		a := user.send(request{method: http.MethodPost, path: at, body: object})
 		return a.code == http.StatusForbidden && strings.Contains(a.status().Message, "use"), nil
 	})
-	allow(t, s, parent, bob, rbacv1.PolicyRule{APIGroups: []string{"tenancy.kcp.io"}, Resources: []string{"workspacetypes"}, ResourceNames: []string{"closed"}, Verbs: []string{"use"}})
+	allow(t, s, parent, rbacv1.PolicyRule{APIGroups: []string{"tenancy.kcp.io"}, Resources: []string{"workspacetypes"}, ResourceNames: []string{"closed"}, Verbs: []string{"use"}})
 	eventually(t, "bob may use the type", func(context.Context) (bool, error) {
 		return user.send(request{method: http.MethodPost, path: at, body: object}).code == http.StatusCreated, nil
 	})
@@ -161,7 +161,7 @@ func TestAccess_NobodyEscalates(t *testing.T) {
 	s := start(t)
 	path := workspace(t, s)
 	all := []string{"*"}
-	allow(t, s, path, bob, enter, rule(rbacv1.GroupName, []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}, []string{"get", "list", "create", "update", "patch"}),
+	allow(t, s, path, enter, rule(rbacv1.GroupName, []string{"roles", "rolebindings", "clusterroles", "clusterrolebindings"}, []string{"get", "list", "create", "update", "patch"}),
 		rule("", []string{"configmaps"}, all))
 	client := userClient(t, s, bob, path)
 	ctx := t.Context()
@@ -292,7 +292,7 @@ func TestAccess_Reviews(t *testing.T) {
 	s := start(t)
 	path := workspace(t, s)
 	admit(t, s, path, alice)
-	allow(t, s, path, bob, enter, rule("", []string{"configmaps"}, []string{"get"}))
+	allow(t, s, path, enter, rule("", []string{"configmaps"}, []string{"get"}))
 	his, hers := userClient(t, s, bob, path), userClient(t, s, alice, path)
 	ctx := t.Context()
 	review := func(client kubernetes.Interface, verb, resource string) bool {

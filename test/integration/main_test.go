@@ -233,10 +233,10 @@ func parse(tb testing.TB, document string) *unstructured.Unstructured {
 	return obj
 }
 
-// clientFor returns a typed client of the administrator for a new workspace, and its path.
-func clientFor(tb testing.TB, s *annex.Server) (kubernetes.Interface, string) {
+// clientFor returns a typed client of the administrator for a new workspace.
+func clientFor(tb testing.TB, s *annex.Server) kubernetes.Interface {
 	tb.Helper()
 	path := workspace(tb, s)
 	typed, _ := annex.Clients(tb, s.Workspace(path))
-	return typed, path
+	return typed
 }

@@ -36,7 +36,7 @@ func makeConfigMaps(t *testing.T, typed kubernetes.Interface, n int) []*corev1.C
 
 func TestRead_Pages(t *testing.T) {
 	s := start(t)
-	typed, _ := clientFor(t, s)
+	typed := clientFor(t, s)
 	makeConfigMaps(t, typed, 7)
 	client := typed.CoreV1().ConfigMaps("default")
 	options := metav1.ListOptions{Limit: 3, LabelSelector: "name"}
@@ -195,8 +195,8 @@ func next(t *testing.T, w watch.Interface) watch.Event {
 
 func TestWatch_Events(t *testing.T) {
 	s := start(t)
-	typed, _ := clientFor(t, s)
-	elsewhere, _ := clientFor(t, s)
+	typed := clientFor(t, s)
+	elsewhere := clientFor(t, s)
 	ctx := t.Context()
 	client := typed.CoreV1().ConfigMaps("default")
 	list, err := client.List(ctx, metav1.ListOptions{})
@@ -297,7 +297,7 @@ func TestWatch_InitialEventsAndBookmarks(t *testing.T) {
 
 func TestWatch_InformerFollows(t *testing.T) {
 	s := start(t)
-	typed, _ := clientFor(t, s)
+	typed := clientFor(t, s)
 	makeConfigMaps(t, typed, 20)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -93,6 +93,9 @@ func (w *wire) do(ctx context.Context, r request) (a answer, ok bool, err error)
 	if err != nil {
 		return answer{}, false, err
 	}
+	if strings.ContainsFunc(r.path, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return answer{}, false, nil // HTTP/2 ends the stream
+	}
 	escaped, query, _ := strings.Cut(r.path, "?")
 	if target.Path, err = url.PathUnescape(escaped); err != nil || !strings.HasPrefix(escaped, "/") {
 		return answer{}, false, nil

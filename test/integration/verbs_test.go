@@ -293,7 +293,7 @@ func TestVerbs_DryRunAndFieldValidation(t *testing.T) {
 
 func TestVerbs_FinalizersAndGracefulDeletion(t *testing.T) {
 	s := start(t)
-	typed, _ := clientFor(t, s)
+	typed := clientFor(t, s)
 	ctx := t.Context()
 	client := typed.CoreV1().ConfigMaps("default")
 	held := configMap("held")
