@@ -147,6 +147,7 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 	}
 	s.routes = router.Config{
 		Catalog:   s.Catalog,
+		Clusters:  s.Index,
 		Schemas:   s.Schemas,
 		Discovery: documents,
 		Virtual:   s.exports,

@@ -39,6 +39,7 @@ type Index struct {
 
 	children table[child, logicalcluster.Name]
 	clusters table[logicalcluster.Name, cluster]
+	holds    holds
 }
 
 // New returns an index that is filled from the watches of cached, once Run runs, and looks at live before a miss counts.
@@ -102,6 +103,7 @@ func (i *Index) handleLogicalCluster(event reader.Event) {
 		return
 	case reader.Synced:
 		i.clusters.synced()
+		i.endAllHolds()
 		return
 	}
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
@@ -114,6 +116,7 @@ func (i *Index) handleLogicalCluster(event reader.Event) {
 		return
 	}
 	i.clusters.set(name, entryOf(lc))
+	i.endHolds(name)
 }
 
 func entryOf(lc *corev1alpha1.LogicalCluster) cluster {

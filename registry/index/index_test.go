@@ -218,6 +218,42 @@ func TestIndex_RebuildForgetsWhatTheWatchMissed(t *testing.T) {
 	}
 }
 
+func TestIndex_HoldsEndWhenTheClusterIsSwitchedOff(t *testing.T) {
+	off := func(name logicalcluster.Name) reader.Object {
+		lc := logicalCluster(name, "")
+		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInactive
+		return lc
+	}
+	i := fed(readertest.NewFake(tree()...), tree()...)
+	team, done := i.Hold(t.Context(), "teamid")
+	defer done()
+	org, done := i.Hold(t.Context(), "orgid")
+	defer done()
+	i.handleLogicalCluster(reader.Event{Type: reader.Modified, Object: logicalCluster("teamid", "root:org:team")})
+	if team.Err() != nil {
+		t.Error("a change that switches nothing off ends the hold")
+	}
+	i.handleLogicalCluster(reader.Event{Type: reader.Modified, Object: off("teamid")})
+	if team.Err() == nil || org.Err() != nil {
+		t.Errorf("switched off: %v, another: %v", team.Err(), org.Err())
+	}
+	late, done := i.Hold(t.Context(), "teamid")
+	if late.Err() == nil {
+		t.Error("a hold on a cluster that is off goes on")
+	}
+	done()
+	// The watch may have missed it.
+	feed(i, append(tree(), off("orgid"))...)
+	if org.Err() == nil {
+		t.Error("a rebuild does not end the hold")
+	}
+	_, over := i.Hold(t.Context(), "root")
+	over()
+	if n := len(i.holds.open); n != 2 {
+		t.Errorf("%d clusters are remembered, want those of the two holds that are not over", n)
+	}
+}
+
 func TestIndex_MemoryPerWorkspace(t *testing.T) {
 	const n, limit = 20_000, 600
 	objects := make([]reader.Object, 0, 2*n)

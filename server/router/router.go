@@ -12,8 +12,10 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/rbac/policy"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/virtual"
@@ -29,6 +31,12 @@ type Catalog interface {
 	Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc)
 }
 
+// Clusters knows which clusters are switched off.
+type Clusters interface {
+	// Hold returns a context that ends when the cluster is switched off.
+	Hold(ctx context.Context, cluster logicalcluster.Name) (context.Context, context.CancelFunc)
+}
+
 // Schemas gives the handler that serves a custom resource, whatever the cluster.
 type Schemas interface {
 	For(resource *catalog.Resource) (http.Handler, error)
@@ -42,6 +50,7 @@ type Discovery interface {
 // Config is what the router needs.
 type Config struct {
 	Catalog   Catalog
+	Clusters  Clusters
 	Schemas   Schemas
 	Discovery Discovery
 	// Virtual serves requests for virtual endpoints.
@@ -124,6 +133,12 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 // resource serves a request for objects of one cluster.
 func (r *Router) resource(w http.ResponseWriter, req *http.Request, cluster logicalcluster.Name, info *genericapirequest.RequestInfo) {
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
+	if u, ok := genericapirequest.UserFrom(req.Context()); info.Verb == "watch" && gr != corev1alpha1.Resource("logicalclusters") && (!ok || !policy.Master(u, cluster)) {
+		// As the authorizer does, for those who came before.
+		ctx, done := r.Clusters.Hold(req.Context(), cluster)
+		defer done()
+		req = req.WithContext(ctx)
+	}
 	if r.Base(gr) {
 		r.base.ServeHTTP(w, req)
 		return

@@ -13,8 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	registryschema "github.com/annex-dev/annex/registry/schema"
@@ -35,6 +37,15 @@ func (s served) Hold(ctx context.Context, _ logicalcluster.Name, _ *catalog.Reso
 	return context.WithCancel(ctx)
 }
 
+// switchedOff ends every hold at once.
+type switchedOff struct{}
+
+func (switchedOff) Hold(ctx context.Context, _ logicalcluster.Name) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx, cancel
+}
+
 type nothing struct{}
 
 func (nothing) For(*catalog.Resource) (http.Handler, error)  { return http.NotFoundHandler(), nil }
@@ -47,8 +58,10 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	return New(base, &Config{
-		Catalog: s, Schemas: nothing{}, Discovery: nothing{}, Virtual: nothing{},
-		Base:   func(gr schema.GroupResource) bool { return gr == schema.GroupResource{Resource: "configmaps"} },
+		Catalog: s, Clusters: switchedOff{}, Schemas: nothing{}, Discovery: nothing{}, Virtual: nothing{},
+		Base: func(gr schema.GroupResource) bool {
+			return gr == schema.GroupResource{Resource: "configmaps"} || gr == corev1alpha1.Resource("logicalclusters")
+		},
 		Codecs: serializer.NewCodecFactory(scheme),
 	})
 }
@@ -100,6 +113,32 @@ func TestRouter_WritesNeedOneCluster(t *testing.T) {
 		reached = false
 		if code := send(t, r, at.ctx, http.MethodGet, "/api/v1/configmaps"); reached != at.list {
 			t.Errorf("list in %s: %d, served: %t", at.name, code, reached)
+		}
+	}
+}
+
+func TestRouter_WatchesEndWhenTheClusterIsSwitchedOff(t *testing.T) {
+	ended := false
+	r := newRouter(func(_ http.ResponseWriter, req *http.Request) { ended = req.Context().Err() != nil },
+		served{{Group: "tenancy.kcp.io", Plural: "workspaces", Hash: "typed", Typed: true}})
+	alice := &user.DefaultInfo{Name: "alice"}
+	master := &user.DefaultInfo{Name: "root", Groups: []string{user.SystemPrivilegedGroup}}
+	for _, tc := range []struct {
+		who  user.Info
+		url  string
+		want bool
+	}{
+		{alice, "/api/v1/configmaps?watch=true", true},
+		{alice, "/apis/tenancy.kcp.io/v1alpha1/workspaces?watch=true", true},
+		{alice, "/api/v1/configmaps", false},
+		{alice, "/apis/core.kcp.io/v1alpha1/logicalclusters?watch=true", false},
+		{master, "/api/v1/configmaps?watch=true", false},
+	} {
+		ended = false
+		ctx := genericapirequest.WithUser(logicalcluster.WithCluster(t.Context(), "c"), tc.who)
+		send(t, r, ctx, http.MethodGet, tc.url)
+		if ended != tc.want {
+			t.Errorf("%s by %s: ended: %t, want %t", tc.url, tc.who.GetName(), ended, tc.want)
 		}
 	}
 }

@@ -1,0 +1,69 @@
+package index
+
+import (
+	"context"
+	"sync"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// holds are the requests under way that end when their cluster is switched off. The zero value holds none.
+type holds struct {
+	mu   sync.Mutex
+	open map[logicalcluster.Name]map[*held]struct{}
+}
+
+type held struct{ cancel context.CancelFunc }
+
+// Hold returns a context that ends with ctx, or as soon as the cluster called name is in phase Inactive. A watch of somebody
+// whom that concerns is served under it. The function returned must be called when the request is over.
+func (i *Index) Hold(ctx context.Context, name logicalcluster.Name) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	h := &held{cancel: cancel}
+	i.holds.mu.Lock()
+	if i.holds.open == nil {
+		i.holds.open = map[logicalcluster.Name]map[*held]struct{}{}
+	}
+	if i.holds.open[name] == nil {
+		i.holds.open[name] = map[*held]struct{}{}
+	}
+	i.holds.open[name][h] = struct{}{}
+	i.holds.mu.Unlock()
+	// It may have been switched off since the request was authorized.
+	i.endHolds(name)
+	return ctx, func() {
+		cancel()
+		i.holds.mu.Lock()
+		defer i.holds.mu.Unlock()
+		delete(i.holds.open[name], h)
+		if len(i.holds.open[name]) == 0 {
+			delete(i.holds.open, name)
+		}
+	}
+}
+
+// endHolds ends what is held on a cluster that is switched off.
+func (i *Index) endHolds(name logicalcluster.Name) {
+	if entry, _ := i.clusters.get(name); entry.phase != string(corev1alpha1.LogicalClusterPhaseInactive) {
+		return
+	}
+	i.holds.mu.Lock()
+	defer i.holds.mu.Unlock()
+	for h := range i.holds.open[name] {
+		h.cancel()
+	}
+}
+
+// endAllHolds does the same for every cluster, since changes may have been missed.
+func (i *Index) endAllHolds() {
+	i.holds.mu.Lock()
+	var names []logicalcluster.Name
+	for name := range i.holds.open {
+		names = append(names, name)
+	}
+	i.holds.mu.Unlock()
+	for _, name := range names {
+		i.endHolds(name)
+	}
+}
