@@ -84,6 +84,8 @@ func (c *Controller) exportOf(ctx context.Context, key reader.Key, binding *apis
 	}
 	switch {
 	case export == nil:
+		// It may come up here, or in another workspace that takes the place of this one.
+		c.users.Set(key, reader.Key{Name: reference.Name})
 		path := reference.Path
 		if path == "" {
 			path = string(provider)

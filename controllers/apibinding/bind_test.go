@@ -435,6 +435,30 @@ func TestKeys_ExportThatComesUpInANewWorkspace(t *testing.T) {
 	}
 }
 
+// TestKeys_ExportThatComesUpInTheNextWorkspace has a workspace deleted and made anew at the same path.
+func TestKeys_ExportThatComesUpInTheNextWorkspace(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "root:org:provider", "things"))
+	f.run("b")
+	f.delete(exports, reader.Key{Cluster: provider, Name: "things"})
+	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "False APIExportNotFound" {
+		t.Errorf("APIExportValid = %s", got)
+	}
+	f.Resolver.(resolver)["root:org:provider"] = "next"
+	export := readertest.In("next", exportOf("things"))
+	f.create(exports, "next", export)
+	added := reader.Event{Type: reader.Added, Object: export}
+	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), added)); diff != "" {
+		t.Error(diff)
+	}
+	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "True" {
+		t.Errorf("APIExportValid = %s", got)
+	}
+	if keys := f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: readertest.In("third", exportOf("things"))}); len(keys) > 0 {
+		t.Errorf("a binding that has found its export is told of others: %v", keys)
+	}
+}
+
 func TestFinalBinding(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets))

@@ -40,7 +40,9 @@ func (c *Controller) finalize(ctx context.Context, key reader.Key, old *apisv1al
 		binding.Finalizers = slices.Delete(binding.Finalizers, at, at+1)
 		return c.update(ctx, key, old, binding, reconcile.Result{})
 	}
-	result, err := c.update(ctx, key, old, binding, reconcile.Result{RequeueAfter: lookAgain})
+	// The longer it takes, the later.
+	age := c.now().Sub(old.DeletionTimestamp.Time)
+	result, err := c.update(ctx, key, old, binding, reconcile.Result{RequeueAfter: min(max(age/10, soonest), latest)})
 	if failure != nil {
 		return reconcile.Result{}, errors.Join(failure, err)
 	}

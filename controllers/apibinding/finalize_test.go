@@ -40,6 +40,11 @@ func TestFinalize(t *testing.T) {
 		t.Error("a binding that is being deleted is no longer ready")
 	}
 
+	f.now = func() time.Time { return time.Now().Add(time.Hour) }
+	if result, err = f.reconcile(t.Context(), key); err != nil || result.RequeueAfter != latest {
+		t.Errorf("after an hour: result = %v, %v", result, err)
+	}
+
 	f.instances.err = errors.New("etcd is gone")
 	if _, err := f.reconcile(t.Context(), key); err == nil {
 		t.Error("no error")

@@ -26,7 +26,7 @@ func (c *Controller) forExport(_ context.Context, event reader.Event) []reader.K
 	key := reader.KeyOf(event.Object)
 	keys := c.users.From(key)
 	if event.Type == reader.Added {
-		// Those whose path led nowhere when they were looked at.
+		// Those that found none of this name when they looked.
 		keys = append(keys, c.users.From(reader.Key{Name: key.Name})...)
 	}
 	return keys

@@ -13,11 +13,13 @@ import (
 	"github.com/annex-dev/annex/client/reader"
 )
 
-// lookAgain is how long to wait for something that no watch tells of: a write of somebody else that was faster and is not
-// in the watch cache yet, or objects that are being deleted.
+// How long to wait for what no watch tells of.
 const (
+	// afterConflict is for a write of somebody else that was faster and is not in the watch cache yet.
 	afterConflict = 50 * time.Millisecond
-	lookAgain     = time.Second
+	// soonest and latest bound the time between two looks at objects that are being deleted.
+	soonest = time.Second
+	latest  = 10 * time.Second
 )
 
 // reconcile moves one binding one step on, with one write at most.

@@ -74,6 +74,8 @@ func (r *reconciler) exportOf(ctx context.Context, key reader.Key, slice *apisv1
 		return reader.Key{}, err
 	}
 	if export == nil {
+		// It may come up here, or in another workspace that takes the place of this one.
+		r.referring.Set(key, reader.Key{Name: reference.Name})
 		return missing()
 	}
 	conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.APIExportValid)

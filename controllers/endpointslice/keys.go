@@ -45,7 +45,7 @@ func (r *reconciler) forExport(_ context.Context, event reader.Event) []reader.K
 	key := reader.KeyOf(event.Object)
 	keys := r.referring.From(key)
 	if event.Type == reader.Added {
-		// Those whose path led nowhere when they were looked at.
+		// Those that found none of this name when they looked.
 		keys = append(keys, r.referring.From(reader.Key{Name: key.Name})...)
 	}
 	return keys

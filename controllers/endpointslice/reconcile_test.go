@@ -192,6 +192,11 @@ func TestReconcile_Export(t *testing.T) {
 		t.Errorf("endpoints of an export that is gone: %v", got)
 	}
 
+	// A workspace that takes the place of the first.
+	if diff := cmp.Diff([]reader.Key{key}, f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: readertest.In("next", newExport())})); diff != "" {
+		t.Error(diff)
+	}
+
 	// A workspace that comes up later.
 	f = newFixture(t, newSlice("root:later", ""))
 	f.run()

@@ -101,7 +101,7 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 	var result reconcile.Result
 	switch {
 	case ws.DeletionTimestamp != nil:
-		err = r.finalize(ctx, ws)
+		result, err = r.finalize(ctx, ws)
 	case isPlaced(ws):
 		result, err = r.maintain(ctx, ws)
 	default:

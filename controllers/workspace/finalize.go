@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -14,29 +16,34 @@ import (
 	"github.com/annex-dev/annex/client/reader"
 )
 
+// checkAgain is how long the end of a LogicalCluster may stay untold: a watch that starts over tells of no deletion.
+const checkAgain = 15 * time.Second
+
 // finalize deletes the LogicalCluster of a workspace that is being deleted, and lets ws go when it is gone.
-func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace) error {
+func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	if !slices.Contains(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer) {
-		return nil
+		return reconcile.Result{}, nil
 	}
 	lc, err := r.findLogicalCluster(ctx, ws)
 	if err != nil {
-		return err
+		return reconcile.Result{}, err
 	}
 	if lc == nil {
-		return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
+		return reconcile.Result{}, r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 			ws.Finalizers = slices.DeleteFunc(ws.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterFinalizer })
 		})
 	}
+	// Its events bring us back, as a rule.
+	again := reconcile.Result{RequeueAfter: checkAgain}
 	if lc.DeletionTimestamp == nil {
 		uid := lc.UID
 		key := reader.Key{Cluster: logicalcluster.From(lc), Name: lc.Name}
 		if err := r.Client.Delete(ctx, logicalClusters, key, &metav1.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("deleting the LogicalCluster of %s: %w", key.Cluster, err)
+			return reconcile.Result{}, fmt.Errorf("deleting the LogicalCluster of %s: %w", key.Cluster, err)
 		}
-		return nil // its events bring us back
+		return again, nil
 	}
-	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) { mirror(ws, lc) })
+	return again, r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) { mirror(ws, lc) })
 }
 
 // findLogicalCluster returns the LogicalCluster that was made for ws, or nil when there is none.

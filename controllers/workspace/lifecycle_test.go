@@ -139,7 +139,9 @@ func TestFinalize_WaitsForTheCluster(t *testing.T) {
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseDeleting
 		conditionsv1alpha1.MarkFalse(lc, corev1alpha1.WorkspaceContentDeleted, corev1alpha1.SomeResourcesRemainReason, conditionsv1alpha1.ConditionSeverityInfo, "two configmaps")
 	})
-	h.mustStep(t)
+	if result := h.mustStep(t); result.RequeueAfter == 0 {
+		t.Error("nobody comes back if the end of the cluster is missed")
+	}
 	ws := h.workspace(t)
 	if ws.Status.Phase != corev1alpha1.LogicalClusterPhaseDeleting || conditionsv1alpha1.GetMessage(ws, corev1alpha1.WorkspaceContentDeleted) != "two configmaps" {
 		t.Errorf("phase %s, conditions %v", ws.Status.Phase, ws.Status.Conditions)

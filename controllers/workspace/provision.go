@@ -23,8 +23,10 @@ import (
 const (
 	// maxAttempts is how many names are tried; a second one is needed about once in 10^24 workspaces.
 	maxAttempts = 8
-	// waitForBindings is how long an event about a binding may stay away before the workspace is looked at again.
-	waitForBindings = time.Second
+	// soonest and latest bound the time after which a workspace is looked at again that waits for something whose event may
+	// have been missed. A look costs reads and writes, and some workspaces wait for ever.
+	soonest = time.Second
+	latest  = time.Minute
 	// waitForTypes is how long until types that could not be resolved are tried again.
 	waitForTypes = 5 * time.Second
 )
@@ -48,7 +50,7 @@ func (r *reconciler) provision(ctx context.Context, ws *tenancyv1alpha1.Workspac
 	parent, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(ws))
 	if apierrors.IsNotFound(err) {
 		// Either the cache is behind, or the cluster is gone and this workspace with it.
-		return reconcile.Result{RequeueAfter: waitForBindings}, nil
+		return reconcile.Result{RequeueAfter: r.patience(ws)}, nil
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading the LogicalCluster above: %w", err)
@@ -77,6 +79,11 @@ func (r *reconciler) provision(ctx context.Context, ws *tenancyv1alpha1.Workspac
 		return reconcile.Result{RequeueAfter: waitForTypes}, r.stuck(ctx, ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.WorkspaceTypesInvalidReason, err)
 	}
 	return r.build(ctx, ws, p)
+}
+
+// patience returns after what time a workspace that waits is looked at again: the older it is, the later.
+func (r *reconciler) patience(ws *tenancyv1alpha1.Workspace) time.Duration {
+	return min(max(r.Clock.Since(ws.CreationTimestamp.Time)/4, soonest), latest)
 }
 
 // pathOf returns the canonical path of the cluster that lc stands for.
@@ -121,7 +128,7 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 	}
 	if lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing || lc.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling {
 		if waiting := r.unbound(ctx, name, bindings); waiting != "" {
-			return reconcile.Result{RequeueAfter: waitForBindings}, r.initializing(ctx, ws, lc, p, waiting)
+			return reconcile.Result{RequeueAfter: r.patience(ws)}, r.initializing(ctx, ws, lc, p, waiting)
 		}
 		ready := lc.DeepCopy()
 		ready.Status.Phase = corev1alpha1.LogicalClusterPhaseReady

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -183,7 +184,10 @@ func TestProvision_WaitsForBindings(t *testing.T) {
 		t.Error("nobody comes back")
 	}
 	before := len(h.Writes())
-	h.mustStep(t)
+	h.clock.Step(time.Hour)
+	if result := h.mustStep(t); result.RequeueAfter != latest {
+		t.Errorf("after an hour somebody comes back every %s", result.RequeueAfter)
+	}
 	if after := len(h.Writes()); after != before {
 		t.Errorf("waiting writes %v", h.Writes()[before:])
 	}
