@@ -177,6 +177,21 @@ func (o *Options) Validate() error {
 			fault("--batteries-included %q: must be one of %s", battery, strings.Join(batteries, ", "))
 		}
 	}
+	for name, value := range map[string]int{"max-requests-inflight": o.MaxRequests, "max-mutating-requests-inflight": o.MaxMutatingRequests} {
+		if value < 0 {
+			fault("--%s %d: must not be negative; 0 is for no limit", name, value)
+		}
+	}
+	if o.RequestTimeout <= 0 {
+		fault("--request-timeout %s: must be longer than nothing", o.RequestTimeout)
+	}
+	for name, value := range map[string]time.Duration{
+		"shutdown-delay-duration": o.ShutdownDelay, "shutdown-watch-termination-grace-period": o.ShutdownWatchGrace,
+	} {
+		if value < 0 {
+			fault("--%s %s: must not be negative", name, value)
+		}
+	}
 	errs = append(errs, o.Audit.Validate()...)
 	// Port 0 stands for a free one here.
 	if o.Serving.BindPort != 0 {

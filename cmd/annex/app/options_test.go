@@ -1,0 +1,40 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOptions_Validate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Options)
+		want   string // what the error begins with; empty for none
+	}{
+		"the defaults":          {func(*Options) {}, ""},
+		"no limits":             {func(o *Options) { o.MaxRequests, o.MaxMutatingRequests = 0, 0 }, ""},
+		"no etcd prefix":        {func(o *Options) { o.EtcdPrefix = "/" }, "--etcd-prefix"},
+		"a URL without host":    {func(o *Options) { o.ShardExternalURL = "https://" }, "--shard-external-url"},
+		"half a key pair":       {func(o *Options) { o.EtcdCertFile = "options_test.go" }, "--etcd-certfile"},
+		"an unknown battery":    {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
+		"a file that is not":    {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
+		"negative reads":        {func(o *Options) { o.MaxRequests = -1 }, "--max-requests-inflight"},
+		"negative writes":       {func(o *Options) { o.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
+		"no time for a request": {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
+		"a negative delay":      {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
+		"a negative grace":      {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := NewOptions()
+			o.RootDirectory = t.TempDir()
+			tc.change(o)
+			if err := o.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			err := o.Validate()
+			if (err == nil) != (tc.want == "") || (err != nil && !strings.HasPrefix(err.Error(), tc.want)) {
+				t.Errorf("Validate() = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
