@@ -1,0 +1,279 @@
+package inprocess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/registry/generic"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/registry/apiextensions"
+	"github.com/annex-dev/annex/registry/core"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/etcd"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+)
+
+var (
+	configMaps = schema.GroupResource{Resource: "configmaps"}
+	namespaces = schema.GroupResource{Resource: "namespaces"}
+	crds       = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
+)
+
+// refuser is an admission plugin that refuses one name, and remembers who asked.
+type refuser struct {
+	*admission.Handler
+	users []string
+}
+
+func (r *refuser) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	r.users = append(r.users, a.GetUserInfo().GetName())
+	if a.GetName() == "refused" {
+		return admission.NewForbidden(a, errors.New("by the test"))
+	}
+	return nil
+}
+
+func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
+	t.Helper()
+	server, err := etcd.StartEmbedded(t.Context(), filepath.Join(t.TempDir(), "etcd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	kv, err := etcd.NewClient(t.Context(), etcd.Endpoints{URLs: []string{server.Endpoint()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kv.Close() })
+	types := scheme.New()
+	backend, err := storage.NewBackend(storage.Config{Client: kv, Codec: types.StorageCodec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(backend.Destroy)
+	var groups []*group.Group
+	converters := map[string]managedfields.TypeConverter{}
+	for _, build := range []func(*scheme.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
+		g, err := build(types, backend.RESTOptionsGetter())
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups, converters[g.Name] = append(groups, g), managedfields.NewDeducedTypeConverter()
+	}
+	plugin := &refuser{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
+	client := New()
+	if err := client.Serve(Config{Scheme: types.Scheme, Groups: groups, TypeConverters: converters, Admission: admission.NewChainHandler(plugin)}); err != nil {
+		t.Fatal(err)
+	}
+	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		return backend.Ready() == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("watch caches do not start: %v", backend.Ready())
+	}
+	return client, backend, plugin
+}
+
+func configMap(name, value string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Data: map[string]string{"key": value}}
+}
+
+func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
+	client, _, plugin := newClient(t)
+	for _, cluster := range []logicalcluster.Name{"one", "two"} {
+		created, err := client.Create(t.Context(), configMaps, cluster, configMap("same", string(cluster)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if logicalcluster.From(created) != cluster {
+			t.Errorf("created in %q, want %q", logicalcluster.From(created), cluster)
+		}
+		if fields := created.GetManagedFields(); len(fields) != 1 || fields[0].Manager != FieldManager {
+			t.Errorf("fields are managed by %v", fields)
+		}
+	}
+	if !slices.Contains(plugin.users, UserName) {
+		t.Errorf("admission saw %v", plugin.users)
+	}
+	if _, err := client.Create(t.Context(), configMaps, "one", configMap("same", "")); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("a second create: %v", err)
+	}
+	if _, err := client.Create(t.Context(), configMaps, "one", configMap("refused", "")); !apierrors.IsForbidden(err) {
+		t.Errorf("a create that admission refuses: %v", err)
+	}
+	if _, err := client.Create(t.Context(), configMaps, "", configMap("nowhere", "")); !apierrors.IsBadRequest(err) {
+		t.Errorf("a create in no cluster: %v", err)
+	}
+	if _, err := client.Create(t.Context(), schema.GroupResource{Resource: "pods"}, "one", configMap("a", "")); !apierrors.IsNotFound(err) {
+		t.Errorf("a create of an unknown resource: %v", err)
+	}
+
+	live := client.Live()
+	key := reader.Key{Cluster: "one", Namespace: "default", Name: "same"}
+	found, err := live.Get(t.Context(), configMaps, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := found.DeepCopyObject().(*corev1.ConfigMap)
+	changed.Data["key"] = "changed"
+	if _, err := client.Update(t.Context(), configMaps, "one", changed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Update(t.Context(), configMaps, "one", changed); !apierrors.IsConflict(err) {
+		t.Errorf("an update of an old state: %v", err)
+	}
+	if err := client.Delete(t.Context(), configMaps, key, &metav1.Preconditions{UID: new(found.GetUID() + "x")}); !apierrors.IsConflict(err) {
+		t.Errorf("a delete of somebody else: %v", err)
+	}
+	if err := client.Delete(t.Context(), configMaps, key, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Delete(t.Context(), configMaps, key, nil); !apierrors.IsNotFound(err) {
+		t.Errorf("a second delete: %v", err)
+	}
+	key.Cluster = "two"
+	if other, err := live.Get(t.Context(), configMaps, key); err != nil || other.(*corev1.ConfigMap).Data["key"] != "two" {
+		t.Errorf("the other cluster has %v, %v", other, err)
+	}
+}
+
+func TestClient_WatchFollowsAllClusters(t *testing.T) {
+	client, _, _ := newClient(t)
+	if _, err := client.Create(t.Context(), configMaps, "one", configMap("same", "")); err != nil {
+		t.Fatal(err)
+	}
+	events := make(chan string, 100)
+	go func() {
+		_ = client.Watch(t.Context(), configMaps, func(e reader.Event) {
+			text := string(e.Type)
+			if e.Object != nil {
+				text += " " + reader.KeyOf(e.Object).String()
+			}
+			events <- text
+		})
+	}()
+	want := func(texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			select {
+			case got := <-events:
+				if got != text {
+					t.Fatalf("event %q, want %q", got, text)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("no event, want %q", text)
+			}
+		}
+	}
+	want("RESET", "ADDED one|default/same", "SYNCED")
+	created, err := client.Create(t.Context(), configMaps, "two", configMap("same", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want("ADDED two|default/same")
+	created.(*corev1.ConfigMap).Data["key"] = "changed"
+	if _, err := client.Update(t.Context(), configMaps, "two", created); err != nil {
+		t.Fatal(err)
+	}
+	want("MODIFIED two|default/same")
+	if err := client.Delete(t.Context(), configMaps, reader.KeyOf(created), nil); err != nil {
+		t.Fatal(err)
+	}
+	want("DELETED two|default/same")
+	if err := client.Watch(t.Context(), schema.GroupResource{Resource: "pods"}, nil); !apierrors.IsNotFound(err) {
+		t.Errorf("a watch of an unknown resource: %v", err)
+	}
+}
+
+// CustomResourceDefinitions are stored as another Go type than the one served.
+func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
+	client, _, _ := newClient(t)
+	crd := &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "gadgets.example.org"},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "example.org", Scope: apiextensionsv1.ClusterScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "gadgets", Singular: "gadget", Kind: "Gadget", ListKind: "GadgetList"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: "v1", Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}},
+			}},
+		},
+	}
+	created, err := client.Create(t.Context(), crds, "one", crd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, ok := created.(*apiextensionsv1.CustomResourceDefinition)
+	if !ok || len(served.Spec.Versions) != 1 {
+		t.Fatalf("created a %T", created)
+	}
+	served.Status.AcceptedNames = served.Spec.Names
+	if _, err := client.Update(t.Context(), crds, "one", served); err != nil {
+		t.Fatal(err)
+	}
+	list, err := client.Live().List(t.Context(), crds, reader.Scope{Cluster: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].(*apiextensionsv1.CustomResourceDefinition).Status.AcceptedNames.Kind != "Gadget" {
+		t.Errorf("listed %v", list)
+	}
+}
+
+// nothing is a CustomContent that holds nothing.
+type nothing struct{}
+
+func (nothing) DeleteAll(context.Context, logicalcluster.Name, string, func(schema.GroupResource) bool) (reader.Remaining, error) {
+	return reader.Remaining{}, nil
+}
+
+func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
+	client, backend, _ := newClient(t)
+	for _, cluster := range []logicalcluster.Name{"one", "two"} {
+		for i := range 3 {
+			if _, err := client.Create(t.Context(), configMaps, cluster, configMap(fmt.Sprint("n", i), "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	held := configMap("held", "")
+	held.Finalizers = []string{"example.com/hold"}
+	if _, err := client.Create(t.Context(), configMaps, "one", held); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Create(t.Context(), namespaces, "one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}); err != nil {
+		t.Fatal(err)
+	}
+	content := NewContent(client, nothing{}, backend.Purge)
+	keepNamespaces := func(gr schema.GroupResource) bool { return gr == namespaces }
+	remaining, err := content.DeleteAll(t.Context(), "one", "", keepNamespaces)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remaining.Resources[configMaps] != 1 || len(remaining.Resources) != 1 || remaining.Finalizers["example.com/hold"] != 1 {
+		t.Errorf("remaining = %+v", remaining)
+	}
+	if keys, err := backend.CountKeys(t.Context(), "two"); err != nil || keys != 3 {
+		t.Errorf("the other cluster has %d keys (%v), want 3", keys, err)
+	}
+	if purged, err := content.Purge(t.Context(), "one"); err != nil || purged != 2 {
+		t.Errorf("purged %d keys (%v), want the held one and the namespace", purged, err)
+	}
+}
