@@ -18,11 +18,12 @@ import (
 //	3 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, limits, authorization.
 //	                Authenticator and authorizer read the cluster from the context
 //	4 scope         confines who is impersonated to the cluster of the request, and marks the server's own reviews
+//	               And ends the work shortly before its time limit, so that an answer can still be given
 //	5 router        what the cluster serves; late, since it must see nothing that was not authorized
 //	6 api           the go-restful container of the process's own groups
 func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.Handler {
 	handler := authentication.WithImpersonationScope(router.New(api, &s.routes), s.scheme.Codecs)
-	handler = authorization.WithDeepReviews(handler)
+	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
 	return frontdoor.With(handler, frontdoor.Config{
 		Resolver: s.Index,

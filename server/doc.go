@@ -7,6 +7,7 @@
 //	chain.go     the order of everything that a request passes
 //	groups.go    the API groups that the process stores
 //	server.go    the parts built and joined, in the order they need each other
+//	deadline.go  why work ends a little before its time limit
 //	version.go   the version of Kubernetes that clients are told
 //	hooks.go     what runs beside requests, and what /readyz waits for
 package server

@@ -17,6 +17,9 @@ import (
 // bootstrapInterval is how soon a bootstrap that storage refused is tried again.
 const bootstrapInterval = 100 * time.Millisecond
 
+// etcdTimeout is how long etcd may take to answer before /readyz fails.
+const etcdTimeout = 2 * time.Second
+
 // addHooks registers what runs beside requests and what /readyz waits for. A hook that has not returned keeps /readyz
 // from succeeding.
 func (s *Server) addHooks() error {
@@ -34,6 +37,11 @@ func (s *Server) addHooks() error {
 		return fmt.Errorf("adding the bootstrap: %w", err)
 	}
 	if err := s.Generic.AddReadyzChecks(
+		healthz.NamedCheck("etcd", func(r *http.Request) error {
+			ctx, cancel := context.WithTimeout(r.Context(), etcdTimeout)
+			defer cancel()
+			return s.backend.Reachable(ctx)
+		}),
 		healthz.NamedCheck("watch-caches", func(*http.Request) error { return s.backend.Ready() }),
 		healthz.NamedCheck("path-index", func(*http.Request) error { return s.Index.Ready() }),
 	); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,6 +20,9 @@ import (
 const (
 	clustersPrefix = "/clusters/"
 	servicesPrefix = "/services/"
+	// lookupTimeout bounds the search for a workspace that is not in memory: the door stands before the time limit of
+	// requests, and without etcd the search would not end.
+	lookupTimeout = 5 * time.Second
 )
 
 // Resolver finds the logical cluster behind a path.
@@ -127,7 +131,9 @@ func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.C
 	if name, ok := path.Name(); ok && name.IsSystem() {
 		return logicalcluster.WithCluster(ctx, name), nil
 	}
-	name, found, err := d.Resolver.Resolve(ctx, path)
+	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	name, found, err := d.Resolver.Resolve(lookup, path)
 	if err != nil {
 		return nil, fmt.Errorf("resolving %q: %w", path, err)
 	}

@@ -159,6 +159,9 @@ func (s *Server) Kubeconfig() string { return filepath.Join(s.dir, "admin.kubeco
 // Log returns the end of what the server printed.
 func (s *Server) Log() string { return s.proc.Tail() }
 
+// Printed reports whether the server printed the text.
+func (s *Server) Printed(text string) bool { return s.proc.Printed(text) }
+
 // Config returns the credentials of a context of the admin kubeconfig, without client-side rate limits.
 func (s *Server) Config(kubeContext string) *rest.Config {
 	s.tb.Helper()

@@ -1,0 +1,139 @@
+package resilience
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/annex"
+)
+
+// maxRevisions is what a universal workspace may cost in etcd.
+const maxRevisions = 12
+
+// settle waits until value has not changed for a second, and returns it.
+func settle[T comparable](t *testing.T, value func() T) T {
+	t.Helper()
+	last, since := value(), time.Now()
+	annex.Eventually(t, 30*time.Second, func(context.Context) error {
+		if now := value(); now != last {
+			last, since = now, time.Now()
+		}
+		if time.Since(since) < time.Second {
+			return fmt.Errorf("the value %v still changes", last)
+		}
+		return nil
+	})
+	return last
+}
+
+func TestCost_RevisionsOfAWorkspace(t *testing.T) {
+	etcd := annex.StartEtcd(t)
+	server := annex.Start(t, "--etcd-servers", etcd.URL())
+	// The first one also makes what all share.
+	server.NewWorkspace("root", "first", "universal")
+	before := settle(t, etcd.Revision)
+	const count = 5
+	for i := range count {
+		_, cluster := server.NewWorkspace("root", fmt.Sprintf("team-%d", i), "universal")
+		after := settle(t, etcd.Revision)
+		if cost := after - before; cost > maxRevisions {
+			keys, _ := etcd.Mentions(cluster)
+			t.Errorf("a workspace costs %d revisions, want at most %d; its keys:\n%s", cost, maxRevisions, strings.Join(keys, "\n"))
+		}
+		before = after
+	}
+	// And nothing while nobody does anything: an idle workspace is no heartbeat.
+	time.Sleep(3 * time.Second)
+	if after := etcd.Revision(); after != before {
+		t.Errorf("an idle server wrote %d revisions", after-before)
+	}
+}
+
+// scrape returns the number of goroutines and of metric series.
+func scrape(ctx context.Context, config *rest.Config) (goroutines, series int, err error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return 0, 0, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/metrics", nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return 0, 0, errors.New(response.Status)
+	}
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if line := lines.Text(); line != "" && line[0] != '#' {
+			series++
+			if value, found := strings.CutPrefix(line, "go_goroutines "); found {
+				if goroutines, err = strconv.Atoi(value); err != nil {
+					return 0, 0, err
+				}
+			}
+		}
+	}
+	return goroutines, series, lines.Err()
+}
+
+func TestCost_NothingIsResidentPerWorkspace(t *testing.T) {
+	const few, many, slack = 20, 150, 20
+	server := annex.Start(t)
+	masters := server.Config(annex.ContextShardBase)
+	_, root := annex.Clients(t, server.Workspace("root"))
+	grow := func(from, to int) (goroutines, series int) {
+		each(to-from, func(i int) {
+			if _, err := annex.NewWorkspace(t.Context(), root, fmt.Sprintf("team-%d", from+i), "universal"); err != nil {
+				t.Error(err)
+				return
+			}
+			// Each is used: discovery, a write, a list, a review.
+			typed, _ := annex.Clients(t, server.Workspace(fmt.Sprintf("root:team-%d", from+i)))
+			if _, err := typed.Discovery().ServerPreferredResources(); err != nil {
+				t.Error(err)
+			}
+			if err := complete(t.Context(), typed); err != nil {
+				t.Error(err)
+			}
+		})
+		// Goroutines of requests and of idle connections end soon after them.
+		lowest, since := 1<<30, time.Now()
+		for time.Since(since) < 3*time.Second {
+			now, seen, err := scrape(t.Context(), masters)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if series = seen; now < lowest {
+				lowest, since = now, time.Now()
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		return lowest, series
+	}
+	// The same requests once before the first count, as series appear with their first use.
+	grow(0, 5)
+	goroutines20, series20 := grow(5, few)
+	goroutines150, series150 := grow(few, many)
+	t.Logf("at %d workspaces %d goroutines, %d series; at %d workspaces %d goroutines, %d series", few, goroutines20, series20, many, goroutines150, series150)
+	if d := goroutines150 - goroutines20; d > slack {
+		t.Errorf("%d goroutines more for %d workspaces more", d, many-few)
+	}
+	if d := series150 - series20; d > slack {
+		t.Errorf("%d metric series more for %d workspaces more", d, many-few)
+	}
+}

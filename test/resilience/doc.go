@@ -1,0 +1,8 @@
+// Package resilience takes away what a server stands on - its process, its etcd - and counts what it leaves behind: nothing
+// acknowledged is lost, nothing deleted stays, and a workspace costs what it may cost. It runs bin/annex.
+//
+//	crash_test.go     kill -9 in the middle of many writes, and with equal names in many workspaces
+//	outage_test.go    an external etcd that stops and starts again; -outage says for how long
+//	deletion_test.go  keys that a deleted workspace leaves
+//	cost_test.go      revisions of a workspace; goroutines and metric series of many
+package resilience
