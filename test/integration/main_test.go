@@ -86,6 +86,10 @@ func run(m *testing.M) int {
 	defer func() { _ = os.RemoveAll(directory) }()
 	code := m.Run()
 	if server := running.Load(); server != nil {
+		if code == 0 && server.Printed("Observed a panic") {
+			fmt.Fprintln(os.Stderr, "a request made the server panic:\n"+server.Log())
+			code = 1
+		}
 		server.Kill()
 	}
 	return code
