@@ -15,6 +15,8 @@ import (
 const (
 	// internGeneration is how many sets one generation of the table holds, at most about 0.5 KB each.
 	internGeneration = 2048
+	// internBytes is how long the ids of one generation are together. Tenants choose what is in them.
+	internBytes = 8 << 20
 	// internMaxEntries is above the number of fields by which most kinds can be selected; bigger sets seldom repeat.
 	internMaxEntries = 4
 )
@@ -24,6 +26,7 @@ const (
 type recent[V any] struct {
 	lock       sync.Mutex
 	young, old map[string]V
+	bytes      int // of the ids in young
 }
 
 func newRecent[V any]() *recent[V] { return &recent[V]{young: map[string]V{}} }
@@ -38,10 +41,11 @@ func (r *recent[V]) of(id string, v V) V {
 	if known, ok := r.old[id]; ok {
 		v = known
 	}
-	if len(r.young) >= internGeneration {
-		r.old, r.young = r.young, make(map[string]V, internGeneration)
+	if len(r.young) >= internGeneration || r.bytes+len(id) > internBytes {
+		r.old, r.young, r.bytes = r.young, map[string]V{}, 0
 	}
 	r.young[id] = v
+	r.bytes += len(id)
 	return v
 }
 

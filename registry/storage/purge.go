@@ -18,6 +18,8 @@ const (
 	rangesPerTxn = 100
 	// purgeWorkers is how many keys are deleted at once: each in a revision of its own.
 	purgeWorkers = 8
+	// logicalClustersRoot is where the object lies that says that a cluster exists.
+	logicalClustersRoot = "/core.kcp.io/logicalclusters/"
 )
 
 // CountKeys returns how many keys the cluster has in etcd, in all resources.
@@ -32,20 +34,35 @@ func (b *Backend) CountKeys(ctx context.Context, cluster logicalcluster.Name) (i
 }
 
 // Purge deletes every key of the cluster, whatever finalizers its objects have, and returns how many there were. It is
-// for a cluster whose content was deleted before, so that there normally is none.
+// for a cluster whose content was deleted before, so that there normally is none but its LogicalCluster. That goes last: as
+// long as it is there, somebody comes back after a crash.
 func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error) {
 	prefixes, err := b.prefixesOf(ctx, cluster)
 	if err != nil {
 		return 0, err
 	}
-	var keys []string
+	var keys, last []string
 	if err := b.ranges(ctx, prefixes, func(resp *clientv3.GetResponse) {
 		for _, kv := range resp.Kvs {
-			keys = append(keys, string(kv.Key))
+			if key := string(kv.Key); strings.HasPrefix(key, b.prefix+logicalClustersRoot) {
+				last = append(last, key)
+			} else {
+				keys = append(keys, key)
+			}
 		}
 	}, clientv3.WithKeysOnly()); err != nil {
 		return 0, err
 	}
+	for _, some := range [][]string{keys, last} {
+		if err := b.delete(ctx, some); err != nil {
+			return 0, apiError(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
+		}
+	}
+	return int64(len(keys) + len(last)), nil
+}
+
+// delete deletes keys, several at a time and each in a revision of its own.
+func (b *Backend) delete(ctx context.Context, keys []string) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(purgeWorkers)
 	for _, k := range keys {
@@ -54,10 +71,7 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return 0, apiError(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
-	}
-	return int64(len(keys)), nil
+	return group.Wait()
 }
 
 // ranges reads all prefixes, many in one round trip.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -83,6 +84,47 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 	}
 	if _, err := b.Purge(t.Context(), "c1/"); err == nil {
 		t.Error("a malformed cluster was purged")
+	}
+}
+
+// failingKV refuses to delete one key.
+type failingKV struct {
+	clientv3.KV
+	key string
+}
+
+func (f failingKV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
+	if key == f.key {
+		return nil, errors.New("no")
+	}
+	return f.KV.Delete(ctx, key, opts...)
+}
+
+// Whoever sees to the deletion of a cluster begins anew with its LogicalCluster: without it the rest would stay for good.
+func TestPurge_LeavesTheLogicalClusterWhileAnythingElseStays(t *testing.T) {
+	client := runEtcd(t)
+	const lc, held = "/annex/core.kcp.io/logicalclusters/c1/cluster", "/annex/zzz/things/c1/held"
+	kv := client.KV
+	for _, key := range []string{lc, held, "/annex/core/configmaps/c1/default/x"} {
+		if _, err := kv.Put(t.Context(), key, "{}"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newTestBackend(t, client, coreCodec(t))
+	waitReady(t, b)
+	client.KV = failingKV{kv, held}
+	if _, err := b.Purge(t.Context(), "c1"); err == nil {
+		t.Error("a key that stays is no error")
+	}
+	if resp, err := kv.Get(t.Context(), lc); err != nil || resp.Count != 1 {
+		t.Errorf("the LogicalCluster is gone: %v, %v", resp, err)
+	}
+	client.KV = kv
+	if _, err := b.Purge(t.Context(), "c1"); err != nil {
+		t.Error(err)
+	}
+	if n, err := b.CountKeys(t.Context(), "c1"); err != nil || n != 0 {
+		t.Errorf("%d keys stay, %v", n, err)
 	}
 }
 

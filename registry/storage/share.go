@@ -8,7 +8,7 @@ import (
 
 const (
 	// shareMinBytes is the length from which a value of a ConfigMap is worth a look-up, shareMaxBytes the one to which the
-	// table may hold it.
+	// tables may hold something.
 	shareMinBytes = 512
 	shareMaxBytes = 64 << 10
 )
@@ -29,7 +29,7 @@ func newSharer() *sharer {
 func (s *sharer) share(obj runtime.Object, accessor metav1.Object) {
 	entries := accessor.GetManagedFields()
 	for i := range entries {
-		if f := entries[i].FieldsV1; f != nil {
+		if f := entries[i].FieldsV1; f != nil && len(f.GetRawString()) <= shareMaxBytes {
 			entries[i].FieldsV1 = s.fields.of(f.GetRawString(), f)
 		}
 	}
