@@ -128,6 +128,11 @@ func (c *Controller) bindResource(ctx context.Context, names *taken, binding *ap
 		return &fault{apisv1alpha2.APIExportInvalidReferenceReason, conditionsv1alpha1.ConditionSeverityError,
 			fmt.Sprintf("resource %s was bound to an APIExport of another identity: delete the binding, and its objects with it, to bind this one", gr)}, nil
 	}
+	if before != nil && before.Schema.UID != string(source.UID) {
+		if f, err := c.mayFollow(ctx, before, source); f != nil || err != nil {
+			return f, err
+		}
+	}
 	if before == nil || before.Schema.UID != string(source.UID) {
 		conflict, err := names.conflict(ctx, gr, naming.OfSchema(source))
 		if err != nil {

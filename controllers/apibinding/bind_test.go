@@ -8,6 +8,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -262,7 +263,12 @@ func TestReconcile_ConflictInsideOneExport(t *testing.T) {
 
 func TestReconcile_ExportChanges(t *testing.T) {
 	widgets, newer, gadgets := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget"), schemaOf("v1", "gadgets", "Gadget")
-	newer.Spec.Versions[0].Name = "v2"
+	newer.Spec.Versions[0].Storage = false
+	newer.Spec.Versions = append(newer.Spec.Versions, apisv1alpha1.APIResourceVersion{Name: "v2", Storage: true, Schema: newer.Spec.Versions[0].Schema})
+	newer.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.NoneConverter}
+	unreadable, elsewhere, renamed := schemaOf("v4", "widgets", "Widget"), schemaOf("v5", "widgets", "Widget"), schemaOf("v6", "widgets", "Gizmo")
+	unreadable.Spec.Versions[0].Name = "v2"
+	elsewhere.Spec.Scope = apiextensionsv1.ClusterScoped
 	for name, tc := range map[string]struct {
 		change   func(*apisv1alpha2.APIExport)
 		bound    []string
@@ -292,13 +298,25 @@ func TestReconcile_ExportChanges(t *testing.T) {
 			},
 			bound: []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIResourceSchemaInvalid", export: "True",
 		},
+		"a schema without the version of the objects": {
+			change: func(e *apisv1alpha2.APIExport) { e.Spec.Resources = exportOf("things", unreadable).Spec.Resources },
+			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIResourceSchemaInvalid", export: "True",
+		},
+		"a schema of another scope": {
+			change: func(e *apisv1alpha2.APIExport) { e.Spec.Resources = exportOf("things", elsewhere).Spec.Resources },
+			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIResourceSchemaInvalid", export: "True",
+		},
+		"a schema of another kind": {
+			change: func(e *apisv1alpha2.APIExport) { e.Spec.Resources = exportOf("things", renamed).Spec.Resources },
+			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIResourceSchemaInvalid", export: "True",
+		},
 		"another identity": {
 			change: func(e *apisv1alpha2.APIExport) { e.Status.IdentityHash = "other" },
 			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "False APIExportInvalidReference", export: "True",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, widgets, newer, gadgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
+			f := newFixture(t, widgets, newer, unreadable, elsewhere, renamed, gadgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 			f.run("b")
 			key := reader.Key{Cluster: provider, Name: "things"}
 			export, err := get[apisv1alpha2.APIExport](t.Context(), f.fake, exports, key)

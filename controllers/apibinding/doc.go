@@ -4,6 +4,7 @@
 //
 //	reconcile.go  one binding, one step on
 //	bind.go       the rules: export, identity, schemas, conditions
+//	evolve.go     which schema may follow another
 //	names.go      who has taken which name in a cluster; the first writer wins
 //	definition.go the copies in system:bound-crds, named by the UID of their schema and shared by all who bind it
 //	finalize.go   deletion: the objects go first, unless another binding waits to take them over
