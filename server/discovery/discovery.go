@@ -126,6 +126,8 @@ type set struct {
 
 	aggregateOnce         sync.Once
 	aggregate, aggregateV aggregate // of /apis and of /api
+
+	openAPI2Lock sync.Mutex
 }
 
 func newSet(d *Discovery, key setKey, snapshot *catalog.Snapshot) *set {

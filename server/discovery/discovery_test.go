@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/emicklei/go-restful/v3"
@@ -20,6 +22,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	"k8s.io/kube-openapi/pkg/common"
 
 	"github.com/annex-dev/annex/registry/catalog"
 )
@@ -379,4 +382,38 @@ func get(t *testing.T, url string, want int, header http.Header) string {
 		}
 	}
 	return string(body)
+}
+
+// Dozens of clients that start at once must not make the server build the same document dozens of times.
+func TestOpenAPI2_IsBuiltOnce(t *testing.T) {
+	d := newDiscovery(t)
+	var builds atomic.Int32
+	definitions := d.config.OpenAPIV2.GetDefinitions
+	counting := *d.config.OpenAPIV2
+	counting.GetDefinitions = func(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
+		builds.Add(1)
+		return definitions(ref)
+	}
+	d.config.OpenAPIV2 = &counting
+	handler := d.Handler(catalog.NewSnapshot())
+	ask := func() int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/openapi/v2", nil))
+		return w.Code
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if code := ask(); code != http.StatusOK {
+				t.Errorf("code %d", code)
+			}
+		})
+	}
+	group.Wait()
+	all := builds.Load()
+	d.openAPI2.Clear()
+	ask()
+	if one := builds.Load() - all; all != one {
+		t.Errorf("eight requests at once take %d steps of building, one takes %d", all, one)
+	}
 }

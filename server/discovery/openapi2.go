@@ -15,20 +15,34 @@ import (
 
 // serveOpenAPI2 answers /openapi/v2: one document for everything. Few clients still ask for it.
 func (s *set) serveOpenAPI2(w http.ResponseWriter, req *http.Request) {
-	d := s.discovery
-	if known, ok := d.openAPI2.Get(s.key); ok {
-		known.(http.Handler).ServeHTTP(w, req)
-		return
-	}
-	swagger, err := s.buildOpenAPI2()
+	document, err := s.openAPI2()
 	if err != nil {
 		s.fail(w, req, err)
 		return
 	}
+	document.ServeHTTP(w, req)
+}
+
+// openAPI2 returns what serves the document. Building it takes all of a processor for a good while, so that requests for it
+// wait for each other.
+func (s *set) openAPI2() (http.Handler, error) {
+	d := s.discovery
+	if known, ok := d.openAPI2.Get(s.key); ok {
+		return known.(http.Handler), nil
+	}
+	s.openAPI2Lock.Lock()
+	defer s.openAPI2Lock.Unlock()
+	if known, ok := d.openAPI2.Get(s.key); ok {
+		return known.(http.Handler), nil
+	}
+	swagger, err := s.buildOpenAPI2()
+	if err != nil {
+		return nil, err
+	}
 	serve := &capture{}
 	handler.NewOpenAPIService(swagger).RegisterOpenAPIVersionedService("/openapi/v2", serve)
 	d.openAPI2.Add(s.key, serve.handler)
-	serve.handler.ServeHTTP(w, req)
+	return serve.handler, nil
 }
 
 // capture keeps the handler that the stock service registers.
