@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,14 +122,21 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 		return reconcile.Result{}, nil // the workspace is deleted next
 	}
 	name := logicalcluster.From(lc)
+	var refused error
 	for _, c := range append(bindings, basics(p)...) {
-		if _, err := r.Client.Create(ctx, c.resource, name, c.object); err != nil && !apierrors.IsAlreadyExists(err) {
+		_, err := r.Client.Create(ctx, c.resource, name, c.object)
+		switch {
+		case err == nil, apierrors.IsAlreadyExists(err):
+		case c.resource == apiBindings && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)):
+			// A fault of the type, which names an export that is not there: people have to know, and users get the rest.
+			refused = cmp.Or(refused, fmt.Errorf("creating APIBinding %q: %w", c.object.GetName(), err))
+		default:
 			return reconcile.Result{}, fmt.Errorf("creating %s %q in %s: %w", c.resource, c.object.GetName(), name, err)
 		}
 	}
 	if lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing || lc.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling {
 		if waiting := r.unbound(ctx, name, bindings); waiting != "" {
-			return reconcile.Result{RequeueAfter: r.patience(ws)}, r.initializing(ctx, ws, lc, p, waiting)
+			return reconcile.Result{RequeueAfter: r.patience(ws)}, r.initializing(ctx, ws, lc, p, waiting, refused)
 		}
 		ready := lc.DeepCopy()
 		ready.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
@@ -139,6 +147,10 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 		if lc, err = typed(updated); err != nil {
 			return reconcile.Result{}, err
 		}
+	}
+	if refused != nil {
+		// The export has gone since the logical cluster was made, which is ready therefore.
+		return reconcile.Result{RequeueAfter: r.patience(ws)}, r.stuck(ctx, ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.APIBindingErrorsReason, refused)
 	}
 	return reconcile.Result{}, r.finish(ctx, ws, lc, p)
 }
@@ -236,12 +248,17 @@ func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bind
 	return ""
 }
 
-// initializing shows that ws has a place and waits for a binding.
-func (r *reconciler) initializing(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan, binding string) error {
+// initializing shows that ws has a place and waits for a binding, and which one could not even be created, if refused says so.
+func (r *reconciler) initializing(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan, binding string, refused error) error {
 	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 		r.place(ws, lc, p)
 		conditionsv1alpha1.MarkFalse(ws, corev1alpha1.WorkspaceInitialized, corev1alpha1.InitializerExistsReason,
 			conditionsv1alpha1.ConditionSeverityInfo, "waiting for default APIBindings")
+		if refused != nil {
+			conditionsv1alpha1.MarkFalse(ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.APIBindingErrorsReason,
+				conditionsv1alpha1.ConditionSeverityError, "%s", refused)
+			return
+		}
 		conditionsv1alpha1.MarkFalse(ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.WaitingOnAPIBindingsReason,
 			conditionsv1alpha1.ConditionSeverityInfo, "APIBinding %q is not bound yet", binding)
 	})

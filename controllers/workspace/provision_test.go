@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -205,6 +207,49 @@ func TestProvision_WaitsForBindings(t *testing.T) {
 	}
 	if !conditionsv1alpha1.IsTrue(h.workspace(t), corev1alpha1.APIBindingsInitialized) {
 		t.Error("APIBindingsInitialized is not True")
+	}
+}
+
+// TestProvision_BindingThatIsRefused has a type that binds an export which does not exist: admission refuses that.
+func TestProvision_BindingThatIsRefused(t *testing.T) {
+	for name, unready := range map[string]bool{"never there": true, "gone since": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(shard("root", nil), newWorkspace())
+			h.binder.unready = unready
+			h.Intercept(func(verb string, gr schema.GroupResource, k reader.Key) error {
+				if verb == "create" && gr == apiBindings {
+					return apierrors.NewForbidden(gr, k.Name, errors.New("no permission to bind"))
+				}
+				return nil
+			})
+			if result := h.mustStep(t); result.RequeueAfter == 0 {
+				t.Error("nobody comes back")
+			}
+			ws := h.workspace(t)
+			if reason := conditionsv1alpha1.GetReason(ws, corev1alpha1.APIBindingsInitialized); reason != corev1alpha1.APIBindingErrorsReason {
+				t.Errorf("reason is %q", reason)
+			}
+			if isPlaced(ws) {
+				t.Errorf("phase is %s", ws.Status.Phase)
+			}
+			if !h.has(t, clusterRoleBindings, reader.Key{Cluster: first(), Name: AdminBindingName}) {
+				t.Error("the creator is no administrator")
+			}
+			before := len(h.Writes())
+			h.mustStep(t)
+			for _, write := range h.Writes()[before:] {
+				t.Errorf("waiting writes %v", write)
+			}
+			h.Intercept(nil)
+			h.binder.unready = false
+			h.mustStep(t)
+			if phase := h.workspace(t).Status.Phase; phase != corev1alpha1.LogicalClusterPhaseReady {
+				t.Errorf("phase is %s", phase)
+			}
+			if !conditionsv1alpha1.IsTrue(h.workspace(t), corev1alpha1.APIBindingsInitialized) {
+				t.Error("APIBindingsInitialized is not True")
+			}
+		})
 	}
 }
 
