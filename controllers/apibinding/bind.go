@@ -78,7 +78,7 @@ func (c *Controller) exportOf(ctx context.Context, key reader.Key, binding *apis
 	// Before the export is read, so that no change of it is missed.
 	c.users.Set(key, reader.Key{Cluster: provider, Name: reference.Name})
 	binding.Status.APIExportClusterName = string(provider)
-	export, err := get[apisv1alpha2.APIExport](ctx, c.Client, exports, reader.Key{Cluster: provider, Name: reference.Name})
+	export, err := reader.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, reader.Key{Cluster: provider, Name: reference.Name})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ type fault struct {
 func (c *Controller) bindResource(ctx context.Context, names *taken, binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport,
 	resource apisv1alpha2.ResourceSchema) (*fault, error) {
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
-	source, err := get[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: resource.Schema})
+	source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: resource.Schema})
 	if err != nil {
 		return nil, err
 	}

@@ -319,7 +319,7 @@ func TestReconcile_ExportChanges(t *testing.T) {
 			f := newFixture(t, widgets, newer, unreadable, elsewhere, renamed, gadgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 			f.run("b")
 			key := reader.Key{Cluster: provider, Name: "things"}
-			export, err := get[apisv1alpha2.APIExport](t.Context(), f.fake, exports, key)
+			export, err := reader.Find[apisv1alpha2.APIExport](t.Context(), f.fake, exports, key)
 			if err != nil {
 				t.Fatal(err)
 			}

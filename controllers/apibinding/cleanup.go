@@ -68,7 +68,7 @@ func (c *Controller) cleanUp(ctx context.Context, key reader.Key) (reconcile.Res
 // bindings are looked at, since the index may still be being filled.
 func (c *Controller) isUsed(ctx context.Context, from reader.Reader, key reader.Key) (bool, error) {
 	_, indexed := c.definers.Any(key, func(user reader.Key) bool {
-		binding, err := get[apisv1alpha2.APIBinding](ctx, from, bindings, user)
+		binding, err := reader.Find[apisv1alpha2.APIBinding](ctx, from, bindings, user)
 		return err == nil && binding != nil && uses(binding, key.Name)
 	})
 	if indexed {

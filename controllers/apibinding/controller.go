@@ -7,7 +7,6 @@ import (
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/keymutex"
 
@@ -124,22 +123,6 @@ func (c *Controller) Specs() []multicluster.Spec {
 func lock(locks keymutex.KeyMutex, name string) (unlock func()) {
 	locks.LockKey(name)
 	return func() { _ = locks.UnlockKey(name) } // fails only for a lock that is not held
-}
-
-// get returns the object called key with type T; nil when it does not exist.
-func get[T any](ctx context.Context, from reader.Reader, gr schema.GroupResource, key reader.Key) (*T, error) {
-	obj, err := from.Get(ctx, gr, key)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s %s: %w", gr, key, err)
-	}
-	typed, ok := any(obj).(*T)
-	if !ok {
-		return nil, fmt.Errorf("reading %s %s: unexpected type %T", gr, key, obj)
-	}
-	return typed, nil
 }
 
 // list returns the objects in scope with type T.

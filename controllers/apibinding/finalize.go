@@ -116,7 +116,7 @@ func (c *Controller) adopted(ctx context.Context, key reader.Key, others []*apis
 
 // offers reports whether the export called key offers what bound says, as it says.
 func (c *Controller) offers(ctx context.Context, key reader.Key, bound apisv1alpha2.BoundAPIResource) (bool, error) {
-	export, err := get[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
+	export, err := reader.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
 	if err != nil || export == nil || export.Status.IdentityHash != bound.Schema.IdentityHash {
 		return false, err
 	}
@@ -124,7 +124,7 @@ func (c *Controller) offers(ctx context.Context, key reader.Key, bound apisv1alp
 		if resource.Group != bound.Group || resource.Name != bound.Resource {
 			continue
 		}
-		source, err := get[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: key.Cluster, Name: resource.Schema})
+		source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: key.Cluster, Name: resource.Schema})
 		return source != nil && string(source.UID) == bound.Schema.UID, err
 	}
 	return false, nil

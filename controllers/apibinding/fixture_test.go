@@ -102,7 +102,7 @@ func (f *fixture) run(name string) *apisv1alpha2.APIBinding {
 // binding returns the binding of the consumer; nil when it is gone.
 func (f *fixture) binding(name string) *apisv1alpha2.APIBinding {
 	f.t.Helper()
-	binding, err := get[apisv1alpha2.APIBinding](f.t.Context(), f.fake, bindings, reader.Key{Cluster: consumer, Name: name})
+	binding, err := reader.Find[apisv1alpha2.APIBinding](f.t.Context(), f.fake, bindings, reader.Key{Cluster: consumer, Name: name})
 	if err != nil {
 		f.t.Fatal(err)
 	}

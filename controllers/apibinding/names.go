@@ -134,7 +134,7 @@ func (c *Controller) namesOfBound(ctx context.Context, provider logicalcluster.N
 			return naming.OfCRD(crd), nil
 		}
 	}
-	source, err := get[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: bound.Schema.Name})
+	source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: bound.Schema.Name})
 	if err != nil {
 		return naming.Names{}, err
 	}

@@ -24,7 +24,7 @@ const (
 
 // reconcile moves one binding one step on, with one write at most.
 func (c *Controller) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
-	old, err := get[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
+	old, err := reader.Find[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -65,7 +64,7 @@ type reconciler struct {
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
-	old, err := get[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, key)
+	old, err := reader.Find[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -88,20 +87,4 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 		return reconcile.Result{}, fmt.Errorf("updating APIExportEndpointSlice %s: %w", key, err)
 	}
 	return reconcile.Result{}, nil
-}
-
-// get returns the object called key with type T; nil when it does not exist.
-func get[T any](ctx context.Context, from reader.Reader, gr schema.GroupResource, key reader.Key) (*T, error) {
-	obj, err := from.Get(ctx, gr, key)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s %s: %w", gr, key, err)
-	}
-	typed, ok := any(obj).(*T)
-	if !ok {
-		return nil, fmt.Errorf("reading %s %s: unexpected type %T", gr, key, obj)
-	}
-	return typed, nil
 }

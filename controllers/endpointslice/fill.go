@@ -69,7 +69,7 @@ func (r *reconciler) exportOf(ctx context.Context, key reader.Key, slice *apisv1
 	at := reader.Key{Cluster: provider, Name: reference.Name}
 	// Before the export is read, so that no change of it is missed.
 	r.referring.Set(key, at)
-	export, err := get[apisv1alpha2.APIExport](ctx, r.client, exports, at)
+	export, err := reader.Find[apisv1alpha2.APIExport](ctx, r.client, exports, at)
 	if err != nil {
 		return reader.Key{}, err
 	}
@@ -94,7 +94,7 @@ func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1al
 		conditionsv1alpha1.MarkFalse(slice, apisv1alpha1.PartitionValid, apisv1alpha1.PartitionInvalidReferenceReason,
 			conditionsv1alpha1.ConditionSeverityError, format, args...)
 	}
-	partition, err := get[topologyv1alpha1.Partition](ctx, r.client, partitions, reader.Key{Cluster: key.Cluster, Name: slice.Spec.Partition})
+	partition, err := reader.Find[topologyv1alpha1.Partition](ctx, r.client, partitions, reader.Key{Cluster: key.Cluster, Name: slice.Spec.Partition})
 	if err != nil {
 		return false, err
 	}
@@ -122,7 +122,7 @@ func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1al
 // there, all bindings are looked at, since the index may still be being filled.
 func (r *reconciler) isUsed(ctx context.Context, export reader.Key, before bool) (bool, error) {
 	_, indexed := r.consumers.Any(export, func(key reader.Key) bool {
-		binding, err := get[apisv1alpha2.APIBinding](ctx, r.client, bindings, key)
+		binding, err := reader.Find[apisv1alpha2.APIBinding](ctx, r.client, bindings, key)
 		return err == nil && binding != nil && exportKeyOf(binding) == export
 	})
 	if indexed || !before {

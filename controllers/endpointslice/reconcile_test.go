@@ -53,7 +53,7 @@ func (f *fixture) run() *apisv1alpha1.APIExportEndpointSlice {
 		if keys := f.fake.Mutated(); len(keys) > 0 {
 			f.t.Errorf("objects of the watch cache were changed: %v", keys)
 		}
-		slice, err := get[apisv1alpha1.APIExportEndpointSlice](f.t.Context(), f.fake, slices, key)
+		slice, err := reader.Find[apisv1alpha1.APIExportEndpointSlice](f.t.Context(), f.fake, slices, key)
 		if err != nil {
 			f.t.Fatal(err)
 		}

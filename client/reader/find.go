@@ -1,0 +1,25 @@
+package reader
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Find returns the object called key, whose Go type is *T; nil when there is none. The object is shared.
+func Find[T any](ctx context.Context, from Reader, resource schema.GroupResource, key Key) (*T, error) {
+	obj, err := from.Get(ctx, resource, key)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s %s: %w", resource, key, err)
+	}
+	typed, ok := any(obj).(*T)
+	if !ok {
+		return nil, fmt.Errorf("reading %s %s: unexpected type %T", resource, key, obj)
+	}
+	return typed, nil
+}
