@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
@@ -147,7 +148,7 @@ func (c checks) rules(ctx context.Context, w writer, namespace, resource, name s
 		return nil
 	}
 	if err := c.evaluator.MayGrant(ctx, w.user, w.cluster, namespace, rules); err != nil {
-		return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
+		return refusal(resource, name, err)
 	}
 	return nil
 }
@@ -192,15 +193,24 @@ func (c checks) ref(ctx context.Context, namespace, resource, name string, ref r
 	}
 	rules, found, err := c.evaluator.RoleRules(ctx, w.cluster, namespace, ref)
 	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("reading the role to be bound: %w", err))
+		klog.FromContext(ctx).Error(err, "Policy could not be read to see what a binding grants", "cluster", w.cluster)
+		return refusal(resource, name, policy.ErrUnread)
 	}
 	if !found {
 		return apierrors.NewNotFound(roles, ref.Name)
 	}
 	if err := c.evaluator.MayGrant(ctx, w.user, w.cluster, namespace, rules); err != nil {
-		return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
+		return refusal(resource, name, err)
 	}
 	return nil
+}
+
+// refusal is the API status for what policy.Evaluator.MayGrant says.
+func refusal(resource, name string, err error) error {
+	if errors.Is(err, policy.ErrUnread) {
+		return apierrors.NewServiceUnavailable(err.Error())
+	}
+	return apierrors.NewForbidden(rbacv1.Resource(resource), name, err)
 }
 
 func unexpected(obj runtime.Object) error {

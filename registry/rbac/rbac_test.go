@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -189,6 +191,21 @@ func remove(t *testing.T, h *harness, resource string, obj reader.Object) {
 	ctx := as(t.Context(), resource, obj.GetNamespace(), "owner")
 	if _, _, err := h.Versions["v1"][resource].(rest.GracefulDeleter).Delete(ctx, obj.GetName(), rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who may not be told no is not told so, and what is wrong with the storage is nobody's business.
+func TestEscalation_PolicyThatCannotBeRead(t *testing.T) {
+	h := newHarness(t)
+	h.fake.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is at 10.0.0.1") })
+	for resource, obj := range map[string]runtime.Object{
+		"clusterroles":        clusterRole("r", configMaps),
+		"clusterrolebindings": clusterRoleBinding("big"),
+	} {
+		_, err := h.create(as(t.Context(), resource, "", "owner"), resource, obj)
+		if !apierrors.IsServiceUnavailable(err) || strings.Contains(err.Error(), "10.0.0.1") {
+			t.Errorf("%s: %v", resource, err)
+		}
 	}
 }
 

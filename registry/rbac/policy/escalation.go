@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/component-helpers/auth/rbac/validation"
+	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
@@ -23,7 +25,7 @@ func Everything() []rbacv1.PolicyRule {
 }
 
 // MayGrant returns nil when u itself holds all of rules in namespace of cluster, cluster-wide when namespace is empty, and may
-// therefore give them to others. Otherwise the error says, in words for u, which of them are missing.
+// therefore give them to others. Otherwise the error says, in words for u, which of them are missing, or is [ErrUnread].
 func (e *Evaluator) MayGrant(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace string, rules []rbacv1.PolicyRule) error {
 	if Master(u, cluster) {
 		return nil
@@ -33,18 +35,21 @@ func (e *Evaluator) MayGrant(ctx context.Context, u user.Info, cluster logicalcl
 	if covered {
 		return nil
 	}
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Policy could not be read to see what a user may grant", "cluster", cluster)
+		return ErrUnread
+	}
 	lines := make([]string, 0, len(missing))
 	for i := range missing {
 		lines = append(lines, describe(&missing[i]))
 	}
 	slices.Sort(lines)
-	message := fmt.Sprintf("user %q (groups=%q) is attempting to grant RBAC permissions not currently held:\n%s",
+	return fmt.Errorf("user %q (groups=%q) is attempting to grant RBAC permissions not currently held:\n%s",
 		u.GetName(), u.GetGroups(), strings.Join(slices.Compact(lines), "\n"))
-	if err != nil {
-		return fmt.Errorf("%s; resolution errors: %w", message, err)
-	}
-	return fmt.Errorf("%s", message)
 }
+
+// ErrUnread says that nobody can tell right now what a user holds. Its text may be shown.
+var ErrUnread = errors.New("the policy cannot be read right now, try again")
 
 // MayVerb reports whether u may use a verb such as bind or escalate on the role or cluster role called name. It is false when
 // that cannot be found out.
