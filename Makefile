@@ -58,10 +58,11 @@ fmt: bin/golangci-lint ## format the code
 image: $(IMAGE_BINARIES) ## write bin/annex-image.tar, an OCI archive for amd64 and arm64; needs no container engine
 	@$(GO) run ./test/tools/image -version "$(VERSION)" -license LICENSE -out bin/annex-image.tar $^
 
-# Static, and the same bytes in whatever folder they are built; a platform not built before takes some minutes.
+# Static, the same bytes in whatever folder they are built, and stamped with their commit whatever GOFLAGS says: the image
+# takes its time and revision from there. A platform not built before takes some minutes.
 .PHONY: $(IMAGE_BINARIES)
 $(IMAGE_BINARIES): bin/linux-%/annex:
-	@CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -ldflags "-s -w $(LDFLAGS)" -o $@ ./cmd/annex
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -buildvcs=auto -ldflags "-s -w $(LDFLAGS)" -o $@ ./cmd/annex
 
 .PHONY: verify
 verify: verify-format verify-lint verify-tidy verify-generate ## check all that CI checks, changing nothing
