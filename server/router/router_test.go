@@ -66,7 +66,7 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 	})
 }
 
-func send(t *testing.T, r *Router, ctx context.Context, method, url string) int {
+func send(ctx context.Context, t *testing.T, r *Router, method, url string) int {
 	t.Helper()
 	req := httptest.NewRequestWithContext(ctx, method, url, strings.NewReader(`{}`))
 	infos := genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
@@ -105,13 +105,13 @@ func TestRouter_WritesNeedOneCluster(t *testing.T) {
 			{http.MethodPost, "/api/v1/configmaps?dryRun=All"},
 		} {
 			reached = false
-			code := send(t, r, at.ctx, verb.method, verb.url)
+			code := send(at.ctx, t, r, verb.method, verb.url)
 			if want := at.code == 0; reached != want || (!want && code != at.code) {
 				t.Errorf("%s %s in %s: %d, served: %t; want %d", verb.method, verb.url, at.name, code, reached, at.code)
 			}
 		}
 		reached = false
-		if code := send(t, r, at.ctx, http.MethodGet, "/api/v1/configmaps"); reached != at.list {
+		if code := send(at.ctx, t, r, http.MethodGet, "/api/v1/configmaps"); reached != at.list {
 			t.Errorf("list in %s: %d, served: %t", at.name, code, reached)
 		}
 	}
@@ -136,7 +136,7 @@ func TestRouter_WatchesEndWhenTheClusterIsSwitchedOff(t *testing.T) {
 	} {
 		ended = false
 		ctx := genericapirequest.WithUser(logicalcluster.WithCluster(t.Context(), "c"), tc.who)
-		send(t, r, ctx, http.MethodGet, tc.url)
+		send(ctx, t, r, http.MethodGet, tc.url)
 		if ended != tc.want {
 			t.Errorf("%s by %s: ended: %t, want %t", tc.url, tc.who.GetName(), ended, tc.want)
 		}
@@ -164,7 +164,7 @@ func TestRouter_TypedResourcesThatGoTakeNoNewObjects(t *testing.T) {
 				url += "/w?fieldManager=m"
 			}
 			created = false
-			code := send(t, r, logicalcluster.WithCluster(t.Context(), "c"), method, url)
+			code := send(logicalcluster.WithCluster(t.Context(), "c"), t, r, method, url)
 			if created != tc.may {
 				t.Errorf("%s while %s: %d, created: %t", method, tc.name, code, created)
 			}

@@ -99,7 +99,7 @@ func TestKubectl_ObjectsFromApplyToDelete(t *testing.T) {
 		contains(t, kind+" patch", kubectl("", "get", "configmap", "settings", "-o", "jsonpath={.data}"), `"`+kind+`":"x"`)
 	}
 	kubectl(configMap("settings", "replaced"), "replace", "-f", "-")
-	contains(t, "field validation", mustFail(t, server, path, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ncolour: red\n", "apply", "-f", "-"), "colour")
+	contains(t, "field validation", mustFail(t, server, path, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ncolor: red\n", "apply", "-f", "-"), "color")
 	kubectl(configMap("dry", "run"), "create", "--dry-run=server", "-f", "-")
 	contains(t, "after a dry run", mustFail(t, server, path, "", "get", "configmap", "dry"), "not found")
 
@@ -208,19 +208,19 @@ func TestKubectl_GetWatchFollows(t *testing.T) {
 			t.Fatalf("get -w does not print %q", want)
 		}
 	}
-	labelled := func(name, value string) string {
+	labeled := func(name, value string) string {
 		return strings.Replace(configMap(name, value), "{name: "+name+"}", "{name: "+name+", labels: {watched: 'true'}}", 1)
 	}
-	server.Kubectl(other, labelled("foreign", "x"), "apply", "-f", "-")
-	server.Kubectl(path, labelled("seen", "1"), "apply", "-f", "-")
+	server.Kubectl(other, labeled("foreign", "x"), "apply", "-f", "-")
+	server.Kubectl(path, labeled("seen", "1"), "apply", "-f", "-")
 	expect("EVENT NAME DATA AGE")
 	expect("ADDED seen 1")
 	server.Kubectl(other, "", "delete", "configmap", "foreign")
-	server.Kubectl(path, labelled("seen", "2"), "apply", "-f", "-")
+	server.Kubectl(path, labeled("seen", "2"), "apply", "-f", "-")
 	expect("MODIFIED seen 1")
 	server.Kubectl(path, "", "label", "configmap", "seen", "watched-")
 	expect("DELETED seen 1")
-	server.Kubectl(path, labelled("again", "1"), "apply", "-f", "-")
+	server.Kubectl(path, labeled("again", "1"), "apply", "-f", "-")
 	expect("ADDED again 1")
 	server.Kubectl(path, "", "delete", "configmap", "again")
 	expect("DELETED again 1")

@@ -202,7 +202,7 @@ func TestSigterm_DrainsWithinSecondsWithoutLoss(t *testing.T) {
 	} else {
 		t.Errorf("the request in flight ended with %s", status)
 	}
-	for range watch.ResultChan() { //nolint:revive // until the server ends it
+	for range watch.ResultChan() {
 	}
 	select {
 	case <-server.Done():

@@ -131,11 +131,15 @@ func TestDeletion_LeavesNoKey(t *testing.T) {
 		}
 	}
 	annex.Eventually(t, 40*time.Second, func(ctx context.Context) error {
-		if got, err := root.Resource(workspaces).Get(ctx, "doomed", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			status, _, _ := unstructured.NestedSlice(got.Object, "status", "conditions")
-			return fmt.Errorf("the workspace is still there: %v, %v", err, status)
+		got, err := root.Resource(workspaces).Get(ctx, "doomed", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
 		}
-		return nil
+		if err != nil {
+			return fmt.Errorf("reading the workspace: %w", err)
+		}
+		status, _, _ := unstructured.NestedSlice(got.Object, "status", "conditions")
+		return fmt.Errorf("the workspace is still there: %v", status)
 	})
 	for _, cluster := range []string{doomed, child, grandchild} {
 		annex.Eventually(t, 10*time.Second, func(context.Context) error {
