@@ -73,7 +73,7 @@ verify-format: bin/golangci-lint ## check the format; make fmt mends it
 
 .PHONY: verify-lint
 verify-lint: bin/golangci-lint ## run the linters
-	@bin/golangci-lint run ./...
+	@bin/golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: verify-tidy
 verify-tidy: ## check that go.mod and go.sum are tidy; go mod tidy mends it
