@@ -36,6 +36,8 @@ type Config struct {
 	TokenFile string
 	// Admins knows the tokens of the generated administrators; nil for none.
 	Admins authenticator.Token
+	// Host lets users of a host cluster in; nil when the server is installed into none.
+	Host *Host
 	// Anonymous lets requests without credentials pass as system:anonymous.
 	Anonymous bool
 	// PathOf returns the canonical path of a cluster for the audit log; false when it is not known. May be nil.
@@ -80,6 +82,9 @@ func New(c Config) (*Authentication, error) {
 		requests = append(requests, bearertoken.New(token), websocket.NewProtocolAuthenticator(token))
 	}
 	joined := group.NewAuthenticatedGroupAdder(&outside{union.New(requests...)})
+	if c.Host != nil {
+		joined = union.New(c.Host.around(joined)...)
+	}
 	if c.Anonymous {
 		// Bad credentials are an error and must not fall through to anonymous.
 		joined = union.NewFailOnError(joined, anonymous.NewAuthenticator(nil))

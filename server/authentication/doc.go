@@ -7,6 +7,9 @@
 //     begins inside the stock chain.
 //   - Groups and extras that only the server itself gives are dropped from identities that come from outside, and users
 //     with reserved names are refused: see [ReservedGroup], [ReservedExtra] and [ReservedUser].
+//   - Users of a host cluster ([Host]) are let in by the headers of its front proxy, which [FrontProxy] follows, and by
+//     bearer tokens that the host reviews. They are translated: administrators of the host are none here unless
+//     Host.Masters says so, and its ServiceAccounts are not those of a workspace. [HostIdentity] tells who they are there.
 //
 // [WithRequestor] and [WithImpersonationScope] are two filters around the stock chain that confine whoever is impersonated
 // to the cluster in which the impersonation was allowed.

@@ -21,7 +21,7 @@ func ReservedGroup(group string) bool {
 		return true
 	}
 	for _, prefix := range [...]string{
-		"system:kcp:initializer:", "system:kcp:terminator:", "system:cluster:", bindingPrefix, serviceaccount.ServiceAccountGroupPrefix,
+		"system:kcp:initializer:", "system:kcp:terminator:", "system:cluster:", bindingPrefix, HostServiceAccounts, serviceaccount.ServiceAccountGroupPrefix,
 	} {
 		if strings.HasPrefix(group, prefix) {
 			return true
@@ -32,7 +32,8 @@ func ReservedGroup(group string) bool {
 
 // ReservedUser reports whether name is one that the server alone gives.
 func ReservedUser(name string) bool {
-	return strings.HasPrefix(name, "system:kcp:serviceaccount:") || strings.HasPrefix(name, bindingPrefix)
+	return strings.HasPrefix(name, "system:kcp:serviceaccount:") || strings.HasPrefix(name, bindingPrefix) ||
+		strings.HasPrefix(name, HostServiceAccountPrefix)
 }
 
 // ReservedExtra reports whether the server alone sets the extra field of a user, such as authentication.kcp.io/scopes.

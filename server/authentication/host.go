@@ -1,0 +1,107 @@
+package authentication
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/group"
+	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+const (
+	// HostServiceAccountPrefix begins the user name of a ServiceAccount of the host, before <namespace>:<name>. It is no
+	// ServiceAccount of any workspace, also where a workspace has one of the same namespace and name.
+	HostServiceAccountPrefix = "host:serviceaccount:"
+	// HostServiceAccounts is the group of all ServiceAccounts of the host; with :<namespace>, of those in a namespace.
+	HostServiceAccounts = "host:serviceaccounts"
+	// serverGroups begins the groups that administer this server.
+	serverGroups = "system:kcp:"
+)
+
+// Host says how users of the host cluster are let in: the cluster whose API server forwards requests to this one.
+type Host struct {
+	// RequestHeader says whose headers name the user of a request; nil for nobody's.
+	RequestHeader *authenticatorfactory.RequestHeaderConfig
+	// Tokens lets the host review bearer tokens that are not known here; nil to refuse them.
+	Tokens authenticator.Request
+	// Masters leaves system:masters of the host what it is, and the groups that administer this server.
+	Masters bool
+}
+
+// hostUser is an identity that the host vouches for.
+type hostUser struct {
+	user.Info
+	// claimed is who it is on the host.
+	claimed user.Info
+}
+
+// HostIdentity returns who u is on the host; false for users whom the host does not vouch for. Somebody impersonated here
+// is among the latter.
+func HostIdentity(u user.Info) (user.Info, bool) {
+	h, ok := u.(*hostUser)
+	if !ok {
+		return nil, false
+	}
+	return h.claimed, true
+}
+
+// around returns an authenticator that asks for headers of the host's front proxy first, then next, then the host.
+func (h *Host) around(next authenticator.Request) []authenticator.Request {
+	var requests []authenticator.Request
+	if c := h.RequestHeader; c != nil {
+		headers := headerrequest.NewDynamicVerifyOptionsSecure(c.CAContentProvider.VerifyOptions,
+			c.AllowedClientNames, c.UsernameHeaders, c.UIDHeaders, c.GroupHeaders, c.ExtraHeaderPrefixes)
+		requests = append(requests, &fromHost{masters: h.Masters, next: group.NewAuthenticatedGroupAdder(headers)})
+	}
+	requests = append(requests, next)
+	if h.Tokens != nil {
+		requests = append(requests, &fromHost{masters: h.Masters, next: group.NewAuthenticatedGroupAdder(h.Tokens)})
+	}
+	return requests
+}
+
+// fromHost translates identities of the host.
+type fromHost struct {
+	masters bool
+	next    authenticator.Request
+}
+
+// AuthenticateRequest implements authenticator.Request.
+func (f *fromHost) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
+	resp, ok, err := f.next.AuthenticateRequest(req)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	u, ok := translate(resp.User, f.masters)
+	if !ok {
+		return nil, false, fmt.Errorf("the user name %q of the host is reserved for the server itself", resp.User.GetName())
+	}
+	translated := *resp
+	translated.User = u
+	return &translated, true, nil
+}
+
+// translate returns who a user of the host is here; false when its very name is reserved.
+func translate(claimed user.Info, masters bool) (user.Info, bool) {
+	outside, ok := fromOutside(claimed)
+	if !ok {
+		return nil, false
+	}
+	here := &user.DefaultInfo{Name: outside.GetName(), UID: outside.GetUID(), Extra: outside.GetExtra()}
+	for _, name := range outside.GetGroups() {
+		administers := name == user.SystemPrivilegedGroup || strings.HasPrefix(name, serverGroups)
+		if masters || !administers {
+			here.Groups = append(here.Groups, name)
+		}
+	}
+	if namespace, name, err := serviceaccount.SplitUsername(claimed.GetName()); err == nil {
+		here.Name = HostServiceAccountPrefix + namespace + ":" + name
+		here.Groups = append(here.Groups, HostServiceAccounts, HostServiceAccounts+":"+namespace)
+	}
+	return &hostUser{Info: here, claimed: claimed}, true
+}
