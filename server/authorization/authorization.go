@@ -38,6 +38,8 @@ type Config struct {
 	Clusters ClusterLookup
 	// Virtual decides requests for virtual endpoints, system:masters included.
 	Virtual authorizer.UnconditionalAuthorizer
+	// Host is asked, too, about its users in the workspace that it shows as its own; nil when there is no host.
+	Host *Host
 	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" stands for all paths with that prefix.
 	// DefaultAlwaysAllowPaths are the usual ones.
 	AlwaysAllowPaths []string
@@ -57,6 +59,9 @@ func New(c Config) (authorizer.Authorizer, error) {
 		return nil, errors.New("building the authorizer: a lookup of clusters is needed")
 	case c.Virtual == nil:
 		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is needed")
+	}
+	if c.Host != nil && (c.Host.Authorizer == nil || c.Host.Shows == nil) {
+		return nil, errors.New("building the authorizer: asking a host needs an authorizer and what the host shows")
 	}
 	for _, path := range c.AlwaysAllowPaths {
 		if !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, "*"), "*") {
@@ -120,7 +125,14 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 	case master:
 		return authorizer.DecisionAllow, "system:masters may do everything", nil
 	case named:
-		return c.inCluster(ctx, cluster, attrs)
+		decision, reason, err := c.inCluster(ctx, cluster, attrs)
+		if decision == authorizer.DecisionAllow || err != nil {
+			return decision, reason, err
+		}
+		if word, why, err := c.inHostWorkspace(ctx, cluster, attrs); err != nil || word == authorizer.DecisionAllow {
+			return word, why, err
+		}
+		return decision, reason, nil
 	case logicalcluster.IsWildcard(ctx):
 		return authorizer.DecisionDeny, "only system:masters may read all clusters at once", nil
 	default:

@@ -18,6 +18,8 @@
 //	may not be entered                                               deny (content.go, inactive.go)
 //	03-systemcrd: writes to the status of the server's own kinds     deny (systemcrd.go)
 //	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
+//	06-host: in the workspace that a host shows as its own, the
+//	host, about its users; behind 01, 03 and the phase (host.go)     allow, or no opinion
 //
 // A user only ever learns "access denied", in the same words for a cluster that does not exist and one that may not be
 // entered. Why it was so goes into audit annotations, request.auth.kcp.io/02-content-decision and the like. Errors deny.

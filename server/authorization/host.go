@@ -1,0 +1,61 @@
+package authorization
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/authentication"
+)
+
+// Host is the word of a host cluster on what its users may do in the workspace that it shows as its own.
+type Host struct {
+	// Authorizer asks the host.
+	Authorizer authorizer.UnconditionalAuthorizer
+	// Shows reports whether ctx is for a resource that the host shows as its own. The host says nothing about others.
+	Shows func(ctx context.Context) bool
+}
+
+// inHostWorkspace asks the host whether its user may do what RBAC of the workspace does not allow. It is asked about the user
+// as the host knows it, and cannot lift what keeps everybody out.
+func (c *chain) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	if c.Host == nil || cluster.IsSystem() || !attrs.IsResourceRequest() || isImpersonation(attrs) || !c.Host.Shows(ctx) {
+		return authorizer.DecisionNoOpinion, "nothing to ask the host about", nil
+	}
+	claimed, ok := authentication.HostIdentity(attrs.GetUser())
+	if !ok {
+		return authorizer.DecisionNoOpinion, "the host does not know the user", nil
+	}
+	phase, exists, err := c.Clusters.Phase(ctx, cluster)
+	switch {
+	case err != nil:
+		return authorizer.DecisionDeny, unknownPhase, fmt.Errorf("looking up cluster %q: %w", cluster, err)
+	case isInactive(phase) && !servedWhileInactive(attrs):
+		return authorizer.DecisionDeny, switchedOff, nil
+	case !exists || !enterable(phase):
+		return authorizer.DecisionDeny, fmt.Sprintf("the logical cluster is in phase %q", phase), nil
+	}
+	for _, barrier := range []func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error){c.requiredGroups, systemCRD} {
+		if decision, reason, err := barrier(ctx, cluster, attrs); err != nil || decision == authorizer.DecisionDeny {
+			return authorizer.DecisionDeny, reason, err
+		}
+	}
+	decision, reason, err := c.Host.Authorizer.Authorize(ctx, asked{attrs, claimed})
+	if err != nil {
+		err = fmt.Errorf("asking the host: %w", err)
+	}
+	annotate(ctx, "06-host", attrs, decision, reason, err)
+	return decision, reason, err
+}
+
+// asked is a request by somebody under another name.
+type asked struct {
+	authorizer.Attributes
+	user user.Info
+}
+
+// GetUser implements authorizer.Attributes.
+func (a asked) GetUser() user.Info { return a.user }
