@@ -7,5 +7,9 @@
 //	/clusters/<path or name>/...        that cluster; unknown ones travel on and are refused by the authorizer
 //	/clusters/*/...                     all clusters
 //	/services/apiexport/<c>/<e>/clusters/<name or *>/...   a virtual endpoint, see server/virtual
+//	/apis/tenancy.kcp.io/v1alpha1/workspaces/<path or child>/proxy/...   that cluster (host.go: with a host cluster only)
+//	/apis/apis.kcp.io/v1alpha2/apiexports/<path>:<name>/proxy/clusters/<name or *>/...   a virtual endpoint
+//	/apis/<group of ours>/<version>/<resource>...   the workspace that the host shows as its own
+//	/apis, /openapi, /apis/<group of ours>[/<version>]   answered here, from memory
 //	everything else                     no target: health, version and metrics of the process
 package frontdoor

@@ -36,6 +36,8 @@ type Config struct {
 	Resolver Resolver
 	// Health serves /healthz, /livez and /readyz and the paths below them, without authentication.
 	Health http.Handler
+	// Host is what the API server of a host cluster finds here; nil when the server is installed into none.
+	Host *Host
 	// Codecs encode the errors that the door answers itself.
 	Codecs runtime.NegotiatedSerializer
 }
@@ -67,6 +69,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.cluster(w, r)
 	case strings.HasPrefix(r.URL.Path, servicesPrefix):
 		d.service(w, r)
+	case d.Host != nil && d.fromHost(w, r):
 	default:
 		d.next.ServeHTTP(w, r)
 	}
@@ -90,16 +93,21 @@ func (d *door) cluster(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid path: %v", err)))
 		return
 	}
-	if isHealth(inner.URL.Path) {
-		d.Health.ServeHTTP(w, inner)
+	d.enter(w, inner, address, path)
+}
+
+// enter serves r, whose URL is one inside of the cluster at path; address is what the client wrote.
+func (d *door) enter(w http.ResponseWriter, r *http.Request, address string, path logicalcluster.Path) {
+	if isHealth(r.URL.Path) {
+		d.Health.ServeHTTP(w, r)
 		return
 	}
 	ctx, err := d.resolve(context.WithValue(r.Context(), addressKey{}, address), path)
 	if err != nil {
-		d.fail(w, r, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again"))
+		d.fail(w, r, errLookup())
 		return
 	}
-	d.next.ServeHTTP(w, inner.WithContext(ctx))
+	d.next.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // service serves the virtual endpoints below /services/.
@@ -117,7 +125,7 @@ func (d *door) service(w http.ResponseWriter, r *http.Request) {
 	ctx := virtual.WithEndpoint(context.WithValue(r.Context(), addressKey{}, parsed.Target.String()), parsed.Endpoint)
 	ctx, err = d.resolve(ctx, parsed.Target)
 	if err != nil {
-		d.fail(w, r, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again"))
+		d.fail(w, r, errLookup())
 		return
 	}
 	d.next.ServeHTTP(w, inner.WithContext(ctx))
@@ -141,6 +149,11 @@ func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.C
 		return logicalcluster.WithUnknown(ctx), nil
 	}
 	return logicalcluster.WithCluster(ctx, name), nil
+}
+
+// errLookup is the answer while nobody knows whether the workspace exists.
+func errLookup() error {
+	return apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
 }
 
 // fail answers err, an API status.

@@ -1,0 +1,173 @@
+package frontdoor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// Host is what the API server of a host cluster finds here.
+type Host struct {
+	// Workspace is shown by the host as its own: the cluster of a URL without prefix.
+	Workspace logicalcluster.Path
+	// Serves reports whether an API group is registered with the host.
+	Serves func(group string) bool
+	// Discovery answers /apis, /openapi and what lies below /apis/<group>[/<version>] for these groups. It is asked before
+	// authentication, limits and storage: while it does not answer, the host can delete no namespace.
+	Discovery http.Handler
+}
+
+// proxy is a URL such as /apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy/api/v1/namespaces.
+type proxy struct {
+	// export says that it leads to the virtual endpoint of an APIExport, and not into a workspace.
+	export bool
+	// name is the unescaped name of the object.
+	name string
+	// prefix is the escaped path up to and including /proxy.
+	prefix string
+}
+
+// parseProxy splits an escaped path; false when it is no proxy.
+func parseProxy(escapedPath string) (proxy, bool) {
+	segments := strings.SplitN(escapedPath, "/", 8) // "", apis, group, version, resource, name, proxy, rest
+	if len(segments) < 7 || segments[0] != "" || segments[1] != "apis" || segments[6] != "proxy" {
+		return proxy{}, false
+	}
+	p := proxy{prefix: strings.Join(segments[:7], "/")}
+	switch strings.Join(segments[2:5], "/") {
+	case "tenancy.kcp.io/v1alpha1/workspaces":
+	case "apis.kcp.io/v1alpha1/apiexports", "apis.kcp.io/v1alpha2/apiexports":
+		p.export = true
+	default:
+		return proxy{}, false
+	}
+	name, err := url.PathUnescape(segments[5])
+	p.name = name
+	return p, err == nil
+}
+
+type shownKey struct{}
+
+// ShownByHost reports whether ctx is for a resource that the host shows as its own.
+func ShownByHost(ctx context.Context) bool {
+	shown, _ := ctx.Value(shownKey{}).(bool)
+	return shown
+}
+
+// fromHost serves URLs under which the host registers API groups of ours; false for any other.
+func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
+	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+	if path == "/apis" || path == "/openapi/v2" || path == "/openapi/v3" || strings.HasPrefix(path, "/openapi/v3/") {
+		d.Host.Discovery.ServeHTTP(w, r)
+		return true
+	}
+	segments := strings.Split(path, "/") // "", apis, group, version, resource
+	if len(segments) < 3 || segments[0] != "" || segments[1] != "apis" || !d.Host.Serves(segments[2]) {
+		return false
+	}
+	if len(segments) <= 4 {
+		d.Host.Discovery.ServeHTTP(w, r)
+		return true
+	}
+	if p, ok := parseProxy(r.URL.EscapedPath()); ok {
+		if p.export {
+			d.exportProxy(w, r, p)
+		} else {
+			d.workspaceProxy(w, r, p)
+		}
+		return true
+	}
+	ctx := context.WithValue(r.Context(), shownKey{}, true)
+	ctx, err := d.resolve(context.WithValue(ctx, addressKey{}, d.Host.Workspace.String()), d.Host.Workspace)
+	if err != nil {
+		d.fail(w, r, errLookup())
+		return true
+	}
+	d.next.ServeHTTP(w, r.WithContext(ctx))
+	return true
+}
+
+// workspaceProxy serves .../workspaces/<name>/proxy/<rest>: an absolute path, or a child of the host's workspace.
+func (d *door) workspaceProxy(w http.ResponseWriter, r *http.Request, p proxy) {
+	path, err := d.absolute(p.name)
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	inner, err := d.behind(r, p.prefix)
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	d.enter(w, inner, path.String(), path)
+}
+
+// exportProxy serves .../apiexports/<path>:<name>/proxy/clusters/<cluster>/<rest>, the virtual endpoint of an APIExport; a
+// name without a path is one in the host's workspace.
+func (d *door) exportProxy(w http.ResponseWriter, r *http.Request, p proxy) {
+	path, name := d.Host.Workspace, p.name
+	if i := strings.LastIndex(name, logicalcluster.Separator); i >= 0 {
+		var err error
+		if path, err = logicalcluster.ParsePath(name[:i]); err != nil || path == logicalcluster.Wildcard {
+			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an APIExport: %q does not begin with the path of a workspace", p.name)))
+			return
+		}
+		name = name[i+1:]
+	}
+	inner, err := d.behind(r, p.prefix)
+	if err != nil {
+		d.fail(w, r, err)
+		return
+	}
+	ctx, err := d.resolve(context.WithValue(inner.Context(), addressKey{}, path.String()), path)
+	if err != nil {
+		d.fail(w, r, errLookup())
+		return
+	}
+	cluster, found := logicalcluster.FromContext(ctx)
+	if !found {
+		d.next.ServeHTTP(w, inner.WithContext(ctx))
+		return
+	}
+	target := *inner.URL
+	before := servicesPrefix + "apiexport/" + cluster.String() + "/"
+	target.Path, target.RawPath = before+name+inner.URL.Path, before+url.PathEscape(name)+inner.URL.EscapedPath()
+	inner = inner.WithContext(r.Context())
+	inner.URL = &target
+	d.service(w, inner)
+}
+
+// absolute returns the path of the workspace that the host calls name.
+func (d *door) absolute(name string) (logicalcluster.Path, error) {
+	if name != logicalcluster.Root.String() && !strings.Contains(name, logicalcluster.Separator) {
+		name = d.Host.Workspace.Join(name).String()
+	}
+	path, err := logicalcluster.ParsePath(name)
+	if err != nil {
+		return "", apierrors.NewBadRequest(err.Error())
+	}
+	return path, nil
+}
+
+// behind returns r without prefix. What lies behind one proxy leads to no other: each hop would cost a request of its own.
+func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
+	inner, err := trim(r, prefix)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid path: %v", err))
+	}
+	rest := inner.URL.Path
+	if below, ok := strings.CutPrefix(rest, clustersPrefix); ok {
+		_, rest, _ = strings.Cut(below, "/")
+		rest = "/" + rest
+	}
+	if _, nested := parseProxy(rest); nested {
+		return nil, apierrors.NewBadRequest("a proxy cannot be reached through another one: address the workspace by its absolute path")
+	}
+	return inner, nil
+}
