@@ -28,11 +28,12 @@ func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.H
 	return frontdoor.With(handler, frontdoor.Config{
 		Resolver: s.Index,
 		Health:   http.HandlerFunc(s.serveHealth),
+		Host:     s.hostDoor(),
 		Codecs:   s.scheme.Codecs,
 	})
 }
 
 // serveHealth answers before the chain: a probe must not wait behind the requests of a tenant.
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
-	s.Generic.Handler.NonGoRestfulMux.ServeHTTP(w, r)
+	s.Generic.Handler.NonGoRestfulMux.ServeHTTP(w, s.sparingHost(w, r))
 }

@@ -26,6 +26,9 @@ type Config struct {
 	ApplyServing func(*genericapiserver.Config) error
 	// Authentication says who is let in; where requests come from is filled in by the server.
 	Authentication authentication.Config
+	// Host is the cluster that the server is installed into; nil when it is installed into none. How users of it are let in
+	// stands in Authentication.
+	Host *Host
 	// Addresses are shown to clients; read anew for each object.
 	Addresses Addresses
 	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM.
@@ -74,6 +77,12 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	if ca := s.authentication.ClientCA; ca != nil {
 		if err := config.Authentication.ApplyClientCert(ca, config.SecureServing); err != nil {
 			return nil, fmt.Errorf("accepting client certificates: %w", err)
+		}
+	}
+	if host := c.Authentication.Host; host != nil && host.RequestHeader != nil {
+		config.Authentication.RequestHeaderConfig = host.RequestHeader
+		if err := config.Authentication.ApplyClientCert(host.RequestHeader.CAContentProvider, config.SecureServing); err != nil {
+			return nil, fmt.Errorf("accepting the certificate of the front proxy: %w", err)
 		}
 	}
 	config.Authorization.Authorizer = s.authorizer

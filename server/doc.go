@@ -9,5 +9,6 @@
 //	server.go    the parts built and joined, in the order they need each other
 //	deadline.go  why work ends a little before its time limit
 //	version.go   the version of Kubernetes that clients are told
+//	host.go      the cluster that the server is installed into, if any
 //	hooks.go     what runs beside requests, and what /readyz waits for
 package server

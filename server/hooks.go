@@ -48,7 +48,7 @@ func (s *Server) addHooks() error {
 		return fmt.Errorf("adding readiness checks: %w", err)
 	}
 	s.Generic.RegisterDestroyFunc(s.Schemas.Close)
-	return nil
+	return s.addHostHooks()
 }
 
 // follow runs what keeps an index in step with storage, for as long as the server runs.

@@ -27,6 +27,7 @@ func (s *Server) buildPolicies() (err error) {
 		Evaluator:        s.Evaluator,
 		Clusters:         s.Index,
 		Virtual:          s.exports,
+		Host:             s.hostRules(),
 		AlwaysAllowPaths: authorization.DefaultAlwaysAllowPaths(),
 	})
 	if err != nil {

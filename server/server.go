@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -53,6 +54,9 @@ type Server struct {
 	exports        *apiexport.Endpoint
 	admission      admission.Interface
 	bootstrapped   chan struct{}
+	// hostDocuments are discovery and OpenAPI of what a host forwards; hostStatus says whether it can be reached.
+	hostDocuments http.Handler
+	hostStatus    hostStatus
 	// routes is filled once what it routes to exists.
 	routes router.Config
 	// base are the resources that every cluster serves.
@@ -144,6 +148,11 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 		Version:     generic.EffectiveVersion.Info(),
 	}); err != nil {
 		return err
+	}
+	if s.config.Host != nil {
+		if err := s.describeToHost(generic, groups); err != nil {
+			return err
+		}
 	}
 	s.routes = router.Config{
 		Catalog:   s.Catalog,

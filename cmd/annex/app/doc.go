@@ -2,6 +2,7 @@
 //
 //	options.go    the flags, their defaults, and every fault in them
 //	config.go     what the flags stand for: listener, certificates, store, authentication
+//	host.go       the cluster that the server is installed into, if any
 //	serve.go      the parts put together, and what happens from start to stop
 //	command.go    the commands of the binary
 //

@@ -33,6 +33,7 @@ type Options struct {
 
 	Serving *genericoptions.SecureServingOptionsWithLoopback
 	Audit   *genericoptions.AuditOptions
+	Host    *HostOptions
 
 	// EtcdServers are URLs of an external etcd; empty for the embedded one.
 	EtcdServers                           []string
@@ -57,6 +58,7 @@ func NewOptions() *Options {
 		RootDirectory:       ".annex",
 		Serving:             genericoptions.NewSecureServingOptions().WithLoopback(),
 		Audit:               genericoptions.NewAuditOptions(),
+		Host:                NewHostOptions(),
 		EtcdPrefix:          storage.DefaultPrefix,
 		AnonymousAuth:       true,
 		ShardName:           "root",
@@ -108,6 +110,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens: token,user,uid[,\"group1,group2\"].")
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials in as system:anonymous.")
 
+	o.Host.AddFlags(sets.FlagSet("host"))
 	o.Serving.AddFlags(sets.FlagSet("serving"))
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
 }
@@ -192,6 +195,15 @@ func (o *Options) Validate() error {
 			fault("--%s %s: must not be negative", name, value)
 		}
 	}
+	for name, value := range o.Host.files() {
+		if value == "" {
+			continue
+		}
+		if _, err := os.Stat(value); err != nil {
+			fault("--%s: %v", name, err)
+		}
+	}
+	errs = append(errs, o.Host.validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	// Port 0 stands for a free one here.
 	if o.Serving.BindPort != 0 {

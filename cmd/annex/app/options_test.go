@@ -11,18 +11,27 @@ func TestOptions_Validate(t *testing.T) {
 		change func(*Options)
 		want   string // what the error begins with; empty for none
 	}{
-		"the defaults":          {func(*Options) {}, ""},
-		"no limits":             {func(o *Options) { o.MaxRequests, o.MaxMutatingRequests = 0, 0 }, ""},
-		"no etcd prefix":        {func(o *Options) { o.EtcdPrefix = "/" }, "--etcd-prefix"},
-		"a URL without host":    {func(o *Options) { o.ShardExternalURL = "https://" }, "--shard-external-url"},
-		"half a key pair":       {func(o *Options) { o.EtcdCertFile = "options_test.go" }, "--etcd-certfile"},
-		"an unknown battery":    {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
-		"a file that is not":    {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
-		"negative reads":        {func(o *Options) { o.MaxRequests = -1 }, "--max-requests-inflight"},
-		"negative writes":       {func(o *Options) { o.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
-		"no time for a request": {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
-		"a negative delay":      {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
-		"a negative grace":      {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
+		"the defaults":            {func(*Options) {}, ""},
+		"no limits":               {func(o *Options) { o.MaxRequests, o.MaxMutatingRequests = 0, 0 }, ""},
+		"no etcd prefix":          {func(o *Options) { o.EtcdPrefix = "/" }, "--etcd-prefix"},
+		"a URL without host":      {func(o *Options) { o.ShardExternalURL = "https://" }, "--shard-external-url"},
+		"half a key pair":         {func(o *Options) { o.EtcdCertFile = "options_test.go" }, "--etcd-certfile"},
+		"an unknown battery":      {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
+		"a file that is not":      {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
+		"negative reads":          {func(o *Options) { o.MaxRequests = -1 }, "--max-requests-inflight"},
+		"negative writes":         {func(o *Options) { o.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
+		"no time for a request":   {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
+		"a negative delay":        {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
+		"a workspace of the host": {func(o *Options) { o.Host.Workspace = "root:hosted" }, ""},
+		"no host":                 {func(o *Options) { o.Host.Workspace = "" }, ""},
+		"all of it for the host":  {func(o *Options) { o.Host.Workspace = "*" }, "--host-workspace"},
+		"a host without access":   {func(o *Options) { o.Host.AuthenticationKubeconfig = "missing" }, "--authentication-kubeconfig"},
+		"a host that is off": {func(o *Options) {
+			o.Host.Workspace, o.Host.AuthenticationKubeconfig = "", "options_test.go"
+		}, "--authentication-kubeconfig"},
+		"a negative cache":  {func(o *Options) { o.Host.TokenCacheTTL = -time.Second }, "--authentication-token-webhook-cache-ttl"},
+		"a nameless header": {func(o *Options) { o.Host.RequestHeader.UsernameHeaders = []string{" "} }, "empty value"},
+		"a negative grace":  {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := NewOptions()

@@ -40,6 +40,10 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	host, hostUsers, err := o.Host.build()
+	if err != nil {
+		return nil, err
+	}
 	if err := o.listen(); err != nil {
 		return nil, err
 	}
@@ -81,8 +85,10 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 			ClientCAFile: o.ClientCAFile,
 			TokenFile:    o.TokenAuthFile,
 			Admins:       admins,
+			Host:         hostUsers,
 			Anonymous:    o.AnonymousAuth,
 		},
+		Host:                host,
 		Addresses:           addresses,
 		CABundle:            s.ca,
 		ShardName:           o.ShardName,

@@ -1,0 +1,209 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server"
+	"github.com/annex-dev/annex/server/authentication"
+)
+
+const (
+	// hostRequestTimeout bounds a single review by the host.
+	hostRequestTimeout = 10 * time.Second
+	// hostQPS and hostBurst bound reviews: they bound the server itself, so they are high, as in other such servers.
+	hostQPS, hostBurst = 200, 400
+)
+
+// HostOptions say which cluster the server is installed into. Flags have the names of the stock delegating options.
+type HostOptions struct {
+	// Workspace is shown by the host as its own; empty for no host at all.
+	Workspace string
+	// Masters keeps the administrators of the host administrators here.
+	Masters bool
+
+	AuthenticationKubeconfig, AuthorizationKubeconfig string
+	// SkipLookup leaves the front proxy to RequestHeader alone.
+	SkipLookup                                 bool
+	TokenCacheTTL, AllowCacheTTL, DenyCacheTTL time.Duration
+	RequestHeader                              genericoptions.RequestHeaderAuthenticationOptions
+}
+
+// NewHostOptions returns the defaults.
+func NewHostOptions() *HostOptions {
+	return &HostOptions{
+		Workspace:     logicalcluster.Root.String(),
+		TokenCacheTTL: 10 * time.Second,
+		AllowCacheTTL: 10 * time.Second,
+		DenyCacheTTL:  10 * time.Second,
+		RequestHeader: genericoptions.NewDelegatingAuthenticationOptions().RequestHeader,
+	}
+}
+
+// AddFlags adds a flag for every option.
+func (o *HostOptions) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Workspace, "host-workspace", o.Workspace, "Workspace whose objects the host cluster shows as its own: what `kubectl get workspaces` there lists. Empty: no host, also in a pod.")
+	fs.BoolVar(&o.Masters, "host-masters", o.Masters, "Let system:masters of the host, and its members of system:kcp:* groups, be administrators here. By default they are ordinary users.")
+	fs.StringVar(&o.AuthenticationKubeconfig, "authentication-kubeconfig", o.AuthenticationKubeconfig, "Kubeconfig for the host: to review bearer tokens, and to read how its front proxy is known. Default: the cluster of the pod; outside of a pod there is no host.")
+	fs.BoolVar(&o.SkipLookup, "authentication-skip-lookup", o.SkipLookup, "Do not read from the host how its front proxy is known; only --requestheader-client-ca-file counts.")
+	fs.DurationVar(&o.TokenCacheTTL, "authentication-token-webhook-cache-ttl", o.TokenCacheTTL, "How long the host's word on a bearer token holds.")
+	fs.StringVar(&o.AuthorizationKubeconfig, "authorization-kubeconfig", o.AuthorizationKubeconfig, "Kubeconfig for the host: to review what its users may do in the host workspace. Default: the cluster of the pod; outside of a pod the workspace's RBAC alone decides.")
+	fs.DurationVar(&o.AllowCacheTTL, "authorization-webhook-cache-authorized-ttl", o.AllowCacheTTL, "How long a permission given by the host holds.")
+	fs.DurationVar(&o.DenyCacheTTL, "authorization-webhook-cache-unauthorized-ttl", o.DenyCacheTTL, "How long a refusal by the host holds.")
+	o.RequestHeader.AddFlags(fs)
+}
+
+// files returns the flags that name files.
+func (o *HostOptions) files() map[string]string {
+	return map[string]string{
+		"authentication-kubeconfig": o.AuthenticationKubeconfig, "authorization-kubeconfig": o.AuthorizationKubeconfig,
+		"requestheader-client-ca-file": o.RequestHeader.ClientCAFile,
+	}
+}
+
+// validate returns every fault but those of files.
+func (o *HostOptions) validate() []error {
+	errs := o.RequestHeader.Validate()
+	for flag, value := range map[string]time.Duration{
+		"authentication-token-webhook-cache-ttl":       o.TokenCacheTTL,
+		"authorization-webhook-cache-authorized-ttl":   o.AllowCacheTTL,
+		"authorization-webhook-cache-unauthorized-ttl": o.DenyCacheTTL,
+	} {
+		if value < 0 {
+			errs = append(errs, fmt.Errorf("--%s %s: must not be negative", flag, value))
+		}
+	}
+	if o.Workspace == "" {
+		for flag, value := range o.files() {
+			if value != "" {
+				errs = append(errs, fmt.Errorf("--%s: means nothing while --host-workspace is empty", flag))
+			}
+		}
+		return errs
+	}
+	path, err := logicalcluster.ParsePath(o.Workspace)
+	if err == nil && (path == logicalcluster.Wildcard || logicalcluster.Name(path).IsSystem()) {
+		err = errors.New("must be a workspace, such as root:platform")
+	}
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--host-workspace %q: %w", o.Workspace, err))
+	}
+	return errs
+}
+
+// hostConfig returns the credentials in a kubeconfig, or else those of the pod; nil outside of one.
+func hostConfig(flag, kubeconfig string) (*rest.Config, error) {
+	config, err := rest.InClusterConfig()
+	if kubeconfig != "" {
+		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+	}
+	switch {
+	case kubeconfig == "" && (errors.Is(err, rest.ErrNotInCluster) || errors.Is(err, os.ErrNotExist)):
+		// A pod that is given no token is installed into no cluster, either.
+		return nil, nil //nolint:nilnil // alone, as asked for
+	case err != nil:
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	config.QPS, config.Burst = hostQPS, hostBurst
+	return config, nil
+}
+
+// build returns the host, and how its users are let in; nil for both without a host. Nothing is asked of the host yet.
+func (o *HostOptions) build() (*server.Host, *authentication.Host, error) {
+	if o.Workspace == "" {
+		return nil, nil, nil
+	}
+	reviews, err := hostConfig("authentication-kubeconfig", o.AuthenticationKubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	if reviews == nil && o.RequestHeader.ClientCAFile == "" {
+		return nil, nil, o.withoutHost()
+	}
+	host := &server.Host{Workspace: logicalcluster.Path(o.Workspace)}
+	users := &authentication.Host{Masters: o.Masters}
+	if users.RequestHeader, err = o.RequestHeader.ToAuthenticationRequestHeaderConfig(); err != nil {
+		return nil, nil, fmt.Errorf("--requestheader-client-ca-file: %w", err)
+	}
+	if reviews != nil {
+		if err := o.follow(reviews, host, users); err != nil {
+			return nil, nil, err
+		}
+	}
+	return host, users, o.buildAuthorizer(host)
+}
+
+// withoutHost returns the fault of asking a host for permissions when there is none.
+func (o *HostOptions) withoutHost() error {
+	if o.AuthorizationKubeconfig != "" {
+		return errors.New("--authorization-kubeconfig: means nothing without --authentication-kubeconfig or --requestheader-client-ca-file")
+	}
+	return nil
+}
+
+// follow lets the host review tokens, and reads from it how its front proxy is known.
+func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *authentication.Host) error {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("--authentication-kubeconfig: %w", err)
+	}
+	users.Tokens, _, err = authenticatorfactory.DelegatingAuthenticatorConfig{
+		TokenAccessReviewClient:  client.AuthenticationV1(),
+		TokenAccessReviewTimeout: hostRequestTimeout,
+		WebhookRetryBackoff:      genericoptions.DefaultAuthWebhookRetryBackoff(),
+		CacheTTL:                 o.TokenCacheTTL,
+	}.New()
+	if err != nil {
+		return fmt.Errorf("preparing to review tokens: %w", err)
+	}
+	ready := func() error { return nil }
+	if users.RequestHeader == nil && !o.SkipLookup {
+		proxy, err := authentication.NewFrontProxy(client)
+		if err != nil {
+			return err
+		}
+		users.RequestHeader, ready = proxy.RequestHeader(), proxy.Ready
+	}
+	host.Reach = func(ctx context.Context) error {
+		if err := client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error(); err != nil {
+			return fmt.Errorf("asking for its version: %w", err)
+		}
+		return ready()
+	}
+	return nil
+}
+
+// buildAuthorizer lets the host say what its users may do in its workspace.
+func (o *HostOptions) buildAuthorizer(host *server.Host) error {
+	config, err := hostConfig("authorization-kubeconfig", o.AuthorizationKubeconfig)
+	if err != nil || config == nil {
+		return err
+	}
+	config.Timeout = hostRequestTimeout
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("--authorization-kubeconfig: %w", err)
+	}
+	host.Authorizer, err = authorizerfactory.DelegatingAuthorizerConfig{
+		SubjectAccessReviewClient: client.AuthorizationV1(),
+		AllowCacheTTL:             o.AllowCacheTTL,
+		DenyCacheTTL:              o.DenyCacheTTL,
+		WebhookRetryBackoff:       genericoptions.DefaultAuthWebhookRetryBackoff(),
+	}.New()
+	if err != nil {
+		return fmt.Errorf("preparing to ask the host for permissions: %w", err)
+	}
+	return nil
+}

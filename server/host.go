@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/klog/v2"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/server/authorization"
+	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/frontdoor"
+)
+
+const (
+	// hostCheck is the readiness check of the host cluster.
+	hostCheck = "host"
+	// hostInterval is how often the host is looked at, hostTimeout how long it may take to answer.
+	hostInterval = 10 * time.Second
+	hostTimeout  = 5 * time.Second
+)
+
+// Host is the cluster that the server is installed into, and whose API server forwards requests. How its users are let in
+// stands in the configuration of authentication.
+type Host struct {
+	// Workspace is what the host shows as its own.
+	Workspace logicalcluster.Path
+	// Authorizer asks the host what its users may do there; nil to decide by RBAC of the workspace alone.
+	Authorizer authorizer.UnconditionalAuthorizer
+	// Reach returns why the host is not of use right now; nil when it is, or when nothing is ever asked of it.
+	Reach func(ctx context.Context) error
+}
+
+// servedToHost reports whether an API group is one that the host forwards.
+func servedToHost(group string) bool {
+	switch group {
+	case tenancyv1alpha1.GroupName, corev1alpha1.GroupName, apisv1alpha1.GroupName, topologyv1alpha1.GroupName:
+		return true
+	}
+	return false
+}
+
+// hostRules returns the host's part in authorization; nil when it has none.
+func (s *Server) hostRules() *authorization.Host {
+	if s.config.Host == nil || s.config.Host.Authorizer == nil {
+		return nil
+	}
+	return &authorization.Host{Authorizer: s.config.Host.Authorizer, Shows: frontdoor.ShownByHost}
+}
+
+// hostDoor returns what the host finds at the door; nil without a host.
+func (s *Server) hostDoor() *frontdoor.Host {
+	if s.config.Host == nil {
+		return nil
+	}
+	return &frontdoor.Host{
+		Workspace: s.config.Host.Workspace,
+		Serves:    servedToHost,
+		Discovery: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.hostDocuments.ServeHTTP(w, r) }),
+	}
+}
+
+// describeToHost prepares discovery and OpenAPI of the groups that the host forwards. They are those of the types, whatever
+// a workspace serves, so that they need no storage.
+func (s *Server) describeToHost(generic *genericapiserver.Config, groups []*group.Group) error {
+	documents, err := discovery.New(discovery.Config{
+		Container: s.Generic.Handler.GoRestfulContainer,
+		OpenAPIV3: generic.OpenAPIV3Config,
+		OpenAPIV2: generic.OpenAPIConfig,
+		Bound:     func(gr schema.GroupResource) bool { return servedToHost(gr.Group) },
+		Codecs:    s.scheme.Codecs,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing discovery for the host: %w", err)
+	}
+	var resources []*catalog.Resource
+	for _, g := range groups {
+		if !servedToHost(g.Name) {
+			continue
+		}
+		var names []string
+		for _, storage := range g.Versions {
+			for name := range storage {
+				if !strings.Contains(name, "/") && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+		for _, name := range names {
+			resources = append(resources, &catalog.Resource{Group: g.Name, Plural: name, Typed: true})
+		}
+	}
+	s.hostDocuments = documents.HandlerWithoutBase(catalog.NewSnapshot(resources...))
+	return nil
+}
+
+// hostStatus remembers whether the host could be reached.
+type hostStatus struct{ fault atomic.Pointer[string] }
+
+// check returns why the host was not of use when it was last looked at.
+func (h *hostStatus) check() error {
+	if fault := h.fault.Load(); fault != nil {
+		return fmt.Errorf("%s", *fault)
+	}
+	return nil
+}
+
+// watchHost looks at the host again and again.
+func (s *Server) watchHost(ctx context.Context) {
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		bounded, cancel := context.WithTimeout(ctx, hostTimeout)
+		defer cancel()
+		err := s.config.Host.Reach(bounded)
+		if ctx.Err() != nil {
+			return
+		}
+		before := s.hostStatus.fault.Load()
+		if err == nil {
+			s.hostStatus.fault.Store(nil)
+			return
+		}
+		fault := err.Error()
+		s.hostStatus.fault.Store(&fault)
+		if before == nil || *before == notYetReached {
+			klog.FromContext(ctx).Error(err, "The host cluster cannot be reached; its users are served from caches or refused")
+		}
+	}, hostInterval)
+}
+
+// notYetReached is the state before the first look.
+const notYetReached = "the host has not been reached yet"
+
+// addHostHooks registers what follows the host.
+func (s *Server) addHostHooks() error {
+	if s.config.Host == nil || s.config.Host.Reach == nil {
+		return nil
+	}
+	first := notYetReached
+	s.hostStatus.fault.Store(&first)
+	if err := s.Generic.AddReadyzChecks(healthz.NamedCheck(hostCheck, func(*http.Request) error { return s.hostStatus.check() })); err != nil {
+		return fmt.Errorf("adding the readiness check of the host: %w", err)
+	}
+	if err := s.Generic.AddPostStartHook("annex-host", func(hook genericapiserver.PostStartHookContext) error {
+		go s.watchHost(hook)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("adding the look at the host: %w", err)
+	}
+	return nil
+}
+
+// sparingHost makes /readyz as a whole succeed while the host is gone: the server still serves everybody who comes to its
+// own door, and a host that is gone sends nobody. The answer carries a Warning then, and /readyz/host fails.
+func (s *Server) sparingHost(w http.ResponseWriter, r *http.Request) *http.Request {
+	if s.config.Host == nil || s.config.Host.Reach == nil || strings.TrimSuffix(r.URL.Path, "/") != "/readyz" {
+		return r
+	}
+	if err := s.hostStatus.check(); err != nil {
+		w.Header().Set("Warning", "299 annex "+strconv.QuoteToASCII("the host cluster: "+err.Error()))
+	}
+	query := r.URL.Query()
+	query.Add("exclude", hostCheck)
+	target := *r.URL
+	target.RawQuery = query.Encode()
+	r = r.WithContext(r.Context())
+	r.URL = &target
+	return r
+}
