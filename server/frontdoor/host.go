@@ -155,7 +155,7 @@ func (d *door) absolute(name string) (logicalcluster.Path, error) {
 	return path, nil
 }
 
-// behind returns r without prefix. What lies behind one proxy leads to no other: each hop would cost a request of its own.
+// behind returns r without prefix. An address is rewritten once, so what lies behind one proxy leads to no other.
 func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 	inner, err := trim(r, prefix)
 	if err != nil {
