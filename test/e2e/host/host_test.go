@@ -178,6 +178,68 @@ func TestHost_WatchOutlivesTheTimeLimit(t *testing.T) {
 	_ = watch.Wait()
 }
 
+// The provider of an API works on its consumers through the host, too.
+func TestHost_ProviderThroughTheHost(t *testing.T) {
+	server := installed.annex.For(t)
+	provider, _ := server.NewWorkspace("root", "provider", "")
+	consumer, _ := server.NewWorkspace("root", "consumer", "")
+	server.Kubectl(provider, export, "apply", "-f", "-")
+	server.Kubectl(consumer, fmt.Sprintf(exportBinding, provider), "apply", "-f", "-")
+	annex.Eventually(t, time.Minute, func(context.Context) error {
+		_, stderr, err := server.TryKubectl(consumer, "apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g}", "apply", "-f", "-")
+		if err != nil {
+			return fmt.Errorf("%s: %w", stderr, err)
+		}
+		return nil
+	})
+	const name = "author"
+	author := newUser(t, name, rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"apis.kcp.io"}, Resources: []string{"apiexports/proxy"}})
+	path := "/apis/apis.kcp.io/v1alpha2/apiexports/" + provider + ":gadgets/proxy/clusters/*/apis/example.com/v1/gadgets"
+	if code := annex.Status(t, author.config, http.MethodGet, path); code != http.StatusForbidden {
+		t.Errorf("the endpoint for somebody whom the provider does not know: %d", code)
+	}
+	server.Kubectl(provider, "", "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", "--user="+name)
+	annex.Eventually(t, time.Minute, func(context.Context) error {
+		out, err := author.try("", "", "get", "--raw", path)
+		if err == nil && !strings.Contains(out, `"name":"g"`) {
+			err = errors.New("the gadget is missing")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", out, err)
+		}
+		return nil
+	})
+}
+
+const export = `
+apiVersion: apis.kcp.io/v1alpha1
+kind: APIResourceSchema
+metadata: {name: v1.gadgets.example.com}
+spec:
+  group: example.com
+  names: {plural: gadgets, singular: gadget, kind: Gadget, listKind: GadgetList}
+  scope: Cluster
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {type: object}
+---
+apiVersion: apis.kcp.io/v1alpha2
+kind: APIExport
+metadata: {name: gadgets}
+spec:
+  resources:
+  - {group: example.com, name: gadgets, schema: v1.gadgets.example.com, storage: {crd: {}}}
+`
+
+const exportBinding = `
+apiVersion: apis.kcp.io/v1alpha2
+kind: APIBinding
+metadata: {name: gadgets}
+spec: {reference: {export: {path: %s, name: gadgets}}}
+`
+
 func TestHost_StrangersAreRefused(t *testing.T) {
 	owner := newUser(t, "owner", workspaceRule())
 	owner.kubectl("", fmt.Sprintf(workspaceManifest, "private"), "create", "-f", "-")
@@ -268,10 +330,10 @@ func direct(t *testing.T, token string) *rest.Config {
 	return config
 }
 
-// hostToken returns the token of a new ServiceAccount of the host.
-func hostToken(t *testing.T, name string) string {
+// token returns the token of a new ServiceAccount of the host.
+func (c *cluster) token(t *testing.T, name string) string {
 	t.Helper()
-	client, _ := annex.Clients(t, installed.host.Config())
+	client, _ := annex.Clients(t, c.host.Config())
 	accounts := client.CoreV1().ServiceAccounts("default")
 	if _, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -284,7 +346,7 @@ func hostToken(t *testing.T, name string) string {
 }
 
 func TestHost_ForgedHeadersChangeNothing(t *testing.T) {
-	token := hostToken(t, "forger")
+	token := installed.token(t, "forger")
 	server := installed.annex.For(t)
 	// A certificate that the host takes for its administrator is not one of its front proxy.
 	certificate := rest.CopyConfig(direct(t, ""))
@@ -311,7 +373,7 @@ func TestHost_ForgedHeadersChangeNothing(t *testing.T) {
 }
 
 func TestHost_TokensAtTheDirectDoor(t *testing.T) {
-	token := hostToken(t, "robot")
+	token := installed.token(t, "robot")
 	server := installed.annex.For(t)
 	path, _ := server.NewWorkspace("root", "robots", "")
 	config := direct(t, token)
@@ -335,7 +397,7 @@ func TestHost_TokensAtTheDirectDoor(t *testing.T) {
 	bind("marker", rbacv1.Subject{Kind: "User", APIGroup: rbacv1.GroupName, Name: "host:serviceaccount:default:marker"})
 	marker, _ := annex.Clients(t, func() *rest.Config {
 		c := rest.CopyConfig(config)
-		c.BearerToken = hostToken(t, "marker")
+		c.BearerToken = installed.token(t, "marker")
 		return c
 	}())
 	annex.Eventually(t, 30*time.Second, func(ctx context.Context) error {

@@ -91,19 +91,8 @@ func (c *cluster) install(ctx context.Context) (err error) {
 	if c.host, err = hostframework.Run(ctx, filepath.Join(c.dir, "host"), hostframework.WithoutFsync()); err != nil {
 		return err
 	}
-	client, err := kubernetes.NewForConfig(c.host.Config())
+	kubeconfig, err := c.prepare(ctx)
 	if err != nil {
-		return err
-	}
-	if err := grantAnnex(ctx, client); err != nil {
-		return err
-	}
-	config, err := c.host.ConfigFor("annex")
-	if err != nil {
-		return err
-	}
-	kubeconfig := filepath.Join(c.dir, "annex.kubeconfig")
-	if err := writeKubeconfig(kubeconfig, config); err != nil {
 		return err
 	}
 	cert, key, err := certutil.GenerateSelfSignedCertKey("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, []string{serviceName + "." + installedIn + ".svc"})
@@ -119,7 +108,29 @@ func (c *cluster) install(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.register(ctx, client, cert)
+	return c.register(ctx, cert)
+}
+
+// prepare gives Annex its rights on the host and returns the kubeconfig for it.
+func (c *cluster) prepare(ctx context.Context) (kubeconfig string, err error) {
+	client, err := kubernetes.NewForConfig(c.host.Config())
+	if err != nil {
+		return "", err
+	}
+	if err := grantAnnex(ctx, client); err != nil {
+		return "", err
+	}
+	return c.credentials()
+}
+
+// credentials returns the kubeconfig of Annex for the host.
+func (c *cluster) credentials() (kubeconfig string, err error) {
+	config, err := c.host.ConfigFor("annex")
+	if err != nil {
+		return "", err
+	}
+	kubeconfig = filepath.Join(c.dir, "annex.kubeconfig")
+	return kubeconfig, writeKubeconfig(kubeconfig, config)
 }
 
 // grantAnnex gives the user annex the least rights that an aggregated API server needs.
@@ -140,7 +151,11 @@ func grantAnnex(ctx context.Context, client kubernetes.Interface) error {
 }
 
 // register makes the Service and the APIServices, and waits until the host finds them available.
-func (c *cluster) register(ctx context.Context, client kubernetes.Interface, ca []byte) error {
+func (c *cluster) register(ctx context.Context, ca []byte) error {
+	client, err := kubernetes.NewForConfig(c.host.Config())
+	if err != nil {
+		return err
+	}
 	address, err := url.Parse(c.annex.URL())
 	if err != nil {
 		return err
