@@ -111,7 +111,9 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials in as system:anonymous.")
 
 	o.Host.AddFlags(sets.FlagSet("host"))
-	o.Serving.AddFlags(sets.FlagSet("serving"))
+	serving := sets.FlagSet("serving")
+	o.Serving.AddFlags(serving)
+	serving.Lookup("secure-port").Usage = "The port on which to serve HTTPS. 0 picks a free one."
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
 }
 
