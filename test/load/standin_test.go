@@ -100,21 +100,37 @@ func prepareStandIn(ctx context.Context, h *host.Host, base string) error {
 			return fmt.Errorf("defining %s: %w", gvr.Resource, err)
 		}
 	}
+	// An object may be there before the first list of its loop is answered: the
+	// server takes requests by then, and after a restart it holds those of the
+	// last run. So what is listed is answered as well.
 	answer := func(gvr schema.GroupVersionResource, answer func(name string) error) {
+		unanswered := func(obj *unstructured.Unstructured) {
+			if _, ok := obj.Object["status"]; ok {
+				return
+			}
+			if err := answer(obj.GetName()); err != nil {
+				log.Printf("answering %s %q: %v", gvr.Resource, obj.GetName(), err)
+			}
+		}
+		observer := observer{
+			listed: func(items []unstructured.Unstructured) bool {
+				for i := range items {
+					unanswered(&items[i])
+				}
+				return false
+			},
+			changed: func(t watch.EventType, obj *unstructured.Unstructured) bool {
+				if t == watch.Added {
+					unanswered(obj)
+				}
+				return false
+			},
+		}
 		go func() {
-			err := follow(ctx, client.Resource(gvr), metav1.ListOptions{}, observer{
-				listed: func([]unstructured.Unstructured) bool { return false },
-				changed: func(t watch.EventType, obj *unstructured.Unstructured) bool {
-					if t == watch.Added {
-						if err := answer(obj.GetName()); err != nil {
-							log.Printf("answering %s %q: %v", gvr.Resource, obj.GetName(), err)
-						}
-					}
-					return false
-				},
-			})
-			if ctx.Err() == nil {
-				log.Printf("following %s: %v", gvr.Resource, err)
+			for ctx.Err() == nil {
+				if err := follow(ctx, client.Resource(gvr), metav1.ListOptions{}, observer); err != nil && ctx.Err() == nil {
+					log.Printf("following %s: %v", gvr.Resource, err)
+				}
 			}
 		}()
 	}
@@ -136,7 +152,7 @@ func prepareStandIn(ctx context.Context, h *host.Host, base string) error {
 		slice := newObject(endpoints, "APIExportEndpointSlice", name, map[string]any{"status": map[string]any{
 			"endpoints": []any{map[string]any{"url": base + "/services/apiexport/provider/" + name}},
 		}})
-		if _, err := client.Resource(endpoints).Create(ctx, slice, metav1.CreateOptions{}); err != nil {
+		if _, err := client.Resource(endpoints).Create(ctx, slice, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}
 		return setStatus(exports, name, map[string]any{"identityHash": "0123456789abcdef"})
