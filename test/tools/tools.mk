@@ -29,6 +29,9 @@ stamp-kubernetes = $(foreach package,k8s.io/component-base/version k8s.io/client
 bin/kube-apiserver: test/host/go.mod test/host/go.sum
 	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kube-apiserver,6 to 10 minutes on two cores the first time,$(kubernetes-stamps))
 
+bin/kube-controller-manager: test/host/go.mod test/host/go.sum
+	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kube-controller-manager,3 minutes after kube-apiserver,$(kubernetes-stamps))
+
 bin/kubectl: test/host/go.mod test/host/go.sum
 	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kubectl,half a minute after kube-apiserver; 4 minutes without,$(kubernetes-stamps))
 
