@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/annex-dev/annex/registry/scheme"
 )
 
 func TestSparingHost(t *testing.T) {
@@ -37,5 +39,17 @@ func TestSparingHost(t *testing.T) {
 				t.Errorf("Warning %q", recorder.Header().Get("Warning"))
 			}
 		})
+	}
+}
+
+// `annex check` expects every group of ours at the host.
+func TestServedToHost(t *testing.T) {
+	for _, ours := range scheme.Ours() {
+		if !servedToHost(ours.Group) {
+			t.Errorf("%s is not forwarded by a host", ours)
+		}
+	}
+	if servedToHost("apps") || servedToHost("") {
+		t.Error("a group that is not ours is forwarded by a host")
 	}
 }

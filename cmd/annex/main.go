@@ -1,4 +1,4 @@
-// Command annex is the server: `annex serve` runs it, `annex version` says what it is.
+// Command annex is the server: `annex serve` runs it, `annex check` looks at an installation, `annex version` says what it is.
 package main
 
 import (
