@@ -8,7 +8,7 @@ KUBERNETES_VERSION = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | 
 LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+annex \
 	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
-TEST_PROGRAMS = bin/annex bin/kube-apiserver bin/kube-controller-manager bin/kubectl bin/helm
+TEST_PROGRAMS = bin/annex bin/annex-race bin/kube-apiserver bin/kube-controller-manager bin/kubectl bin/helm
 # What goes into the image, one for each platform.
 IMAGE_BINARIES = bin/linux-amd64/annex bin/linux-arm64/annex
 
@@ -25,6 +25,11 @@ build: bin/annex ## build bin/annex
 .PHONY: bin/annex
 bin/annex:
 	@$(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+
+# The same program with the race detector, for the tests of several replicas. Built for the first time it takes some minutes.
+.PHONY: bin/annex-race
+bin/annex-race:
+	@$(GO) build -race -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
 
 .PHONY: run
 run: bin/annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex

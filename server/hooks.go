@@ -17,6 +17,9 @@ import (
 // bootstrapInterval is how soon a bootstrap that storage refused is tried again.
 const bootstrapInterval = 100 * time.Millisecond
 
+// controllersTimeout is how long controllers may take to end, and to hand over to another server.
+const controllersTimeout = 10 * time.Second
+
 // etcdTimeout is how long etcd may take to answer before /readyz fails.
 const etcdTimeout = 2 * time.Second
 
@@ -29,7 +32,7 @@ func (s *Server) addHooks() error {
 		"annex-catalog": s.Catalog.Run,
 		"annex-exports": s.exports.Run,
 	} {
-		if err := s.Generic.AddPostStartHook(name, follow(name, run)); err != nil {
+		if err := s.Generic.AddPostStartHook(name, s.follow(name, run)); err != nil {
 			return fmt.Errorf("adding hook %s: %w", name, err)
 		}
 	}
@@ -51,12 +54,13 @@ func (s *Server) addHooks() error {
 	return s.addHostHooks()
 }
 
-// follow runs what keeps an index in step with storage, for as long as the server runs.
-func follow(name string, run func(context.Context) error) genericapiserver.PostStartHookFunc {
-	return func(hook genericapiserver.PostStartHookContext) error {
+// follow runs what keeps an index in step with storage, for as long as requests are answered: after the stop signal, too,
+// while another server may have begun to write.
+func (s *Server) follow(name string, run func(context.Context) error) genericapiserver.PostStartHookFunc {
+	return func(genericapiserver.PostStartHookContext) error {
 		go func() {
-			if err := run(hook.Context); err != nil && hook.Err() == nil {
-				klog.FromContext(hook.Context).Error(err, "Index no longer follows storage", "index", name)
+			if err := run(s.serving); err != nil && s.serving.Err() == nil {
+				klog.FromContext(s.serving).Error(err, "Index no longer follows storage", "index", name)
 			}
 		}()
 		return nil
@@ -88,10 +92,22 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// AddController runs beside requests, from the end of the bootstrap until the server stops.
+// AddController runs beside requests, from the end of the bootstrap until the stop signal. The server goes on until run has
+// returned, for a time.
 func (s *Server) AddController(name string, run func(ctx context.Context) error) error {
+	done := make(chan struct{})
+	if err := s.Generic.AddPreShutdownHook(name, func() error {
+		select {
+		case <-done:
+		case <-time.After(controllersTimeout):
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("adding the end of controller %s: %w", name, err)
+	}
 	return s.Generic.AddPostStartHook(name, func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
+			defer close(done)
 			select {
 			case <-hook.Done():
 				return

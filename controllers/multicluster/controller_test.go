@@ -94,3 +94,30 @@ func TestRun_MapsEventsToKeys(t *testing.T) {
 		t.Errorf("reconciled %s, want %s", key, owner)
 	}
 }
+
+func TestRun_AgainAfterItsEnd(t *testing.T) {
+	client := readertest.NewFake(configMap("one", "a"))
+	for range 3 {
+		ctx, stop := context.WithCancel(t.Context())
+		keys, done := make(chan reader.Key, 100), make(chan error, 1)
+		working := make(chan struct{})
+		go func() {
+			done <- Run(ctx, client, Spec{Name: t.Name(), Watches: []Watch{{Resource: configMaps}}, Reconcile: func(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+				keys <- key
+				<-ctx.Done()
+				close(working)
+				return reconcile.Result{}, ctx.Err()
+			}})
+		}()
+		next(t, keys)
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-working:
+		default:
+			t.Fatal("the controller ended while it was still at work")
+		}
+	}
+}

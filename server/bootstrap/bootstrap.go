@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
 	"github.com/annex-dev/annex/server/bootstrap/policy"
@@ -42,6 +44,10 @@ func Run(ctx context.Context, client reader.Client, c Config) error {
 		if err := w.ensureRBAC(ctx, logicalcluster.SystemAdmin, obj); err != nil {
 			return err
 		}
+	}
+	// What the servers of one etcd share, such as the lease of their leader.
+	if err := w.ensureNamespaces(ctx, logicalcluster.SystemAdmin, metav1.NamespaceSystem); err != nil {
+		return err
 	}
 	// The LogicalCluster makes root exist; its type is written below.
 	if err := w.ensureRoot(ctx, c); err != nil {

@@ -39,9 +39,13 @@ func (w *writer) ensureRoot(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, apisv1alpha2.IdentitySecretNamespace} {
+	return w.ensureNamespaces(ctx, logicalcluster.Root, metav1.NamespaceDefault, metav1.NamespaceSystem, apisv1alpha2.IdentitySecretNamespace)
+}
+
+func (w *writer) ensureNamespaces(ctx context.Context, cluster logicalcluster.Name, names ...string) error {
+	for _, name := range names {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := ensure(ctx, w, corev1.Resource("namespaces"), logicalcluster.Root, namespace, nil); err != nil {
+		if _, err := ensure(ctx, w, corev1.Resource("namespaces"), cluster, namespace, nil); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/component-base/cli/flag"
 
+	"github.com/annex-dev/annex/controllers/leader"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -47,9 +48,12 @@ type Options struct {
 	ShardExternalURL, ShardVirtualURL     string
 	BatteriesIncluded                     []string
 	RunControllers, Profiling             bool
-	ShutdownDelay, ShutdownWatchGrace     time.Duration
-	RequestTimeout                        time.Duration
-	MaxRequests, MaxMutatingRequests      int
+	// LeaderElect lets one of several servers on one etcd run the controllers; Complete decides when it is not said.
+	LeaderElect                       flag.Tristate
+	Leader                            leader.Timing
+	ShutdownDelay, ShutdownWatchGrace time.Duration
+	RequestTimeout                    time.Duration
+	MaxRequests, MaxMutatingRequests  int
 }
 
 // NewOptions returns the defaults.
@@ -64,6 +68,7 @@ func NewOptions() *Options {
 		ShardName:           "root",
 		BatteriesIncluded:   slices.Clone(batteries),
 		RunControllers:      true,
+		Leader:              leader.Timing{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second},
 		ShutdownWatchGrace:  5 * time.Second,
 		RequestTimeout:      time.Minute,
 		MaxRequests:         1600,
@@ -84,6 +89,11 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.StringVar(&o.KubeconfigPath, "kubeconfig-path", o.KubeconfigPath, "Where the admin kubeconfig is written. Default: admin.kubeconfig in the root directory.")
 	fs.StringSliceVar(&o.BatteriesIncluded, "batteries-included", o.BatteriesIncluded, fmt.Sprintf("Optional parts of the bootstrap, any of %s.", strings.Join(batteries, ", ")))
 	fs.BoolVar(&o.RunControllers, "run-controllers", o.RunControllers, "Run the controllers in this process.")
+	fs.Var(&o.LeaderElect, "leader-elect", "Run the controllers only while holding a lease, which one of several servers on one etcd has. Default: true with --etcd-servers.")
+	fs.Lookup("leader-elect").NoOptDefVal = "true"
+	fs.DurationVar(&o.Leader.LeaseDuration, "leader-elect-lease-duration", o.Leader.LeaseDuration, "How long the others wait before they replace a leader that does not renew its lease.")
+	fs.DurationVar(&o.Leader.RenewDeadline, "leader-elect-renew-deadline", o.Leader.RenewDeadline, "After how long without a renewal the leader stops its controllers; shorter than the lease.")
+	fs.DurationVar(&o.Leader.RetryPeriod, "leader-elect-retry-period", o.Leader.RetryPeriod, "The time between attempts to get or renew the lease.")
 	fs.BoolVar(&o.Profiling, "profiling", o.Profiling, "Serve /debug/pprof to system:masters, outside of workspaces.")
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "How long to go on serving after SIGTERM while /readyz already fails.")
 	fs.DurationVar(&o.ShutdownWatchGrace, "shutdown-watch-termination-grace-period", o.ShutdownWatchGrace, "How long open watches may take to end at shutdown.")
@@ -127,6 +137,9 @@ func (o *Options) Complete() error {
 	setDefault(&o.KubeconfigPath, filepath.Join(root, "admin.kubeconfig"))
 	setDefault(&o.EmbeddedEtcdDirectory, filepath.Join(root, "etcd-server"))
 	setDefault(&o.Serving.ServerCert.CertDirectory, root)
+	if !o.LeaderElect.Provided() {
+		o.LeaderElect.Default(len(o.EtcdServers) > 0)
+	}
 	return nil
 }
 
@@ -204,6 +217,9 @@ func (o *Options) Validate() error {
 		if _, err := os.Stat(value); err != nil {
 			fault("--%s: %v", name, err)
 		}
+	}
+	if err := o.Leader.Validate(); err != nil {
+		fault("--leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: %w", err)
 	}
 	errs = append(errs, o.Host.validate()...)
 	errs = append(errs, o.Audit.Validate()...)

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/cli/flag"
 )
 
 func TestOptions_Validate(t *testing.T) {
@@ -31,6 +34,7 @@ func TestOptions_Validate(t *testing.T) {
 		}, "--authentication-kubeconfig"},
 		"a negative cache":  {func(o *Options) { o.Host.TokenCacheTTL = -time.Second }, "--authentication-token-webhook-cache-ttl"},
 		"a nameless header": {func(o *Options) { o.Host.RequestHeader.UsernameHeaders = []string{" "} }, "empty value"},
+		"a lease too short": {func(o *Options) { o.Leader.LeaseDuration = o.Leader.RenewDeadline }, "--leader-elect-lease-duration"},
 		"a negative grace":  {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +47,37 @@ func TestOptions_Validate(t *testing.T) {
 			err := o.Validate()
 			if (err == nil) != (tc.want == "") || (err != nil && !strings.HasPrefix(err.Error(), tc.want)) {
 				t.Errorf("Validate() = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestOptions_Complete_LeaderElection(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want bool
+	}{
+		"an etcd of its own":                  {nil, false},
+		"an etcd that others may use":         {[]string{"--etcd-servers=https://etcd:2379"}, true},
+		"asked for":                           {[]string{"--leader-elect"}, true},
+		"asked for, with a value":             {[]string{"--leader-elect=true"}, true},
+		"not wanted though others may use it": {[]string{"--etcd-servers=https://etcd:2379", "--leader-elect=false"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, all := NewOptions(), pflag.NewFlagSet("", pflag.ContinueOnError)
+			var sets flag.NamedFlagSets
+			o.AddFlags(&sets)
+			for _, fs := range sets.FlagSets {
+				all.AddFlagSet(fs)
+			}
+			if err := all.Parse(tc.args); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			if got := o.LeaderElect.Value(); got != tc.want {
+				t.Errorf("leader election is %t, want %t", got, tc.want)
 			}
 		})
 	}

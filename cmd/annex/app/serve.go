@@ -14,6 +14,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/annex-dev/annex/controllers"
+	"github.com/annex-dev/annex/controllers/leader"
 	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
@@ -104,9 +105,22 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		return nil, fmt.Errorf("building the server: %w", err)
 	}
 	if o.RunControllers {
-		err = s.server.AddController("annex-controllers", s.runControllers)
+		err = s.server.AddController("annex-controllers", s.lead)
 	}
 	return s, err
+}
+
+// lead runs the controllers until ctx ends, while this server is the one to do so.
+func (s *Server) lead(ctx context.Context) error {
+	if !s.options.LeaderElect.Value() {
+		return s.runControllers(ctx)
+	}
+	return leader.Run(ctx, leader.Config{
+		Live:     s.server.Client.Live(),
+		Writer:   s.server.Client,
+		Identity: leader.NewIdentity(),
+		Timing:   s.options.Leader,
+	}, s.runControllers)
 }
 
 // runControllers runs the controllers on the server's own clients until ctx ends.
