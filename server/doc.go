@@ -10,5 +10,6 @@
 //	deadline.go  why work ends a little before its time limit
 //	version.go   the version of Kubernetes that clients are told
 //	host.go      the cluster that the server is installed into, if any
+//	hosting.go   what the workspace that it shows as its own serves beside
 //	hooks.go     what runs beside requests, and what /readyz waits for
 package server

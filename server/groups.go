@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/authentication"
@@ -43,6 +44,7 @@ func (s *Server) newGroups(c Config) ([]*group.Group, error) {
 		func() (*group.Group, error) { return corekcp.NewGroup(s.scheme, getter, external) },
 		func() (*group.Group, error) { return topology.NewGroup(s.scheme, getter) },
 		func() (*group.Group, error) { return apis.NewGroup(s.scheme, getter, virtual) },
+		func() (*group.Group, error) { return annex.NewGroup(s.scheme, getter) },
 	} {
 		g, err := build()
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -51,7 +52,7 @@ type Host struct {
 // servedToHost reports whether an API group is one that the host forwards.
 func servedToHost(group string) bool {
 	switch group {
-	case tenancyv1alpha1.GroupName, corev1alpha1.GroupName, apisv1alpha1.GroupName, topologyv1alpha1.GroupName:
+	case tenancyv1alpha1.GroupName, corev1alpha1.GroupName, apisv1alpha1.GroupName, topologyv1alpha1.GroupName, annexv1alpha1.GroupName:
 		return true
 	}
 	return false

@@ -157,7 +157,7 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 		}
 	}
 	s.routes = router.Config{
-		Catalog:   s.Catalog,
+		Catalog:   &hosting{Catalog: s.Catalog, hosts: s.isHostWorkspace},
 		Clusters:  s.Index,
 		Schemas:   s.Schemas,
 		Discovery: documents,

@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/randfill"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -34,6 +35,10 @@ func Funcs(serializer.CodecFactory) []any {
 		func(in *corev1alpha1.Shard, c randfill.Continue) {
 			c.FillNoCustom(in)
 			corev1alpha1.SetObjectDefaults_Shard(in)
+		},
+		func(in *annexv1alpha1.HostBinding, c randfill.Continue) {
+			c.FillNoCustom(in)
+			annexv1alpha1.SetObjectDefaults_HostBinding(in)
 		},
 		func(in *apisv1alpha1.APIResourceVersion, c randfill.Continue) {
 			c.FillNoCustom(in)

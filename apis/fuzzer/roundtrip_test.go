@@ -17,6 +17,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/randfill"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -35,6 +36,7 @@ func newScheme(t *testing.T) *runtime.Scheme {
 		topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults,
 		apisv1alpha1.AddToScheme, apisv1alpha1.RegisterDefaults, apisv1alpha1.RegisterConversions,
 		apisv1alpha2.AddToScheme, apisv1alpha2.RegisterDefaults,
+		annexv1alpha1.AddToScheme, annexv1alpha1.RegisterDefaults,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -44,6 +46,7 @@ func newScheme(t *testing.T) *runtime.Scheme {
 	internal(tenancyv1alpha1.GroupName, &tenancyv1alpha1.Workspace{}, &tenancyv1alpha1.WorkspaceList{}, &tenancyv1alpha1.WorkspaceType{}, &tenancyv1alpha1.WorkspaceTypeList{})
 	internal(corev1alpha1.GroupName, &corev1alpha1.LogicalCluster{}, &corev1alpha1.LogicalClusterList{}, &corev1alpha1.Shard{}, &corev1alpha1.ShardList{})
 	internal(topologyv1alpha1.GroupName, &topologyv1alpha1.Partition{}, &topologyv1alpha1.PartitionList{}, &topologyv1alpha1.PartitionSet{}, &topologyv1alpha1.PartitionSetList{})
+	internal(annexv1alpha1.GroupName, &annexv1alpha1.HostBinding{}, &annexv1alpha1.HostBindingList{})
 	internal(apisv1alpha2.GroupName, &apisv1alpha1.APIResourceSchema{}, &apisv1alpha1.APIResourceSchemaList{}, &apisv1alpha1.APIExportEndpointSlice{}, &apisv1alpha1.APIExportEndpointSliceList{},
 		&apisv1alpha2.APIExport{}, &apisv1alpha2.APIExportList{}, &apisv1alpha2.APIBinding{}, &apisv1alpha2.APIBindingList{})
 	return scheme

@@ -5,12 +5,14 @@
 package applyconfiguration
 
 import (
-	v1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	v1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	v1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	apisv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/apis/v1alpha1"
+	annexv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/annex/v1alpha1"
+	applyconfigurationapisv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/generated/applyconfiguration/apis/v1alpha2"
 	applyconfigurationcorev1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/core/v1alpha1"
 	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
@@ -25,63 +27,81 @@ import (
 // apply configuration type exists for the given GroupVersionKind.
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
-	// Group=apis.kcp.io, Version=v1alpha1
-	case v1alpha1.SchemeGroupVersion.WithKind("AcceptablePermissionClaim"):
-		return &apisv1alpha1.AcceptablePermissionClaimApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIBinding"):
-		return &apisv1alpha1.APIBindingApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIBindingSpec"):
-		return &apisv1alpha1.APIBindingSpecApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIBindingStatus"):
-		return &apisv1alpha1.APIBindingStatusApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExport"):
-		return &apisv1alpha1.APIExportApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportEndpoint"):
-		return &apisv1alpha1.APIExportEndpointApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSlice"):
-		return &apisv1alpha1.APIExportEndpointSliceApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSliceSpec"):
-		return &apisv1alpha1.APIExportEndpointSliceSpecApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSliceStatus"):
-		return &apisv1alpha1.APIExportEndpointSliceStatusApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportSpec"):
-		return &apisv1alpha1.APIExportSpecApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportStatus"):
-		return &apisv1alpha1.APIExportStatusApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIResourceSchema"):
-		return &apisv1alpha1.APIResourceSchemaApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIResourceSchemaSpec"):
-		return &apisv1alpha1.APIResourceSchemaSpecApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIResourceVersion"):
-		return &apisv1alpha1.APIResourceVersionApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("BindingReference"):
-		return &apisv1alpha1.BindingReferenceApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("BoundAPIResource"):
-		return &apisv1alpha1.BoundAPIResourceApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("BoundAPIResourceSchema"):
-		return &apisv1alpha1.BoundAPIResourceSchemaApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("CustomResourceConversion"):
-		return &apisv1alpha1.CustomResourceConversionApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("EndpointShards"):
-		return &apisv1alpha1.EndpointShardsApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ExportBindingReference"):
-		return &apisv1alpha1.ExportBindingReferenceApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("GroupResource"):
-		return &apisv1alpha1.GroupResourceApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("Identity"):
-		return &apisv1alpha1.IdentityApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("MaximalPermissionPolicy"):
-		return &apisv1alpha1.MaximalPermissionPolicyApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("PermissionClaim"):
-		return &apisv1alpha1.PermissionClaimApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ResourceSelector"):
-		return &apisv1alpha1.ResourceSelectorApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("VirtualWorkspace"):
-		return &apisv1alpha1.VirtualWorkspaceApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("WebhookClientConfig"):
-		return &apisv1alpha1.WebhookClientConfigApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("WebhookConversion"):
-		return &apisv1alpha1.WebhookConversionApplyConfiguration{}
+	// Group=annex.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBinding"):
+		return &annexv1alpha1.HostBindingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingCreate"):
+		return &annexv1alpha1.HostBindingCreateApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingExport"):
+		return &annexv1alpha1.HostBindingExportApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingReference"):
+		return &annexv1alpha1.HostBindingReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingSpec"):
+		return &annexv1alpha1.HostBindingSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingStatus"):
+		return &annexv1alpha1.HostBindingStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingWorkspace"):
+		return &annexv1alpha1.HostBindingWorkspaceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HostGroupVersion"):
+		return &annexv1alpha1.HostGroupVersionApplyConfiguration{}
+
+		// Group=apis.kcp.io, Version=v1alpha1
+	case apisv1alpha1.SchemeGroupVersion.WithKind("AcceptablePermissionClaim"):
+		return &applyconfigurationapisv1alpha1.AcceptablePermissionClaimApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIBinding"):
+		return &applyconfigurationapisv1alpha1.APIBindingApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIBindingSpec"):
+		return &applyconfigurationapisv1alpha1.APIBindingSpecApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIBindingStatus"):
+		return &applyconfigurationapisv1alpha1.APIBindingStatusApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExport"):
+		return &applyconfigurationapisv1alpha1.APIExportApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpoint"):
+		return &applyconfigurationapisv1alpha1.APIExportEndpointApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSlice"):
+		return &applyconfigurationapisv1alpha1.APIExportEndpointSliceApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSliceSpec"):
+		return &applyconfigurationapisv1alpha1.APIExportEndpointSliceSpecApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSliceStatus"):
+		return &applyconfigurationapisv1alpha1.APIExportEndpointSliceStatusApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportSpec"):
+		return &applyconfigurationapisv1alpha1.APIExportSpecApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportStatus"):
+		return &applyconfigurationapisv1alpha1.APIExportStatusApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIResourceSchema"):
+		return &applyconfigurationapisv1alpha1.APIResourceSchemaApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIResourceSchemaSpec"):
+		return &applyconfigurationapisv1alpha1.APIResourceSchemaSpecApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIResourceVersion"):
+		return &applyconfigurationapisv1alpha1.APIResourceVersionApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("BindingReference"):
+		return &applyconfigurationapisv1alpha1.BindingReferenceApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("BoundAPIResource"):
+		return &applyconfigurationapisv1alpha1.BoundAPIResourceApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("BoundAPIResourceSchema"):
+		return &applyconfigurationapisv1alpha1.BoundAPIResourceSchemaApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("CustomResourceConversion"):
+		return &applyconfigurationapisv1alpha1.CustomResourceConversionApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("EndpointShards"):
+		return &applyconfigurationapisv1alpha1.EndpointShardsApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("ExportBindingReference"):
+		return &applyconfigurationapisv1alpha1.ExportBindingReferenceApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("GroupResource"):
+		return &applyconfigurationapisv1alpha1.GroupResourceApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("Identity"):
+		return &applyconfigurationapisv1alpha1.IdentityApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("MaximalPermissionPolicy"):
+		return &applyconfigurationapisv1alpha1.MaximalPermissionPolicyApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("PermissionClaim"):
+		return &applyconfigurationapisv1alpha1.PermissionClaimApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("ResourceSelector"):
+		return &applyconfigurationapisv1alpha1.ResourceSelectorApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("VirtualWorkspace"):
+		return &applyconfigurationapisv1alpha1.VirtualWorkspaceApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("WebhookClientConfig"):
+		return &applyconfigurationapisv1alpha1.WebhookClientConfigApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("WebhookConversion"):
+		return &applyconfigurationapisv1alpha1.WebhookConversionApplyConfiguration{}
 
 		// Group=apis.kcp.io, Version=v1alpha2
 	case v1alpha2.SchemeGroupVersion.WithKind("AcceptablePermissionClaim"):

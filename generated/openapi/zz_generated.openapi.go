@@ -8,7 +8,8 @@
 package openapi
 
 import (
-	v1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	v1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	v1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -35,39 +36,48 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1alpha1.APIBinding{}.OpenAPIModelName():                                  schema_annex_apis_apis_v1alpha1_APIBinding(ref),
-		v1alpha1.APIBindingList{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingList(ref),
-		v1alpha1.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
-		v1alpha1.APIBindingStatus{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref),
-		v1alpha1.APIExport{}.OpenAPIModelName():                                   schema_annex_apis_apis_v1alpha1_APIExport(ref),
-		v1alpha1.APIExportEndpoint{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref),
-		v1alpha1.APIExportEndpointSlice{}.OpenAPIModelName():                      schema_annex_apis_apis_v1alpha1_APIExportEndpointSlice(ref),
-		v1alpha1.APIExportEndpointSliceList{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceList(ref),
-		v1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref),
-		v1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName():                schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref),
-		v1alpha1.APIExportList{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_APIExportList(ref),
-		v1alpha1.APIExportSpec{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_APIExportSpec(ref),
-		v1alpha1.APIExportStatus{}.OpenAPIModelName():                             schema_annex_apis_apis_v1alpha1_APIExportStatus(ref),
-		v1alpha1.APIResourceSchema{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref),
-		v1alpha1.APIResourceSchemaList{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_APIResourceSchemaList(ref),
-		v1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref),
-		v1alpha1.APIResourceVersion{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref),
-		v1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName():                   schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref),
-		v1alpha1.BindingReference{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_BindingReference(ref),
-		v1alpha1.BoundAPIResource{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref),
-		v1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName():                      schema_annex_apis_apis_v1alpha1_BoundAPIResourceSchema(ref),
-		v1alpha1.CustomResourceConversion{}.OpenAPIModelName():                    schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref),
-		v1alpha1.EndpointShards{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_EndpointShards(ref),
-		v1alpha1.ExportBindingReference{}.OpenAPIModelName():                      schema_annex_apis_apis_v1alpha1_ExportBindingReference(ref),
-		v1alpha1.GroupResource{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_GroupResource(ref),
-		v1alpha1.Identity{}.OpenAPIModelName():                                    schema_annex_apis_apis_v1alpha1_Identity(ref),
-		v1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_LocalAPIExportPolicy(ref),
-		v1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName():                     schema_annex_apis_apis_v1alpha1_MaximalPermissionPolicy(ref),
-		v1alpha1.PermissionClaim{}.OpenAPIModelName():                             schema_annex_apis_apis_v1alpha1_PermissionClaim(ref),
-		v1alpha1.ResourceSelector{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_ResourceSelector(ref),
-		v1alpha1.VirtualWorkspace{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_VirtualWorkspace(ref),
-		v1alpha1.WebhookClientConfig{}.OpenAPIModelName():                         schema_annex_apis_apis_v1alpha1_WebhookClientConfig(ref),
-		v1alpha1.WebhookConversion{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_WebhookConversion(ref),
+		v1alpha1.HostBinding{}.OpenAPIModelName():                                 schema_annex_apis_annex_v1alpha1_HostBinding(ref),
+		v1alpha1.HostBindingCreate{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_HostBindingCreate(ref),
+		v1alpha1.HostBindingExport{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_HostBindingExport(ref),
+		v1alpha1.HostBindingList{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_HostBindingList(ref),
+		v1alpha1.HostBindingReference{}.OpenAPIModelName():                        schema_annex_apis_annex_v1alpha1_HostBindingReference(ref),
+		v1alpha1.HostBindingSpec{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_HostBindingSpec(ref),
+		v1alpha1.HostBindingStatus{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_HostBindingStatus(ref),
+		v1alpha1.HostBindingWorkspace{}.OpenAPIModelName():                        schema_annex_apis_annex_v1alpha1_HostBindingWorkspace(ref),
+		v1alpha1.HostGroupVersion{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref),
+		apisv1alpha1.APIBinding{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBinding(ref),
+		apisv1alpha1.APIBindingList{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIBindingList(ref),
+		apisv1alpha1.APIBindingSpec{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
+		apisv1alpha1.APIBindingStatus{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref),
+		apisv1alpha1.APIExport{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_APIExport(ref),
+		apisv1alpha1.APIExportEndpoint{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref),
+		apisv1alpha1.APIExportEndpointSlice{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_APIExportEndpointSlice(ref),
+		apisv1alpha1.APIExportEndpointSliceList{}.OpenAPIModelName():              schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceList(ref),
+		apisv1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName():              schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref),
+		apisv1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName():            schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref),
+		apisv1alpha1.APIExportList{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIExportList(ref),
+		apisv1alpha1.APIExportSpec{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIExportSpec(ref),
+		apisv1alpha1.APIExportStatus{}.OpenAPIModelName():                         schema_annex_apis_apis_v1alpha1_APIExportStatus(ref),
+		apisv1alpha1.APIResourceSchema{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref),
+		apisv1alpha1.APIResourceSchemaList{}.OpenAPIModelName():                   schema_annex_apis_apis_v1alpha1_APIResourceSchemaList(ref),
+		apisv1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName():                   schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref),
+		apisv1alpha1.APIResourceVersion{}.OpenAPIModelName():                      schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref),
+		apisv1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName():               schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref),
+		apisv1alpha1.BindingReference{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_BindingReference(ref),
+		apisv1alpha1.BoundAPIResource{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref),
+		apisv1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_BoundAPIResourceSchema(ref),
+		apisv1alpha1.CustomResourceConversion{}.OpenAPIModelName():                schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref),
+		apisv1alpha1.EndpointShards{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_EndpointShards(ref),
+		apisv1alpha1.ExportBindingReference{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_ExportBindingReference(ref),
+		apisv1alpha1.GroupResource{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_GroupResource(ref),
+		apisv1alpha1.Identity{}.OpenAPIModelName():                                schema_annex_apis_apis_v1alpha1_Identity(ref),
+		apisv1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName():                    schema_annex_apis_apis_v1alpha1_LocalAPIExportPolicy(ref),
+		apisv1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName():                 schema_annex_apis_apis_v1alpha1_MaximalPermissionPolicy(ref),
+		apisv1alpha1.PermissionClaim{}.OpenAPIModelName():                         schema_annex_apis_apis_v1alpha1_PermissionClaim(ref),
+		apisv1alpha1.ResourceSelector{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_ResourceSelector(ref),
+		apisv1alpha1.VirtualWorkspace{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_VirtualWorkspace(ref),
+		apisv1alpha1.WebhookClientConfig{}.OpenAPIModelName():                     schema_annex_apis_apis_v1alpha1_WebhookClientConfig(ref),
+		apisv1alpha1.WebhookConversion{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_WebhookConversion(ref),
 		v1alpha2.APIBinding{}.OpenAPIModelName():                                  schema_annex_apis_apis_v1alpha2_APIBinding(ref),
 		v1alpha2.APIBindingList{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha2_APIBindingList(ref),
 		v1alpha2.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha2_APIBindingSpec(ref),
@@ -571,6 +581,355 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	}
 }
 
+func schema_annex_apis_annex_v1alpha1_HostBinding(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBinding projects the resources of an APIExport onto the host cluster: requests that the host gets for them, without any prefix, are for the workspace that their namespace maps to. It exists in the host workspace only.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what is projected.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.HostBindingSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what was found.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.HostBindingStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HostBindingSpec{}.OpenAPIModelName(), v1alpha1.HostBindingStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingCreate(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingCreate says how a workspace is made.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "type is the type of the workspace. Left out, it is the one that the parent's type makes by default.",
+							Ref:         ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingExport(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingExport names an APIExport.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the path or the name of the workspace that holds the APIExport. Left out, it is the host workspace.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the APIExport.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingList is a list of HostBindings.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.HostBinding{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HostBinding{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingReference names what is projected.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"export": {
+						SchemaProps: spec.SchemaProps{
+							Description: "export names the APIExport.",
+							Ref:         ref(v1alpha1.HostBindingExport{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"export"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HostBindingExport{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingSpec says what is projected.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"reference": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reference names what is projected. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.HostBindingReference{}.OpenAPIModelName()),
+						},
+					},
+					"workspace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspace says which workspace a request is for.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.HostBindingWorkspace{}.OpenAPIModelName()),
+						},
+					},
+					"authorization": {
+						SchemaProps: spec.SchemaProps{
+							Description: "authorization says who decides about a request that RBAC of the host allows: Workspace, which is the default, or Host.\n\nPossible enum values:\n - `\"Host\"` takes the host's word for enough.\n - `\"Workspace\"` asks RBAC of the workspace, too: both must allow.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Host", "Workspace"},
+						},
+					},
+				},
+				Required: []string{"reference", "workspace"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HostBindingReference{}.OpenAPIModelName(), v1alpha1.HostBindingWorkspace{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingStatus is what was found of a binding.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"apiExportClusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "apiExportClusterName is the name of the logical cluster that holds the APIExport.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"identityHash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "identityHash is the identity of the APIExport. Workspaces that have an API of the same name by other means are not shown.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"groupVersions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "groupVersions are the group versions of the APIExport and what became of them on the host.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.HostGroupVersion{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HostGroupVersion{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostBindingWorkspace(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostBindingWorkspace says which workspace a request is for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the path of the workspace, such as root:platform. One segment behind the first may be {namespace}, which stands for the namespace of the request: with root:teams:{namespace} each namespace has a workspace of its own. The objects lie in the namespace of the same name there. Cluster-scoped resources need a path without it. It cannot be changed.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"create": {
+						SchemaProps: spec.SchemaProps{
+							Description: "create has a workspace made that does not exist when something is first created in it, with an APIBinding to the APIExport, and the namespace. Left out, writes are refused then.",
+							Ref:         ref(v1alpha1.HostBindingCreate{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"path"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HostBindingCreate{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HostGroupVersion is a group version of the APIExport and what became of it on the host.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is group and version, such as example.com/v1.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "state is Pending, Registered, Available or Conflict.\n\nPossible enum values:\n - `\"Available\"` means that the host has found it to be served.\n - `\"Conflict\"` means that somebody else serves it on the host; it is not projected.\n - `\"Pending\"` means that it is served here and about to be registered.\n - `\"Registered\"` means that the host has an APIService for it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Available", "Conflict", "Pending", "Registered"},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message tells people more.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "state"},
+			},
+		},
+	}
+}
+
 func schema_annex_apis_apis_v1alpha1_APIBinding(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -603,21 +962,21 @@ func schema_annex_apis_apis_v1alpha1_APIBinding(ref common.ReferenceCallback) co
 						SchemaProps: spec.SchemaProps{
 							Description: "spec says what is bound.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIBindingSpec{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIBindingSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "status is what was found.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIBindingStatus{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIBindingStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIBindingSpec{}.OpenAPIModelName(), v1alpha1.APIBindingStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIBindingSpec{}.OpenAPIModelName(), apisv1alpha1.APIBindingStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -656,7 +1015,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingList(ref common.ReferenceCallback
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIBinding{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.APIBinding{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -667,7 +1026,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingList(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIBinding{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIBinding{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -682,7 +1041,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref common.ReferenceCallback
 						SchemaProps: spec.SchemaProps{
 							Description: "reference names what is bound. It cannot be changed.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.BindingReference{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.BindingReference{}.OpenAPIModelName()),
 						},
 					},
 					"permissionClaims": {
@@ -697,7 +1056,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref common.ReferenceCallback
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -708,7 +1067,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName(), v1alpha1.BindingReference{}.OpenAPIModelName()},
+			apisv1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName(), apisv1alpha1.BindingReference{}.OpenAPIModelName()},
 	}
 }
 
@@ -742,7 +1101,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.BoundAPIResource{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.BoundAPIResource{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -789,7 +1148,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.PermissionClaim{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.PermissionClaim{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -807,7 +1166,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.PermissionClaim{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.PermissionClaim{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -817,7 +1176,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.BoundAPIResource{}.OpenAPIModelName(), v1alpha1.PermissionClaim{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+			apisv1alpha1.BoundAPIResource{}.OpenAPIModelName(), apisv1alpha1.PermissionClaim{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -853,21 +1212,21 @@ func schema_annex_apis_apis_v1alpha1_APIExport(ref common.ReferenceCallback) com
 						SchemaProps: spec.SchemaProps{
 							Description: "spec is what is offered.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIExportSpec{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIExportSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "status is what was found.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIExportStatus{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIExportStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExportSpec{}.OpenAPIModelName(), v1alpha1.APIExportStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIExportSpec{}.OpenAPIModelName(), apisv1alpha1.APIExportStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -889,7 +1248,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref common.ReferenceCallb
 					"shards": {
 						SchemaProps: spec.SchemaProps{
 							Description: "shards picks the shards whose consumers are served there. Left out, it is the one that the address leads to.",
-							Ref:         ref(v1alpha1.EndpointShards{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.EndpointShards{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -897,7 +1256,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.EndpointShards{}.OpenAPIModelName()},
+			apisv1alpha1.EndpointShards{}.OpenAPIModelName()},
 	}
 }
 
@@ -933,21 +1292,21 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSlice(ref common.Reference
 						SchemaProps: spec.SchemaProps{
 							Description: "spec says which endpoints are listed.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
 							Description: "status holds the endpoints.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName(), v1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName(), apisv1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -986,7 +1345,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceList(ref common.Refer
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIExportEndpointSlice{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.APIExportEndpointSlice{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -997,7 +1356,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceList(ref common.Refer
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExportEndpointSlice{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIExportEndpointSlice{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1012,7 +1371,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref common.Refer
 						SchemaProps: spec.SchemaProps{
 							Description: "export names the APIExport. It cannot be changed.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.ExportBindingReference{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.ExportBindingReference{}.OpenAPIModelName()),
 						},
 					},
 					"partition": {
@@ -1027,7 +1386,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref common.Refer
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ExportBindingReference{}.OpenAPIModelName()},
+			apisv1alpha1.ExportBindingReference{}.OpenAPIModelName()},
 	}
 }
 
@@ -1074,7 +1433,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref common.Ref
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIExportEndpoint{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.APIExportEndpoint{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1091,7 +1450,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref common.Ref
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExportEndpoint{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+			apisv1alpha1.APIExportEndpoint{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1130,7 +1489,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportList(ref common.ReferenceCallback)
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIExport{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.APIExport{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1141,7 +1500,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportList(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExport{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIExport{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1174,13 +1533,13 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 					"identity": {
 						SchemaProps: spec.SchemaProps{
 							Description: "identity says who owns the exported APIs. The system makes one when it is left out.",
-							Ref:         ref(v1alpha1.Identity{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.Identity{}.OpenAPIModelName()),
 						},
 					},
 					"maximalPermissionPolicy": {
 						SchemaProps: spec.SchemaProps{
 							Description: "maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.",
-							Ref:         ref(v1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName()),
 						},
 					},
 					"permissionClaims": {
@@ -1199,7 +1558,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.PermissionClaim{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.PermissionClaim{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1209,7 +1568,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.Identity{}.OpenAPIModelName(), v1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName(), v1alpha1.PermissionClaim{}.OpenAPIModelName()},
+			apisv1alpha1.Identity{}.OpenAPIModelName(), apisv1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName(), apisv1alpha1.PermissionClaim{}.OpenAPIModelName()},
 	}
 }
 
@@ -1260,7 +1619,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportStatus(ref common.ReferenceCallbac
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.VirtualWorkspace{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.VirtualWorkspace{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1270,7 +1629,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportStatus(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.VirtualWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+			apisv1alpha1.VirtualWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1306,7 +1665,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref common.ReferenceCallb
 						SchemaProps: spec.SchemaProps{
 							Description: "spec is what the resource looks like.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1314,7 +1673,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1353,7 +1712,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaList(ref common.ReferenceC
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIResourceSchema{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.APIResourceSchema{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1364,7 +1723,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaList(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIResourceSchema{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+			apisv1alpha1.APIResourceSchema{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -1413,7 +1772,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIResourceVersion{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.APIResourceVersion{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1430,7 +1789,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 					"conversion": {
 						SchemaProps: spec.SchemaProps{
 							Description: "conversion says how objects are converted between versions. It is needed when there are several.",
-							Ref:         ref(v1alpha1.CustomResourceConversion{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.CustomResourceConversion{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1438,7 +1797,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIResourceVersion{}.OpenAPIModelName(), v1alpha1.CustomResourceConversion{}.OpenAPIModelName(), apiextensionsv1.CustomResourceDefinitionNames{}.OpenAPIModelName()},
+			apisv1alpha1.APIResourceVersion{}.OpenAPIModelName(), apisv1alpha1.CustomResourceConversion{}.OpenAPIModelName(), apiextensionsv1.CustomResourceDefinitionNames{}.OpenAPIModelName()},
 	}
 }
 
@@ -1590,7 +1949,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.ResourceSelector{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.ResourceSelector{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1617,7 +1976,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ResourceSelector{}.OpenAPIModelName()},
+			apisv1alpha1.ResourceSelector{}.OpenAPIModelName()},
 	}
 }
 
@@ -1631,7 +1990,7 @@ func schema_annex_apis_apis_v1alpha1_BindingReference(ref common.ReferenceCallba
 					"export": {
 						SchemaProps: spec.SchemaProps{
 							Description: "export names the APIExport.",
-							Ref:         ref(v1alpha1.ExportBindingReference{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.ExportBindingReference{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1639,7 +1998,7 @@ func schema_annex_apis_apis_v1alpha1_BindingReference(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ExportBindingReference{}.OpenAPIModelName()},
+			apisv1alpha1.ExportBindingReference{}.OpenAPIModelName()},
 	}
 }
 
@@ -1670,7 +2029,7 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 						SchemaProps: spec.SchemaProps{
 							Description: "schema is what the resource looks like.",
 							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName()),
 						},
 					},
 					"storageVersions": {
@@ -1697,7 +2056,7 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName()},
+			apisv1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName()},
 	}
 }
 
@@ -1758,7 +2117,7 @@ func schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref common.Referen
 					"webhook": {
 						SchemaProps: spec.SchemaProps{
 							Description: "webhook is whom to ask when the strategy is Webhook.",
-							Ref:         ref(v1alpha1.WebhookConversion{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.WebhookConversion{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1766,7 +2125,7 @@ func schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref common.Referen
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.WebhookConversion{}.OpenAPIModelName()},
+			apisv1alpha1.WebhookConversion{}.OpenAPIModelName()},
 	}
 }
 
@@ -1899,14 +2258,14 @@ func schema_annex_apis_apis_v1alpha1_MaximalPermissionPolicy(ref common.Referenc
 					"local": {
 						SchemaProps: spec.SchemaProps{
 							Description: "local takes the limits from RBAC in the workspace of the APIExport.",
-							Ref:         ref(v1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName()},
+			apisv1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName()},
 	}
 }
 
@@ -1952,7 +2311,7 @@ func schema_annex_apis_apis_v1alpha1_PermissionClaim(ref common.ReferenceCallbac
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.ResourceSelector{}.OpenAPIModelName()),
+										Ref: ref(apisv1alpha1.ResourceSelector{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -1970,7 +2329,7 @@ func schema_annex_apis_apis_v1alpha1_PermissionClaim(ref common.ReferenceCallbac
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ResourceSelector{}.OpenAPIModelName()},
+			apisv1alpha1.ResourceSelector{}.OpenAPIModelName()},
 	}
 }
 
@@ -2060,7 +2419,7 @@ func schema_annex_apis_apis_v1alpha1_WebhookConversion(ref common.ReferenceCallb
 					"clientConfig": {
 						SchemaProps: spec.SchemaProps{
 							Description: "clientConfig says how to reach it.",
-							Ref:         ref(v1alpha1.WebhookClientConfig{}.OpenAPIModelName()),
+							Ref:         ref(apisv1alpha1.WebhookClientConfig{}.OpenAPIModelName()),
 						},
 					},
 					"conversionReviewVersions": {
@@ -2087,7 +2446,7 @@ func schema_annex_apis_apis_v1alpha1_WebhookConversion(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.WebhookClientConfig{}.OpenAPIModelName()},
+			apisv1alpha1.WebhookClientConfig{}.OpenAPIModelName()},
 	}
 }
 

@@ -3,6 +3,7 @@ package scheme
 import (
 	"k8s.io/apimachinery/pkg/runtime"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -27,6 +28,7 @@ func ours() []row {
 		one(apisv1alpha1.GroupName, v1alpha1, "apiexportendpointslices", &apisv1alpha1.APIExportEndpointSlice{}, &apisv1alpha1.APIExportEndpointSliceList{}),
 		one(apisv1alpha2.GroupName, v1alpha2, "apiexports", &apisv1alpha2.APIExport{}, &apisv1alpha2.APIExportList{}),
 		one(apisv1alpha2.GroupName, v1alpha2, "apibindings", &apisv1alpha2.APIBinding{}, &apisv1alpha2.APIBindingList{}),
+		one(annexv1alpha1.GroupName, v1alpha1, "hostbindings", &annexv1alpha1.HostBinding{}, &annexv1alpha1.HostBindingList{}),
 	}
 }
 
@@ -38,6 +40,7 @@ func addOurs(s *runtime.Scheme) error {
 		topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults,
 		apisv1alpha1.AddToScheme, apisv1alpha1.RegisterDefaults,
 		apisv1alpha2.AddToScheme, apisv1alpha2.RegisterDefaults,
+		annexv1alpha1.AddToScheme, annexv1alpha1.RegisterDefaults,
 		apisv1alpha1.RegisterConversions,
 	} {
 		if err := add(s); err != nil {

@@ -19,7 +19,8 @@ func systemCRD(_ context.Context, _ logicalcluster.Name, attrs authorizer.Attrib
 		schema.GroupResource{Group: "tenancy.kcp.io", Resource: "workspaces"},
 		schema.GroupResource{Group: "core.kcp.io", Resource: "logicalclusters"},
 		schema.GroupResource{Group: "apis.kcp.io", Resource: "apibindings"},
-		schema.GroupResource{Group: "apis.kcp.io", Resource: "apiexports"}:
+		schema.GroupResource{Group: "apis.kcp.io", Resource: "apiexports"},
+		schema.GroupResource{Group: "annex.dev", Resource: "hostbindings"}:
 		return authorizer.DecisionDeny, "only the server writes this status", nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil

@@ -8,6 +8,7 @@ import (
 	fmt "fmt"
 	http "net/http"
 
+	annexv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/core/v1alpha1"
@@ -20,6 +21,7 @@ import (
 
 type Interface interface {
 	Discovery() discovery.DiscoveryInterfaces
+	AnnexV1alpha1() annexv1alpha1.AnnexV1alpha1Interface
 	ApisV1alpha1() apisv1alpha1.ApisV1alpha1Interface
 	ApisV1alpha2() apisv1alpha2.ApisV1alpha2Interface
 	CoreV1alpha1() corev1alpha1.CoreV1alpha1Interface
@@ -30,11 +32,17 @@ type Interface interface {
 // Clientset contains the clients for groups.
 type Clientset struct {
 	*discovery.DiscoveryClient
+	annexV1alpha1    *annexv1alpha1.AnnexV1alpha1Client
 	apisV1alpha1     *apisv1alpha1.ApisV1alpha1Client
 	apisV1alpha2     *apisv1alpha2.ApisV1alpha2Client
 	coreV1alpha1     *corev1alpha1.CoreV1alpha1Client
 	tenancyV1alpha1  *tenancyv1alpha1.TenancyV1alpha1Client
 	topologyV1alpha1 *topologyv1alpha1.TopologyV1alpha1Client
+}
+
+// AnnexV1alpha1 retrieves the AnnexV1alpha1Client
+func (c *Clientset) AnnexV1alpha1() annexv1alpha1.AnnexV1alpha1Interface {
+	return c.annexV1alpha1
 }
 
 // ApisV1alpha1 retrieves the ApisV1alpha1Client
@@ -106,6 +114,10 @@ func NewForConfigAndClient(c *rest.Config, httpClient *http.Client) (*Clientset,
 
 	var cs Clientset
 	var err error
+	cs.annexV1alpha1, err = annexv1alpha1.NewForConfigAndClient(&configShallowCopy, httpClient)
+	if err != nil {
+		return nil, err
+	}
 	cs.apisV1alpha1, err = apisv1alpha1.NewForConfigAndClient(&configShallowCopy, httpClient)
 	if err != nil {
 		return nil, err
@@ -147,6 +159,7 @@ func NewForConfigOrDie(c *rest.Config) *Clientset {
 // New creates a new Clientset for the given RESTClient.
 func New(c rest.Interface) *Clientset {
 	var cs Clientset
+	cs.annexV1alpha1 = annexv1alpha1.New(c)
 	cs.apisV1alpha1 = apisv1alpha1.New(c)
 	cs.apisV1alpha2 = apisv1alpha2.New(c)
 	cs.coreV1alpha1 = corev1alpha1.New(c)

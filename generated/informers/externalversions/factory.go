@@ -11,6 +11,7 @@ import (
 	time "time"
 
 	versioned "github.com/annex-dev/annex/generated/clientset/versioned"
+	annex "github.com/annex-dev/annex/generated/informers/externalversions/annex"
 	apis "github.com/annex-dev/annex/generated/informers/externalversions/apis"
 	core "github.com/annex-dev/annex/generated/informers/externalversions/core"
 	internalinterfaces "github.com/annex-dev/annex/generated/informers/externalversions/internalinterfaces"
@@ -314,10 +315,15 @@ type SharedInformerFactory interface {
 	// client.
 	InformerFor(obj runtime.Object, newFunc internalinterfaces.NewInformerFunc) cache.SharedIndexInformer
 
+	Annex() annex.Interface
 	Apis() apis.Interface
 	Core() core.Interface
 	Tenancy() tenancy.Interface
 	Topology() topology.Interface
+}
+
+func (f *sharedInformerFactory) Annex() annex.Interface {
+	return annex.New(f, f.namespace, f.tweakListOptions)
 }
 
 func (f *sharedInformerFactory) Apis() apis.Interface {

@@ -7,7 +7,8 @@ package externalversions
 import (
 	fmt "fmt"
 
-	v1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	v1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	v1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -42,14 +43,18 @@ func (f *genericInformer) Lister() cache.GenericLister {
 // TODO extend this to unknown resources with a client pool
 func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource) (GenericInformer, error) {
 	switch resource {
-	// Group=apis.kcp.io, Version=v1alpha1
-	case v1alpha1.SchemeGroupVersion.WithResource("apibindings"):
+	// Group=annex.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithResource("hostbindings"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().HostBindings().Informer()}, nil
+
+		// Group=apis.kcp.io, Version=v1alpha1
+	case apisv1alpha1.SchemeGroupVersion.WithResource("apibindings"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIBindings().Informer()}, nil
-	case v1alpha1.SchemeGroupVersion.WithResource("apiexports"):
+	case apisv1alpha1.SchemeGroupVersion.WithResource("apiexports"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIExports().Informer()}, nil
-	case v1alpha1.SchemeGroupVersion.WithResource("apiexportendpointslices"):
+	case apisv1alpha1.SchemeGroupVersion.WithResource("apiexportendpointslices"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIExportEndpointSlices().Informer()}, nil
-	case v1alpha1.SchemeGroupVersion.WithResource("apiresourceschemas"):
+	case apisv1alpha1.SchemeGroupVersion.WithResource("apiresourceschemas"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIResourceSchemas().Informer()}, nil
 
 		// Group=apis.kcp.io, Version=v1alpha2

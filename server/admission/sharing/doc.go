@@ -5,6 +5,7 @@
 //
 //	apibindings              a creator needs verb bind on the export, in the export's cluster; label and finalizer are set
 //	apiexportendpointslices  the same permission
+//	hostbindings             the same, and verb project on the LogicalCluster that the path leads to (hostbinding.go)
 //	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others
 //	customresourcedefinitions   the same

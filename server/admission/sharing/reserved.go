@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -49,7 +50,7 @@ func reserved(group string, cluster logicalcluster.Name) bool {
 	case corev1alpha1.GroupName, tenancyv1alpha1.GroupName, topologyv1alpha1.GroupName:
 		return cluster != logicalcluster.Root
 	}
-	return within(group, apisv1alpha2.GroupName)
+	return within(group, apisv1alpha2.GroupName) || within(group, annexv1alpha1.GroupName)
 }
 
 // within reports whether name is domain or ends in it, as apis.kcp.io and internal.apis.kcp.io do.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -22,6 +23,7 @@ var (
 	apiBindings    = apisv1alpha2.Resource("apibindings")
 	schemas        = apisv1alpha1.Resource("apiresourceschemas")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
+	hostBindings   = annexv1alpha1.Resource("hostbindings")
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
 )
 
@@ -40,6 +42,7 @@ func New(c Config) []admission.Interface {
 		&reservedGroups{Handler: handler},
 		&exportPlugin{Handler: handler},
 		&bindingPlugin{Handler: handler, exports: exports{c}},
+		&hostBindingPlugin{Handler: handler, exports: exports{c}},
 		&endpointSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},
 	}
 }

@@ -42,7 +42,7 @@ const (
 // groupVersions are what Annex registers with the host.
 var groupVersions = []schema.GroupVersion{
 	{Group: "tenancy.kcp.io", Version: "v1alpha1"}, {Group: "core.kcp.io", Version: "v1alpha1"}, {Group: "topology.kcp.io", Version: "v1alpha1"},
-	{Group: "apis.kcp.io", Version: "v1alpha1"}, {Group: "apis.kcp.io", Version: "v1alpha2"},
+	{Group: "apis.kcp.io", Version: "v1alpha1"}, {Group: "apis.kcp.io", Version: "v1alpha2"}, {Group: "annex.dev", Version: "v1alpha1"},
 }
 
 // cluster is a host with Annex in it, for all tests of the package.

@@ -28,7 +28,7 @@ cd "$copy"
 find apis -name 'zz_generated.*.go' -delete
 mkdir -p generated docs
 
-groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1)
+groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1 annex/v1alpha1)
 packages=("$module/apis/conditions/v1alpha1")
 for g in "${groups[@]}"; do packages+=("$module/apis/$g"); done
 
@@ -73,7 +73,7 @@ go run ./test/tools/modelschema >"$copy/models.json"
   --openapi-schema "$copy/models.json" \
   "${clientapis[@]}"
 # See test/tools/modelschema: names made of Go paths become those of the models.
-find generated/applyconfiguration -name '*.go' -exec sed -i 's/com\.github\.annex-dev\.annex\.apis\./io.kcp./g' {} +
+find generated/applyconfiguration -name '*.go' -exec sed -i -e 's/com\.github\.annex-dev\.annex\.apis\.annex\./dev.annex./g' -e 's/com\.github\.annex-dev\.annex\.apis\./io.kcp./g' {} +
 "$bin/client-gen" --go-header-file "$header" --output-dir generated/clientset --output-pkg "$module/generated/clientset" \
   --clientset-name versioned --apply-configuration-package "$module/generated/applyconfiguration" \
   --input-base "$module/apis" "${inputs[@]}"
@@ -83,7 +83,7 @@ find generated/applyconfiguration -name '*.go' -exec sed -i 's/com\.github\.anne
 
 echo "docs/api-reference.md"
 go run ./test/tools/apidocs -root . -out docs/api-reference.md \
-  core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 conditions/v1alpha1
+  core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 annex/v1alpha1 conditions/v1alpha1
 
 if [ "${1:-}" = --check ]; then
   status=0

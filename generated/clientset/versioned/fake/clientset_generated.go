@@ -7,6 +7,8 @@ package fake
 import (
 	applyconfiguration "github.com/annex-dev/annex/generated/applyconfiguration"
 	clientset "github.com/annex-dev/annex/generated/clientset/versioned"
+	annexv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/annex/v1alpha1"
+	fakeannexv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/annex/v1alpha1/fake"
 	apisv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha1"
 	fakeapisv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha1/fake"
 	apisv1alpha2 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha2"
@@ -129,6 +131,11 @@ var (
 	_ clientset.Interface = &Clientset{}
 	_ testing.FakeClient  = &Clientset{}
 )
+
+// AnnexV1alpha1 retrieves the AnnexV1alpha1Client
+func (c *Clientset) AnnexV1alpha1() annexv1alpha1.AnnexV1alpha1Interface {
+	return &fakeannexv1alpha1.FakeAnnexV1alpha1{Fake: &c.Fake}
+}
 
 // ApisV1alpha1 retrieves the ApisV1alpha1Client
 func (c *Clientset) ApisV1alpha1() apisv1alpha1.ApisV1alpha1Interface {

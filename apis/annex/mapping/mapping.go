@@ -1,0 +1,86 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// Placeholder is the segment of a path that stands for the namespace of a request.
+const Placeholder = "{namespace}"
+
+// Mapping is the path of a HostBinding, such as root:platform or root:teams:{namespace}.
+type Mapping struct {
+	segments []string
+	at       int // index of the placeholder, or -1
+}
+
+// Parse returns the mapping that path describes, or an error for people. A path is absolute and not one of the server's own.
+func Parse(path string) (Mapping, error) {
+	m := Mapping{segments: strings.Split(path, logicalcluster.Separator), at: -1}
+	for i, segment := range m.segments {
+		switch {
+		case segment != Placeholder && strings.ContainsAny(segment, "{}"):
+			return Mapping{}, fmt.Errorf("%q: only %s may stand in braces, as one whole segment", segment, Placeholder)
+		case segment != Placeholder:
+		case i == 0:
+			return Mapping{}, fmt.Errorf("%s cannot be the first segment", Placeholder)
+		case m.at >= 0:
+			return Mapping{}, fmt.Errorf("%s may stand in it once", Placeholder)
+		default:
+			m.at = i
+		}
+	}
+	sample := m.join("x", len(m.segments))
+	if sample == logicalcluster.Wildcard || logicalcluster.Name(sample).IsSystem() {
+		return Mapping{}, errors.New("must be a workspace")
+	}
+	if _, err := logicalcluster.ParsePath(sample.String()); err != nil {
+		return Mapping{}, fmt.Errorf("with a namespace called x: %w", err)
+	}
+	return m, nil
+}
+
+// Fixed reports whether all namespaces map to one workspace.
+func (m Mapping) Fixed() bool { return m.at < 0 }
+
+// Last reports whether the last segment stands for the namespace, so that nothing has to exist between what is fixed and
+// the workspace itself.
+func (m Mapping) Last() bool { return m.at == len(m.segments)-1 }
+
+// For returns the path of the workspace of namespace; false when there can be none. A mapping that is not [Mapping.Fixed]
+// has no workspace for what lies in no namespace, and namespace is then empty.
+func (m Mapping) For(namespace string) (logicalcluster.Path, bool) {
+	if !m.Fixed() && namespace == "" {
+		return "", false
+	}
+	path := m.join(namespace, len(m.segments))
+	parsed, err := logicalcluster.ParsePath(path.String())
+	if err != nil || len(parsed.Segments()) != len(m.segments) {
+		return "", false
+	}
+	return parsed, true
+}
+
+// Base returns the path in front of the segment that stands for the namespace, or all of a fixed one: who may speak for
+// that workspace speaks for all that are mapped.
+func (m Mapping) Base() logicalcluster.Path {
+	if m.Fixed() {
+		return m.join("", len(m.segments))
+	}
+	return m.join("", m.at)
+}
+
+// String returns the path as it was parsed.
+func (m Mapping) String() string { return strings.Join(m.segments, logicalcluster.Separator) }
+
+func (m Mapping) join(namespace string, n int) logicalcluster.Path {
+	segments := slices.Clone(m.segments[:n])
+	if m.at >= 0 && m.at < n {
+		segments[m.at] = namespace
+	}
+	return logicalcluster.Path(strings.Join(segments, logicalcluster.Separator))
+}

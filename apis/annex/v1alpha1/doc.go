@@ -1,0 +1,11 @@
+// Package v1alpha1 is annex.dev/v1alpha1: [HostBinding], which projects the resources of an APIExport onto the host cluster.
+//
+// It holds types and their registration; what is valid is in apis/annex/validation, how namespaces map to workspaces in
+// apis/annex/mapping. Anyone may import it.
+//
+// +k8s:deepcopy-gen=package
+// +k8s:defaulter-gen=TypeMeta
+// +k8s:openapi-gen=true
+// +k8s:openapi-model-package=dev.annex.v1alpha1
+// +groupName=annex.dev
+package v1alpha1

@@ -1,0 +1,3 @@
+// Package annex is the REST storage of annex.dev: hostbindings with their status. Which workspace serves them, the host
+// workspace alone, is the router's affair.
+package annex

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/catalog"
+)
+
+var hostBindings = annexv1alpha1.Resource("hostbindings")
+
+// hosting is the catalog in which the host workspace, and no other, serves hostbindings too. Nobody binds them: they are
+// about the host, and their owner is who runs the server.
+type hosting struct {
+	*catalog.Catalog
+	// hosts reports whether cluster is the host workspace. It is asked for every request, and answers from memory.
+	hosts func(cluster logicalcluster.Name) bool
+	last  atomic.Pointer[hosted]
+}
+
+// hosted is what the host workspace serves: of its own, and with hostbindings.
+type hosted struct{ own, all *catalog.Snapshot }
+
+// For implements router.Catalog.
+func (h *hosting) For(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
+	snapshot, err := h.Catalog.For(ctx, cluster)
+	return h.with(cluster, snapshot), err
+}
+
+// Refresh implements router.Catalog.
+func (h *hosting) Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
+	snapshot, err := h.Catalog.Refresh(ctx, cluster)
+	return h.with(cluster, snapshot), err
+}
+
+// Hold implements router.Catalog. What the host workspace serves for being it does not change.
+func (h *hosting) Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc) {
+	if resource.Typed && resource.GroupResource() == hostBindings {
+		return context.WithCancel(ctx)
+	}
+	return h.Catalog.Hold(ctx, cluster, resource)
+}
+
+func (h *hosting) with(cluster logicalcluster.Name, own *catalog.Snapshot) *catalog.Snapshot {
+	if own == nil || !h.hosts(cluster) {
+		return own
+	}
+	if last := h.last.Load(); last != nil && last.own == own {
+		return last.all
+	}
+	resources := []*catalog.Resource{{Group: hostBindings.Group, Plural: hostBindings.Resource, Hash: "typed", Typed: true}}
+	for _, r := range own.Resources() {
+		if r.GroupResource() != hostBindings {
+			resources = append(resources, r)
+		}
+	}
+	all := catalog.NewSnapshot(resources...)
+	h.last.Store(&hosted{own: own, all: all})
+	return all
+}
+
+// isHostWorkspace reports whether the host shows cluster as its own.
+func (s *Server) isHostWorkspace(cluster logicalcluster.Name) bool {
+	if s.config.Host == nil {
+		return false
+	}
+	if s.config.Host.Workspace == cluster.Path() {
+		return true
+	}
+	path, known := s.Index.PathOf(cluster)
+	return known && path == s.config.Host.Workspace
+}

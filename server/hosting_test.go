@@ -1,0 +1,38 @@
+package server
+
+import (
+	"context"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/registry/catalog"
+)
+
+func TestHosting_OnlyTheHostWorkspaceServesHostBindings(t *testing.T) {
+	h := &hosting{
+		Catalog: catalog.New(catalog.Config{Reader: readertest.NewFake(), Typed: func(schema.GroupResource) bool { return true }}),
+		hosts:   func(cluster logicalcluster.Name) bool { return cluster == "root" },
+	}
+	for _, look := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){h.For, h.Refresh, h.For} {
+		for cluster, want := range map[logicalcluster.Name]bool{"root": true, "abc": false} {
+			snapshot, err := look(t.Context(), cluster)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resource, ok := snapshot.Lookup(hostBindings)
+			if ok != want {
+				t.Errorf("%s serves hostbindings: %v, want %v", cluster, ok, want)
+			}
+			if ok {
+				ctx, done := h.Hold(t.Context(), cluster, resource)
+				if ctx.Err() != nil {
+					t.Error("a watch on hostbindings is ended at once")
+				}
+				done()
+			}
+		}
+	}
+}
