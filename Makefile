@@ -52,7 +52,7 @@ bin/load:
 	@$(GO) build -o $@ ./test/load
 
 .PHONY: generate
-generate: ## write generated code and the API reference anew
+generate: ## write generated code, the API reference and the chart's table of values anew
 	@test/tools/codegen/generate.sh
 
 .PHONY: fmt
@@ -68,6 +68,10 @@ image: $(IMAGE_BINARIES) ## write bin/annex-image.tar, an OCI archive for amd64 
 .PHONY: $(IMAGE_BINARIES)
 $(IMAGE_BINARIES): bin/linux-%/annex:
 	@CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -buildvcs=auto -ldflags "-s -w $(LDFLAGS)" -o $@ ./cmd/annex
+
+.PHONY: chart
+chart: bin/helm ## write bin/annex-chart.tgz, the Helm chart as a package
+	@mkdir -p bin/chart && bin/helm package charts/annex --destination bin/chart >/dev/null && mv bin/chart/annex-*.tgz bin/annex-chart.tgz
 
 .PHONY: verify
 verify: verify-format verify-lint verify-tidy verify-generate ## check all that CI checks, changing nothing

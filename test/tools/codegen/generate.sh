@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes all generated code of the repository: zz_generated.* beside the API types, everything below generated/, and
-# docs/api-reference.md. make generate calls it, and make verify-generate calls it with --check.
+# Writes all generated code of the repository: zz_generated.* beside the API types, everything below generated/,
+# docs/api-reference.md, and the table of values in charts/annex/README.md. make generate calls it, and make verify-generate calls it with --check.
 #
 #   generate.sh           write what is generated
 #   generate.sh --check   change nothing; print what is not up to date, and end with 1 if anything is
@@ -22,7 +22,9 @@ copy="$(mktemp -d)"
 trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/test/tools"
 cp -r "$root/go.mod" "$root/go.sum" "$root/apis" "$copy/"
-cp -r "$root/test/tools/apidocs" "$root/test/tools/modelschema" "$copy/test/tools/"
+cp -r "$root/test/tools/apidocs" "$root/test/tools/chartdocs" "$root/test/tools/modelschema" "$copy/test/tools/"
+mkdir -p "$copy/charts/annex"
+cp "$root/charts/annex/README.md" "$root/charts/annex/values.yaml" "$copy/charts/annex/"
 cd "$copy"
 # Out with the old first: a generator that finds a file of its own may build on it.
 find apis -name 'zz_generated.*.go' -delete
@@ -85,9 +87,12 @@ echo "docs/api-reference.md"
 go run ./test/tools/apidocs -root . -out docs/api-reference.md \
   core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 annex/v1alpha1 conditions/v1alpha1
 
+echo "charts/annex/README.md"
+go run ./test/tools/chartdocs charts/annex
+
 if [ "${1:-}" = --check ]; then
   status=0
-  for path in apis generated docs/api-reference.md; do
+  for path in apis generated docs/api-reference.md charts/annex/README.md; do
     diff -ruN "$root/$path" "$copy/$path" || status=1
   done
   if [ $status != 0 ]; then echo "generated code is not up to date: run make generate and commit what it writes" >&2; fi
@@ -100,3 +105,4 @@ rm -rf "$root/generated"
 cp -r "$copy/generated" "$root/generated"
 mkdir -p "$root/docs"
 cp "$copy/docs/api-reference.md" "$root/docs/api-reference.md"
+cp "$copy/charts/annex/README.md" "$root/charts/annex/README.md"

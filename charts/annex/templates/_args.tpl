@@ -1,0 +1,57 @@
+{{/* The command line of the server, a flag a line. */}}
+{{- define "annex.args" -}}
+- serve
+- --root-directory=/var/lib/annex
+- --bind-address=0.0.0.0
+- --secure-port=6443
+- --shard-external-url={{ include "annex.externalURL" . }}
+- --host-workspace={{ .Values.hostWorkspace }}
+{{- if .Values.hostMasters }}
+- --host-masters
+{{- end }}
+{{- if not .Values.apiService.create }}
+- --host-apiservice=
+{{- end }}
+{{- if include "annex.certificateSecret" . }}
+- --tls-cert-file=/etc/annex/tls/tls.crt
+- --tls-private-key-file=/etc/annex/tls/tls.key
+{{- with include "annex.certificateCAKey" . }}
+- --serving-ca-file=/etc/annex/tls/{{ . }}
+{{- end }}
+{{- else }}
+{{- range include "annex.certificateNames" . | fromJsonArray }}
+- --tls-san={{ . }}
+{{- end }}
+{{- end }}
+{{- with .Values.etcd }}
+{{- if .endpoints }}
+- --etcd-servers={{ join "," .endpoints }}
+{{- if .tls.existingSecret }}
+{{- with .tls.caKey }}
+- --etcd-cafile=/etc/annex/etcd/{{ . }}
+{{- end }}
+{{- if .tls.certKey }}
+- --etcd-certfile=/etc/annex/etcd/{{ .tls.certKey }}
+- --etcd-keyfile=/etc/annex/etcd/{{ .tls.keyKey }}
+{{- end }}
+{{- end }}
+{{- end }}
+- --etcd-prefix={{ .prefix }}
+{{- end }}
+{{- if .Values.audit.policy }}
+- --audit-policy-file=/etc/annex/audit/policy.yaml
+- --audit-log-path={{ .Values.audit.logPath }}
+{{- end }}
+{{- if .Values.tokenAuth.existingSecret }}
+- --token-auth-file=/etc/annex/tokens/{{ .Values.tokenAuth.key }}
+{{- end }}
+{{- if .Values.clientCA.existingConfigMap }}
+- --client-ca-file=/etc/annex/client-ca/{{ .Values.clientCA.key }}
+{{- end }}
+- --shutdown-delay-duration={{ int .Values.shutdown.delaySeconds }}s
+- --shutdown-watch-termination-grace-period={{ int .Values.shutdown.watchGraceSeconds }}s
+- --v={{ int .Values.logLevel }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
