@@ -22,6 +22,9 @@ const (
 	portAttempts = 3
 )
 
+// ServiceRange are the addresses that Services get.
+const ServiceRange = "10.0.0.0/24"
+
 // apiServerArgs returns the command line. Extra flags come last and win.
 func apiServerArgs(port int, etcdURL string, f certificateFiles, extra []string) []string {
 	args := []string{
@@ -32,10 +35,8 @@ func apiServerArgs(port int, etcdURL string, f certificateFiles, extra []string)
 		// nobody tries to publish it.
 		"--advertise-address=127.0.0.1",
 		"--endpoint-reconciler-type=none",
-		"--service-cluster-ip-range=10.0.0.0/24",
+		"--service-cluster-ip-range=" + ServiceRange,
 		"--authorization-mode=RBAC",
-		// Nobody creates ServiceAccounts here (see doc.go).
-		"--disable-admission-plugins=ServiceAccount",
 
 		"--client-ca-file=" + f.ca,
 		"--tls-cert-file=" + f.serving,
@@ -91,7 +92,7 @@ func runAPIServer(ctx context.Context, binary, logFile, etcdURL string, ca *auth
 		if err != nil {
 			return nil, nil, fmt.Errorf("starting kube-apiserver: %w", err)
 		}
-		if err = waitReady(ctx, p, config); err == nil {
+		if err = waitPath(ctx, p, config, "/readyz"); err == nil {
 			return p, config, nil
 		}
 		p.Stop(stopGrace)
@@ -102,11 +103,11 @@ func runAPIServer(ctx context.Context, binary, logFile, etcdURL string, ca *auth
 	}
 }
 
-func waitReady(ctx context.Context, p *process.Process, config *rest.Config) error {
+func waitPath(ctx context.Context, p *process.Process, config *rest.Config, path string) error {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return fmt.Errorf("making an HTTP client: %w", err)
 	}
 	defer client.CloseIdleConnections()
-	return p.WaitReady(ctx, client, config.Host+"/readyz", readyInterval)
+	return p.WaitReady(ctx, client, config.Host+path, readyInterval)
 }

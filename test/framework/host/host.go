@@ -19,14 +19,16 @@ import (
 // busy cores a start takes 5 to 15 seconds.
 const startTimeout = 2 * time.Minute
 
-// Host is a running kube-apiserver with the etcd behind it. All methods are
-// safe for many goroutines.
+// Host is a running kube-apiserver with the etcd behind it and, when wanted,
+// the controllers in front of it. All methods are safe for many goroutines.
 type Host struct {
-	config     *rest.Config
-	kubeconfig string
-	ca         *authority
-	etcd       *etcdServer
-	apiserver  *process.Process
+	config      *rest.Config
+	kubeconfig  string
+	ca          *authority
+	etcd        *etcdServer
+	egress      *egress // nil without WithPodNetwork
+	apiserver   *process.Process
+	controllers *process.Process // nil without WithControllerManager
 
 	stop    sync.Once
 	stopErr error
@@ -63,9 +65,9 @@ func Run(ctx context.Context, dir string, opts ...Option) (*Host, error) {
 	defer cancel()
 	o := newOptions(opts)
 
-	// The binary first: its absence is the most likely fault, and then no
+	// The binaries first: their absence is the most likely fault, and then no
 	// etcd needs to be stopped again.
-	binary, err := Binary("kube-apiserver")
+	binaries, err := findBinaries(o)
 	if err != nil {
 		return nil, err
 	}
@@ -77,20 +79,57 @@ func Run(ctx context.Context, dir string, opts ...Option) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
 	}
-	etcd, err := startEtcd(ctx, filepath.Join(dir, "etcd"), filepath.Join(dir, "etcd.log"), o.noFsync)
-	if err != nil {
-		return nil, fmt.Errorf("starting etcd: %w", err)
-	}
-
-	h := &Host{ca: ca, etcd: etcd, kubeconfig: filepath.Join(dir, "kubeconfig")}
-	h.apiserver, h.config, err = runAPIServer(ctx, binary, filepath.Join(dir, "kube-apiserver.log"), etcd.url, ca, files, o.args)
-	if err != nil {
-		return nil, errors.Join(err, h.Stop())
-	}
-	if err := writeKubeconfig(h.kubeconfig, h.config); err != nil {
+	h := &Host{ca: ca, kubeconfig: filepath.Join(dir, "kubeconfig")}
+	if err := h.start(ctx, dir, binaries, files, o); err != nil {
 		return nil, errors.Join(err, h.Stop())
 	}
 	return h, nil
+}
+
+// binaries are the programs that a host runs.
+type binaries struct {
+	apiserver, controllerManager string
+}
+
+func findBinaries(o options) (b binaries, err error) {
+	if b.apiserver, err = Binary("kube-apiserver"); err != nil {
+		return b, err
+	}
+	if o.controllerManager {
+		b.controllerManager, err = Binary("kube-controller-manager")
+	}
+	return b, err
+}
+
+// start runs all parts, in the order in which they need each other. What runs
+// when it fails is ended by Stop.
+func (h *Host) start(ctx context.Context, dir string, b binaries, files certificateFiles, o options) (err error) {
+	if h.etcd, err = startEtcd(ctx, filepath.Join(dir, "etcd"), filepath.Join(dir, "etcd.log"), o.noFsync); err != nil {
+		return fmt.Errorf("starting etcd: %w", err)
+	}
+	var args []string
+	if !o.controllerManager {
+		// Nobody creates ServiceAccounts here (see doc.go).
+		args = append(args, "--disable-admission-plugins=ServiceAccount")
+	}
+	if o.podNetwork {
+		var config string
+		if h.egress, config, err = startEgress(dir); err != nil {
+			return fmt.Errorf("starting the egress proxy: %w", err)
+		}
+		args = append(args, "--egress-selector-config-file="+config)
+	}
+	args = append(args, o.args...)
+	if h.apiserver, h.config, err = runAPIServer(ctx, b.apiserver, filepath.Join(dir, "kube-apiserver.log"), h.etcd.url, h.ca, files, args); err != nil {
+		return err
+	}
+	if err := writeKubeconfig(h.kubeconfig, h.config); err != nil {
+		return err
+	}
+	if o.controllerManager {
+		h.controllers, err = runControllerManager(ctx, b.controllerManager, dir, h.ca, files, h.config)
+	}
+	return err
 }
 
 // Config returns credentials of the group system:masters. The caller owns the
@@ -128,16 +167,35 @@ func (h *Host) Pid() int {
 	return h.apiserver.Pid()
 }
 
-// Stop ends kube-apiserver, then etcd, and returns when both are gone. Calling
-// it again does nothing and returns the same error. Open watches are cut.
+// RoutePods makes dial connect for kube-apiserver to Services, pods and nodes
+// from now on; a nil dial ends that. It fails unless the host was started
+// [WithPodNetwork].
+func (h *Host) RoutePods(dial DialFunc) error {
+	if h.egress == nil {
+		return errors.New("the host has no network for pods: start it with host.WithPodNetwork()")
+	}
+	h.egress.route(dial)
+	return nil
+}
+
+// Stop ends kube-controller-manager, kube-apiserver and etcd, and returns when
+// all are gone. Calling it again does nothing and returns the same error. Open
+// watches are cut.
 func (h *Host) Stop() error {
 	h.stop.Do(func() {
-		// The API server before its etcd: the other way round it floods its
+		// From the front to the back: a server whose etcd has gone floods its
 		// log with failed calls and takes a minute to end.
-		if h.apiserver != nil {
-			h.apiserver.Stop(stopGrace)
+		for _, p := range []*process.Process{h.controllers, h.apiserver} {
+			if p != nil {
+				p.Stop(stopGrace)
+			}
 		}
-		h.stopErr = h.etcd.stop()
+		if h.egress != nil {
+			h.stopErr = h.egress.stop()
+		}
+		if h.etcd != nil {
+			h.stopErr = errors.Join(h.stopErr, h.etcd.stop())
+		}
 	})
 	return h.stopErr
 }

@@ -4,8 +4,10 @@ package host
 type Option func(*options)
 
 type options struct {
-	args    []string
-	noFsync bool
+	args              []string
+	noFsync           bool
+	controllerManager bool
+	podNetwork        bool
 }
 
 func newOptions(opts []Option) options {
@@ -27,4 +29,20 @@ func WithArgs(args ...string) Option {
 // times faster, and for data that nobody needs after a crash.
 func WithoutFsync() Option {
 	return func(o *options) { o.noFsync = true }
+}
+
+// WithControllerManager runs kube-controller-manager beside kube-apiserver, so
+// that Deployments make pods, deleted namespaces go, owners take their objects
+// with them, and every namespace gets its ServiceAccount and the host's CA. The
+// admission plugin ServiceAccount is on then. It needs the binary
+// bin/kube-controller-manager.
+func WithControllerManager() Option {
+	return func(o *options) { o.controllerManager = true }
+}
+
+// WithPodNetwork lets kube-apiserver reach Services, pods and nodes through
+// this process, where [Host.RoutePods] says how. Until then, and without this
+// option, it connects to their addresses as any process of the machine does.
+func WithPodNetwork() Option {
+	return func(o *options) { o.podNetwork = true }
 }
