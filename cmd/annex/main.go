@@ -1,4 +1,5 @@
-// Command annex is the server: `annex serve` runs it, `annex check` looks at an installation, `annex version` says what it is.
+// Command annex is the server: `annex serve` runs it, `annex check` looks at an installation,
+// `annex kubeconfig` writes a kubeconfig for a workspace, `annex version` says what it is.
 package main
 
 import (

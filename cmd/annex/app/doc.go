@@ -5,6 +5,7 @@
 //	host.go       the cluster that the server is installed into, if any
 //	serve.go      the parts put together, and what happens from start to stop
 //	check.go      annex check
+//	kubeconfig.go annex kubeconfig
 //	command.go    the commands of the binary
 //
 // It is the only place that knows server and controllers both. It is a package of its own so that tests can run the server

@@ -112,10 +112,15 @@ func get(ctx context.Context, client *rest.RESTClient, path string, into any) (t
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("no answer within "+answerTimeout.String()))
 	defer cancel()
 	before := time.Now()
-	data, err := client.Get().AbsPath(path).SetHeader("Accept", "application/json").MaxRetries(0).DoRaw(ctx)
+	result := client.Get().AbsPath(path).SetHeader("Accept", "application/json").MaxRetries(0).Do(ctx)
 	took := time.Since(before)
+	// Only this one reads the status in the answer.
+	err := result.Error()
 	if err == nil {
-		err = json.Unmarshal(data, into)
+		var data []byte
+		if data, err = result.Raw(); err == nil {
+			err = json.Unmarshal(data, into)
+		}
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -94,7 +94,7 @@ func TestOnce(t *testing.T) {
 		},
 		"the user is not known": {
 			answers:   map[string]http.HandlerFunc{discovery: status(401, metav1.StatusReasonUnauthorized, "who?"), service: status(401, metav1.StatusReasonUnauthorized, "who?")},
-			wantFault: "refused (401)",
+			wantFault: "refused (401): who?",
 		},
 		"an older server": {
 			answers: map[string]http.HandlerFunc{
