@@ -15,6 +15,7 @@ import (
 	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/fairness"
 )
 
 // Config is what a server is given. Everything is required unless it says otherwise.
@@ -41,8 +42,8 @@ type Config struct {
 	Profiling bool
 	// RequestTimeout bounds every request that is no watch.
 	RequestTimeout time.Duration
-	// MaxRequests and MaxMutatingRequests bound what is served at once.
-	MaxRequests, MaxMutatingRequests int
+	// Limits bound what is served at once, and what of it is for one workspace.
+	Limits fairness.Config
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.
 	ShutdownDelay, ShutdownWatchGrace time.Duration
 }
@@ -94,8 +95,8 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	config.EnableIndex = false
 	config.EnableDiscovery = false
 	config.RequestTimeout = c.RequestTimeout
-	config.MaxRequestsInFlight = c.MaxRequests
-	config.MaxMutatingRequestsInFlight = c.MaxMutatingRequests
+	// Our own filter limits (see buildChain): the stock one has a single pool, which one workspace could fill.
+	config.MaxRequestsInFlight, config.MaxMutatingRequestsInFlight = 0, 0
 	config.ShutdownDelayDuration = c.ShutdownDelay
 	config.ShutdownSendRetryAfter = true
 	config.ShutdownWatchTerminationGracePeriod = c.ShutdownWatchGrace

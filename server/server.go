@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/inprocess"
 	"github.com/annex-dev/annex/server/router"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
@@ -51,6 +52,7 @@ type Server struct {
 	backend        *storage.Backend
 	authentication *authentication.Authentication
 	authorizer     authorizer.Authorizer
+	limiter        *fairness.Limiter
 	exports        *apiexport.Endpoint
 	admission      admission.Interface
 	bootstrapped   chan struct{}
@@ -73,6 +75,9 @@ func New(c Config) (*Server, error) {
 	s.exports = apiexport.New(apiexport.Config{Cached: s.Client, Live: s.Client.Live(), Authorizer: s.Evaluator})
 	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Live: s.Client.Live(), Typed: router.IsBound, Builtin: s.base.Has})
 	if err := s.buildPolicies(); err != nil {
+		return nil, err
+	}
+	if err := s.buildLimiter(); err != nil {
 		return nil, err
 	}
 	groups, err := s.newGroups(c)

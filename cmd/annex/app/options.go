@@ -53,26 +53,25 @@ type Options struct {
 	Leader                            leader.Timing
 	ShutdownDelay, ShutdownWatchGrace time.Duration
 	RequestTimeout                    time.Duration
-	MaxRequests, MaxMutatingRequests  int
+	Limits                            *LimitOptions
 }
 
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	o := &Options{
-		RootDirectory:       ".annex",
-		Serving:             genericoptions.NewSecureServingOptions().WithLoopback(),
-		Audit:               genericoptions.NewAuditOptions(),
-		Host:                NewHostOptions(),
-		EtcdPrefix:          storage.DefaultPrefix,
-		AnonymousAuth:       true,
-		ShardName:           "root",
-		BatteriesIncluded:   slices.Clone(batteries),
-		RunControllers:      true,
-		Leader:              leader.Timing{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second},
-		ShutdownWatchGrace:  5 * time.Second,
-		RequestTimeout:      time.Minute,
-		MaxRequests:         1600,
-		MaxMutatingRequests: 800,
+		RootDirectory:      ".annex",
+		Serving:            genericoptions.NewSecureServingOptions().WithLoopback(),
+		Audit:              genericoptions.NewAuditOptions(),
+		Host:               NewHostOptions(),
+		EtcdPrefix:         storage.DefaultPrefix,
+		AnonymousAuth:      true,
+		ShardName:          "root",
+		BatteriesIncluded:  slices.Clone(batteries),
+		RunControllers:     true,
+		Leader:             leader.Timing{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second},
+		ShutdownWatchGrace: 5 * time.Second,
+		RequestTimeout:     time.Minute,
+		Limits:             NewLimitOptions(),
 	}
 	o.Serving.BindPort = 6443
 	// All watches of one host API server share few connections.
@@ -98,8 +97,6 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "How long to go on serving after SIGTERM while /readyz already fails.")
 	fs.DurationVar(&o.ShutdownWatchGrace, "shutdown-watch-termination-grace-period", o.ShutdownWatchGrace, "How long open watches may take to end at shutdown.")
 	fs.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "How long a request that is no watch may take.")
-	fs.IntVar(&o.MaxRequests, "max-requests-inflight", o.MaxRequests, "Reads served at once; more are answered with 429.")
-	fs.IntVar(&o.MaxMutatingRequests, "max-mutating-requests-inflight", o.MaxMutatingRequests, "Writes served at once; more are answered with 429.")
 
 	fs = sets.FlagSet("addresses")
 	fs.StringVar(&o.ShardName, "shard-name", o.ShardName, "Name of the Shard object of this server.")
@@ -120,6 +117,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens: token,user,uid[,\"group1,group2\"].")
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials in as system:anonymous.")
 
+	o.Limits.AddFlags(sets.FlagSet("limits"))
 	o.Host.AddFlags(sets.FlagSet("host"))
 	serving := sets.FlagSet("serving")
 	o.Serving.AddFlags(serving)
@@ -195,9 +193,9 @@ func (o *Options) Validate() error {
 			fault("--batteries-included %q: must be one of %s", battery, strings.Join(batteries, ", "))
 		}
 	}
-	for name, value := range map[string]int{"max-requests-inflight": o.MaxRequests, "max-mutating-requests-inflight": o.MaxMutatingRequests} {
-		if value < 0 {
-			fault("--%s %d: must not be negative; 0 is for no limit", name, value)
+	for _, flag := range o.Limits.flags() {
+		if *flag.value < 0 {
+			fault("--%s %d: must not be negative; 0 is for no limit", flag.name, *flag.value)
 		}
 	}
 	if o.RequestTimeout <= 0 {

@@ -15,14 +15,14 @@ func TestOptions_Validate(t *testing.T) {
 		want   string // what the error begins with; empty for none
 	}{
 		"the defaults":            {func(*Options) {}, ""},
-		"no limits":               {func(o *Options) { o.MaxRequests, o.MaxMutatingRequests = 0, 0 }, ""},
+		"no limits":               {func(o *Options) { *o.Limits = LimitOptions{} }, ""},
 		"no etcd prefix":          {func(o *Options) { o.EtcdPrefix = "/" }, "--etcd-prefix"},
 		"a URL without host":      {func(o *Options) { o.ShardExternalURL = "https://" }, "--shard-external-url"},
 		"half a key pair":         {func(o *Options) { o.EtcdCertFile = "options_test.go" }, "--etcd-certfile"},
 		"an unknown battery":      {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
 		"a file that is not":      {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
-		"negative reads":          {func(o *Options) { o.MaxRequests = -1 }, "--max-requests-inflight"},
-		"negative writes":         {func(o *Options) { o.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
+		"negative reads":          {func(o *Options) { o.Limits.MaxRequests = -1 }, "--max-requests-inflight"},
+		"negative writes":         {func(o *Options) { o.Limits.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
 		"no time for a request":   {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
 		"a negative delay":        {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
 		"a workspace of the host": {func(o *Options) { o.Host.Workspace = "root:hosted" }, ""},

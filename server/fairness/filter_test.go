@@ -1,0 +1,316 @@
+package fairness
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/util/flowcontrol"
+	basemetrics "k8s.io/component-base/metrics"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+)
+
+// world is a server with the filter in front of serve.
+type world struct {
+	*testing.T
+	limiter  *Limiter
+	registry basemetrics.KubeRegistry
+	server   *httptest.Server
+}
+
+// newWorld returns a server that takes who asks, for what cluster and with what verb from headers.
+func newWorld(t *testing.T, c Config, serve http.HandlerFunc) *world {
+	t.Helper()
+	if c.Wait == 0 {
+		c.Wait = time.Minute
+	}
+	metrics, registry := NewMetrics(), basemetrics.NewKubeRegistry()
+	if err := metrics.Register(registry.Register); err != nil {
+		t.Fatal(err)
+	}
+	limiter, err := New(c, metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	scheme.AddUnversionedTypes(schema.GroupVersion{Version: "v1"}, &metav1.Status{})
+	filter := With(serve, limiter, serializer.NewCodecFactory(scheme))
+	outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		if verb := r.Header.Get("Verb"); verb != "" {
+			ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: verb})
+			ctx = genericapirequest.WithUser(ctx, &user.DefaultInfo{Name: r.Header.Get("User"), Groups: r.Header.Values("Group")})
+			ctx = logicalcluster.WithCluster(ctx, logicalcluster.Name(r.Header.Get("Cluster")))
+		}
+		filter.ServeHTTP(w, r.WithContext(ctx))
+	})
+	w := &world{T: t, limiter: limiter, registry: registry, server: httptest.NewServer(outer)}
+	t.Cleanup(w.server.Close)
+	return w
+}
+
+// gate holds requests up until it is opened.
+type gate struct {
+	once   sync.Once
+	opened chan struct{}
+}
+
+func newGate() *gate { return &gate{opened: make(chan struct{})} }
+
+func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
+
+func (g *gate) pass(http.ResponseWriter, *http.Request) { <-g.opened }
+
+type answer struct {
+	code       int
+	retryAfter string
+	body       string
+}
+
+// ask sends one request as a user of a cluster.
+func (w *world) ask(verb, cluster, name string, groups ...string) answer {
+	w.Helper()
+	r, err := http.NewRequestWithContext(w.Context(), http.MethodGet, w.server.URL+"/api/v1/configmaps", nil)
+	if err != nil {
+		w.Error(err)
+		return answer{}
+	}
+	r.Header.Set("Verb", verb)
+	r.Header.Set("Cluster", cluster)
+	r.Header.Set("User", name)
+	for _, group := range groups {
+		r.Header.Add("Group", group)
+	}
+	resp, err := w.server.Client().Do(r)
+	if err != nil {
+		return answer{}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header.Get("Retry-After"), string(body)}
+}
+
+// metric returns the value of a series such as `annex_fairness_rejected_total{kind="read"}`, summed over other labels.
+func (w *world) metric(name, kind string) float64 {
+	w.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.Fatal(err)
+	}
+	var sum float64
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() != "kind" && label.GetName() != "reason" {
+					w.Errorf("%s has the label %s", family.GetName(), label.GetName())
+				}
+				if family.GetName() == name && label.GetName() == "kind" && label.GetValue() == kind {
+					sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return sum
+}
+
+func TestFilter_AnswersTooManyRequests(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 10, ReadSeats: 1, Waiting: 2}, hold.pass)
+	t.Cleanup(hold.open)
+	results := make(chan answer, 2)
+	for i, state := range []string{"executing", "waiting"} {
+		go func() { results <- w.ask("get", "busy", "mallory") }()
+		eventually(t, fmt.Sprintf("request %d is %s", i, state), func() bool {
+			return w.metric("annex_fairness_requests_"+state, kindRead) == 1 && w.metric("annex_fairness_requests_executing", kindRead) == 1
+		})
+	}
+	got := w.ask("get", "busy", "mallory")
+	if got.code != http.StatusTooManyRequests || got.retryAfter != "1" {
+		t.Errorf("%+v, want 429 with Retry-After", got)
+	}
+	var status metav1.Status
+	if err := json.Unmarshal([]byte(got.body), &status); err != nil || status.Reason != metav1.StatusReasonTooManyRequests || status.Kind != "Status" {
+		t.Errorf("body %s (%v), want a Status", got.body, err)
+	}
+	hold.open()
+	for range 2 {
+		if got := <-results; got.code != http.StatusOK {
+			t.Errorf("%+v, want 200", got)
+		}
+	}
+	if got := w.metric("annex_fairness_rejected_total", kindRead); got != 1 {
+		t.Errorf("%v are counted as rejected, want 1", got)
+	}
+	eventually(t, "no seat is in use", func() bool {
+		return w.metric("annex_fairness_seats_in_use", kindRead) == 0 && w.metric("annex_fairness_workspaces_active", kindRead) == 0
+	})
+}
+
+func TestFilter_OneFloodStopsNobodyElse(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 100, Writes: 100, ReadSeats: 2, WriteSeats: 2, Waiting: 40}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") == "mallory" {
+			hold.pass(w, r)
+		}
+	})
+	t.Cleanup(hold.open)
+	for range 50 {
+		go w.ask("list", "busy", "mallory")
+	}
+	eventually(t, "the flood is full", func() bool { return w.metric("annex_fairness_rejected_total", kindRead) > 0 })
+	for name, ask := range map[string]func() answer{
+		"another cluster":          func() answer { return w.ask("list", "quiet", "alice") },
+		"a write in the busy one":  func() answer { return w.ask("create", "busy", "alice") },
+		"the operator in the busy": func() answer { return w.ask("get", "busy", "operator", user.SystemPrivilegedGroup) },
+		"the server itself in it":  func() answer { return w.ask("get", "busy", user.APIServerUser, user.SystemPrivilegedGroup) },
+	} {
+		for range 20 {
+			if got := ask(); got.code != http.StatusOK {
+				t.Errorf("%s: %+v, want 200", name, got)
+			}
+		}
+	}
+}
+
+func TestFilter_APanicGivesTheSeatBack(t *testing.T) {
+	w := newWorld(t, Config{Reads: 1, ReadSeats: 1}, func(_ http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") == "mallory" {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	for range 5 {
+		w.ask("get", "busy", "mallory")
+	}
+	if got := w.ask("get", "busy", "alice"); got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+}
+
+func TestFilter_WatchesHoldASeatUntilTheyHaveBegun(t *testing.T) {
+	begin, end := newGate(), newGate()
+	w := newWorld(t, Config{Reads: 10, ReadSeats: 1, Watches: 4}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Verb") == "watch" {
+			begin.pass(w, r)
+			flowcontrol.WatchInitialized(r.Context())
+			end.pass(w, r)
+		}
+	})
+	t.Cleanup(end.open)
+	t.Cleanup(begin.open)
+	results := make(chan answer, 2)
+	for range 2 {
+		go func() { results <- w.ask("watch", "busy", "mallory") }()
+	}
+	eventually(t, "the second watch waits for the first", func() bool {
+		return w.metric("annex_fairness_requests_executing", kindRead) == 1 && w.metric("annex_fairness_requests_waiting", kindRead) == 1
+	})
+	begin.open()
+	if got := w.ask("get", "busy", "mallory"); got.code != http.StatusOK {
+		t.Errorf("beside open watches: %+v, want 200", got)
+	}
+	eventually(t, "both watches are open", func() bool { return w.limiter.watches.total() == 2 })
+	if got := w.ask("watch", "busy", "mallory"); got.code != http.StatusTooManyRequests || got.retryAfter == "" {
+		t.Errorf("a third watch of 4: %+v, want 429", got)
+	}
+	end.open()
+	if got := w.ask("watch", "quiet", "alice"); got.code != http.StatusOK {
+		t.Errorf("a watch elsewhere: %+v, want 200", got)
+	}
+	for range 2 {
+		if got := <-results; got.code != http.StatusOK {
+			t.Errorf("%+v, want 200", got)
+		}
+	}
+	eventually(t, "no watch is counted", func() bool { return w.limiter.watches.total() == 0 })
+}
+
+// Somebody who asks for much and reads nothing must not hold the only seat.
+func TestFilter_ASlowClientGivesItsSeatBack(t *testing.T) {
+	var finished atomic.Bool
+	w := newWorld(t, Config{Reads: 1, ReadSeats: 1}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") != "mallory" {
+			return
+		}
+		chunk := make([]byte, 1<<20)
+		for range 256 {
+			if _, err := w.Write(chunk); err != nil {
+				break
+			}
+		}
+		finished.Store(true)
+	})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: annex\r\nVerb: get\r\nCluster: busy\r\nUser: mallory\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the slow client holds the seat", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 1 })
+	if got := w.ask("get", "busy", "alice"); got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+	if finished.Load() {
+		t.Error("the slow client has read everything: the test shows nothing")
+	}
+	_ = conn.Close()
+	eventually(t, "its request ends", finished.Load)
+}
+
+func TestFilter_ARequestThatSendsNothingGivesItsSeatBack(t *testing.T) {
+	w := newWorld(t, Config{Writes: 1, WriteSeats: 1}, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: annex\r\nVerb: create\r\nCluster: busy\r\nUser: mallory\r\nContent-Length: 10\r\n\r\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it holds the seat", func() bool { return w.metric("annex_fairness_requests_executing", kindWrite) == 1 })
+	if got := w.ask("create", "busy", "alice"); got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+}
+
+func TestFilter_WithoutLimits(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{}, hold.pass)
+	t.Cleanup(hold.open)
+	results := make(chan answer, 100)
+	for range cap(results) {
+		go func() { results <- w.ask("watch", "busy", "mallory") }()
+	}
+	eventually(t, "all are served", func() bool {
+		return w.metric("annex_fairness_requests_executing", kindRead) == float64(cap(results))
+	})
+	hold.open()
+	for range cap(results) {
+		if got := <-results; got.code != http.StatusOK {
+			t.Errorf("%+v, want 200", got)
+		}
+	}
+}
+
+func TestFilter_RefusesToWorkInAnIncompleteChain(t *testing.T) {
+	w := newWorld(t, Config{}, func(http.ResponseWriter, *http.Request) { t.Error("it was served") })
+	if got := w.ask("", "busy", "mallory"); got.code != http.StatusInternalServerError {
+		t.Errorf("%+v, want 500", got)
+	}
+}

@@ -1,0 +1,94 @@
+package fairness
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+// Flows that are no cluster; no name of a cluster has a space.
+const (
+	// operatorFlow is system:masters, wherever it works: it can do what it has to whatever a workspace does, and does not use
+	// up anybody's share.
+	operatorFlow = "the operator"
+	// allFlow is for requests to all clusters, processFlow for those to none.
+	allFlow     = "all clusters"
+	processFlow = "no cluster"
+)
+
+// flowOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
+// virtual endpoint.
+func flowOf(ctx context.Context, u user.Info) string {
+	var cluster logicalcluster.Name
+	if endpoint, ok := virtual.FromContext(ctx); ok {
+		cluster = endpoint.Cluster
+	} else if name, ok := logicalcluster.FromContext(ctx); ok {
+		cluster = name
+	}
+	switch {
+	case policy.Master(u, cluster):
+		return operatorFlow
+	case !cluster.Empty():
+		return cluster.String()
+	case logicalcluster.IsWildcard(ctx):
+		return allFlow
+	default:
+		return processFlow
+	}
+}
+
+// isServer reports whether u is the server itself, over its loopback connection.
+func isServer(u user.Info) bool {
+	return u.GetName() == user.APIServerUser && slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
+}
+
+// isRead reports whether a request changes nothing.
+func isRead(info *genericapirequest.RequestInfo) bool {
+	switch info.Verb {
+	case "get", "list", "watch", "head", "options":
+		return true
+	}
+	return false
+}
+
+const (
+	// broadSeats are the seats of a request that works on many objects.
+	broadSeats = 4
+	// pageSize is how many objects a list may ask for and still count as one that is small: the page of kubectl and client-go.
+	pageSize = 500
+)
+
+// seatsOf returns how many seats a request takes.
+func seatsOf(r *http.Request, info *genericapirequest.RequestInfo) int {
+	if !info.IsResourceRequest {
+		if strings.HasPrefix(r.URL.Path, "/openapi/") {
+			return broadSeats
+		}
+		return 1
+	}
+	query := r.URL.Query()
+	switch info.Verb {
+	case "list":
+		if limit, err := strconv.Atoi(query.Get("limit")); err == nil && limit > 0 && limit <= pageSize {
+			return 1
+		}
+		return broadSeats
+	case "watch":
+		// It begins with all objects, unless it goes on from somewhere.
+		if from := query.Get("resourceVersion"); from == "" || from == "0" || query.Get("sendInitialEvents") == "true" {
+			return broadSeats
+		}
+	case "deletecollection":
+		return broadSeats
+	}
+	return 1
+}

@@ -1,0 +1,105 @@
+package fairness
+
+import (
+	"errors"
+	"fmt"
+
+	"k8s.io/apiserver/pkg/util/flowcontrol/metrics"
+	basemetrics "k8s.io/component-base/metrics"
+)
+
+// Values of the labels; there are no others, however many workspaces there are.
+const (
+	kindRead  = "read"
+	kindWrite = "write"
+	kindWatch = "watch"
+
+	reasonFull    = "full"
+	reasonTimeout = "timeout"
+)
+
+// Metrics tell how busy a limiter is.
+type Metrics struct {
+	waiting, executing, seats, flows *basemetrics.GaugeVec
+	watches                          *basemetrics.Gauge
+	rejected                         *basemetrics.CounterVec
+	wait                             *basemetrics.HistogramVec
+}
+
+// NewMetrics returns metrics that count nothing before they are registered.
+func NewMetrics() *Metrics {
+	vec := func(name, help string) *basemetrics.GaugeVec {
+		return basemetrics.NewGaugeVec(&basemetrics.GaugeOpts{Namespace: "annex", Subsystem: "fairness", Name: name, Help: help, StabilityLevel: basemetrics.ALPHA}, []string{"kind"})
+	}
+	return &Metrics{
+		waiting:   vec("requests_waiting", "Requests that wait for seats of their workspace."),
+		executing: vec("requests_executing", "Requests that are being served."),
+		seats:     vec("seats_in_use", "Seats of workspaces that requests hold; one that works on many objects holds several."),
+		flows:     vec("workspaces_active", "Workspaces that have a request."),
+		watches: basemetrics.NewGauge(&basemetrics.GaugeOpts{
+			Namespace: "annex", Subsystem: "fairness", Name: "watches_open", Help: "Watches that are open.", StabilityLevel: basemetrics.ALPHA,
+		}),
+		rejected: basemetrics.NewCounterVec(&basemetrics.CounterOpts{
+			Namespace: "annex", Subsystem: "fairness", Name: "rejected_total", Help: "Requests answered with 429.", StabilityLevel: basemetrics.ALPHA,
+		}, []string{"kind", "reason"}),
+		wait: basemetrics.NewHistogramVec(&basemetrics.HistogramOpts{
+			Namespace: "annex", Subsystem: "fairness", Name: "wait_seconds", Help: "How long requests that are served have waited for seats.",
+			Buckets: []float64{0.0005, 0.002, 0.01, 0.05, 0.2, 1, 5, 15}, StabilityLevel: basemetrics.ALPHA,
+		}, []string{"kind"}),
+	}
+}
+
+// Register makes the metrics known, for example with legacyregistry.Register.
+func (m *Metrics) Register(register func(basemetrics.Registerable) error) error {
+	var errs []error
+	for _, metric := range []basemetrics.Registerable{m.waiting, m.executing, m.seats, m.flows, m.watches, m.rejected, m.wait} {
+		errs = append(errs, register(metric))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	return nil
+}
+
+// observer is what a pool counts in.
+type observer struct {
+	waiting, executing, flows basemetrics.GaugeMetric
+	// seats is shared by the queues of all flows.
+	seats gauge
+}
+
+// observe returns the gauges for requests of a kind.
+func (m *Metrics) observe(kind string) observer {
+	return observer{
+		waiting:   m.waiting.WithLabelValues(kind),
+		executing: m.executing.WithLabelValues(kind),
+		flows:     m.flows.WithLabelValues(kind),
+		seats:     gauge{func(delta float64) { m.seats.WithLabelValues(kind).Add(delta) }},
+	}
+}
+
+// gauge is what stock queues count in. Many of them share one, so only differences count; they report no other than by Add.
+type gauge struct{ add func(float64) }
+
+var _ metrics.RatioedGauge = gauge{}
+
+// discard returns a gauge that counts nothing.
+func discard() gauge { return gauge{func(float64) {}} }
+
+// Add implements metrics.Gauge.
+func (g gauge) Add(delta float64) { g.add(delta) }
+
+// Inc implements metrics.Gauge.
+func (g gauge) Inc() { g.add(1) }
+
+// Dec implements metrics.Gauge.
+func (g gauge) Dec() { g.add(-1) }
+
+// Set implements metrics.Gauge.
+func (g gauge) Set(float64) {}
+
+// SetToCurrentTime implements metrics.Gauge.
+func (g gauge) SetToCurrentTime() {}
+
+// SetDenominator implements metrics.RatioedGauge.
+func (g gauge) SetDenominator(float64) {}
