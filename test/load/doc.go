@@ -24,6 +24,7 @@
 //	bind             bind.go           binding to first object
 //	provider-watch   providerwatch.go  write in a consumer to event at the provider
 //	crud             crud.go           ConfigMaps of 1 KiB, beside a plain kube-apiserver
+//	fairness         fairness.go       a quiet workspace alone, and beside one that clients flood
 //	delete           delete.go         workspaces: delete to gone
 //
 // Each figure makes what it needs, so that any of them can run alone. The N

@@ -31,6 +31,7 @@ func figures() []figure {
 		{"bind", needsServer, measureBind},
 		{"provider-watch", needsServer, measureProviderWatch},
 		{"crud", needsNothing, measureCRUD},
+		{"fairness", needsServer, measureFairness},
 		{"delete", needsServer, measureDelete},
 	}
 }

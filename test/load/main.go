@@ -20,7 +20,12 @@ func main() {
 	// A second signal ends the removal, too.
 	context.AfterFunc(ctx, stop)
 
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var err error
+	if len(os.Args) == 2 && os.Args[1] == floodCommand {
+		err = runFlood(os.Stdin, os.Stdout)
+	} else {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 	case err != nil:

@@ -14,6 +14,13 @@ import (
 // The load program starts its server as "BINARY serve ...": here the test binary
 // itself, which then is the stand-in (standin_test.go).
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == floodCommand {
+		if err := runFlood(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		if err := serveStandIn(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -27,7 +34,7 @@ func TestMain(m *testing.M) {
 // small makes a run take seconds.
 var small = []string{
 	"--workspaces=120", "--bound-workspaces=10", "--clients=4", "--objects=40", "--rounds=2", "--samples=5",
-	"--settle=0s", "--timeout=2m",
+	"--settle=0s", "--timeout=2m", "--quiet-requests=5", "--flood-clients=5",
 }
 
 func TestRun_MeasuresCRUDOfAPlainServer(t *testing.T) {
@@ -60,6 +67,8 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 		"rss_before", "rss_at_n",
 		"bound_workspace_create_rate", "bind_to_first_object_p50", "write_to_provider_watch_p50",
 		"crud_workspace_create_rate", "crud_plain_create_rate", "crud_create_rate_ratio", "crud_delete_p50_ratio",
+		"fairness_creates_read_alone_p99", "fairness_creates_write_p99_ratio", "fairness_creates_flood_served_rate",
+		"fairness_lists_read_beside_p50", "fairness_lists_flood_served_rate", "fairness_mix_read_p50_ratio",
 		"workspace_delete_rate", "workspace_delete_p99",
 	} {
 		if v := figures[name]; v <= 0 {

@@ -42,10 +42,13 @@ func newWorkspace(name, typ string) *unstructured.Unstructured {
 	})
 }
 
+// payload is 1 KiB.
+var payload = strings.Repeat("0123456789abcdef", 64)
+
 // newConfigMap returns a ConfigMap with 1 KiB of data.
 func newConfigMap(name string) *unstructured.Unstructured {
 	return newObject(configMaps, "ConfigMap", name, map[string]any{
-		"data": map[string]any{"payload": strings.Repeat("0123456789abcdef", 64)},
+		"data": map[string]any{"payload": payload},
 	})
 }
 

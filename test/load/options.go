@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ type options struct {
 	rounds          int
 	samples         int
 	workspaceType   string
+	quietRequests   int
+	floodClients    int
+	floods          []string
 	settle          time.Duration
 	timeout         time.Duration
 	keep            bool
@@ -72,6 +76,9 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.objects, "objects", 2000, "ConfigMaps for each server and round of the crud figure")
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds of the crud figure, which take turns between the servers")
 	fs.IntVar(&o.samples, "samples", 100, "repetitions of the one-at-a-time figures, bind and provider-watch")
+	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "reads, and writes, in each round of the fairness figure, alone and beside a flood")
+	fs.IntVar(&o.floodClients, "flood-clients", 200, "clients of a flood")
+	fs.StringSliceVar(&o.floods, "floods", []string{floodCreates, floodLists, floodMix, floodRefused}, "floods of the fairness figure")
 	fs.StringVar(&o.workspaceType, "workspace-type", "root:universal", "type of the workspaces, as path:name")
 	fs.DurationVar(&o.settle, "settle", time.Minute, "rest before memory is read")
 	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "limit for each figure")
@@ -83,9 +90,15 @@ func (o *options) validate() []error {
 	var faults []error
 	for name, value := range map[string]int{
 		"workspaces": o.workspaces, "clients": o.clients, "objects": o.objects, "rounds": o.rounds, "samples": o.samples,
+		"quiet-requests": o.quietRequests, "flood-clients": o.floodClients,
 	} {
 		if value < 1 {
 			faults = append(faults, fmt.Errorf("--%s must be at least 1", name))
+		}
+	}
+	for _, kind := range o.floods {
+		if !slices.Contains([]string{floodCreates, floodLists, floodMix, floodRefused}, kind) {
+			faults = append(faults, fmt.Errorf("--floods: unknown %q", kind))
 		}
 	}
 	if o.boundWorkspaces < 0 {
