@@ -12,6 +12,7 @@ import (
 	"github.com/annex-dev/annex/client/reader"
 	"github.com/annex-dev/annex/controllers/apibinding"
 	"github.com/annex-dev/annex/controllers/apiexport"
+	"github.com/annex-dev/annex/controllers/apiservice"
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/crd"
 	"github.com/annex-dev/annex/controllers/endpointslice"
@@ -33,7 +34,7 @@ type Instances interface {
 	apibinding.Instances
 }
 
-// Config is what the controllers work with. Everything is required.
+// Config is what the controllers work with. Everything is required unless it says otherwise.
 type Config struct {
 	// Client reads the watch caches and writes as the server; Live sees every acknowledged write.
 	Client reader.Client
@@ -44,8 +45,10 @@ type Config struct {
 	Resolver  Resolver
 	// Typed says which resources of root's exports are served by typed storage.
 	Typed func(schema.GroupResource) bool
-	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM.
-	CABundle func() []byte
+	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM, and a channel that is closed once it is no longer current.
+	CABundle func() ([]byte, <-chan struct{})
+	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
+	Registrar *apiservice.Registrar
 }
 
 // All returns the controllers. Who makes things comes before who fills or removes them.
@@ -65,6 +68,14 @@ func All(c Config) []multicluster.Spec {
 func Run(ctx context.Context, c Config) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 64)
+	if c.Registrar != nil {
+		wg.Go(func() {
+			if err := c.Registrar.Run(ctx); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).Error(err, "Controller ended", "controller", "apiservice")
+				errs <- err
+			}
+		})
+	}
 	for _, spec := range All(c) {
 		wg.Go(func() {
 			if err := multicluster.Run(ctx, c.Client, spec); err != nil && ctx.Err() == nil {

@@ -32,8 +32,6 @@ type Config struct {
 	Host *Host
 	// Addresses are shown to clients; read anew for each object.
 	Addresses Addresses
-	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM.
-	CABundle func() []byte
 	// ShardName names the Shard object of the server.
 	ShardName string
 	// WorkspaceTypes adds the types organization and team.

@@ -58,6 +58,9 @@ func servedToHost(group string) bool {
 	return false
 }
 
+// HostVersions returns the group versions that the host forwards, whatever workspace it shows.
+func (s *Server) HostVersions() []schema.GroupVersion { return slices.Clone(s.hostVersions) }
+
 // hostRules returns the host's part in authorization; nil when it has none.
 func (s *Server) hostRules() *authorization.Host {
 	if s.config.Host == nil || s.config.Host.Authorizer == nil {
@@ -97,7 +100,8 @@ func (s *Server) describeToHost(generic *genericapiserver.Config, groups []*grou
 			continue
 		}
 		var names []string
-		for _, storage := range g.Versions {
+		for version, storage := range g.Versions {
+			s.hostVersions = append(s.hostVersions, schema.GroupVersion{Group: g.Name, Version: version})
 			for name := range storage {
 				if !strings.Contains(name, "/") && !slices.Contains(names, name) {
 					names = append(names, name)
@@ -108,6 +112,7 @@ func (s *Server) describeToHost(generic *genericapiserver.Config, groups []*grou
 			resources = append(resources, &catalog.Resource{Group: g.Name, Plural: name, Typed: true})
 		}
 	}
+	slices.SortFunc(s.hostVersions, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
 	s.hostDocuments = documents.HandlerWithoutBase(catalog.NewSnapshot(resources...))
 	return nil
 }

@@ -60,6 +60,7 @@ type Server struct {
 	serving context.Context //nolint:containedctx // hooks are told of the stop signal only
 	// hostDocuments are discovery and OpenAPI of what a host forwards; hostStatus says whether it can be reached.
 	hostDocuments http.Handler
+	hostVersions  []schema.GroupVersion
 	hostStatus    hostStatus
 	// routes is filled once what it routes to exists.
 	routes router.Config

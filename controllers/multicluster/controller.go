@@ -3,6 +3,7 @@ package multicluster
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
@@ -28,6 +29,8 @@ type Spec struct {
 	// Workers is how many reconciles may run at once; 0 stands for 1. One key is never reconciled twice at once.
 	Workers int
 	Watches []Watch
+	// Feeds queue keys, each after some time, for other reasons than a change of an object. They run until ctx ends.
+	Feeds []func(ctx context.Context, add func(key reader.Key, after time.Duration))
 	// Reconcile reads the world afresh for one key and moves it one step on.
 	Reconcile func(ctx context.Context, key reader.Key) (reconcile.Result, error)
 }
@@ -55,6 +58,14 @@ func Run(ctx context.Context, from reader.Reader, spec Spec) error {
 	for _, watch := range spec.Watches {
 		if err := c.Watch(feed(from, watch)); err != nil {
 			return fmt.Errorf("watching %s for controller %s: %w", watch.Resource, spec.Name, err)
+		}
+	}
+	for _, run := range spec.Feeds {
+		if err := c.Watch(source.TypedFunc[reader.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reader.Key]) error {
+			go run(ctx, queue.AddAfter)
+			return nil
+		})); err != nil {
+			return fmt.Errorf("feeding controller %s: %w", spec.Name, err)
 		}
 	}
 	if err := c.Start(ctx); err != nil {

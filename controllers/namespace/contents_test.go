@@ -20,6 +20,26 @@ import (
 
 func bundle() []byte { return []byte("PEM") }
 
+// liveBundle is a bundle that changes.
+type liveBundle struct {
+	lock     sync.Mutex
+	pem      string
+	outdated chan struct{}
+}
+
+func (b *liveBundle) watch() ([]byte, <-chan struct{}) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return []byte(b.pem), b.outdated
+}
+
+func (b *liveBundle) set(pem string) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	close(b.outdated)
+	b.pem, b.outdated = pem, make(chan struct{})
+}
+
 func TestContents(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
@@ -89,7 +109,8 @@ func TestSpecs(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	ns := readertest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	fake := readertest.NewFake(ns)
-	for _, spec := range Specs(fake, readertest.NewContent(fake), bundle) {
+	pem := &liveBundle{pem: "PEM", outdated: make(chan struct{})}
+	for _, spec := range Specs(fake, readertest.NewContent(fake), pem.watch) {
 		running.Go(func() {
 			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {
 				t.Errorf("%s ended: %v", spec.Name, err)
@@ -118,6 +139,10 @@ func TestSpecs(t *testing.T) {
 	}
 	await("configmaps", ca, func(obj reader.Object) bool {
 		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "PEM"
+	})
+	pem.set("NEW PEM")
+	await("configmaps", ca, func(obj reader.Object) bool {
+		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "NEW PEM"
 	})
 	if err := fake.Delete(ctx, resource("namespaces"), reader.KeyOf(ns), nil); err != nil {
 		t.Fatal(err)

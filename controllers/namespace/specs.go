@@ -1,6 +1,9 @@
 package namespace
 
 import (
+	"context"
+	"time"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
@@ -13,11 +16,14 @@ const workers = 8
 
 func resource(name string) schema.GroupResource { return schema.GroupResource{Resource: name} }
 
-// Specs returns the controllers. caBundle returns the certificates, PEM, that kube-root-ca.crt holds; while it returns none,
-// that ConfigMap is left alone.
-func Specs(client reader.Client, content reader.Content, caBundle func() []byte) []multicluster.Spec {
+// Specs returns the controllers. caBundle returns the certificates, PEM, that kube-root-ca.crt holds, and a channel that is
+// closed once they are no longer the current ones; while there are none, that ConfigMap is left alone.
+func Specs(client reader.Client, content reader.Content, caBundle func() ([]byte, <-chan struct{})) []multicluster.Spec {
 	d := &deletion{client: client, content: content, clock: clock.RealClock{}}
-	c := &contents{client: client, caBundle: caBundle}
+	c := &contents{client: client, caBundle: func() []byte {
+		bundle, _ := caBundle()
+		return bundle
+	}}
 	return []multicluster.Spec{
 		{
 			Name:      "namespace-deletion",
@@ -32,6 +38,9 @@ func Specs(client reader.Client, content reader.Content, caBundle func() []byte)
 				{Resource: resource("namespaces"), Keys: active},
 				{Resource: resource("serviceaccounts"), Keys: c.lostServiceAccount},
 				{Resource: resource("configmaps"), Keys: c.lostRootCA},
+			},
+			Feeds: []func(context.Context, func(reader.Key, time.Duration)){
+				func(ctx context.Context, add func(reader.Key, time.Duration)) { c.followBundle(ctx, caBundle, add) },
 			},
 			Reconcile: c.reconcile,
 		},

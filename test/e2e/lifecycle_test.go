@@ -85,6 +85,7 @@ func TestRestart_KeepsTokensAndFilesClosed(t *testing.T) {
 	for _, name := range contexts {
 		tokens[name] = server.Config(name).BearerToken
 	}
+	ca := server.Config(annex.ContextBase).CAData
 	if tokens["root"] == tokens[contextSystemAdmin] {
 		t.Error("both administrators have the same token")
 	}
@@ -99,7 +100,10 @@ func TestRestart_KeepsTokensAndFilesClosed(t *testing.T) {
 			t.Errorf("context %s has another token after the restart", name)
 		}
 	}
-	for _, path := range []string{server.Kubeconfig(), filepath.Join(server.Dir(), ".admin-token-store"), filepath.Join(server.Dir(), "apiserver.key")} {
+	if !bytes.Equal(server.Config(annex.ContextBase).CAData, ca) {
+		t.Error("the restart changed the CA")
+	}
+	for _, path := range []string{server.Kubeconfig(), filepath.Join(server.Dir(), ".admin-token-store")} {
 		if mode := modeOf(t, path); mode != 0o600 {
 			t.Errorf("%s has mode %o", path, mode)
 		}

@@ -71,14 +71,6 @@ func (o *Options) listen() error {
 	return nil
 }
 
-// ensureCertificate makes the serving certificate when none was given.
-func (o *Options) ensureCertificate() error {
-	if err := o.Serving.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}); err != nil {
-		return fmt.Errorf("making the serving certificate: %w", err)
-	}
-	return nil
-}
-
 // addresses returns the URLs to show; the port must be known.
 func (o *Options) addresses() server.Addresses {
 	host := o.Serving.BindAddress
@@ -92,33 +84,25 @@ func (o *Options) addresses() server.Addresses {
 	return server.Addresses{Base: o.ShardBaseURL, External: o.ShardExternalURL, Virtual: o.ShardVirtualURL}
 }
 
-// servingCA returns the PEM bundle that clients check the server with.
-func (o *Options) servingCA() ([]byte, error) {
-	pem, err := os.ReadFile(o.Serving.ServerCert.CertKey.CertFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the serving certificate: %w", err)
-	}
-	return pem, nil
-}
-
-// administrators returns who knows the tokens of the admin kubeconfig, which it writes.
-func (o *Options) administrators(url string, ca []byte) (authenticator.Token, error) {
-	if !slices.Contains(o.BatteriesIncluded, BatteryAdmin) {
+// administrators returns who knows the tokens of the admin kubeconfig, which is not written yet.
+func (s *Server) administrators() (authenticator.Token, error) {
+	if !slices.Contains(s.options.BatteriesIncluded, BatteryAdmin) {
 		return nil, nil //nolint:nilnil // nobody is generated, as asked for
 	}
-	admins, err := admin.Ensure(o.RootDirectory, o.KubeconfigPath, url, ca)
-	if err != nil {
-		return nil, fmt.Errorf("writing the admin kubeconfig: %w", err)
+	var err error
+	if s.admins, err = admin.Prepare(s.options.RootDirectory, s.options.KubeconfigPath); err != nil {
+		return nil, err
 	}
-	return admins, nil
+	return s.admins.Authenticator(), nil
 }
 
 // applyServing sets listener, certificates, loopback client and audit.
-func (o *Options) applyServing(c *genericapiserver.Config) error {
-	if err := o.Serving.ApplyTo(&c.SecureServing, &c.LoopbackClientConfig); err != nil {
+func (s *Server) applyServing(c *genericapiserver.Config) error {
+	if err := s.options.Serving.ApplyTo(&c.SecureServing, &c.LoopbackClientConfig); err != nil {
 		return fmt.Errorf("preparing to serve: %w", err)
 	}
-	if err := o.Audit.ApplyTo(c); err != nil {
+	c.SecureServing.Cert = s.certificates.Certificate()
+	if err := s.options.Audit.ApplyTo(c); err != nil {
 		return fmt.Errorf("preparing the audit log: %w", err)
 	}
 	return nil

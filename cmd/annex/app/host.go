@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/controllers/apiservice"
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
 )
@@ -31,6 +33,8 @@ const (
 type HostOptions struct {
 	// Workspace is shown by the host as its own; empty for no host at all.
 	Workspace string
+	// APIService is the anchor of what is registered with the host; empty to register nothing.
+	APIService string
 	// Masters keeps the administrators of the host administrators here.
 	Masters bool
 
@@ -45,6 +49,7 @@ type HostOptions struct {
 func NewHostOptions() *HostOptions {
 	return &HostOptions{
 		Workspace:     logicalcluster.Root.String(),
+		APIService:    apiservice.DefaultAnchor,
 		TokenCacheTTL: 10 * time.Second,
 		AllowCacheTTL: 10 * time.Second,
 		DenyCacheTTL:  10 * time.Second,
@@ -55,6 +60,7 @@ func NewHostOptions() *HostOptions {
 // AddFlags adds a flag for every option.
 func (o *HostOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Workspace, "host-workspace", o.Workspace, "Workspace whose objects the host cluster shows as its own: what `kubectl get workspaces` there lists. Empty: no host, also in a pod.")
+	fs.StringVar(&o.APIService, "host-apiservice", o.APIService, "APIService of the host that leads here, <version>.<group>. Its caBundle is kept right, and what else is served is registered after it; while it does not exist, nothing is. Empty: leave all APIServices alone.")
 	fs.BoolVar(&o.Masters, "host-masters", o.Masters, "Let system:masters of the host, and its members of system:kcp:* groups, be administrators here. By default they are ordinary users.")
 	fs.StringVar(&o.AuthenticationKubeconfig, "authentication-kubeconfig", o.AuthenticationKubeconfig, "Kubeconfig for the host: to review bearer tokens, and to read how its front proxy is known. Default: the cluster of the pod; outside of a pod there is no host.")
 	fs.BoolVar(&o.SkipLookup, "authentication-skip-lookup", o.SkipLookup, "Do not read from the host how its front proxy is known; only --requestheader-client-ca-file counts.")
@@ -84,6 +90,9 @@ func (o *HostOptions) validate() []error {
 		if value < 0 {
 			errs = append(errs, fmt.Errorf("--%s %s: must not be negative", flag, value))
 		}
+	}
+	if version, group, ok := strings.Cut(o.APIService, "."); o.APIService != "" && (!ok || version == "" || group == "") {
+		errs = append(errs, fmt.Errorf("--host-apiservice %q: must be <version>.<group>, such as %s, or empty", o.APIService, apiservice.DefaultAnchor))
 	}
 	if o.Workspace == "" {
 		for flag, value := range o.files() {

@@ -33,8 +33,12 @@ type Options struct {
 	RootDirectory string
 
 	Serving *genericoptions.SecureServingOptionsWithLoopback
-	Audit   *genericoptions.AuditOptions
-	Host    *HostOptions
+	// ServingCAFile verifies a given certificate; ServingNames are in one that the server makes.
+	ServingCAFile string
+	ServingNames  []string
+
+	Audit *genericoptions.AuditOptions
+	Host  *HostOptions
 
 	// EtcdServers are URLs of an external etcd; empty for the embedded one.
 	EtcdServers                           []string
@@ -76,8 +80,6 @@ func NewOptions() *Options {
 	o.Serving.BindPort = 6443
 	// All watches of one host API server share few connections.
 	o.Serving.HTTP2MaxStreamsPerConnection = 1000
-	o.Serving.ServerCert.PairName = "apiserver"
-	o.Serving.ServerCert.CertDirectory = ""
 	return o
 }
 
@@ -119,9 +121,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 
 	o.Limits.AddFlags(sets.FlagSet("limits"))
 	o.Host.AddFlags(sets.FlagSet("host"))
-	serving := sets.FlagSet("serving")
-	o.Serving.AddFlags(serving)
-	serving.Lookup("secure-port").Usage = "The port on which to serve HTTPS. 0 picks a free one."
+	o.addServingFlags(sets.FlagSet("serving"))
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
 }
 
@@ -134,7 +134,6 @@ func (o *Options) Complete() error {
 	o.RootDirectory = root
 	setDefault(&o.KubeconfigPath, filepath.Join(root, "admin.kubeconfig"))
 	setDefault(&o.EmbeddedEtcdDirectory, filepath.Join(root, "etcd-server"))
-	setDefault(&o.Serving.ServerCert.CertDirectory, root)
 	if !o.LeaderElect.Provided() {
 		o.LeaderElect.Default(len(o.EtcdServers) > 0)
 	}
@@ -170,16 +169,15 @@ func (o *Options) Validate() error {
 		fault("--etcd-prefix %q: must begin with a slash and not end with one, such as /annex", o.EtcdPrefix)
 	}
 	pair := o.Serving.ServerCert.CertKey
-	if (pair.CertFile == "") != (pair.KeyFile == "") {
-		fault("--tls-cert-file and --tls-private-key-file: give both or none")
-	}
+	errs = append(errs, o.validateServing()...)
 	if (o.EtcdCertFile == "") != (o.EtcdKeyFile == "") {
 		fault("--etcd-certfile and --etcd-keyfile: give both or none")
 	}
 	for name, value := range map[string]string{
 		"etcd-cafile": o.EtcdCAFile, "etcd-certfile": o.EtcdCertFile, "etcd-keyfile": o.EtcdKeyFile,
 		"client-ca-file": o.ClientCAFile, "token-auth-file": o.TokenAuthFile,
-		"tls-cert-file": pair.CertFile, "tls-private-key-file": pair.KeyFile, "audit-policy-file": o.Audit.PolicyFile,
+		"tls-cert-file": pair.CertFile, "tls-private-key-file": pair.KeyFile, "serving-ca-file": o.ServingCAFile,
+		"audit-policy-file": o.Audit.PolicyFile,
 	} {
 		if value == "" {
 			continue

@@ -32,10 +32,26 @@ func TestOptions_Validate(t *testing.T) {
 		"a host that is off": {func(o *Options) {
 			o.Host.Workspace, o.Host.AuthenticationKubeconfig = "", "options_test.go"
 		}, "--authentication-kubeconfig"},
-		"a negative cache":  {func(o *Options) { o.Host.TokenCacheTTL = -time.Second }, "--authentication-token-webhook-cache-ttl"},
-		"a nameless header": {func(o *Options) { o.Host.RequestHeader.UsernameHeaders = []string{" "} }, "empty value"},
-		"a lease too short": {func(o *Options) { o.Leader.LeaseDuration = o.Leader.RenewDeadline }, "--leader-elect-lease-duration"},
-		"a negative grace":  {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
+		"a negative cache":    {func(o *Options) { o.Host.TokenCacheTTL = -time.Second }, "--authentication-token-webhook-cache-ttl"},
+		"a nameless header":   {func(o *Options) { o.Host.RequestHeader.UsernameHeaders = []string{" "} }, "empty value"},
+		"a lease too short":   {func(o *Options) { o.Leader.LeaseDuration = o.Leader.RenewDeadline }, "--leader-elect-lease-duration"},
+		"half a serving pair": {func(o *Options) { o.Serving.ServerCert.CertKey.CertFile = "options_test.go" }, "--tls-cert-file"},
+		"a CA of nothing":     {func(o *Options) { o.ServingCAFile = "options_test.go" }, "--serving-ca-file"},
+		"a CA that is not": {func(o *Options) {
+			o.Serving.ServerCert.CertKey.CertFile, o.Serving.ServerCert.CertKey.KeyFile = "options_test.go", "options_test.go"
+			o.ServingCAFile = "missing"
+		}, "--serving-ca-file"},
+		"more names": {func(o *Options) {
+			o.ServingNames = []string{"annex.annex-system.svc", "*.example.com", "10.0.0.1", "fd00::1"}
+		}, ""},
+		"a name that is none": {func(o *Options) { o.ServingNames = []string{"https://example.com"} }, "--tls-san"},
+		"names of a given pair": {func(o *Options) {
+			o.Serving.ServerCert.CertKey.CertFile, o.Serving.ServerCert.CertKey.KeyFile = "options_test.go", "options_test.go"
+			o.ServingNames = []string{"example.com"}
+		}, "--tls-san"},
+		"an anchor without group": {func(o *Options) { o.Host.APIService = "v1alpha1" }, "--host-apiservice"},
+		"no anchor":               {func(o *Options) { o.Host.APIService = "" }, ""},
+		"a negative grace":        {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := NewOptions()

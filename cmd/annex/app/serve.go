@@ -11,6 +11,7 @@ import (
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
+	aggregator "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/annex-dev/annex/controllers"
@@ -19,15 +20,20 @@ import (
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/authentication/admin"
 	"github.com/annex-dev/annex/server/router"
 )
 
 // Server is a server that is ready to run.
 type Server struct {
-	options *Options
-	ca      func() []byte
-	store   *store
-	server  *server.Server
+	options      *Options
+	store        *store
+	server       *server.Server
+	certificates certificates
+	// admins are the files of the administrators; nil when nobody is generated.
+	admins *admin.Files
+	// registration reaches the APIServices of the host; nil when nobody cares for them.
+	registration aggregator.Interface
 }
 
 // New builds a server from complete and valid options. It listens, makes the files that are missing, and connects to etcd;
@@ -45,10 +51,13 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &Server{options: o}
+	if s.registration, err = o.Host.registration(); err != nil {
+		return nil, err
+	}
 	if err := o.listen(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: o}
 	defer func() {
 		if err != nil {
 			_ = o.Serving.Listener.Close()
@@ -65,23 +74,18 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err := o.prepareDirectory(); err != nil {
 		return nil, err
 	}
-	if err := o.ensureCertificate(); err != nil {
-		return nil, err
-	}
-	ca, err := o.servingCA()
-	if err != nil {
-		return nil, err
-	}
-	s.ca = func() []byte { return ca }
 	addresses := o.addresses()
-	admins, err := o.administrators(addresses.External, ca)
+	if s.certificates, err = o.certificates(addresses.External); err != nil {
+		return nil, err
+	}
+	admins, err := s.administrators()
 	if err != nil {
 		return nil, err
 	}
 	s.server, err = server.New(server.Config{
 		Scheme:       types,
 		Backend:      s.store.backend,
-		ApplyServing: o.applyServing,
+		ApplyServing: s.applyServing,
 		Authentication: authentication.Config{
 			ClientCAFile: o.ClientCAFile,
 			TokenFile:    o.TokenAuthFile,
@@ -91,7 +95,6 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		},
 		Host:               host,
 		Addresses:          addresses,
-		CABundle:           s.ca,
 		ShardName:          o.ShardName,
 		WorkspaceTypes:     slices.Contains(o.BatteriesIncluded, BatteryWorkspaceTypes),
 		Profiling:          o.Profiling,
@@ -102,6 +105,13 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building the server: %w", err)
+	}
+	// It may be stored in the server itself; nobody is served before it is there.
+	if err := s.loadCertificates(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.server.Generic.AddPostStartHook("annex-certificates", s.followCertificates); err != nil {
+		return nil, fmt.Errorf("following the serving certificate: %w", err)
 	}
 	if o.RunControllers {
 		err = s.server.AddController("annex-controllers", s.lead)
@@ -124,6 +134,10 @@ func (s *Server) lead(ctx context.Context) error {
 
 // runControllers runs the controllers on the server's own clients until ctx ends.
 func (s *Server) runControllers(ctx context.Context) error {
+	registrar, err := s.newRegistrar()
+	if err != nil {
+		return err
+	}
 	return controllers.Run(ctx, controllers.Config{
 		Client:    s.server.Client,
 		Live:      s.server.Client.Live(),
@@ -131,7 +145,8 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Instances: s.server.Instances,
 		Resolver:  s.server.Index,
 		Typed:     router.IsBound,
-		CABundle:  s.ca,
+		CABundle:  s.certificates.Watch,
+		Registrar: registrar,
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -37,46 +39,82 @@ func administrators() []*user.DefaultInfo {
 	}
 }
 
-// Ensure writes the kubeconfig, with url and the CA certificates in caPEM (PEM, may be empty) as they are now, and returns the
-// authenticator of the tokens in it. url is the address of the server without any path, such as https://127.0.0.1:6443. A
-// relative kubeconfigPath is below rootDir. With an empty rootDir no file is written and nobody authenticated.
+// Files are the kubeconfig of the administrators and the hashes of the tokens in it.
+type Files struct {
+	rootDir, kubeconfigPath string
+	known                   bool              // whether the tokens are those of the files
+	secrets                 map[string]string // by user, until they are written
+	tokens                  tokens
+}
+
+// Prepare reads the files and makes the tokens that are missing; it writes nothing before [Files.Write]. A relative
+// kubeconfigPath is below rootDir. With an empty rootDir no file is written and nobody authenticated.
 //
-// Other users, clusters and contexts in the kubeconfig are kept, and so is its current context while that exists. A file that
-// is not a kubeconfig of this server is an error and left alone.
-func Ensure(rootDir, kubeconfigPath, url string, caPEM []byte) (authenticator.Token, error) {
+// A file that is not a kubeconfig of this server is an error and left alone.
+func Prepare(rootDir, kubeconfigPath string) (*Files, error) {
+	f := &Files{rootDir: rootDir, kubeconfigPath: absolute(rootDir, kubeconfigPath)}
 	if rootDir == "" {
-		return tokens{}, nil
+		return f, nil
 	}
-	kubeconfigPath = absolute(rootDir, kubeconfigPath)
-	storePath := filepath.Join(rootDir, StoreName)
-	stored, config, err := read(rootDir, kubeconfigPath)
+	stored, config, err := read(rootDir, f.kubeconfigPath)
 	if err != nil {
 		return nil, err
 	}
-	secrets, known := tokensIn(config, stored)
-	if !known {
-		for _, u := range administrators() {
-			secrets[u.Name] = newToken()
-		}
-	}
-	out, hashes := tokens{}, map[string]hash{}
+	f.secrets, f.known = tokensIn(config, stored)
 	for _, u := range administrators() {
-		hashes[u.Name] = sha256.Sum256([]byte(secrets[u.Name]))
-		out = append(out, token{hash: hashes[u.Name], user: u})
-	}
-	// A crash between the two leaves files that do not agree, and new tokens at the next start.
-	if !known {
-		if err := writeStore(storePath, hashes); err != nil {
-			return nil, err
+		if !f.known {
+			f.secrets[u.Name] = newToken()
 		}
+		f.tokens = append(f.tokens, token{hash: sha256.Sum256([]byte(f.secrets[u.Name])), user: u})
 	}
-	if err := writeKubeconfig(kubeconfigPath, config, secrets, url, caPEM); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return f, nil
 }
 
-// Check returns the error that Ensure would return for files that are not its own, and changes nothing.
+// Authenticator knows the tokens of the kubeconfig.
+func (f *Files) Authenticator() authenticator.Token { return f.tokens }
+
+// Write writes the kubeconfig, with url and the CA certificates in caPEM (PEM, may be empty) as they are now, and the hashes
+// when they are new. url is the address of the server without any path, such as https://127.0.0.1:6443. Other users, clusters
+// and contexts in the kubeconfig are kept, and so is its current context while that exists. It is called once.
+func (f *Files) Write(url string, caPEM []byte) error {
+	if f.rootDir == "" {
+		return nil
+	}
+	config, err := readKubeconfig(f.kubeconfigPath)
+	if err != nil {
+		return err
+	}
+	// A crash between the two leaves files that do not agree, and new tokens at the next start.
+	if !f.known {
+		hashes := map[string]hash{}
+		for _, t := range f.tokens {
+			hashes[t.user.Name] = t.hash
+		}
+		if err := writeStore(filepath.Join(f.rootDir, StoreName), hashes); err != nil {
+			return err
+		}
+	}
+	secrets := f.secrets
+	f.secrets = nil
+	return writeKubeconfig(f.kubeconfigPath, config, secrets, url, caPEM)
+}
+
+// Refresh writes url and caPEM into the kubeconfig, whose tokens stay as they are. One that somebody has taken away stays away.
+func (f *Files) Refresh(url string, caPEM []byte) error {
+	if f.rootDir == "" {
+		return nil
+	}
+	if _, err := os.Stat(f.kubeconfigPath); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	config, err := readKubeconfig(f.kubeconfigPath)
+	if err != nil {
+		return err
+	}
+	return writeKubeconfig(f.kubeconfigPath, config, nil, url, caPEM)
+}
+
+// Check returns the error that Prepare would return for files that are not its own, and changes nothing.
 func Check(rootDir, kubeconfigPath string) error {
 	if rootDir == "" {
 		return nil

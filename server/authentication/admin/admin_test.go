@@ -14,9 +14,18 @@ import (
 
 const file = "admin.kubeconfig"
 
+// write does what a start of the server does.
+func write(root, path, url string) (authenticator.Token, error) {
+	files, err := Prepare(root, path)
+	if err != nil {
+		return nil, err
+	}
+	return files.Authenticator(), files.Write(url, []byte("ca"))
+}
+
 func ensure(t *testing.T, root, url string) (authenticator.Token, *clientcmdapi.Config) {
 	t.Helper()
-	auth, err := Ensure(root, file, url, []byte("ca"))
+	auth, err := write(root, file, url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +48,7 @@ func groupsOf(t *testing.T, auth authenticator.Token, token string) []string {
 	return resp.User.GetGroups()
 }
 
-func TestEnsure_Contexts(t *testing.T) {
+func TestFiles_Contexts(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "new", "root")
 	auth, config := ensure(t, root, "https://127.0.0.1:6443")
 	if config.CurrentContext != "root" {
@@ -89,7 +98,7 @@ func TestEnsure_Contexts(t *testing.T) {
 	}
 }
 
-func TestEnsure_Lifecycle(t *testing.T) {
+func TestFiles_Lifecycle(t *testing.T) {
 	root := t.TempDir()
 	kubeconfig, store := filepath.Join(root, file), filepath.Join(root, StoreName)
 	_, first := ensure(t, root, "https://127.0.0.1:6443")
@@ -141,7 +150,7 @@ func TestEnsure_Lifecycle(t *testing.T) {
 	}
 }
 
-func TestEnsure_KeepsWhatOthersWrote(t *testing.T) {
+func TestFiles_KeepsWhatOthersWrote(t *testing.T) {
 	root := t.TempDir()
 	_, config := ensure(t, root, "https://127.0.0.1:6443")
 	config.Contexts["mine"] = &clientcmdapi.Context{Cluster: "root", AuthInfo: "kcp-admin", Namespace: "n"}
@@ -162,7 +171,7 @@ func TestEnsure_KeepsWhatOthersWrote(t *testing.T) {
 	}
 }
 
-func TestEnsure_RefusesForeignFiles(t *testing.T) {
+func TestFiles_RefusesForeignFiles(t *testing.T) {
 	for name, content := range map[string]string{
 		"another kubeconfig": "apiVersion: v1\nkind: Config\nusers:\n- name: me\n  user: {token: x}\n",
 		"nonsense":           "a: [",
@@ -173,8 +182,8 @@ func TestEnsure_RefusesForeignFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			root := t.TempDir()
-			if _, err := Ensure(root, path, "https://127.0.0.1:6443", nil); err == nil || !strings.Contains(err.Error(), path) {
-				t.Errorf("Ensure() = %v, want an error that names the file", err)
+			if _, err := write(root, path, "https://127.0.0.1:6443"); err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("write() = %v, want an error that names the file", err)
 			}
 			if got, err := os.ReadFile(path); err != nil || string(got) != content {
 				t.Errorf("the file was changed: %s, %v", got, err)
@@ -189,18 +198,63 @@ func TestEnsure_RefusesForeignFiles(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, StoreName), []byte("nonsense\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Ensure(root, file, "https://127.0.0.1:6443", nil); err == nil || !strings.Contains(err.Error(), "remove it") {
-			t.Errorf("Ensure() = %v, want an error that says what to do", err)
+		if _, err := write(root, file, "https://127.0.0.1:6443"); err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("write() = %v, want an error that says what to do", err)
 		}
 	})
 }
 
-func TestEnsure_WithoutRootDirectory(t *testing.T) {
-	auth, err := Ensure("", file, "https://127.0.0.1:6443", nil)
+func TestFiles_WithoutRootDirectory(t *testing.T) {
+	auth, err := write("", file, "https://127.0.0.1:6443")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if groups := groupsOf(t, auth, ""); groups != nil {
 		t.Errorf("the empty token is in %v", groups)
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	root := t.TempDir()
+	files, err := Prepare(root, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Write("https://127.0.0.1:6443", []byte("ca")); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, file)
+	before, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Refresh("https://127.0.0.1:6443", []byte("another")); err != nil {
+		t.Fatal(err)
+	}
+	after, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, info := range before.AuthInfos {
+		if after.AuthInfos[name].Token != info.Token || info.Token == "" {
+			t.Errorf("the token of %s changed", name)
+		}
+	}
+	for name := range before.Clusters {
+		if got := string(after.Clusters[name].CertificateAuthorityData); got != "another" {
+			t.Errorf("the CA of %s is %q", name, got)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Refresh("https://127.0.0.1:6443", []byte("third")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a kubeconfig that was taken away came back")
 	}
 }

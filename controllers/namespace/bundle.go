@@ -1,0 +1,61 @@
+package namespace
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/client/reader"
+)
+
+const (
+	// bundlePace is the time between two ConfigMaps that are written anew because the bundle changed, so that others are served
+	// meanwhile.
+	bundlePace = 5 * time.Millisecond
+	// bundleRetry is how soon a list that failed is tried again.
+	bundleRetry = 5 * time.Second
+)
+
+// followBundle queues every namespace whose ConfigMap is out of date, now and each time the bundle has changed.
+func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-chan struct{}), add func(reader.Key, time.Duration)) {
+	for {
+		bundle, outdated := watch()
+		var again <-chan time.Time
+		if err := c.queueOutdated(ctx, bundle, add); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "ConfigMaps cannot be looked through for old CA bundles; trying again")
+			again = time.After(bundleRetry)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+		case <-outdated:
+		}
+	}
+}
+
+// queueOutdated queues every namespace whose ConfigMap holds something else than bundle. It looks at the ConfigMaps of all
+// clusters in the watch cache, at no cost for etcd.
+func (c *contents) queueOutdated(ctx context.Context, bundle []byte, add func(reader.Key, time.Duration)) error {
+	if len(bundle) == 0 {
+		return nil
+	}
+	objects, err := c.client.List(ctx, resource("configmaps"), reader.Scope{})
+	if err != nil {
+		return wrap("listing ConfigMaps", err)
+	}
+	data, after := rootCAData(bundle), time.Duration(0)
+	for _, obj := range objects {
+		cm, ok := obj.(*corev1.ConfigMap)
+		if !ok || cm.Name != RootCAName || maps.Equal(cm.Data, data) {
+			continue
+		}
+		key := reader.KeyOf(cm)
+		add(reader.Key{Cluster: key.Cluster, Name: key.Namespace}, after)
+		after += bundlePace
+	}
+	return nil
+}

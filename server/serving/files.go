@@ -1,0 +1,47 @@
+package serving
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+)
+
+// Files are certificate, key and CA bundle in files, read again when they change. A pair that does not fit is not taken: the
+// one before it stays.
+type Files struct {
+	Bundle
+
+	pair *dynamiccertificates.DynamicCertKeyPairContent
+	ca   *dynamiccertificates.DynamicFileCAContent
+}
+
+// NewFiles reads the files. An empty caFile stands for certFile: then the bundle changes with the certificate.
+func NewFiles(certFile, keyFile, caFile string) (*Files, error) {
+	if caFile == "" {
+		caFile = certFile
+	}
+	f := &Files{}
+	var err error
+	if f.pair, err = dynamiccertificates.NewDynamicServingContentFromFiles("serving-cert", certFile, keyFile); err != nil {
+		return nil, fmt.Errorf("reading the serving certificate in %s and %s: %w", certFile, keyFile, err)
+	}
+	if f.ca, err = dynamiccertificates.NewDynamicCAContentFromFile("serving-ca", caFile); err != nil {
+		return nil, fmt.Errorf("reading the CA of the serving certificate in %s: %w", caFile, err)
+	}
+	f.ca.AddListener(f)
+	f.Enqueue()
+	return f, nil
+}
+
+// Enqueue implements dynamiccertificates.Listener: the file of the CA has changed.
+func (f *Files) Enqueue() { f.set(certificatesIn(f.ca.CurrentCABundleContent())) }
+
+// Certificate returns what the server shows. The server runs it.
+func (f *Files) Certificate() dynamiccertificates.CertKeyContentProvider { return f.pair }
+
+// Covers returns why the certificate is not good for a DNS name; nil when it is.
+func (f *Files) Covers(name string) error { return covers(f.pair, name) }
+
+// Run follows the file of the CA until ctx ends.
+func (f *Files) Run(ctx context.Context) { f.ca.Run(ctx, 1) }
