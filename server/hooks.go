@@ -32,7 +32,7 @@ func (s *Server) addHooks() error {
 		"annex-catalog": s.Catalog.Run,
 		"annex-exports": s.exports.Run,
 	} {
-		if err := s.Generic.AddPostStartHook(name, s.follow(name, run)); err != nil {
+		if err := s.Generic.AddPostStartHook(name, follow(name, run)); err != nil {
 			return fmt.Errorf("adding hook %s: %w", name, err)
 		}
 	}
@@ -55,12 +55,12 @@ func (s *Server) addHooks() error {
 }
 
 // follow runs what keeps an index in step with storage, for as long as requests are answered: after the stop signal, too,
-// while another server may have begun to write.
-func (s *Server) follow(name string, run func(context.Context) error) genericapiserver.PostStartHookFunc {
-	return func(genericapiserver.PostStartHookContext) error {
+// while another server may have begun to write. That is how long the context of a hook lives.
+func follow(name string, run func(context.Context) error) genericapiserver.PostStartHookFunc {
+	return func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
-			if err := run(s.serving); err != nil && s.serving.Err() == nil {
-				klog.FromContext(s.serving).Error(err, "Index no longer follows storage", "index", name)
+			if err := run(hook.Context); err != nil && hook.Err() == nil {
+				klog.FromContext(hook.Context).Error(err, "Index no longer follows storage", "index", name)
 			}
 		}()
 		return nil
@@ -95,8 +95,10 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 // AddController runs beside requests, from the end of the bootstrap until the stop signal. The server goes on until run has
 // returned, for a time.
 func (s *Server) AddController(name string, run func(ctx context.Context) error) error {
-	done := make(chan struct{})
+	stop, done := make(chan struct{}), make(chan struct{})
 	if err := s.Generic.AddPreShutdownHook(name, func() error {
+		// The context of hooks ends only after this one has returned.
+		close(stop)
 		select {
 		case <-done:
 		case <-time.After(controllersTimeout):
@@ -108,12 +110,21 @@ func (s *Server) AddController(name string, run func(ctx context.Context) error)
 	return s.Generic.AddPostStartHook(name, func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
 			defer close(done)
+			ctx, cancel := context.WithCancel(hook.Context)
+			defer cancel()
+			go func() {
+				select {
+				case <-ctx.Done():
+				case <-stop:
+					cancel()
+				}
+			}()
 			select {
-			case <-hook.Done():
+			case <-ctx.Done():
 				return
 			case <-s.bootstrapped:
 			}
-			if err := run(hook.Context); err != nil && hook.Err() == nil {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
 				klog.FromContext(hook.Context).Error(err, "Controller ended", "controller", name)
 			}
 		}()

@@ -56,8 +56,6 @@ type Server struct {
 	exports        *apiexport.Endpoint
 	admission      admission.Interface
 	bootstrapped   chan struct{}
-	// serving ends when the last request was answered, later than the context of Run; set by Run.
-	serving context.Context //nolint:containedctx // hooks are told of the stop signal only
 	// hostDocuments are discovery and OpenAPI of what a host forwards; hostStatus says whether it can be reached.
 	hostDocuments http.Handler
 	hostVersions  []schema.GroupVersion
@@ -176,8 +174,5 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 
 // Run serves until ctx ends, then drains and stops.
 func (s *Server) Run(ctx context.Context) error {
-	var stop context.CancelFunc
-	s.serving, stop = context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
 	return s.Generic.PrepareRun().RunWithContext(ctx)
 }

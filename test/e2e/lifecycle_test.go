@@ -90,7 +90,11 @@ func TestRestart_KeepsTokensAndFilesClosed(t *testing.T) {
 		t.Error("both administrators have the same token")
 	}
 	server.Kubectl("root", "", "create", "configmap", "kept")
+	before := time.Now()
 	server.Stop()
+	if took := time.Since(before); took > 8*time.Second {
+		t.Errorf("an idle server took %s to stop", took)
+	}
 	if err := os.Chmod(server.Kubeconfig(), 0o644); err != nil {
 		t.Fatal(err)
 	}
