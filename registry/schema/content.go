@@ -79,7 +79,7 @@ func (c *Content) delete(ctx context.Context, cluster logicalcluster.Name, names
 	if err != nil {
 		return err
 	}
-	ctx = storage.WithBucket(logicalcluster.WithCluster(ctx, cluster), resource.Bucket)
+	ctx = storage.DroppingUnreadable(storage.WithBucket(logicalcluster.WithCluster(ctx, cluster), resource.Bucket))
 	left, err := deleter.DeleteAll(genericapirequest.WithNamespace(ctx, namespace))
 	if left.Objects > 0 {
 		remaining.Resources[resource.GroupResource()] += left.Objects

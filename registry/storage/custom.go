@@ -61,6 +61,7 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 		raw:       b.custom[shardOf(l.resource)],
 		codec:     config.Codec,
 		newFunc:   newFunc,
+		drop:      b.dropRaw,
 	}, func() {}, nil
 }
 
@@ -73,6 +74,8 @@ type schemaStorage struct {
 	raw                  *rawCache
 	codec                runtime.Codec
 	newFunc              func() runtime.Object
+	// drop deletes an object that cannot be decoded; nil where that is never done.
+	drop func(context.Context, *Raw) error
 	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
 	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
 	decoded *lru.Cache
@@ -176,19 +179,20 @@ func (s *schemaStorage) Get(ctx context.Context, key string, opts apistorage.Get
 	return nil
 }
 
-// decode reads a raw object as the codec's version, into into if the codec can.
+// decode reads a raw object as the codec's version, into into if the codec can. Its errors name the object as users do.
 func (s *schemaStorage) decode(raw *Raw, into runtime.Object) (runtime.Object, error) {
+	cluster, namespace, name, _ := raw.tail()
+	object := cache.ObjectName{Namespace: namespace, Name: name}
 	obj, _, err := s.codec.Decode(raw.Data(), nil, into)
 	if err != nil {
-		return nil, fmt.Errorf("decoding %s %q: %w", s.layout.resource, raw.Key(), err)
+		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be decoded: %w", s.layout.resource, object, cluster, err)
 	}
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
 		return nil, err
 	}
-	cluster, namespace, name, _ := raw.tail()
 	if accessor.GetName() != name || accessor.GetNamespace() != namespace {
-		return nil, fmt.Errorf("object stored as %q of %s says it is %s/%s", raw.Key(), s.layout.resource, accessor.GetNamespace(), accessor.GetName())
+		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q says that it is %q", s.layout.resource, object, cluster, cache.MetaObjectToName(accessor))
 	}
 	stampMeta(accessor, logicalcluster.Name(cluster))
 	accessor.SetResourceVersion(raw.GetResourceVersion())

@@ -25,11 +25,16 @@ func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage
 	if err != nil {
 		return apiError(ctx, err, false)
 	}
-	objects := make([]runtime.Object, len(page.raws))
+	objects := make([]runtime.Object, 0, len(page.raws))
 	for i := range page.raws {
-		if objects[i], err = page.object(s, i); err != nil {
-			return err
+		obj, err := page.object(s, i)
+		if err != nil {
+			if err := s.unreadable(ctx, &page.raws[i], err); err != nil {
+				return err
+			}
+			continue
 		}
+		objects = append(objects, obj)
 	}
 	return page.into(list, objects)
 }
@@ -73,7 +78,10 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 			if !match.byKey {
 				obj, err := s.decode(raw, s.newFunc())
 				if err != nil {
-					return nil, apistorage.NewInternalError(err)
+					if err := s.unreadable(ctx, raw, err); err != nil {
+						return nil, err
+					}
+					continue
 				}
 				if ok, err := match.object(obj); err != nil || !ok {
 					continue // as stock stores do: what cannot be asked does not match
@@ -119,11 +127,7 @@ func (p *page) object(s *schemaStorage, i int) (runtime.Object, error) {
 		p.decoded[i] = nil
 		return obj, nil
 	}
-	obj, err := s.decode(&p.raws[i], s.newFunc())
-	if err != nil {
-		return nil, apistorage.NewInternalError(err)
-	}
-	return obj, nil
+	return s.decode(&p.raws[i], s.newFunc())
 }
 
 // into fills a list of the type that the handler serves.

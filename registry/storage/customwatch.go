@@ -142,7 +142,7 @@ func (v *schemaView) show(event watch.Event) *watch.Event {
 	}
 	decoded, err := v.storage.decode(raw, nil)
 	if err != nil {
-		return errorEvent(apistorage.NewInternalError(err))
+		return errorEvent(err)
 	}
 	if v.known == nil {
 		return &watch.Event{Type: event.Type, Object: decoded}
@@ -173,7 +173,7 @@ func (v *schemaView) selected(event watch.EventType, raw *Raw, decoded runtime.O
 		last.revision = raw.revision
 		gone, err := v.storage.decode(&last, nil)
 		if err != nil {
-			return errorEvent(apistorage.NewInternalError(err))
+			return errorEvent(err)
 		}
 		return &watch.Event{Type: watch.Deleted, Object: gone}
 	}

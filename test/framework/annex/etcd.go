@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/url"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,4 +100,27 @@ func (e *Etcd) Mentions(word string) (inKey, inValue []string) {
 		}
 	}
 	return inKey, inValue
+}
+
+// Break overwrites the value of every key that contains all parts with what nothing can read. It fails the test when there is
+// none.
+func (e *Etcd) Break(tb testing.TB, parts ...string) {
+	tb.Helper()
+	found, err := e.client.Get(tb.Context(), "/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	broken := 0
+	for _, kv := range found.Kvs {
+		if slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(string(kv.Key), part) }) {
+			continue
+		}
+		broken++
+		if _, err := e.client.Put(tb.Context(), string(kv.Key), "{broken"); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if broken == 0 {
+		tb.Fatalf("no key contains %v", parts)
+	}
 }
