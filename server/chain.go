@@ -10,13 +10,15 @@ import (
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
+	"github.com/annex-dev/annex/server/retry"
 	"github.com/annex-dev/annex/server/router"
 )
 
 // buildChain returns the handler chain of the server. The stock chain is called, never copied; from the outside in:
 //
 //	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here
-//	2 requestor     remembers who asks before the stock chain replaces them by who is impersonated
+//	2 undecided     503 instead of the stock chain's 500 when nobody can say whether the request is allowed
+//	  requestor     remembers who asks before the stock chain replaces them by who is impersonated
 //	3 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
 //	                Authenticator and authorizer read the cluster from the context
 //	4 fairness      waits for the turn of the cluster and of the user; behind authorization, so that nobody uses up the
@@ -30,6 +32,7 @@ func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.H
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = fairness.With(handler, s.limiter, s.scheme.Codecs)
 	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
+	handler = retry.WithUndecided(handler, s.scheme.Codecs)
 	return frontdoor.With(handler, frontdoor.Config{
 		Resolver: s.Index,
 		Health:   http.HandlerFunc(s.serveHealth),

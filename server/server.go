@@ -14,6 +14,7 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/registry/rbac/policy"
@@ -69,8 +70,8 @@ type Server struct {
 // New builds a server; nothing runs and nothing is read from storage before [Server.Run].
 func New(c Config) (*Server, error) {
 	s := &Server{config: c, scheme: c.Scheme, backend: c.Backend, Client: inprocess.New(), base: sets.New[schema.GroupResource](), bootstrapped: make(chan struct{})}
-	s.Evaluator = policy.New(s.Client)
-	s.Index = index.New(s.Client, s.Client.Live())
+	s.Evaluator = policy.New(s.Client, s.gate(policy.Followed()...))
+	s.Index = index.New(s.Client, s.gate(index.Followed()...))
 	s.exports = apiexport.New(apiexport.Config{Cached: s.Client, Live: s.Client.Live(), Authorizer: s.Evaluator})
 	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Live: s.Client.Live(), Typed: router.IsBound, Builtin: s.base.Has})
 	if err := s.buildPolicies(); err != nil {
@@ -117,6 +118,11 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	return s, s.addHooks()
+}
+
+// gate returns a gate before the watch caches of the resources.
+func (s *Server) gate(resources ...schema.GroupResource) *fresh.Gate {
+	return fresh.New(func(ctx context.Context) (uint64, error) { return s.Client.CatchUp(ctx, resources...) })
 }
 
 // addBase notes what a group serves in every cluster.

@@ -50,7 +50,7 @@ var strict = authorizer.AuthorizerFunc(func(ctx context.Context, attrs authorize
 
 func post(ctx context.Context, t *testing.T, resource string, obj runtime.Object) (runtime.Object, error) {
 	t.Helper()
-	g, err := NewGroup(strict, policy.New(fake()))
+	g, err := NewGroup(strict, policy.New(fake(), nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestSelfSubjectRulesReview(t *testing.T) {
 
 	broken := fake()
 	broken.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is at 10.0.0.1") })
-	g, err := NewGroup(strict, policy.New(broken))
+	g, err := NewGroup(strict, policy.New(broken, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestValidation(t *testing.T) {
 }
 
 func TestNewGroup_NeedsBoth(t *testing.T) {
-	if _, err := NewGroup(nil, policy.New(fake())); err == nil {
+	if _, err := NewGroup(nil, policy.New(fake(), nil)); err == nil {
 		t.Error("no authorizer: no error")
 	}
 	if _, err := NewGroup(strict, nil); err == nil {

@@ -5,8 +5,8 @@
 // alike. LogicalClusters say which clusters exist, in which phase, and what their canonical path is.
 //
 // The watches trail behind etcd by milliseconds, and other replicas write too. So before an [Index] says that something is
-// not there, it looks a second time with a reader that sees every acknowledged write; one such look is in flight at a time,
-// so that a flood of made-up names costs etcd one read after the other and hits nothing but other misses.
+// not there, it waits until the watch caches have reached etcd's current revision (package fresh) and looks there. A flood of
+// made-up names shares one such wait after the other.
 //
 // Memory per workspace is two map entries, a few hundred bytes; the strings are those of the objects in the watch cache.
 package index

@@ -31,22 +31,27 @@ type cluster struct {
 	phase string
 }
 
+// Followed returns the resources that a Fresh waits for.
+func Followed() []schema.GroupResource { return []schema.GroupResource{workspaces, logicalClusters} }
+
+// Fresh waits until the watch caches of what is followed hold every write acknowledged before the call; a fresh.Gate does.
+type Fresh interface {
+	Wait(ctx context.Context) (revision uint64, err error)
+}
+
 // Index resolves paths. It is safe for concurrent use.
 type Index struct {
 	cached reader.Reader
-	live   reader.Reader
-	look   chan struct{} // holds one token while a live look is in flight
+	fresh  Fresh
 
 	children table[child, logicalcluster.Name]
 	clusters table[logicalcluster.Name, cluster]
 	holds    holds
 }
 
-// New returns an index that is filled from the watches of cached, once Run runs, and looks at live before a miss counts.
-// Get of live must see every write that was acknowledged before the call.
-func New(cached, live reader.Reader) *Index {
-	return &Index{cached: cached, live: live, look: make(chan struct{}, 1)}
-}
+// New returns an index that is filled from the watches of cached, once Run runs. Before a miss counts it waits for fresh and
+// looks at cached itself.
+func New(cached reader.Reader, fresh Fresh) *Index { return &Index{cached: cached, fresh: fresh} }
 
 // Run keeps the index up to date until ctx ends. It returns nil then, or the reason why a watch cannot be had at all.
 func (i *Index) Run(ctx context.Context) error {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,9 +37,14 @@ func logicalCluster(name logicalcluster.Name, path string) *corev1alpha1.Logical
 	return readertest.In(name, lc)
 }
 
-// fed returns an index that holds objects as if a watch had delivered them.
-func fed(live reader.Reader, objects ...reader.Object) *Index {
-	i := New(nil, live)
+// always is a Fresh for caches that are never behind; unless it holds an error, which it gives.
+type always struct{ err error }
+
+func (a always) Wait(context.Context) (uint64, error) { return 1, a.err }
+
+// fed returns an index that holds objects as if a watch had delivered them, and for a second look finds what is in cached.
+func fed(cached reader.Reader, objects ...reader.Object) *Index {
+	i := New(cached, always{})
 	feed(i, objects...)
 	return i
 }
@@ -110,7 +113,7 @@ func TestIndex_Resolve(t *testing.T) {
 }
 
 func TestIndex_NotReadyUntilFilled(t *testing.T) {
-	i := New(nil, readertest.NewFake())
+	i := New(readertest.NewFake(), always{})
 	if _, _, err := i.Resolve(t.Context(), "root"); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("Resolve before the first fill: %v, want ServiceUnavailable", err)
 	}
@@ -130,59 +133,72 @@ func TestIndex_SecondLookFindsWhatTheWatchHasNotDelivered(t *testing.T) {
 }
 
 func TestIndex_SecondLookThatFailsIsAnError(t *testing.T) {
-	live := readertest.NewFake()
-	live.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is away") })
-	i := fed(live, tree()...)
-	if _, _, err := i.Resolve(t.Context(), "root:nobody"); err == nil {
-		t.Error("a failed look counted as a miss")
-	}
-	if _, _, err := i.Resolve(t.Context(), "nobody"); err == nil {
-		t.Error("a failed look counted as a miss")
-	}
-	if _, found, err := i.Resolve(t.Context(), "root:org"); err != nil || !found {
-		t.Errorf("a hit needs no look: %v, %v", found, err)
-	}
-}
-
-func TestIndex_OneLookAtATime(t *testing.T) {
-	live := readertest.NewFake()
-	var inFlight, most atomic.Int32
-	live.Intercept(func(string, schema.GroupResource, reader.Key) error {
-		if n := inFlight.Add(1); n > most.Load() {
-			most.Store(n)
-		}
-		runtime.Gosched()
-		inFlight.Add(-1)
-		return nil
-	})
-	i := fed(live, tree()...)
-	var all sync.WaitGroup
-	for n := range 64 {
-		all.Go(func() {
-			if _, found, err := i.Resolve(t.Context(), logicalcluster.Path(fmt.Sprintf("root:none-%d", n))); found || err != nil {
-				t.Errorf("none-%d: %v, %v", n, found, err)
+	broken := readertest.NewFake()
+	broken.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is away") })
+	behind := fed(readertest.NewFake(), tree()...)
+	behind.fresh = always{errors.New("etcd is away")}
+	for name, i := range map[string]*Index{"reading fails": fed(broken, tree()...), "waiting fails": behind} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []logicalcluster.Path{"root:nobody", "nobody"} {
+				if _, _, err := i.Resolve(t.Context(), path); err == nil {
+					t.Errorf("%s: a failed look counted as a miss", path)
+				}
+			}
+			if _, _, err := i.PhaseNow(t.Context(), "teamid"); err == nil {
+				t.Error("an old phase counted as that of now")
+			}
+			if _, found, err := i.Resolve(t.Context(), "root:org"); err != nil || !found {
+				t.Errorf("a hit needs no look: %v, %v", found, err)
 			}
 		})
 	}
-	all.Wait()
-	if most.Load() != 1 {
-		t.Errorf("%d looks at once, want 1", most.Load())
+}
+
+// awaited is a Fresh that lets a cache catch up.
+type awaited func()
+
+func (a awaited) Wait(context.Context) (uint64, error) { a(); return 1, nil }
+
+func TestIndex_WaitsBeforeAMissCounts(t *testing.T) {
+	cached := readertest.NewFake()
+	i := fed(cached)
+	i.fresh = awaited(func() {
+		for _, obj := range []reader.Object{workspace("root", "late", "lateid"), logicalCluster("lateid", "root:late")} {
+			gr := workspaces
+			if _, is := obj.(*corev1alpha1.LogicalCluster); is {
+				gr = logicalClusters
+			}
+			if _, err := cached.Create(t.Context(), gr, logicalcluster.From(obj), obj); err != nil && !apierrors.IsAlreadyExists(err) {
+				t.Error(err)
+			}
+		}
+	})
+	if got, found, err := i.Resolve(t.Context(), "root:late"); err != nil || !found || got != "lateid" {
+		t.Errorf("Resolve = %q, %v, %v; want lateid", got, found, err)
+	}
+	if phase, found, err := i.Phase(t.Context(), "lateid"); err != nil || !found || phase != "Ready" {
+		t.Errorf("Phase = %q, %v, %v; want Ready", phase, found, err)
 	}
 }
 
-func TestIndex_LookEndsWithTheRequest(t *testing.T) {
-	i := fed(readertest.NewFake())
-	i.look <- struct{}{} // as if a look hung
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, err := i.Resolve(ctx, "nobody"); !apierrors.IsTimeout(err) {
-		t.Errorf("got %v, want a timeout", err)
+func TestIndex_PhaseNowPassesWhatTheWatchHasNotDelivered(t *testing.T) {
+	old := logicalCluster("teamid", "root:org:team")
+	old.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
+	i := fed(readertest.NewFake(tree()...), old)
+	if phase, found, err := i.PhaseNow(t.Context(), "teamid"); err != nil || !found || phase != "Ready" {
+		t.Errorf("PhaseNow = %q, %v, %v; want Ready", phase, found, err)
+	}
+	if phase, _, _ := i.Phase(t.Context(), "teamid"); phase != "Scheduling" {
+		t.Errorf("Phase = %q, want what the watch has delivered", phase)
+	}
+	if phase, found, err := i.PhaseNow(t.Context(), "system:admin"); err != nil || !found || phase != "Ready" {
+		t.Errorf("PhaseNow of the server's own = %q, %v, %v", phase, found, err)
 	}
 }
 
 func TestIndex_RunFollowsChanges(t *testing.T) {
 	objects := readertest.NewFake(tree()...)
-	i := New(objects, readertest.NewFake())
+	i := New(objects, always{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- i.Run(ctx) }()

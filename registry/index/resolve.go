@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -55,6 +56,15 @@ func (i *Index) Phase(ctx context.Context, name logicalcluster.Name) (string, bo
 	return entry.phase, found, err
 }
 
+// PhaseNow is Phase past the index: it misses no change that was acknowledged before the call.
+func (i *Index) PhaseNow(ctx context.Context, name logicalcluster.Name) (string, bool, error) {
+	if isOwn(name) || name.IsSystem() {
+		return i.Phase(ctx, name)
+	}
+	entry, found, err := i.clusterNow(ctx, name)
+	return entry.phase, found, err
+}
+
 // PathOf returns the canonical path of a logical cluster from memory; false when the index does not know the cluster. A
 // cluster without a path, as the server's own are, is its name.
 func (i *Index) PathOf(name logicalcluster.Name) (logicalcluster.Path, bool) {
@@ -83,22 +93,16 @@ func (i *Index) cluster(ctx context.Context, name logicalcluster.Name) (cluster,
 	if _, err := logicalcluster.ParseName(string(name)); err != nil || name.IsSystem() {
 		return cluster{}, false, nil
 	}
-	var entry cluster
-	found := false
-	err := i.second(ctx, func() error {
-		if entry, found = i.clusters.get(name); found {
-			return nil
-		}
-		obj, err := i.live.Get(ctx, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
-		if err != nil {
-			return err
-		}
-		if lc, ok := obj.(*corev1alpha1.LogicalCluster); ok {
-			entry, found = entryOf(lc), true
-		}
-		return nil
-	})
-	return entry, found, err
+	return i.clusterNow(ctx, name)
+}
+
+// clusterNow returns the cluster called name as of now.
+func (i *Index) clusterNow(ctx context.Context, name logicalcluster.Name) (cluster, bool, error) {
+	lc, err := now[corev1alpha1.LogicalCluster](ctx, i, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+	if err != nil || lc == nil {
+		return cluster{}, false, err
+	}
+	return entryOf(lc), true, nil
 }
 
 func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool, error) {
@@ -108,34 +112,21 @@ func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool
 	if _, err := logicalcluster.ParseName(string(key.parent)); err != nil {
 		return "", false, nil
 	}
-	var name logicalcluster.Name
-	found := false
-	err := i.second(ctx, func() error {
-		if name, found = i.children.get(key); found {
-			return nil
-		}
-		obj, err := i.live.Get(ctx, workspaces, reader.Key{Cluster: key.parent, Name: key.name})
-		if err != nil {
-			return err
-		}
-		if ws, ok := obj.(*tenancyv1alpha1.Workspace); ok && ws.Spec.Cluster != "" {
-			name, found = logicalcluster.Name(ws.Spec.Cluster), true
-		}
-		return nil
-	})
-	return name, found, err
+	ws, err := now[tenancyv1alpha1.Workspace](ctx, i, workspaces, reader.Key{Cluster: key.parent, Name: key.name})
+	if err != nil || ws == nil || ws.Spec.Cluster == "" {
+		return "", false, err
+	}
+	return logicalcluster.Name(ws.Spec.Cluster), true, nil
 }
 
-// second runs look while no other look is in flight; NotFound from it is not an error.
-func (i *Index) second(ctx context.Context, look func() error) error {
-	select {
-	case i.look <- struct{}{}:
-	case <-ctx.Done():
-		return apierrors.NewTimeoutError("waiting for a look at the storage: "+ctx.Err().Error(), 1)
+// now returns an object, which misses no write that was acknowledged before the call; nil when there is none.
+func now[T any](ctx context.Context, i *Index, resource schema.GroupResource, key reader.Key) (*T, error) {
+	if _, err := i.fresh.Wait(ctx); err != nil {
+		return nil, fmt.Errorf("looking a second time: %w", err)
 	}
-	defer func() { <-i.look }()
-	if err := look(); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("looking a second time: %w", err)
+	obj, err := reader.Find[T](ctx, i.cached, resource, key)
+	if err != nil {
+		return nil, fmt.Errorf("looking a second time: %w", err)
 	}
-	return nil
+	return obj, nil
 }

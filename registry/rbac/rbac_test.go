@@ -68,7 +68,7 @@ func newHarness(t *testing.T) *harness {
 	}
 	t.Cleanup(backend.Destroy)
 	fake := held()
-	g, err := NewGroup(s, backend.RESTOptionsGetter(), policy.New(fake))
+	g, err := NewGroup(s, backend.RESTOptionsGetter(), policy.New(fake, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

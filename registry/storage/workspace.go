@@ -77,6 +77,12 @@ func (s *workspaceStorage) Get(ctx context.Context, key string, opts apistorage.
 	return apiError(ctx, s.Interface.Get(ctx, at.key, opts, out), false)
 }
 
+// GetCurrentResourceVersion implements storage.Interface.
+func (s *workspaceStorage) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
+	revision, err := s.Interface.GetCurrentResourceVersion(ctx)
+	return revision, apiError(ctx, err, false)
+}
+
 // GetList implements storage.Interface.
 func (s *workspaceStorage) GetList(ctx context.Context, key string, opts apistorage.ListOptions, list runtime.Object) error {
 	at, err := s.layout.many(ctx, key, opts.Recursive)

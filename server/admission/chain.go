@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/tree"
 	"github.com/annex-dev/annex/server/admission/workspace"
 	"github.com/annex-dev/annex/server/admission/workspacetype"
+	"github.com/annex-dev/annex/server/retry"
 )
 
 // Config is what the plugins need. All fields are required.
@@ -75,5 +76,5 @@ func New(c Config) (admission.Interface, error) {
 		// Last of those that change objects: no other may see a path that a user made up and go by it.
 		pathannotation.New(t),
 	)
-	return admission.NewChainHandler(plugins...), nil
+	return retry.Admission(admission.NewChainHandler(plugins...)), nil
 }

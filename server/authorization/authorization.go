@@ -12,6 +12,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/server/retry"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -28,6 +29,8 @@ var errUnavailable = errors.New("access cannot be checked right now, try again")
 type ClusterLookup interface {
 	// Phase returns the phase of a logical cluster, such as Ready; false when there is no such cluster.
 	Phase(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
+	// PhaseNow is Phase, except that it misses no change that was acknowledged before the call.
+	PhaseNow(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
 }
 
 // Config is what the authorizer decides by.
@@ -83,6 +86,7 @@ func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (aut
 	logger := klog.FromContext(ctx)
 	if err != nil {
 		logger.Error(err, "Authorization failed", "reason", reason)
+		retry.Undecided(ctx)
 		return authorizer.DecisionDeny, denied, errUnavailable
 	}
 	logger.V(4).Info("Access denied", "decision", decision.String(), "reason", reason)

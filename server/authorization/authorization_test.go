@@ -41,6 +41,10 @@ func (p phases) Phase(_ context.Context, cluster logicalcluster.Name) (string, b
 	return phase, ok, nil
 }
 
+func (p phases) PhaseNow(ctx context.Context, cluster logicalcluster.Name) (string, bool, error) {
+	return p.Phase(ctx, cluster)
+}
+
 // world is a server with three workspaces: alice administers org, bob may enter it, carol may list configmaps there but not
 // enter; mallory administers other; required asks for a group.
 func world() *readertest.Fake {
@@ -98,7 +102,7 @@ var onlyVera = authorizer.AuthorizerFunc(func(_ context.Context, attrs authorize
 
 func newAuthorizer(t *testing.T) authorizer.Authorizer {
 	t.Helper()
-	a, err := New(Config{Evaluator: policy.New(world()), Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: DefaultAlwaysAllowPaths()})
+	a, err := New(Config{Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: DefaultAlwaysAllowPaths()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +358,7 @@ func TestAuthorize_NothingIsLearntAboutClusters(t *testing.T) {
 
 func TestAuthorize_PolicyThatCannotBeReadDenies(t *testing.T) {
 	fake := world()
-	a, err := New(Config{Evaluator: policy.New(fake), Clusters: known(), Virtual: onlyVera})
+	a, err := New(Config{Evaluator: policy.New(fake, nil), Clusters: known(), Virtual: onlyVera})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +402,7 @@ func TestAuthorize_AuditAnnotations(t *testing.T) {
 }
 
 func TestNew_RefusesWhatWouldBeOpen(t *testing.T) {
-	evaluator := policy.New(readertest.NewFake())
+	evaluator := policy.New(readertest.NewFake(), nil)
 	for name, c := range map[string]Config{
 		"nothing":            {},
 		"no evaluator":       {Clusters: known(), Virtual: onlyVera},

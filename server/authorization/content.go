@@ -58,6 +58,10 @@ func enterable(phase string) bool {
 func (c *chain) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := policy.Effective(attrs.GetUser(), cluster)
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
+	if err == nil && exists && (isInactive(phase) || !enterable(phase)) {
+		// It may be Ready by now, and another server has said so.
+		phase, exists, err = c.Clusters.PhaseNow(ctx, cluster)
+	}
 	switch {
 	case err != nil:
 		return authorizer.DecisionDeny, unknownPhase, fmt.Errorf("looking up cluster %q: %w", cluster, err)

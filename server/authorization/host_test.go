@@ -48,7 +48,7 @@ func TestAuthorize_AsksTheHost(t *testing.T) {
 		return authorizer.DecisionNoOpinion, "", nil
 	})
 	a, err := New(Config{
-		Evaluator: policy.New(world()), Clusters: known(), Virtual: onlyVera,
+		Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera,
 		Host: &Host{Authorizer: host, Shows: func(ctx context.Context) bool { return ctx.Value(shown{}) != nil }},
 	})
 	if err != nil {
@@ -96,7 +96,7 @@ func TestAuthorize_AsksTheHost(t *testing.T) {
 }
 
 func TestNew_RefusesHalfAHost(t *testing.T) {
-	if _, err := New(Config{Evaluator: policy.New(world()), Clusters: known(), Virtual: onlyVera, Host: &Host{Authorizer: onlyVera}}); err == nil {
+	if _, err := New(Config{Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera, Host: &Host{Authorizer: onlyVera}}); err == nil {
 		t.Error("no error without what the host shows")
 	}
 }

@@ -37,8 +37,11 @@ func NewClient(ctx context.Context, e Endpoints) (*kubernetes.Client, error) {
 		DialKeepAliveTime:    keepAlive,
 		DialKeepAliveTimeout: dialTimeout,
 		MaxCallRecvMsgSize:   maxReceiveBytes,
-		DialOptions:          []grpc.DialOption{grpc.WithBlock()}, //nolint:staticcheck // the client library dials with it, and a wrong address must fail at the start
-		Logger:               zap.NewNop(),
+		DialOptions: []grpc.DialOption{
+			grpc.WithBlock(), //nolint:staticcheck // the client library dials with it, and a wrong address must fail at the start
+			grpc.WithChainUnaryInterceptor(requireLeader),
+		},
+		Logger: zap.NewNop(),
 	}
 	if e.CAFile != "" || e.CertFile != "" || e.KeyFile != "" {
 		tls, err := transport.TLSInfo{CertFile: e.CertFile, KeyFile: e.KeyFile, TrustedCAFile: e.CAFile}.ClientConfig()

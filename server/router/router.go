@@ -18,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/retry"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -211,5 +212,5 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 }
 
 func (r *Router) fail(w http.ResponseWriter, req *http.Request, err error) {
-	responsewriters.ErrorNegotiated(err, r.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
+	responsewriters.ErrorNegotiated(retry.Status(err), r.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
 }

@@ -30,10 +30,16 @@ func (e *Evaluator) MayGrant(ctx context.Context, u user.Info, cluster logicalcl
 	if Master(u, cluster) {
 		return nil
 	}
-	held, err := e.RulesFor(ctx, u, cluster, namespace)
-	covered, missing := validation.Covers(held, rules)
-	if covered {
-		return nil
+	var missing []rbacv1.PolicyRule
+	var err error
+	// Before it says no it makes sure that it knows all that u holds.
+	for _, see := range []viewer{e.view, e.viewNow} {
+		var held []rbacv1.PolicyRule
+		held, err = e.rulesFor(ctx, see, u, cluster, namespace)
+		covered := false
+		if covered, missing = validation.Covers(held, rules); covered {
+			return nil
+		}
 	}
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Policy could not be read to see what a user may grant", "cluster", cluster)

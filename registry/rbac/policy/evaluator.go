@@ -20,16 +20,16 @@ type Evaluator struct {
 }
 
 // New returns an evaluator of the RBAC objects in from. It is correct at once; until Run is in step with from, every decision
-// reads anew.
-func New(from reader.Reader) *Evaluator { return &Evaluator{cache: newCache(from)} }
+// reads anew. Nil for fresh says that from is never behind.
+func New(from reader.Reader, fresh Fresh) *Evaluator { return &Evaluator{cache: newCache(from, fresh)} }
 
 // Run follows changes until ctx ends.
 func (e *Evaluator) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group sync.WaitGroup
-	failures := make([]error, len(followed()))
-	for i, resource := range followed() {
+	failures := make([]error, len(Followed()))
+	for i, resource := range Followed() {
 		group.Go(func() {
 			// When one watch ends, so do the others: without it nothing may be kept.
 			defer cancel()
@@ -63,20 +63,25 @@ func (e *Evaluator) Authorize(ctx context.Context, cluster logicalcluster.Name, 
 
 // AuthorizeBootstrap decides by the bindings of system:admin for a request in cluster.
 func (e *Evaluator) AuthorizeBootstrap(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	return e.decide(ctx, logicalcluster.SystemAdmin, cluster, attrs)
+	return e.decide(ctx, e.view, logicalcluster.SystemAdmin, cluster, attrs)
 }
 
-// AuthorizeLocal decides by the bindings of cluster itself.
+// AuthorizeLocal decides by the bindings of cluster itself. Before it says no it makes sure that it knows them all: people use
+// what they have just been given, perhaps by another server.
 func (e *Evaluator) AuthorizeLocal(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	return e.decide(ctx, cluster, cluster, attrs)
+	decision, reason, err := e.decide(ctx, e.view, cluster, cluster, attrs)
+	if decision == authorizer.DecisionAllow || e.cache.fresh == nil {
+		return decision, reason, err
+	}
+	return e.decide(ctx, e.viewNow, cluster, cluster, attrs)
 }
 
 // decide asks the bindings of one cluster about a request in cluster.
-func (e *Evaluator) decide(ctx context.Context, bindings, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (e *Evaluator) decide(ctx context.Context, see viewer, bindings, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if attrs.GetUser() == nil || cluster == "" {
 		return authorizer.DecisionDeny, "no user or no cluster", nil
 	}
-	view, err := e.view(ctx, bindings)
+	view, err := see(ctx, bindings)
 	if err != nil {
 		return authorizer.DecisionDeny, "the policy could not be read", err
 	}
@@ -102,18 +107,23 @@ func (e *Evaluator) decide(ctx context.Context, bindings, cluster logicalcluster
 // RulesFor returns every rule that applies to u in cluster, cluster-wide and in namespace; in cluster-wide matters alone
 // when namespace is empty. The rules are shared and must not be changed. With an error they are those that could be read.
 func (e *Evaluator) RulesFor(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace string) ([]rbacv1.PolicyRule, error) {
+	return e.rulesFor(ctx, e.view, u, cluster, namespace)
+}
+
+// rulesFor is RulesFor with what see shows of cluster.
+func (e *Evaluator) rulesFor(ctx context.Context, see viewer, u user.Info, cluster logicalcluster.Name, namespace string) ([]rbacv1.PolicyRule, error) {
 	if u == nil || cluster == "" {
 		return nil, errors.New("resolving rules: no user or no cluster")
 	}
 	u = Effective(u, cluster)
-	sources := []logicalcluster.Name{logicalcluster.SystemAdmin}
+	sources := []func() (view, error){func() (view, error) { return e.view(ctx, logicalcluster.SystemAdmin) }}
 	if cluster != logicalcluster.SystemAdmin {
-		sources = append(sources, cluster)
+		sources = append(sources, func() (view, error) { return see(ctx, cluster) })
 	}
 	var out []rbacv1.PolicyRule
 	var failures []error
 	for _, source := range sources {
-		view, err := e.view(ctx, source)
+		view, err := source()
 		if err != nil {
 			failures = append(failures, err)
 			continue
@@ -134,16 +144,15 @@ func (e *Evaluator) RulesFor(ctx context.Context, u user.Info, cluster logicalcl
 // RoleRules returns the rules of the role that a binding in namespace of cluster, or a ClusterRoleBinding when namespace is
 // empty, refers to; false when there is none. It reads a second time before it says so: people bind what they have just made.
 func (e *Evaluator) RoleRules(ctx context.Context, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
-	rules, found, err := e.roleRules(ctx, cluster, namespace, ref)
+	rules, found, err := e.roleRules(ctx, e.view, cluster, namespace, ref)
 	if err != nil || found {
 		return rules, found, err
 	}
-	e.cache.forget(cluster)
-	return e.roleRules(ctx, cluster, namespace, ref)
+	return e.roleRules(ctx, e.viewNow, cluster, namespace, ref)
 }
 
-func (e *Evaluator) roleRules(ctx context.Context, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
-	view, err := e.view(ctx, cluster)
+func (e *Evaluator) roleRules(ctx context.Context, see viewer, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
+	view, err := see(ctx, cluster)
 	if err != nil {
 		return nil, false, err
 	}
@@ -160,17 +169,32 @@ func (e *Evaluator) roleRules(ctx context.Context, cluster logicalcluster.Name, 
 
 // RequiredGroups reports whether u is in the groups that the LogicalCluster requires of whoever enters it; see InGroups.
 func (e *Evaluator) RequiredGroups(ctx context.Context, u user.Info, cluster logicalcluster.Name) (bool, error) {
+	groups := Effective(u, cluster).GetGroups()
 	own, err := e.cache.get(ctx, cluster)
-	if err != nil {
+	if err != nil || InGroups(own.required, groups) || e.cache.fresh == nil {
+		return err == nil && InGroups(own.required, groups), err
+	}
+	if own, err = e.cache.now(ctx, cluster); err != nil {
 		return false, err
 	}
-	return InGroups(own.required, Effective(u, cluster).GetGroups()), nil
+	return InGroups(own.required, groups), nil
 }
 
 // view is what the bindings of one cluster see.
 type view struct {
 	own   *index
 	admin *index // nil for system:admin itself
+}
+
+// viewer is view or viewNow.
+type viewer func(ctx context.Context, cluster logicalcluster.Name) (view, error)
+
+// viewNow is view with all that was written in the cluster itself before the call.
+func (e *Evaluator) viewNow(ctx context.Context, cluster logicalcluster.Name) (view, error) {
+	if _, err := e.cache.now(ctx, cluster); err != nil {
+		return view{}, err
+	}
+	return e.view(ctx, cluster)
 }
 
 func (e *Evaluator) view(ctx context.Context, cluster logicalcluster.Name) (view, error) {

@@ -154,7 +154,7 @@ func TestEvaluator_WhatHoldsInACluster(t *testing.T) {
 			clusterRole("a", "r", enter), roleBinding("a", "default", "b", "ClusterRole", "r", alice)}, enteringWithNamespace, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			e := New(readertest.NewFake(tc.objects...))
+			e := New(readertest.NewFake(tc.objects...), nil)
 			decision, reason, err := e.Authorize(t.Context(), "a", tc.attrs)
 			if err != nil {
 				t.Fatal(err)
@@ -200,7 +200,7 @@ func TestEvaluator_Scopes(t *testing.T) {
 		{"nobody", user.DefaultInfo{Name: "nobody"}, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			e := New(readertest.NewFake(objects...))
+			e := New(readertest.NewFake(objects...), nil)
 			for verb, want := range map[string]bool{"delete": tc.wantDelete, "get": tc.wantGet} {
 				decision, reason, err := e.Authorize(t.Context(), "w", ask(&tc.user, verb, "default"))
 				if err != nil {
@@ -241,14 +241,14 @@ func TestEvaluator_FailsClosed(t *testing.T) {
 				}
 				return nil
 			})
-			decision, _, err := New(fake).Authorize(t.Context(), tc.cluster, ask(person(tc.user), "get", "default"))
+			decision, _, err := New(fake, nil).Authorize(t.Context(), tc.cluster, ask(person(tc.user), "get", "default"))
 			if decision != tc.want || errors.Is(err, broken) != tc.wantErr {
 				t.Errorf("Authorize() = %v, %v, want %v, error: %t", decision, err, tc.want, tc.wantErr)
 			}
 		})
 	}
 	t.Run("no user", func(t *testing.T) {
-		decision, _, _ := New(readertest.NewFake()).Authorize(t.Context(), "a", authorizer.AttributesRecord{Verb: "get"})
+		decision, _, _ := New(readertest.NewFake(), nil).Authorize(t.Context(), "a", authorizer.AttributesRecord{Verb: "get"})
 		if decision == authorizer.DecisionAllow {
 			t.Error("allowed")
 		}
@@ -257,7 +257,7 @@ func TestEvaluator_FailsClosed(t *testing.T) {
 
 func TestEvaluator_AnswersThatMixClustersAreRefused(t *testing.T) {
 	mixed := mixing{readertest.NewFake(clusterRole("b", "r", readConfigMaps), clusterRoleBinding("b", "b", "r", userSubject("alice")))}
-	decision, _, err := New(mixed).Authorize(t.Context(), "a", ask(person("alice"), "get", "default"))
+	decision, _, err := New(mixed, nil).Authorize(t.Context(), "a", ask(person("alice"), "get", "default"))
 	if decision != authorizer.DecisionDeny || err == nil {
 		t.Errorf("Authorize() = %v, %v, want an error", decision, err)
 	}
@@ -278,7 +278,7 @@ func TestEvaluator_RulesFor(t *testing.T) {
 		roleBinding("a", "default", "b", "Role", "local", userSubject("alice")),
 		clusterRole("b", "other", Everything()...),
 		clusterRoleBinding("b", "b", "other", userSubject("alice")),
-	))
+	), nil)
 	alice := person("alice", "dev")
 	for _, tc := range []struct {
 		name      string
@@ -310,7 +310,7 @@ func running(t *testing.T, fake *readertest.Fake) (*Evaluator, *atomic.Int64) {
 		}
 		return nil
 	})
-	e := New(fake)
+	e := New(fake, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
@@ -392,7 +392,7 @@ func TestEvaluator_KeepsNothingWhileAWatchIsOutOfStep(t *testing.T) {
 		}
 		return nil
 	})
-	e := New(fake) // Run is not called
+	e := New(fake, nil) // Run is not called
 	for range 2 {
 		before := lists.Load()
 		if decision, _, err := e.Authorize(t.Context(), "a", ask(person("alice"), "get", "default")); decision != authorizer.DecisionAllow || err != nil {
@@ -512,7 +512,7 @@ func TestEvaluator_MayGrant(t *testing.T) {
 		clusterRole("a", "see", readConfigMaps),
 		clusterRoleBinding("a", "reader", "see", userSubject("reader")),
 		roleBinding("a", "default", "reader", "ClusterRole", "cluster-admin", userSubject("reader")),
-	))
+	), nil)
 	write := resourceRule([]string{"create"}, []string{""}, []string{"configmaps"})
 	for _, tc := range []struct {
 		name      string
@@ -697,7 +697,7 @@ func FuzzEvaluator_NeverGrantsAcrossClusters(f *testing.F) {
 				relevant = append(relevant, objects...)
 			}
 		}
-		e, alone := New(readertest.NewFake(all...)), New(readertest.NewFake(relevant...))
+		e, alone := New(readertest.NewFake(all...), nil), New(readertest.NewFake(relevant...), nil)
 		for range 20 {
 			attrs := u.request()
 			decision, reason, err := e.Authorize(t.Context(), "a", attrs)
@@ -721,7 +721,7 @@ func BenchmarkEvaluator_Authorize(b *testing.B) {
 		clusterRoleBinding(admin, "discovery", "discovery", groupSubject(user.AllAuthenticated)),
 		clusterRoleBinding("a", "workspace-admin", "cluster-admin", userSubject("alice")),
 	)
-	e := New(fake)
+	e := New(fake, nil)
 	go func() { _ = e.Run(b.Context()) }()
 	for {
 		e.cache.mu.Lock()

@@ -29,7 +29,8 @@ func listed() []schema.GroupResource {
 	return []schema.GroupResource{roles, roleBindings, clusterRoles, clusterRoleBindings}
 }
 
-func followed() []schema.GroupResource { return append(listed(), logicalClusters) }
+// Followed returns the resources that a Fresh waits for.
+func Followed() []schema.GroupResource { return append(listed(), logicalClusters) }
 
 // roleKey names a role; the namespace of a ClusterRole is empty.
 type roleKey struct{ namespace, name string }
@@ -57,6 +58,8 @@ type grants struct {
 type index struct {
 	rules      map[roleKey][]rbacv1.PolicyRule
 	namespaces map[string]*grants // cluster-wide bindings are at the empty namespace
+	// at is a revision of etcd of which nothing is missing; 0 when none is known.
+	at uint64
 	// required is what the LogicalCluster says of groups, for example "a,b;c"; mostly empty.
 	required string
 }

@@ -18,6 +18,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/server/retry"
 )
 
 // PluginName names the plugin in messages and metrics.
@@ -100,7 +101,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 			return nil
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
-			return apierrors.NewInternalError(fmt.Errorf("reading namespace %s: %w", key, err))
+			return retry.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
 		}
 	}
 	obj, err := p.live.Get(ctx, namespaces(), key)
@@ -108,7 +109,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 	case apierrors.IsNotFound(err):
 		return apierrors.NewNotFound(namespaces(), key.Name)
 	case err != nil:
-		return apierrors.NewInternalError(fmt.Errorf("reading namespace %s: %w", key, err))
+		return retry.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
 	case !terminating(obj):
 		return nil
 	}
@@ -155,7 +156,7 @@ func (p *Plugin) goes(ctx context.Context, cluster logicalcluster.Name) (bool, e
 		switch {
 		case apierrors.IsNotFound(err):
 		case err != nil:
-			return false, apierrors.NewInternalError(fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err))
+			return false, retry.Internal(fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err))
 		case obj.GetDeletionTimestamp() != nil:
 			return true, nil
 		}

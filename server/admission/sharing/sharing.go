@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/client/reader"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/tree"
+	"github.com/annex-dev/annex/server/retry"
 )
 
 var (
@@ -74,7 +75,7 @@ func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, clus
 	// The permission first: who has none must not learn from the time it takes whether the export exists.
 	allowed, err := request.Allowed(ctx, e.Authorizer, a, from, cluster, "bind", apisv1alpha2.SchemeGroupVersion.WithResource(apiExports.Resource), name)
 	if err != nil {
-		return false, apierrors.NewInternalError(err)
+		return false, retry.Internal(err)
 	}
 	if !allowed {
 		return false, nil
@@ -86,7 +87,7 @@ func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, clus
 			return true, nil
 		}
 		if !apierrors.IsNotFound(err) {
-			return false, apierrors.NewInternalError(fmt.Errorf("reading the APIExport: %w", err))
+			return false, retry.Internal(fmt.Errorf("reading the APIExport: %w", err))
 		}
 	}
 	return false, nil

@@ -169,7 +169,7 @@ func TestBind_ServiceAccountOfAnotherClusterIsNotItsNamesake(t *testing.T) {
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "binder"},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: "builder"}},
 		}),
-	))
+	), nil)
 	chain := admission.NewChainHandler(New(Config{Authorizer: evaluator, Resolver: resolver{}, Cached: export, Live: export})...)
 	for cluster, may := range map[logicalcluster.Name]bool{"provider": true, "consumer": false} {
 		err := admit(t, chain, account, cluster, "apibindings", "", newBinding("provider", "things"), nil)

@@ -30,7 +30,7 @@ func evaluator() *policy.Evaluator {
 		b.Name, b.Namespace = who, "default"
 		objects = append(objects, readertest.In("w", b))
 	}
-	return policy.New(readertest.NewFake(objects...))
+	return policy.New(readertest.NewFake(objects...), nil)
 }
 
 func TestPolicy(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/retry"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -52,7 +53,7 @@ func (e *Endpoint) serve(s *serving, w http.ResponseWriter, req *http.Request) e
 	export, err := e.export(ctx, endpoint)
 	switch {
 	case err != nil:
-		return apierrors.NewInternalError(err)
+		return retry.Internal(err)
 	case export == nil:
 		return notServed()
 	case export.Status.IdentityHash == "":
@@ -71,7 +72,7 @@ func (e *Endpoint) serveDiscovery(s *serving, w http.ResponseWriter, req *http.R
 	}
 	snapshot, err := e.snapshot(req.Context(), s, endpoint, export)
 	if err != nil {
-		return apierrors.NewInternalError(err)
+		return retry.Internal(err)
 	}
 	s.discovery.HandlerWithoutBase(snapshot).ServeHTTP(w, req)
 	return nil
@@ -100,7 +101,7 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 	}
 	resource, err := e.resource(ctx, s, endpoint, export, gr)
 	if err != nil {
-		return apierrors.NewInternalError(err)
+		return retry.Internal(err)
 	}
 	if resource == nil || info.Subresource == "scale" {
 		return notServed()
@@ -109,7 +110,7 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 		// The authorizer has looked, but not for system:masters: nobody writes where nothing is bound.
 		use, err := e.consumptionOf(ctx, consumer, endpoint, export, gr)
 		if err != nil {
-			return apierrors.NewInternalError(err)
+			return retry.Internal(err)
 		}
 		if !use.bound {
 			return notServed()
@@ -125,7 +126,7 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 	}
 	handler, err := s.Schemas.For(resource)
 	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("preparing the schema of %s: %w", gr, err))
+		return retry.Internal(fmt.Errorf("preparing the schema of %s: %w", gr, err))
 	}
 	if info.Verb == "watch" {
 		var done func()

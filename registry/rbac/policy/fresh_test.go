@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	testingclock "k8s.io/utils/clock/testing"
+
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+)
+
+// lagging is a reader that is behind until it is waited for.
+type lagging struct {
+	reader.Reader
+	now      reader.Reader
+	revision uint64
+	lists    atomic.Int32
+
+	mu     sync.Mutex
+	behind bool
+	err    error
+	waits  int
+}
+
+func (l *lagging) List(ctx context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+	l.lists.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.behind {
+		return l.Reader.List(ctx, gr, scope)
+	}
+	return l.now.List(ctx, gr, scope)
+}
+
+func (l *lagging) Wait(context.Context) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waits++
+	if l.err != nil {
+		return 0, l.err
+	}
+	l.behind = false
+	return l.revision, nil
+}
+
+// stale returns a reader that does not know yet what alice was given in workspace a.
+func stale(objects ...reader.Object) *lagging {
+	return &lagging{Reader: readertest.NewFake(), now: readertest.NewFake(objects...), revision: 7, behind: true}
+}
+
+// following returns an evaluator that was in step a moment ago.
+func following(from *lagging) *Evaluator {
+	e := New(from, from)
+	e.cache.confirmed = time.Now()
+	return e
+}
+
+func decideFor(t *testing.T, e *Evaluator, name string) authorizer.Decision {
+	t.Helper()
+	decision, _, err := e.Authorize(t.Context(), "a", ask(person(name), "get", "default"))
+	if err != nil && decision == authorizer.DecisionAllow {
+		t.Errorf("allowed with error %v", err)
+	}
+	return decision
+}
+
+func TestEvaluator_LooksAgainBeforeItSaysNo(t *testing.T) {
+	given := []reader.Object{clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice"))}
+	from := stale(given...)
+	e := following(from)
+	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
+		t.Errorf("what alice was just given is not known: %v", got)
+	}
+	if got := decideFor(t, e, "mallory"); got != authorizer.DecisionNoOpinion {
+		t.Errorf("mallory: %v", got)
+	}
+	from = stale(given...)
+	if err := following(from).MayGrant(t.Context(), person("alice"), "a", "", []rbacv1.PolicyRule{readConfigMaps}); err != nil {
+		t.Errorf("alice cannot pass on what she was just given: %v", err)
+	}
+	from = stale(given...)
+	from.err = errors.New("etcd is away")
+	decision, _, err := following(from).Authorize(t.Context(), "a", ask(person("alice"), "get", "default"))
+	if decision != authorizer.DecisionDeny || err == nil {
+		t.Errorf("refused without an error though nobody knows: %v, %v", decision, err)
+	}
+}
+
+func TestEvaluator_ReadsNothingAgainWhileNothingIsWritten(t *testing.T) {
+	from := stale(clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice")))
+	e := New(from, from)
+	e.inStep()
+	decideFor(t, e, "mallory")
+	before := from.lists.Load()
+	for range 10 {
+		decideFor(t, e, "mallory")
+	}
+	if after := from.lists.Load(); after != before {
+		t.Errorf("%d lists for refusals at one revision", after-before)
+	}
+	from.revision++
+	decideFor(t, e, "mallory")
+	if from.lists.Load() == before {
+		t.Error("something was written and nothing read")
+	}
+}
+
+// A watch that delivers nothing, as in a minority of etcd that is cut off, must not keep alive what was revoked.
+func TestEvaluator_DoesNotTrustForEverWhatItCannotConfirm(t *testing.T) {
+	clock := testingclock.NewFakePassiveClock(time.Now())
+	from := stale(clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice")))
+	e := New(from, from)
+	e.cache.clock = clock
+	e.inStep()
+	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
+		t.Fatalf("got %v", got)
+	}
+	from.mu.Lock()
+	from.err = errors.New("etcd is away")
+	from.mu.Unlock()
+	clock.SetTime(clock.Now().Add(distrustAfter - time.Second))
+	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
+		t.Errorf("a short outage stops alice: %v", got)
+	}
+	clock.SetTime(clock.Now().Add(2 * time.Second))
+	if got := decideFor(t, e, "alice"); got != authorizer.DecisionDeny {
+		t.Errorf("alice is let in by a policy that nobody has confirmed: %v", got)
+	}
+	from.mu.Lock()
+	from.err = nil
+	from.mu.Unlock()
+	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
+		t.Errorf("alice stays out: %v", got)
+	}
+}
+
+// inStep makes e keep what it compiles, as Run does.
+func (e *Evaluator) inStep() {
+	for _, resource := range Followed() {
+		e.cache.handle(resource, reader.Event{Type: reader.Synced})
+	}
+}
