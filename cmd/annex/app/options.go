@@ -72,7 +72,7 @@ func NewOptions() *Options {
 		ShardName:          "root",
 		BatteriesIncluded:  slices.Clone(batteries),
 		RunControllers:     true,
-		Leader:             leader.Timing{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second},
+		Leader:             leader.Timing{LeaseDuration: 12 * time.Second, RenewDeadline: 8 * time.Second, RetryPeriod: time.Second},
 		ShutdownWatchGrace: 5 * time.Second,
 		RequestTimeout:     time.Minute,
 		Limits:             NewLimitOptions(),

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,18 +39,20 @@ const (
 
 // Server is a running server.
 type Server struct {
-	tb   testing.TB
-	dir  string
-	args []string
-	url  string
-	proc *process.Process
+	tb  testing.TB
+	dir string
+	// program is what runs, from bin/; address is where it listens, empty for where its kubeconfig says.
+	program, address string
+	args             []string
+	url              string
+	proc             *process.Process
 }
 
 // Start runs a server in a directory of its own and stops it when the test ends. It returns when /readyz answers 200. args
 // are further flags of `annex serve`.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, dir: filepath.Join(tb.TempDir(), "annex"), args: args}
+	s := &Server{tb: tb, dir: filepath.Join(tb.TempDir(), "annex"), program: "annex", args: args}
 	s.Start()
 	tb.Cleanup(func() { s.proc.Stop(stopGrace) })
 	return s
@@ -57,7 +61,20 @@ func Start(tb testing.TB, args ...string) *Server {
 // Launch runs a server with its data in dir for all tests of a program: each uses it through For, and TestMain ends it with
 // Kill. It returns when /readyz answers 200.
 func Launch(ctx context.Context, dir string, args ...string) (*Server, error) {
-	s := &Server{dir: dir, args: args}
+	return launch(ctx, &Server{dir: dir, program: "annex", args: args})
+}
+
+// LaunchReplica is Launch for one of several servers behind one external URL, which its kubeconfig names. It runs a program
+// from bin/, such as annex-race, that listens on address, a host and port that stay the same when it is started again.
+func LaunchReplica(ctx context.Context, program, address, dir string, args ...string) (*Server, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("starting a replica: %w", err)
+	}
+	return launch(ctx, &Server{dir: dir, program: program, address: address, args: append([]string{"--secure-port", port}, args...)})
+}
+
+func launch(ctx context.Context, s *Server) (*Server, error) {
 	if err := s.start(ctx); err != nil {
 		if s.proc != nil {
 			s.Kill()
@@ -83,7 +100,7 @@ func (s *Server) Start() {
 }
 
 func (s *Server) start(ctx context.Context) error {
-	binary, err := Program("annex")
+	binary, err := Program(s.program)
 	if err != nil {
 		return err
 	}
@@ -180,6 +197,10 @@ func (s *Server) config(kubeContext string) (*rest.Config, error) {
 		return nil, fmt.Errorf("reading the admin kubeconfig: %w", err)
 	}
 	config.QPS = -1
+	if named, err := url.Parse(config.Host); err == nil && s.address != "" {
+		named.Host = s.address
+		config.Host = named.String()
+	}
 	return config, nil
 }
 
