@@ -2,6 +2,7 @@ package apiexport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +26,7 @@ const afterConflict = 50 * time.Millisecond
 
 var (
 	exports        = apisv1alpha2.Resource("apiexports")
+	schemas        = apisv1alpha1.Resource("apiresourceschemas")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
 	secrets        = schema.GroupResource{Group: corev1.GroupName, Resource: "secrets"}
 	namespaces     = schema.GroupResource{Group: corev1.GroupName, Resource: "namespaces"}
@@ -39,6 +41,7 @@ func Spec(client reader.Client) multicluster.Spec {
 		Watches: []multicluster.Watch{
 			{Resource: exports},
 			{Resource: secrets, Keys: r.forSecret},
+			{Resource: schemas, Keys: r.forSchema},
 			{Resource: endpointSlices, Keys: forSlice},
 		},
 		Reconcile: r.reconcile,
@@ -92,7 +95,7 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 		return reconcile.Result{}, nil
 	}
 	export := old.DeepCopy()
-	failure := r.ensureIdentity(ctx, key, export)
+	failure := errors.Join(r.ensureIdentity(ctx, key, export), r.checkSchemas(ctx, key, export))
 	if !apiequality.Semantic.DeepEqual(old, export) {
 		_, err := r.client.Update(ctx, exports, key.Cluster, export)
 		switch {

@@ -27,6 +27,10 @@ const (
 	APIExportIdentityValid conditionsv1alpha1.ConditionType = "IdentityValid"
 	// APIExportVirtualWorkspaceURLsReady says whether the addresses of the virtual workspaces are known.
 	APIExportVirtualWorkspaceURLsReady conditionsv1alpha1.ConditionType = "VirtualWorkspaceURLsReady"
+	// APIExportSchemasValid says whether every APIResourceSchema that the export names exists.
+	APIExportSchemasValid conditionsv1alpha1.ConditionType = "APIResourceSchemasValid"
+	// SchemaNotFoundReason means that one does not.
+	SchemaNotFoundReason = "APIResourceSchemaNotFound"
 	// IdentityVerificationFailedReason means that the Secret is missing, or holds another identity than before.
 	IdentityVerificationFailedReason = "IdentityVerificationFailed"
 	// IdentityGenerationFailedReason means that the Secret could not be made.
