@@ -37,6 +37,9 @@ func apiServerArgs(port int, etcdURL string, f certificateFiles, extra []string)
 		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=" + ServiceRange,
 		"--authorization-mode=RBAC",
+		// As in most clusters: who may have privileged pods is decided by Pod
+		// Security, for each namespace.
+		"--allow-privileged=true",
 
 		"--client-ca-file=" + f.ca,
 		"--tls-cert-file=" + f.serving,

@@ -21,8 +21,10 @@ func container() error {
 	unix.CloseOnExec(4)
 	status := os.NewFile(4, "status")
 	err := becomeContainer()
+	// Not on standard error, which is the container's log.
 	_, _ = fmt.Fprint(status, err)
-	return err
+	os.Exit(1)
+	return nil
 }
 
 func becomeContainer() error {

@@ -109,11 +109,13 @@ func TestRun_ShowsWhatTheContainerSays(t *testing.T) {
 		change func(*Container)
 		want   string
 	}{
-		"the ids that were asked for":      {"id -u; id -g", nil, "1234\n4321"},
-		"it is the first process":          {"echo $$", nil, "1"},
-		"its host name":                    {"cat /proc/sys/kernel/hostname", nil, "box"},
-		"its environment only":             {"env | grep -v -e ^PWD -e ^SHLVL -e ^_= -e ^OLDPWD | sort", nil, "GREETING=hello\nPATH=/usr/bin:/usr/sbin"},
-		"its files only":                   {"ls / | tr '\\n' ' '; cat /etc/motto", func(c *Container) { c.Links = map[string]string{"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64"} }, "bin dev etc lib lib64 proc tmp usr once"},
+		"the ids that were asked for": {"id -u; id -g", nil, "1234\n4321"},
+		"it is the first process":     {"echo $$", nil, "1"},
+		"its host name":               {"cat /proc/sys/kernel/hostname", nil, "box"},
+		"its environment only":        {"env | grep -v -e ^PWD -e ^SHLVL -e ^_= -e ^OLDPWD | sort", nil, "GREETING=hello\nPATH=/usr/bin:/usr/sbin"},
+		"its files only": {"ls / | tr '\\n' ' '; cat /etc/motto", func(c *Container) {
+			c.Links = map[string]string{"/bin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib64"}
+		}, "bin dev etc lib lib64 proc tmp usr once"},
 		"its working directory":            {"pwd", func(c *Container) { c.WorkingDir = "/var/lib/box" }, "/var/lib/box"},
 		"its own processes only":           {"ls /proc | grep -c '^[0-9]*$'", nil, "3"},
 		"a user cannot write to the root":  {"echo x 2>/dev/null >/file || echo refused; echo x >/tmp/file && echo written", nil, "refused\nwritten"},
