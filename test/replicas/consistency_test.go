@@ -208,6 +208,21 @@ func TestReplicas_KnowWhatIsAllowed(t *testing.T) {
 	}
 }
 
+// The admin kubeconfig of one replica is good at the others, its CA included.
+func TestReplicas_ShareTheirAdministrators(t *testing.T) {
+	w := theWorld
+	for _, kubeContext := range []string{annex.ContextBase, annex.ContextShardBase} {
+		for i := range replicas {
+			config := w.replicas[0].For(t).Config(kubeContext)
+			config.Host = w.replicas[i].URL() + "/clusters/root"
+			typed, _ := annex.Clients(t, config)
+			if _, err := typed.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); err != nil {
+				t.Errorf("context %s of server 0 at server %d: %v", kubeContext, i, err)
+			}
+		}
+	}
+}
+
 // A watch goes from one replica to the next by resourceVersion and misses nothing, while all of them write.
 func TestReplicas_WatchMovesWithoutAGap(t *testing.T) {
 	w := theWorld

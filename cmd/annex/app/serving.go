@@ -91,6 +91,11 @@ func (s *Server) loadCertificates(ctx context.Context) error {
 	if s.admins == nil {
 		return nil
 	}
+	if len(s.options.EtcdServers) > 0 {
+		if err := s.admins.Share(ctx, s.server.Client.Live(), s.server.Client); err != nil {
+			return fmt.Errorf("sharing the admin kubeconfig with other replicas: %w", err)
+		}
+	}
 	bundle, _ := s.certificates.Watch()
 	if err := s.admins.Write(s.options.ShardExternalURL, bundle); err != nil {
 		return fmt.Errorf("writing the admin kubeconfig: %w", err)

@@ -70,8 +70,12 @@ func Prepare(rootDir, kubeconfigPath string) (*Files, error) {
 	return f, nil
 }
 
-// Authenticator knows the tokens of the kubeconfig.
-func (f *Files) Authenticator() authenticator.Token { return f.tokens }
+// Authenticator knows the tokens of the kubeconfig, also after [Files.Share].
+func (f *Files) Authenticator() authenticator.Token {
+	return authenticator.TokenFunc(func(ctx context.Context, presented string) (*authenticator.Response, bool, error) {
+		return f.tokens.AuthenticateToken(ctx, presented)
+	})
+}
 
 // Write writes the kubeconfig, with url and the CA certificates in caPEM (PEM, may be empty) as they are now, and the hashes
 // when they are new. url is the address of the server without any path, such as https://127.0.0.1:6443. Other users, clusters

@@ -8,4 +8,7 @@
 // Their tokens stand in the kubeconfig alone; what the server keeps beside it, in .admin-token-store, are SHA-256 hashes.
 // Tokens survive restarts for as long as both files agree. When the kubeconfig is lost, or its tokens are not those of the
 // store, both are made anew, and the old ones are worth nothing from then on.
+//
+// Replicas on one etcd have the same tokens: there they stand in a Secret, too, which the first replica writes and only
+// system:masters can read.
 package admin
