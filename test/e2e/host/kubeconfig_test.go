@@ -152,7 +152,11 @@ func TestKubeconfig_KeepsHowOneLogsIn(t *testing.T) {
 		t.Errorf("the token is in the kubeconfig: %v\n%s", err, text)
 	}
 	// The same login at Annex's own door.
-	direct := makeKubeconfig(t, kubeconfig, "--context", "login", "--workspace", path, "--server", server.URL(), "--certificate-authority", filepath.Join(installed.dir, "tls.crt"))
+	ca := filepath.Join(directory, "ca.crt")
+	if err := os.WriteFile(ca, server.Config(annex.ContextBase).CAData, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	direct := makeKubeconfig(t, kubeconfig, "--context", "login", "--workspace", path, "--server", server.URL(), "--certificate-authority", ca)
 	reads(t, direct)
 	if text, err := os.ReadFile(direct); err != nil || !bytes.Contains(text, []byte(server.URL()+"/clusters/"+path)) {
 		t.Errorf("the own door: %v\n%s", err, text)

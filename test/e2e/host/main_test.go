@@ -3,31 +3,21 @@ package host
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 	hostframework "github.com/annex-dev/annex/test/framework/host"
@@ -37,9 +27,10 @@ const (
 	installTimeout = 3 * time.Minute
 	serviceName    = "annex"
 	installedIn    = "annex-system"
+	serviceHost    = serviceName + "." + installedIn + ".svc"
 )
 
-// groupVersions are what Annex registers with the host.
+// groupVersions are what Annex registers with the host, the anchor first.
 var groupVersions = []schema.GroupVersion{
 	{Group: "tenancy.kcp.io", Version: "v1alpha1"}, {Group: "core.kcp.io", Version: "v1alpha1"}, {Group: "topology.kcp.io", Version: "v1alpha1"},
 	{Group: "apis.kcp.io", Version: "v1alpha1"}, {Group: "apis.kcp.io", Version: "v1alpha2"}, {Group: "annex.dev", Version: "v1alpha1"},
@@ -95,20 +86,12 @@ func (c *cluster) install(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	cert, key, err := certutil.GenerateSelfSignedCertKey("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, []string{serviceName + "." + installedIn + ".svc"})
-	if err != nil {
-		return err
-	}
-	certFile, keyFile := filepath.Join(c.dir, "tls.crt"), filepath.Join(c.dir, "tls.key")
-	if err := errors.Join(os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, key, 0o600)); err != nil {
-		return err
-	}
-	c.annex, err = annex.Launch(ctx, filepath.Join(c.dir, "annex"), "--tls-cert-file", certFile, "--tls-private-key-file", keyFile,
+	c.annex, err = annex.Launch(ctx, filepath.Join(c.dir, "annex"), "--tls-san", serviceHost,
 		"--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig)
 	if err != nil {
 		return err
 	}
-	return c.register(ctx, cert)
+	return c.register(ctx)
 }
 
 // prepare gives Annex its rights on the host and returns the kubeconfig for it.
@@ -143,74 +126,22 @@ func grantAnnex(ctx context.Context, client kubernetes.Interface) error {
 	if err != nil {
 		return err
 	}
+	if _, err := client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "annex-apiservices"}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"apiregistration.k8s.io"}, Resources: []string{"apiservices"}, Verbs: []string{"get", "list", "watch", "create", "update", "delete"},
+	}}}, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "annex-apiservices"}, Subjects: subjects,
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "annex-apiservices"},
+	}, metav1.CreateOptions{}); err != nil {
+		return err
+	}
 	_, err = client.RbacV1().RoleBindings("kube-system").Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "annex-reader"}, Subjects: subjects,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "extension-apiserver-authentication-reader"},
 	}, metav1.CreateOptions{})
 	return err
-}
-
-// register makes the Service and the APIServices, and waits until the host finds them available.
-func (c *cluster) register(ctx context.Context, ca []byte) error {
-	client, err := kubernetes.NewForConfig(c.host.Config())
-	if err != nil {
-		return err
-	}
-	address, err := url.Parse(c.annex.URL())
-	if err != nil {
-		return err
-	}
-	port, err := strconv.ParseInt(address.Port(), 10, 32)
-	if err != nil {
-		return err
-	}
-	if _, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: installedIn}}, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	if _, err := client.CoreV1().Services(installedIn).Create(ctx, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: serviceName},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost", Ports: []corev1.ServicePort{{Port: int32(port)}}},
-	}, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	untyped, err := dynamic.NewForConfig(c.host.Config())
-	if err != nil {
-		return err
-	}
-	services := untyped.Resource(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
-	for _, gv := range groupVersions {
-		service := &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": gv.Version + "." + gv.Group},
-			"spec": map[string]any{
-				"group": gv.Group, "version": gv.Version, "groupPriorityMinimum": int64(1000), "versionPriority": int64(15), "caBundle": base64.StdEncoding.EncodeToString(ca),
-				"service": map[string]any{"namespace": installedIn, "name": serviceName, "port": port},
-			},
-		}}
-		if _, err := services.Create(ctx, service, metav1.CreateOptions{}); err != nil {
-			return err
-		}
-	}
-	for _, gv := range groupVersions {
-		var last string
-		err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-			got, err := services.Get(ctx, gv.Version+"."+gv.Group, metav1.GetOptions{})
-			if err != nil {
-				return false, err
-			}
-			conditions, _, _ := unstructured.NestedSlice(got.Object, "status", "conditions")
-			last = fmt.Sprint(conditions)
-			for _, condition := range conditions {
-				if state, ok := condition.(map[string]any); ok && state["type"] == "Available" && state["status"] == "True" {
-					return true, nil
-				}
-			}
-			return false, nil
-		})
-		if err != nil {
-			return fmt.Errorf("waiting for the APIService of %s: %w; conditions: %s", gv, err, last)
-		}
-	}
-	return nil
 }
 
 func writeKubeconfig(path string, c *rest.Config) error {

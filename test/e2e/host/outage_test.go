@@ -79,24 +79,51 @@ func TestHost_WatchesOutliveTheHost(t *testing.T) {
 	}
 }
 
-// While discovery of a registered group hangs, the host deletes no namespace.
+// While discovery of a registered group hangs, the host deletes no namespace: all of it is answered from memory. The fastest of
+// several answers says what one takes, on a machine that does other things, too.
 func TestHost_DiscoveryWithoutEtcd(t *testing.T) {
 	etcd := annex.StartEtcd(t)
 	kubeconfig, err := (&cluster{dir: t.TempDir(), host: installed.host}).credentials()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := annex.Start(t, "--etcd-servers", etcd.URL(), "--authentication-kubeconfig", kubeconfig)
+	server := annex.Start(t, "--etcd-servers", etcd.URL(), "--authentication-kubeconfig", kubeconfig, "--host-apiservice=")
 	config := rest.AnonymousClientConfig(server.Config(annex.ContextBase))
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
 	etcd.Stop()
-	for _, path := range []string{"/apis", "/apis/tenancy.kcp.io", "/apis/tenancy.kcp.io/v1alpha1", "/apis/apis.kcp.io/v1alpha2", "/openapi/v2", "/openapi/v3"} {
-		before := time.Now()
-		if code := annex.Status(t, config, http.MethodGet, path); code != http.StatusOK {
-			t.Errorf("%s without etcd: %d", path, code)
+	defer server.Kill() // an orderly end would wait for etcd
+	paths := []string{"/apis", "/openapi/v2", "/openapi/v3"}
+	for _, gv := range groupVersions {
+		paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String(), "/openapi/v3/apis/"+gv.String())
+	}
+	const limit, times = 100 * time.Millisecond, 5
+	for _, path := range paths {
+		var fastest, slowest time.Duration
+		for i := range times {
+			before := time.Now()
+			response, err := client.Get(config.Host + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			took := time.Since(before)
+			if response.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s", path, response.Status)
+			}
+			if slowest = max(slowest, took); i == 0 || took < fastest {
+				fastest = took
+			}
 		}
-		// The host gives discovery five seconds.
-		if took := time.Since(before); took > 2*time.Second {
-			t.Errorf("%s without etcd took %s", path, took)
+		t.Logf("%s: %s to %s", path, fastest, slowest)
+		if fastest > limit {
+			t.Errorf("%s took %s", path, fastest)
+		}
+		// The host waits five seconds.
+		if slowest > 2*time.Second {
+			t.Errorf("%s took %s once", path, slowest)
 		}
 	}
 }
