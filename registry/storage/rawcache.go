@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -19,22 +18,18 @@ import (
 // resource.
 type rawCache struct {
 	*cached
-	root string
-
-	lock sync.RWMutex
-	// scopes holds one field set for each base that was ever seen here, shared by all its objects. By it the cacher files
-	// the watches of wildcards, and CustomKeys knows where to look. There are as many as kinds of custom resources.
-	scopes map[string]fields.Set
+	root   string
+	scopes *scopes
 }
 
 // newShard starts one of the watch caches of custom resources.
 func (b *Backend) newShard(number int) (*rawCache, error) {
 	gr := schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
-	return b.newRawCache(gr, shardRoot(number), rawCodec{labels: newInterner()})
+	return b.newRawCache(gr, shardRoot(number), rawCodec{labels: newInterner()}, newScopes(b.liveBases))
 }
 
-func (b *Backend) newRawCache(gr schema.GroupResource, root string, codec rawCodec) (*rawCache, error) {
-	s := &rawCache{root: root, scopes: map[string]fields.Set{}}
+func (b *Backend) newRawCache(gr schema.GroupResource, root string, codec rawCodec, scopes *scopes) (*rawCache, error) {
+	s := &rawCache{root: root, scopes: scopes}
 	var err error
 	s.cached, err = b.newCached(source{
 		resource:    gr,
@@ -93,32 +88,11 @@ func (s *rawCache) attrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("%T is not a raw object", obj)
 	}
-	base := raw.base()
-	s.lock.RLock()
-	scope, ok := s.scopes[base]
-	s.lock.RUnlock()
-	if !ok {
-		s.lock.Lock()
-		if scope, ok = s.scopes[base]; !ok {
-			base = strings.Clone(base) // not to keep the object
-			scope = fields.Set{"metadata.namespace": base}
-			s.scopes[base] = scope
-		}
-		s.lock.Unlock()
-	}
-	return raw.GetLabels(), scope, nil
+	return raw.GetLabels(), s.scopes.of(raw.base()), nil
 }
 
-// bases returns every prefix down to a bucket that was ever seen.
-func (s *rawCache) bases() []string {
-	s.lock.RLock()
-	defer s.lock.RUnlock()
-	all := make([]string, 0, len(s.scopes))
-	for base := range s.scopes {
-		all = append(all, base)
-	}
-	return all
-}
+// bases returns every prefix down to a bucket that may have objects.
+func (s *rawCache) bases() []string { return s.scopes.all() }
 
 // list reads raw objects of a prefix; the label selector is the only one it takes.
 func (s *rawCache) list(ctx context.Context, key string, opts apistorage.ListOptions) (*RawList, error) {

@@ -95,7 +95,7 @@ func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factor
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := b.newRawCache(l.resource, l.root, rawCodec{labels: newInterner(), shareSpecs: true})
+	raw, err := b.newRawCache(l.resource, l.root, rawCodec{labels: newInterner(), shareSpecs: true}, newScopes(nil))
 	if err != nil {
 		return nil, func() {}, err
 	}
