@@ -47,9 +47,8 @@ func (s *Server) buildLimiter() error {
 	if err := metrics.Register(legacyregistry.Register); err != nil {
 		return err
 	}
-	var err error
-	s.limiter, err = fairness.New(s.config.Limits, metrics)
-	return err
+	s.limiter = fairness.New(s.config.Limits, metrics)
+	return nil
 }
 
 // serveHealth answers before the chain: a probe must not wait behind the requests of a tenant.

@@ -61,34 +61,31 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.watches.give(flow)
 		}()
 	}
-	read := isRead(info)
-	seat, err := f.admit(ctx, flow, u.GetName(), read, seatsOf(r, info))
+	kind := kindWrite
+	if isRead(info) {
+		kind = kindRead
+	}
+	end, err := f.admit(ctx, flow, u.GetName(), kind, seatsOf(r, info))
 	if err != nil {
-		kind := kindWrite
-		if read {
-			kind = kindRead
-		}
 		f.reject(w, r, kind, fmt.Sprintf("this workspace has too many %ss in flight", kind), err)
 		return
 	}
-	defer seat.release()
-	w, r, end := watchStall(seat, patience, w, r)
 	defer end()
 	if watch {
 		// What begins a watch has been sent to it by then; what follows is the work of those who write.
-		r = r.WithContext(flowcontrol.WithInitializationSignal(r.Context(), begun{seat}))
+		r = r.WithContext(flowcontrol.WithInitializationSignal(ctx, begun(end)))
 	}
 	f.next.ServeHTTP(w, r)
 }
 
 // begun is the signal by which storage says that a watch has begun.
-type begun struct{ seat *seat }
+type begun func()
 
 // Signal implements flowcontrol.InitializationSignal.
-func (b begun) Signal() { b.seat.release() }
+func (b begun) Signal() { b() }
 
-// Wait implements flowcontrol.InitializationSignal.
-func (b begun) Wait() { <-b.seat.done }
+// Wait implements flowcontrol.InitializationSignal; nobody here waits.
+func (b begun) Wait() {}
 
 // reject answers that a request of a kind gets no seat, because of err.
 func (f *filter) reject(w http.ResponseWriter, r *http.Request, kind, message string, err error) {

@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,10 +40,8 @@ func newWorld(t *testing.T, c Config, serve http.HandlerFunc) *world {
 	if err := metrics.Register(registry.Register); err != nil {
 		t.Fatal(err)
 	}
-	limiter, err := New(c, metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
+	limiter := New(c, metrics)
+	limiter.pool.rivalry.until = time.Now().Add(time.Hour) // others are there
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	scheme.AddUnversionedTypes(schema.GroupVersion{Version: "v1"}, &metav1.Status{})
@@ -106,7 +101,7 @@ func (w *world) ask(verb, cluster, name string, groups ...string) answer {
 	return answer{resp.StatusCode, resp.Header.Get("Retry-After"), string(body)}
 }
 
-// metric returns the value of a series such as `annex_fairness_rejected_total{kind="read"}`, summed over other labels.
+// metric returns the value of a series, summed over all labels but the kind; without one that of a series without labels.
 func (w *world) metric(name, kind string) float64 {
 	w.Helper()
 	families, err := w.registry.Gather()
@@ -116,13 +111,18 @@ func (w *world) metric(name, kind string) float64 {
 	var sum float64
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
+			var of string
 			for _, label := range metric.GetLabel() {
-				if label.GetName() != "kind" && label.GetName() != "reason" {
+				switch label.GetName() {
+				case "kind":
+					of = label.GetValue()
+				case "reason":
+				default:
 					w.Errorf("%s has the label %s", family.GetName(), label.GetName())
 				}
-				if family.GetName() == name && label.GetName() == "kind" && label.GetValue() == kind {
-					sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
-				}
+			}
+			if family.GetName() == name && of == kind {
+				sum += metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func (w *world) metric(name, kind string) float64 {
 
 func TestFilter_AnswersTooManyRequests(t *testing.T) {
 	hold := newGate()
-	w := newWorld(t, Config{Reads: 10, ReadSeats: 1, Waiting: 2}, hold.pass)
+	w := newWorld(t, Config{Reads: 10, Seats: 1, Waiting: 2}, hold.pass)
 	t.Cleanup(hold.open)
 	results := make(chan answer, 2)
 	for i, state := range []string{"executing", "waiting"} {
@@ -158,13 +158,13 @@ func TestFilter_AnswersTooManyRequests(t *testing.T) {
 		t.Errorf("%v are counted as rejected, want 1", got)
 	}
 	eventually(t, "no seat is in use", func() bool {
-		return w.metric("annex_fairness_seats_in_use", kindRead) == 0 && w.metric("annex_fairness_workspaces_active", kindRead) == 0
+		return w.metric("annex_fairness_seats_in_use", "") == 0 && w.metric("annex_fairness_workspaces_active", "") == 0
 	})
 }
 
 func TestFilter_OneFloodStopsNobodyElse(t *testing.T) {
 	hold := newGate()
-	w := newWorld(t, Config{Reads: 100, Writes: 100, ReadSeats: 2, WriteSeats: 2, Waiting: 40}, func(w http.ResponseWriter, r *http.Request) {
+	w := newWorld(t, Config{Reads: 100, Writes: 100, Seats: 2, Waiting: 40}, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("User") == "mallory" {
 			hold.pass(w, r)
 		}
@@ -176,7 +176,7 @@ func TestFilter_OneFloodStopsNobodyElse(t *testing.T) {
 	eventually(t, "the flood is full", func() bool { return w.metric("annex_fairness_rejected_total", kindRead) > 0 })
 	for name, ask := range map[string]func() answer{
 		"another cluster":          func() answer { return w.ask("list", "quiet", "alice") },
-		"a write in the busy one":  func() answer { return w.ask("create", "busy", "alice") },
+		"a write elsewhere":        func() answer { return w.ask("create", "quiet", "alice") },
 		"the operator in the busy": func() answer { return w.ask("get", "busy", "operator", user.SystemPrivilegedGroup) },
 		"the server itself in it":  func() answer { return w.ask("get", "busy", user.APIServerUser, user.SystemPrivilegedGroup) },
 	} {
@@ -189,7 +189,7 @@ func TestFilter_OneFloodStopsNobodyElse(t *testing.T) {
 }
 
 func TestFilter_APanicGivesTheSeatBack(t *testing.T) {
-	w := newWorld(t, Config{Reads: 1, ReadSeats: 1}, func(_ http.ResponseWriter, r *http.Request) {
+	w := newWorld(t, Config{Reads: 1, Seats: 1}, func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("User") == "mallory" {
 			panic(http.ErrAbortHandler)
 		}
@@ -204,7 +204,7 @@ func TestFilter_APanicGivesTheSeatBack(t *testing.T) {
 
 func TestFilter_WatchesHoldASeatUntilTheyHaveBegun(t *testing.T) {
 	begin, end := newGate(), newGate()
-	w := newWorld(t, Config{Reads: 10, ReadSeats: 1, Watches: 4}, func(w http.ResponseWriter, r *http.Request) {
+	w := newWorld(t, Config{Reads: 10, Seats: 1, Watches: 4}, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Verb") == "watch" {
 			begin.pass(w, r)
 			flowcontrol.WatchInitialized(r.Context())
@@ -240,52 +240,36 @@ func TestFilter_WatchesHoldASeatUntilTheyHaveBegun(t *testing.T) {
 	eventually(t, "no watch is counted", func() bool { return w.limiter.watches.total() == 0 })
 }
 
-// Somebody who asks for much and reads nothing must not hold the only seat.
-func TestFilter_ASlowClientGivesItsSeatBack(t *testing.T) {
-	var finished atomic.Bool
-	w := newWorld(t, Config{Reads: 1, ReadSeats: 1}, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("User") != "mallory" {
-			return
+// Somebody who asks for much and reads nothing must not hold the only seat, nor does somebody whom etcd does not answer.
+func TestFilter_WhatTakesLongGivesItsSeatBack(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 4, Seats: 1}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") == "mallory" {
+			hold.pass(w, r)
 		}
-		chunk := make([]byte, 1<<20)
-		for range 256 {
-			if _, err := w.Write(chunk); err != nil {
-				break
-			}
-		}
-		finished.Store(true)
 	})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(w.server.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(hold.open)
+	w.limiter.longestTurn = 10 * time.Millisecond
+	results := make(chan answer, 2)
+	for i := range cap(results) {
+		go func() { results <- w.ask("get", "busy", "mallory") }()
+		eventually(t, "it is in flight, and its seat is free again", func() bool {
+			return w.metric("annex_fairness_requests_executing", kindRead) == float64(i+1) && w.metric("annex_fairness_seats_in_use", "") == 0
+		})
 	}
-	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: annex\r\nVerb: get\r\nCluster: busy\r\nUser: mallory\r\n\r\n"); err != nil {
-		t.Fatal(err)
+	if got := w.ask("get", "quiet", "alice"); got.code != http.StatusOK {
+		t.Errorf("elsewhere: %+v, want 200", got)
 	}
-	eventually(t, "the slow client holds the seat", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 1 })
+	if got := w.ask("get", "busy", "alice"); got.code != http.StatusTooManyRequests {
+		t.Errorf("beyond half of what may be in flight: %+v, want 429", got)
+	}
+	hold.open()
+	for range cap(results) {
+		<-results
+	}
+	eventually(t, "none is in flight", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 0 })
 	if got := w.ask("get", "busy", "alice"); got.code != http.StatusOK {
-		t.Errorf("%+v, want 200", got)
-	}
-	if finished.Load() {
-		t.Error("the slow client has read everything: the test shows nothing")
-	}
-	_ = conn.Close()
-	eventually(t, "its request ends", finished.Load)
-}
-
-func TestFilter_ARequestThatSendsNothingGivesItsSeatBack(t *testing.T) {
-	w := newWorld(t, Config{Writes: 1, WriteSeats: 1}, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	conn, err := net.Dial("tcp", strings.TrimPrefix(w.server.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: annex\r\nVerb: create\r\nCluster: busy\r\nUser: mallory\r\nContent-Length: 10\r\n\r\nhalf"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it holds the seat", func() bool { return w.metric("annex_fairness_requests_executing", kindWrite) == 1 })
-	if got := w.ask("create", "busy", "alice"); got.code != http.StatusOK {
-		t.Errorf("%+v, want 200", got)
+		t.Errorf("once they have ended: %+v, want 200", got)
 	}
 }
 

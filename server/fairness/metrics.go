@@ -20,25 +20,23 @@ const (
 
 // Metrics tell how busy a limiter is.
 type Metrics struct {
-	waiting, executing, seats, flows *basemetrics.GaugeVec
-	watches                          *basemetrics.Gauge
-	rejected                         *basemetrics.CounterVec
-	wait                             *basemetrics.HistogramVec
+	waiting, executing    *basemetrics.GaugeVec
+	seats, flows, watches *basemetrics.Gauge
+	rejected              *basemetrics.CounterVec
+	wait                  *basemetrics.HistogramVec
 }
 
 // NewMetrics returns metrics that count nothing before they are registered.
 func NewMetrics() *Metrics {
-	vec := func(name, help string) *basemetrics.GaugeVec {
-		return basemetrics.NewGaugeVec(&basemetrics.GaugeOpts{Namespace: "annex", Subsystem: "fairness", Name: name, Help: help, StabilityLevel: basemetrics.ALPHA}, []string{"kind"})
+	options := func(name, help string) *basemetrics.GaugeOpts {
+		return &basemetrics.GaugeOpts{Namespace: "annex", Subsystem: "fairness", Name: name, Help: help, StabilityLevel: basemetrics.ALPHA}
 	}
 	return &Metrics{
-		waiting:   vec("requests_waiting", "Requests that wait for seats of their workspace."),
-		executing: vec("requests_executing", "Requests that are being served."),
-		seats:     vec("seats_in_use", "Seats of workspaces that requests hold; one that works on many objects holds several."),
-		flows:     vec("workspaces_active", "Workspaces that have a request."),
-		watches: basemetrics.NewGauge(&basemetrics.GaugeOpts{
-			Namespace: "annex", Subsystem: "fairness", Name: "watches_open", Help: "Watches that are open.", StabilityLevel: basemetrics.ALPHA,
-		}),
+		waiting:   basemetrics.NewGaugeVec(options("requests_waiting", "Requests that wait for seats of their workspace."), []string{"kind"}),
+		executing: basemetrics.NewGaugeVec(options("requests_executing", "Requests that are being served."), []string{"kind"}),
+		seats:     basemetrics.NewGauge(options("seats_in_use", "Seats that requests hold; one that works on many objects holds several.")),
+		flows:     basemetrics.NewGauge(options("workspaces_active", "Workspaces that have a request that waits or holds a seat.")),
+		watches:   basemetrics.NewGauge(options("watches_open", "Watches that are open.")),
 		rejected: basemetrics.NewCounterVec(&basemetrics.CounterOpts{
 			Namespace: "annex", Subsystem: "fairness", Name: "rejected_total", Help: "Requests answered with 429.", StabilityLevel: basemetrics.ALPHA,
 		}, []string{"kind", "reason"}),
@@ -59,23 +57,6 @@ func (m *Metrics) Register(register func(basemetrics.Registerable) error) error 
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	return nil
-}
-
-// observer is what a pool counts in.
-type observer struct {
-	waiting, executing, flows basemetrics.GaugeMetric
-	// seats is shared by the queues of all flows.
-	seats gauge
-}
-
-// observe returns the gauges for requests of a kind.
-func (m *Metrics) observe(kind string) observer {
-	return observer{
-		waiting:   m.waiting.WithLabelValues(kind),
-		executing: m.executing.WithLabelValues(kind),
-		flows:     m.flows.WithLabelValues(kind),
-		seats:     gauge{func(delta float64) { m.seats.WithLabelValues(kind).Add(delta) }},
-	}
 }
 
 // gauge is what stock queues count in. Many of them share one, so only differences count; they report no other than by Add.

@@ -14,31 +14,35 @@ import (
 	"k8s.io/apiserver/pkg/util/flowcontrol/fairqueuing/queueset"
 	"k8s.io/apiserver/pkg/util/flowcontrol/metrics"
 	"k8s.io/apiserver/pkg/util/flowcontrol/request"
+	basemetrics "k8s.io/component-base/metrics"
 )
 
 const (
-	// flowQueues and userQueues are the queues in which flows, and users of one flow, wait for their turn. Each of them has
-	// hand queues of its own, so that few have all of theirs in common with a busy one.
-	flowQueues, userQueues, hand = 64, 16, 2
+	// userQueues are the queues in which users of one flow wait for their turn. Each user has hand of them, so that few have all
+	// of theirs in common with a busy one.
+	userQueues, hand = 16, 2
+	// queuesName stands in logs.
+	queuesName = "annex-workspace"
 )
 
 // Why a request gets no seat.
 var (
-	errFull    = errors.New("too many requests are waiting")
+	errFull    = errors.New("there is no room")
 	errTimeout = errors.New("waited for too long")
-	errGone    = errors.New("the client is gone")
+	errGone    = errors.New("the request has ended")
 )
 
-// pool has the seats for requests of one kind. Safe for many goroutines.
+// pool has the seats of all flows. Safe for many goroutines.
 type pool struct {
-	// perFlow is how many seats a flow has; 0 for any number.
-	perFlow int
+	// seats is how many a flow has while others are there; 0 for any number.
+	seats   int
+	rivalry rivalry
 	// wait is how long a request may wait.
 	wait    time.Duration
 	waiting *budget
-	// all is nil when the server has any number of seats.
-	all      fairqueuing.QueueSet
-	observer observer
+	// inUse counts seats, active flows.
+	inUse  gauge
+	active basemetrics.GaugeMetric
 
 	mu    sync.Mutex
 	flows map[string]*flow // those that have a request
@@ -47,47 +51,59 @@ type pool struct {
 // flow has the seats of one flow.
 type flow struct {
 	requests int
+	seats    int
 	queues   fairqueuing.QueueSet // nil when it has any number
 }
 
-func newPool(limit, perFlow, waiting int, wait time.Duration, o observer) (*pool, error) {
-	p := &pool{perFlow: perFlow, wait: wait, waiting: newBudget(waiting), observer: o, flows: map[string]*flow{}}
-	var err error
-	if limit > 0 {
-		p.all, err = newQueues("annex-server", flowQueues, limit, discard())
-	}
-	return p, err
+// queuing returns the configuration of the queues of a flow. Their lengths are bounded by the budget alone.
+func queuing() fairqueuing.QueuingConfig {
+	return fairqueuing.QueuingConfig{Name: queuesName, DesiredNumQueues: userQueues, QueueLengthLimit: math.MaxInt32, HandSize: hand}
 }
 
-// newQueues returns stock queues. Their lengths are bounded by the budget alone.
-func newQueues(name string, queues, seats int, inUse gauge) (fairqueuing.QueueSet, error) {
-	completer, err := queueset.NewQueueSetFactory(eventclock.Real{}).BeginConstruction(
-		fairqueuing.QueuingConfig{Name: name, DesiredNumQueues: queues, QueueLengthLimit: math.MaxInt32 / queues, HandSize: hand},
-		metrics.RatioedGaugePair{RequestsWaiting: discard(), RequestsExecuting: discard()}, inUse, discard())
-	if err != nil {
-		return nil, fmt.Errorf("preparing the queues of %s: %w", name, err)
-	}
-	return completer.Complete(fairqueuing.DispatchingConfig{ConcurrencyLimit: seats, ConcurrencyDenominator: seats}), nil
+func dispatching(seats int) fairqueuing.DispatchingConfig {
+	return fairqueuing.DispatchingConfig{ConcurrencyLimit: seats, ConcurrencyDenominator: seats}
 }
 
-// join notes a request of the flow called name.
+// join notes a request of the flow called name, and lets the flow have the seats that it may have now.
 func (p *pool) join(name string) (*flow, error) {
+	seats := p.seats
+	if !p.rivalry.note(name, time.Now()) {
+		seats *= aloneFactor
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f, ok := p.flows[name]
 	if !ok {
 		f = &flow{}
-		if p.perFlow > 0 {
-			var err error
-			if f.queues, err = newQueues("annex-workspace", userQueues, p.perFlow, p.observer.seats); err != nil {
-				return nil, err
-			}
+	}
+	if f.seats != seats {
+		if err := f.resize(seats, p.inUse); err != nil {
+			return nil, fmt.Errorf("preparing the queues of %s: %w", name, err)
 		}
+	}
+	if !ok {
 		p.flows[name] = f
-		p.observer.flows.Inc()
+		p.active.Inc()
 	}
 	f.requests++
 	return f, nil
+}
+
+// resize gives f so many seats.
+func (f *flow) resize(seats int, inUse gauge) error {
+	var change fairqueuing.QueueSetCompleter
+	var err error
+	if f.queues != nil {
+		change, err = f.queues.BeginConfigChange(queuing())
+	} else {
+		requests := metrics.RatioedGaugePair{RequestsWaiting: discard(), RequestsExecuting: discard()}
+		change, err = queueset.NewQueueSetFactory(eventclock.Real{}).BeginConstruction(queuing(), requests, inUse, discard())
+	}
+	if err != nil {
+		return err
+	}
+	f.queues, f.seats = change.Complete(dispatching(seats)), seats
+	return nil
 }
 
 // leave is the end of join.
@@ -96,81 +112,53 @@ func (p *pool) leave(name string, f *flow) {
 	defer p.mu.Unlock()
 	if f.requests--; f.requests == 0 {
 		delete(p.flows, name)
-		p.observer.flows.Dec()
+		p.active.Dec()
 	}
 }
 
-// seat is what a request holds while it is served.
-type seat struct {
-	once sync.Once
-	done chan struct{}
-}
-
-// release gives the seat back; it may be called again.
-func (s *seat) release() { s.once.Do(func() { close(s.done) }) }
-
-// acquire returns a seat for a request of user in the flow called name, which counts as so many seats of the flow. It waits
-// for its turn, and fails with errFull, errTimeout or errGone.
-func (p *pool) acquire(ctx context.Context, name, user string, seats int) (*seat, error) {
+// acquire waits until it is the turn of user in the flow called name, and returns the function that gives the seats back;
+// it may be called again. It fails with errFull, errTimeout or errGone.
+func (p *pool) acquire(ctx context.Context, name, user string, seats int) (release func(), err error) {
 	if !p.waiting.take(name) {
 		return nil, errFull
 	}
-	p.observer.waiting.Inc()
-	defer func() {
-		p.observer.waiting.Dec()
-		p.waiting.give(name)
-	}()
+	defer p.waiting.give(name)
 	f, err := p.join(name)
 	if err != nil {
 		return nil, err
 	}
-	s := &seat{done: make(chan struct{})}
-	granted, refused := make(chan struct{}), make(chan struct{})
+	if f.queues == nil {
+		return sync.OnceFunc(func() { p.leave(name, f) }), nil
+	}
 	bounded, cancel := context.WithTimeout(ctx, p.wait)
-	// A seat is taken for as long as a function runs. It runs beside the request, which may give the seat back before it ends.
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(user)) // it never fails
+	work := &request.WorkEstimate{InitialSeats: uint64(seats)}
+	// The names are labels of stock metrics, so they are always the same.
+	turn, _ := f.queues.StartRequest(bounded, work, hash.Sum64(), "", queuesName, nil, nil, nil)
+	if turn == nil {
+		cancel()
+		p.leave(name, f)
+		return nil, errFull
+	}
+	granted, refused, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	// Seats are taken for as long as a function runs. It runs beside the request, which may give them back before it ends.
 	go func() {
+		defer close(refused)
 		defer cancel()
 		defer p.leave(name, f)
-		served := false
-		inTurn(bounded, f.queues, user, seats, func() {
-			inTurn(bounded, p.all, name, 1, func() {
-				served = true
-				p.observer.executing.Inc()
-				defer p.observer.executing.Dec()
-				close(granted)
-				<-s.done
-			})
+		turn.Finish(func() {
+			close(granted)
+			<-done
 		})
-		if !served {
-			close(refused)
-		}
 	}()
 	select {
 	case <-granted:
-		return s, nil
+		return sync.OnceFunc(func() { close(done) }), nil
 	case <-refused:
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return nil, errGone
-	case bounded.Err() != nil:
-		return nil, errTimeout
-	default:
-		return nil, errFull
 	}
-}
-
-// inTurn runs do when it is the turn of who in queues, or not at all when that is not before ctx ends.
-func inTurn(ctx context.Context, queues fairqueuing.QueueSet, who string, seats int, do func()) {
-	if queues == nil {
-		do()
-		return
-	}
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(who)) // it never fails
-	work := &request.WorkEstimate{InitialSeats: uint64(seats)}
-	// The names are those of stock metrics, whose number they bound.
-	if turn, _ := queues.StartRequest(ctx, work, hash.Sum64(), "", "annex", nil, nil, nil); turn != nil {
-		turn.Finish(do)
-	}
+	return nil, errTimeout
 }

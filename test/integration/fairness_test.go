@@ -24,7 +24,7 @@ const floodClients = 50
 
 // narrow are limits that a few clients reach.
 var narrow = []string{
-	"--max-workspace-requests-inflight=1", "--max-workspace-mutating-requests-inflight=1", "--max-requests-queued=20", "--max-watches=20",
+	"--workspace-seats=1", "--max-requests-queued=20", "--max-watches=20",
 }
 
 // startNarrow returns a server with narrow limits and workspaces where bob works on ConfigMaps, by path.

@@ -13,25 +13,23 @@ import (
 type LimitOptions struct {
 	// MaxRequests and MaxMutatingRequests are for the whole server.
 	MaxRequests, MaxMutatingRequests int
-	// MaxWorkspaceRequests and MaxWorkspaceMutatingRequests are for each workspace.
-	MaxWorkspaceRequests, MaxWorkspaceMutatingRequests int
-	// MaxQueued is how many requests may wait, reads and writes apart.
+	// WorkspaceSeats is how much of it a workspace has while others work, too.
+	WorkspaceSeats int
+	// MaxQueued is how many requests may wait.
 	MaxQueued int
 	// MaxWatches is how many watches may be open.
 	MaxWatches int
 }
 
-// NewLimitOptions returns the defaults. Those for each workspace follow from the processors that there are: a workspace that
-// keeps them all busy would be in everybody's way.
+// NewLimitOptions returns the defaults. The seats of a workspace follow from the processors that there are: one that floods the
+// server keeps half of them busy, and others find the other half free.
 func NewLimitOptions() *LimitOptions {
-	seats := 2 * max(2, runtime.GOMAXPROCS(0))
 	return &LimitOptions{
-		MaxRequests:                  1600,
-		MaxMutatingRequests:          800,
-		MaxWorkspaceRequests:         seats,
-		MaxWorkspaceMutatingRequests: 2 * seats,
-		MaxQueued:                    2000,
-		MaxWatches:                   50000,
+		MaxRequests:         1600,
+		MaxMutatingRequests: 800,
+		WorkspaceSeats:      max(1, runtime.GOMAXPROCS(0)/2),
+		MaxQueued:           2000,
+		MaxWatches:          50000,
 	}
 }
 
@@ -43,11 +41,10 @@ type limitFlag struct {
 
 func (l *LimitOptions) flags() []limitFlag {
 	return []limitFlag{
-		{"max-requests-inflight", "Reads served at once. More wait for their turn; workspaces take turns.", &l.MaxRequests},
-		{"max-mutating-requests-inflight", "Writes served at once. More wait for their turn; workspaces take turns.", &l.MaxMutatingRequests},
-		{"max-workspace-requests-inflight", "Reads served at once for one workspace; one that works on many objects counts as 4. More wait for their turn; users take turns. The default follows from the number of processors.", &l.MaxWorkspaceRequests},
-		{"max-workspace-mutating-requests-inflight", "Writes served at once for one workspace, likewise.", &l.MaxWorkspaceMutatingRequests},
-		{"max-requests-queued", "Reads, and writes, that may wait for their turn, for up to a quarter of --request-timeout. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxQueued},
+		{"max-requests-inflight", "Reads in flight at once. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxRequests},
+		{"max-mutating-requests-inflight", "Writes in flight at once, in the same way.", &l.MaxMutatingRequests},
+		{"workspace-seats", "Requests that are served at once for one workspace while others work, too; alone it has 16 times as many. One that works on many objects counts as 4. More wait for their turn; users take turns. The default is half the number of processors, and at least 1.", &l.WorkspaceSeats},
+		{"max-requests-queued", "Requests that may wait for their turn, for up to a quarter of --request-timeout. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxQueued},
 		{"max-watches", "Watches open at once. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxWatches},
 	}
 }
@@ -62,12 +59,11 @@ func (l *LimitOptions) AddFlags(fs *pflag.FlagSet) {
 // config returns the limits for the server.
 func (l *LimitOptions) config(requestTimeout time.Duration) fairness.Config {
 	return fairness.Config{
-		Reads:      l.MaxRequests,
-		Writes:     l.MaxMutatingRequests,
-		ReadSeats:  l.MaxWorkspaceRequests,
-		WriteSeats: l.MaxWorkspaceMutatingRequests,
-		Waiting:    l.MaxQueued,
-		Wait:       requestTimeout / 4,
-		Watches:    l.MaxWatches,
+		Reads:   l.MaxRequests,
+		Writes:  l.MaxMutatingRequests,
+		Seats:   l.WorkspaceSeats,
+		Waiting: l.MaxQueued,
+		Wait:    requestTimeout / 4,
+		Watches: l.MaxWatches,
 	}
 }

@@ -1,0 +1,50 @@
+package fairness
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRivalry(t *testing.T) {
+	var r rivalry
+	now := time.Now()
+	for _, step := range []struct {
+		flow  string
+		after time.Duration
+		want  bool
+	}{
+		{"busy", 0, false},
+		{"busy", time.Hour, false},
+		{"quiet", 0, true},
+		{"busy", memory / 2, true},
+		{"busy", memory / 2, true},
+		{"busy", memory / 2, false},
+		{"busy", time.Hour, false},
+	} {
+		now = now.Add(step.after)
+		if got := r.note(step.flow, now); got != step.want {
+			t.Errorf("%s, %s later: %t", step.flow, step.after, got)
+		}
+	}
+}
+
+func TestPool_AFlowThatIsAloneHasMoreSeats(t *testing.T) {
+	p := newTestPool(t, Config{Seats: 1})
+	p.rivalry.until = time.Time{}
+	var held []func()
+	for range aloneFactor {
+		held = append(held, mustAcquire(t, p, "busy", "mallory", 1))
+	}
+	mustAcquire(t, p, "quiet", "alice", 1)()
+	next := inBackground(t.Context(), p, "busy", "mallory")
+	eventually(t, "it waits", func() bool { return p.waiting.total() == 1 })
+	for i, release := range held {
+		select {
+		case <-next:
+			t.Fatalf("beside another flow it has a seat while %d requests hold some", len(held)-i)
+		default:
+		}
+		release()
+	}
+	(<-next).release()
+}
