@@ -31,14 +31,16 @@
 //     connections to a Service's address, from pods and from kube-apiserver, to
 //     its ready endpoints in turn. Services and APIServices stay as they were
 //     written;
-//   - as name server it answers pods for Services, also for headless ones.
+//   - as name server it answers pods for Services, also for headless ones;
+//   - kubectl logs works, without times of lines. kubectl exec does not.
 //
 // What it promises: a process gets what its pod says and no more. It sees its
 // image and its volumes, not the machine's files; it is the user of the pod, and
 // files of volumes are open to it only where they would be on a real machine; it
 // reaches pods, Services and what [WithOutside] names. A pod that asks for what
-// cannot be done here, a host network or a sidecar for instance, fails with the
-// reason Unsupported, and the message and an event say which field it was.
+// cannot be done here, a host network or a sidecar for instance, does not run: it
+// fails, or waits when a controller would only replace it, with the reason
+// Unsupported, and the message and an event say which field it was.
 //
 // What it leaves out: limits of CPU, memory and space (an event says so);
 // several user ids in one pod, so that fsGroup opens volumes and nothing more;

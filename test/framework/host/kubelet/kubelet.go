@@ -41,6 +41,7 @@ type Kubelet struct {
 	events  record.EventRecorder
 	stores  stores
 	network *network
+	logs    *logServer
 
 	ctx    context.Context // ends with Stop
 	cancel context.CancelFunc
@@ -127,6 +128,10 @@ func (k *Kubelet) start(ctx context.Context) error {
 	k.events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: NodeName})
 	k.work.Go(func() { <-k.ctx.Done(); broadcaster.Shutdown() })
 
+	var err error
+	if k.logs, err = k.serveLogs(); err != nil {
+		return fmt.Errorf("starting to serve logs: %w", err)
+	}
 	if err := k.register(ctx); err != nil {
 		return err
 	}
@@ -220,6 +225,9 @@ func (k *Kubelet) Stop() error {
 			k.stopErr = err
 		}
 		k.stopErr = errors.Join(k.stopErr, k.node.Close())
+		if k.logs != nil {
+			_ = k.logs.server.Close() // its listener is all there is to close
+		}
 		if k.network != nil {
 			k.network.stop()
 		}

@@ -1,7 +1,10 @@
 package kubelet_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -246,6 +249,27 @@ spec:
 	if got := mustAsk(t, ns, "pods", "db-0:6443", "/read?path=/data/file"); got != "kept" {
 		t.Errorf("after the installation anew the file has %q", got)
 	}
+
+	claim, err := client.CoreV1().PersistentVolumeClaims(ns).Get(t.Context(), "data-db-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	volume, err := client.CoreV1().PersistentVolumes().Get(t.Context(), claim.Spec.VolumeName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.CoreV1().Namespaces().Delete(t.Context(), ns, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the volume and its data are gone with the claim", func() error {
+		if _, err := client.CoreV1().PersistentVolumes().Get(t.Context(), volume.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the volume is there: %w", err)
+		}
+		if _, err := os.Stat(volume.Spec.HostPath.Path); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the directory is there: %w", err)
+		}
+		return nil
+	})
 }
 
 func TestJob(t *testing.T) {
@@ -279,8 +303,13 @@ func TestJob(t *testing.T) {
 	if ended == nil || ended.ExitCode != 3 || ended.Reason != "Error" || !strings.Contains(ended.Message, "with code 1") {
 		t.Errorf("the container is %+v, want exit code 3, an Error, with its last lines", ended)
 	}
-	if log, err := node.Log(ns, pods.Items[0].Name, "main"); err != nil || !strings.Contains(log, "about to end") {
+	if log, err := node.Log(ns, pods.Items[0].Name, "main"); err != nil || log != "about to end\nwith code 1\n" {
 		t.Errorf("the log is %q, %v", log, err)
+	}
+	lines := int64(1)
+	log, err := client.CoreV1().Pods(ns).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{Container: "main", TailLines: &lines, Follow: true}).DoRaw(t.Context())
+	if err != nil || string(log) != "with code 1\n" {
+		t.Errorf("the last line by way of the host is %q, %v", log, err)
 	}
 }
 
@@ -319,6 +348,7 @@ spec:
 func TestPod_RefusesWhatItCannotDo(t *testing.T) {
 	ns := namespace(t, "refused", nil)
 	for name, test := range map[string]struct{ spec, reason, want string }{
+		"host-pid":     {`{restartPolicy: Never, hostPID: true, containers: [{name: c, image: tool}]}`, "Unsupported", "spec.hostPID"},
 		"host-network": {`{hostNetwork: true, containers: [{name: c, image: tool}]}`, "Unsupported", "spec.hostNetwork"},
 		"host-path":    {`{volumes: [{name: v, hostPath: {path: /}}], containers: [{name: c, image: tool}]}`, "Unsupported", "spec.volumes[0].hostPath.path"},
 		"privileged":   {`{containers: [{name: c, image: tool, securityContext: {privileged: true}}]}`, "Unsupported", "spec.containers[0].securityContext.privileged"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -178,13 +177,4 @@ func waitReady(t *testing.T, namespace, name string) {
 		}
 		return fmt.Errorf("status is %+v", p.Status)
 	})
-}
-
-func localPort(t *testing.T, address string) string {
-	t.Helper()
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

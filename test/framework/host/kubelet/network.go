@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -77,7 +78,7 @@ func (n *network) start(ctx context.Context) error {
 	return nil
 }
 
-// addressOf returns an address that no pod of this node had before.
+// nextAddress returns an address that no pod of this node had before.
 func (n *network) nextAddress() (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -155,8 +156,13 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
+func kubeletAddress(host string) string { return net.JoinHostPort(host, strconv.Itoa(kubeletPort)) }
+
 // dialForHost connects for kube-apiserver.
 func (n *network) dialForHost(ctx context.Context, _, address string) (net.Conn, error) {
+	if address == kubeletAddress(NodeName) || address == kubeletAddress(nodeAddress) {
+		return directly(n.kubelet.logs.address)(ctx)
+	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return directly(address)(ctx) // a name, of an ExternalName Service

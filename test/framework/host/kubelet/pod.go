@@ -114,6 +114,20 @@ func (p *pod) fail(reason, message string) {
 	p.changed()
 }
 
+// refuse ends a pod that asks for what cannot be done. One that is to run always
+// waits instead: who made it would make another at once, again and again.
+func (p *pod) refuse(ctx context.Context, message string) {
+	if p.first.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+		p.fail("Unsupported", message)
+		return
+	}
+	p.event(corev1.EventTypeWarning, "Unsupported", "%s", message)
+	for _, c := range p.containers {
+		c.wait("Unsupported", message)
+	}
+	<-ctx.Done()
+}
+
 // run returns when the pod has ended, or the node has.
 func (p *pod) run() {
 	ctx, cancel := context.WithCancel(p.kubelet.ctx)
@@ -200,7 +214,7 @@ func (p *pod) work(ctx context.Context) {
 		err = fmt.Errorf("this node cannot do what the pod asks for: %s", strings.Join(refused, ", "))
 	}
 	if err != nil {
-		p.fail("Unsupported", err.Error())
+		p.refuse(ctx, err.Error())
 		return
 	}
 	if ctx.Err() != nil || finished(p.first) {
