@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/crd"
 	"github.com/annex-dev/annex/controllers/endpointslice"
+	"github.com/annex-dev/annex/controllers/hostbinding"
 	lc "github.com/annex-dev/annex/controllers/logicalcluster"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/namespace"
@@ -49,6 +50,8 @@ type Config struct {
 	CABundle func() ([]byte, <-chan struct{})
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
+	// HostWorkspace is what a host shows as its own; empty without a host.
+	HostWorkspace logicalcluster.Path
 }
 
 // All returns the controllers. Who makes things comes before who fills or removes them.
@@ -61,6 +64,13 @@ func All(c Config) []multicluster.Spec {
 	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Instances))
 	specs = append(specs, apiexport.Spec(c.Client), endpointslice.Spec(c.Client, c.Resolver))
 	specs = append(specs, bindings.Specs()...)
+	if !c.HostWorkspace.Empty() {
+		config := hostbinding.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Workspace: c.HostWorkspace, Typed: c.Typed}
+		if c.Registrar != nil {
+			config.Registrar = c.Registrar
+		}
+		specs = append(specs, hostbinding.Spec(config))
+	}
 	return append(specs, lc.Specs(lc.Config{Client: c.Client, Content: c.Content})...)
 }
 

@@ -11,8 +11,11 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
@@ -23,11 +26,14 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/frontdoor"
+	"github.com/annex-dev/annex/server/router"
+	"github.com/annex-dev/annex/server/virtual/hostbinding"
 )
 
 const (
@@ -61,6 +67,14 @@ func servedToHost(group string) bool {
 // HostVersions returns the group versions that the host forwards, whatever workspace it shows.
 func (s *Server) HostVersions() []schema.GroupVersion { return slices.Clone(s.hostVersions) }
 
+// HostWorkspace returns what the host shows as its own; empty without a host.
+func (s *Server) HostWorkspace() logicalcluster.Path {
+	if s.config.Host == nil {
+		return ""
+	}
+	return s.config.Host.Workspace
+}
+
 // hostRules returns the host's part in authorization; nil when it has none.
 func (s *Server) hostRules() *authorization.Host {
 	if s.config.Host == nil || s.config.Host.Authorizer == nil {
@@ -75,15 +89,31 @@ func (s *Server) hostDoor() *frontdoor.Host {
 		return nil
 	}
 	return &frontdoor.Host{
-		Workspace: s.config.Host.Workspace,
-		Serves:    servedToHost,
-		Discovery: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.hostDocuments.ServeHTTP(w, r) }),
+		Workspace:   s.config.Host.Workspace,
+		Serves:      servedToHost,
+		Discovery:   http.HandlerFunc(s.projections.ServeDocuments),
+		Projections: s.projections,
 	}
 }
 
-// describeToHost prepares discovery and OpenAPI of the groups that the host forwards. They are those of the types, whatever
-// a workspace serves, so that they need no storage.
-func (s *Server) describeToHost(generic *genericapiserver.Config, groups []*group.Group) error {
+// newProjections returns what knows the projections of HostBindings.
+func (s *Server) newProjections() *hostbinding.Endpoint {
+	return hostbinding.New(hostbinding.Config{
+		Cached:   s.Client,
+		Live:     s.Client.Live(),
+		Writer:   s.Client,
+		As:       func(u user.Info) reader.Writer { return s.Client.As(u) },
+		Clusters: s.Index,
+		Catalog:  s.Catalog,
+		Hosts:    s.isHostWorkspace,
+		Typed:    router.IsBound,
+		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
+	})
+}
+
+// serveHost prepares what the host forwards. Discovery and OpenAPI of our own groups are those of the types, whatever a
+// workspace serves, so that they need no storage.
+func (s *Server) serveHost(generic *genericapiserver.Config, groups []*group.Group) error {
 	documents, err := discovery.New(discovery.Config{
 		Container: s.Generic.Handler.GoRestfulContainer,
 		OpenAPIV3: generic.OpenAPIV3Config,
@@ -113,7 +143,13 @@ func (s *Server) describeToHost(generic *genericapiserver.Config, groups []*grou
 		}
 	}
 	slices.SortFunc(s.hostVersions, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
-	s.hostDocuments = documents.HandlerWithoutBase(catalog.NewSnapshot(resources...))
+	s.projections.Serve(hostbinding.Serving{
+		Schemas:    s.Schemas,
+		Authorizer: s.authorizer,
+		Documents:  documents,
+		Own:        resources,
+		Codecs:     s.scheme.Codecs,
+	})
 	return nil
 }
 
@@ -155,7 +191,16 @@ const notYetReached = "the host has not been reached yet"
 
 // addHostHooks registers what follows the host.
 func (s *Server) addHostHooks() error {
-	if s.config.Host == nil || s.config.Host.Reach == nil {
+	if s.config.Host == nil {
+		return nil
+	}
+	if err := s.Generic.AddPostStartHook("annex-projections", follow("annex-projections", s.projections.Run)); err != nil {
+		return fmt.Errorf("adding hook annex-projections: %w", err)
+	}
+	if err := s.Generic.AddReadyzChecks(healthz.NamedCheck("projections", func(*http.Request) error { return s.projections.Ready() })); err != nil {
+		return fmt.Errorf("adding the readiness check of projections: %w", err)
+	}
+	if s.config.Host.Reach == nil {
 		return nil
 	}
 	first := notYetReached

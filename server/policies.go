@@ -9,6 +9,7 @@ import (
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/frontdoor"
+	"github.com/annex-dev/annex/server/virtual/hostbinding"
 )
 
 // urls says how workspaces are addressed.
@@ -28,6 +29,7 @@ func (s *Server) buildPolicies() (err error) {
 		Clusters:         s.Index,
 		Virtual:          s.exports,
 		Host:             s.hostRules(),
+		Projected:        hostbinding.Projected,
 		AlwaysAllowPaths: authorization.DefaultAlwaysAllowPaths(),
 	})
 	if err != nil {

@@ -26,7 +26,9 @@ import (
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/inprocess"
 	"github.com/annex-dev/annex/server/router"
+	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
+	"github.com/annex-dev/annex/server/virtual/hostbinding"
 )
 
 // Server serves workspaces.
@@ -57,10 +59,11 @@ type Server struct {
 	exports        *apiexport.Endpoint
 	admission      admission.Interface
 	bootstrapped   chan struct{}
-	// hostDocuments are discovery and OpenAPI of what a host forwards; hostStatus says whether it can be reached.
-	hostDocuments http.Handler
-	hostVersions  []schema.GroupVersion
-	hostStatus    hostStatus
+	// projections knows what HostBindings project, and describes to a host all that it forwards.
+	projections *hostbinding.Endpoint
+	// hostVersions are the group versions that the host forwards whatever is projected; hostStatus says whether it can be reached.
+	hostVersions []schema.GroupVersion
+	hostStatus   hostStatus
 	// routes is filled once what it routes to exists.
 	routes router.Config
 	// base are the resources that every cluster serves.
@@ -74,6 +77,7 @@ func New(c Config) (*Server, error) {
 	s.Index = index.New(s.Client, s.gate(index.Followed()...))
 	s.exports = apiexport.New(apiexport.Config{Cached: s.Client, Live: s.Client.Live(), Authorizer: s.Evaluator})
 	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Live: s.Client.Live(), Typed: router.IsBound, Builtin: s.base.Has})
+	s.projections = s.newProjections()
 	if err := s.buildPolicies(); err != nil {
 		return nil, err
 	}
@@ -162,7 +166,7 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 		return err
 	}
 	if s.config.Host != nil {
-		if err := s.describeToHost(generic, groups); err != nil {
+		if err := s.serveHost(generic, groups); err != nil {
 			return err
 		}
 	}
@@ -171,11 +175,20 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 		Clusters:  s.Index,
 		Schemas:   s.Schemas,
 		Discovery: documents,
-		Virtual:   s.exports,
+		Virtual:   http.HandlerFunc(s.serveVirtual),
 		Base:      s.base.Has,
 		Codecs:    s.scheme.Codecs,
 	}
 	return nil
+}
+
+// serveVirtual serves requests for virtual endpoints of both kinds.
+func (s *Server) serveVirtual(w http.ResponseWriter, r *http.Request) {
+	if endpoint, ok := virtual.FromContext(r.Context()); ok && endpoint.Kind == virtual.HostBinding {
+		s.projections.ServeHTTP(w, r)
+		return
+	}
+	s.exports.ServeHTTP(w, r)
 }
 
 // Run serves until ctx ends, then drains and stops.

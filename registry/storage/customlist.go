@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // minScan is how many objects a page with a field selector reads at once at least.
@@ -52,7 +54,7 @@ type page struct {
 // page reads one page. The raw cache selects by label; fields are for the schema, so that a page with a field selector
 // may take several reads until it is full.
 func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.ListOptions) (*page, error) {
-	match := newMatcher(opts.Predicate, at)
+	match := newMatcher(ctx, opts.Predicate, at)
 	limit := opts.Predicate.Limit
 	if opts.ResourceVersion == "0" {
 		limit = 0 // as stock caches do
@@ -161,12 +163,14 @@ type matcher struct {
 	// byKey is whether the selector asks only for name and namespace, which the key answers for the object's whole life.
 	byKey bool
 	empty bool
+	// filter is of a wildcard request; nil for none.
+	filter Filter
 }
 
-func newMatcher(p apistorage.SelectionPredicate, at place) matcher {
+func newMatcher(ctx context.Context, p apistorage.SelectionPredicate, at place) matcher {
 	p = complete(p)
 	p.Label = apistorage.Everything.Label // the raw cache has seen to that
-	m := matcher{predicate: p, namespace: at.namespace, byKey: true, empty: p.Field.Empty()}
+	m := matcher{predicate: p, namespace: at.namespace, byKey: true, empty: p.Field.Empty(), filter: filterFrom(ctx, at)}
 	for _, r := range p.Field.Requirements() {
 		if r.Field != "metadata.name" && r.Field != "metadata.namespace" {
 			m.byKey = false
@@ -176,13 +180,19 @@ func newMatcher(p apistorage.SelectionPredicate, at place) matcher {
 }
 
 // all reports whether everything matches.
-func (m matcher) all() bool { return m.empty && m.namespace == "" }
+func (m matcher) all() bool { return m.empty && m.namespace == "" && m.filter == nil }
 
 // raw reports whether an object can match, by its key alone.
 func (m matcher) raw(raw *Raw) bool {
 	if m.all() {
 		return true
 	}
+	cluster, namespace, _, _ := raw.tail()
+	return m.selects(raw) && (m.filter == nil || m.filter.Shows(logicalcluster.Name(cluster), namespace))
+}
+
+// selects reports whether the request asks for an object, as far as its key tells.
+func (m matcher) selects(raw *Raw) bool {
 	_, namespace, name, _ := raw.tail()
 	if m.namespace != "" && namespace != m.namespace {
 		return false

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	apistorage "k8s.io/apiserver/pkg/storage"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // Watch implements storage.Interface.
@@ -19,7 +21,7 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 		return nil, err
 	}
 	opts.Predicate = complete(opts.Predicate)
-	v := &schemaView{storage: s, match: newMatcher(opts.Predicate, at)}
+	v := &schemaView{storage: s, match: newMatcher(ctx, opts.Predicate, at)}
 
 	if !wantsInitial(opts) {
 		if opts.ResourceVersion == "" || opts.ResourceVersion == "0" { // from now on
@@ -137,8 +139,17 @@ func (v *schemaView) show(event watch.Event) *watch.Event {
 	if event.Type == watch.Bookmark {
 		return v.bookmark(raw)
 	}
-	if !v.match.raw(raw) {
+	if !v.match.selects(raw) {
 		return nil
+	}
+	if filter := v.match.filter; filter != nil {
+		cluster, namespace, _, _ := raw.tail()
+		switch follows, err := filter.Follows(logicalcluster.Name(cluster), namespace, event.Type == watch.Deleted); {
+		case err != nil:
+			return errorEvent(err)
+		case !follows:
+			return nil
+		}
 	}
 	decoded, err := v.storage.decode(raw, nil)
 	if err != nil {

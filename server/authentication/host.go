@@ -38,6 +38,8 @@ type hostUser struct {
 	user.Info
 	// claimed is who it is on the host.
 	claimed user.Info
+	// forwarded is whether the host's front proxy named it, which has authorized the request before.
+	forwarded bool
 }
 
 // HostIdentity returns who u is on the host; false for users whom the host does not vouch for. Somebody impersonated here
@@ -50,13 +52,19 @@ func HostIdentity(u user.Info) (user.Info, bool) {
 	return h.claimed, true
 }
 
+// Forwarded reports whether the host itself sent the request that u makes, having authorized it.
+func Forwarded(u user.Info) bool {
+	h, ok := u.(*hostUser)
+	return ok && h.forwarded
+}
+
 // around returns an authenticator that asks for headers of the host's front proxy first, then next, then the host.
 func (h *Host) around(next authenticator.Request) []authenticator.Request {
 	var requests []authenticator.Request
 	if c := h.RequestHeader; c != nil {
 		headers := headerrequest.NewDynamicVerifyOptionsSecure(c.CAContentProvider.VerifyOptions,
 			c.AllowedClientNames, c.UsernameHeaders, c.UIDHeaders, c.GroupHeaders, c.ExtraHeaderPrefixes)
-		requests = append(requests, &fromHost{masters: h.Masters, next: group.NewAuthenticatedGroupAdder(headers)})
+		requests = append(requests, &fromHost{masters: h.Masters, forwarded: true, next: group.NewAuthenticatedGroupAdder(headers)})
 	}
 	requests = append(requests, next)
 	if h.Tokens != nil {
@@ -67,8 +75,9 @@ func (h *Host) around(next authenticator.Request) []authenticator.Request {
 
 // fromHost translates identities of the host.
 type fromHost struct {
-	masters bool
-	next    authenticator.Request
+	masters   bool
+	forwarded bool
+	next      authenticator.Request
 }
 
 // AuthenticateRequest implements authenticator.Request.
@@ -77,7 +86,7 @@ func (f *fromHost) AuthenticateRequest(req *http.Request) (*authenticator.Respon
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	u, ok := translate(resp.User, f.masters)
+	u, ok := translate(resp.User, f.masters, f.forwarded)
 	if !ok {
 		return nil, false, fmt.Errorf("the user name %q of the host is reserved for the server itself", resp.User.GetName())
 	}
@@ -87,7 +96,7 @@ func (f *fromHost) AuthenticateRequest(req *http.Request) (*authenticator.Respon
 }
 
 // translate returns who a user of the host is here; false when its very name is reserved.
-func translate(claimed user.Info, masters bool) (user.Info, bool) {
+func translate(claimed user.Info, masters, forwarded bool) (user.Info, bool) {
 	outside, ok := fromOutside(claimed)
 	if !ok {
 		return nil, false
@@ -103,5 +112,5 @@ func translate(claimed user.Info, masters bool) (user.Info, bool) {
 		here.Name = HostServiceAccountPrefix + namespace + ":" + name
 		here.Groups = append(here.Groups, HostServiceAccounts, HostServiceAccounts+":"+namespace)
 	}
-	return &hostUser{Info: here, claimed: claimed}, true
+	return &hostUser{Info: here, claimed: claimed, forwarded: forwarded}, true
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Clusters ClusterLookup
 	// Virtual decides requests for virtual endpoints, system:masters included.
 	Virtual authorizer.UnconditionalAuthorizer
+	// Projected marks the requests for what HostBindings project; nil when there is no host.
+	Projected Projected
 	// Host is asked, too, about its users in the workspace that it shows as its own; nil when there is no host.
 	Host *Host
 	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" stands for all paths with that prefix.
@@ -114,6 +116,11 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 		cluster, named = endpoint.Cluster, true
 	}
 	master := policy.Master(u, cluster)
+	if byHost, ok := c.isProjected(ctx); ok && !master {
+		return c.projected(ctx, byHost, attrs)
+	} else if ok && !isImpersonation(attrs) {
+		return authorizer.DecisionAllow, "system:masters may do everything", nil
+	}
 	if isImpersonation(attrs) {
 		if reason := refuseImpersonation(attrs, master); reason != "" {
 			return authorizer.DecisionDeny, reason, nil
@@ -142,6 +149,13 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 	default:
 		return c.inProcess(ctx, attrs)
 	}
+}
+
+func (c *chain) isProjected(ctx context.Context) (byHost, ok bool) {
+	if c.Projected == nil {
+		return false, false
+	}
+	return c.Projected(ctx)
 }
 
 // inCluster decides a request that is for one cluster, by somebody below system:masters.

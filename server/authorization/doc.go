@@ -6,6 +6,7 @@
 //	no user                                                          deny
 //	health paths                                                     allow
 //	an address that resolved to nothing                              deny, for everybody
+//	what a HostBinding projects                                      the host, then each workspace: projected.go
 //	a constrained impersonation (KEP-5284)                           deny, impersonate.go
 //	a special group, user or extra that one does not have oneself    deny (impersonate.go)
 //	a virtual endpoint                                               Config.Virtual decides; see inactive.go

@@ -10,6 +10,7 @@
 //	/apis/tenancy.kcp.io/v1alpha1/workspaces/<path or child>/proxy/...   that cluster (host.go: with a host cluster only)
 //	/apis/apis.kcp.io/v1alpha2/apiexports/<path>:<name>/proxy/clusters/<name or *>/...   a virtual endpoint
 //	/apis/<group of ours>/<version>/<resource>...   the workspace that the host shows as its own
+//	/apis/<group that a HostBinding projects>/<version>/...   the workspace that its namespace maps to, or several
 //	/apis, /openapi, /apis/<group of ours>[/<version>]   answered here, from memory
 //	everything else                     no target: health, version and metrics of the process
 package frontdoor

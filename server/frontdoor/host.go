@@ -21,6 +21,17 @@ type Host struct {
 	// Discovery answers /apis, /openapi and what lies below /apis/<group>[/<version>] for these groups. It is asked before
 	// authentication, limits and storage: while it does not answer, the host can delete no namespace.
 	Discovery http.Handler
+	// Projections knows which other API groups HostBindings have registered with the host.
+	Projections Projections
+}
+
+// Projections knows what HostBindings project.
+type Projections interface {
+	// Serves reports whether some version of an API group is projected.
+	Serves(group string) bool
+	// Route returns the context of a request for objects that are projected, and the path of the workspace that it is for:
+	// empty when it is for several. False for every other request.
+	Route(r *http.Request) (ctx context.Context, path logicalcluster.Path, ok bool)
 }
 
 // proxy is a URL such as /apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy/api/v1/namespaces.
@@ -68,8 +79,11 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	segments := strings.Split(path, "/") // "", apis, group, version, resource
-	if len(segments) < 3 || segments[0] != "" || segments[1] != "apis" || !d.Host.Serves(segments[2]) {
+	if len(segments) < 3 || segments[0] != "" || segments[1] != "apis" {
 		return false
+	}
+	if !d.Host.Serves(segments[2]) {
+		return d.projected(w, r, segments)
 	}
 	if len(segments) <= 4 {
 		d.Host.Discovery.ServeHTTP(w, r)
@@ -88,6 +102,36 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 	if err != nil {
 		d.fail(w, r, errLookup())
 		return true
+	}
+	d.next.ServeHTTP(w, r.WithContext(ctx))
+	return true
+}
+
+// projected serves URLs of groups that HostBindings project; false for any other. A workspace that does not exist is no
+// reason to refuse: namespaces come before it, and the authorizer hears of the host first.
+func (d *door) projected(w http.ResponseWriter, r *http.Request, segments []string) bool {
+	if !d.Host.Projections.Serves(segments[2]) {
+		return false
+	}
+	if len(segments) <= 4 {
+		d.Host.Discovery.ServeHTTP(w, r)
+		return true
+	}
+	ctx, path, ok := d.Host.Projections.Route(r)
+	if !ok {
+		return false
+	}
+	if path.Empty() {
+		d.next.ServeHTTP(w, r.WithContext(logicalcluster.WithWildcard(ctx)))
+		return true
+	}
+	ctx, err := d.resolve(context.WithValue(ctx, addressKey{}, path.String()), path)
+	if err != nil {
+		d.fail(w, r, errLookup())
+		return true
+	}
+	if logicalcluster.IsUnknown(ctx) {
+		ctx = logicalcluster.WithWildcard(ctx)
 	}
 	d.next.ServeHTTP(w, r.WithContext(ctx))
 	return true

@@ -1,6 +1,7 @@
 package frontdoor
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,6 +20,23 @@ import (
 type atHost struct {
 	path, target, virtual, address string
 	shown                          bool
+}
+
+// projections projects example.org: each namespace is the workspace root:org:<namespace>.
+type projections struct{}
+
+func (projections) Serves(group string) bool { return group == "example.org" }
+
+func (projections) Route(r *http.Request) (context.Context, logicalcluster.Path, bool) {
+	segments := strings.Split(r.URL.Path, "/")
+	if segments[3] != "v1" {
+		return nil, "", false
+	}
+	path := logicalcluster.Path("")
+	if segments[4] == "namespaces" {
+		path = logicalcluster.Path("root:org").Join(segments[5])
+	}
+	return virtual.WithEndpoint(r.Context(), virtual.Endpoint{Kind: virtual.HostBinding, Cluster: "abc123", Name: "things"}), path, true
 }
 
 // serveHost asks the door of a server that is installed into a host, whose workspace is root:org.
@@ -52,7 +70,7 @@ func serveHost(t *testing.T, target string) (int, *atHost) {
 		Codecs:   serializer.NewCodecFactory(scheme),
 		Host: &Host{
 			Workspace: "root:org", Serves: func(group string) bool { return strings.HasSuffix(group, ".kcp.io") },
-			Discovery: answer(http.StatusAccepted),
+			Discovery: answer(http.StatusAccepted), Projections: projections{},
 		},
 	})
 	recorder := httptest.NewRecorder()
@@ -99,6 +117,12 @@ func TestDoor_ThroughTheHost(t *testing.T) {
 		"discovery of all":           {"/apis", 202, nil},
 		"OpenAPI":                    {"/openapi/v3/apis/tenancy.kcp.io/v1alpha1", 202, nil},
 		"other groups":               {"/apis/example.com/v1/widgets", 200, &atHost{path: "/apis/example.com/v1/widgets"}},
+		"projected, in a workspace":  {"/apis/example.org/v1/namespaces/team/things/x", 200, &atHost{path: "/apis/example.org/v1/namespaces/team/things/x", target: "team1", virtual: "abc123 things", address: "root:org:team"}},
+		"projected, in none yet":     {"/apis/example.org/v1/namespaces/new/things", 200, &atHost{path: "/apis/example.org/v1/namespaces/new/things", target: "*", virtual: "abc123 things", address: "root:org:new"}},
+		"projected, in several":      {"/apis/example.org/v1/things", 200, &atHost{path: "/apis/example.org/v1/things", target: "*", virtual: "abc123 things"}},
+		"not in a projected version": {"/apis/example.org/v2/things", 200, &atHost{path: "/apis/example.org/v2/things"}},
+		"discovery of projected":     {"/apis/example.org/v1", 202, nil},
+		"projected, below a cluster": {"/clusters/root/apis/example.org/v1/namespaces/team/things", 200, &atHost{path: "/apis/example.org/v1/namespaces/team/things", target: "root", address: "root"}},
 		"the core group":             {"/api/v1/namespaces", 200, &atHost{path: "/api/v1/namespaces"}},
 		"a cluster":                  {"/clusters/root" + workspaces, 200, &atHost{path: workspaces, target: "root", address: "root"}},
 		"a proxy below a cluster":    {"/clusters/root" + workspaces + "/team/proxy/api", 200, &atHost{path: workspaces + "/team/proxy/api", target: "root", address: "root"}},

@@ -69,6 +69,14 @@ func New() *Client {
 	}
 }
 
+// As returns a client that writes as u would: admission decides about u, and nobody asks RBAC. It shares everything else with
+// c, which must be serving.
+func (c *Client) As(u user.Info) *Client {
+	as := *c
+	as.user = u
+	return &as
+}
+
 // Serve gives the client every resource that one of the groups has a system store for.
 func (c *Client) Serve(config Config) error {
 	c.admission = config.Admission

@@ -147,6 +147,8 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Typed:     router.IsBound,
 		CABundle:  s.certificates.Watch,
 		Registrar: registrar,
+
+		HostWorkspace: s.server.HostWorkspace(),
 	})
 }
 

@@ -1,0 +1,199 @@
+package hostbinding
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/apiservice"
+	"github.com/annex-dev/annex/controllers/multicluster"
+)
+
+const (
+	// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+	afterConflict = 50 * time.Millisecond
+	// unregistering is how soon to look again whether the host has let go of a group version.
+	unregistering = 200 * time.Millisecond
+	// elsewhere is how often to look for what no event of the kinds that are watched here tells, such as a workspace that
+	// comes up.
+	elsewhere = 5 * time.Second
+)
+
+var (
+	hostBindings = annexv1alpha1.Resource("hostbindings")
+	exports      = apisv1alpha2.Resource("apiexports")
+	bindings     = apisv1alpha2.Resource("apibindings")
+	schemas      = apisv1alpha1.Resource("apiresourceschemas")
+)
+
+// Resolver finds the logical cluster behind a path or a name.
+type Resolver interface {
+	// Resolve returns the name of the cluster at path; false when there is none.
+	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
+}
+
+// Registrar registers group versions with the host; controllers/apiservice.Registrar is one.
+type Registrar interface {
+	// Want replaces what owner wants to be registered.
+	Want(owner string, gvs []schema.GroupVersion)
+	// State returns what became of a group version.
+	State(gv schema.GroupVersion) apiservice.State
+	// OnChange makes f be called when any state has changed.
+	OnChange(f func()) (remove func())
+}
+
+// Config is what the controller works with.
+type Config struct {
+	Client reader.Client
+	// Live sees every acknowledged write.
+	Live     reader.Reader
+	Resolver Resolver
+	// Workspace is the host workspace: HostBindings elsewhere mean nothing.
+	Workspace logicalcluster.Path
+	// Registrar is nil when nobody looks after the APIServices of the host.
+	Registrar Registrar
+	// Typed says which resources of root's exports are served by typed storage; those are not projected.
+	Typed func(schema.GroupResource) bool
+}
+
+// Spec describes the controller. One HostBinding is looked at at a time: which of two has a group version is decided here.
+func Spec(c Config) multicluster.Spec {
+	r := &reconciler{Config: c}
+	return multicluster.Spec{
+		Name: "hostbinding",
+		Watches: []multicluster.Watch{
+			{Resource: hostBindings, Keys: r.every},
+			{Resource: exports, Keys: r.every},
+			{Resource: schemas, Keys: r.every},
+		},
+		Feeds:     []func(context.Context, func(reader.Key, time.Duration)){r.followRegistrar},
+		Reconcile: r.reconcile,
+	}
+}
+
+type reconciler struct{ Config }
+
+// every returns all HostBindings: there are few, and what one has concerns the others.
+func (r *reconciler) every(ctx context.Context, event reader.Event) []reader.Key {
+	keys := r.all(ctx)
+	if gone := event.Object; event.Type == reader.Deleted {
+		if b, ok := gone.(*annexv1alpha1.HostBinding); ok {
+			keys = append(keys, reader.KeyOf(b))
+		}
+	}
+	return keys
+}
+
+func (r *reconciler) all(ctx context.Context) []reader.Key {
+	objects, err := r.Client.List(ctx, hostBindings, reader.Scope{})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Listing the HostBindings")
+		return nil
+	}
+	keys := make([]reader.Key, 0, len(objects))
+	for _, obj := range objects {
+		keys = append(keys, reader.KeyOf(obj))
+	}
+	return keys
+}
+
+// followRegistrar queues all HostBindings when something has changed on the host.
+func (r *reconciler) followRegistrar(ctx context.Context, add func(reader.Key, time.Duration)) {
+	if r.Registrar == nil {
+		return
+	}
+	remove := r.Registrar.OnChange(func() {
+		for _, key := range r.all(ctx) {
+			add(key, 0)
+		}
+	})
+	<-ctx.Done()
+	remove()
+}
+
+// ownerOf returns the name under which a HostBinding wants what it wants.
+func ownerOf(key reader.Key) string { return "hostbinding/" + key.Name }
+
+func (r *reconciler) want(key reader.Key, gvs []schema.GroupVersion) {
+	if r.Registrar != nil {
+		r.Registrar.Want(ownerOf(key), gvs)
+	}
+}
+
+func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+	host, found, err := r.Resolver.Resolve(ctx, r.Workspace)
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("finding the host workspace: %w", err)
+	}
+	if !found || host != key.Cluster {
+		return reconcile.Result{}, nil
+	}
+	old, err := reader.Find[annexv1alpha1.HostBinding](ctx, r.Client, hostBindings, key)
+	switch {
+	case err != nil:
+		return reconcile.Result{}, err
+	case old == nil:
+		r.want(key, nil)
+		return reconcile.Result{}, nil
+	case old.DeletionTimestamp != nil:
+		return r.unregister(ctx, key, old)
+	}
+	binding := old.DeepCopy()
+	gvs, err := r.fill(ctx, key, binding)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !apiequality.Semantic.DeepEqual(old, binding) {
+		// What it wants is registered when this is known everywhere: the write comes back as an event.
+		return r.write(ctx, key, binding)
+	}
+	r.want(key, gvs)
+	if !conditionsv1alpha1.IsTrue(binding, conditionsv1alpha1.ReadyCondition) {
+		return reconcile.Result{RequeueAfter: elsewhere}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+// unregister lets go of a HostBinding once the host forwards nothing for it.
+func (r *reconciler) unregister(ctx context.Context, key reader.Key, old *annexv1alpha1.HostBinding) (reconcile.Result, error) {
+	r.want(key, nil)
+	if !slices.Contains(old.Finalizers, annexv1alpha1.HostBindingFinalizer) {
+		return reconcile.Result{}, nil
+	}
+	for _, version := range old.Status.GroupVersions {
+		gv, err := schema.ParseGroupVersion(version.Name)
+		if err != nil || r.Registrar == nil || version.State == annexv1alpha1.HostGroupVersionConflict {
+			continue
+		}
+		if phase := r.Registrar.State(gv).Phase; phase == apiservice.Registered || phase == apiservice.Available {
+			return reconcile.Result{RequeueAfter: unregistering}, nil
+		}
+	}
+	binding := old.DeepCopy()
+	binding.Finalizers = slices.DeleteFunc(binding.Finalizers, func(f string) bool { return f == annexv1alpha1.HostBindingFinalizer })
+	return r.write(ctx, key, binding)
+}
+
+func (r *reconciler) write(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding) (reconcile.Result, error) {
+	_, err := r.Client.Update(ctx, hostBindings, key.Cluster, binding)
+	switch {
+	case apierrors.IsConflict(err):
+		return reconcile.Result{RequeueAfter: afterConflict}, nil
+	case err != nil && !apierrors.IsNotFound(err):
+		return reconcile.Result{}, fmt.Errorf("updating HostBinding %s: %w", key, err)
+	}
+	return reconcile.Result{}, nil
+}

@@ -1,0 +1,295 @@
+package hostbinding
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+
+	"github.com/annex-dev/annex/apis/annex/mapping"
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/apis/apis/crd"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/controllers/apiservice"
+)
+
+// offer is what an export has for the host.
+type offer struct {
+	versions []schema.GroupVersion
+	// unreachable are the resources for which the path has no workspace.
+	unreachable []string
+}
+
+// fill brings the status of binding, which is the caller's, up to date, and returns what is to be registered.
+func (r *reconciler) fill(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding) ([]schema.GroupVersion, error) {
+	m, err := mapping.Parse(binding.Spec.Workspace.Path)
+	if err != nil || binding.Spec.Reference.Export == nil {
+		return nil, nil //nolint:nilerr // validation lets no such object in
+	}
+	export, err := r.exportOf(ctx, key, binding)
+	if err != nil {
+		return nil, err
+	}
+	var offered *offer
+	if export != nil {
+		if offered, err = r.offerOf(ctx, binding, export, m); err != nil {
+			return nil, err
+		}
+	}
+	if offered == nil {
+		binding.Status.GroupVersions, binding.Status.IdentityHash = nil, ""
+		conditionsv1alpha1.Delete(binding, annexv1alpha1.WorkspaceValid)
+		conditionsv1alpha1.Delete(binding, annexv1alpha1.GroupVersionsRegistered)
+		conditionsv1alpha1.SetSummary(binding)
+		return nil, nil
+	}
+	conditionsv1alpha1.MarkTrue(binding, annexv1alpha1.APIExportValid)
+	binding.Status.IdentityHash = export.Status.IdentityHash
+	if err := r.checkWorkspace(ctx, binding, m, offered); err != nil {
+		return nil, err
+	}
+	wanted, err := r.place(ctx, key, binding, offered.versions)
+	conditionsv1alpha1.SetSummary(binding)
+	return wanted, err
+}
+
+// exportOf returns the export; nil after it has said in the conditions why there is none.
+func (r *reconciler) exportOf(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding) (*apisv1alpha2.APIExport, error) {
+	reference := binding.Spec.Reference.Export
+	provider, found := key.Cluster, true
+	if reference.Path != "" {
+		var err error
+		if provider, found, err = r.Resolver.Resolve(ctx, logicalcluster.Path(reference.Path)); err != nil {
+			return nil, fmt.Errorf("finding the workspace of the export of HostBinding %s: %w", key, err)
+		}
+	}
+	var export *apisv1alpha2.APIExport
+	if found {
+		var err error
+		if export, err = reader.Find[apisv1alpha2.APIExport](ctx, r.Client, exports, reader.Key{Cluster: provider, Name: reference.Name}); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case export == nil:
+		binding.Status.APIExportClusterName = ""
+		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.APIExportNotFoundReason,
+			conditionsv1alpha1.ConditionSeverityError, "APIExport %s:%s not found", reference.Path, reference.Name)
+		return nil, nil
+	case export.Status.IdentityHash == "":
+		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.MissingIdentityHashReason,
+			conditionsv1alpha1.ConditionSeverityWarning, "APIExport %s:%s has no identity yet", reference.Path, reference.Name)
+		return nil, nil
+	}
+	binding.Status.APIExportClusterName = provider.String()
+	return export, nil
+}
+
+// offerOf returns what export has for the host; nil after it has said in the conditions why that is nothing.
+func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBinding, export *apisv1alpha2.APIExport, m mapping.Mapping) (*offer, error) {
+	provider := logicalcluster.From(export)
+	o := &offer{}
+	for _, resource := range export.Spec.Resources {
+		gr := schema.GroupResource{Group: resource.Group, Resource: resource.Name}
+		if gr.Group == "" || provider == logicalcluster.Root && r.Typed(gr) {
+			continue
+		}
+		source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, r.Client, schemas, reader.Key{Cluster: provider, Name: resource.Schema})
+		if err != nil {
+			return nil, err
+		}
+		if err := usable(source, gr); err != nil {
+			conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.APIResourceSchemaInvalidReason,
+				conditionsv1alpha1.ConditionSeverityError, "APIResourceSchema %q: %v", resource.Schema, err)
+			return nil, nil
+		}
+		if source.Spec.Scope != apiextensionsv1.NamespaceScoped && !m.Fixed() {
+			o.unreachable = append(o.unreachable, gr.String())
+			continue
+		}
+		for _, version := range source.Spec.Versions {
+			if gv := (schema.GroupVersion{Group: gr.Group, Version: version.Name}); ptr.Deref(version.Served, true) && !slices.Contains(o.versions, gv) {
+				o.versions = append(o.versions, gv)
+			}
+		}
+	}
+	slices.SortFunc(o.versions, func(a, b schema.GroupVersion) int { return cmp.Compare(a.String(), b.String()) })
+	if len(o.versions) == 0 && len(o.unreachable) == 0 {
+		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.NoResourcesReason,
+			conditionsv1alpha1.ConditionSeverityError, "the APIExport offers nothing that can be projected")
+		return nil, nil
+	}
+	return o, nil
+}
+
+// usable returns what is wrong with the schema of gr.
+func usable(source *apisv1alpha1.APIResourceSchema, gr schema.GroupResource) error {
+	if source == nil {
+		return errors.New("not found")
+	}
+	if source.Spec.Group != gr.Group || source.Spec.Names.Plural != gr.Resource {
+		return fmt.Errorf("is for %s.%s, not for %s", source.Spec.Names.Plural, source.Spec.Group, gr)
+	}
+	_, err := crd.FromSchema(source)
+	return err
+}
+
+// checkWorkspace says in the conditions whether requests find a workspace.
+func (r *reconciler) checkWorkspace(ctx context.Context, binding *annexv1alpha1.HostBinding, m mapping.Mapping, offered *offer) error {
+	invalid := func(reason, format string, args ...any) {
+		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.WorkspaceValid, reason, conditionsv1alpha1.ConditionSeverityError, format, args...)
+	}
+	if len(offered.unreachable) > 0 {
+		invalid(annexv1alpha1.FixedWorkspaceRequiredReason, "not projected, since a cluster-scoped resource needs a path without %s: %s",
+			mapping.Placeholder, strings.Join(offered.unreachable, ", "))
+		return nil
+	}
+	base := m.Base()
+	if m.Fixed() && binding.Spec.Workspace.Create != nil {
+		base, _ = base.Split()
+	}
+	cluster, found, err := r.Resolver.Resolve(ctx, base)
+	if err != nil {
+		return fmt.Errorf("finding workspace %s: %w", base, err)
+	}
+	if !found {
+		invalid(annexv1alpha1.WorkspaceNotFoundReason, "workspace %s does not exist", base)
+		return nil
+	}
+	if m.Fixed() && binding.Spec.Workspace.Create == nil {
+		bound, err := r.binds(ctx, cluster, binding.Status.IdentityHash)
+		if err != nil {
+			return err
+		}
+		if !bound {
+			export := binding.Spec.Reference.Export
+			invalid(annexv1alpha1.APINotBoundReason, "workspace %s has no APIBinding to APIExport %s:%s", base, binding.Status.APIExportClusterName, export.Name)
+			return nil
+		}
+	}
+	conditionsv1alpha1.MarkTrue(binding, annexv1alpha1.WorkspaceValid)
+	return nil
+}
+
+// binds reports whether cluster has bound something of the export with the identity.
+func (r *reconciler) binds(ctx context.Context, cluster logicalcluster.Name, identity string) (bool, error) {
+	objects, err := r.Client.List(ctx, bindings, reader.Scope{Cluster: cluster})
+	if err != nil {
+		return false, fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
+	}
+	for _, obj := range objects {
+		if b, ok := obj.(*apisv1alpha2.APIBinding); ok && slices.ContainsFunc(b.Status.BoundResources, func(bound apisv1alpha2.BoundAPIResource) bool {
+			return bound.Schema.IdentityHash == identity
+		}) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// place says in the status what became of each group version, and returns those to register.
+func (r *reconciler) place(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding, versions []schema.GroupVersion) ([]schema.GroupVersion, error) {
+	taken, err := r.takenBy(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var status []annexv1alpha1.HostGroupVersion
+	var wanted []schema.GroupVersion
+	for _, gv := range versions {
+		entry := annexv1alpha1.HostGroupVersion{Name: gv.String()}
+		switch other := taken[gv.String()]; {
+		case reserved(gv.Group):
+			entry.State, entry.Message = annexv1alpha1.HostGroupVersionConflict, "Annex itself serves it on the host"
+		case other != "":
+			entry.State, entry.Message = annexv1alpha1.HostGroupVersionConflict, fmt.Sprintf("HostBinding %s projects it", other)
+		default:
+			wanted = append(wanted, gv)
+			entry.State, entry.Message = r.stateOf(gv)
+		}
+		status = append(status, entry)
+	}
+	binding.Status.GroupVersions = status
+	r.summarize(binding)
+	return wanted, nil
+}
+
+// takenBy returns which other HostBinding has a group version, by what is stored right now. Who has one keeps it.
+func (r *reconciler) takenBy(ctx context.Context, key reader.Key) (map[string]string, error) {
+	objects, err := r.Live.List(ctx, hostBindings, reader.Scope{Cluster: key.Cluster})
+	if err != nil {
+		return nil, fmt.Errorf("listing the HostBindings: %w", err)
+	}
+	taken := map[string]string{}
+	for _, obj := range objects {
+		other, ok := obj.(*annexv1alpha1.HostBinding)
+		if !ok || other.Name == key.Name {
+			continue
+		}
+		for _, gv := range other.Status.GroupVersions {
+			if gv.State != annexv1alpha1.HostGroupVersionConflict {
+				taken[gv.Name] = other.Name
+			}
+		}
+	}
+	return taken, nil
+}
+
+// reserved reports whether a group is one that the server has on the host for itself.
+func reserved(group string) bool {
+	return group == annexv1alpha1.GroupName || group == "kcp.io" || strings.HasSuffix(group, ".kcp.io")
+}
+
+// stateOf returns what the host made of gv.
+func (r *reconciler) stateOf(gv schema.GroupVersion) (annexv1alpha1.HostGroupVersionState, string) {
+	if r.Registrar == nil {
+		return annexv1alpha1.HostGroupVersionPending, "nobody looks after the APIServices of the host: create one by hand"
+	}
+	state := r.Registrar.State(gv)
+	switch state.Phase {
+	case apiservice.Registered:
+		return annexv1alpha1.HostGroupVersionRegistered, state.Message
+	case apiservice.Available:
+		return annexv1alpha1.HostGroupVersionAvailable, state.Message
+	case apiservice.Conflict:
+		return annexv1alpha1.HostGroupVersionConflict, state.Message
+	}
+	return annexv1alpha1.HostGroupVersionPending, state.Message
+}
+
+// summarize says in the conditions whether the host forwards requests for everything.
+func (r *reconciler) summarize(binding *annexv1alpha1.HostBinding) {
+	var conflicts, waiting []string
+	for _, gv := range binding.Status.GroupVersions {
+		text := gv.Name
+		if gv.Message != "" {
+			text += ": " + gv.Message
+		}
+		switch gv.State {
+		case annexv1alpha1.HostGroupVersionConflict:
+			conflicts = append(conflicts, text)
+		case annexv1alpha1.HostGroupVersionPending, annexv1alpha1.HostGroupVersionRegistered:
+			waiting = append(waiting, text)
+		case annexv1alpha1.HostGroupVersionAvailable:
+		}
+	}
+	switch condition := annexv1alpha1.GroupVersionsRegistered; {
+	case len(conflicts) > 0:
+		conditionsv1alpha1.MarkFalse(binding, condition, annexv1alpha1.ConflictReason, conditionsv1alpha1.ConditionSeverityError, "%s", strings.Join(conflicts, "; "))
+	case r.Registrar == nil:
+		conditionsv1alpha1.MarkUnknown(binding, condition, annexv1alpha1.NotManagedReason, "nobody looks after the APIServices of the host (--host-apiservice is empty)")
+	case len(waiting) > 0:
+		conditionsv1alpha1.MarkFalse(binding, condition, annexv1alpha1.RegisteringReason, conditionsv1alpha1.ConditionSeverityInfo, "%s", strings.Join(waiting, "; "))
+	default:
+		conditionsv1alpha1.MarkTrue(binding, condition)
+	}
+}

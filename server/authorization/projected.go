@@ -1,0 +1,93 @@
+package authorization
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/authentication"
+)
+
+// Projected says who decides about a request for what a HostBinding projects; false when ctx is for nothing of that kind.
+// byHost is whether the host's word is enough, so that RBAC of the workspace is not asked.
+type Projected func(ctx context.Context) (byHost, ok bool)
+
+// projected decides a request for what a HostBinding projects, by somebody below system:masters. The host comes first: it has
+// decided before it forwarded the request, and is asked about every other one. Then comes the workspace. A request for several
+// workspaces, or for one that does not exist, goes on: who serves it asks here again, for each workspace, before it
+// shows or writes anything there.
+func (c *chain) projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	switch {
+	case isImpersonation(attrs):
+		return authorizer.DecisionDeny, "whom one may stand in for is decided at the host", nil
+	case !attrs.IsResourceRequest():
+		return authorizer.DecisionDeny, "the path is not projected", nil
+	}
+	if decision, reason, err := c.hostAllows(ctx, attrs); decision != authorizer.DecisionAllow {
+		return authorizer.DecisionDeny, reason, err
+	}
+	cluster, single := logicalcluster.FromContext(ctx)
+	switch {
+	case !single && logicalcluster.IsWildcard(ctx):
+		return authorizer.DecisionAllow, "asked about again for each workspace", nil
+	case !single || cluster.IsSystem():
+		return authorizer.DecisionDeny, "the request names no workspace", nil
+	case !byHost && ControlsHost(attrs.GetUser()):
+		if verb := attrs.GetVerb(); verb == "list" || verb == "watch" || verb == "deletecollection" {
+			return authorizer.DecisionAllow, "nothing is shown to controllers of the host", nil
+		}
+	}
+	if !byHost {
+		return c.inCluster(ctx, cluster, attrs)
+	}
+	if decision, reason, err := c.behindBarriers(ctx, cluster, attrs); err != nil || decision == authorizer.DecisionDeny {
+		return authorizer.DecisionDeny, reason, err
+	}
+	return authorizer.DecisionAllow, "the host's word is enough", nil
+}
+
+// hostAllows reports what the host says about its user. It has authorized the request that it forwards, and nothing but
+// that: what a request turns out to do beside, such as a patch that creates, it is asked about.
+func (c *chain) hostAllows(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	claimed, ok := authentication.HostIdentity(attrs.GetUser())
+	if !ok {
+		return authorizer.DecisionDeny, "the host does not know the user", nil
+	}
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	if ok && authentication.Forwarded(attrs.GetUser()) && info.Verb == attrs.GetVerb() && info.Subresource == attrs.GetSubresource() {
+		return authorizer.DecisionAllow, "the host has forwarded the request", nil
+	}
+	if c.Host == nil {
+		return authorizer.DecisionDeny, "the host cannot be asked", nil
+	}
+	decision, reason, err := c.Host.Authorizer.Authorize(ctx, asked{attrs, claimed})
+	if err != nil {
+		err = fmt.Errorf("asking the host: %w", err)
+	}
+	annotate(ctx, "06-host", attrs, decision, reason, err)
+	return decision, reason, err
+}
+
+// ControlsHost reports whether u is a controller of the host's own that goes over all resources there are: the one that
+// empties namespaces, the garbage collector, the one that counts for quotas. Workspaces that decide for themselves let none
+// of them in. They are shown nothing then, instead of being refused: while a namespace controller is refused anything, it
+// deletes no namespace of the host. And none of them may ever see objects of several workspaces at once: the garbage
+// collector would delete objects whose owners, in the workspace, the host does not have.
+func ControlsHost(u user.Info) bool {
+	claimed, ok := authentication.HostIdentity(u)
+	if !ok {
+		return false
+	}
+	switch claimed.GetName() {
+	case "system:kube-controller-manager",
+		"system:serviceaccount:kube-system:namespace-controller",
+		"system:serviceaccount:kube-system:generic-garbage-collector",
+		"system:serviceaccount:kube-system:resourcequota-controller":
+		return true
+	}
+	return false
+}

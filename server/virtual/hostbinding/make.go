@@ -1,0 +1,242 @@
+package hostbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/endpoints/filters"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/registry/catalog"
+)
+
+const (
+	// patience is how long a request waits for its workspace, and then asks the client to come back.
+	patience = 20 * time.Second
+	// makeInterval is how often it looks, and retryAfter when the client should come back, in seconds.
+	makeInterval = 25 * time.Millisecond
+	retryAfter   = 1
+	// policyLag is how long the permissions that come with a new workspace may take to be known.
+	policyLag = 3 * time.Second
+)
+
+// boundIn returns what cluster serves as gr; nil unless that is bound from the very export of the projection. Something
+// else of that name is not shown, be it the workspace's own.
+func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *projection, gr schema.GroupResource) (*catalog.Resource, error) {
+	for _, snapshot := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){e.Catalog.For, e.Catalog.Refresh} {
+		found, err := snapshot(ctx, cluster)
+		if err != nil {
+			return nil, apierrors.NewServiceUnavailable("what the workspace serves cannot be found out right now, try again")
+		}
+		if resource, ok := found.Lookup(gr); ok && resource.Bucket == p.identity && !resource.Typed {
+			return resource, nil
+		}
+	}
+	return nil, nil
+}
+
+// makeWorkspace returns the workspace of the request once it serves resource from the export, making on demand what is
+// missing. Errors are API statuses that say what to do.
+func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalog.Resource) (logicalcluster.Name, *catalog.Resource, error) {
+	p := r.projection
+	if r.path.Empty() {
+		return "", nil, status(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("namespace %q maps to no workspace", r.info.Namespace))
+	}
+	bind := fmt.Sprintf("an APIBinding to APIExport %s", p.reference())
+	cluster, exists, err := e.Clusters.Resolve(ctx, r.path)
+	switch {
+	case err != nil:
+		return "", nil, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
+	case p.create == nil && !exists:
+		return "", nil, status(http.StatusNotFound, metav1.StatusReasonNotFound,
+			fmt.Sprintf("workspace %s does not exist: create it with %s, or set spec.workspace.create of HostBinding %s", r.path, bind, p.key.Name))
+	case p.create == nil:
+		return "", nil, status(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("workspace %s has no %s: create %s there", r.path, resource.GroupResource(), bind))
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	made, err := e.ensureWorkspace(ctx, r, exists)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := e.poll(ctx, func() (ok bool, err error) {
+		if cluster, exists, err = e.Clusters.Resolve(ctx, r.path); err != nil || !exists {
+			return false, err
+		}
+		phase, exists, err := e.Clusters.Phase(ctx, cluster)
+		return exists && phase == string(corev1alpha1.LogicalClusterPhaseReady), err
+	}); err != nil {
+		return "", nil, comeBack(r, "is being made")
+	}
+	if err := e.authorize(ctx, r, cluster); err != nil {
+		return "", nil, err
+	}
+	bound, err := e.boundIn(ctx, cluster, p, resource.GroupResource())
+	if err != nil || bound != nil {
+		return cluster, bound, err
+	}
+	if !made {
+		return "", nil, status(http.StatusConflict, metav1.StatusReasonConflict,
+			fmt.Sprintf("workspace %s was not made for HostBinding %s and has no %s: create %s there", r.path, p.key.Name, resource.GroupResource(), bind))
+	}
+	if err := e.ensureBinding(ctx, cluster, p); err != nil {
+		return "", nil, err
+	}
+	if err := e.poll(ctx, func() (bool, error) {
+		bound, err = e.boundIn(ctx, cluster, p, resource.GroupResource())
+		return bound != nil, err
+	}); err != nil {
+		return "", nil, comeBack(r, "does not serve "+resource.GroupResource().String()+" yet")
+	}
+	return cluster, bound, nil
+}
+
+// poll waits until ok; errors of a single look do not count.
+func (e *Endpoint) poll(ctx context.Context, ok func() (bool, error)) error {
+	return wait.PollUntilContextCancel(ctx, makeInterval, true, func(context.Context) (bool, error) {
+		done, err := ok()
+		return done && err == nil, nil
+	})
+}
+
+// comeBack is the answer while a workspace is not ready. Nothing was written, and clients try again by themselves.
+func comeBack(r *route, what string) error {
+	err := apierrors.NewServiceUnavailable(fmt.Sprintf("workspace %s %s, try again", r.path, what))
+	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: retryAfter}
+	return err
+}
+
+// ensureWorkspace makes the Workspace at the path of the request, and reports whether it was made on demand of the same
+// HostBinding, now or before.
+func (e *Endpoint) ensureWorkspace(ctx context.Context, r *route, exists bool) (made bool, err error) {
+	parentPath, name := r.path.Split()
+	parent, found, err := e.Clusters.Resolve(ctx, parentPath)
+	if err != nil {
+		return false, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
+	}
+	if !found {
+		return false, status(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s, in which %s is to be made, does not exist", parentPath, name))
+	}
+	key := reader.Key{Cluster: parent, Name: name}
+	ws, err := reader.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
+	if err != nil {
+		return false, apierrors.NewInternalError(err)
+	}
+	if ws == nil && !exists {
+		return true, e.createWorkspace(ctx, r, key)
+	}
+	return ws != nil && ws.Annotations[annexv1alpha1.HostBindingAnnotationKey] == r.projection.key.Name, nil
+}
+
+// createWorkspace makes a Workspace: as the server where the host's word is enough, and otherwise as the user, whom RBAC of
+// the parent must let do so, and who becomes its administrator as of any other.
+func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key reader.Key) error {
+	p := r.projection
+	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: key.Name}}
+	ws.Spec.Type = p.create.Type.DeepCopy()
+	writer := e.Writer
+	if !p.byHost {
+		u, _ := genericapirequest.UserFrom(ctx)
+		verdict, _, err := e.serving.Authorizer.Authorize(plain(logicalcluster.WithCluster(audit.WithAuditContext(ctx), key.Cluster)), authorizer.AttributesRecord{
+			User: u, Verb: "create", APIGroup: tenancyv1alpha1.GroupName, APIVersion: tenancyv1alpha1.SchemeGroupVersion.Version,
+			Resource: workspaces.Resource, ResourceRequest: true,
+		})
+		if err != nil || verdict != authorizer.DecisionAllow {
+			return apierrors.NewForbidden(workspaces, key.Name, fmt.Errorf("workspace %s does not exist, and the user may not create it", r.path))
+		}
+		writer = e.As(u)
+	}
+	if _, err := writer.Create(ctx, workspaces, key.Cluster, ws); err != nil && !apierrors.IsAlreadyExists(err) {
+		return asStatus(err, "creating workspace "+r.path.String())
+	}
+	return e.mark(ctx, key, p.key.Name)
+}
+
+// mark notes on a Workspace which HostBinding it was made for, so that the rest can be made now or by a later request.
+func (e *Endpoint) mark(ctx context.Context, key reader.Key, binding string) error {
+	for {
+		ws, err := reader.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
+		if err != nil || ws == nil || ws.Annotations[annexv1alpha1.HostBindingAnnotationKey] != "" {
+			return asStatus(err, "reading the workspace that was made")
+		}
+		marked := ws.DeepCopy()
+		marked.Annotations = maps.Clone(ws.Annotations)
+		if marked.Annotations == nil {
+			marked.Annotations = map[string]string{}
+		}
+		marked.Annotations[annexv1alpha1.HostBindingAnnotationKey] = binding
+		if _, err := e.Writer.Update(ctx, workspaces, key.Cluster, marked); !apierrors.IsConflict(err) || ctx.Err() != nil {
+			return asStatus(err, "noting what the workspace was made for")
+		}
+	}
+}
+
+// authorize asks again, now that the workspace exists: the door did not know it. What comes with a new workspace, such as the
+// rights of its owner, may be a moment late.
+func (e *Endpoint) authorize(ctx context.Context, r *route, cluster logicalcluster.Name) error {
+	attributes, err := filters.GetAuthorizerAttributes(ctx)
+	if err != nil {
+		return apierrors.NewInternalError(err)
+	}
+	at := logicalcluster.WithCluster(audit.WithAuditContext(ctx), cluster)
+	if err := wait.PollUntilContextTimeout(ctx, makeInterval, policyLag, true, func(context.Context) (bool, error) {
+		verdict, _, err := e.serving.Authorizer.Authorize(at, attributes)
+		return err == nil && verdict == authorizer.DecisionAllow, nil
+	}); err != nil {
+		return apierrors.NewForbidden(schema.GroupResource{Group: r.info.APIGroup, Resource: r.info.Resource}, r.info.Name, errors.New("access denied"))
+	}
+	return nil
+}
+
+// ensureBinding binds the export in a workspace that was made for it. Its author was asked for the permission to do so.
+func (e *Endpoint) ensureBinding(ctx context.Context, cluster logicalcluster.Name, p *projection) error {
+	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: p.export.Name}}
+	binding.Spec.Reference.Export = &apisv1alpha2.ExportBindingReference{Path: p.export.Cluster.String(), Name: p.export.Name}
+	if _, err := e.Writer.Create(ctx, bindings, cluster, binding); err != nil && !apierrors.IsAlreadyExists(err) {
+		return asStatus(err, "binding APIExport "+p.reference())
+	}
+	return nil
+}
+
+// ensureNamespace makes the namespace in which the object of a request is to lie, where the HostBinding makes workspaces.
+func (e *Endpoint) ensureNamespace(ctx context.Context, cluster logicalcluster.Name, name string) error {
+	ns, err := reader.Find[corev1.Namespace](ctx, e.Cached, namespaces, reader.Key{Cluster: cluster, Name: name})
+	if err != nil || ns != nil {
+		return asStatus(err, "reading namespace "+name)
+	}
+	if _, err := e.Writer.Create(ctx, namespaces, cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return asStatus(err, "creating namespace "+name)
+	}
+	return nil
+}
+
+// asStatus returns err as an API status that says what was being done; nil for nil.
+func asStatus(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	var known apierrors.APIStatus
+	if !errors.As(err, &known) {
+		return apierrors.NewInternalError(fmt.Errorf("%s: %w", doing, err))
+	}
+	answer := known.Status()
+	answer.Message = doing + ": " + answer.Message
+	return &apierrors.StatusError{ErrStatus: answer}
+}

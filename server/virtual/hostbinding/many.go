@@ -1,0 +1,182 @@
+package hostbinding
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/endpoints/filters"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/storage"
+)
+
+const (
+	// decisionHolds is how long a decision about a workspace counts within one request. Watches last.
+	decisionHolds = 5 * time.Second
+	// clusterLag is how long a new workspace may be known to storage and not to the index.
+	clusterLag      = 5 * time.Second
+	clusterInterval = 10 * time.Millisecond
+)
+
+// serveMany lists or watches resource in every workspace that the projection maps to and the user may read, with one
+// resourceVersion. hidden shows none of them.
+func (e *Endpoint) serveMany(w http.ResponseWriter, req *http.Request, r *route, resource *catalog.Resource, hidden bool) error {
+	ctx := req.Context()
+	handler, err := e.serving.Schemas.For(resource)
+	if err != nil {
+		return apierrors.NewInternalError(fmt.Errorf("preparing the schema of %s: %w", resource.GroupResource(), err))
+	}
+	if r.info.Verb == "watch" {
+		var done func()
+		ctx, done = e.hold(ctx, r.projection)
+		defer done()
+	}
+	show, err := e.newShow(ctx, r.projection, hidden)
+	if err != nil {
+		return err
+	}
+	ctx = storage.WithFilter(storage.WithBucket(logicalcluster.WithWildcard(ctx), resource.Bucket), show)
+	handler.ServeHTTP(w, req.WithContext(ctx))
+	return nil
+}
+
+// hold returns a context that ends when p is no longer current.
+func (e *Endpoint) hold(ctx context.Context, p *projection) (context.Context, func()) {
+	return e.open.hold(ctx, p, func() bool {
+		for _, current := range e.current.Load().all {
+			if current == p {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// show decides for one request which objects are shown. It implements storage.Filter.
+type show struct {
+	endpoint   *Endpoint
+	projection *projection
+	ctx        context.Context //nolint:containedctx // a show is a part of its request
+	attributes authorizer.Attributes
+	hidden     bool
+	// base is the canonical path of what lies before the namespace in the mapping, whatever the HostBinding calls it.
+	base logicalcluster.Path
+
+	decisions map[logicalcluster.Name]decision
+	// shown are the places of which the client has seen something.
+	shown map[place]bool
+}
+
+type decision struct {
+	allowed bool
+	at      time.Time
+}
+
+type place struct {
+	cluster   logicalcluster.Name
+	namespace string
+}
+
+var _ storage.Filter = &show{}
+
+func (e *Endpoint) newShow(ctx context.Context, p *projection, hidden bool) (*show, error) {
+	s := &show{endpoint: e, projection: p, hidden: hidden, decisions: map[logicalcluster.Name]decision{}, shown: map[place]bool{}}
+	// Audit annotations cannot be changed, and there may be many decisions.
+	s.ctx = audit.WithAuditContext(ctx)
+	var err error
+	if s.attributes, err = filters.GetAuthorizerAttributes(ctx); err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	s.base = p.mapping.Base()
+	name, found, err := e.Clusters.Resolve(ctx, s.base)
+	if err != nil {
+		return nil, apierrors.NewServiceUnavailable("the workspaces cannot be looked up right now, try again")
+	}
+	if found {
+		if path, known := e.Clusters.PathOf(name); known {
+			s.base = path
+		}
+	}
+	return s, nil
+}
+
+// maps reports whether namespace maps to cluster, whose canonical path is path.
+func (s *show) maps(path logicalcluster.Path, namespace string) bool {
+	mapped, ok := s.projection.mapping.For(namespace)
+	if !ok {
+		return false
+	}
+	before := s.projection.mapping.Base()
+	return s.base+mapped[len(before):] == path
+}
+
+// Shows implements storage.Filter.
+func (s *show) Shows(cluster logicalcluster.Name, namespace string) bool {
+	if s.hidden {
+		return false
+	}
+	path, known := s.pathOf(cluster)
+	if !known || !s.maps(path, namespace) || !s.allowed(cluster) {
+		return false
+	}
+	s.shown[place{cluster, namespace}] = true
+	return true
+}
+
+// Follows implements storage.Filter.
+func (s *show) Follows(cluster logicalcluster.Name, namespace string, deleted bool) (bool, error) {
+	if s.hidden {
+		return false, nil
+	}
+	before, decided := s.decisions[cluster]
+	path, known := s.pathOf(cluster)
+	switch {
+	case !known && deleted && s.shown[place{cluster, namespace}]:
+		return true, nil // the workspace went, and this with it
+	case !known:
+		return false, apierrors.NewResourceExpired("a workspace is no longer known: list again")
+	case !s.maps(path, namespace):
+		return false, nil
+	}
+	allowed := s.allowed(cluster)
+	if decided && allowed != before.allowed {
+		return false, apierrors.NewResourceExpired("the workspaces that the user may read have changed: list again")
+	}
+	if allowed {
+		s.shown[place{cluster, namespace}] = true
+	}
+	return allowed, nil
+}
+
+// pathOf returns the canonical path of cluster. One that storage knows and the index does not is new, or just gone.
+func (s *show) pathOf(cluster logicalcluster.Name) (logicalcluster.Path, bool) {
+	path, known := s.endpoint.Clusters.PathOf(cluster)
+	if known {
+		return path, true
+	}
+	if _, exists, err := s.endpoint.Clusters.Phase(s.ctx, cluster); err != nil || !exists {
+		return "", false
+	}
+	_ = wait.PollUntilContextTimeout(s.ctx, clusterInterval, clusterLag, true, func(context.Context) (bool, error) {
+		path, known = s.endpoint.Clusters.PathOf(cluster)
+		return known, nil
+	})
+	return path, known
+}
+
+// allowed reports whether the user may do in cluster what the request asks for.
+func (s *show) allowed(cluster logicalcluster.Name) bool {
+	if known, ok := s.decisions[cluster]; ok && time.Since(known.at) < decisionHolds {
+		return known.allowed
+	}
+	verdict, _, err := s.endpoint.serving.Authorizer.Authorize(logicalcluster.WithCluster(s.ctx, cluster), s.attributes)
+	s.decisions[cluster] = decision{allowed: err == nil && verdict == authorizer.DecisionAllow, at: time.Now()}
+	return s.decisions[cluster].allowed
+}
