@@ -1,8 +1,11 @@
 package chart
 
 import (
+	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 )
@@ -34,6 +37,43 @@ func TestChart_PodsAreRestricted(t *testing.T) {
 	for _, p := range pods(decode(t, render(t, "--set", "podSecurityContext.runAsNonRoot=false"))) {
 		if policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &p.meta, &p.spec)).Allowed {
 			t.Errorf("%s: a pod that may run as root is restricted", p.owner)
+		}
+	}
+}
+
+// The server may do on the host what it does there, and nothing else: what is bound to it, and what those roles of the chart say.
+func TestChart_LeastRights(t *testing.T) {
+	const apiServices = release + "-apiservices"
+	want := map[string]string{
+		release + "-auth-delegator":        "system:auth-delegator",
+		release + "-authentication-reader": "extension-apiserver-authentication-reader in kube-system",
+		apiServices:                        apiServices,
+	}
+	for _, values := range []string{"default", "external-etcd"} {
+		got := map[string]string{}
+		for _, o := range decode(t, render(t, "--values", filepath.Join(chartDir, "ci", values+"-values.yaml"))) {
+			switch typed := o.typed.(type) {
+			case *rbacv1.ClusterRoleBinding:
+				got[typed.Name] = typed.RoleRef.Name
+			case *rbacv1.RoleBinding:
+				got[typed.Name] = typed.RoleRef.Name + " in " + typed.Namespace
+			case *rbacv1.Role:
+				t.Errorf("%s: an unexpected Role %s", values, typed.Name)
+			case *rbacv1.ClusterRole:
+				if typed.Name != apiServices {
+					continue // for users; the server is not bound to it
+				}
+				rules := []rbacv1.PolicyRule{{
+					APIGroups: []string{"apiregistration.k8s.io"}, Resources: []string{"apiservices"},
+					Verbs: []string{"get", "list", "watch", "create", "update", "delete"},
+				}}
+				if diff := cmp.Diff(rules, typed.Rules); diff != "" {
+					t.Errorf("%s: rules of %s (-want +got):\n%s", values, typed.Name, diff)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: bindings (-want +got):\n%s", values, diff)
 		}
 	}
 }
