@@ -70,7 +70,7 @@ func (k *Kubelet) volumeChanged(object any) {
 		return
 	}
 	k.background(func(ctx context.Context) error {
-		if err := os.RemoveAll(volume.Spec.HostPath.Path); err != nil {
+		if err := removeAll(volume.Spec.HostPath.Path); err != nil {
 			return fmt.Errorf("removing the data of a volume: %w", err)
 		}
 		err := k.client.CoreV1().PersistentVolumes().Delete(ctx, volume.Name, metav1.DeleteOptions{})

@@ -213,7 +213,8 @@ func (k *Kubelet) background(what func(context.Context) error) {
 const retryInterval = 200 * time.Millisecond
 
 // Stop kills all pods, as when a machine loses its power, and returns when
-// nothing of the node is left running. Pods stay on the host as they were last.
+// nothing of the node is left running. Pods stay on the host as they were last;
+// what they wrote stays in the node's directory, which the caller may remove.
 // Calling it again does nothing and returns the same error.
 func (k *Kubelet) Stop() error {
 	k.stop.Do(func() {
@@ -232,6 +233,7 @@ func (k *Kubelet) Stop() error {
 			k.network.stop()
 		}
 		k.work.Wait()
+		k.stopErr = errors.Join(k.stopErr, makeRemovable(k.dir))
 	})
 	return k.stopErr
 }

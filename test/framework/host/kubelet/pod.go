@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -183,7 +182,7 @@ func (p *pod) finish(ctx context.Context) {
 		return err
 	})
 	// What is left are logs; the data of claims is elsewhere.
-	_ = os.RemoveAll(filepath.Join(p.dir, "volumes"))
+	_ = removeAll(filepath.Join(p.dir, "volumes"))
 }
 
 // untilDone tries until it succeeds or the context ends.
