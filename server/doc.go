@@ -11,5 +11,6 @@
 //	version.go   the version of Kubernetes that clients are told
 //	host.go      the cluster that the server is installed into, if any
 //	hosting.go   what the workspace that it shows as its own serves beside
+//	serving/     the certificate that is shown, and the CA bundle by which it is verified
 //	hooks.go     what runs beside requests, and what /readyz waits for
 package server

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/ktesting"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/fake"
 	"k8s.io/utils/ptr"
@@ -65,7 +67,9 @@ func start(t *testing.T, objects ...runtime.Object) *world {
 	return w
 }
 
-func (w *world) run() {
+func (w *world) run() { w.runWith(w.t.Context()) }
+
+func (w *world) runWith(ctx context.Context) {
 	w.t.Helper()
 	var err error
 	w.Registrar, err = New(Config{
@@ -85,7 +89,7 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(w.t.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = w.Run(ctx) }()
 	w.t.Cleanup(func() { cancel(); <-done })
@@ -323,4 +327,42 @@ func TestRegistrar_TriesAgain(t *testing.T) {
 	refuse = false
 	lock.Unlock()
 	w.eventually("registration", func() bool { return w.State(topology).Phase == Registered })
+}
+
+// A host that does not let us read is tried again and again, and that is said once.
+func TestRegistrar_HostThatCannotBeRead(t *testing.T) {
+	client := fake.NewSimpleClientset(anchor())
+	var lock sync.Mutex
+	attempts, refuse := 0, true
+	client.PrependReactor("list", "apiservices", func(clienttesting.Action) (bool, runtime.Object, error) {
+		lock.Lock()
+		defer lock.Unlock()
+		attempts++
+		if refuse {
+			return true, nil, apierrors.NewForbidden(apiregistrationv1.Resource("apiservices"), "", errors.New("no such right"))
+		}
+		return false, nil, nil
+	})
+	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.Verbosity(0), ktesting.BufferLogs(true)))
+	w := &world{t: t, client: client, pem: "ca", changed: make(chan struct{})}
+	w.runWith(klog.NewContext(t.Context(), logger))
+	w.eventually("the fault", func() bool {
+		return strings.Contains(w.State(topology).Message, "no such right") && w.State(topology).Phase == Pending
+	})
+	w.eventually("another attempt", func() bool {
+		lock.Lock()
+		defer lock.Unlock()
+		return attempts > 1
+	})
+	lock.Lock()
+	refuse = false
+	lock.Unlock()
+	w.eventually("registration", func() bool { return w.State(topology).Phase == Registered })
+	buffer, ok := logger.GetSink().(ktesting.Underlier)
+	if !ok {
+		t.Fatal("the log cannot be read")
+	}
+	if got := strings.Count(buffer.GetBuffer().String(), "no such right"); got != 1 {
+		t.Errorf("said %d times:\n%s", got, buffer.GetBuffer().String())
+	}
 }
