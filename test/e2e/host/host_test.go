@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -119,63 +118,6 @@ func TestHost_WorkspacesThroughTheHost(t *testing.T) {
 	if out := dev.kubectl(team, "", "get", "configmap", "large", "-o", "jsonpath={.data.x}"); out != large {
 		t.Errorf("a large ConfigMap came back with %d bytes", len(out))
 	}
-}
-
-// The host cuts requests after a minute, and so does Annex, unless both see that they are watches.
-func TestHost_WatchOutlivesTheTimeLimit(t *testing.T) {
-	dev := newUser(t, "watcher", workspaceRule())
-	dev.kubectl("", fmt.Sprintf(workspaceManifest, "watched"), "create", "-f", "-")
-	annex.Eventually(t, time.Minute, ready(dev, "watched"))
-	const workspace = "root:watched"
-	watch := dev.command(workspace, "get", "configmaps", "-w", "-o", "name")
-	out, err := watch.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := watch.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		for scanner := bufio.NewScanner(out); scanner.Scan(); {
-			lines <- scanner.Text()
-		}
-	}()
-	dev.kubectl(workspace, "", "create", "configmap", "early")
-	expect := func(name string) {
-		t.Helper()
-		for limit := time.After(30 * time.Second); ; {
-			select {
-			case line, open := <-lines:
-				if !open {
-					t.Fatalf("the watch ended before %s came", name)
-				}
-				if line == "configmap/"+name {
-					return
-				}
-			case <-limit:
-				t.Fatalf("the watch did not show %s", name)
-			}
-		}
-	}
-	expect("early")
-	for limit := time.After(61 * time.Second); limit != nil; {
-		select {
-		case _, open := <-lines:
-			if !open {
-				t.Fatal("the watch ended within 61 seconds")
-			}
-		case <-limit:
-			limit = nil
-		}
-	}
-	dev.kubectl(workspace, "", "create", "configmap", "late")
-	expect("late")
-	_ = watch.Process.Kill()
-	for range lines {
-	}
-	_ = watch.Wait()
 }
 
 // The provider of an API works on its consumers through the host, too.
