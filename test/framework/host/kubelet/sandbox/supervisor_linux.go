@@ -24,7 +24,7 @@ const maxOutput = 10 << 10
 type supervised struct {
 	spec   Container
 	self   *os.File // this program; its path is not in the container
-	pids   *os.File // the pid namespace of the container
+	first  int      // descriptor of the first process, for its pid namespace
 	conn   *net.UnixConn
 	sendMu sync.Mutex
 }
@@ -102,14 +102,13 @@ func (s *supervised) start() (*exec.Cmd, error) {
 	cmd.ExtraFiles = []*os.File{spec, status}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL, AmbientCaps: capabilities,
+		// Not a path of /proc: the root is exchanged for this process, too.
+		PidFD: &s.first,
 	}
 	err = cmd.Start()
 	_ = status.Close()
 	if err != nil {
 		return nil, fmt.Errorf("starting the container: %w", err)
-	}
-	if s.pids, err = os.Open(fmt.Sprintf("/proc/%d/ns/pid", cmd.Process.Pid)); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the container's namespace: %w", err), cmd.Process.Kill(), cmd.Wait())
 	}
 	// Closed by the kernel when the program is executed.
 	text, err := io.ReadAll(failure)
@@ -188,7 +187,7 @@ func (s *supervised) exec(r request) reply {
 	cmd.ExtraFiles = []*os.File{pipe, s.self}
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: capabilities}
-	if err := startWithin(s.pids, cmd); err != nil {
+	if err := startWithin(s.first, cmd); err != nil {
 		return reply{Error: fmt.Sprintf("entering the container: %v", err)}
 	}
 	err = cmd.Wait()
@@ -203,12 +202,12 @@ func (s *supervised) exec(r request) reply {
 	return reply{Exit: &exit, Output: output.String()}
 }
 
-// startWithin starts a process in another pid namespace.
-func startWithin(pids *os.File, cmd *exec.Cmd) error {
+// startWithin starts a process in the pid namespace of another one.
+func startWithin(pidfd int, cmd *exec.Cmd) error {
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Setns(int(pids.Fd()), unix.CLONE_NEWPID); err != nil {
+		if err := unix.Setns(pidfd, unix.CLONE_NEWPID); err != nil {
 			result <- err
 			return
 		}
