@@ -43,9 +43,9 @@ func (e *Endpoint) serve(w http.ResponseWriter, req *http.Request) error {
 		return notServed()
 	}
 	cluster, single := logicalcluster.FromContext(ctx)
-	controller := authorization.ControlsHost(user)
+	many := info.Verb == "list" || info.Verb == "watch" || info.Verb == "deletecollection"
 	switch {
-	case controller && (!r.projection.byHost || resource.Namespaced && info.Namespace == ""):
+	case many && authorization.ControlsHost(user) && (!r.projection.byHost || info.Namespace == ""):
 		return e.serveNothing(w, req, r, resource)
 	case single:
 		bound, err := e.boundIn(ctx, cluster, r.projection, gr)
@@ -121,17 +121,14 @@ func (e *Endpoint) serveAbsent(w http.ResponseWriter, req *http.Request, r *rout
 	return e.serveOne(w, req, r, cluster, bound)
 }
 
-// serveNothing serves a request as if there were no objects.
+// serveNothing serves a list, a watch or a deletion of many as if there were no objects.
 func (e *Endpoint) serveNothing(w http.ResponseWriter, req *http.Request, r *route, resource *catalog.Resource) error {
-	switch r.info.Verb {
-	case "list", "watch":
+	if r.info.Verb != "deletecollection" {
 		return e.serveMany(w, req, r, resource, true)
-	case "deletecollection":
-		done := &metav1.Status{Status: metav1.StatusSuccess}
-		responsewriters.WriteObjectNegotiated(e.serving.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{Version: "v1"}, w, req, http.StatusOK, done, false)
-		return nil
 	}
-	return apierrors.NewNotFound(resource.GroupResource(), r.info.Name)
+	done := &metav1.Status{Status: metav1.StatusSuccess}
+	responsewriters.WriteObjectNegotiated(e.serving.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{Version: "v1"}, w, req, http.StatusOK, done, false)
+	return nil
 }
 
 // creates reports whether the request makes an object that is not there.

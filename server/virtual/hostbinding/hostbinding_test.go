@@ -1,0 +1,375 @@
+package hostbinding
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emicklei/go-restful/v3"
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	openapicommon "k8s.io/kube-openapi/pkg/common"
+
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/virtual"
+)
+
+// clusters maps names to canonical paths.
+type clusters map[logicalcluster.Name]logicalcluster.Path
+
+func (c clusters) Resolve(_ context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error) {
+	for name, canonical := range c {
+		if canonical == path || name.Path() == path {
+			return name, true, nil
+		}
+	}
+	return "", false, nil
+}
+
+func (c clusters) Phase(_ context.Context, name logicalcluster.Name) (string, bool, error) {
+	_, ok := c[name]
+	return "Ready", ok, nil
+}
+
+func (c clusters) PathOf(name logicalcluster.Name) (logicalcluster.Path, bool) {
+	path, ok := c[name]
+	return path, ok
+}
+
+func (c clusters) Hold(ctx context.Context, _ logicalcluster.Name) (context.Context, context.CancelFunc) {
+	return context.WithCancel(ctx)
+}
+
+func (c clusters) Ready() error { return nil }
+
+func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...reader.Object) (*Endpoint, *readertest.Fake) {
+	t.Helper()
+	fake := readertest.NewFake(objects...)
+	e := New(Config{
+		Cached: fake, Live: fake, Writer: fake, As: func(user.Info) reader.Writer { return fake },
+		Clusters: clusters{"host": "root", "teams": "root:teams", "a": "root:teams:a", "b": "root:teams:b", "deep": "root:teams:a:b"},
+		Catalog:  catalog.New(catalog.Config{Reader: fake}),
+		Hosts:    func(name logicalcluster.Name) bool { return name == "host" },
+		Typed:    func(schema.GroupResource) bool { return false },
+		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
+	})
+	codecs := scheme.New().Codecs
+	documents, err := discovery.New(discovery.Config{Container: restful.NewContainer(), OpenAPIV2: &openapicommon.Config{}, OpenAPIV3: &openapicommon.OpenAPIV3Config{}, Codecs: codecs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Serve(Serving{
+		Documents: documents, Codecs: codecs,
+		Authorizer: authorizer.AuthorizerFunc(func(ctx context.Context, _ authorizer.Attributes) (authorizer.Decision, string, error) {
+			if name, ok := logicalcluster.FromContext(ctx); ok && allow(name) {
+				return authorizer.DecisionAllow, "", nil
+			}
+			return authorizer.DecisionDeny, "", nil
+		}),
+	})
+	return e, fake
+}
+
+func newHostBinding(name, path string, age int, gvs ...string) *annexv1alpha1.HostBinding {
+	b := &annexv1alpha1.HostBinding{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.Unix(int64(1000-age), 0)}}
+	b.Spec.Reference.Export = &annexv1alpha1.HostBindingExport{Path: "provider", Name: "widgets"}
+	b.Spec.Workspace.Path = path
+	b.Status.APIExportClusterName, b.Status.IdentityHash = "provider", "id"
+	for _, gv := range gvs {
+		name, state, _ := strings.Cut(gv, " ")
+		b.Status.GroupVersions = append(b.Status.GroupVersions, annexv1alpha1.HostGroupVersion{Name: name, State: annexv1alpha1.HostGroupVersionState(state)})
+	}
+	return readertest.In("host", b)
+}
+
+func newExport() []reader.Object {
+	export := readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "widgets"}})
+	export.Status.IdentityHash = "id"
+	objects := []reader.Object{export}
+	for plural, scope := range map[string]apiextensionsv1.ResourceScope{"widgets": apiextensionsv1.NamespaceScoped, "planets": apiextensionsv1.ClusterScoped} {
+		export.Spec.Resources = append(export.Spec.Resources, apisv1alpha2.ResourceSchema{Group: "example.com", Name: plural, Schema: "v1." + plural})
+		s := &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: "v1." + plural}}
+		s.Spec.Group, s.Spec.Scope = "example.com", scope
+		s.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Plural: plural, Singular: plural[:len(plural)-1], Kind: plural, ListKind: plural + "List"}
+		for i, name := range []string{"v1", "v2"} {
+			s.Spec.Versions = append(s.Spec.Versions, apisv1alpha1.APIResourceVersion{Name: name, Storage: i == 0, Schema: runtime.RawExtension{Raw: []byte(`{"type":"object"}`)}})
+		}
+		objects = append(objects, readertest.In("provider", s))
+	}
+	return objects
+}
+
+const template = "root:teams:{namespace}"
+
+// routed returns the HostBinding and the path of a request, "-" for several workspaces.
+func routed(t *testing.T, e *Endpoint, method, path string) string {
+	t.Helper()
+	ctx, to, ok := e.Route(httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	if !ok {
+		return ""
+	}
+	endpoint, ok := virtual.FromContext(ctx)
+	if _, projected := Projected(ctx); !ok || !projected || endpoint.Kind != virtual.HostBinding || endpoint.Cluster != "host" {
+		t.Errorf("%s is for %+v", path, endpoint)
+	}
+	if to.Empty() {
+		to = "-"
+	}
+	return endpoint.Name + " " + to.String()
+}
+
+func TestRoute(t *testing.T) {
+	e, _ := newEndpoint(t, nil, append(newExport(),
+		newHostBinding("teams", template, 2, "example.com/v1 Available", "example.com/v2 Conflict"),
+		newHostBinding("late", "root:teams", 1, "example.com/v1 Pending"),
+		newHostBinding("fixed", "root:teams:a", 3, "example.com/v2 Pending"),
+		readertest.In("elsewhere", newHostBinding("stray", template, 9, "stray.example.com/v1 Available")))...)
+	if err := e.rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/apis/example.com/v1/namespaces/a/widgets":               "teams root:teams:a",
+		"/apis/example.com/v1/namespaces/a/widgets/w":             "teams root:teams:a",
+		"/apis/example.com/v1/namespaces/a/widgets/w/status":      "teams root:teams:a",
+		"/apis/example.com/v1/watch/namespaces/a/widgets":         "teams root:teams:a",
+		"/apis/example.com/v1/namespaces/new/widgets":             "teams root:teams:new",
+		"/apis/example.com/v1/namespaces/a:b/widgets":             "teams -",
+		"/apis/example.com/v1/namespaces/../widgets":              "teams -",
+		"/apis/example.com/v1/widgets":                            "teams -",
+		"/apis/example.com/v1/planets":                            "teams -", // not projected: a template has no place for them
+		"/apis/example.com/v2/widgets":                            "fixed root:teams:a",
+		"/apis/example.com/v2/namespaces/b/widgets":               "fixed root:teams:a",
+		"/apis/example.com/v2/planets/p":                          "fixed root:teams:a",
+		"/apis/example.com/v3/widgets":                            "",
+		"/apis/stray.example.com/v1/widgets":                      "",
+		"/apis/other.example.com/v1/namespaces/a/widgets":         "",
+		"/api/v1/namespaces/a/widgets":                            "",
+		"/clusters/a/apis/example.com/v1/namespaces/a/widgets":    "",
+		"/apis/example.com/v1":                                    "",
+		"/apis/example.com/v1/namespaces/a/gadgets":               "teams -",
+		"/apis/example.com/v1/proxy/namespaces/a/widgets/w/x/y/z": "teams root:teams:a",
+	} {
+		if got := routed(t, e, http.MethodGet, path); got != want {
+			t.Errorf("%s is for %q, want %q", path, got, want)
+		}
+	}
+	if !e.Serves("example.com") || e.Serves("stray.example.com") || e.Serves("com") {
+		t.Error("the wrong groups are projected")
+	}
+	// Of a resource only the versions that are projected are shown.
+	var shown []string
+	for _, p := range e.current.Load().all {
+		for _, r := range p.shown {
+			for _, v := range r.CRD.Spec.Versions {
+				if v.Served {
+					shown = append(shown, p.key.Name+" "+r.Plural+" "+v.Name)
+				}
+			}
+		}
+	}
+	slices.Sort(shown)
+	if diff := cmp.Diff([]string{"fixed planets v2", "fixed widgets v2", "late planets v1", "late widgets v1", "teams widgets v1"}, shown); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is projected stays while what it is made of cannot be had: the host has it registered.
+func TestRebuild_KeepsWhatIsRegistered(t *testing.T) {
+	objects := newExport()
+	binding := newHostBinding("teams", template, 2, "example.com/v1 Available")
+	e, fake := newEndpoint(t, nil, append(objects, binding)...)
+	rebuild := func() *projection {
+		t.Helper()
+		if err := e.rebuild(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if all := e.current.Load().all; len(all) > 0 {
+			return all[0]
+		}
+		return nil
+	}
+	first := rebuild()
+	if first == nil || rebuild() != first {
+		t.Fatalf("not projected, or made anew without need: %v", first)
+	}
+	ctx, done := e.hold(t.Context(), first)
+	defer done()
+	if err := fake.Delete(t.Context(), exports, reader.Key{Cluster: "provider", Name: "widgets"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if rebuild() != first || ctx.Err() != nil {
+		t.Error("the export is gone, and what is registered with it")
+	}
+	change := binding.DeepCopy()
+	change.Spec.Authorization = annexv1alpha1.AuthorizationHost
+	change.Status.GroupVersions = nil
+	if _, err := fake.Update(t.Context(), hostBindings, "host", change); err != nil {
+		t.Fatal(err)
+	}
+	if rebuild() != nil || ctx.Err() == nil {
+		t.Error("what the controller took back is still projected, or watched")
+	}
+	if late, done := e.hold(t.Context(), first); late.Err() == nil {
+		t.Error("a watch begins on what is gone")
+		done()
+	}
+}
+
+func TestRun_FollowsChanges(t *testing.T) {
+	e, fake := newEndpoint(t, nil, newExport()...)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	eventually := func(what string, ok func() bool) {
+		t.Helper()
+		if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) { return ok(), nil }); err != nil {
+			t.Fatal(what)
+		}
+	}
+	eventually("ready", func() bool { return e.Ready() == nil })
+	if _, err := fake.Create(ctx, hostBindings, "host", newHostBinding("teams", template, 2, "example.com/v1 Available")); err != nil {
+		t.Fatal(err)
+	}
+	eventually("projected", func() bool { return e.Serves("example.com") })
+	recorder := httptest.NewRecorder()
+	e.ServeDocuments(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/apis/example.com/v1", nil))
+	if recorder.Code != http.StatusOK || !strings.Contains(recorder.Body.String(), `"widgets"`) || strings.Contains(recorder.Body.String(), "planets") {
+		t.Errorf("discovery: %d %s", recorder.Code, recorder.Body)
+	}
+	if err := fake.Delete(ctx, hostBindings, reader.Key{Cluster: "host", Name: "teams"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually("gone", func() bool { return !e.Serves("example.com") })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func newTestShow(t *testing.T, e *Endpoint, path string, hidden bool) *show {
+	t.Helper()
+	p, err := e.project(t.Context(), newHostBinding("teams", path, 2, "example.com/v1 Available"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := genericapirequest.WithRequestInfo(t.Context(), &genericapirequest.RequestInfo{Verb: "list", IsResourceRequest: true})
+	s, err := e.newShow(genericapirequest.WithUser(ctx, &user.DefaultInfo{Name: "hank"}), p, hidden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestShow_WhatIsMappedAndAllowed(t *testing.T) {
+	e, _ := newEndpoint(t, func(name logicalcluster.Name) bool { return name != "b" }, newExport()...)
+	for _, tc := range []struct {
+		path, cluster, namespace string
+		want                     bool
+	}{
+		{template, "a", "a", true},
+		{template, "a", "b", false},
+		{template, "b", "b", false}, // not allowed
+		{template, "deep", "a:b", false},
+		{template, "deep", "b", false},
+		{template, "teams", "", false},
+		{template, "a", "", false},
+		{template, "nobody", "a", false},
+		{"teams:{namespace}", "a", "a", true}, // by the name of the cluster
+		{"root:teams:{namespace}:b", "deep", "a", true},
+		{"root:teams:{namespace}:b", "a", "a", false},
+		{"root:teams:a", "a", "b", true},
+		{"root:teams:a", "b", "b", false},
+		{"teams", "teams", "x", true},
+	} {
+		if got := newTestShow(t, e, tc.path, false).Shows(logicalcluster.Name(tc.cluster), tc.namespace); got != tc.want {
+			t.Errorf("%s shows %s in %s: %v, want %v", tc.path, tc.namespace, tc.cluster, got, tc.want)
+		}
+		if newTestShow(t, e, tc.path, true).Shows(logicalcluster.Name(tc.cluster), tc.namespace) {
+			t.Errorf("%s shows %s in %s to a controller of the host", tc.path, tc.namespace, tc.cluster)
+		}
+	}
+}
+
+func TestShow_FollowsAWatch(t *testing.T) {
+	allowed := true
+	e, _ := newEndpoint(t, func(logicalcluster.Name) bool { return allowed }, newExport()...)
+	known := e.Clusters.(clusters)
+	s := newTestShow(t, e, template, false)
+	follows := func(cluster logicalcluster.Name, namespace string, deleted bool) string {
+		t.Helper()
+		got, err := s.Follows(cluster, namespace, deleted)
+		switch {
+		case apierrors.IsResourceExpired(err):
+			return "list again"
+		case err != nil:
+			t.Fatal(err)
+		case got:
+			return "shown"
+		}
+		return "hidden"
+	}
+	for _, tc := range []struct {
+		what, want string
+		got        func() string
+	}{
+		{"mapped", "shown", func() string { return follows("a", "a", false) }},
+		{"not mapped", "hidden", func() string { return follows("a", "b", false) }},
+		{"the end of a workspace that was shown", "shown", func() string {
+			delete(known, "a")
+			return follows("a", "a", true)
+		}},
+		{"the end of one that was not", "list again", func() string {
+			delete(known, "b")
+			return follows("b", "b", true)
+		}},
+		{"another in its place", "shown", func() string {
+			known["a2"] = "root:teams:a"
+			return follows("a2", "a", false)
+		}},
+		{"a permission that goes", "list again", func() string {
+			allowed = false
+			s.decisions["a2"] = decision{allowed: true, at: time.Now().Add(-decisionHolds)}
+			return follows("a2", "a", false)
+		}},
+		{"without permission", "hidden", func() string { return follows("a2", "a", false) }},
+	} {
+		if got := tc.got(); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.what, got, tc.want)
+		}
+	}
+}
+
+func TestAsStatus(t *testing.T) {
+	if err := asStatus(nil, "x"); err != nil {
+		t.Errorf("nothing is %v", err)
+	}
+	if err := asStatus(errors.New("etcd"), "reading"); !apierrors.IsInternalError(err) {
+		t.Errorf("a fault is %v", err)
+	}
+	err := asStatus(apierrors.NewForbidden(workspaces, "x", errors.New("no")), "creating workspace root:x")
+	if !apierrors.IsForbidden(err) || !strings.HasPrefix(err.Error(), "creating workspace root:x: ") {
+		t.Errorf("a refusal is %v", err)
+	}
+}
