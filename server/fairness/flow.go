@@ -26,13 +26,11 @@ const (
 )
 
 // flowOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
-// virtual endpoint.
+// virtual endpoint. What a HostBinding projects is the share of the workspace that it is in.
 func flowOf(ctx context.Context, u user.Info) string {
-	var cluster logicalcluster.Name
-	if endpoint, ok := virtual.FromContext(ctx); ok {
+	cluster, single := logicalcluster.FromContext(ctx)
+	if endpoint, ok := virtual.FromContext(ctx); ok && (!single || endpoint.Kind != virtual.HostBinding) {
 		cluster = endpoint.Cluster
-	} else if name, ok := logicalcluster.FromContext(ctx); ok {
-		cluster = name
 	}
 	switch {
 	case policy.Master(u, cluster):

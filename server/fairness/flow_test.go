@@ -19,6 +19,9 @@ func TestFlowOf(t *testing.T) {
 	endpoint := func(ctx context.Context) context.Context {
 		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: "provider", Name: "widgets"})
 	}
+	projected := func(ctx context.Context) context.Context {
+		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.HostBinding, Cluster: "host", Name: "widgets"})
+	}
 	for name, tc := range map[string]struct {
 		ctx  context.Context
 		user user.Info
@@ -30,6 +33,8 @@ func TestFlowOf(t *testing.T) {
 		"an unknown cluster":                       {logicalcluster.WithUnknown(t.Context()), alice, processFlow},
 		"a virtual endpoint, all consumers":        {endpoint(logicalcluster.WithWildcard(t.Context())), alice, "provider"},
 		"a virtual endpoint, one consumer":         {endpoint(cluster(t.Context())), alice, "provider"},
+		"projected, in one workspace":              {projected(cluster(t.Context())), alice, "abc123"},
+		"projected, in several":                    {projected(logicalcluster.WithWildcard(t.Context())), alice, "host"},
 		"the operator in a cluster":                {cluster(t.Context()), operator, operatorFlow},
 		"the operator in all clusters":             {logicalcluster.WithWildcard(t.Context()), operator, operatorFlow},
 		"the operator who reads the metrics":       {t.Context(), operator, operatorFlow},
