@@ -640,7 +640,7 @@ func schema_annex_apis_annex_v1alpha1_HostBindingCreate(ref common.ReferenceCall
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is the type of the workspace. Left out, it is the one that the parent's type makes by default.",
+							Description: "type is the type of the workspace, with its path. Left out, it is the one that the parent's type makes by default.",
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
 						},
 					},

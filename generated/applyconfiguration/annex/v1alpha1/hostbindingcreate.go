@@ -13,7 +13,7 @@ import (
 //
 // HostBindingCreate says how a workspace is made.
 type HostBindingCreateApplyConfiguration struct {
-	// type is the type of the workspace. Left out, it is the one that the parent's type makes by default.
+	// type is the type of the workspace, with its path. Left out, it is the one that the parent's type makes by default.
 	Type *tenancyv1alpha1.WorkspaceTypeReferenceApplyConfiguration `json:"type,omitempty"`
 }
 
