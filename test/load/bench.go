@@ -35,6 +35,7 @@ type bench struct {
 	dir      string       // temporary directory of server and host
 	fleet    fleet
 	provider provider
+	hostPath hostPath
 
 	mu      sync.Mutex
 	created []string // names of workspaces under root that close removes

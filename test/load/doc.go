@@ -25,11 +25,16 @@
 //	provider-watch   providerwatch.go  write in a consumer to event at the provider
 //	crud             crud.go           ConfigMaps of 1 KiB, beside a plain kube-apiserver
 //	fairness         fairness.go       a quiet workspace alone, and beside one that clients flood
+//	host             hostlatency.go    ConfigMaps through a host's aggregator, directly, and of the host itself
+//	host-watches     hostwatches.go    many watches through a host at the same time
 //	delete           delete.go         workspaces: delete to gone
 //
 // Each figure makes what it needs, so that any of them can run alone. The N
 // workspaces under root are the one thing that several share (fleet.go): they
 // are made by whoever needs them first.
+//
+// For the host figures the plain kube-apiserver is the host: the server is started
+// again as one that it knows, and registered there (hostpath.go).
 //
 // What it relies on is only the kcp API on the wire, through client-go's dynamic
 // client: no type, client or server package of Annex. So it measures any kcp

@@ -32,6 +32,8 @@ func figures() []figure {
 		{"provider-watch", needsServer, measureProviderWatch},
 		{"crud", needsNothing, measureCRUD},
 		{"fairness", needsServer, measureFairness},
+		{"host", needsHost, measureHost},
+		{"host-watches", needsHost, measureHostWatches},
 		{"delete", needsServer, measureDelete},
 	}
 }
@@ -56,6 +58,13 @@ func needsServer(o options) string {
 func needsBinary(o options) string {
 	if o.serverBinary == "" {
 		return "--server-binary"
+	}
+	return ""
+}
+
+func needsHost(o options) string {
+	if o.serverBinary == "" || !o.startPlain {
+		return "--server-binary and --start-plain"
 	}
 	return ""
 }

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // small makes a run take seconds.
 var small = []string{
 	"--workspaces=120", "--bound-workspaces=10", "--clients=4", "--objects=40", "--rounds=2", "--samples=5",
-	"--settle=0s", "--timeout=2m", "--quiet-requests=5", "--flood-clients=5",
+	"--settle=0s", "--timeout=2m", "--quiet-requests=5", "--flood-clients=5", "--host-watches=20",
 }
 
 func TestRun_MeasuresCRUDOfAPlainServer(t *testing.T) {
@@ -69,6 +69,8 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 		"crud_workspace_create_rate", "crud_plain_create_rate", "crud_create_rate_ratio", "crud_delete_p50_ratio",
 		"fairness_creates_read_alone_p99", "fairness_creates_write_p99_ratio", "fairness_creates_flood_served_rate",
 		"fairness_lists_read_beside_p50", "fairness_lists_flood_served_rate", "fairness_mix_read_p50_ratio",
+		"host_get_through_p99", "host_create_through_to_direct_p50_ratio", "host_list_plain_p90", "host_write_to_event_through_to_plain_p99_ratio",
+		"host_watches_open", "host_watches_write_to_last_event",
 		"workspace_delete_rate", "workspace_delete_p99",
 	} {
 		if v := figures[name]; v <= 0 {

@@ -33,6 +33,7 @@ type options struct {
 	samples         int
 	workspaceType   string
 	quietRequests   int
+	hostWatches     int
 	floodClients    int
 	floods          []string
 	settle          time.Duration
@@ -76,7 +77,8 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.objects, "objects", 2000, "ConfigMaps for each server and round of the crud figure")
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds of the crud figure, which take turns between the servers")
 	fs.IntVar(&o.samples, "samples", 100, "repetitions of the one-at-a-time figures, bind and provider-watch")
-	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "reads, and writes, in each round of the fairness figure, alone and beside a flood")
+	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "requests of each kind and round in the fairness figure, alone and beside a flood, and in the host figure")
+	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
 	fs.IntVar(&o.floodClients, "flood-clients", 200, "clients of a flood")
 	fs.StringSliceVar(&o.floods, "floods", []string{floodCreates, floodLists, floodMix, floodRefused}, "floods of the fairness figure")
 	fs.StringVar(&o.workspaceType, "workspace-type", "root:universal", "type of the workspaces, as path:name")
@@ -90,7 +92,7 @@ func (o *options) validate() []error {
 	var faults []error
 	for name, value := range map[string]int{
 		"workspaces": o.workspaces, "clients": o.clients, "objects": o.objects, "rounds": o.rounds, "samples": o.samples,
-		"quiet-requests": o.quietRequests, "flood-clients": o.floodClients,
+		"quiet-requests": o.quietRequests, "host-watches": o.hostWatches, "flood-clients": o.floodClients,
 	} {
 		if value < 1 {
 			faults = append(faults, fmt.Errorf("--%s must be at least 1", name))

@@ -36,7 +36,7 @@ func TestSelectFigures(t *testing.T) {
 		{"a plain server allows crud only", []string{"--start-plain"}, []string{"crud"}, ""},
 		{"a running server without pid and metrics", []string{"--kubeconfig=k"},
 			[]string{"create", "bind", "provider-watch", "crud", "fairness", "delete"}, ""},
-		{"our own server allows all", []string{"--server-binary=b"}, figureNames(), ""},
+		{"our own server behind a host allows all", []string{"--server-binary=b", "--start-plain"}, figureNames(), ""},
 		{"named ones keep their order", []string{"--server-binary=b", "--figures=delete,create"}, []string{"create", "delete"}, ""},
 		{"named without what it needs", []string{"--kubeconfig=k", "--figures=memory"}, nil, "figure memory needs --pid"},
 		{"unknown name", []string{"--kubeconfig=k", "--figures=speed"}, nil, `unknown figure "speed"`},

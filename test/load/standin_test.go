@@ -42,7 +42,7 @@ import (
 
 // standInPrefix is what stands before the API in the URL of a workspace or of a
 // provider's endpoint.
-var standInPrefix = regexp.MustCompile(`^(/services/apiexport/[^/]+/[^/]+)?/clusters/[^/]+`)
+var standInPrefix = regexp.MustCompile(`^((/services/apiexport/[^/]+/[^/]+)?/clusters/[^/]+|/apis/tenancy.kcp.io/v1alpha1/workspaces/[^/]+/proxy)`)
 
 var customResourceDefinitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
@@ -52,6 +52,7 @@ func serveStandIn(args []string) error {
 	var dir string
 	var port int
 	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	fs.ParseErrorsAllowlist.UnknownFlags = true // those of a server behind a host
 	fs.StringVar(&dir, "root-directory", "", "")
 	fs.IntVar(&port, "secure-port", 0, "")
 	if err := fs.Parse(args); err != nil {
@@ -189,7 +190,7 @@ func defineStandIn(ctx context.Context, client dynamic.Interface, kind string, g
 // newStandInServer returns the server that drops the prefix of a workspace, and
 // writes a kubeconfig for it.
 func newStandInServer(c *rest.Config, base, kubeconfig string) (*http.Server, error) {
-	certPEM, keyPEM, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, nil)
+	certPEM, keyPEM, err := cert.GenerateSelfSignedCertKey("127.0.0.1", nil, []string{hostServiceHost})
 	if err != nil {
 		return nil, err
 	}
