@@ -15,11 +15,15 @@ func TestRivalry(t *testing.T) {
 	}{
 		{"busy", 0, false},
 		{"busy", time.Hour, false},
+		{processFlow, 0, false},
+		{"busy", 0, false},
 		{"quiet", 0, true},
 		{"busy", memory / 2, true},
 		{"busy", memory / 2, true},
 		{"busy", memory / 2, false},
 		{"busy", time.Hour, false},
+		{"next", memory, false},
+		{"busy", memory / 2, true},
 	} {
 		now = now.Add(step.after)
 		if got := r.note(step.flow, now); got != step.want {
