@@ -25,7 +25,13 @@ func TestOurs(t *testing.T) {
 	if !reflect.DeepEqual(groups, rows) {
 		t.Errorf("groups %v, want %v", groups, rows)
 	}
-	if first := Ours()[0].String(); first != "apis.kcp.io/v1alpha2" {
-		t.Errorf("the first is %s, want the preferred version of the first group", first)
+	var sharing []string
+	for _, served := range Ours() {
+		if served.Group == "apis.kcp.io" {
+			sharing = append(sharing, served.Version)
+		}
+	}
+	if want := []string{"v1alpha2", "v1alpha1"}; !slices.Equal(sharing, want) {
+		t.Errorf("versions of apis.kcp.io %v, want the preferred one first: %v", sharing, want)
 	}
 }
