@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
@@ -27,6 +28,8 @@ const (
 	hostRequestTimeout = 10 * time.Second
 	// hostQPS and hostBurst bound reviews: they bound the server itself, so they are high, as in other such servers.
 	hostQPS, hostBurst = 200, 400
+	// readyInterval is how often it is looked whether the host's front proxy is known by now.
+	readyInterval = 100 * time.Millisecond
 )
 
 // HostOptions say which cluster the server is installed into. Flags have the names of the stock delegating options.
@@ -189,9 +192,22 @@ func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *auth
 		if err := client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error(); err != nil {
 			return fmt.Errorf("asking for its version: %w", err)
 		}
-		return ready()
+		return awaitReady(ctx, ready)
 	}
 	return nil
+}
+
+// awaitReady returns what ready still says when ctx ends: right after the start the host's front proxy is being read, which is no
+// fault of the host.
+func awaitReady(ctx context.Context, ready func() error) error {
+	var fault error
+	if err := wait.PollUntilContextCancel(ctx, readyInterval, true, func(context.Context) (bool, error) {
+		fault = ready()
+		return fault == nil, nil
+	}); err != nil && fault == nil {
+		return err
+	}
+	return fault
 }
 
 // buildAuthorizer lets the host say what its users may do in its workspace.

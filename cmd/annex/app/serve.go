@@ -170,8 +170,17 @@ func (s *Server) greet(ctx context.Context, out io.Writer) {
 	if !s.server.WaitReady(ctx) {
 		return
 	}
-	fmt.Fprintf(out, "Annex is ready at %s\n\nIn another terminal:\n\n  export KUBECONFIG=%s\n  %s get workspaces\n\nStop it with Ctrl-C.\n",
-		s.options.ShardExternalURL, s.options.KubeconfigPath, kubectl())
+	_, _ = io.WriteString(out, greeting(s.options.ShardExternalURL, s.options.KubeconfigPath, s.server.HostWorkspace() != ""))
+}
+
+// greeting is for who has started the server at a terminal. With a host it runs in a pod as a rule, where its log has use for no
+// more than one line.
+func greeting(url, kubeconfig string, hasHost bool) string {
+	ready := fmt.Sprintf("Annex is ready at %s\n", url)
+	if hasHost {
+		return ready
+	}
+	return ready + fmt.Sprintf("\nIn another terminal:\n\n  export KUBECONFIG=%s\n  %s get workspaces\n\nStop it with Ctrl-C.\n", kubeconfig, kubectl())
 }
 
 // kubectl returns what to type for kubectl on this machine.
