@@ -142,7 +142,7 @@ func TestSchema_Refuses(t *testing.T) {
 		{"an issuer that is not asked for", []string{"tls.certManager.issuerRef.name=company"}, "tls.certManager.issuerRef: means nothing with tls.type annex; set it to cert-manager"},
 		{"a claim that is not used", []string{"persistence.existingClaim=data", "persistence.enabled=false"}, "persistence.existingClaim: means nothing while persistence.enabled is false"},
 		{"a claim beside an external etcd", []string{"persistence.existingClaim=data", "etcd.endpoints[0]=http://etcd:2379"}, "persistence.existingClaim: means nothing with etcd.endpoints"},
-		{"an end before the Service knows", []string{"shutdown.delaySeconds=5"}, "shutdown.delaySeconds: 5 is too short; the pod leaves the Service only after readinessProbe.periodSeconds times failureThreshold, 9 seconds"},
+		{"an end before the Service knows", []string{"shutdown.delaySeconds=5", "etcd.endpoints[0]=http://etcd:2379"}, "shutdown.delaySeconds: 5 is too short; the pod leaves the Service only after readinessProbe.periodSeconds times failureThreshold, 9 seconds"},
 		{"metrics from nobody knows whom", []string{"serviceMonitor.enabled=true"}, "serviceMonitor.tlsConfig: needed with tls.type annex"},
 		{"a role that does not exist in others", []string{"userRoles.create=false", "userRoles.aggregateToEdit=true"}, "userRoles.aggregateToAdmin, userRoles.aggregateToEdit: mean nothing while userRoles.create is false"},
 		{"two faults at once", []string{"replicas=2", "tls.type=existingSecret"}, "tls.existingSecret: needed"},

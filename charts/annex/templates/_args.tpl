@@ -48,7 +48,7 @@
 {{- if .Values.clientCA.existingConfigMap }}
 - --client-ca-file=/etc/annex/client-ca/{{ .Values.clientCA.key }}
 {{- end }}
-- --shutdown-delay-duration={{ int .Values.shutdown.delaySeconds }}s
+- --shutdown-delay-duration={{ include "annex.shutdownDelay" . }}s
 - --shutdown-watch-termination-grace-period={{ int .Values.shutdown.watchGraceSeconds }}s
 - --v={{ int .Values.logLevel }}
 {{- range .Values.extraArgs }}

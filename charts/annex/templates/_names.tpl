@@ -94,3 +94,12 @@ ca.crt
 {{- ternary 2 1 (not (empty .Values.etcd.endpoints)) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* For how many seconds a server that is told to stop goes on serving: until equal ones have taken over, if there are any. */}}
+{{- define "annex.shutdownDelay" -}}
+{{- if not (kindIs "invalid" .Values.shutdown.delaySeconds) -}}
+{{- int .Values.shutdown.delaySeconds -}}
+{{- else -}}
+{{- ternary 10 0 (not (empty .Values.etcd.endpoints)) -}}
+{{- end -}}
+{{- end -}}

@@ -35,7 +35,7 @@ spec:
   priorityClassName: {{ . }}
   {{- end }}
   # The delay, the watches, a minute for requests in flight, and etcd.
-  terminationGracePeriodSeconds: {{ add (int .Values.shutdown.delaySeconds) (int .Values.shutdown.watchGraceSeconds) 65 }}
+  terminationGracePeriodSeconds: {{ add (int (include "annex.shutdownDelay" .)) (int .Values.shutdown.watchGraceSeconds) 65 }}
   containers:
     - name: annex
       image: {{ include "annex.image" . }}

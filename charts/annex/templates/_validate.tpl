@@ -33,8 +33,9 @@ What the schema cannot say, because it concerns more than one value. All faults 
 {{- $faults = append $faults "persistence.existingClaim: means nothing with etcd.endpoints; the external etcd keeps everything" -}}
 {{- end -}}
 {{- $unready := mul (int $v.readinessProbe.periodSeconds) (int $v.readinessProbe.failureThreshold) -}}
-{{- if gt $unready (int64 $v.shutdown.delaySeconds) -}}
-{{- $faults = append $faults (printf "shutdown.delaySeconds: %d is too short; the pod leaves the Service only after readinessProbe.periodSeconds times failureThreshold, %d seconds" (int $v.shutdown.delaySeconds) $unready) -}}
+{{- $delay := int64 (include "annex.shutdownDelay" .) -}}
+{{- if and $external (gt $unready $delay) -}}
+{{- $faults = append $faults (printf "shutdown.delaySeconds: %d is too short; the pod leaves the Service only after readinessProbe.periodSeconds times failureThreshold, %d seconds" $delay $unready) -}}
 {{- end -}}
 {{- if and $v.serviceMonitor.enabled (eq $v.tls.type "annex") (not $v.serviceMonitor.tlsConfig) -}}
 {{- $faults = append $faults "serviceMonitor.tlsConfig: needed with tls.type annex, whose CA lies in no Secret; give a ca, or insecureSkipVerify: true" -}}
