@@ -9,7 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apibinding"
 	"github.com/annex-dev/annex/controllers/apiexport"
 	"github.com/annex-dev/annex/controllers/apiservice"
@@ -38,10 +38,10 @@ type Instances interface {
 // Config is what the controllers work with. Everything is required unless it says otherwise.
 type Config struct {
 	// Client reads the watch caches and writes as the server; Live sees every acknowledged write.
-	Client reader.Client
-	Live   reader.Reader
+	Client client.Client
+	Live   client.Reader
 	// Content empties clusters and namespaces; Instances empties single custom resources.
-	Content   reader.Content
+	Content   client.Content
 	Instances Instances
 	Resolver  Resolver
 	// Typed says which resources of root's exports are served by typed storage.

@@ -6,11 +6,11 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/metrics/legacyregistry"
 
+	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
-	"github.com/annex-dev/annex/server/retry"
 	"github.com/annex-dev/annex/server/router"
 )
 
@@ -32,7 +32,7 @@ func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.H
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = fairness.With(handler, s.limiter, s.scheme.Codecs)
 	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
-	handler = retry.WithUndecided(handler, s.scheme.Codecs)
+	handler = apistatus.WithUndecided(handler, s.scheme.Codecs)
 	return frontdoor.With(handler, frontdoor.Config{
 		Resolver: s.Index,
 		Health:   http.HandlerFunc(s.serveHealth),

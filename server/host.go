@@ -26,7 +26,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/server/authorization"
@@ -102,7 +102,7 @@ func (s *Server) newProjections() *hostbinding.Endpoint {
 		Cached:   s.Client,
 		Live:     s.Client.Live(),
 		Writer:   s.Client,
-		As:       func(u user.Info) reader.Writer { return s.Client.As(u) },
+		As:       func(u user.Info) client.Writer { return s.Client.As(u) },
 		Clusters: s.Index,
 		Catalog:  s.Catalog,
 		Hosts:    s.isHostWorkspace,

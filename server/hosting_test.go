@@ -7,13 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
 func TestHosting_OnlyTheHostWorkspaceServesHostBindings(t *testing.T) {
 	h := &hosting{
-		Catalog: catalog.New(catalog.Config{Reader: readertest.NewFake(), Typed: func(schema.GroupResource) bool { return true }}),
+		Catalog: catalog.New(catalog.Config{Reader: clienttest.NewFake(), Typed: func(schema.GroupResource) bool { return true }}),
 		hosts:   func(cluster logicalcluster.Name) bool { return cluster == "root" },
 	}
 	for _, look := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){h.For, h.Refresh, h.For} {

@@ -14,13 +14,13 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // bind brings the status of binding, which is the caller's, up to what its export offers now. Faults of the export or of
 // the cluster become conditions; the error is for what may be tried again. From says who has taken which name. The caller
 // holds the lock of the cluster.
-func (c *Controller) bind(ctx context.Context, from reader.Reader, key reader.Key, binding *apisv1alpha2.APIBinding) error {
+func (c *Controller) bind(ctx context.Context, from client.Reader, key client.Key, binding *apisv1alpha2.APIBinding) error {
 	if binding.Status.Phase == "" {
 		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBinding
 	}
@@ -52,7 +52,7 @@ func (c *Controller) bind(ctx context.Context, from reader.Reader, key reader.Ke
 }
 
 // exportOf returns the export that binding refers to, nil after it has said in the conditions why it cannot be used.
-func (c *Controller) exportOf(ctx context.Context, key reader.Key, binding *apisv1alpha2.APIBinding) (*apisv1alpha2.APIExport, error) {
+func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (*apisv1alpha2.APIExport, error) {
 	reference := binding.Spec.Reference.Export
 	invalid := func(severity conditionsv1alpha1.ConditionSeverity, reason, format string, args ...any) {
 		conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.APIExportValid, reason, severity, format, args...)
@@ -71,21 +71,21 @@ func (c *Controller) exportOf(ctx context.Context, key reader.Key, binding *apis
 	}
 	if !found {
 		// An export of this name may come up in a workspace that is made later.
-		c.users.Set(key, reader.Key{Name: reference.Name})
+		c.users.Set(key, client.Key{Name: reference.Name})
 		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportNotFoundReason, "APIExport %s:%s not found", reference.Path, reference.Name)
 		return nil, nil
 	}
 	// Before the export is read, so that no change of it is missed.
-	c.users.Set(key, reader.Key{Cluster: provider, Name: reference.Name})
+	c.users.Set(key, client.Key{Cluster: provider, Name: reference.Name})
 	binding.Status.APIExportClusterName = string(provider)
-	export, err := reader.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, reader.Key{Cluster: provider, Name: reference.Name})
+	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, client.Key{Cluster: provider, Name: reference.Name})
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case export == nil:
 		// It may come up here, or in another workspace that takes the place of this one.
-		c.users.Set(key, reader.Key{Name: reference.Name})
+		c.users.Set(key, client.Key{Name: reference.Name})
 		path := reference.Path
 		if path == "" {
 			path = string(provider)
@@ -111,7 +111,7 @@ type fault struct {
 func (c *Controller) bindResource(ctx context.Context, names *taken, binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport,
 	resource apisv1alpha2.ResourceSchema) (*fault, error) {
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
-	source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: resource.Schema})
+	source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: provider, Name: resource.Schema})
 	if err != nil {
 		return nil, err
 	}

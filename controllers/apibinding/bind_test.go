@@ -12,8 +12,8 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func TestReconcile_Binds(t *testing.T) {
@@ -65,10 +65,10 @@ func TestReconcile_SharesDefinitions(t *testing.T) {
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("a", "provider", "things"))
 	f.run("a")
 	f.create(bindings, "other", bindingTo("a", "provider", "things"))
-	if _, err := f.reconcile(t.Context(), reader.Key{Cluster: "other", Name: "a"}); err != nil {
+	if _, err := f.reconcile(t.Context(), client.Key{Cluster: "other", Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
-	all, err := f.fake.List(t.Context(), definitions, reader.Scope{})
+	all, err := f.fake.List(t.Context(), definitions, client.Scope{})
 	if err != nil || len(all) != 1 {
 		t.Errorf("definitions: %v, %v", all, err)
 	}
@@ -86,17 +86,17 @@ func TestReconcile_Faults(t *testing.T) {
 	noReference.Spec.Reference.Export = nil
 	for name, tc := range map[string]struct {
 		binding           *apisv1alpha2.APIBinding
-		objects           []reader.Object
+		objects           []client.Object
 		export            string
 		initial, upToDate string
 	}{
 		"no reference":           {noReference, nil, "False APIExportInvalidReference", "False APIExportInvalidReference", ""},
 		"no such workspace":      {bindingTo("b", "root:nowhere", "things"), nil, "False APIExportNotFound", "False APIExportNotFound", ""},
 		"no such export":         {bindingTo("b", "provider", "things"), nil, "False APIExportNotFound", "False APIExportNotFound", ""},
-		"export without a hash":  {bindingTo("b", "provider", "things"), []reader.Object{noIdentity, widgets}, "False MissingIdentityHash", "False MissingIdentityHash", ""},
-		"no such schema":         {bindingTo("b", "provider", "things"), []reader.Object{exportOf("things", widgets)}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
-		"no schema at all":       {bindingTo("b", "provider", "things"), []reader.Object{exportOf("things", broken), broken}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
-		"schema of another name": {bindingTo("b", "provider", "things"), []reader.Object{misnamed, widgets}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
+		"export without a hash":  {bindingTo("b", "provider", "things"), []client.Object{noIdentity, widgets}, "False MissingIdentityHash", "False MissingIdentityHash", ""},
+		"no such schema":         {bindingTo("b", "provider", "things"), []client.Object{exportOf("things", widgets)}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
+		"no schema at all":       {bindingTo("b", "provider", "things"), []client.Object{exportOf("things", broken), broken}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
+		"schema of another name": {bindingTo("b", "provider", "things"), []client.Object{misnamed, widgets}, "True", "False APIResourceSchemaInvalid", "False APIResourceSchemaInvalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, append(tc.objects, tc.binding)...)
@@ -119,7 +119,7 @@ func TestReconcile_Faults(t *testing.T) {
 
 func TestReconcile_LookupThatFailsIsTriedAgain(t *testing.T) {
 	f := newFixture(t, bindingTo("b", "broken", "things"))
-	if _, err := f.reconcile(t.Context(), reader.Key{Cluster: consumer, Name: "b"}); err == nil {
+	if _, err := f.reconcile(t.Context(), client.Key{Cluster: consumer, Name: "b"}); err == nil {
 		t.Error("no error")
 	}
 	if writes := f.fake.Writes(); len(writes) > 0 {
@@ -130,7 +130,7 @@ func TestReconcile_LookupThatFailsIsTriedAgain(t *testing.T) {
 func TestReconcile_NamingConflicts(t *testing.T) {
 	widgets, gadgets := schemaOf("v1", "widgets", "Widget", "wd"), schemaOf("v1", "gadgets", "Gadget")
 	local := func(change func(*apiextensionsv1.CustomResourceDefinition)) *apiextensionsv1.CustomResourceDefinition {
-		crd := readertest.In(consumer, &apiextensionsv1.CustomResourceDefinition{
+		crd := clienttest.In(consumer, &apiextensionsv1.CustomResourceDefinition{
 			ObjectMeta: metav1.ObjectMeta{Name: "locals.example.com"},
 			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
 				Group: "example.com", Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "locals", Kind: "Local"},
@@ -143,26 +143,26 @@ func TestReconcile_NamingConflicts(t *testing.T) {
 		crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: apiextensionsv1.NamesAccepted, Status: apiextensionsv1.ConditionFalse}}
 	}
 	for name, tc := range map[string]struct {
-		other    []reader.Object
+		other    []client.Object
 		conflict string // what the message names; empty for none
 	}{
 		"nothing else": {},
-		"same resource in another group": {other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
+		"same resource in another group": {other: []client.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
 			crd.Spec.Group, crd.Spec.Names.Plural = "other.example.com", "widgets"
 		})}},
-		"same definition elsewhere": {other: []reader.Object{readertest.In("elsewhere", local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Plural = "widgets" }))}},
+		"same definition elsewhere": {other: []client.Object{clienttest.In("elsewhere", local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Plural = "widgets" }))}},
 		"a local definition, not looked at yet": {conflict: `CustomResourceDefinition "locals.example.com"`,
-			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Plural = "widgets" })}},
+			other: []client.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Plural = "widgets" })}},
 		"a local definition of the same kind": {conflict: `CustomResourceDefinition "locals.example.com"`,
-			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Kind = "Widget" })}},
+			other: []client.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.Kind = "Widget" })}},
 		"a local definition with the short name": {conflict: `CustomResourceDefinition "locals.example.com"`,
-			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.ShortNames = []string{"wd"} })}},
-		"a local definition that was refused the name": {other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
+			other: []client.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) { crd.Spec.Names.ShortNames = []string{"wd"} })}},
+		"a local definition that was refused the name": {other: []client.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
 			crd.Spec.Names.Plural = "widgets"
 			refused(crd)
 		})}},
 		"a local definition that was refused another name": {conflict: `CustomResourceDefinition "locals.example.com"`,
-			other: []reader.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
+			other: []client.Object{local(func(crd *apiextensionsv1.CustomResourceDefinition) {
 				crd.Status.AcceptedNames = apiextensionsv1.CustomResourceDefinitionNames{Plural: "widgets"}
 				refused(crd)
 			})}},
@@ -198,7 +198,7 @@ func TestReconcile_NamingConflicts(t *testing.T) {
 func TestReconcile_TakesOverFromADefinitionOfTheSameName(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	const name = "widgets.example.com"
-	local := readertest.In(consumer, &apiextensionsv1.CustomResourceDefinition{
+	local := clienttest.In(consumer, &apiextensionsv1.CustomResourceDefinition{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
 			Group: "example.com", Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "widgets", Kind: "Widget"},
@@ -208,8 +208,8 @@ func TestReconcile_TakesOverFromADefinitionOfTheSameName(t *testing.T) {
 	if got := condition(f.run(name), apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
 		t.Fatalf("BindingUpToDate = %s", got)
 	}
-	f.delete(definitions, reader.Key{Cluster: consumer, Name: name})
-	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: name}}, f.forDefinition(t.Context(), reader.Event{Type: reader.Deleted, Object: local})); diff != "" {
+	f.delete(definitions, client.Key{Cluster: consumer, Name: name})
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: name}}, f.forDefinition(t.Context(), client.Event{Type: client.Deleted, Object: local})); diff != "" {
 		t.Error("the binding is not told:", diff)
 	}
 	if got := condition(f.run(name), conditionsv1alpha1.ReadyCondition); got != "True" {
@@ -234,14 +234,14 @@ func TestReconcile_FirstBindingWins(t *testing.T) {
 	}
 
 	// When the first goes, the second is told and takes over.
-	key := reader.Key{Cluster: consumer, Name: "z-first"}
+	key := client.Key{Cluster: consumer, Name: "z-first"}
 	f.delete(bindings, key)
 	f.run("z-first")
 	if f.binding("z-first") != nil {
 		t.Fatal("the first binding is still there")
 	}
-	keys := f.forBinding(t.Context(), reader.Event{Type: reader.Deleted, Object: first})
-	if diff := cmp.Diff([]reader.Key{key, {Cluster: consumer, Name: "a-second"}}, keys); diff != "" {
+	keys := f.forBinding(t.Context(), client.Event{Type: client.Deleted, Object: first})
+	if diff := cmp.Diff([]client.Key{key, {Cluster: consumer, Name: "a-second"}}, keys); diff != "" {
 		t.Error(diff)
 	}
 	if got := condition(f.run("a-second"), conditionsv1alpha1.ReadyCondition); got != "True" {
@@ -318,15 +318,15 @@ func TestReconcile_ExportChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, widgets, newer, unreadable, elsewhere, renamed, gadgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 			f.run("b")
-			key := reader.Key{Cluster: provider, Name: "things"}
-			export, err := reader.Find[apisv1alpha2.APIExport](t.Context(), f.fake, exports, key)
+			key := client.Key{Cluster: provider, Name: "things"}
+			export, err := client.Find[apisv1alpha2.APIExport](t.Context(), f.fake, exports, key)
 			if err != nil {
 				t.Fatal(err)
 			}
 			export = export.DeepCopy()
 			tc.change(export)
 			f.update(exports, provider, export)
-			if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), reader.Event{Type: reader.Modified, Object: export})); diff != "" {
+			if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), client.Event{Type: client.Modified, Object: export})); diff != "" {
 				t.Error("the binding is not told:", diff)
 			}
 			binding := f.run("b")
@@ -355,8 +355,8 @@ func TestReconcile_ExportIsDeleted(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 	f.run("b")
-	f.delete(exports, reader.Key{Cluster: provider, Name: "things"})
-	f.delete(schemas, reader.Key{Cluster: provider, Name: widgets.Name})
+	f.delete(exports, client.Key{Cluster: provider, Name: "things"})
+	f.delete(schemas, client.Key{Cluster: provider, Name: widgets.Name})
 	binding := f.run("b")
 	if got := condition(binding, apisv1alpha2.APIExportValid); got != "False APIExportNotFound" {
 		t.Errorf("APIExportValid = %s", got)
@@ -365,7 +365,7 @@ func TestReconcile_ExportIsDeleted(t *testing.T) {
 		t.Errorf("status: %+v", binding.Status)
 	}
 	// A copy that got lost cannot be made anew, but nothing else breaks; one whose schema exists is.
-	f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+	f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 	f.run("b")
 	if f.binding("b") != nil {
 		t.Error("the binding cannot be deleted")
@@ -376,14 +376,14 @@ func TestReconcile_LostDefinitionIsMadeAnew(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 	binding := f.run("b")
-	f.released(t.Context(), reader.Event{Type: reader.Added, Object: binding})
+	f.released(t.Context(), client.Event{Type: client.Added, Object: binding})
 	definition, err := f.definition(t.Context(), string(widgets.UID))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.delete(definitions, definitionKey(string(widgets.UID)))
-	gone := readertest.In(logicalcluster.SystemBoundCRDs, definition.DeepCopy())
-	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forDefinition(t.Context(), reader.Event{Type: reader.Deleted, Object: gone})); diff != "" {
+	gone := clienttest.In(logicalcluster.SystemBoundCRDs, definition.DeepCopy())
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forDefinition(t.Context(), client.Event{Type: client.Deleted, Object: gone})); diff != "" {
 		t.Error(diff)
 	}
 	f.run("b")
@@ -394,7 +394,7 @@ func TestReconcile_LostDefinitionIsMadeAnew(t *testing.T) {
 
 func TestReconcile_TypedResourcesNeedNoDefinition(t *testing.T) {
 	source := schemaIn(logicalcluster.Root, "tenancy.kcp.io", "v1", "workspaces", "Workspace")
-	export := readertest.In(logicalcluster.Root, exportOf("tenancy.kcp.io", source))
+	export := clienttest.In(logicalcluster.Root, exportOf("tenancy.kcp.io", source))
 	// The same group from elsewhere is a custom resource.
 	imitation := schemaIn(provider, "tenancy.kcp.io", "v1", "workspaces", "Workspace")
 	imitation.UID = "imitation"
@@ -429,8 +429,8 @@ func TestKeys_SchemaThatComesUp(t *testing.T) {
 	f.run("b")
 	f.run("u")
 	f.create(schemas, provider, widgets)
-	got := f.forSchema(t.Context(), reader.Event{Type: reader.Added, Object: widgets})
-	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, got); diff != "" {
+	got := f.forSchema(t.Context(), client.Event{Type: client.Added, Object: widgets})
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, got); diff != "" {
 		t.Error(diff)
 	}
 	// The fake gives the schema a UID of its own.
@@ -443,9 +443,9 @@ func TestKeys_ExportThatComesUpInANewWorkspace(t *testing.T) {
 	f := newFixture(t, bindingTo("b", "root:later", "things"))
 	f.run("b")
 	f.Resolver.(resolver)["root:later"] = "later"
-	export := readertest.In("later", exportOf("things"))
+	export := clienttest.In("later", exportOf("things"))
 	f.create(exports, "later", export)
-	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: export})); diff != "" {
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: export})); diff != "" {
 		t.Error(diff)
 	}
 	if got := condition(f.run("b"), conditionsv1alpha1.ReadyCondition); got != "True" {
@@ -458,21 +458,21 @@ func TestKeys_ExportThatComesUpInTheNextWorkspace(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "root:org:provider", "things"))
 	f.run("b")
-	f.delete(exports, reader.Key{Cluster: provider, Name: "things"})
+	f.delete(exports, client.Key{Cluster: provider, Name: "things"})
 	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "False APIExportNotFound" {
 		t.Errorf("APIExportValid = %s", got)
 	}
 	f.Resolver.(resolver)["root:org:provider"] = "next"
-	export := readertest.In("next", exportOf("things"))
+	export := clienttest.In("next", exportOf("things"))
 	f.create(exports, "next", export)
-	added := reader.Event{Type: reader.Added, Object: export}
-	if diff := cmp.Diff([]reader.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), added)); diff != "" {
+	added := client.Event{Type: client.Added, Object: export}
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), added)); diff != "" {
 		t.Error(diff)
 	}
 	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "True" {
 		t.Errorf("APIExportValid = %s", got)
 	}
-	if keys := f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: readertest.In("third", exportOf("things"))}); len(keys) > 0 {
+	if keys := f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("third", exportOf("things"))}); len(keys) > 0 {
 		t.Errorf("a binding that has found its export is told of others: %v", keys)
 	}
 }

@@ -10,26 +10,26 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // onlyBound returns the definition itself if it lies in system:bound-crds: at the start each of them is looked at.
-func onlyBound(_ context.Context, event reader.Event) []reader.Key {
-	key := reader.KeyOf(event.Object)
-	if key.Cluster != logicalcluster.SystemBoundCRDs || event.Type == reader.Deleted {
+func onlyBound(_ context.Context, event client.Event) []client.Key {
+	key := client.KeyOf(event.Object)
+	if key.Cluster != logicalcluster.SystemBoundCRDs || event.Type == client.Deleted {
 		return nil
 	}
-	return []reader.Key{key}
+	return []client.Key{key}
 }
 
 // released returns the definitions that a binding used until now and does not use any more.
-func (c *Controller) released(_ context.Context, event reader.Event) []reader.Key {
+func (c *Controller) released(_ context.Context, event client.Event) []client.Key {
 	binding, ok := event.Object.(*apisv1alpha2.APIBinding)
 	if !ok {
 		return nil
 	}
-	key := reader.KeyOf(binding)
-	if event.Type != reader.Deleted {
+	key := client.KeyOf(binding)
+	if event.Type != client.Deleted {
 		return c.definers.Set(key, c.definitionsOf(binding)...)
 	}
 	c.definers.Drop(key)
@@ -37,7 +37,7 @@ func (c *Controller) released(_ context.Context, event reader.Event) []reader.Ke
 }
 
 // cleanUp deletes a definition in system:bound-crds that no binding uses any more.
-func (c *Controller) cleanUp(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (c *Controller) cleanUp(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	if used, err := c.isUsed(ctx, c.Client, key); used || err != nil {
 		return reconcile.Result{}, err
 	}
@@ -66,15 +66,15 @@ func (c *Controller) cleanUp(ctx context.Context, key reader.Key) (reconcile.Res
 
 // isUsed reports whether some binding uses the definition. The index answers for most; before one counts as unused all
 // bindings are looked at, since the index may still be being filled.
-func (c *Controller) isUsed(ctx context.Context, from reader.Reader, key reader.Key) (bool, error) {
-	_, indexed := c.definers.Any(key, func(user reader.Key) bool {
-		binding, err := reader.Find[apisv1alpha2.APIBinding](ctx, from, bindings, user)
+func (c *Controller) isUsed(ctx context.Context, from client.Reader, key client.Key) (bool, error) {
+	_, indexed := c.definers.Any(key, func(user client.Key) bool {
+		binding, err := client.Find[apisv1alpha2.APIBinding](ctx, from, bindings, user)
 		return err == nil && binding != nil && uses(binding, key.Name)
 	})
 	if indexed {
 		return true, nil
 	}
-	all, err := list[apisv1alpha2.APIBinding](ctx, from, bindings, reader.Scope{})
+	all, err := list[apisv1alpha2.APIBinding](ctx, from, bindings, client.Scope{})
 	if err != nil {
 		return false, err
 	}

@@ -13,7 +13,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/references"
 )
@@ -40,19 +40,19 @@ type Resolver interface {
 type Instances interface {
 	// DeleteBound asks for the deletion of every object in cluster that was stored through the bound schema with the given
 	// UID under the given identity hash, with regard to finalizers, and returns what is left.
-	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (reader.Remaining, error)
+	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (client.Remaining, error)
 }
 
 // Config is what the controller needs.
 type Config struct {
-	Client reader.Client
+	Client client.Client
 	// Live reads what was written before the call; nil stands for Client.
-	Live reader.Reader
+	Live client.Reader
 	// Resolver finds the clusters of exports.
 	Resolver Resolver
 	// Instances deletes bound custom resources, Content those that typed storage serves.
 	Instances Instances
-	Content   reader.Content
+	Content   client.Content
 	// Typed says which resources of root's exports are served by typed storage and need no definition.
 	Typed func(schema.GroupResource) bool
 }
@@ -70,7 +70,7 @@ type Controller struct {
 
 	mu sync.Mutex
 	// expected holds bindings that somebody is about to create as FinalBinding returned them.
-	expected map[reader.Key]expectation
+	expected map[client.Key]expectation
 	now      func() time.Time
 }
 
@@ -88,7 +88,7 @@ func New(c Config) *Controller {
 	return &Controller{
 		Config:   c,
 		clusters: keymutex.NewHashed(64),
-		expected: map[reader.Key]expectation{},
+		expected: map[client.Key]expectation{},
 		now:      time.Now,
 	}
 }
@@ -126,7 +126,7 @@ func lock(locks keymutex.KeyMutex, name string) (unlock func()) {
 }
 
 // list returns the objects in scope with type T.
-func list[T any](ctx context.Context, from reader.Reader, gr schema.GroupResource, scope reader.Scope) ([]*T, error) {
+func list[T any](ctx context.Context, from client.Reader, gr schema.GroupResource, scope client.Scope) ([]*T, error) {
 	objects, err := from.List(ctx, gr, scope)
 	if err != nil {
 		return nil, fmt.Errorf("listing %s in %q: %w", gr, scope.Cluster, err)

@@ -13,18 +13,18 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // definitionKey returns the key of the definition of the schema with the given UID.
-func definitionKey(uid string) reader.Key {
-	return reader.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid}
+func definitionKey(uid string) client.Key {
+	return client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid}
 }
 
 // definitionsOf returns the keys of the definitions that binding uses; typed resources have none.
-func (c *Controller) definitionsOf(binding *apisv1alpha2.APIBinding) []reader.Key {
+func (c *Controller) definitionsOf(binding *apisv1alpha2.APIBinding) []client.Key {
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
-	var keys []reader.Key
+	var keys []client.Key
 	for _, bound := range binding.Status.BoundResources {
 		if !c.isTyped(provider, groupResource(bound.Group, bound.Resource)) {
 			keys = append(keys, definitionKey(bound.Schema.UID))
@@ -88,7 +88,7 @@ func establish(definition *apiextensionsv1.CustomResourceDefinition) {
 
 // asServed returns obj, which may be of the internal type of the stock registry, in the version that is served. It may be
 // shared: do not change it.
-func asServed(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
+func asServed(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
 	switch definition := obj.(type) {
 	case *apiextensionsv1.CustomResourceDefinition:
 		return definition, nil

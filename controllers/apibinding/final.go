@@ -9,7 +9,7 @@ import (
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // patience is how long a binding that FinalBinding returned may take to be stored.
@@ -19,8 +19,8 @@ const patience = time.Minute
 // would bring it to, so that creating it is all that is to be written. It is named as spec says: a function of its
 // arguments. What is missing of the export shows in its conditions, and the controller goes on from there. The caller stores
 // it within a minute, or drops it.
-func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (reader.Object, error) {
-	key := reader.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, path, export)}
+func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error) {
+	key := client.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, path, export)}
 	binding := &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: key.Name, Finalizers: []string{apisv1alpha2.APIBindingFinalizer}},
 		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
@@ -43,7 +43,7 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 }
 
 // expect remembers a binding until it arrives.
-func (c *Controller) expect(key reader.Key, binding *apisv1alpha2.APIBinding) {
+func (c *Controller) expect(key client.Key, binding *apisv1alpha2.APIBinding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -56,7 +56,7 @@ func (c *Controller) expect(key reader.Key, binding *apisv1alpha2.APIBinding) {
 }
 
 // arrived forgets an expectation: the binding is stored.
-func (c *Controller) arrived(key reader.Key) {
+func (c *Controller) arrived(key client.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.expected, key)

@@ -13,7 +13,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // someResourcesRemain is the reason while objects of a bound resource are left.
@@ -23,7 +23,7 @@ const (
 )
 
 // finalize deletes the objects of what a binding has bound, and lets the binding go when none is left.
-func (c *Controller) finalize(ctx context.Context, key reader.Key, old *apisv1alpha2.APIBinding) (reconcile.Result, error) {
+func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1alpha2.APIBinding) (reconcile.Result, error) {
 	at := slices.Index(old.Finalizers, apisv1alpha2.APIBindingFinalizer)
 	if at < 0 {
 		return reconcile.Result{}, nil
@@ -51,9 +51,9 @@ func (c *Controller) finalize(ctx context.Context, key reader.Key, old *apisv1al
 
 // deleteObjects asks for the deletion of every object of what binding has bound, except what another binding of the
 // cluster waits to take over, and returns what is left. It goes on after an error.
-func (c *Controller) deleteObjects(ctx context.Context, key reader.Key, binding *apisv1alpha2.APIBinding) (reader.Remaining, error) {
-	all := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
-	others, err := list[apisv1alpha2.APIBinding](ctx, c.Live, bindings, reader.Scope{Cluster: key.Cluster})
+func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
+	all := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+	others, err := list[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		return all, err
 	}
@@ -69,7 +69,7 @@ func (c *Controller) deleteObjects(ctx context.Context, key reader.Key, binding 
 		if adopted {
 			continue
 		}
-		var remaining reader.Remaining
+		var remaining client.Remaining
 		if c.isTyped(provider, gr) {
 			remaining, err = c.Content.DeleteAll(ctx, key.Cluster, "", func(other schema.GroupResource) bool { return other != gr })
 		} else {
@@ -90,7 +90,7 @@ func (c *Controller) deleteObjects(ctx context.Context, key reader.Key, binding 
 
 // adopted reports whether one of others, the bindings of the cluster, will bind the same resource with the same schema under
 // the same identity once the binding called key is gone: then the objects are its.
-func (c *Controller) adopted(ctx context.Context, key reader.Key, others []*apisv1alpha2.APIBinding, bound apisv1alpha2.BoundAPIResource) (bool, error) {
+func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apisv1alpha2.APIBinding, bound apisv1alpha2.BoundAPIResource) (bool, error) {
 	for _, other := range others {
 		reference := other.Spec.Reference.Export
 		if other.Name == key.Name || other.DeletionTimestamp != nil || reference == nil {
@@ -106,7 +106,7 @@ func (c *Controller) adopted(ctx context.Context, key reader.Key, others []*apis
 		if !found {
 			continue
 		}
-		offered, err := c.offers(ctx, reader.Key{Cluster: provider, Name: reference.Name}, bound)
+		offered, err := c.offers(ctx, client.Key{Cluster: provider, Name: reference.Name}, bound)
 		if err != nil || offered {
 			return offered, err
 		}
@@ -115,8 +115,8 @@ func (c *Controller) adopted(ctx context.Context, key reader.Key, others []*apis
 }
 
 // offers reports whether the export called key offers what bound says, as it says.
-func (c *Controller) offers(ctx context.Context, key reader.Key, bound apisv1alpha2.BoundAPIResource) (bool, error) {
-	export, err := reader.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
+func (c *Controller) offers(ctx context.Context, key client.Key, bound apisv1alpha2.BoundAPIResource) (bool, error) {
+	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
 	if err != nil || export == nil || export.Status.IdentityHash != bound.Schema.IdentityHash {
 		return false, err
 	}
@@ -124,7 +124,7 @@ func (c *Controller) offers(ctx context.Context, key reader.Key, bound apisv1alp
 		if resource.Group != bound.Group || resource.Name != bound.Resource {
 			continue
 		}
-		source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: key.Cluster, Name: resource.Schema})
+		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: key.Cluster, Name: resource.Schema})
 		return source != nil && string(source.UID) == bound.Schema.UID, err
 	}
 	return false, nil

@@ -13,15 +13,15 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func TestFinalize(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 	f.run("b")
-	key := reader.Key{Cluster: consumer, Name: "b"}
+	key := client.Key{Cluster: consumer, Name: "b"}
 	f.delete(bindings, key)
 
 	f.instances.left[groupResource("example.com", "widgets")] = 2
@@ -66,7 +66,7 @@ func TestFinalize(t *testing.T) {
 func TestFinalize_NeverBound(t *testing.T) {
 	f := newFixture(t, bindingTo("b", "provider", "missing"))
 	f.run("b")
-	f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+	f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 	f.run("b")
 	if f.binding("b") != nil || len(f.instances.deleted) > 0 {
 		t.Errorf("binding %v, deleted %v", f.binding("b"), f.instances.deleted)
@@ -75,13 +75,13 @@ func TestFinalize_NeverBound(t *testing.T) {
 
 func TestFinalize_TypedResources(t *testing.T) {
 	source := schemaIn(logicalcluster.Root, "tenancy.kcp.io", "v1", "workspaces", "Workspace")
-	mine := readertest.In(consumer, &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "mine"}})
-	other := readertest.In("elsewhere", &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "other"}})
-	f := newFixture(t, source, readertest.In(logicalcluster.Root, exportOf("tenancy.kcp.io", source)), bindingTo("b", "root", "tenancy.kcp.io"), mine, other)
+	mine := clienttest.In(consumer, &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "mine"}})
+	other := clienttest.In("elsewhere", &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "other"}})
+	f := newFixture(t, source, clienttest.In(logicalcluster.Root, exportOf("tenancy.kcp.io", source)), bindingTo("b", "root", "tenancy.kcp.io"), mine, other)
 	f.run("b")
-	f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+	f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 	f.run("b")
-	left, err := f.fake.List(t.Context(), tenancyv1alpha1.Resource("workspaces"), reader.Scope{})
+	left, err := f.fake.List(t.Context(), tenancyv1alpha1.Resource("workspaces"), client.Scope{})
 	if err != nil || len(left) != 1 || left[0].GetName() != "other" || f.binding("b") != nil {
 		t.Errorf("workspaces left: %v, %v; binding %v", left, err, f.binding("b"))
 	}
@@ -107,7 +107,7 @@ func TestFinalize_Adoption(t *testing.T) {
 			f.run("b")
 			f.create(bindings, consumer, tc.other)
 			f.run("other")
-			f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+			f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 			f.run("b")
 			if f.binding("b") != nil {
 				t.Fatal("the binding is still there")
@@ -129,8 +129,8 @@ func TestFinalize_TwoThatGoTogetherDoNotAdopt(t *testing.T) {
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("a", "provider", "things"), bindingTo("b", "provider", "things"))
 	f.run("a")
 	f.run("b")
-	f.delete(bindings, reader.Key{Cluster: consumer, Name: "a"})
-	f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+	f.delete(bindings, client.Key{Cluster: consumer, Name: "a"})
+	f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 	f.run("a")
 	if len(f.instances.deleted) != 1 {
 		t.Errorf("deleted: %v", f.instances.deleted)
@@ -146,13 +146,13 @@ func TestCleanUp(t *testing.T) {
 	if f.clean(uid); !f.hasDefinition(uid) {
 		t.Fatal("a definition in use was deleted before the index was filled")
 	}
-	f.released(t.Context(), reader.Event{Type: reader.Added, Object: binding})
+	f.released(t.Context(), client.Event{Type: client.Added, Object: binding})
 	if f.clean(uid); !f.hasDefinition(uid) {
 		t.Fatal("a definition in use was deleted")
 	}
-	f.delete(bindings, reader.Key{Cluster: consumer, Name: "b"})
+	f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 	f.run("b")
-	if diff := cmp.Diff([]reader.Key{definitionKey(uid)}, f.released(t.Context(), reader.Event{Type: reader.Deleted, Object: binding})); diff != "" {
+	if diff := cmp.Diff([]client.Key{definitionKey(uid)}, f.released(t.Context(), client.Event{Type: client.Deleted, Object: binding})); diff != "" {
 		t.Error(diff)
 	}
 	if f.clean(uid); f.hasDefinition(uid) {
@@ -166,16 +166,16 @@ func TestCleanUp(t *testing.T) {
 func TestCleanUp_AfterASchemaWasReplaced(t *testing.T) {
 	widgets, newer := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget")
 	f := newFixture(t, widgets, newer, exportOf("things", widgets), bindingTo("b", "provider", "things"))
-	f.released(t.Context(), reader.Event{Type: reader.Added, Object: f.run("b")})
+	f.released(t.Context(), client.Event{Type: client.Added, Object: f.run("b")})
 	export := exportOf("things", newer)
-	stored, err := f.fake.Get(t.Context(), exports, reader.KeyOf(export))
+	stored, err := f.fake.Get(t.Context(), exports, client.KeyOf(export))
 	if err != nil {
 		t.Fatal(err)
 	}
 	export.ResourceVersion, export.UID = stored.GetResourceVersion(), stored.GetUID()
 	f.update(exports, provider, export)
-	left := f.released(t.Context(), reader.Event{Type: reader.Modified, Object: f.run("b")})
-	if diff := cmp.Diff([]reader.Key{definitionKey(string(widgets.UID))}, left); diff != "" {
+	left := f.released(t.Context(), client.Event{Type: client.Modified, Object: f.run("b")})
+	if diff := cmp.Diff([]client.Key{definitionKey(string(widgets.UID))}, left); diff != "" {
 		t.Error(diff)
 	}
 	f.clean(string(widgets.UID))

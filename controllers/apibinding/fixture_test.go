@@ -19,8 +19,8 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 const (
@@ -48,9 +48,9 @@ type instances struct {
 	err     error
 }
 
-func (i *instances) DeleteBound(_ context.Context, cluster logicalcluster.Name, gr schema.GroupResource, uid, identity string) (reader.Remaining, error) {
+func (i *instances) DeleteBound(_ context.Context, cluster logicalcluster.Name, gr schema.GroupResource, uid, identity string) (client.Remaining, error) {
 	i.deleted = append(i.deleted, fmt.Sprintf("%s %s %s %s", cluster, gr, uid, identity))
-	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	if n := i.left[gr]; n > 0 {
 		remaining.Resources[gr] = n
 	}
@@ -61,17 +61,17 @@ func (i *instances) DeleteBound(_ context.Context, cluster logicalcluster.Name, 
 type fixture struct {
 	t *testing.T
 	*Controller
-	fake      *readertest.Fake
+	fake      *clienttest.Fake
 	instances *instances
 }
 
-func newFixture(t *testing.T, objects ...reader.Object) *fixture {
+func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	t.Helper()
-	fake := readertest.NewFake(objects...)
+	fake := clienttest.NewFake(objects...)
 	deleter := &instances{left: map[schema.GroupResource]int{}}
 	f := &fixture{t: t, fake: fake, instances: deleter}
 	f.Controller = New(Config{
-		Client: fake, Resolver: resolver{"root:org:provider": provider}, Instances: deleter, Content: readertest.NewContent(fake),
+		Client: fake, Resolver: resolver{"root:org:provider": provider}, Instances: deleter, Content: clienttest.NewContent(fake),
 		Typed: func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
 	})
 	t.Cleanup(func() {
@@ -85,7 +85,7 @@ func newFixture(t *testing.T, objects ...reader.Object) *fixture {
 // run reconciles the binding of the consumer called name until nothing is written any more, and returns it.
 func (f *fixture) run(name string) *apisv1alpha2.APIBinding {
 	f.t.Helper()
-	key := reader.Key{Cluster: consumer, Name: name}
+	key := client.Key{Cluster: consumer, Name: name}
 	for range 5 {
 		before := len(f.fake.Writes())
 		if _, err := f.reconcile(f.t.Context(), key); err != nil {
@@ -102,28 +102,28 @@ func (f *fixture) run(name string) *apisv1alpha2.APIBinding {
 // binding returns the binding of the consumer; nil when it is gone.
 func (f *fixture) binding(name string) *apisv1alpha2.APIBinding {
 	f.t.Helper()
-	binding, err := reader.Find[apisv1alpha2.APIBinding](f.t.Context(), f.fake, bindings, reader.Key{Cluster: consumer, Name: name})
+	binding, err := client.Find[apisv1alpha2.APIBinding](f.t.Context(), f.fake, bindings, client.Key{Cluster: consumer, Name: name})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return binding
 }
 
-func (f *fixture) update(gr schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) {
+func (f *fixture) update(gr schema.GroupResource, cluster logicalcluster.Name, obj client.Object) {
 	f.t.Helper()
 	if _, err := f.fake.Update(f.t.Context(), gr, cluster, obj); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-func (f *fixture) create(gr schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) {
+func (f *fixture) create(gr schema.GroupResource, cluster logicalcluster.Name, obj client.Object) {
 	f.t.Helper()
 	if _, err := f.fake.Create(f.t.Context(), gr, cluster, obj); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-func (f *fixture) delete(gr schema.GroupResource, key reader.Key) {
+func (f *fixture) delete(gr schema.GroupResource, key client.Key) {
 	f.t.Helper()
 	if err := f.fake.Delete(f.t.Context(), gr, key, nil); err != nil {
 		f.t.Fatal(err)
@@ -155,7 +155,7 @@ func schemaOf(prefix, resource, kind string, shorts ...string) *apisv1alpha1.API
 
 func schemaIn(cluster logicalcluster.Name, group, prefix, resource, kind string, shorts ...string) *apisv1alpha1.APIResourceSchema {
 	name := prefix + "." + resource + "." + group
-	return readertest.In(cluster, &apisv1alpha1.APIResourceSchema{
+	return clienttest.In(cluster, &apisv1alpha1.APIResourceSchema{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)},
 		Spec: apisv1alpha1.APIResourceSchemaSpec{
 			Group: group,
@@ -172,7 +172,7 @@ func schemaIn(cluster logicalcluster.Name, group, prefix, resource, kind string,
 
 // exportOf returns an export of the provider with the identity hash "hash-" and its name.
 func exportOf(name string, offered ...*apisv1alpha1.APIResourceSchema) *apisv1alpha2.APIExport {
-	export := readertest.In(provider, &apisv1alpha2.APIExport{
+	export := clienttest.In(provider, &apisv1alpha2.APIExport{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Status:     apisv1alpha2.APIExportStatus{IdentityHash: "hash-" + name},
 	})
@@ -186,7 +186,7 @@ func exportOf(name string, offered ...*apisv1alpha1.APIResourceSchema) *apisv1al
 
 // bindingTo returns a binding of the consumer.
 func bindingTo(name, path, export string) *apisv1alpha2.APIBinding {
-	return readertest.In(consumer, &apisv1alpha2.APIBinding{
+	return clienttest.In(consumer, &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{apisv1alpha2.APIBindingFinalizer}},
 		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
 			Export: &apisv1alpha2.ExportBindingReference{Path: path, Name: export},

@@ -12,7 +12,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // taken knows which names are taken in the cluster of key by others than binding. It reads when it is first asked: most
@@ -20,8 +20,8 @@ import (
 type taken struct {
 	controller *Controller
 	// from is where to read: whoever may miss a name that was just taken reads live.
-	from    reader.Reader
-	key     reader.Key
+	from    client.Reader
+	key     client.Key
 	binding *apisv1alpha2.APIBinding
 
 	read   bool
@@ -58,7 +58,7 @@ func (t *taken) conflict(ctx context.Context, gr schema.GroupResource, newcomer 
 
 // load reads what other bindings and local definitions have.
 func (t *taken) load(ctx context.Context) error {
-	c, scope := t.controller, reader.Scope{Cluster: t.key.Cluster}
+	c, scope := t.controller, client.Scope{Cluster: t.key.Cluster}
 	bound, err := list[apisv1alpha2.APIBinding](ctx, t.from, bindings, scope)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (c *Controller) namesOfBound(ctx context.Context, provider logicalcluster.N
 			return naming.OfCRD(crd), nil
 		}
 	}
-	source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, reader.Key{Cluster: provider, Name: bound.Schema.Name})
+	source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: provider, Name: bound.Schema.Name})
 	if err != nil {
 		return naming.Names{}, err
 	}

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // How long to wait for what no watch tells of.
@@ -23,8 +23,8 @@ const (
 )
 
 // reconcile moves one binding one step on, with one write at most.
-func (c *Controller) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
-	old, err := reader.Find[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
+func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
+	old, err := client.Find[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -47,7 +47,7 @@ func (c *Controller) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 }
 
 // update writes binding if it differs from old, and returns result then.
-func (c *Controller) update(ctx context.Context, key reader.Key, old, binding *apisv1alpha2.APIBinding, result reconcile.Result) (reconcile.Result, error) {
+func (c *Controller) update(ctx context.Context, key client.Key, old, binding *apisv1alpha2.APIBinding, result reconcile.Result) (reconcile.Result, error) {
 	if apiequality.Semantic.DeepEqual(old, binding) {
 		return result, nil
 	}

@@ -15,7 +15,7 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -33,8 +33,8 @@ var (
 )
 
 // Spec describes the controller.
-func Spec(client reader.Client) multicluster.Spec {
-	r := &reconciler{client: client}
+func Spec(c client.Client) multicluster.Spec {
+	r := &reconciler{client: c}
 	return multicluster.Spec{
 		Name:    "apiexport",
 		Workers: workers,
@@ -49,37 +49,37 @@ func Spec(client reader.Client) multicluster.Spec {
 }
 
 type reconciler struct {
-	client reader.Client
+	client client.Client
 }
 
 // forSecret returns the exports whose identity the secret holds.
-func (r *reconciler) forSecret(ctx context.Context, event reader.Event) []reader.Key {
-	key := reader.KeyOf(event.Object)
-	objects, err := r.client.List(ctx, exports, reader.Scope{Cluster: key.Cluster})
+func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client.Key {
+	key := client.KeyOf(event.Object)
+	objects, err := r.client.List(ctx, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the exports of a secret", "cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
 		return nil
 	}
-	var keys []reader.Key
+	var keys []client.Key
 	for _, obj := range objects {
 		export, ok := obj.(*apisv1alpha2.APIExport)
 		if ok && export.Spec.Identity != nil && export.Spec.Identity.SecretRef != nil &&
 			export.Spec.Identity.SecretRef.Namespace == key.Namespace && export.Spec.Identity.SecretRef.Name == key.Name {
-			keys = append(keys, reader.Key{Cluster: key.Cluster, Name: export.Name})
+			keys = append(keys, client.Key{Cluster: key.Cluster, Name: export.Name})
 		}
 	}
 	return keys
 }
 
 // forSlice returns the export of the same name when a slice is gone: it may have been the export's own.
-func forSlice(_ context.Context, event reader.Event) []reader.Key {
-	if event.Type != reader.Deleted {
+func forSlice(_ context.Context, event client.Event) []client.Key {
+	if event.Type != client.Deleted {
 		return nil
 	}
-	return []reader.Key{reader.KeyOf(event.Object)}
+	return []client.Key{client.KeyOf(event.Object)}
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	obj, err := r.client.Get(ctx, exports, key)
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, r.deleteSlice(ctx, key)

@@ -11,12 +11,12 @@ import (
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // ensureIdentity brings reference, hash and condition of export, which is the caller's, up to what the Secret says, and
 // makes a Secret when no other was asked for. The error is for what may be tried again; the condition says so too.
-func (r *reconciler) ensureIdentity(ctx context.Context, key reader.Key, export *apisv1alpha2.APIExport) error {
+func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export *apisv1alpha2.APIExport) error {
 	failed := func(reason, format string, args ...any) {
 		conditionsv1alpha1.MarkFalse(export, apisv1alpha2.APIExportIdentityValid, reason, conditionsv1alpha1.ConditionSeverityError, format, args...)
 	}
@@ -30,7 +30,7 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key reader.Key, export 
 		export.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{Namespace: secret.Namespace, Name: secret.Name}}
 	} else {
 		ref := export.Spec.Identity.SecretRef
-		if secret, err = r.secret(ctx, reader.Key{Cluster: key.Cluster, Namespace: ref.Namespace, Name: ref.Name}); err != nil {
+		if secret, err = r.secret(ctx, client.Key{Cluster: key.Cluster, Namespace: ref.Namespace, Name: ref.Name}); err != nil {
 			failed(apisv1alpha2.IdentityVerificationFailedReason, "the identity could not be read: %v", err)
 			return err
 		}
@@ -58,13 +58,13 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key reader.Key, export 
 }
 
 // makeSecret returns the Secret of the export called key in the system's namespace, and makes both if they are missing.
-func (r *reconciler) makeSecret(ctx context.Context, key reader.Key) (*corev1.Secret, error) {
-	at := reader.Key{Cluster: key.Cluster, Namespace: apisv1alpha2.IdentitySecretNamespace, Name: key.Name}
+func (r *reconciler) makeSecret(ctx context.Context, key client.Key) (*corev1.Secret, error) {
+	at := client.Key{Cluster: key.Cluster, Namespace: apisv1alpha2.IdentitySecretNamespace, Name: key.Name}
 	secret, err := r.secret(ctx, at)
 	if secret != nil || err != nil {
 		return secret, err
 	}
-	_, err = r.client.Get(ctx, namespaces, reader.Key{Cluster: at.Cluster, Name: at.Namespace})
+	_, err = r.client.Get(ctx, namespaces, client.Key{Cluster: at.Cluster, Name: at.Namespace})
 	if apierrors.IsNotFound(err) {
 		_, err = r.client.Create(ctx, namespaces, at.Cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: at.Namespace}})
 	}
@@ -88,7 +88,7 @@ func (r *reconciler) makeSecret(ctx context.Context, key reader.Key) (*corev1.Se
 }
 
 // secret returns the secret called key; nil when it does not exist.
-func (r *reconciler) secret(ctx context.Context, key reader.Key) (*corev1.Secret, error) {
+func (r *reconciler) secret(ctx context.Context, key client.Key) (*corev1.Secret, error) {
 	obj, err := r.client.Get(ctx, secrets, key)
 	if apierrors.IsNotFound(err) {
 		return nil, nil

@@ -15,22 +15,22 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 const cluster = logicalcluster.Name("provider")
 
-var key = reader.Key{Cluster: cluster, Name: "things"}
+var key = client.Key{Cluster: cluster, Name: "things"}
 
 func newExport(change func(*apisv1alpha2.APIExport)) *apisv1alpha2.APIExport {
-	export := readertest.In(cluster, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: key.Name, UID: "uid-things"}})
+	export := clienttest.In(cluster, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: key.Name, UID: "uid-things"}})
 	change(export)
 	return export
 }
 
 func newSecret(namespace, name, data string) *corev1.Secret {
-	return readertest.In(cluster, &corev1.Secret{
+	return clienttest.In(cluster, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Data: map[string][]byte{"key": []byte(data)},
 	})
 }
@@ -40,7 +40,7 @@ func refersToMine(export *apisv1alpha2.APIExport) {
 }
 
 // run reconciles until nothing is written any more.
-func run(t *testing.T, fake *readertest.Fake) {
+func run(t *testing.T, fake *clienttest.Fake) {
 	t.Helper()
 	r := &reconciler{client: fake}
 	for range 5 {
@@ -58,7 +58,7 @@ func run(t *testing.T, fake *readertest.Fake) {
 	t.Fatalf("reconciling does not settle: %v", fake.Writes())
 }
 
-func read[T any](t *testing.T, fake *readertest.Fake, gr schema.GroupResource, key reader.Key) *T {
+func read[T any](t *testing.T, fake *clienttest.Fake, gr schema.GroupResource, key client.Key) *T {
 	t.Helper()
 	obj, err := fake.Get(t.Context(), gr, key)
 	if apierrors.IsNotFound(err) {
@@ -71,7 +71,7 @@ func read[T any](t *testing.T, fake *readertest.Fake, gr schema.GroupResource, k
 }
 
 func TestReconcile_NewExport(t *testing.T) {
-	fake := readertest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
+	fake := clienttest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
 	run(t, fake)
 	want := []string{
 		"create namespaces provider|kcp-system",
@@ -82,7 +82,7 @@ func TestReconcile_NewExport(t *testing.T) {
 	if diff := cmp.Diff(want, fake.Writes()); diff != "" {
 		t.Error(diff)
 	}
-	secret := read[corev1.Secret](t, fake, secrets, reader.Key{Cluster: cluster, Namespace: "kcp-system", Name: "things"})
+	secret := read[corev1.Secret](t, fake, secrets, client.Key{Cluster: cluster, Namespace: "kcp-system", Name: "things"})
 	export := read[apisv1alpha2.APIExport](t, fake, exports, key)
 	if export.Status.IdentityHash != identity.Hash(secret.Data["key"]) || len(secret.Data["key"]) != 64 {
 		t.Errorf("hash %q of key %q", export.Status.IdentityHash, secret.Data["key"])
@@ -125,11 +125,11 @@ func TestReconcile_Identity(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects := []reader.Object{tc.export}
+			objects := []client.Object{tc.export}
 			if tc.secret != nil {
 				objects = append(objects, tc.secret)
 			}
-			fake := readertest.NewFake(objects...)
+			fake := clienttest.NewFake(objects...)
 			run(t, fake)
 			export := read[apisv1alpha2.APIExport](t, fake, exports, key)
 			if export.Status.IdentityHash != tc.hash {
@@ -146,14 +146,14 @@ func TestReconcile_Identity(t *testing.T) {
 }
 
 func TestReconcile_SecretThatComesUp(t *testing.T) {
-	fake := readertest.NewFake(newExport(refersToMine), newExport(func(e *apisv1alpha2.APIExport) { e.Name = "unrelated" }))
+	fake := clienttest.NewFake(newExport(refersToMine), newExport(func(e *apisv1alpha2.APIExport) { e.Name = "unrelated" }))
 	run(t, fake)
 	secret := newSecret("default", "mine", "abc")
 	if _, err := fake.Create(t.Context(), secrets, cluster, secret); err != nil {
 		t.Fatal(err)
 	}
 	r := &reconciler{client: fake}
-	if diff := cmp.Diff([]reader.Key{key}, r.forSecret(t.Context(), reader.Event{Type: reader.Added, Object: secret})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, r.forSecret(t.Context(), client.Event{Type: client.Added, Object: secret})); diff != "" {
 		t.Error(diff)
 	}
 	run(t, fake)
@@ -163,8 +163,8 @@ func TestReconcile_SecretThatComesUp(t *testing.T) {
 }
 
 func TestReconcile_GenerationThatFails(t *testing.T) {
-	fake := readertest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
-	fake.Intercept(func(verb string, gr schema.GroupResource, _ reader.Key) error {
+	fake := clienttest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
+	fake.Intercept(func(verb string, gr schema.GroupResource, _ client.Key) error {
 		if verb == "create" && gr == secrets {
 			return apierrors.NewForbidden(gr, "things", nil)
 		}
@@ -184,16 +184,16 @@ func TestReconcile_GenerationThatFails(t *testing.T) {
 
 func TestReconcile_Slice(t *testing.T) {
 	skipping := newExport(func(e *apisv1alpha2.APIExport) { e.Annotations[apisv1alpha2.APIExportEndpointSliceSkipAnnotation] = "" })
-	fake := readertest.NewFake(skipping)
+	fake := clienttest.NewFake(skipping)
 	run(t, fake)
 	if read[apisv1alpha1.APIExportEndpointSlice](t, fake, endpointSlices, key) != nil {
 		t.Error("a slice was made in spite of the annotation")
 	}
 
-	fake = readertest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
+	fake = clienttest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
 	run(t, fake)
 	slice := read[apisv1alpha1.APIExportEndpointSlice](t, fake, endpointSlices, key)
-	if diff := cmp.Diff([]reader.Key{key}, forSlice(t.Context(), reader.Event{Type: reader.Deleted, Object: slice})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, forSlice(t.Context(), client.Event{Type: client.Deleted, Object: slice})); diff != "" {
 		t.Error(diff)
 	}
 	if err := fake.Delete(t.Context(), exports, key, nil); err != nil {
@@ -203,12 +203,12 @@ func TestReconcile_Slice(t *testing.T) {
 	if read[apisv1alpha1.APIExportEndpointSlice](t, fake, endpointSlices, key) != nil {
 		t.Error("the slice outlives its export")
 	}
-	if read[corev1.Secret](t, fake, secrets, reader.Key{Cluster: cluster, Namespace: "kcp-system", Name: "things"}) == nil {
+	if read[corev1.Secret](t, fake, secrets, client.Key{Cluster: cluster, Namespace: "kcp-system", Name: "things"}) == nil {
 		t.Error("the identity went with the export")
 	}
 
-	mine := readertest.In(cluster, &apisv1alpha1.APIExportEndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: key.Name}})
-	fake = readertest.NewFake(mine)
+	mine := clienttest.In(cluster, &apisv1alpha1.APIExportEndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: key.Name}})
+	fake = clienttest.NewFake(mine)
 	run(t, fake)
 	if read[apisv1alpha1.APIExportEndpointSlice](t, fake, endpointSlices, key) == nil {
 		t.Error("a slice of the user's was deleted")

@@ -11,15 +11,15 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // checkSchemas says in a condition of export, which is the caller's, which of the schemas that it names are missing. Consumers
 // learn of it by their bindings; the provider would not.
-func (r *reconciler) checkSchemas(ctx context.Context, key reader.Key, export *apisv1alpha2.APIExport) error {
+func (r *reconciler) checkSchemas(ctx context.Context, key client.Key, export *apisv1alpha2.APIExport) error {
 	var missing []string
 	for _, resource := range export.Spec.Resources {
-		_, err := r.client.Get(ctx, schemas, reader.Key{Cluster: key.Cluster, Name: resource.Schema})
+		_, err := r.client.Get(ctx, schemas, client.Key{Cluster: key.Cluster, Name: resource.Schema})
 		switch {
 		case apierrors.IsNotFound(err):
 			missing = append(missing, resource.Schema)
@@ -37,21 +37,21 @@ func (r *reconciler) checkSchemas(ctx context.Context, key reader.Key, export *a
 }
 
 // forSchema returns the exports that name a schema which came or went; it does not change in between.
-func (r *reconciler) forSchema(ctx context.Context, event reader.Event) []reader.Key {
-	if event.Type == reader.Modified {
+func (r *reconciler) forSchema(ctx context.Context, event client.Event) []client.Key {
+	if event.Type == client.Modified {
 		return nil
 	}
-	key := reader.KeyOf(event.Object)
-	objects, err := r.client.List(ctx, exports, reader.Scope{Cluster: key.Cluster})
+	key := client.KeyOf(event.Object)
+	objects, err := r.client.List(ctx, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the exports of a schema", "cluster", key.Cluster, "name", key.Name)
 		return nil
 	}
-	var keys []reader.Key
+	var keys []client.Key
 	for _, obj := range objects {
 		export, ok := obj.(*apisv1alpha2.APIExport)
 		if ok && slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Schema == key.Name }) {
-			keys = append(keys, reader.Key{Cluster: key.Cluster, Name: export.Name})
+			keys = append(keys, client.Key{Cluster: key.Cluster, Name: export.Name})
 		}
 	}
 	return keys

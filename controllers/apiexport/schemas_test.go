@@ -10,16 +10,16 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func TestReconcile_SchemasThatAreMissing(t *testing.T) {
 	schemaOf := func(name string) *apisv1alpha1.APIResourceSchema {
-		return readertest.In(cluster, &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		return clienttest.In(cluster, &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
-	elsewhere := readertest.In("other", &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: "v1.gadgets.example.com"}})
-	fake := readertest.NewFake(schemaOf("v1.widgets.example.com"), elsewhere,
+	elsewhere := clienttest.In("other", &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: "v1.gadgets.example.com"}})
+	fake := clienttest.NewFake(schemaOf("v1.widgets.example.com"), elsewhere,
 		newExport(func(e *apisv1alpha2.APIExport) {
 			e.Spec.Resources = []apisv1alpha2.ResourceSchema{{Schema: "v1.widgets.example.com"}, {Schema: "v1.gadgets.example.com"}}
 		}), newExport(func(e *apisv1alpha2.APIExport) { e.Name = "unrelated" }))
@@ -44,13 +44,13 @@ func TestReconcile_SchemasThatAreMissing(t *testing.T) {
 	if _, err := fake.Create(t.Context(), schemas, cluster, gadgets); err != nil {
 		t.Fatal(err)
 	}
-	for event, want := range map[reader.EventType][]reader.Key{reader.Added: {key}, reader.Deleted: {key}, reader.Modified: nil} {
-		if diff := cmp.Diff(want, r.forSchema(t.Context(), reader.Event{Type: event, Object: gadgets})); diff != "" {
+	for event, want := range map[client.EventType][]client.Key{client.Added: {key}, client.Deleted: {key}, client.Modified: nil} {
+		if diff := cmp.Diff(want, r.forSchema(t.Context(), client.Event{Type: event, Object: gadgets})); diff != "" {
 			t.Errorf("%s: %s", event, diff)
 		}
 	}
 	expect(true, "", "")
-	if err := fake.Delete(t.Context(), schemas, reader.Key{Cluster: cluster, Name: gadgets.Name}, nil); err != nil {
+	if err := fake.Delete(t.Context(), schemas, client.Key{Cluster: cluster, Name: gadgets.Name}, nil); err != nil {
 		t.Fatal(err)
 	}
 	expect(false, apisv1alpha2.SchemaNotFoundReason, "v1.gadgets.example.com")

@@ -9,13 +9,13 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const exportKind = "APIExport"
 
 // ensureSlice puts an endpoint slice of the same name beside export, unless its annotation says not to.
-func (r *reconciler) ensureSlice(ctx context.Context, key reader.Key, export *apisv1alpha2.APIExport) error {
+func (r *reconciler) ensureSlice(ctx context.Context, key client.Key, export *apisv1alpha2.APIExport) error {
 	if _, skip := export.Annotations[apisv1alpha2.APIExportEndpointSliceSkipAnnotation]; skip {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (r *reconciler) ensureSlice(ctx context.Context, key reader.Key, export *ap
 }
 
 // deleteSlice deletes the slice that ensureSlice made for an export that is gone. Nothing else follows owner references yet.
-func (r *reconciler) deleteSlice(ctx context.Context, key reader.Key) error {
+func (r *reconciler) deleteSlice(ctx context.Context, key client.Key) error {
 	obj, err := r.client.Get(ctx, endpointSlices, key)
 	if apierrors.IsNotFound(err) {
 		return nil

@@ -13,33 +13,33 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 // Spec returns the controller.
-func Spec(client reader.Client) multicluster.Spec {
-	r := &reconciler{client: client}
+func Spec(c client.Client) multicluster.Spec {
+	r := &reconciler{client: c}
 	return multicluster.Spec{
 		Name:    "clusterrole-aggregation",
 		Workers: 2,
 		Watches: []multicluster.Watch{{
 			Resource: rbacv1.Resource("clusterroles"),
-			Keys: func(_ context.Context, event reader.Event) []reader.Key {
-				return []reader.Key{{Cluster: logicalcluster.From(event.Object)}}
+			Keys: func(_ context.Context, event client.Event) []client.Key {
+				return []client.Key{{Cluster: logicalcluster.From(event.Object)}}
 			},
 		}},
 		Reconcile: r.reconcile,
 	}
 }
 
-type reconciler struct{ client reader.Client }
+type reconciler struct{ client client.Client }
 
 // reconcile brings every aggregated ClusterRole of a cluster up to date. A role that is part of another is seen in its new
 // state by the event that its own update causes.
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	resource := rbacv1.Resource("clusterroles")
-	objects, err := r.client.List(ctx, resource, reader.Scope{Cluster: key.Cluster})
+	objects, err := r.client.List(ctx, resource, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: %w", key.Cluster, err)
 	}

@@ -10,20 +10,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 func part(cluster logicalcluster.Name, name, to, verb string) *rbacv1.ClusterRole {
-	return readertest.In(cluster, &rbacv1.ClusterRole{
+	return clienttest.In(cluster, &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"to": to}},
 		Rules:      []rbacv1.PolicyRule{{Verbs: []string{verb}, APIGroups: []string{""}, Resources: []string{"configmaps"}}},
 	})
 }
 
 func aggregated(cluster logicalcluster.Name, name, label string) *rbacv1.ClusterRole {
-	return readertest.In(cluster, &rbacv1.ClusterRole{
+	return clienttest.In(cluster, &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"to": "outer"}},
 		AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{
 			{MatchLabels: map[string]string{"to": label}},
@@ -36,7 +36,7 @@ func TestAggregation(t *testing.T) {
 	resource := rbacv1.Resource("clusterroles")
 	outer := aggregated("a", "outer", "outer")
 	outer.Labels = nil
-	fake := readertest.NewFake(
+	fake := clienttest.NewFake(
 		outer, aggregated("a", "inner", "inner"), part("a", "p1", "inner", "get"), part("a", "q", "outer", "watch"),
 		aggregated("b", "inner", "inner"), part("b", "p1", "inner", "delete"),
 	)
@@ -54,7 +54,7 @@ func TestAggregation(t *testing.T) {
 	await := func(cluster logicalcluster.Name, name string, want ...string) {
 		t.Helper()
 		var got []string
-		_, err := fake.Await(ctx, resource, reader.Key{Cluster: cluster, Name: name}, func(object reader.Object) bool {
+		_, err := fake.Await(ctx, resource, client.Key{Cluster: cluster, Name: name}, func(object client.Object) bool {
 			got = nil
 			for _, rule := range object.(*rbacv1.ClusterRole).Rules {
 				got = append(got, rule.Verbs...)
@@ -77,7 +77,7 @@ func TestAggregation(t *testing.T) {
 	await("a", "inner", "get", "list")
 	await("a", "outer", "get", "list", "watch")
 
-	if err := fake.Delete(ctx, resource, reader.Key{Cluster: "a", Name: "p1"}, nil); err != nil {
+	if err := fake.Delete(ctx, resource, client.Key{Cluster: "a", Name: "p1"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	await("a", "inner", "list")
@@ -85,7 +85,7 @@ func TestAggregation(t *testing.T) {
 	await("b", "inner", "delete")
 
 	before := len(fake.Writes())
-	if _, err := Spec(fake).Reconcile(ctx, reader.Key{Cluster: "a"}); err != nil {
+	if _, err := Spec(fake).Reconcile(ctx, client.Key{Cluster: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fake.Writes()[before:]; len(got) != 0 {
@@ -99,11 +99,11 @@ func TestAggregation(t *testing.T) {
 func TestAggregation_ABadSelectorHindersNobody(t *testing.T) {
 	bad := aggregated("a", "bad", "inner")
 	bad.AggregationRule.ClusterRoleSelectors[0].MatchLabels = map[string]string{"not a label": "x"}
-	fake := readertest.NewFake(bad, aggregated("a", "good", "inner"), part("a", "p1", "inner", "get"))
-	if _, err := Spec(fake).Reconcile(t.Context(), reader.Key{Cluster: "a"}); err != nil {
+	fake := clienttest.NewFake(bad, aggregated("a", "good", "inner"), part("a", "p1", "inner", "get"))
+	if _, err := Spec(fake).Reconcile(t.Context(), client.Key{Cluster: "a"}); err != nil {
 		t.Fatal(err)
 	}
-	good, err := fake.Get(t.Context(), rbacv1.Resource("clusterroles"), reader.Key{Cluster: "a", Name: "good"})
+	good, err := fake.Get(t.Context(), rbacv1.Resource("clusterroles"), client.Key{Cluster: "a", Name: "good"})
 	if err != nil || good.(*rbacv1.ClusterRole).Rules[0].Verbs[0] != "get" {
 		t.Errorf("good = %v, %v", good, err)
 	}

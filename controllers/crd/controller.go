@@ -16,7 +16,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -30,16 +30,16 @@ var (
 // InstanceDeleter deletes the objects that a local definition of a cluster has.
 type InstanceDeleter interface {
 	// DeleteLocal asks for the deletion of all of them, finalizers honored, and returns what is left.
-	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error)
+	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error)
 }
 
 // Spec describes the controller. Names are accepted on what live returns, whose reads must miss nothing that was written
 // before them; nil stands for client.
-func Spec(client reader.Client, live reader.Reader, instances InstanceDeleter) multicluster.Spec {
+func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multicluster.Spec {
 	if live == nil {
-		live = client
+		live = c
 	}
-	r := &reconciler{client: client, live: live, instances: instances, groups: keymutex.NewHashed(0)}
+	r := &reconciler{client: c, live: live, instances: instances, groups: keymutex.NewHashed(0)}
 	return multicluster.Spec{
 		Name:    "crd",
 		Workers: workers,
@@ -52,21 +52,21 @@ func Spec(client reader.Client, live reader.Reader, instances InstanceDeleter) m
 }
 
 type reconciler struct {
-	client    reader.Client
-	live      reader.Reader
+	client    client.Client
+	live      client.Reader
 	instances InstanceDeleter
 	// groups keeps two definitions of one group in one cluster from being accepted at once.
 	groups keymutex.KeyMutex
 }
 
 // concernedByDefinition returns the definition itself and, when it may have released a name, the others of its group.
-func (r *reconciler) concernedByDefinition(ctx context.Context, event reader.Event) []reader.Key {
-	key := reader.KeyOf(event.Object)
+func (r *reconciler) concernedByDefinition(ctx context.Context, event client.Event) []client.Key {
+	key := client.KeyOf(event.Object)
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
 		return nil
 	}
-	keys := []reader.Key{key}
-	if event.Type == reader.Deleted || (event.Type == reader.Modified && event.Object.GetGeneration() > 1) {
+	keys := []client.Key{key}
+	if event.Type == client.Deleted || (event.Type == client.Modified && event.Object.GetGeneration() > 1) {
 		_, group, _ := strings.Cut(key.Name, ".")
 		keys = append(keys, r.others(ctx, key, group)...)
 	}
@@ -74,23 +74,23 @@ func (r *reconciler) concernedByDefinition(ctx context.Context, event reader.Eve
 }
 
 // concernedByBinding returns the definitions whose names a change of what the cluster binds may release.
-func (r *reconciler) concernedByBinding(ctx context.Context, event reader.Event) []reader.Key {
-	if event.Type == reader.Added {
+func (r *reconciler) concernedByBinding(ctx context.Context, event client.Event) []client.Key {
+	if event.Type == client.Added {
 		return nil
 	}
-	return r.others(ctx, reader.KeyOf(event.Object), "")
+	return r.others(ctx, client.KeyOf(event.Object), "")
 }
 
 // others returns the definitions in the cluster of key, except key itself; only those of group when it is not empty.
-func (r *reconciler) others(ctx context.Context, key reader.Key, group string) []reader.Key {
-	objects, err := r.client.List(ctx, definitions, reader.Scope{Cluster: key.Cluster})
+func (r *reconciler) others(ctx context.Context, key client.Key, group string) []client.Key {
+	objects, err := r.client.List(ctx, definitions, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Listing the definitions whose names may be free now", "cluster", key.Cluster)
 		return nil
 	}
-	var keys []reader.Key
+	var keys []client.Key
 	for _, obj := range objects {
-		other := reader.Key{Cluster: key.Cluster, Name: obj.GetName()}
+		other := client.Key{Cluster: key.Cluster, Name: obj.GetName()}
 		if other.Name != key.Name && (group == "" || strings.HasSuffix(other.Name, "."+group)) {
 			keys = append(keys, other)
 		}
@@ -98,7 +98,7 @@ func (r *reconciler) others(ctx context.Context, key reader.Key, group string) [
 	return keys
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
 		return reconcile.Result{}, nil
 	}
@@ -143,8 +143,8 @@ func (r *reconciler) lockGroup(cluster logicalcluster.Name, group string) (unloc
 }
 
 // update writes crd in the type that it was read in. That somebody else was faster is no error: an event follows.
-func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, read reader.Object, crd *apiextensionsv1.CustomResourceDefinition) error {
-	var obj reader.Object = crd
+func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, read client.Object, crd *apiextensionsv1.CustomResourceDefinition) error {
+	var obj client.Object = crd
 	if _, internal := read.(*apiextensions.CustomResourceDefinition); internal {
 		converted := &apiextensions.CustomResourceDefinition{}
 		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, converted, nil); err != nil {
@@ -160,7 +160,7 @@ func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, re
 }
 
 // asServed returns a copy of obj, which may be of the internal type of the stock registry, in the version that is served.
-func asServed(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
+func asServed(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
 	switch crd := obj.(type) {
 	case *apiextensionsv1.CustomResourceDefinition:
 		return crd.DeepCopy(), nil

@@ -16,8 +16,8 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -26,12 +26,12 @@ const waitFor = 30 * time.Second
 
 // instances is an InstanceDeleter that answers what it is told to.
 type instances struct {
-	left    reader.Remaining
+	left    client.Remaining
 	err     error
 	deleted []string
 }
 
-func (i *instances) DeleteLocal(_ context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error) {
+func (i *instances) DeleteLocal(_ context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error) {
 	i.deleted = append(i.deleted, cluster.String()+"|"+crd.Name)
 	return i.left, i.err
 }
@@ -53,7 +53,7 @@ func crdIn(cluster logicalcluster.Name, plural, singular, kind string, change ..
 	for _, c := range change {
 		c(crd)
 	}
-	return readertest.In(cluster, crd)
+	return clienttest.In(cluster, crd)
 }
 
 // accepted gives a definition its names, as if it had been established.
@@ -81,7 +81,7 @@ func bindingIn(cluster logicalcluster.Name, resource, uid string) *apisv1alpha2.
 		Group: "example.com", Resource: resource,
 		Schema: apisv1alpha2.BoundAPIResourceSchema{Name: "today." + resource + ".example.com", UID: uid, IdentityHash: "id"},
 	}}
-	return readertest.In(cluster, binding)
+	return clienttest.In(cluster, binding)
 }
 
 // conditions returns the conditions as "Type=Status Reason: Message".
@@ -101,7 +101,7 @@ const (
 )
 
 func TestReconcile_Conditions(t *testing.T) {
-	boundKey := readertest.In(logicalcluster.SystemBoundCRDs, func() *apiextensionsv1.CustomResourceDefinition {
+	boundKey := clienttest.In(logicalcluster.SystemBoundCRDs, func() *apiextensionsv1.CustomResourceDefinition {
 		crd := crdIn("x", "gadgets", "gadget", "Gadget", shortNames("gd"))
 		crd.Name = "uid-1"
 		return crd
@@ -109,7 +109,7 @@ func TestReconcile_Conditions(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		crd    *apiextensionsv1.CustomResourceDefinition
-		others []reader.Object
+		others []client.Object
 		want   []string
 		// wantNames are the accepted plural, singular, kind and list kind.
 		wantNames string
@@ -120,42 +120,42 @@ func TestReconcile_Conditions(t *testing.T) {
 		},
 		{
 			name: "the same in another cluster is no conflict", crd: crdIn("c1", "widgets", "widget", "Widget"),
-			others: []reader.Object{crdIn("c2", "widgets", "widget", "Widget", accepted)},
+			others: []client.Object{crdIn("c2", "widgets", "widget", "Widget", accepted)},
 			want:   []string{yes, noConflicts}, wantNames: "widgets widget Widget WidgetList",
 		},
 		{
 			name: "singular taken", crd: crdIn("c1", "widgets", "thing", "Widget"),
-			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
+			others: []client.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
 			want:   []string{notAccepted, `NamesAccepted=False SingularConflict: "thing" is already in use`}, wantNames: "widgets  Widget WidgetList",
 		},
 		{
 			name: "kind and list kind taken, the last is reported", crd: crdIn("c1", "widgets", "widget", "Thing"),
-			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
+			others: []client.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
 			want:   []string{notAccepted, `NamesAccepted=False ListKindConflict: "ThingList" is already in use`}, wantNames: "widgets widget  ",
 		},
 		{
 			name: "short name taken", crd: crdIn("c1", "widgets", "widget", "Widget", shortNames("w", "th")),
-			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", shortNames("th"), accepted)},
+			others: []client.Object{crdIn("c1", "things", "thing", "Thing", shortNames("th"), accepted)},
 			want:   []string{notAccepted, `NamesAccepted=False ShortNamesConflict: "th" is already in use`}, wantNames: "widgets widget Widget WidgetList",
 		},
 		{
 			name: "wanted but not accepted by another is free", crd: crdIn("c1", "widgets", "thing", "Widget"),
-			others: []reader.Object{crdIn("c1", "things", "thing", "Thing")},
+			others: []client.Object{crdIn("c1", "things", "thing", "Thing")},
 			want:   []string{yes, noConflicts}, wantNames: "widgets thing Widget WidgetList",
 		},
 		{
 			name: "bound resource without definition takes its plural", crd: crdIn("c1", "widgets", "widget", "Widget"),
-			others: []reader.Object{bindingIn("c1", "widgets", "none")},
+			others: []client.Object{bindingIn("c1", "widgets", "none")},
 			want:   []string{notAccepted, `NamesAccepted=False PluralConflict: "widgets" is already in use`}, wantNames: " widget Widget WidgetList",
 		},
 		{
 			name: "bound resource takes its kind", crd: crdIn("c1", "widgets", "widget", "Gadget"),
-			others: []reader.Object{bindingIn("c1", "gadgets", "uid-1"), boundKey},
+			others: []client.Object{bindingIn("c1", "gadgets", "uid-1"), boundKey},
 			want:   []string{notAccepted, `NamesAccepted=False ListKindConflict: "GadgetList" is already in use`}, wantNames: "widgets widget  ",
 		},
 		{
 			name: "bound in another cluster is no conflict", crd: crdIn("c1", "gadgets", "gadget", "Gadget"),
-			others: []reader.Object{bindingIn("c2", "gadgets", "uid-1"), boundKey},
+			others: []client.Object{bindingIn("c2", "gadgets", "uid-1"), boundKey},
 			want:   []string{yes, noConflicts}, wantNames: "gadgets gadget Gadget GadgetList",
 		},
 		{
@@ -163,7 +163,7 @@ func TestReconcile_Conditions(t *testing.T) {
 			crd: crdIn("c1", "widgets", "widget", "Widget", accepted, func(crd *apiextensionsv1.CustomResourceDefinition) {
 				crd.Spec.Names.Singular = "thing"
 			}),
-			others: []reader.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
+			others: []client.Object{crdIn("c1", "things", "thing", "Thing", accepted)},
 			want:   []string{yes, `NamesAccepted=False SingularConflict: "thing" is already in use`}, wantNames: "widgets widget Widget WidgetList",
 		},
 		{
@@ -199,13 +199,13 @@ func TestReconcile_Conditions(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cluster := logicalcluster.Name("c1")
-			client := readertest.NewFake(append(tc.others, readertest.In(cluster, tc.crd))...)
-			key := reader.Key{Cluster: cluster, Name: tc.crd.Name}
-			spec := Spec(client, nil, &instances{})
+			c := clienttest.NewFake(append(tc.others, clienttest.In(cluster, tc.crd))...)
+			key := client.Key{Cluster: cluster, Name: tc.crd.Name}
+			spec := Spec(c, nil, &instances{})
 			if _, err := spec.Reconcile(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
-			got := get(t, client, key)
+			got := get(t, c, key)
 			want := slices.Clone(tc.want)
 			slices.Sort(want)
 			if got := conditions(got); !slices.Equal(got, want) {
@@ -215,26 +215,26 @@ func TestReconcile_Conditions(t *testing.T) {
 			if got := strings.Join([]string{names.Plural, names.Singular, names.Kind, names.ListKind}, " "); got != tc.wantNames {
 				t.Errorf("names %q, want %q", got, tc.wantNames)
 			}
-			writes := len(client.Writes())
+			writes := len(c.Writes())
 			if writes != 1 {
 				t.Errorf("%d writes, want all in one", writes)
 			}
 			if _, err := spec.Reconcile(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
-			if len(client.Writes()) != writes {
-				t.Errorf("wrote again: %v", client.Writes())
+			if len(c.Writes()) != writes {
+				t.Errorf("wrote again: %v", c.Writes())
 			}
-			if mutated := client.Mutated(); mutated != nil {
+			if mutated := c.Mutated(); mutated != nil {
 				t.Errorf("changed shared objects %v", mutated)
 			}
 		})
 	}
 }
 
-func get(t *testing.T, client reader.Reader, key reader.Key) *apiextensionsv1.CustomResourceDefinition {
+func get(t *testing.T, c client.Reader, key client.Key) *apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
-	obj, err := client.Get(t.Context(), definitions, key)
+	obj, err := c.Get(t.Context(), definitions, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func get(t *testing.T, client reader.Reader, key reader.Key) *apiextensionsv1.Cu
 }
 
 func TestReconcile_Deletion(t *testing.T) {
-	remaining := reader.Remaining{
+	remaining := client.Remaining{
 		Resources:  map[schema.GroupResource]int{{Group: "example.com", Resource: "widgets"}: 2},
 		Finalizers: map[string]int{"example.com/hold": 2},
 	}
@@ -281,9 +281,9 @@ func TestReconcile_Deletion(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			client := readertest.NewFake(tc.crd)
-			key := reader.KeyOf(tc.crd)
-			result, err := Spec(client, nil, &tc.instances).Reconcile(t.Context(), key)
+			c := clienttest.NewFake(tc.crd)
+			key := client.KeyOf(tc.crd)
+			result, err := Spec(c, nil, &tc.instances).Reconcile(t.Context(), key)
 			if (err != nil) != tc.wantErr {
 				t.Fatalf("error %v", err)
 			}
@@ -293,7 +293,7 @@ func TestReconcile_Deletion(t *testing.T) {
 			if deleted := len(tc.instances.deleted) > 0; deleted != tc.wantDeleted {
 				t.Errorf("deleted instances of %v", tc.instances.deleted)
 			}
-			obj, err := client.Get(t.Context(), definitions, key)
+			obj, err := c.Get(t.Context(), definitions, key)
 			if tc.want == "" {
 				if !apierrors.IsNotFound(err) {
 					t.Errorf("still there: %v %v", obj, err)
@@ -312,33 +312,33 @@ func TestReconcile_Deletion(t *testing.T) {
 
 func TestReconcile_LeavesBoundDefinitionsAlone(t *testing.T) {
 	crd := crdIn(logicalcluster.SystemBoundCRDs, "widgets", "widget", "Widget")
-	client := readertest.NewFake(crd)
-	if _, err := Spec(client, nil, &instances{}).Reconcile(t.Context(), reader.KeyOf(crd)); err != nil {
+	c := clienttest.NewFake(crd)
+	if _, err := Spec(c, nil, &instances{}).Reconcile(t.Context(), client.KeyOf(crd)); err != nil {
 		t.Fatal(err)
 	}
-	if writes := client.Writes(); len(writes) > 0 {
+	if writes := c.Writes(); len(writes) > 0 {
 		t.Errorf("writes %v", writes)
 	}
 }
 
 func TestReconcile_WritesTheTypeThatItRead(t *testing.T) {
-	client := &internalClient{Fake: readertest.NewFake(crdIn("c1", "widgets", "widget", "Widget"))}
-	if _, err := Spec(client, nil, &instances{}).Reconcile(t.Context(), reader.Key{Cluster: "c1", Name: "widgets.example.com"}); err != nil {
+	c := &internalClient{Fake: clienttest.NewFake(crdIn("c1", "widgets", "widget", "Widget"))}
+	if _, err := Spec(c, nil, &instances{}).Reconcile(t.Context(), client.Key{Cluster: "c1", Name: "widgets.example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	written, ok := client.written.(*apiextensions.CustomResourceDefinition)
+	written, ok := c.written.(*apiextensions.CustomResourceDefinition)
 	if !ok || written.Status.AcceptedNames.Plural != "widgets" {
-		t.Errorf("wrote %T %v", client.written, client.written)
+		t.Errorf("wrote %T %v", c.written, c.written)
 	}
 }
 
 // internalClient hands out and takes the internal type of the stock registry.
 type internalClient struct {
-	*readertest.Fake
-	written reader.Object
+	*clienttest.Fake
+	written client.Object
 }
 
-func (c *internalClient) Get(ctx context.Context, gr schema.GroupResource, key reader.Key) (reader.Object, error) {
+func (c *internalClient) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
 	obj, err := c.Fake.Get(ctx, gr, key)
 	if err != nil {
 		return nil, err
@@ -349,46 +349,46 @@ func (c *internalClient) Get(ctx context.Context, gr schema.GroupResource, key r
 	return out, err
 }
 
-func (c *internalClient) Update(_ context.Context, _ schema.GroupResource, _ logicalcluster.Name, obj reader.Object) (reader.Object, error) {
+func (c *internalClient) Update(_ context.Context, _ schema.GroupResource, _ logicalcluster.Name, obj client.Object) (client.Object, error) {
 	c.written = obj
 	return obj, nil
 }
 
 // TestRun_ReleasedNamesAreTaken runs the controller: who was refused a name gets it when its owner goes.
 func TestRun_ReleasedNamesAreTaken(t *testing.T) {
-	client := readertest.NewFake(
+	c := clienttest.NewFake(
 		crdIn("c1", "things", "thing", "Thing", accepted),
 		bindingIn("c2", "widgets", "none"),
 	)
 	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- multicluster.Run(ctx, client, Spec(client, client, &instances{})) }()
+	go func() { done <- multicluster.Run(ctx, c, Spec(c, c, &instances{})) }()
 
 	for _, crd := range []*apiextensionsv1.CustomResourceDefinition{crdIn("c1", "widgets", "thing", "Widget"), crdIn("c2", "widgets", "widget", "Widget")} {
 		cluster := logicalcluster.From(crd)
-		if _, err := client.Create(ctx, definitions, cluster, crd); err != nil {
+		if _, err := c.Create(ctx, definitions, cluster, crd); err != nil {
 			t.Fatal(err)
 		}
-		await(ctx, t, client, reader.KeyOf(crd), notAccepted)
+		await(ctx, t, c, client.KeyOf(crd), notAccepted)
 	}
-	if err := client.Delete(ctx, definitions, reader.Key{Cluster: "c1", Name: "things.example.com"}, nil); err != nil {
+	if err := c.Delete(ctx, definitions, client.Key{Cluster: "c1", Name: "things.example.com"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	await(ctx, t, client, reader.Key{Cluster: "c1", Name: "widgets.example.com"}, yes)
-	if err := client.Delete(ctx, bindings, reader.Key{Cluster: "c2", Name: "b"}, nil); err != nil {
+	await(ctx, t, c, client.Key{Cluster: "c1", Name: "widgets.example.com"}, yes)
+	if err := c.Delete(ctx, bindings, client.Key{Cluster: "c2", Name: "b"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	await(ctx, t, client, reader.Key{Cluster: "c2", Name: "widgets.example.com"}, yes)
+	await(ctx, t, c, client.Key{Cluster: "c2", Name: "widgets.example.com"}, yes)
 	cancel()
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
-func await(ctx context.Context, t *testing.T, client *readertest.Fake, key reader.Key, condition string) {
+func await(ctx context.Context, t *testing.T, c *clienttest.Fake, key client.Key, condition string) {
 	t.Helper()
-	if _, err := client.Await(ctx, definitions, key, func(obj reader.Object) bool {
+	if _, err := c.Await(ctx, definitions, key, func(obj client.Object) bool {
 		crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
 		return ok && slices.Contains(conditions(crd), condition)
 	}); err != nil {

@@ -14,7 +14,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // taken holds the names that a group has already given away in a cluster.
@@ -107,7 +107,7 @@ func inUse(name string) error { return fmt.Errorf("%q is already in use", name) 
 // namesTaken collects what other definitions of the group, and resources that the cluster has bound, are called.
 func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (taken, error) {
 	used := taken{resources: sets.New[string](), kinds: sets.New[string]()}
-	others, err := r.live.List(ctx, definitions, reader.Scope{Cluster: cluster})
+	others, err := r.live.List(ctx, definitions, client.Scope{Cluster: cluster})
 	if err != nil {
 		return used, fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
 	}
@@ -123,7 +123,7 @@ func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name
 			used.add(other.Status.AcceptedNames)
 		}
 	}
-	bound, err := r.live.List(ctx, bindings, reader.Scope{Cluster: cluster})
+	bound, err := r.live.List(ctx, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
 		return used, fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
 	}
@@ -149,7 +149,7 @@ func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name
 // boundNames returns the names of a bound resource; the plural alone when it has no definition.
 func (r *reconciler) boundNames(ctx context.Context, resource apisv1alpha2.BoundAPIResource) (apiextensionsv1.CustomResourceDefinitionNames, error) {
 	names := apiextensionsv1.CustomResourceDefinitionNames{Plural: resource.Resource}
-	obj, err := r.live.Get(ctx, definitions, reader.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
+	obj, err := r.live.Get(ctx, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
 	if apierrors.IsNotFound(err) {
 		return names, nil
 	}

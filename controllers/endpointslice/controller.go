@@ -14,7 +14,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/references"
 )
@@ -40,8 +40,8 @@ type Resolver interface {
 }
 
 // Spec describes the controller.
-func Spec(client reader.Client, resolver Resolver) multicluster.Spec {
-	r := &reconciler{client: client, resolver: resolver}
+func Spec(c client.Client, resolver Resolver) multicluster.Spec {
+	r := &reconciler{client: c, resolver: resolver}
 	return multicluster.Spec{
 		Name:    "apiexportendpointslice",
 		Workers: workers,
@@ -57,14 +57,14 @@ func Spec(client reader.Client, resolver Resolver) multicluster.Spec {
 }
 
 type reconciler struct {
-	client   reader.Client
+	client   client.Client
 	resolver Resolver
 	// consumers knows which bindings use an export, referring which slices are for one.
 	consumers, referring references.Index
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
-	old, err := reader.Find[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, key)
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
+	old, err := client.Find[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}

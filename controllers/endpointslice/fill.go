@@ -13,11 +13,11 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // fill brings the status of slice, which is the caller's, up to date.
-func (r *reconciler) fill(ctx context.Context, key reader.Key, slice *apisv1alpha1.APIExportEndpointSlice) error {
+func (r *reconciler) fill(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) error {
 	export, err := r.exportOf(ctx, key, slice)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (r *reconciler) fill(ctx context.Context, key reader.Key, slice *apisv1alph
 		return err
 	}
 	used := false
-	if placed && export != (reader.Key{}) {
+	if placed && export != (client.Key{}) {
 		if used, err = r.isUsed(ctx, export, len(slice.Status.APIExportEndpoints) > 0); err != nil {
 			return err
 		}
@@ -42,40 +42,40 @@ func (r *reconciler) fill(ctx context.Context, key reader.Key, slice *apisv1alph
 
 // PathOf returns the path of the virtual workspace of the export called key, for example
 // /services/apiexport/2f8kq1z0c7a9x3bd/widgets.example.com.
-func PathOf(key reader.Key) string {
+func PathOf(key client.Key) string {
 	return "/services/apiexport/" + key.Cluster.String() + "/" + key.Name
 }
 
 // exportOf returns the key of the export that slice is for; none after it has said in the conditions that it does not exist.
-func (r *reconciler) exportOf(ctx context.Context, key reader.Key, slice *apisv1alpha1.APIExportEndpointSlice) (reader.Key, error) {
+func (r *reconciler) exportOf(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) (client.Key, error) {
 	reference := slice.Spec.APIExport
-	missing := func() (reader.Key, error) {
+	missing := func() (client.Key, error) {
 		conditionsv1alpha1.MarkFalse(slice, apisv1alpha1.APIExportValid, apisv1alpha1.APIExportNotFoundReason,
 			conditionsv1alpha1.ConditionSeverityError, "APIExport %s:%s not found", reference.Path, reference.Name)
-		return reader.Key{}, nil
+		return client.Key{}, nil
 	}
 	provider, found := key.Cluster, true
 	if reference.Path != "" {
 		var err error
 		if provider, found, err = r.resolver.Resolve(ctx, logicalcluster.Path(reference.Path)); err != nil {
-			return reader.Key{}, fmt.Errorf("finding the workspace of the export of APIExportEndpointSlice %s: %w", key, err)
+			return client.Key{}, fmt.Errorf("finding the workspace of the export of APIExportEndpointSlice %s: %w", key, err)
 		}
 	}
 	if !found {
 		// An export of this name may come up in a workspace that is made later.
-		r.referring.Set(key, reader.Key{Name: reference.Name})
+		r.referring.Set(key, client.Key{Name: reference.Name})
 		return missing()
 	}
-	at := reader.Key{Cluster: provider, Name: reference.Name}
+	at := client.Key{Cluster: provider, Name: reference.Name}
 	// Before the export is read, so that no change of it is missed.
 	r.referring.Set(key, at)
-	export, err := reader.Find[apisv1alpha2.APIExport](ctx, r.client, exports, at)
+	export, err := client.Find[apisv1alpha2.APIExport](ctx, r.client, exports, at)
 	if err != nil {
-		return reader.Key{}, err
+		return client.Key{}, err
 	}
 	if export == nil {
 		// It may come up here, or in another workspace that takes the place of this one.
-		r.referring.Set(key, reader.Key{Name: reference.Name})
+		r.referring.Set(key, client.Key{Name: reference.Name})
 		return missing()
 	}
 	conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.APIExportValid)
@@ -84,7 +84,7 @@ func (r *reconciler) exportOf(ctx context.Context, key reader.Key, slice *apisv1
 
 // placed reports whether the partition of slice, if it names one, holds a shard, and says in the conditions what is wrong
 // with it.
-func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1alpha1.APIExportEndpointSlice) (bool, error) {
+func (r *reconciler) placed(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) (bool, error) {
 	slice.Status.ShardSelector = ""
 	if slice.Spec.Partition == "" {
 		conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.PartitionValid)
@@ -94,7 +94,7 @@ func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1al
 		conditionsv1alpha1.MarkFalse(slice, apisv1alpha1.PartitionValid, apisv1alpha1.PartitionInvalidReferenceReason,
 			conditionsv1alpha1.ConditionSeverityError, format, args...)
 	}
-	partition, err := reader.Find[topologyv1alpha1.Partition](ctx, r.client, partitions, reader.Key{Cluster: key.Cluster, Name: slice.Spec.Partition})
+	partition, err := client.Find[topologyv1alpha1.Partition](ctx, r.client, partitions, client.Key{Cluster: key.Cluster, Name: slice.Spec.Partition})
 	if err != nil {
 		return false, err
 	}
@@ -111,7 +111,7 @@ func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1al
 	}
 	conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.PartitionValid)
 	slice.Status.ShardSelector = selector.String()
-	inside, err := r.client.List(ctx, shards, reader.Scope{Cluster: logicalcluster.Root, Selector: selector})
+	inside, err := r.client.List(ctx, shards, client.Scope{Cluster: logicalcluster.Root, Selector: selector})
 	if err != nil {
 		return false, fmt.Errorf("listing the shards: %w", err)
 	}
@@ -120,16 +120,16 @@ func (r *reconciler) placed(ctx context.Context, key reader.Key, slice *apisv1al
 
 // isUsed reports whether a binding to export exists. The index answers for most; before an address goes away that stands
 // there, all bindings are looked at, since the index may still be being filled.
-func (r *reconciler) isUsed(ctx context.Context, export reader.Key, before bool) (bool, error) {
-	_, indexed := r.consumers.Any(export, func(key reader.Key) bool {
-		binding, err := reader.Find[apisv1alpha2.APIBinding](ctx, r.client, bindings, key)
+func (r *reconciler) isUsed(ctx context.Context, export client.Key, before bool) (bool, error) {
+	_, indexed := r.consumers.Any(export, func(key client.Key) bool {
+		binding, err := client.Find[apisv1alpha2.APIBinding](ctx, r.client, bindings, key)
 		return err == nil && binding != nil && exportKeyOf(binding) == export
 	})
 	if indexed || !before {
 		return indexed, nil
 	}
 	label := labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(export.Cluster, export.Name)})
-	all, err := r.client.List(ctx, bindings, reader.Scope{Selector: label})
+	all, err := r.client.List(ctx, bindings, client.Scope{Selector: label})
 	if err != nil {
 		return false, fmt.Errorf("listing the APIBindings to %s: %w", export, err)
 	}
@@ -142,9 +142,9 @@ func (r *reconciler) isUsed(ctx context.Context, export reader.Key, before bool)
 }
 
 // exportKeyOf returns the export that binding uses; none while it has found none.
-func exportKeyOf(binding *apisv1alpha2.APIBinding) reader.Key {
+func exportKeyOf(binding *apisv1alpha2.APIBinding) client.Key {
 	if binding.Status.APIExportClusterName == "" || binding.Spec.Reference.Export == nil {
-		return reader.Key{}
+		return client.Key{}
 	}
-	return reader.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: binding.Spec.Reference.Export.Name}
+	return client.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: binding.Spec.Reference.Export.Name}
 }

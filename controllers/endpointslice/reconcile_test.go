@@ -14,13 +14,13 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 const provider = logicalcluster.Name("provider")
 
-var key = reader.Key{Cluster: provider, Name: "slice"}
+var key = client.Key{Cluster: provider, Name: "slice"}
 
 type resolver map[logicalcluster.Path]logicalcluster.Name
 
@@ -32,11 +32,11 @@ func (r resolver) Resolve(_ context.Context, path logicalcluster.Path) (logicalc
 type fixture struct {
 	t *testing.T
 	*reconciler
-	fake *readertest.Fake
+	fake *clienttest.Fake
 }
 
-func newFixture(t *testing.T, objects ...reader.Object) *fixture {
-	fake := readertest.NewFake(objects...)
+func newFixture(t *testing.T, objects ...client.Object) *fixture {
+	fake := clienttest.NewFake(objects...)
 	return &fixture{t: t, fake: fake, reconciler: &reconciler{client: fake, resolver: resolver{"root:org:provider": provider, "provider": provider}}}
 }
 
@@ -53,7 +53,7 @@ func (f *fixture) run() *apisv1alpha1.APIExportEndpointSlice {
 		if keys := f.fake.Mutated(); len(keys) > 0 {
 			f.t.Errorf("objects of the watch cache were changed: %v", keys)
 		}
-		slice, err := reader.Find[apisv1alpha1.APIExportEndpointSlice](f.t.Context(), f.fake, slices, key)
+		slice, err := client.Find[apisv1alpha1.APIExportEndpointSlice](f.t.Context(), f.fake, slices, key)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -63,26 +63,26 @@ func (f *fixture) run() *apisv1alpha1.APIExportEndpointSlice {
 	return nil
 }
 
-func (f *fixture) bind(cluster logicalcluster.Name) []reader.Key {
+func (f *fixture) bind(cluster logicalcluster.Name) []client.Key {
 	f.t.Helper()
 	binding := newBinding(cluster, "things")
 	if _, err := f.fake.Create(f.t.Context(), bindings, cluster, binding); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.forBinding(f.t.Context(), reader.Event{Type: reader.Added, Object: binding})
+	return f.forBinding(f.t.Context(), client.Event{Type: client.Added, Object: binding})
 }
 
-func (f *fixture) unbind(cluster logicalcluster.Name) []reader.Key {
+func (f *fixture) unbind(cluster logicalcluster.Name) []client.Key {
 	f.t.Helper()
 	binding := newBinding(cluster, "things")
-	if err := f.fake.Delete(f.t.Context(), bindings, reader.KeyOf(binding), nil); err != nil {
+	if err := f.fake.Delete(f.t.Context(), bindings, client.KeyOf(binding), nil); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.forBinding(f.t.Context(), reader.Event{Type: reader.Deleted, Object: binding})
+	return f.forBinding(f.t.Context(), client.Event{Type: client.Deleted, Object: binding})
 }
 
 func newBinding(cluster logicalcluster.Name, export string) *apisv1alpha2.APIBinding {
-	return readertest.In(cluster, &apisv1alpha2.APIBinding{
+	return clienttest.In(cluster, &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "b", Labels: map[string]string{
 			apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(provider, export),
 		}},
@@ -94,7 +94,7 @@ func newBinding(cluster logicalcluster.Name, export string) *apisv1alpha2.APIBin
 }
 
 func newSlice(path, partition string) *apisv1alpha1.APIExportEndpointSlice {
-	return readertest.In(provider, &apisv1alpha1.APIExportEndpointSlice{
+	return clienttest.In(provider, &apisv1alpha1.APIExportEndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Name: key.Name},
 		Spec: apisv1alpha1.APIExportEndpointSliceSpec{
 			APIExport: apisv1alpha1.ExportBindingReference{Path: path, Name: "things"}, Partition: partition,
@@ -103,7 +103,7 @@ func newSlice(path, partition string) *apisv1alpha1.APIExportEndpointSlice {
 }
 
 func newExport() *apisv1alpha2.APIExport {
-	return readertest.In(provider, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
+	return clienttest.In(provider, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
 }
 
 func urls(slice *apisv1alpha1.APIExportEndpointSlice) []string {
@@ -122,7 +122,7 @@ func TestReconcile_EndpointComesAndGoesWithConsumers(t *testing.T) {
 	if len(urls(slice)) > 0 || !conditionsv1alpha1.IsTrue(slice, apisv1alpha1.APIExportValid) || !conditionsv1alpha1.IsTrue(slice, apisv1alpha1.PartitionValid) {
 		t.Errorf("status of a fresh slice: %+v", slice.Status)
 	}
-	if diff := cmp.Diff([]reader.Key{key}, f.bind("a")); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, f.bind("a")); diff != "" {
 		t.Error("the slice is not told of the first consumer:", diff)
 	}
 	if diff := cmp.Diff(filled, urls(f.run())); diff != "" {
@@ -135,7 +135,7 @@ func TestReconcile_EndpointComesAndGoesWithConsumers(t *testing.T) {
 	if diff := cmp.Diff(filled, urls(f.run())); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]reader.Key{key}, f.unbind("b")); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, f.unbind("b")); diff != "" {
 		t.Error("the slice is not told that the last consumer is gone:", diff)
 	}
 	if got := urls(f.run()); len(got) > 0 {
@@ -152,7 +152,7 @@ func TestReconcile_ConsumersOfOthersDoNotCount(t *testing.T) {
 	f := newFixture(t, newExport(), newSlice("root:org:provider", ""), other, waiting, elsewhere)
 	f.run()
 	for _, binding := range []*apisv1alpha2.APIBinding{other, waiting, elsewhere} {
-		f.forBinding(t.Context(), reader.Event{Type: reader.Added, Object: binding})
+		f.forBinding(t.Context(), client.Event{Type: client.Added, Object: binding})
 	}
 	if got := urls(f.run()); len(got) > 0 {
 		t.Errorf("endpoints = %v", got)
@@ -174,18 +174,18 @@ func TestReconcile_Export(t *testing.T) {
 	if conditionsv1alpha1.GetReason(slice, apisv1alpha1.APIExportValid) != apisv1alpha1.APIExportNotFoundReason || len(urls(slice)) > 0 {
 		t.Errorf("status: %+v", slice.Status)
 	}
-	f.forBinding(t.Context(), reader.Event{Type: reader.Added, Object: newBinding("a", "things")})
+	f.forBinding(t.Context(), client.Event{Type: client.Added, Object: newBinding("a", "things")})
 	export := newExport()
 	if _, err := f.fake.Create(t.Context(), exports, provider, export); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]reader.Key{key}, f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: export})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: export})); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(filled, urls(f.run())); diff != "" {
 		t.Error(diff)
 	}
-	if err := f.fake.Delete(t.Context(), exports, reader.KeyOf(export), nil); err != nil {
+	if err := f.fake.Delete(t.Context(), exports, client.KeyOf(export), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := urls(f.run()); len(got) > 0 {
@@ -193,22 +193,22 @@ func TestReconcile_Export(t *testing.T) {
 	}
 
 	// A workspace that takes the place of the first.
-	if diff := cmp.Diff([]reader.Key{key}, f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: readertest.In("next", newExport())})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("next", newExport())})); diff != "" {
 		t.Error(diff)
 	}
 
 	// A workspace that comes up later.
 	f = newFixture(t, newSlice("root:later", ""))
 	f.run()
-	if diff := cmp.Diff([]reader.Key{key}, f.forExport(t.Context(), reader.Event{Type: reader.Added, Object: newExport()})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: newExport()})); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestReconcile_Partition(t *testing.T) {
-	shard := readertest.In(logicalcluster.Root, &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root", Labels: map[string]string{"region": "north"}}})
+	shard := clienttest.In(logicalcluster.Root, &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root", Labels: map[string]string{"region": "north"}}})
 	partition := func(selector *metav1.LabelSelector) *topologyv1alpha1.Partition {
-		return readertest.In(provider, &topologyv1alpha1.Partition{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: topologyv1alpha1.PartitionSpec{Selector: selector}})
+		return clienttest.In(provider, &topologyv1alpha1.Partition{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: topologyv1alpha1.PartitionSpec{Selector: selector}})
 	}
 	region := func(name string) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchLabels: map[string]string{"region": name}}
@@ -226,12 +226,12 @@ func TestReconcile_Partition(t *testing.T) {
 		"malformed":         {partition(&metav1.LabelSelector{MatchLabels: map[string]string{"-": "-"}}), false, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects := []reader.Object{newExport(), newSlice("", "p"), shard, newBinding("a", "things")}
+			objects := []client.Object{newExport(), newSlice("", "p"), shard, newBinding("a", "things")}
 			if tc.partition != nil {
 				objects = append(objects, tc.partition)
 			}
 			f := newFixture(t, objects...)
-			f.forBinding(t.Context(), reader.Event{Type: reader.Added, Object: newBinding("a", "things")})
+			f.forBinding(t.Context(), client.Event{Type: client.Added, Object: newBinding("a", "things")})
 			slice := f.run()
 			if diff := cmp.Diff(tc.want, urls(slice)); diff != "" {
 				t.Error(diff)
@@ -239,11 +239,11 @@ func TestReconcile_Partition(t *testing.T) {
 			if valid := conditionsv1alpha1.IsTrue(slice, apisv1alpha1.PartitionValid); valid != tc.valid || slice.Status.ShardSelector != tc.selector {
 				t.Errorf("status: %+v", slice.Status)
 			}
-			for _, keys := range [][]reader.Key{
-				f.forPartition(t.Context(), reader.Event{Type: reader.Modified, Object: partition(nil)}),
-				f.forShard(t.Context(), reader.Event{Type: reader.Modified, Object: shard}),
+			for _, keys := range [][]client.Key{
+				f.forPartition(t.Context(), client.Event{Type: client.Modified, Object: partition(nil)}),
+				f.forShard(t.Context(), client.Event{Type: client.Modified, Object: shard}),
 			} {
-				if diff := cmp.Diff([]reader.Key{key}, keys); diff != "" {
+				if diff := cmp.Diff([]client.Key{key}, keys); diff != "" {
 					t.Error(diff)
 				}
 			}

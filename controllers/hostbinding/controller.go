@@ -17,7 +17,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apiservice"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
@@ -57,9 +57,9 @@ type Registrar interface {
 
 // Config is what the controller works with.
 type Config struct {
-	Client reader.Client
+	Client client.Client
 	// Live sees every acknowledged write.
-	Live     reader.Reader
+	Live     client.Reader
 	Resolver Resolver
 	// Workspace is the host workspace: HostBindings elsewhere mean nothing.
 	Workspace logicalcluster.Path
@@ -79,7 +79,7 @@ func Spec(c Config) multicluster.Spec {
 			{Resource: exports, Keys: r.every},
 			{Resource: schemas, Keys: r.every},
 		},
-		Feeds:     []func(context.Context, func(reader.Key, time.Duration)){r.followRegistrar},
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.followRegistrar},
 		Reconcile: r.reconcile,
 	}
 }
@@ -87,31 +87,31 @@ func Spec(c Config) multicluster.Spec {
 type reconciler struct{ Config }
 
 // every returns all HostBindings: there are few, and what one has concerns the others.
-func (r *reconciler) every(ctx context.Context, event reader.Event) []reader.Key {
+func (r *reconciler) every(ctx context.Context, event client.Event) []client.Key {
 	keys := r.all(ctx)
-	if gone := event.Object; event.Type == reader.Deleted {
+	if gone := event.Object; event.Type == client.Deleted {
 		if b, ok := gone.(*annexv1alpha1.HostBinding); ok {
-			keys = append(keys, reader.KeyOf(b))
+			keys = append(keys, client.KeyOf(b))
 		}
 	}
 	return keys
 }
 
-func (r *reconciler) all(ctx context.Context) []reader.Key {
-	objects, err := r.Client.List(ctx, hostBindings, reader.Scope{})
+func (r *reconciler) all(ctx context.Context) []client.Key {
+	objects, err := r.Client.List(ctx, hostBindings, client.Scope{})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Listing the HostBindings")
 		return nil
 	}
-	keys := make([]reader.Key, 0, len(objects))
+	keys := make([]client.Key, 0, len(objects))
 	for _, obj := range objects {
-		keys = append(keys, reader.KeyOf(obj))
+		keys = append(keys, client.KeyOf(obj))
 	}
 	return keys
 }
 
 // followRegistrar queues all HostBindings when something has changed on the host.
-func (r *reconciler) followRegistrar(ctx context.Context, add func(reader.Key, time.Duration)) {
+func (r *reconciler) followRegistrar(ctx context.Context, add func(client.Key, time.Duration)) {
 	if r.Registrar == nil {
 		return
 	}
@@ -125,15 +125,15 @@ func (r *reconciler) followRegistrar(ctx context.Context, add func(reader.Key, t
 }
 
 // ownerOf returns the name under which a HostBinding wants what it wants.
-func ownerOf(key reader.Key) string { return "hostbinding/" + key.Name }
+func ownerOf(key client.Key) string { return "hostbinding/" + key.Name }
 
-func (r *reconciler) want(key reader.Key, gvs []schema.GroupVersion) {
+func (r *reconciler) want(key client.Key, gvs []schema.GroupVersion) {
 	if r.Registrar != nil {
 		r.Registrar.Want(ownerOf(key), gvs)
 	}
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	host, found, err := r.Resolver.Resolve(ctx, r.Workspace)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("finding the host workspace: %w", err)
@@ -141,7 +141,7 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 	if !found || host != key.Cluster {
 		return reconcile.Result{}, nil
 	}
-	old, err := reader.Find[annexv1alpha1.HostBinding](ctx, r.Client, hostBindings, key)
+	old, err := client.Find[annexv1alpha1.HostBinding](ctx, r.Client, hostBindings, key)
 	switch {
 	case err != nil:
 		return reconcile.Result{}, err
@@ -168,7 +168,7 @@ func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.R
 }
 
 // unregister lets go of a HostBinding once the host forwards nothing for it.
-func (r *reconciler) unregister(ctx context.Context, key reader.Key, old *annexv1alpha1.HostBinding) (reconcile.Result, error) {
+func (r *reconciler) unregister(ctx context.Context, key client.Key, old *annexv1alpha1.HostBinding) (reconcile.Result, error) {
 	r.want(key, nil)
 	if !slices.Contains(old.Finalizers, annexv1alpha1.HostBindingFinalizer) {
 		return reconcile.Result{}, nil
@@ -187,7 +187,7 @@ func (r *reconciler) unregister(ctx context.Context, key reader.Key, old *annexv
 	return r.write(ctx, key, binding)
 }
 
-func (r *reconciler) write(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding) (reconcile.Result, error) {
+func (r *reconciler) write(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) (reconcile.Result, error) {
 	_, err := r.Client.Update(ctx, hostBindings, key.Cluster, binding)
 	switch {
 	case apierrors.IsConflict(err):

@@ -19,7 +19,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apiservice"
 )
 
@@ -31,7 +31,7 @@ type offer struct {
 }
 
 // fill brings the status of binding, which is the caller's, up to date, and returns what is to be registered.
-func (r *reconciler) fill(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding) ([]schema.GroupVersion, error) {
+func (r *reconciler) fill(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) ([]schema.GroupVersion, error) {
 	m, err := mapping.Parse(binding.Spec.Workspace.Path)
 	if err != nil || binding.Spec.Reference.Export == nil {
 		return nil, nil //nolint:nilerr // validation lets no such object in
@@ -64,7 +64,7 @@ func (r *reconciler) fill(ctx context.Context, key reader.Key, binding *annexv1a
 }
 
 // exportOf returns the export; nil after it has said in the conditions why there is none.
-func (r *reconciler) exportOf(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding) (*apisv1alpha2.APIExport, error) {
+func (r *reconciler) exportOf(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) (*apisv1alpha2.APIExport, error) {
 	reference := binding.Spec.Reference.Export
 	provider, found := key.Cluster, true
 	if reference.Path != "" {
@@ -76,7 +76,7 @@ func (r *reconciler) exportOf(ctx context.Context, key reader.Key, binding *anne
 	var export *apisv1alpha2.APIExport
 	if found {
 		var err error
-		if export, err = reader.Find[apisv1alpha2.APIExport](ctx, r.Client, exports, reader.Key{Cluster: provider, Name: reference.Name}); err != nil {
+		if export, err = client.Find[apisv1alpha2.APIExport](ctx, r.Client, exports, client.Key{Cluster: provider, Name: reference.Name}); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +104,7 @@ func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBin
 		if gr.Group == "" || provider == logicalcluster.Root && r.Typed(gr) {
 			continue
 		}
-		source, err := reader.Find[apisv1alpha1.APIResourceSchema](ctx, r.Client, schemas, reader.Key{Cluster: provider, Name: resource.Schema})
+		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, r.Client, schemas, client.Key{Cluster: provider, Name: resource.Schema})
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +183,7 @@ func (r *reconciler) checkWorkspace(ctx context.Context, binding *annexv1alpha1.
 
 // binds reports whether cluster has bound something of the export with the identity.
 func (r *reconciler) binds(ctx context.Context, cluster logicalcluster.Name, identity string) (bool, error) {
-	objects, err := r.Client.List(ctx, bindings, reader.Scope{Cluster: cluster})
+	objects, err := r.Client.List(ctx, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
 		return false, fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
 	}
@@ -198,7 +198,7 @@ func (r *reconciler) binds(ctx context.Context, cluster logicalcluster.Name, ide
 }
 
 // place says in the status what became of each group version, and returns those to register.
-func (r *reconciler) place(ctx context.Context, key reader.Key, binding *annexv1alpha1.HostBinding, versions []schema.GroupVersion) ([]schema.GroupVersion, error) {
+func (r *reconciler) place(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding, versions []schema.GroupVersion) ([]schema.GroupVersion, error) {
 	taken, err := r.takenBy(ctx, key)
 	if err != nil {
 		return nil, err
@@ -224,8 +224,8 @@ func (r *reconciler) place(ctx context.Context, key reader.Key, binding *annexv1
 }
 
 // takenBy returns which other HostBinding has a group version, by what is stored right now. Who has one keeps it.
-func (r *reconciler) takenBy(ctx context.Context, key reader.Key) (map[string]string, error) {
-	objects, err := r.Live.List(ctx, hostBindings, reader.Scope{Cluster: key.Cluster})
+func (r *reconciler) takenBy(ctx context.Context, key client.Key) (map[string]string, error) {
+	objects, err := r.Live.List(ctx, hostBindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		return nil, fmt.Errorf("listing the HostBindings: %w", err)
 	}

@@ -17,8 +17,8 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/apiservice"
 )
 
@@ -44,12 +44,12 @@ func (r *registrar) OnChange(func()) func()                        { return func
 type fixture struct {
 	t *testing.T
 	*reconciler
-	fake *readertest.Fake
+	fake *clienttest.Fake
 	host *registrar
 }
 
-func newFixture(t *testing.T, objects ...reader.Object) *fixture {
-	fake := readertest.NewFake(objects...)
+func newFixture(t *testing.T, objects ...client.Object) *fixture {
+	fake := clienttest.NewFake(objects...)
 	host := &registrar{wants: map[string][]schema.GroupVersion{}, states: map[schema.GroupVersion]apiservice.State{}}
 	return &fixture{t: t, fake: fake, host: host, reconciler: &reconciler{Config{
 		Client: fake, Live: fake, Workspace: "root:org", Registrar: host,
@@ -61,7 +61,7 @@ func newFixture(t *testing.T, objects ...reader.Object) *fixture {
 // run reconciles the HostBinding called name until nothing is written any more, and returns it.
 func (f *fixture) run(name string) *annexv1alpha1.HostBinding {
 	f.t.Helper()
-	key := reader.Key{Cluster: "host", Name: name}
+	key := client.Key{Cluster: "host", Name: name}
 	for range 5 {
 		before := len(f.fake.Writes())
 		if _, err := f.reconcile(f.t.Context(), key); err != nil {
@@ -73,7 +73,7 @@ func (f *fixture) run(name string) *annexv1alpha1.HostBinding {
 		if keys := f.fake.Mutated(); len(keys) > 0 {
 			f.t.Errorf("objects of the watch cache were changed: %v", keys)
 		}
-		binding, err := reader.Find[annexv1alpha1.HostBinding](f.t.Context(), f.fake, hostBindings, key)
+		binding, err := client.Find[annexv1alpha1.HostBinding](f.t.Context(), f.fake, hostBindings, key)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -87,14 +87,14 @@ func newHostBinding(name, path string) *annexv1alpha1.HostBinding {
 	b := &annexv1alpha1.HostBinding{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{annexv1alpha1.HostBindingFinalizer}}}
 	b.Spec.Reference.Export = &annexv1alpha1.HostBindingExport{Path: "root:provider", Name: "widgets"}
 	b.Spec.Workspace.Path = path
-	return readertest.In("host", b)
+	return clienttest.In("host", b)
 }
 
 // newExport returns an export with an identity and the schemas of its resources.
-func newExport(identity string, resources ...*apisv1alpha1.APIResourceSchema) []reader.Object {
-	export := readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "widgets"}})
+func newExport(identity string, resources ...*apisv1alpha1.APIResourceSchema) []client.Object {
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "widgets"}})
 	export.Status.IdentityHash = identity
-	objects := []reader.Object{export}
+	objects := []client.Object{export}
 	for _, s := range resources {
 		export.Spec.Resources = append(export.Spec.Resources, apisv1alpha2.ResourceSchema{Group: s.Spec.Group, Name: s.Spec.Names.Plural, Schema: s.Name})
 		objects = append(objects, s)
@@ -109,7 +109,7 @@ func newSchema(plural string, scope apiextensionsv1.ResourceScope, versions ...s
 	for i, name := range versions {
 		s.Spec.Versions = append(s.Spec.Versions, apisv1alpha1.APIResourceVersion{Name: name, Storage: i == 0, Schema: runtime.RawExtension{Raw: []byte(`{"type":"object"}`)}})
 	}
-	return readertest.In("provider", s)
+	return clienttest.In("provider", s)
 }
 
 func states(b *annexv1alpha1.HostBinding) string {
@@ -132,7 +132,7 @@ const template = "root:teams:{namespace}"
 
 func TestReconcile_RegistersWhatIsWrittenDown(t *testing.T) {
 	f := newFixture(t, append(newExport("id", newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1", "v2")), newHostBinding("b", template))...)
-	if _, err := f.reconcile(t.Context(), reader.Key{Cluster: "host", Name: "b"}); err != nil {
+	if _, err := f.reconcile(t.Context(), client.Key{Cluster: "host", Name: "b"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(f.host.wants["hostbinding/b"]) > 0 {
@@ -191,14 +191,14 @@ func TestReconcile_OwnGroupsAreNobodys(t *testing.T) {
 
 func TestReconcile_SaysWhatIsMissing(t *testing.T) {
 	namespaced := newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1")
-	bound := readertest.In("a", &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
+	bound := clienttest.In("a", &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
 	bound.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{Group: v1.Group, Resource: "widgets", Schema: apisv1alpha2.BoundAPIResourceSchema{IdentityHash: "id"}}}
 	other := bound.DeepCopy()
 	other.Status.BoundResources[0].Schema.IdentityHash = "other"
 	create := newHostBinding("b", "root:teams:new")
 	create.Spec.Workspace.Create = &annexv1alpha1.HostBindingCreate{}
 	for name, tc := range map[string]struct {
-		objects []reader.Object
+		objects []client.Object
 		binding *annexv1alpha1.HostBinding
 		about   conditionsv1alpha1.ConditionType
 		want    string
@@ -246,8 +246,8 @@ func TestReconcile_LetsGo(t *testing.T) {
 // Nothing is registered for what lies in other workspaces, nor, unasked, without a registrar.
 func TestReconcile_OnlyInTheHostWorkspace(t *testing.T) {
 	stray := newHostBinding("b", template)
-	f := newFixture(t, append(newExport("id", newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1")), readertest.In("elsewhere", stray))...)
-	if _, err := f.reconcile(t.Context(), reader.Key{Cluster: "elsewhere", Name: "b"}); err != nil || len(f.fake.Writes()) > 0 || len(f.host.wants) > 0 {
+	f := newFixture(t, append(newExport("id", newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1")), clienttest.In("elsewhere", stray))...)
+	if _, err := f.reconcile(t.Context(), client.Key{Cluster: "elsewhere", Name: "b"}); err != nil || len(f.fake.Writes()) > 0 || len(f.host.wants) > 0 {
 		t.Errorf("%v: writes %v, wants %v", err, f.fake.Writes(), f.host.wants)
 	}
 	f = newFixture(t, append(newExport("id", newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1")), newHostBinding("b", template))...)

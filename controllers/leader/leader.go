@@ -12,14 +12,14 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/klog/v2"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Config says who stands for election. Everything is required.
 type Config struct {
 	// Live must see every acknowledged write.
-	Live   reader.Reader
-	Writer reader.Writer
+	Live   client.Reader
+	Writer client.Writer
 	// Identity is unique among the servers; see NewIdentity.
 	Identity string
 	Timing

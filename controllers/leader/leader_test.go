@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/ptr"
 
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 const patience = 30 * time.Second
@@ -34,14 +34,14 @@ type candidate struct {
 }
 
 // stand makes a server called identity stand for election. At most one of those that share working may work.
-func stand(t *testing.T, client *readertest.Fake, identity string, working *atomic.Int32) *candidate {
+func stand(t *testing.T, cl *clienttest.Fake, identity string, working *atomic.Int32) *candidate {
 	t.Helper()
 	c := &candidate{t: t, started: make(chan struct{}, 8), asked: make(chan struct{}, 8), release: make(chan struct{}), done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	c.stop = cancel
 	t.Cleanup(cancel)
 	go func() {
-		c.done <- Run(ctx, Config{Live: client, Writer: client, Identity: identity, Timing: timing()}, func(ctx context.Context) error {
+		c.done <- Run(ctx, Config{Live: cl, Writer: cl, Identity: identity, Timing: timing()}, func(ctx context.Context) error {
 			if working.Add(1) > 1 {
 				t.Errorf("%s works beside another", identity)
 			}
@@ -65,9 +65,9 @@ func wait(t *testing.T, what string, c <-chan struct{}) {
 	}
 }
 
-func holder(t *testing.T, client *readertest.Fake) string {
+func holder(t *testing.T, c *clienttest.Fake) string {
 	t.Helper()
-	obj, err := client.Get(t.Context(), leases, reader.Key{Cluster: Cluster, Namespace: Namespace, Name: Name})
+	obj, err := c.Get(t.Context(), leases, client.Key{Cluster: Cluster, Namespace: Namespace, Name: Name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,11 @@ func holder(t *testing.T, client *readertest.Fake) string {
 }
 
 func TestRun_HandsOverWhenWorkHasEnded(t *testing.T) {
-	client := readertest.NewFake()
+	c := clienttest.NewFake()
 	var working atomic.Int32
-	first := stand(t, client, "first", &working)
+	first := stand(t, c, "first", &working)
 	wait(t, "the first", first.started)
-	second := stand(t, client, "second", &working)
+	second := stand(t, c, "second", &working)
 	first.stop()
 	wait(t, "the first to be asked", first.asked)
 	// It takes its time: longer than the lease is good for without renewal.
@@ -97,23 +97,23 @@ func TestRun_HandsOverWhenWorkHasEnded(t *testing.T) {
 	if took := time.Since(began); took > timing().LeaseDuration {
 		t.Errorf("handing over took %s, want less than the %s of a lease", took, timing().LeaseDuration)
 	}
-	if got := holder(t, client); got != "second" {
+	if got := holder(t, c); got != "second" {
 		t.Errorf("%q holds the lease", got)
 	}
 	close(second.release)
 }
 
 func TestRun_StopsWorkWithoutRenewalAndBeginsAgain(t *testing.T) {
-	client := readertest.NewFake()
+	c := clienttest.NewFake()
 	var working atomic.Int32
 	var broken atomic.Bool
-	client.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+	c.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 		if broken.Load() && verb == "update" {
 			return errors.New("etcd is away")
 		}
 		return nil
 	})
-	only := stand(t, client, "only", &working)
+	only := stand(t, c, "only", &working)
 	close(only.release)
 	for range 2 {
 		wait(t, "work", only.started)
@@ -126,31 +126,31 @@ func TestRun_StopsWorkWithoutRenewalAndBeginsAgain(t *testing.T) {
 	if err := <-only.done; err != nil {
 		t.Error(err)
 	}
-	if got := holder(t, client); got != "" {
+	if got := holder(t, c); got != "" {
 		t.Errorf("%q holds the lease after the end", got)
 	}
 }
 
 func TestRun_EndsWhileItWaits(t *testing.T) {
-	client := readertest.NewFake()
+	c := clienttest.NewFake()
 	var working atomic.Int32
-	first := stand(t, client, "first", &working)
+	first := stand(t, c, "first", &working)
 	close(first.release)
 	wait(t, "the first", first.started)
-	second := stand(t, client, "second", &working)
+	second := stand(t, c, "second", &working)
 	second.stop()
 	if err := <-second.done; err != nil {
 		t.Error(err)
 	}
-	if got := holder(t, client); got != "first" {
+	if got := holder(t, c); got != "first" {
 		t.Errorf("%q holds the lease", got)
 	}
 }
 
 func TestLock_DoesNotGiveUpWhatAnotherHolds(t *testing.T) {
-	client := readertest.NewFake()
-	mine := &lock{live: client, writer: client, identity: "mine", renewed: func() {}}
-	other := &lock{live: client, writer: client, identity: "other", renewed: func() {}}
+	c := clienttest.NewFake()
+	mine := &lock{live: c, writer: c, identity: "mine", renewed: func() {}}
+	other := &lock{live: c, writer: c, identity: "other", renewed: func() {}}
 	record, _, err := mine.Get(t.Context())
 	if err == nil {
 		t.Fatalf("there is a lease already: %v", record)
@@ -177,7 +177,7 @@ func TestLock_DoesNotGiveUpWhatAnotherHolds(t *testing.T) {
 	if err := mine.Update(t.Context(), held("")); err == nil || !strings.Contains(err.Error(), "other") {
 		t.Errorf("giving up the lease of another gives %v", err)
 	}
-	if got := holder(t, client); got != "other" {
+	if got := holder(t, c); got != "other" {
 		t.Errorf("%q holds the lease", got)
 	}
 }

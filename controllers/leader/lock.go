@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Where the lease is.
@@ -27,8 +27,8 @@ var leases = coordinationv1.Resource("leases")
 
 // lock is the Lease as client-go's election wants it. It is used by one goroutine at a time.
 type lock struct {
-	live     reader.Reader
-	writer   reader.Writer
+	live     client.Reader
+	writer   client.Writer
 	identity string
 	// renewed is called after every write that says that identity holds the lease.
 	renewed func()
@@ -40,7 +40,7 @@ var _ resourcelock.Interface = &lock{}
 
 // Get implements resourcelock.Interface.
 func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	obj, err := l.live.Get(ctx, leases, reader.Key{Cluster: Cluster, Namespace: Namespace, Name: Name})
+	obj, err := l.live.Get(ctx, leases, client.Key{Cluster: Cluster, Namespace: Namespace, Name: Name})
 	if err != nil {
 		return nil, nil, err // as it is: the election tells NotFound from the rest by its type
 	}
@@ -80,7 +80,7 @@ func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 	return l.wrote(record, updated, err)
 }
 
-func (l *lock) wrote(record resourcelock.LeaderElectionRecord, obj reader.Object, err error) error {
+func (l *lock) wrote(record resourcelock.LeaderElectionRecord, obj client.Object, err error) error {
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (l *lock) wrote(record resourcelock.LeaderElectionRecord, obj reader.Object
 	return nil
 }
 
-func (l *lock) keep(obj reader.Object) error {
+func (l *lock) keep(obj client.Object) error {
 	lease, ok := obj.(*coordinationv1.Lease)
 	if !ok {
 		return fmt.Errorf("reading the lease: unexpected type %T", obj)

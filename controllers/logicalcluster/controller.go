@@ -17,7 +17,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -40,9 +40,9 @@ var (
 // Config is what the controller works with.
 type Config struct {
 	// Client reads the watch caches and writes as the server.
-	Client reader.Client
+	Client client.Client
 	// Content deletes what lies in a cluster.
-	Content reader.Content
+	Content client.Content
 	// Clock is the real one when nil.
 	Clock clock.PassiveClock
 }
@@ -67,18 +67,18 @@ func Specs(c Config) []multicluster.Spec {
 }
 
 // keysOfContent returns the cluster that is one object emptier, if it is being deleted.
-func (r *reconciler) keysOfContent(ctx context.Context, event reader.Event) []reader.Key {
-	if event.Type != reader.Deleted {
+func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) []client.Key {
+	if event.Type != client.Deleted {
 		return nil
 	}
-	key := reader.Key{Cluster: logicalcluster.From(event.Object), Name: corev1alpha1.LogicalClusterName}
+	key := client.Key{Cluster: logicalcluster.From(event.Object), Name: corev1alpha1.LogicalClusterName}
 	if lc, err := r.get(ctx, key); err != nil || lc.DeletionTimestamp == nil {
 		return nil
 	}
-	return []reader.Key{key}
+	return []client.Key{key}
 }
 
-func (r *reconciler) get(ctx context.Context, key reader.Key) (*corev1alpha1.LogicalCluster, error) {
+func (r *reconciler) get(ctx context.Context, key client.Key) (*corev1alpha1.LogicalCluster, error) {
 	obj, err := r.Client.Get(ctx, logicalClusters, key)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (r *reconciler) get(ctx context.Context, key reader.Key) (*corev1alpha1.Log
 	return lc, nil
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	lc, err := r.get(ctx, key)
 	if apierrors.IsNotFound(err) {
 		r.progress.forget(key)

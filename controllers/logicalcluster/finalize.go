@@ -16,7 +16,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 )
 
 // finalize takes the cluster apart as far as it goes.
-func (r *reconciler) finalize(ctx context.Context, key reader.Key, lc *corev1alpha1.LogicalCluster) (reconcile.Result, error) {
+func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alpha1.LogicalCluster) (reconcile.Result, error) {
 	if !slices.Contains(lc.Finalizers, corev1alpha1.LogicalClusterDeletionFinalizer) {
 		return reconcile.Result{}, nil
 	}
@@ -70,7 +70,7 @@ func (r *reconciler) deleteOwner(ctx context.Context, lc *corev1alpha1.LogicalCl
 	if owner == nil || owner.Resource != workspaces.Resource || owner.APIVersion != tenancyv1alpha1.SchemeGroupVersion.String() {
 		return nil
 	}
-	key := reader.Key{Cluster: logicalcluster.Name(owner.Cluster), Namespace: owner.Namespace, Name: owner.Name}
+	key := client.Key{Cluster: logicalcluster.Name(owner.Cluster), Namespace: owner.Namespace, Name: owner.Name}
 	ws, err := r.Client.Get(ctx, workspaces, key)
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -90,7 +90,7 @@ func (r *reconciler) deleteOwner(ctx context.Context, lc *corev1alpha1.LogicalCl
 }
 
 // wait says what remains, unless the deletion is young, and comes back later: the longer it takes, the later.
-func (r *reconciler) wait(ctx context.Context, lc *corev1alpha1.LogicalCluster, remaining reader.Remaining) (reconcile.Result, error) {
+func (r *reconciler) wait(ctx context.Context, lc *corev1alpha1.LogicalCluster, remaining client.Remaining) (reconcile.Result, error) {
 	age := r.Clock.Since(lc.DeletionTimestamp.Time)
 	if age >= quiet {
 		_, err := r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {

@@ -21,8 +21,8 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/workspace"
 )
@@ -30,13 +30,13 @@ import (
 const id logicalcluster.Name = "orgid"
 
 var (
-	key        = reader.Key{Cluster: id, Name: "cluster"}
-	owner      = reader.Key{Cluster: "root", Name: "org"}
+	key        = client.Key{Cluster: id, Name: "cluster"}
+	owner      = client.Key{Cluster: "root", Name: "org"}
 	configMaps = corev1.Resource("configmaps")
 )
 
 func newCluster(changes ...func(*corev1alpha1.LogicalCluster)) *corev1alpha1.LogicalCluster {
-	lc := readertest.In(id, &corev1alpha1.LogicalCluster{
+	lc := clienttest.In(id, &corev1alpha1.LogicalCluster{
 		ObjectMeta: metav1.ObjectMeta{Name: "cluster", Finalizers: []string{corev1alpha1.LogicalClusterDeletionFinalizer}},
 		Spec: corev1alpha1.LogicalClusterSpec{Owner: &corev1alpha1.LogicalClusterOwner{
 			APIVersion: "tenancy.kcp.io/v1alpha1", Resource: "workspaces", Name: "org", Cluster: "root", UID: "uid",
@@ -50,35 +50,35 @@ func newCluster(changes ...func(*corev1alpha1.LogicalCluster)) *corev1alpha1.Log
 }
 
 func newOwner() *tenancyv1alpha1.Workspace {
-	return readertest.In("root", &tenancyv1alpha1.Workspace{
+	return clienttest.In("root", &tenancyv1alpha1.Workspace{
 		ObjectMeta: metav1.ObjectMeta{Name: "org", UID: "uid", Finalizers: []string{corev1alpha1.LogicalClusterFinalizer}},
 		Spec:       tenancyv1alpha1.WorkspaceSpec{Cluster: string(id)},
 	})
 }
 
 // filled is what a workspace holds.
-func filled() []reader.Object {
-	return []reader.Object{
+func filled() []client.Object {
+	return []client.Object{
 		newOwner(), newCluster(),
-		readertest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}),
-		readertest.In(id, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}),
-		readertest.In(id, &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "tenancy"}}),
-		readertest.In(id, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "role"}}),
-		readertest.In(id, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "workspace-admin"}}),
-		readertest.In("other", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}),
+		clienttest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}),
+		clienttest.In(id, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}),
+		clienttest.In(id, &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "tenancy"}}),
+		clienttest.In(id, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "role"}}),
+		clienttest.In(id, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "workspace-admin"}}),
+		clienttest.In("other", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}),
 	}
 }
 
 type house struct {
-	*readertest.Fake
+	*clienttest.Fake
 	reconciler *reconciler
-	content    *readertest.Content
+	content    *clienttest.Content
 	clock      *testingclock.FakeClock
 }
 
-func newHouse(objects ...reader.Object) *house {
-	fake := readertest.NewFake(objects...)
-	h := &house{Fake: fake, content: readertest.NewContent(fake), clock: testingclock.NewFakeClock(time.Now())}
+func newHouse(objects ...client.Object) *house {
+	fake := clienttest.NewFake(objects...)
+	h := &house{Fake: fake, content: clienttest.NewContent(fake), clock: testingclock.NewFakeClock(time.Now())}
 	h.restart()
 	return h
 }
@@ -113,7 +113,7 @@ func (h *house) get(t *testing.T) *corev1alpha1.LogicalCluster {
 	return obj.(*corev1alpha1.LogicalCluster)
 }
 
-func (h *house) has(t *testing.T, gr schema.GroupResource, key reader.Key) bool {
+func (h *house) has(t *testing.T, gr schema.GroupResource, key client.Key) bool {
 	t.Helper()
 	_, err := h.Get(t.Context(), gr, key)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -122,21 +122,21 @@ func (h *house) has(t *testing.T, gr schema.GroupResource, key reader.Key) bool 
 	return err == nil
 }
 
-func (h *house) change(t *testing.T, gr schema.GroupResource, key reader.Key, change func(reader.Object)) {
+func (h *house) change(t *testing.T, gr schema.GroupResource, key client.Key, change func(client.Object)) {
 	t.Helper()
 	obj, err := h.Get(t.Context(), gr, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied := obj.DeepCopyObject().(reader.Object)
+	copied := obj.DeepCopyObject().(client.Object)
 	change(copied)
 	if _, err := h.Update(t.Context(), gr, key.Cluster, copied); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func hold(obj reader.Object)    { obj.SetFinalizers([]string{"example.com/hold"}) }
-func release(obj reader.Object) { obj.SetFinalizers(nil) }
+func hold(obj client.Object)    { obj.SetFinalizers([]string{"example.com/hold"}) }
+func release(obj client.Object) { obj.SetFinalizers(nil) }
 
 func TestFinalize_TakesEverythingInOrder(t *testing.T) {
 	h := newHouse(filled()...)
@@ -160,7 +160,7 @@ func TestFinalize_TakesEverythingInOrder(t *testing.T) {
 	if !slices.IsSorted(order) || position("namespaces") > order[1] || position("clusterrolebindings") < order[1] {
 		t.Errorf("wrong order: %v", h.Writes())
 	}
-	if !h.has(t, configMaps, reader.Key{Cluster: "other", Namespace: "default", Name: "a"}) {
+	if !h.has(t, configMaps, client.Key{Cluster: "other", Namespace: "default", Name: "a"}) {
 		t.Error("another cluster was emptied")
 	}
 }
@@ -195,7 +195,7 @@ func TestFinalize_DirectDeletionTakesTheOwner(t *testing.T) {
 
 func TestFinalize_SaysWhatRemains(t *testing.T) {
 	h := newHouse(filled()...)
-	held := reader.Key{Cluster: id, Namespace: "default", Name: "a"}
+	held := client.Key{Cluster: id, Namespace: "default", Name: "a"}
 	h.change(t, configMaps, held, hold)
 	h.delete(t)
 	result, err := h.step(t)
@@ -208,7 +208,7 @@ func TestFinalize_SaysWhatRemains(t *testing.T) {
 	if phase := h.get(t).Status.Phase; phase != corev1alpha1.LogicalClusterPhaseDeleting {
 		t.Errorf("phase is %s", phase)
 	}
-	if !h.has(t, apiBindings, reader.Key{Cluster: id, Name: "tenancy"}) || !h.has(t, clusterRoles, reader.Key{Cluster: id, Name: "role"}) {
+	if !h.has(t, apiBindings, client.Key{Cluster: id, Name: "tenancy"}) || !h.has(t, clusterRoles, client.Key{Cluster: id, Name: "role"}) {
 		t.Error("bindings or RBAC went before the content")
 	}
 
@@ -241,7 +241,7 @@ func TestFinalize_SaysWhatRemains(t *testing.T) {
 // goes before the end, and its finalizer counts.
 func TestFinalize_LooksAtWhatHeldItUp(t *testing.T) {
 	h := newHouse(filled()...)
-	held := reader.Key{Cluster: id, Namespace: "default", Name: "a"}
+	held := client.Key{Cluster: id, Namespace: "default", Name: "a"}
 	h.change(t, configMaps, held, hold)
 	h.delete(t)
 	if _, err := h.step(t); err != nil {
@@ -258,7 +258,7 @@ func TestFinalize_LooksAtWhatHeldItUp(t *testing.T) {
 	if _, err := h.step(t); err != nil {
 		t.Fatal(err)
 	}
-	secret := reader.Key{Cluster: id, Namespace: "default", Name: "late"}
+	secret := client.Key{Cluster: id, Namespace: "default", Name: "late"}
 	if !h.has(t, corev1.Resource("secrets"), secret) || !h.has(t, logicalClusters, key) {
 		t.Fatal("the finalizer of the late object was ignored")
 	}
@@ -276,15 +276,15 @@ func TestFinalize_LooksAtWhatHeldItUp(t *testing.T) {
 
 func TestFinalize_HeldBindingKeepsRBAC(t *testing.T) {
 	h := newHouse(filled()...)
-	h.change(t, apiBindings, reader.Key{Cluster: id, Name: "tenancy"}, hold)
+	h.change(t, apiBindings, client.Key{Cluster: id, Name: "tenancy"}, hold)
 	h.delete(t)
 	if _, err := h.step(t); err != nil {
 		t.Fatal(err)
 	}
-	if h.has(t, configMaps, reader.Key{Cluster: id, Namespace: "default", Name: "a"}) {
+	if h.has(t, configMaps, client.Key{Cluster: id, Namespace: "default", Name: "a"}) {
 		t.Error("content is still there")
 	}
-	if !h.has(t, clusterRoleBindings, reader.Key{Cluster: id, Name: "workspace-admin"}) {
+	if !h.has(t, clusterRoleBindings, client.Key{Cluster: id, Name: "workspace-admin"}) {
 		t.Error("the administrator was locked out before the end")
 	}
 }
@@ -319,7 +319,7 @@ func TestFinalize_StoppedAnywhereGoesOn(t *testing.T) {
 		h := newHouse(filled()...)
 		h.delete(t)
 		n := stop
-		h.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+		h.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 			if verb == "get" || verb == "list" {
 				return nil
 			}
@@ -384,12 +384,12 @@ func (noPaths) Resolve(context.Context, logicalcluster.Path) (logicalcluster.Nam
 // TestControllers_DeletionIsRecursive runs this controller beside the one of workspaces: a tree of workspaces is made, then
 // its top deleted, and nothing of it must be left.
 func TestControllers_DeletionIsRecursive(t *testing.T) {
-	root := readertest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
+	root := clienttest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
 	root.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
-	fake := readertest.NewFake(root, readertest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root"}}))
+	fake := clienttest.NewFake(root, clienttest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root"}}))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	specs := append(Specs(Config{Client: fake, Content: readertest.NewContent(fake)}),
+	specs := append(Specs(Config{Client: fake, Content: clienttest.NewContent(fake)}),
 		workspace.Specs(workspace.Config{Client: fake, Live: fake, Resolver: noPaths{}})...)
 	for _, spec := range specs {
 		go func() {
@@ -405,7 +405,7 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 		if _, err := fake.Create(ctx, workspaces, parent, ws); err != nil {
 			t.Fatal(err)
 		}
-		obj, err := fake.Await(ctx, workspaces, reader.Key{Cluster: parent, Name: name}, func(obj reader.Object) bool {
+		obj, err := fake.Await(ctx, workspaces, client.Key{Cluster: parent, Name: name}, func(obj client.Object) bool {
 			ws, ok := obj.(*tenancyv1alpha1.Workspace)
 			return ok && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseReady
 		})
@@ -415,16 +415,16 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 		parent = logicalcluster.Name(obj.(*tenancyv1alpha1.Workspace).Spec.Cluster)
 		clusters = append(clusters, parent)
 	}
-	top := reader.Key{Cluster: "root", Name: "org"}
+	top := client.Key{Cluster: "root", Name: "org"}
 	if err := fake.Delete(ctx, workspaces, top, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fake.Await(ctx, workspaces, top, func(obj reader.Object) bool { return obj == nil }); err != nil {
+	if _, err := fake.Await(ctx, workspaces, top, func(obj client.Object) bool { return obj == nil }); err != nil {
 		t.Fatal(err)
 	}
 	for _, gr := range []schema.GroupResource{workspaces, logicalClusters, namespaces} {
 		for _, cluster := range clusters {
-			left, err := fake.List(ctx, gr, reader.Scope{Cluster: cluster})
+			left, err := fake.List(ctx, gr, client.Scope{Cluster: cluster})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // stages say, in the order of deletion, which resources are left alone by each. The last one looks at everything again, so
@@ -34,32 +34,32 @@ type position struct {
 // progress remembers positions, only of clusters that are being deleted. What is forgotten begins from the start.
 type progress struct {
 	mu        sync.Mutex
-	positions map[reader.Key]position
+	positions map[client.Key]position
 }
 
-func (p *progress) get(key reader.Key) position {
+func (p *progress) get(key client.Key) position {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.positions[key]
 }
 
-func (p *progress) set(key reader.Key, at position) {
+func (p *progress) set(key client.Key, at position) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.positions == nil {
-		p.positions = map[reader.Key]position{}
+		p.positions = map[client.Key]position{}
 	}
 	p.positions[key] = at
 }
 
-func (p *progress) forget(key reader.Key) {
+func (p *progress) forget(key client.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.positions, key)
 }
 
 // empty deletes content from where it was left and returns what holds it up; nothing when the cluster is empty.
-func (r *reconciler) empty(ctx context.Context, key reader.Key) (reader.Remaining, error) {
+func (r *reconciler) empty(ctx context.Context, key client.Key) (client.Remaining, error) {
 	all := stages()
 	for at := r.progress.get(key); at.stage < len(all); r.progress.set(key, at) {
 		skip := all[at.stage]
@@ -84,5 +84,5 @@ func (r *reconciler) empty(ctx context.Context, key reader.Key) (reader.Remainin
 			at.stage++
 		}
 	}
-	return reader.Remaining{}, nil
+	return client.Remaining{}, nil
 }

@@ -12,14 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Watch says which keys a change of some resource concerns.
 type Watch struct {
 	Resource schema.GroupResource
 	// Keys returns what to reconcile after an Added, Modified or Deleted event; nil stands for the key of the object itself.
-	Keys func(ctx context.Context, event reader.Event) []reader.Key
+	Keys func(ctx context.Context, event client.Event) []client.Key
 }
 
 // Spec describes a controller.
@@ -30,22 +30,22 @@ type Spec struct {
 	Workers int
 	Watches []Watch
 	// Feeds queue keys, each after some time, for other reasons than a change of an object. They run until ctx ends.
-	Feeds []func(ctx context.Context, add func(key reader.Key, after time.Duration))
+	Feeds []func(ctx context.Context, add func(key client.Key, after time.Duration))
 	// Reconcile reads the world afresh for one key and moves it one step on.
-	Reconcile func(ctx context.Context, key reader.Key) (reconcile.Result, error)
+	Reconcile func(ctx context.Context, key client.Key) (reconcile.Result, error)
 }
 
 // Run runs the controller described by spec until ctx ends.
-func Run(ctx context.Context, from reader.Reader, spec Spec) error {
+func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	unique := true
 	// What controller-runtime says about its own life is for those who ask for it; errors are logged at any verbosity.
 	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
-	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[reader.Key]{
+	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
-		Reconciler:              reconcile.TypedFunc[reader.Key](spec.Reconcile),
+		Reconciler:              reconcile.TypedFunc[client.Key](spec.Reconcile),
 		Logger:                  base,
-		LogConstructor: func(key *reader.Key) klog.Logger {
+		LogConstructor: func(key *client.Key) klog.Logger {
 			if key == nil {
 				return base
 			}
@@ -61,7 +61,7 @@ func Run(ctx context.Context, from reader.Reader, spec Spec) error {
 		}
 	}
 	for _, run := range spec.Feeds {
-		if err := c.Watch(source.TypedFunc[reader.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reader.Key]) error {
+		if err := c.Watch(source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
 			go run(ctx, queue.AddAfter)
 			return nil
 		})); err != nil {
@@ -75,16 +75,16 @@ func Run(ctx context.Context, from reader.Reader, spec Spec) error {
 }
 
 // feed returns the source that queues what a watch delivers.
-func feed(from reader.Reader, watch Watch) source.TypedSource[reader.Key] {
+func feed(from client.Reader, watch Watch) source.TypedSource[client.Key] {
 	keys := watch.Keys
 	if keys == nil {
-		keys = func(_ context.Context, event reader.Event) []reader.Key {
-			return []reader.Key{reader.KeyOf(event.Object)}
+		keys = func(_ context.Context, event client.Event) []client.Key {
+			return []client.Key{client.KeyOf(event.Object)}
 		}
 	}
-	return source.TypedFunc[reader.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reader.Key]) error {
+	return source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
 		go func() {
-			err := from.Watch(ctx, watch.Resource, func(event reader.Event) {
+			err := from.Watch(ctx, watch.Resource, func(event client.Event) {
 				if event.Object == nil {
 					return
 				}

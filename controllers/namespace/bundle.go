@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 // followBundle queues every namespace whose ConfigMap is out of date, now and each time the bundle has changed.
-func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-chan struct{}), add func(reader.Key, time.Duration)) {
+func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-chan struct{}), add func(client.Key, time.Duration)) {
 	for {
 		bundle, outdated := watch()
 		var again <-chan time.Time
@@ -39,11 +39,11 @@ func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-cha
 
 // queueOutdated queues every namespace whose ConfigMap holds something else than bundle. It looks at the ConfigMaps of all
 // clusters in the watch cache, at no cost for etcd.
-func (c *contents) queueOutdated(ctx context.Context, bundle []byte, add func(reader.Key, time.Duration)) error {
+func (c *contents) queueOutdated(ctx context.Context, bundle []byte, add func(client.Key, time.Duration)) error {
 	if len(bundle) == 0 {
 		return nil
 	}
-	objects, err := c.client.List(ctx, resource("configmaps"), reader.Scope{})
+	objects, err := c.client.List(ctx, resource("configmaps"), client.Scope{})
 	if err != nil {
 		return wrap("listing ConfigMaps", err)
 	}
@@ -53,8 +53,8 @@ func (c *contents) queueOutdated(ctx context.Context, bundle []byte, add func(re
 		if !ok || cm.Name != RootCAName || maps.Equal(cm.Data, data) {
 			continue
 		}
-		key := reader.KeyOf(cm)
-		add(reader.Key{Cluster: key.Cluster, Name: key.Namespace}, after)
+		key := client.KeyOf(cm)
+		add(client.Key{Cluster: key.Cluster, Name: key.Namespace}, after)
 		after += bundlePace
 	}
 	return nil

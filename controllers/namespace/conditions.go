@@ -9,12 +9,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // setConditions says in the words of Kubernetes what keeps a namespace from going. err is what deleting its content failed
 // with, or nil.
-func setConditions(status *corev1.NamespaceStatus, remaining reader.Remaining, err error, now metav1.Time) {
+func setConditions(status *corev1.NamespaceStatus, remaining client.Remaining, err error, now metav1.Time) {
 	failure := corev1.NamespaceCondition{
 		Type: corev1.NamespaceDeletionContentFailure, Status: corev1.ConditionFalse,
 		Reason: "ContentDeleted", Message: "All content successfully deleted, may be waiting on finalization",

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -48,44 +48,44 @@ func rootCAData(bundle []byte) map[string]string { return map[string]string{root
 
 // contents keeps what every active namespace holds.
 type contents struct {
-	client   reader.Client
+	client   client.Client
 	caBundle func() []byte
 }
 
 // active returns the key of a namespace that stays.
-func active(_ context.Context, event reader.Event) []reader.Key {
-	if event.Type == reader.Deleted || event.Object.GetDeletionTimestamp() != nil {
+func active(_ context.Context, event client.Event) []client.Key {
+	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() != nil {
 		return nil
 	}
-	return []reader.Key{reader.KeyOf(event.Object)}
+	return []client.Key{client.KeyOf(event.Object)}
 }
 
 // lostServiceAccount returns the key of a namespace whose ServiceAccount was deleted.
-func (c *contents) lostServiceAccount(_ context.Context, event reader.Event) []reader.Key {
-	if event.Type != reader.Deleted || event.Object.GetName() != ServiceAccountName {
+func (c *contents) lostServiceAccount(_ context.Context, event client.Event) []client.Key {
+	if event.Type != client.Deleted || event.Object.GetName() != ServiceAccountName {
 		return nil
 	}
 	return namespaceOf(event)
 }
 
 // lostRootCA returns the key of a namespace whose ConfigMap is not what it should be.
-func (c *contents) lostRootCA(_ context.Context, event reader.Event) []reader.Key {
+func (c *contents) lostRootCA(_ context.Context, event client.Event) []client.Key {
 	if event.Object.GetName() != RootCAName {
 		return nil
 	}
-	if cm, ok := event.Object.(*corev1.ConfigMap); ok && event.Type != reader.Deleted && maps.Equal(cm.Data, rootCAData(c.caBundle())) {
+	if cm, ok := event.Object.(*corev1.ConfigMap); ok && event.Type != client.Deleted && maps.Equal(cm.Data, rootCAData(c.caBundle())) {
 		return nil
 	}
 	return namespaceOf(event)
 }
 
-func namespaceOf(event reader.Event) []reader.Key {
-	key := reader.KeyOf(event.Object)
-	return []reader.Key{{Cluster: key.Cluster, Name: key.Namespace}}
+func namespaceOf(event client.Event) []client.Key {
+	key := client.KeyOf(event.Object)
+	return []client.Key{{Cluster: key.Cluster, Name: key.Namespace}}
 }
 
 // reconcile puts back into one namespace what it lacks.
-func (c *contents) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (c *contents) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	ns, err := c.client.Get(ctx, resource("namespaces"), key)
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil
@@ -99,8 +99,8 @@ func (c *contents) reconcile(ctx context.Context, key reader.Key) (reconcile.Res
 	return reconcile.Result{}, errors.Join(c.ensureServiceAccount(ctx, key), c.ensureRootCA(ctx, key))
 }
 
-func (c *contents) ensureServiceAccount(ctx context.Context, namespace reader.Key) error {
-	key := reader.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: ServiceAccountName}
+func (c *contents) ensureServiceAccount(ctx context.Context, namespace client.Key) error {
+	key := client.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: ServiceAccountName}
 	_, err := c.client.Get(ctx, resource("serviceaccounts"), key)
 	if !apierrors.IsNotFound(err) {
 		return wrap("reading the ServiceAccount", err)
@@ -109,12 +109,12 @@ func (c *contents) ensureServiceAccount(ctx context.Context, namespace reader.Ke
 	return wrap("creating the ServiceAccount", ignoreSettled(err))
 }
 
-func (c *contents) ensureRootCA(ctx context.Context, namespace reader.Key) error {
+func (c *contents) ensureRootCA(ctx context.Context, namespace client.Key) error {
 	bundle := c.caBundle()
 	if len(bundle) == 0 {
 		return nil
 	}
-	key := reader.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: RootCAName}
+	key := client.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: RootCAName}
 	obj, err := c.client.Get(ctx, resource("configmaps"), key)
 	if apierrors.IsNotFound(err) {
 		_, err = c.client.Create(ctx, resource("configmaps"), key.Cluster, RootCA(key.Namespace, bundle))

@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -43,44 +43,44 @@ func (b *liveBundle) set(pem string) {
 func TestContents(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
-	ns := readertest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+	ns := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
 	terminating := ns.DeepCopy()
 	terminating.DeletionTimestamp = &now
 	terminating.Finalizers = []string{"example.com/hold"}
-	sa, ca := readertest.In("one", DefaultServiceAccount("a")), readertest.In("one", RootCA("a", bundle()))
-	old := readertest.In("one", RootCA("a", []byte("OLD")))
+	sa, ca := clienttest.In("one", DefaultServiceAccount("a")), clienttest.In("one", RootCA("a", bundle()))
+	old := clienttest.In("one", RootCA("a", []byte("OLD")))
 	frozen := old.DeepCopy()
 	frozen.Immutable = new(bool)
 	*frozen.Immutable = true
-	elsewhere := []reader.Object{readertest.In("two", DefaultServiceAccount("a")), readertest.In("two", RootCA("a", bundle()))}
+	elsewhere := []client.Object{clienttest.In("two", DefaultServiceAccount("a")), clienttest.In("two", RootCA("a", bundle()))}
 	broken := errors.New("broken")
 	gone := &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Details: &metav1.StatusDetails{
 		Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}},
 	}}}
 	both := []string{"create serviceaccounts one|a/default", "create configmaps one|a/kube-root-ca.crt"}
 	tests := map[string]struct {
-		objects []reader.Object
+		objects []client.Object
 		bundle  func() []byte
 		creates error // what creations fail with
 		want    []string
 		wantErr error
 	}{
 		"missing namespace":     {objects: elsewhere, bundle: bundle},
-		"terminating namespace": {objects: []reader.Object{terminating}, bundle: bundle},
-		"new namespace":         {objects: append([]reader.Object{ns}, elsewhere...), bundle: bundle, want: both},
-		"nothing to do":         {objects: []reader.Object{ns, sa, ca}, bundle: bundle},
-		"no bundle yet":         {objects: []reader.Object{ns}, bundle: func() []byte { return nil }, want: both[:1]},
-		"other certificates":    {objects: []reader.Object{ns, sa, old}, bundle: bundle, want: []string{"update configmaps one|a/kube-root-ca.crt"}},
-		"other, and frozen":     {objects: []reader.Object{ns, sa, frozen}, bundle: bundle, want: []string{"delete configmaps one|a/kube-root-ca.crt"}},
-		"somebody was faster":   {objects: []reader.Object{ns}, bundle: bundle, creates: apierrors.NewAlreadyExists(schema.GroupResource{}, "")},
-		"the namespace goes":    {objects: []reader.Object{ns}, bundle: bundle, creates: gone},
-		"creation fails":        {objects: []reader.Object{ns}, bundle: bundle, creates: broken, wantErr: broken},
+		"terminating namespace": {objects: []client.Object{terminating}, bundle: bundle},
+		"new namespace":         {objects: append([]client.Object{ns}, elsewhere...), bundle: bundle, want: both},
+		"nothing to do":         {objects: []client.Object{ns, sa, ca}, bundle: bundle},
+		"no bundle yet":         {objects: []client.Object{ns}, bundle: func() []byte { return nil }, want: both[:1]},
+		"other certificates":    {objects: []client.Object{ns, sa, old}, bundle: bundle, want: []string{"update configmaps one|a/kube-root-ca.crt"}},
+		"other, and frozen":     {objects: []client.Object{ns, sa, frozen}, bundle: bundle, want: []string{"delete configmaps one|a/kube-root-ca.crt"}},
+		"somebody was faster":   {objects: []client.Object{ns}, bundle: bundle, creates: apierrors.NewAlreadyExists(schema.GroupResource{}, "")},
+		"the namespace goes":    {objects: []client.Object{ns}, bundle: bundle, creates: gone},
+		"creation fails":        {objects: []client.Object{ns}, bundle: bundle, creates: broken, wantErr: broken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			fake := readertest.NewFake(tt.objects...)
+			fake := clienttest.NewFake(tt.objects...)
 			if tt.creates != nil {
-				fake.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+				fake.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 					if verb == "create" {
 						return tt.creates
 					}
@@ -88,7 +88,7 @@ func TestContents(t *testing.T) {
 				})
 			}
 			c := &contents{client: fake, caBundle: tt.bundle}
-			if _, err := c.reconcile(t.Context(), reader.Key{Cluster: "one", Name: "a"}); !errors.Is(err, tt.wantErr) {
+			if _, err := c.reconcile(t.Context(), client.Key{Cluster: "one", Name: "a"}); !errors.Is(err, tt.wantErr) {
 				t.Errorf("got error %v, want %v", err, tt.wantErr)
 			}
 			if got := fake.Writes(); !slices.Equal(got, tt.want) {
@@ -107,28 +107,28 @@ func TestSpecs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
-	ns := readertest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
-	fake := readertest.NewFake(ns)
+	ns := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
+	fake := clienttest.NewFake(ns)
 	pem := &liveBundle{pem: "PEM", outdated: make(chan struct{})}
-	for _, spec := range Specs(fake, readertest.NewContent(fake), pem.watch) {
+	for _, spec := range Specs(fake, clienttest.NewContent(fake), pem.watch) {
 		running.Go(func() {
 			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {
 				t.Errorf("%s ended: %v", spec.Name, err)
 			}
 		})
 	}
-	await := func(name string, key reader.Key, until func(reader.Object) bool) {
+	await := func(name string, key client.Key, until func(client.Object) bool) {
 		t.Helper()
 		if _, err := fake.Await(ctx, resource(name), key, until); err != nil {
 			t.Fatal(err)
 		}
 	}
-	exists := func(obj reader.Object) bool { return obj != nil }
-	sa := reader.Key{Cluster: "one", Namespace: "a", Name: ServiceAccountName}
-	ca := reader.Key{Cluster: "one", Namespace: "a", Name: RootCAName}
+	exists := func(obj client.Object) bool { return obj != nil }
+	sa := client.Key{Cluster: "one", Namespace: "a", Name: ServiceAccountName}
+	ca := client.Key{Cluster: "one", Namespace: "a", Name: RootCAName}
 	await("serviceaccounts", sa, exists)
 	await("configmaps", ca, exists)
-	for name, key := range map[string]reader.Key{"serviceaccounts": sa, "configmaps": ca} {
+	for name, key := range map[string]client.Key{"serviceaccounts": sa, "configmaps": ca} {
 		if err := fake.Delete(ctx, resource(name), key, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -137,18 +137,18 @@ func TestSpecs(t *testing.T) {
 	if _, err := fake.Update(ctx, resource("configmaps"), "one", RootCA("a", []byte("forged"))); err != nil {
 		t.Fatal(err)
 	}
-	await("configmaps", ca, func(obj reader.Object) bool {
+	await("configmaps", ca, func(obj client.Object) bool {
 		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "PEM"
 	})
 	pem.set("NEW PEM")
-	await("configmaps", ca, func(obj reader.Object) bool {
+	await("configmaps", ca, func(obj client.Object) bool {
 		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "NEW PEM"
 	})
-	if err := fake.Delete(ctx, resource("namespaces"), reader.KeyOf(ns), nil); err != nil {
+	if err := fake.Delete(ctx, resource("namespaces"), client.KeyOf(ns), nil); err != nil {
 		t.Fatal(err)
 	}
-	gone := func(obj reader.Object) bool { return obj == nil }
-	await("namespaces", reader.KeyOf(ns), gone)
+	gone := func(obj client.Object) bool { return obj == nil }
+	await("namespaces", client.KeyOf(ns), gone)
 	await("serviceaccounts", sa, gone)
 	await("configmaps", ca, gone)
 }

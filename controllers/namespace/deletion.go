@@ -16,7 +16,7 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -31,21 +31,21 @@ const (
 
 // deletion empties terminating namespaces.
 type deletion struct {
-	client  reader.Client
-	content reader.Content
+	client  client.Client
+	content client.Content
 	clock   clock.PassiveClock
 }
 
 // terminating returns the key of a namespace that is being deleted.
-func terminating(_ context.Context, event reader.Event) []reader.Key {
-	if event.Type == reader.Deleted || event.Object.GetDeletionTimestamp() == nil {
+func terminating(_ context.Context, event client.Event) []client.Key {
+	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() == nil {
 		return nil
 	}
-	return []reader.Key{reader.KeyOf(event.Object)}
+	return []client.Key{client.KeyOf(event.Object)}
 }
 
 // reconcile takes one namespace a step further on its way out.
-func (d *deletion) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	obj, err := d.client.Get(ctx, resource("namespaces"), key)
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil
@@ -71,7 +71,7 @@ func (d *deletion) reconcile(ctx context.Context, key reader.Key) (reconcile.Res
 }
 
 // empty deletes what ns holds, and lets ns go when that was all.
-func (d *deletion) empty(ctx context.Context, key reader.Key, ns *corev1.Namespace) (reconcile.Result, error) {
+func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespace) (reconcile.Result, error) {
 	remaining, err := d.content.DeleteAll(ctx, key.Cluster, key.Name, nil)
 	age := d.clock.Since(ns.DeletionTimestamp.Time)
 	updated := ns.DeepCopy()
@@ -106,7 +106,7 @@ func (d *deletion) empty(ctx context.Context, key reader.Key, ns *corev1.Namespa
 
 // clusterGoes reports whether the whole cluster is being deleted, which leaves nothing behind anyway.
 func (d *deletion) clusterGoes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
-	lc, err := d.client.Get(ctx, corev1alpha1.Resource("logicalclusters"), reader.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
+	lc, err := d.client.Get(ctx, corev1alpha1.Resource("logicalclusters"), client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

@@ -14,18 +14,18 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func configMap(name string, finalizers ...string) *corev1.ConfigMap {
-	return readertest.In("one", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name, Finalizers: finalizers}})
+	return clienttest.In("one", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name, Finalizers: finalizers}})
 }
 
 // going returns a namespace whose deletion began age ago.
 func going(now time.Time, age time.Duration, finalizers ...corev1.FinalizerName) *corev1.Namespace {
 	since := metav1.NewTime(now.Add(-age))
-	return readertest.In("one", &corev1.Namespace{
+	return clienttest.In("one", &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{Name: "a", DeletionTimestamp: &since},
 		Spec:       corev1.NamespaceSpec{Finalizers: finalizers},
 		Status:     corev1.NamespaceStatus{Phase: corev1.NamespaceTerminating},
@@ -36,67 +36,67 @@ func TestDeletion(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	past := metav1.NewTime(now)
-	clusterGoes := readertest.In("one", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", DeletionTimestamp: &past, Finalizers: []string{"x.io/y"}}})
-	active := readertest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
+	clusterGoes := clienttest.In("one", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", DeletionTimestamp: &past, Finalizers: []string{"x.io/y"}}})
+	active := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	// What lives in another cluster under the same names is nobody's business.
-	other := readertest.In("two", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x"}})
+	other := clienttest.In("two", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x"}})
 	tests := map[string]struct {
-		objects    []reader.Object
+		objects    []client.Object
 		fails      error
 		wantWrites []string
 		wantAfter  time.Duration
 		wantTrue   []corev1.NamespaceConditionType // conditions that say what is in the way
 	}{
 		"missing": {},
-		"active":  {objects: []reader.Object{active, configMap("x")}},
+		"active":  {objects: []client.Object{active, configMap("x")}},
 		"emptied and let go": {
-			objects:    []reader.Object{going(now, time.Minute, "kubernetes"), configMap("x"), configMap("y"), other},
+			objects:    []client.Object{going(now, time.Minute, "kubernetes"), configMap("x"), configMap("y"), other},
 			wantWrites: []string{"delete configmaps one|a/x", "delete configmaps one|a/y", "delete namespaces one|a"},
 		},
 		"emptied, and stays for those under way": {
-			objects:    []reader.Object{going(now, time.Second, "kubernetes"), configMap("x")},
+			objects:    []client.Object{going(now, time.Second, "kubernetes"), configMap("x")},
 			wantWrites: []string{"delete configmaps one|a/x"},
 			wantAfter:  time.Second,
 		},
 		"goes at once with its cluster": {
-			objects:    []reader.Object{going(now, 0, "kubernetes"), clusterGoes},
+			objects:    []client.Object{going(now, 0, "kubernetes"), clusterGoes},
 			wantWrites: []string{"delete namespaces one|a"},
 		},
 		"held by an object with a finalizer": {
-			objects:    []reader.Object{going(now, 10*time.Second, "kubernetes"), configMap("x", "example.com/hold"), configMap("y")},
+			objects:    []client.Object{going(now, 10*time.Second, "kubernetes"), configMap("x", "example.com/hold"), configMap("y")},
 			wantWrites: []string{"update configmaps one|a/x", "delete configmaps one|a/y", "update namespaces one|a"},
 			wantAfter:  time.Second,
 			wantTrue:   []corev1.NamespaceConditionType{corev1.NamespaceContentRemaining, corev1.NamespaceFinalizersRemaining},
 		},
 		"held for long": {
-			objects:    []reader.Object{going(now, time.Hour, "kubernetes"), configMap("x", "example.com/hold")},
+			objects:    []client.Object{going(now, time.Hour, "kubernetes"), configMap("x", "example.com/hold")},
 			wantWrites: []string{"update configmaps one|a/x", "update namespaces one|a"},
 			wantAfter:  30 * time.Second,
 			wantTrue:   []corev1.NamespaceConditionType{corev1.NamespaceContentRemaining, corev1.NamespaceFinalizersRemaining},
 		},
 		"content cannot be deleted": {
-			objects:    []reader.Object{going(now, time.Minute, "kubernetes")},
+			objects:    []client.Object{going(now, time.Minute, "kubernetes")},
 			fails:      errors.New("etcd is away"),
 			wantWrites: []string{"update namespaces one|a"},
 			wantTrue:   []corev1.NamespaceConditionType{corev1.NamespaceDeletionContentFailure},
 		},
 		"held by a finalizer of its own": {
-			objects:    []reader.Object{going(now, time.Minute, "kubernetes", "example.com/hold")},
+			objects:    []client.Object{going(now, time.Minute, "kubernetes", "example.com/hold")},
 			wantWrites: []string{"update namespaces one|a"},
 		},
 		"only the finalizer of somebody else is left": {
-			objects: []reader.Object{going(now, time.Minute, "example.com/hold"), configMap("x")},
+			objects: []client.Object{going(now, time.Minute, "example.com/hold"), configMap("x")},
 		},
 		"finalized before its deletion": {
-			objects:    []reader.Object{going(now, time.Minute)},
+			objects:    []client.Object{going(now, time.Minute)},
 			wantWrites: []string{"delete namespaces one|a"},
 		},
 	}
-	key := reader.Key{Cluster: "one", Name: "a"}
+	key := client.Key{Cluster: "one", Name: "a"}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			fake := readertest.NewFake(tt.objects...)
-			content := readertest.NewContent(fake)
+			fake := clienttest.NewFake(tt.objects...)
+			content := clienttest.NewContent(fake)
 			content.Fail(tt.fails)
 			d := &deletion{client: fake, content: content, clock: clocktesting.NewFakePassiveClock(now)}
 			result, err := d.reconcile(t.Context(), key)
@@ -124,7 +124,7 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-func trueConditions(t *testing.T, fake *readertest.Fake, key reader.Key) []corev1.NamespaceConditionType {
+func trueConditions(t *testing.T, fake *clienttest.Fake, key client.Key) []corev1.NamespaceConditionType {
 	t.Helper()
 	obj, err := fake.Get(t.Context(), resource("namespaces"), key)
 	if apierrors.IsNotFound(err) {
@@ -146,7 +146,7 @@ func TestSetConditions(t *testing.T) {
 	t.Parallel()
 	first, second := metav1.NewTime(time.Unix(100, 0)), metav1.NewTime(time.Unix(200, 0))
 	status := &corev1.NamespaceStatus{}
-	remaining := reader.Remaining{}
+	remaining := client.Remaining{}
 	remaining.Resources = map[schema.GroupResource]int{resource("configmaps"): 2, {Group: "example.com", Resource: "widgets"}: 1}
 	remaining.Finalizers = map[string]int{"example.com/b": 1, "example.com/a": 2}
 	setConditions(status, remaining, errors.New("broken"), first)
@@ -163,7 +163,7 @@ func TestSetConditions(t *testing.T) {
 	if got := text(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	setConditions(status, reader.Remaining{Resources: remaining.Resources}, nil, second)
+	setConditions(status, client.Remaining{Resources: remaining.Resources}, nil, second)
 	for i, wantTime := range []metav1.Time{second, first, second} {
 		if c := status.Conditions[i]; !c.LastTransitionTime.Equal(&wantTime) {
 			t.Errorf("%s changed at %s, want %s", c.Type, c.LastTransitionTime, wantTime)

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -18,9 +18,9 @@ func resource(name string) schema.GroupResource { return schema.GroupResource{Re
 
 // Specs returns the controllers. caBundle returns the certificates, PEM, that kube-root-ca.crt holds, and a channel that is
 // closed once they are no longer the current ones; while there are none, that ConfigMap is left alone.
-func Specs(client reader.Client, content reader.Content, caBundle func() ([]byte, <-chan struct{})) []multicluster.Spec {
-	d := &deletion{client: client, content: content, clock: clock.RealClock{}}
-	c := &contents{client: client, caBundle: func() []byte {
+func Specs(cl client.Client, content client.Content, caBundle func() ([]byte, <-chan struct{})) []multicluster.Spec {
+	d := &deletion{client: cl, content: content, clock: clock.RealClock{}}
+	c := &contents{client: cl, caBundle: func() []byte {
 		bundle, _ := caBundle()
 		return bundle
 	}}
@@ -39,8 +39,8 @@ func Specs(client reader.Client, content reader.Content, caBundle func() ([]byte
 				{Resource: resource("serviceaccounts"), Keys: c.lostServiceAccount},
 				{Resource: resource("configmaps"), Keys: c.lostRootCA},
 			},
-			Feeds: []func(context.Context, func(reader.Key, time.Duration)){
-				func(ctx context.Context, add func(reader.Key, time.Duration)) { c.followBundle(ctx, caBundle, add) },
+			Feeds: []func(context.Context, func(client.Key, time.Duration)){
+				func(ctx context.Context, add func(client.Key, time.Duration)) { c.followBundle(ctx, caBundle, add) },
 			},
 			Reconcile: c.reconcile,
 		},

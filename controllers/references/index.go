@@ -5,18 +5,18 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Index knows references. The zero value holds none; it is safe for concurrent use.
 type Index struct {
 	mu   sync.RWMutex
-	to   map[reader.Key][]reader.Key            // what each object refers to
-	from map[reader.Key]map[reader.Key]struct{} // what refers to each object
+	to   map[client.Key][]client.Key            // what each object refers to
+	from map[client.Key]map[client.Key]struct{} // what refers to each object
 }
 
 // Set makes targets all that from refers to. It returns those it referred to before and does not any more.
-func (i *Index) Set(from reader.Key, targets ...reader.Key) (left []reader.Key) {
+func (i *Index) Set(from client.Key, targets ...client.Key) (left []client.Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	before := i.to[from]
@@ -24,7 +24,7 @@ func (i *Index) Set(from reader.Key, targets ...reader.Key) (left []reader.Key) 
 		return nil
 	}
 	if i.to == nil {
-		i.to, i.from = map[reader.Key][]reader.Key{}, map[reader.Key]map[reader.Key]struct{}{}
+		i.to, i.from = map[client.Key][]client.Key{}, map[client.Key]map[client.Key]struct{}{}
 	}
 	for _, target := range before {
 		if slices.Contains(targets, target) {
@@ -38,7 +38,7 @@ func (i *Index) Set(from reader.Key, targets ...reader.Key) (left []reader.Key) 
 	}
 	for _, target := range targets {
 		if i.from[target] == nil {
-			i.from[target] = map[reader.Key]struct{}{}
+			i.from[target] = map[client.Key]struct{}{}
 		}
 		i.from[target][from] = struct{}{}
 	}
@@ -51,20 +51,20 @@ func (i *Index) Set(from reader.Key, targets ...reader.Key) (left []reader.Key) 
 }
 
 // Drop forgets what from refers to and returns it.
-func (i *Index) Drop(from reader.Key) (left []reader.Key) { return i.Set(from) }
+func (i *Index) Drop(from client.Key) (left []client.Key) { return i.Set(from) }
 
 // From returns what refers to target, in key order.
-func (i *Index) From(target reader.Key) []reader.Key {
+func (i *Index) From(target client.Key) []client.Key {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	if len(i.from[target]) == 0 {
 		return nil
 	}
-	keys := make([]reader.Key, 0, len(i.from[target]))
+	keys := make([]client.Key, 0, len(i.from[target]))
 	for key := range i.from[target] {
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b reader.Key) int {
+	slices.SortFunc(keys, func(a, b client.Key) int {
 		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return keys
@@ -72,9 +72,9 @@ func (i *Index) From(target reader.Key) []reader.Key {
 
 // Any returns the first object that refers to target and for which holds is true; false when there is none. It does not
 // sort, and calls holds without a lock.
-func (i *Index) Any(target reader.Key, holds func(reader.Key) bool) (reader.Key, bool) {
+func (i *Index) Any(target client.Key, holds func(client.Key) bool) (client.Key, bool) {
 	i.mu.RLock()
-	keys := make([]reader.Key, 0, min(len(i.from[target]), 16))
+	keys := make([]client.Key, 0, min(len(i.from[target]), 16))
 	tried := 0
 	for key := range i.from[target] {
 		if len(keys) == cap(keys) {
@@ -91,18 +91,18 @@ func (i *Index) Any(target reader.Key, holds func(reader.Key) bool) (reader.Key,
 		tried++
 	}
 	if tried == total {
-		return reader.Key{}, false
+		return client.Key{}, false
 	}
 	for _, key := range i.From(target) {
 		if holds(key) {
 			return key, true
 		}
 	}
-	return reader.Key{}, false
+	return client.Key{}, false
 }
 
 // Len returns how many objects refer to target.
-func (i *Index) Len(target reader.Key) int {
+func (i *Index) Len(target client.Key) int {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	return len(i.from[target])

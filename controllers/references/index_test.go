@@ -6,10 +6,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
-func key(name string) reader.Key { return reader.Key{Cluster: "c", Name: name} }
+func key(name string) client.Key { return client.Key{Cluster: "c", Name: name} }
 
 func TestIndex(t *testing.T) {
 	var index Index
@@ -18,19 +18,19 @@ func TestIndex(t *testing.T) {
 	}
 	index.Set(key("a"), key("x"), key("y"))
 	index.Set(key("b"), key("x"))
-	if diff := cmp.Diff([]reader.Key{key("a"), key("b")}, index.From(key("x"))); diff != "" {
+	if diff := cmp.Diff([]client.Key{key("a"), key("b")}, index.From(key("x"))); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]reader.Key{key("x")}, index.Set(key("a"), key("y"), key("z"))); diff != "" {
+	if diff := cmp.Diff([]client.Key{key("x")}, index.Set(key("a"), key("y"), key("z"))); diff != "" {
 		t.Error(diff)
 	}
 	if got := index.Set(key("a"), key("y"), key("z")); got != nil {
 		t.Errorf("setting the same again left %v", got)
 	}
-	if diff := cmp.Diff([]reader.Key{key("b")}, index.From(key("x"))); diff != "" {
+	if diff := cmp.Diff([]client.Key{key("b")}, index.From(key("x"))); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]reader.Key{key("y"), key("z")}, index.Drop(key("a"))); diff != "" {
+	if diff := cmp.Diff([]client.Key{key("y"), key("z")}, index.Drop(key("a"))); diff != "" {
 		t.Error(diff)
 	}
 	index.Drop(key("b"))
@@ -44,13 +44,13 @@ func TestIndex_Any(t *testing.T) {
 	for n := range 100 {
 		index.Set(key(fmt.Sprint(n)), key("x"))
 	}
-	if got, ok := index.Any(key("x"), func(k reader.Key) bool { return k.Name == "99" }); !ok || got != key("99") {
+	if got, ok := index.Any(key("x"), func(k client.Key) bool { return k.Name == "99" }); !ok || got != key("99") {
 		t.Errorf("Any = %v, %v", got, ok)
 	}
-	if got, ok := index.Any(key("x"), func(reader.Key) bool { return false }); ok {
+	if got, ok := index.Any(key("x"), func(client.Key) bool { return false }); ok {
 		t.Errorf("Any found %v", got)
 	}
-	if _, ok := index.Any(key("y"), func(reader.Key) bool { return true }); ok {
+	if _, ok := index.Any(key("y"), func(client.Key) bool { return true }); ok {
 		t.Error("Any found something that refers to nothing")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
@@ -41,7 +41,7 @@ type Binder interface {
 	// FinalBinding returns the APIBinding that binds the APIExport called export in the cluster at path, for creation in
 	// cluster. If all that it needs is there, it is Bound already and can be created as it is; otherwise it is in an earlier
 	// phase and gets bound later.
-	FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (reader.Object, error)
+	FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error)
 }
 
 // Resolver finds logical clusters; registry/index.Index is one.
@@ -53,9 +53,9 @@ type Resolver interface {
 // Config is what the controller works with.
 type Config struct {
 	// Client reads the watch caches and writes as the server.
-	Client reader.Client
+	Client client.Client
 	// Live sees every acknowledged write; it is asked before a logical cluster counts as gone.
-	Live     reader.Reader
+	Live     client.Reader
 	Resolver Resolver
 	Binder   Binder
 	// Clock is the real one when nil.
@@ -86,7 +86,7 @@ func Specs(c Config) []multicluster.Spec {
 	}}
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key reader.Key) (reconcile.Result, error) {
+func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	obj, err := r.Client.Get(ctx, workspaces, key)
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil
@@ -124,7 +124,7 @@ func isPlaced(ws *tenancyv1alpha1.Workspace) bool {
 }
 
 // keysOfLogicalCluster returns the owner, unless the change is one that this controller has made and goes on from itself.
-func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event reader.Event) []reader.Key {
+func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event client.Event) []client.Key {
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
 	if !ok {
 		return nil
@@ -133,51 +133,51 @@ func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event reader.Even
 	if !ok {
 		return nil
 	}
-	if lc.DeletionTimestamp != nil || event.Type == reader.Deleted {
-		return []reader.Key{key}
+	if lc.DeletionTimestamp != nil || event.Type == client.Deleted {
+		return []client.Key{key}
 	}
 	obj, err := r.Client.Get(ctx, workspaces, key)
 	if err != nil {
-		return []reader.Key{key}
+		return []client.Key{key}
 	}
 	ws, ok := obj.(*tenancyv1alpha1.Workspace)
-	if !ok || ws.Status.Phase == lc.Status.Phase || (event.Type == reader.Added && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling) {
+	if !ok || ws.Status.Phase == lc.Status.Phase || (event.Type == client.Added && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling) {
 		return nil
 	}
-	return []reader.Key{key}
+	return []client.Key{key}
 }
 
 // ownerOf returns the key of the Workspace that lc belongs to; false when it belongs to none.
-func ownerOf(lc *corev1alpha1.LogicalCluster) (reader.Key, bool) {
+func ownerOf(lc *corev1alpha1.LogicalCluster) (client.Key, bool) {
 	owner := lc.Spec.Owner
 	if owner == nil || owner.Resource != workspaces.Resource || owner.APIVersion != tenancyv1alpha1.SchemeGroupVersion.String() {
-		return reader.Key{}, false
+		return client.Key{}, false
 	}
-	return reader.Key{Cluster: logicalcluster.Name(owner.Cluster), Name: owner.Name}, true
+	return client.Key{Cluster: logicalcluster.Name(owner.Cluster), Name: owner.Name}, true
 }
 
 // keysOfShard returns the workspaces that have no place yet: it may be that this shard is one.
-func (r *reconciler) keysOfShard(ctx context.Context, event reader.Event) []reader.Key {
-	if event.Type == reader.Deleted {
+func (r *reconciler) keysOfShard(ctx context.Context, event client.Event) []client.Key {
+	if event.Type == client.Deleted {
 		return nil
 	}
-	waiting, err := r.Client.List(ctx, workspaces, reader.Scope{Selector: labels.SelectorFromSet(labels.Set{
+	waiting, err := r.Client.List(ctx, workspaces, client.Scope{Selector: labels.SelectorFromSet(labels.Set{
 		tenancyv1alpha1.WorkspacePhaseLabel: string(corev1alpha1.LogicalClusterPhaseScheduling),
 	})})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Listing workspaces that wait for a shard")
 		return nil
 	}
-	var keys []reader.Key
+	var keys []client.Key
 	for _, ws := range waiting {
-		keys = append(keys, reader.KeyOf(ws))
+		keys = append(keys, client.KeyOf(ws))
 	}
 	return keys
 }
 
 // keysOfBinding returns the workspace that waits for a binding.
-func (r *reconciler) keysOfBinding(ctx context.Context, event reader.Event) []reader.Key {
-	if event.Type == reader.Deleted {
+func (r *reconciler) keysOfBinding(ctx context.Context, event client.Event) []client.Key {
+	if event.Type == client.Deleted {
 		return nil
 	}
 	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool {
@@ -186,28 +186,28 @@ func (r *reconciler) keysOfBinding(ctx context.Context, event reader.Event) []re
 }
 
 // keysOfClusterRoleBinding returns the workspace that lost its administrator.
-func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event reader.Event) []reader.Key {
-	if event.Type != reader.Deleted || event.Object.GetName() != AdminBindingName {
+func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event client.Event) []client.Key {
+	if event.Type != client.Deleted || event.Object.GetName() != AdminBindingName {
 		return nil
 	}
 	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool { return lc.DeletionTimestamp == nil })
 }
 
 // owner returns the Workspace of the cluster in which the event happened, if its LogicalCluster is one that wanted is true for.
-func (r *reconciler) owner(ctx context.Context, event reader.Event, wanted func(*corev1alpha1.LogicalCluster) bool) []reader.Key {
+func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(*corev1alpha1.LogicalCluster) bool) []client.Key {
 	lc, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(event.Object))
 	if err != nil || !wanted(lc) {
 		return nil
 	}
 	if key, ok := ownerOf(lc); ok {
-		return []reader.Key{key}
+		return []client.Key{key}
 	}
 	return nil
 }
 
 // logicalCluster returns the LogicalCluster of a cluster, which is shared; NotFound when there is none.
-func (r *reconciler) logicalCluster(ctx context.Context, from reader.Reader, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
-	obj, err := from.Get(ctx, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+func (r *reconciler) logicalCluster(ctx context.Context, from client.Reader, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
+	obj, err := from.Get(ctx, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 	if err != nil {
 		return nil, err
 	}

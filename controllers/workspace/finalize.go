@@ -13,7 +13,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // checkAgain is how long the end of a LogicalCluster may stay untold: a watch that starts over tells of no deletion.
@@ -37,7 +37,7 @@ func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace
 	again := reconcile.Result{RequeueAfter: checkAgain}
 	if lc.DeletionTimestamp == nil {
 		uid := lc.UID
-		key := reader.Key{Cluster: logicalcluster.From(lc), Name: lc.Name}
+		key := client.Key{Cluster: logicalcluster.From(lc), Name: lc.Name}
 		if err := r.Client.Delete(ctx, logicalClusters, key, &metav1.Preconditions{UID: &uid}); err != nil && !apierrors.IsNotFound(err) {
 			return reconcile.Result{}, fmt.Errorf("deleting the LogicalCluster of %s: %w", key.Cluster, err)
 		}

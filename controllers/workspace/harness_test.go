@@ -22,17 +22,17 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 const uid types.UID = "0d0e9b2a-3c1f-4a55-9f0e-5b8d7c6a1f00"
 
-var key = reader.Key{Cluster: "root", Name: "org"}
+var key = client.Key{Cluster: "root", Name: "org"}
 
 // house is a server in memory with root in it.
 type house struct {
-	*readertest.Fake
+	*clienttest.Fake
 	binder *binder
 	clock  *testingclock.FakeClock
 }
@@ -43,7 +43,7 @@ type binder struct {
 	err     error
 }
 
-func (b *binder) FinalBinding(_ context.Context, _ logicalcluster.Name, path logicalcluster.Path, export string) (reader.Object, error) {
+func (b *binder) FinalBinding(_ context.Context, _ logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -64,22 +64,22 @@ func (p paths) Resolve(_ context.Context, path logicalcluster.Path) (logicalclus
 	return name, found, nil
 }
 
-func newHouse(objects ...reader.Object) *house {
-	universal := readertest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "universal", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
+func newHouse(objects ...client.Object) *house {
+	universal := clienttest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "universal", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
 	universal.Spec.DefaultAPIBindings = []tenancyv1alpha1.APIExportReference{{Path: "root", Export: "tenancy.kcp.io"}, {Path: "root", Export: "topology.kcp.io"}}
-	organization := readertest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "organization", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
+	organization := clienttest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "organization", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
 	organization.Spec.Extend.With = []tenancyv1alpha1.WorkspaceTypeReference{{Name: "universal", Path: "root"}}
-	root := readertest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
+	root := clienttest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
 	root.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
 	return &house{
-		Fake:   readertest.NewFake(append([]reader.Object{root, universal, organization}, objects...)...),
+		Fake:   clienttest.NewFake(append([]client.Object{root, universal, organization}, objects...)...),
 		binder: &binder{},
 		clock:  testingclock.NewFakeClock(time.Now()),
 	}
 }
 
 func shard(name string, labels map[string]string, annotations ...string) *corev1alpha1.Shard {
-	s := readertest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
+	s := clienttest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
 	for _, key := range annotations {
 		s.Annotations[key] = ""
 	}
@@ -92,7 +92,7 @@ func newWorkspace(changes ...func(*tenancyv1alpha1.Workspace)) *tenancyv1alpha1.
 	if err != nil {
 		panic(err)
 	}
-	ws := readertest.In("root", &tenancyv1alpha1.Workspace{
+	ws := clienttest.In("root", &tenancyv1alpha1.Workspace{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        "org",
 			UID:         uid,
@@ -142,14 +142,14 @@ func (h *house) workspace(t *testing.T) *tenancyv1alpha1.Workspace {
 
 func (h *house) cluster(t *testing.T, name logicalcluster.Name) *corev1alpha1.LogicalCluster {
 	t.Helper()
-	obj, err := h.Get(t.Context(), logicalClusters, reader.Key{Cluster: name, Name: "cluster"})
+	obj, err := h.Get(t.Context(), logicalClusters, client.Key{Cluster: name, Name: "cluster"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return obj.(*corev1alpha1.LogicalCluster)
 }
 
-func (h *house) has(t *testing.T, gr schema.GroupResource, key reader.Key) bool {
+func (h *house) has(t *testing.T, gr schema.GroupResource, key client.Key) bool {
 	t.Helper()
 	_, err := h.Get(t.Context(), gr, key)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -181,7 +181,7 @@ var errStopped = errors.New("the process stopped")
 
 // stopAfter lets n writes pass and fails all that follow.
 func (h *house) stopAfter(n int) {
-	h.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+	h.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 		if verb == "get" || verb == "list" {
 			return nil
 		}
@@ -197,12 +197,12 @@ func (h *house) objects(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, gr := range []schema.GroupResource{workspaces, logicalClusters, apiBindings, namespaces, clusterRoleBindings} {
-		all, err := h.List(t.Context(), gr, reader.Scope{})
+		all, err := h.List(t.Context(), gr, client.Scope{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, obj := range all {
-			copied := obj.DeepCopyObject().(reader.Object)
+			copied := obj.DeepCopyObject().(client.Object)
 			copied.SetResourceVersion("")
 			copied.SetCreationTimestamp(metav1.Time{})
 			copied.SetGeneration(0)
@@ -219,7 +219,7 @@ func (h *house) objects(t *testing.T) map[string]string {
 			if raw, err = json.Marshal(tree); err != nil {
 				t.Fatal(err)
 			}
-			found[gr.String()+" "+reader.KeyOf(obj).String()] = string(raw)
+			found[gr.String()+" "+client.KeyOf(obj).String()] = string(raw)
 		}
 	}
 	return found

@@ -13,16 +13,16 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // staleClient reads the workspace as it was.
 type staleClient struct {
-	reader.Client
-	old reader.Object
+	client.Client
+	old client.Object
 }
 
-func (c staleClient) Get(ctx context.Context, gr schema.GroupResource, k reader.Key) (reader.Object, error) {
+func (c staleClient) Get(ctx context.Context, gr schema.GroupResource, k client.Key) (client.Object, error) {
 	if gr == workspaces && k == key {
 		return c.old, nil
 	}
@@ -38,7 +38,7 @@ func ready(t *testing.T) *house {
 
 func TestMaintain_AdministratorComesBack(t *testing.T) {
 	h := ready(t)
-	admin := reader.Key{Cluster: first(), Name: AdminBindingName}
+	admin := client.Key{Cluster: first(), Name: AdminBindingName}
 	obj, err := h.Get(t.Context(), clusterRoleBindings, admin)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestMaintain_AdministratorComesBack(t *testing.T) {
 	if err := h.Delete(t.Context(), clusterRoleBindings, admin, nil); err != nil {
 		t.Fatal(err)
 	}
-	if keys := h.reconciler().keysOfClusterRoleBinding(t.Context(), reader.Event{Type: reader.Deleted, Object: obj}); !slices.Equal(keys, []reader.Key{key}) {
+	if keys := h.reconciler().keysOfClusterRoleBinding(t.Context(), client.Event{Type: client.Deleted, Object: obj}); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the binding leads to %v", keys)
 	}
 	h.mustStep(t)
@@ -61,7 +61,7 @@ func TestMaintain_RepeatsThePhase(t *testing.T) {
 		corev1alpha1.LogicalClusterPhaseInactive, corev1alpha1.LogicalClusterPhaseReady, corev1alpha1.LogicalClusterPhaseUnavailable,
 	} {
 		h.changeCluster(t, first(), func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = phase })
-		event := reader.Event{Type: reader.Modified, Object: h.cluster(t, first())}
+		event := client.Event{Type: client.Modified, Object: h.cluster(t, first())}
 		if keys := h.reconciler().keysOfLogicalCluster(t.Context(), event); len(keys) != 1 {
 			t.Errorf("phase %s leads to %v", phase, keys)
 		}
@@ -98,7 +98,7 @@ func TestMaintain_ClusterThatDisappears(t *testing.T) {
 	h := ready(t)
 	lc := h.cluster(t, first()).DeepCopy()
 	h.changeCluster(t, first(), func(lc *corev1alpha1.LogicalCluster) { lc.Finalizers = nil })
-	if err := h.Delete(t.Context(), logicalClusters, reader.Key{Cluster: first(), Name: "cluster"}, nil); err != nil {
+	if err := h.Delete(t.Context(), logicalClusters, client.Key{Cluster: first(), Name: "cluster"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if result := h.mustStep(t); result.RequeueAfter == 0 || h.workspace(t).Status.Phase != corev1alpha1.LogicalClusterPhaseReady {
@@ -148,7 +148,7 @@ func TestFinalize_WaitsForTheCluster(t *testing.T) {
 	}
 	gone := h.cluster(t, first())
 	h.changeCluster(t, first(), func(lc *corev1alpha1.LogicalCluster) { lc.Finalizers = nil })
-	if keys := h.reconciler().keysOfLogicalCluster(t.Context(), reader.Event{Type: reader.Deleted, Object: gone}); !slices.Equal(keys, []reader.Key{key}) {
+	if keys := h.reconciler().keysOfLogicalCluster(t.Context(), client.Event{Type: client.Deleted, Object: gone}); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the end of the cluster leads to %v", keys)
 	}
 	h.mustStep(t)
@@ -209,9 +209,9 @@ func TestFinalize_AsksTwice(t *testing.T) {
 }
 
 // blindClient does not see LogicalClusters when it reads.
-type blindClient struct{ reader.Client }
+type blindClient struct{ client.Client }
 
-func (c blindClient) Get(ctx context.Context, gr schema.GroupResource, k reader.Key) (reader.Object, error) {
+func (c blindClient) Get(ctx context.Context, gr schema.GroupResource, k client.Key) (client.Object, error) {
 	if gr == logicalClusters {
 		return nil, apierrors.NewNotFound(gr, k.Name)
 	}

@@ -17,7 +17,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -95,7 +95,7 @@ func (r *reconciler) ensureAdmin(ctx context.Context, ws *tenancyv1alpha1.Worksp
 	if err != nil || user == nil {
 		return err
 	}
-	_, err = r.Client.Get(ctx, clusterRoleBindings, reader.Key{Cluster: name, Name: AdminBindingName})
+	_, err = r.Client.Get(ctx, clusterRoleBindings, client.Key{Cluster: name, Name: AdminBindingName})
 	if !apierrors.IsNotFound(err) {
 		return err
 	}

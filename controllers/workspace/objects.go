@@ -13,7 +13,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // AdminBindingName is the name of the ClusterRoleBinding that makes the creator of a workspace its administrator.
@@ -99,7 +99,7 @@ func newNamespace(name string) *corev1.Namespace {
 }
 
 // annotate sets an annotation of obj without changing a map that may be shared.
-func annotate(obj reader.Object, key, value string) {
+func annotate(obj client.Object, key, value string) {
 	annotations := maps.Clone(obj.GetAnnotations())
 	if annotations == nil {
 		annotations = map[string]string{}

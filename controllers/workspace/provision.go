@@ -18,7 +18,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -35,7 +35,7 @@ const (
 // content is an object that a new workspace begins with.
 type content struct {
 	resource schema.GroupResource
-	object   reader.Object
+	object   client.Object
 }
 
 // plan is what is to be made for a workspace.
@@ -155,7 +155,7 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 	return reconcile.Result{}, r.finish(ctx, ws, lc, p)
 }
 
-func typed(obj reader.Object) (*corev1alpha1.LogicalCluster, error) {
+func typed(obj client.Object) (*corev1alpha1.LogicalCluster, error) {
 	lc, ok := obj.(*corev1alpha1.LogicalCluster)
 	if !ok {
 		return nil, fmt.Errorf("writing a LogicalCluster: got back a %T", obj)
@@ -193,7 +193,7 @@ func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alph
 		}
 		created, err := r.Client.Create(ctx, logicalClusters, name, lc)
 		if apierrors.IsAlreadyExists(err) {
-			created, err = r.Live.Get(ctx, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+			created, err = r.Live.Get(ctx, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("creating the LogicalCluster of %s: %w", name, err)
@@ -232,7 +232,7 @@ func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p p
 	return made, final, nil
 }
 
-func isBound(obj reader.Object) bool {
+func isBound(obj client.Object) bool {
 	binding, ok := obj.(*apisv1alpha2.APIBinding)
 	return ok && binding.Status.Phase == apisv1alpha2.APIBindingPhaseBound
 }
@@ -240,7 +240,7 @@ func isBound(obj reader.Object) bool {
 // unbound names the first of the bindings that is not bound yet, or is empty.
 func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bindings []content) string {
 	for _, b := range bindings {
-		obj, err := r.Client.Get(ctx, apiBindings, reader.Key{Cluster: name, Name: b.object.GetName()})
+		obj, err := r.Client.Get(ctx, apiBindings, client.Key{Cluster: name, Name: b.object.GetName()})
 		if err != nil || !isBound(obj) {
 			return b.object.GetName()
 		}

@@ -19,8 +19,8 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 // TestProvision_CostsFewWrites counts revisions. With the creation of the Workspace, and the ServiceAccount and ConfigMap
@@ -98,7 +98,7 @@ func TestProvision_FinalState(t *testing.T) {
 		t.Errorf("finalizers %v, phase %s", lc.Finalizers, lc.Status.Phase)
 	}
 
-	obj, err := h.Get(t.Context(), clusterRoleBindings, reader.Key{Cluster: first(), Name: "workspace-admin"})
+	obj, err := h.Get(t.Context(), clusterRoleBindings, client.Key{Cluster: first(), Name: "workspace-admin"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestProvision_OfTheSystemHasNoAdministrator(t *testing.T) {
 	if h.workspace(t).Status.Phase != corev1alpha1.LogicalClusterPhaseReady {
 		t.Error("not ready")
 	}
-	if h.has(t, clusterRoleBindings, reader.Key{Cluster: first(), Name: AdminBindingName}) {
+	if h.has(t, clusterRoleBindings, client.Key{Cluster: first(), Name: AdminBindingName}) {
 		t.Error("somebody is administrator")
 	}
 }
@@ -158,7 +158,7 @@ func TestProvision_StoppedAnywhereReachesTheSameEnd(t *testing.T) {
 // bindAll does what the controller of bindings does.
 func bindAll(t *testing.T, h *house) {
 	t.Helper()
-	all, err := h.List(t.Context(), apiBindings, reader.Scope{})
+	all, err := h.List(t.Context(), apiBindings, client.Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,11 +194,11 @@ func TestProvision_WaitsForBindings(t *testing.T) {
 		t.Errorf("waiting writes %v", h.Writes()[before:])
 	}
 	bindAll(t, h)
-	obj, err := h.Get(t.Context(), apiBindings, reader.Key{Cluster: first(), Name: "tenancy.kcp.io-abcde"})
+	obj, err := h.Get(t.Context(), apiBindings, client.Key{Cluster: first(), Name: "tenancy.kcp.io-abcde"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys := h.reconciler().keysOfBinding(t.Context(), reader.Event{Type: reader.Modified, Object: obj}); !slices.Equal(keys, []reader.Key{key}) {
+	if keys := h.reconciler().keysOfBinding(t.Context(), client.Event{Type: client.Modified, Object: obj}); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the binding leads to %v", keys)
 	}
 	h.mustStep(t)
@@ -216,7 +216,7 @@ func TestProvision_BindingThatIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(shard("root", nil), newWorkspace())
 			h.binder.unready = unready
-			h.Intercept(func(verb string, gr schema.GroupResource, k reader.Key) error {
+			h.Intercept(func(verb string, gr schema.GroupResource, k client.Key) error {
 				if verb == "create" && gr == apiBindings {
 					return apierrors.NewForbidden(gr, k.Name, errors.New("no permission to bind"))
 				}
@@ -232,7 +232,7 @@ func TestProvision_BindingThatIsRefused(t *testing.T) {
 			if isPlaced(ws) {
 				t.Errorf("phase is %s", ws.Status.Phase)
 			}
-			if !h.has(t, clusterRoleBindings, reader.Key{Cluster: first(), Name: AdminBindingName}) {
+			if !h.has(t, clusterRoleBindings, client.Key{Cluster: first(), Name: AdminBindingName}) {
 				t.Error("the creator is no administrator")
 			}
 			before := len(h.Writes())
@@ -270,14 +270,14 @@ func TestProvision_FailingBinderIsTriedAgain(t *testing.T) {
 }
 
 func TestProvision_NameTakenByAnother(t *testing.T) {
-	stranger := readertest.In(first(), &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
+	stranger := clienttest.In(first(), &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	h := newHouse(shard("root", nil), newWorkspace(), stranger)
 	h.mustStep(t)
 	second := clustername.FromUID(uid, 1)
 	if got := h.workspace(t).Spec.Cluster; got != second.String() {
 		t.Errorf("cluster is %s, want %s", got, second)
 	}
-	if h.has(t, namespaces, reader.Key{Cluster: first(), Name: "default"}) {
+	if h.has(t, namespaces, client.Key{Cluster: first(), Name: "default"}) {
 		t.Error("the stranger's cluster was written to")
 	}
 }
@@ -292,7 +292,7 @@ func TestProvision_ClusterGivenByAnAdministrator(t *testing.T) {
 		}
 	})
 	t.Run("of somebody else", func(t *testing.T) {
-		other := readertest.In("given", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
+		other := clienttest.In("given", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 		other.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
 		h := newHouse(shard("root", nil), newWorkspace(given), other)
 		h.mustStep(t)
@@ -313,16 +313,16 @@ func TestProvision_Scheduling(t *testing.T) {
 	}
 	none := func(*tenancyv1alpha1.Workspace) {}
 	for name, tc := range map[string]struct {
-		shards []reader.Object
+		shards []client.Object
 		change func(*tenancyv1alpha1.Workspace)
 		want   string // shard, empty for unschedulable
 	}{
 		"no shard":          {nil, none, ""},
-		"one shard":         {[]reader.Object{shard("a", nil)}, none, "a"},
-		"closed":            {[]reader.Object{shard("a", nil, corev1alpha1.UnschedulableAnnotationKey)}, none, ""},
-		"one closed":        {[]reader.Object{shard("a", nil, corev1alpha1.UnschedulableAnnotationKey), shard("b", nil)}, none, "b"},
-		"selector fits":     {[]reader.Object{shard("a", nil), shard("b", map[string]string{"region": "north"})}, selected(map[string]string{"region": "north"}), "b"},
-		"selector fits not": {[]reader.Object{shard("a", nil)}, selected(map[string]string{"region": "north"}), ""},
+		"one shard":         {[]client.Object{shard("a", nil)}, none, "a"},
+		"closed":            {[]client.Object{shard("a", nil, corev1alpha1.UnschedulableAnnotationKey)}, none, ""},
+		"one closed":        {[]client.Object{shard("a", nil, corev1alpha1.UnschedulableAnnotationKey), shard("b", nil)}, none, "b"},
+		"selector fits":     {[]client.Object{shard("a", nil), shard("b", map[string]string{"region": "north"})}, selected(map[string]string{"region": "north"}), "b"},
+		"selector fits not": {[]client.Object{shard("a", nil)}, selected(map[string]string{"region": "north"}), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(append(tc.shards, newWorkspace(tc.change))...)
@@ -345,7 +345,7 @@ func TestProvision_Scheduling(t *testing.T) {
 func TestProvision_ShardThatOpensLetsWorkspacesIn(t *testing.T) {
 	h := newHouse(shard("root", nil, corev1alpha1.UnschedulableAnnotationKey), newWorkspace())
 	h.mustStep(t)
-	obj, err := h.Get(t.Context(), shards, reader.Key{Cluster: "root", Name: "root"})
+	obj, err := h.Get(t.Context(), shards, client.Key{Cluster: "root", Name: "root"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +354,7 @@ func TestProvision_ShardThatOpensLetsWorkspacesIn(t *testing.T) {
 	if obj, err = h.Update(t.Context(), shards, "root", open); err != nil {
 		t.Fatal(err)
 	}
-	if keys := h.reconciler().keysOfShard(t.Context(), reader.Event{Type: reader.Modified, Object: obj}); !slices.Equal(keys, []reader.Key{key}) {
+	if keys := h.reconciler().keysOfShard(t.Context(), client.Event{Type: client.Modified, Object: obj}); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the shard leads to %v", keys)
 	}
 	h.mustStep(t)

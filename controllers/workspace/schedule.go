@@ -11,7 +11,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // schedule picks one of the shards that ws may be placed on, at random. With none it returns nil and the reason for people.
@@ -23,7 +23,7 @@ func (r *reconciler) schedule(ctx context.Context, ws *tenancyv1alpha1.Workspace
 			return nil, fmt.Sprintf("spec.location.selector is invalid: %v", err), nil
 		}
 	}
-	all, err := r.Client.List(ctx, shards, reader.Scope{Cluster: logicalcluster.Root, Selector: selector})
+	all, err := r.Client.List(ctx, shards, client.Scope{Cluster: logicalcluster.Root, Selector: selector})
 	if err != nil {
 		return nil, "", fmt.Errorf("listing shards: %w", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // exportRef names an APIExport to bind.
@@ -48,7 +48,7 @@ func (r *reconciler) workspaceType(ctx context.Context, path logicalcluster.Path
 	if !found {
 		return nil, apierrors.NewNotFound(workspaceTypes, path.Join(string(name)).String())
 	}
-	key := reader.Key{Cluster: cluster, Name: string(name)}
+	key := client.Key{Cluster: cluster, Name: string(name)}
 	obj, err := r.Client.Get(ctx, workspaceTypes, key)
 	if apierrors.IsNotFound(err) {
 		// Admission has just seen it: the cache may be behind.

@@ -17,20 +17,20 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
 // fake is RBAC of cluster a, in which carol reads configmaps, and of b, in which she does all.
-func fake() *readertest.Fake {
+func fake() *clienttest.Fake {
 	read := rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"configmaps"}}
 	carol := []rbacv1.Subject{{Kind: "User", Name: "carol"}}
-	return readertest.NewFake(
-		readertest.In("a", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: []rbacv1.PolicyRule{read}}),
-		readertest.In("a", &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Subjects: carol, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}}),
-		readertest.In("b", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: policy.Everything()}),
-		readertest.In("b", &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Subjects: carol, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}}),
+	return clienttest.NewFake(
+		clienttest.In("a", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: []rbacv1.PolicyRule{read}}),
+		clienttest.In("a", &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Subjects: carol, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}}),
+		clienttest.In("b", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: policy.Everything()}),
+		clienttest.In("b", &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Subjects: carol, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}}),
 	)
 }
 
@@ -135,7 +135,7 @@ func TestSelfSubjectRulesReview(t *testing.T) {
 	}
 
 	broken := fake()
-	broken.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is at 10.0.0.1") })
+	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
 	g, err := NewGroup(strict, policy.New(broken, nil))
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/scheme"
 )
@@ -25,7 +25,7 @@ import (
 // Pointer is the pointer to a struct E that is an API object.
 type Pointer[E any] interface {
 	*E
-	reader.Object
+	client.Object
 }
 
 // Kind describes a kind with the Go type E. Its functions are called by many goroutines; what is nil does nothing.

@@ -14,7 +14,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 var (
@@ -23,7 +23,7 @@ var (
 )
 
 // build computes the snapshot of cluster from what from returns now.
-func (c *Catalog) build(ctx context.Context, from reader.Reader, cluster logicalcluster.Name) (*Snapshot, error) {
+func (c *Catalog) build(ctx context.Context, from client.Reader, cluster logicalcluster.Name) (*Snapshot, error) {
 	b := &builder{catalog: c, from: from, resources: map[schema.GroupResource]*Resource{}, schemas: map[string]bool{}}
 	if err := b.bound(ctx, cluster); err != nil {
 		return nil, err
@@ -38,14 +38,14 @@ func (c *Catalog) build(ctx context.Context, from reader.Reader, cluster logical
 
 type builder struct {
 	catalog   *Catalog
-	from      reader.Reader
+	from      client.Reader
 	resources map[schema.GroupResource]*Resource
 	schemas   map[string]bool
 }
 
 // bound adds what the APIBindings of cluster bind.
 func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error {
-	objects, err := b.from.List(ctx, bindingsResource, reader.Scope{Cluster: cluster})
+	objects, err := b.from.List(ctx, bindingsResource, client.Scope{Cluster: cluster})
 	if err != nil {
 		return fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
 	}
@@ -108,7 +108,7 @@ func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, ide
 // local adds the established CustomResourceDefinitions of cluster. Once established a definition stays so, under the names
 // that were accepted, even when names that it asks for later are in conflict.
 func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error {
-	objects, err := b.from.List(ctx, definitionsResource, reader.Scope{Cluster: cluster})
+	objects, err := b.from.List(ctx, definitionsResource, client.Scope{Cluster: cluster})
 	if err != nil {
 		return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
 	}
@@ -154,8 +154,8 @@ func fromDefinition(definition *apiextensionsv1.CustomResourceDefinition) *Resou
 }
 
 // boundDefinition returns the interned definition of the bound schema uid; nil when there is none.
-func (c *Catalog) boundDefinition(ctx context.Context, from reader.Reader, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	obj, err := from.Get(ctx, definitionsResource, reader.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
+func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	obj, err := from.Get(ctx, definitionsResource, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -181,7 +181,7 @@ func (c *Catalog) boundDefinition(ctx context.Context, from reader.Reader, uid s
 }
 
 // asDefinition returns obj, which may be of the internal type of the stock registry, as the version that is served.
-func asDefinition(obj reader.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
+func asDefinition(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
 	switch crd := obj.(type) {
 	case *apiextensionsv1.CustomResourceDefinition:
 		return crd, nil

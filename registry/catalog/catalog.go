@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -28,9 +28,9 @@ const (
 // Config says what a Catalog is made of.
 type Config struct {
 	// Reader reads customresourcedefinitions and apibindings, possibly a little behind.
-	Reader reader.Reader
+	Reader client.Reader
 	// Live reads what was acknowledged before the call; nil stands for Reader.
-	Live reader.Reader
+	Live client.Reader
 	// Typed says which bound resources are served by typed REST storage; nil for none.
 	Typed func(schema.GroupResource) bool
 	// Builtin says which resources every cluster serves by typed REST storage. A definition or binding never replaces one.
@@ -42,7 +42,7 @@ type Config struct {
 
 // Catalog computes and keeps snapshots. It is safe for concurrent use.
 type Catalog struct {
-	reader, live   reader.Reader
+	reader, live   client.Reader
 	typed, builtin func(schema.GroupResource) bool
 
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
@@ -170,7 +170,7 @@ func (c *Catalog) refresh(ctx context.Context, cluster logicalcluster.Name, f *f
 
 // fly computes until no event has overtaken the reads, keeps the snapshot and ends the flight. land is called with the lock
 // held when the flight is over.
-func (c *Catalog) fly(ctx context.Context, cluster logicalcluster.Name, f *flight, from reader.Reader, land func()) {
+func (c *Catalog) fly(ctx context.Context, cluster logicalcluster.Name, f *flight, from client.Reader, land func()) {
 	ctx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
 	defer close(f.done)

@@ -20,8 +20,8 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
@@ -43,7 +43,7 @@ func local(cluster logicalcluster.Name, plural, fieldType string) *apiextensions
 	}
 	crd.Status.AcceptedNames = crd.Spec.Names
 	crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: apiextensionsv1.Established, Status: apiextensionsv1.ConditionTrue}}
-	return readertest.In(cluster, crd)
+	return clienttest.In(cluster, crd)
 }
 
 // boundDefinition returns the definition of widgets in the schema whose UID is "uid".
@@ -63,7 +63,7 @@ func bindingOf(cluster logicalcluster.Name, name string, gr schema.GroupResource
 	b.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{
 		Group: gr.Group, Resource: gr.Resource, Schema: apisv1alpha2.BoundAPIResourceSchema{Name: "s", UID: uid, IdentityHash: identity},
 	}}
-	return readertest.In(cluster, b)
+	return clienttest.In(cluster, b)
 }
 
 func deleted[T metav1.Object](obj T) T {
@@ -93,15 +93,15 @@ func TestFor_ResolutionOrder(t *testing.T) {
 	workspaces := schema.GroupResource{Group: "tenancy.kcp.io", Resource: "workspaces"}
 	for _, tc := range []struct {
 		name    string
-		objects []reader.Object
+		objects []client.Object
 		want    []string
 	}{
 		{name: "nothing"},
-		{name: "a local definition", objects: []reader.Object{local("c1", "widgets", "string")}, want: []string{"widgets.example.com crd"}},
-		{name: "a definition elsewhere", objects: []reader.Object{local("c2", "widgets", "string")}},
+		{name: "a local definition", objects: []client.Object{local("c1", "widgets", "string")}, want: []string{"widgets.example.com crd"}},
+		{name: "a definition elsewhere", objects: []client.Object{local("c2", "widgets", "string")}},
 		{
 			name: "not established",
-			objects: []reader.Object{func() reader.Object {
+			objects: []client.Object{func() client.Object {
 				crd := local("c1", "widgets", "string")
 				crd.Status.Conditions = nil
 				return crd
@@ -109,40 +109,40 @@ func TestFor_ResolutionOrder(t *testing.T) {
 		},
 		{
 			name:    "being deleted",
-			objects: []reader.Object{deleted(local("c1", "widgets", "string"))},
+			objects: []client.Object{deleted(local("c1", "widgets", "string"))},
 			want:    []string{"widgets.example.com crd  terminating"},
 		},
 		{
 			name:    "bound",
-			objects: []reader.Object{binding("c1", "b"), boundDefinition("string")},
+			objects: []client.Object{binding("c1", "b"), boundDefinition("string")},
 			want:    []string{"widgets.example.com id b"},
 		},
-		{name: "bound without definition", objects: []reader.Object{binding("c1", "b")}},
+		{name: "bound without definition", objects: []client.Object{binding("c1", "b")}},
 		{
 			name:    "bound comes before local",
-			objects: []reader.Object{local("c1", "widgets", "string"), binding("c1", "b"), boundDefinition("string")},
+			objects: []client.Object{local("c1", "widgets", "string"), binding("c1", "b"), boundDefinition("string")},
 			want:    []string{"widgets.example.com id b"},
 		},
 		{
 			name: "the binding that stays comes before the one that goes",
-			objects: []reader.Object{deleted(binding("c1", "a")), binding("c1", "b"),
+			objects: []client.Object{deleted(binding("c1", "a")), binding("c1", "b"),
 				boundDefinition("string")},
 			want: []string{"widgets.example.com id b"},
 		},
 		{
 			name:    "the only binding goes",
-			objects: []reader.Object{deleted(binding("c1", "a")), boundDefinition("string")},
+			objects: []client.Object{deleted(binding("c1", "a")), boundDefinition("string")},
 			want:    []string{"widgets.example.com id a terminating"},
 		},
 		{
 			name:    "typed needs no definition",
-			objects: []reader.Object{bindingOf("c1", "t", workspaces, "uid", "rootid")},
+			objects: []client.Object{bindingOf("c1", "t", workspaces, "uid", "rootid")},
 			want:    []string{"workspaces.tenancy.kcp.io rootid t typed"},
 		},
-		{name: "a built-in resource is never replaced", objects: []reader.Object{local("c1", "builtins", "string")}},
+		{name: "a built-in resource is never replaced", objects: []client.Object{local("c1", "builtins", "string")}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			fake := readertest.NewFake(tc.objects...)
+			fake := clienttest.NewFake(tc.objects...)
 			c := New(Config{
 				Reader:  fake,
 				Typed:   func(gr schema.GroupResource) bool { return gr == workspaces },
@@ -164,7 +164,7 @@ func TestFor_ResolutionOrder(t *testing.T) {
 
 func TestFor_SharesWhatEquals(t *testing.T) {
 	const clusters = 5000
-	var objects []reader.Object
+	var objects []client.Object
 	for i := range clusters {
 		crd := local(logicalcluster.Name(fmt.Sprintf("c%d", i)), "widgets", "string")
 		crd.Labels = map[string]string{"mine": fmt.Sprint(i)}
@@ -194,9 +194,9 @@ func TestFor_SharesWhatEquals(t *testing.T) {
 }
 
 // index is a reader that finds the objects of one cluster at once.
-type byCluster map[logicalcluster.Name][]reader.Object
+type byCluster map[logicalcluster.Name][]client.Object
 
-func index(objects []reader.Object) byCluster {
+func index(objects []client.Object) byCluster {
 	out := byCluster{}
 	for _, obj := range objects {
 		out[logicalcluster.From(obj)] = append(out[logicalcluster.From(obj)], obj)
@@ -204,24 +204,24 @@ func index(objects []reader.Object) byCluster {
 	return out
 }
 
-func (b byCluster) Get(context.Context, schema.GroupResource, reader.Key) (reader.Object, error) {
+func (b byCluster) Get(context.Context, schema.GroupResource, client.Key) (client.Object, error) {
 	return nil, errors.New("unexpected")
 }
 
-func (b byCluster) List(_ context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+func (b byCluster) List(_ context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
 	if gr != definitionsResource {
 		return nil, nil
 	}
 	return b[scope.Cluster], nil
 }
 
-func (b byCluster) Watch(ctx context.Context, _ schema.GroupResource, _ func(reader.Event)) error {
+func (b byCluster) Watch(ctx context.Context, _ schema.GroupResource, _ func(client.Event)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 func TestFor_ForgetsWhatNobodyHolds(t *testing.T) {
-	c := New(Config{Reader: readertest.NewFake(local("c1", "widgets", "string"))})
+	c := New(Config{Reader: clienttest.NewFake(local("c1", "widgets", "string"))})
 	if _, err := c.For(t.Context(), "c1"); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestHashes_DoNotDependOnTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := internal.DeepCopy()
-	c = New(Config{Reader: index([]reader.Object{internal})})
+	c = New(Config{Reader: index([]client.Object{internal})})
 	s, err := c.For(t.Context(), "c1")
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +344,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 }
 
 func TestRun_EventsDropSnapshots(t *testing.T) {
-	fake := readertest.NewFake(
+	fake := clienttest.NewFake(
 		binding("c1", "b"), boundDefinition("string"),
 		local("c2", "widgets", "string"),
 	)
@@ -377,7 +377,7 @@ func TestRun_EventsDropSnapshots(t *testing.T) {
 	if _, err := c.For(ctx, "c2"); err != nil {
 		t.Fatal(err)
 	}
-	if err := fake.Delete(ctx, definitionsResource, reader.Key{Cluster: "c2", Name: "widgets.example.com"}, nil); err != nil {
+	if err := fake.Delete(ctx, definitionsResource, client.Key{Cluster: "c2", Name: "widgets.example.com"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "c2 serves nothing", func() bool {
@@ -387,10 +387,10 @@ func TestRun_EventsDropSnapshots(t *testing.T) {
 }
 
 // countLists returns a function that says how many lists were made so far.
-func countLists(fake *readertest.Fake) func() int {
+func countLists(fake *clienttest.Fake) func() int {
 	var mu sync.Mutex
 	n := 0
-	fake.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+	fake.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if verb == "list" {
@@ -406,7 +406,7 @@ func countLists(fake *readertest.Fake) func() int {
 }
 
 func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
-	fake := readertest.NewFake(
+	fake := clienttest.NewFake(
 		binding("c1", "b"), boundDefinition("string"),
 		local("c2", "widgets", "string"), local("c2", "gadgets", "string"), local("c3", "widgets", "string"),
 	)
@@ -437,7 +437,7 @@ func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended(changed, t)
-	if err := fake.Delete(ctx, bindingsResource, reader.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
+	if err := fake.Delete(ctx, bindingsResource, client.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	ended(bound, t)
@@ -473,7 +473,7 @@ func ended(ctx context.Context, t *testing.T) {
 }
 
 func TestRefresh_SeesMoreThanFor(t *testing.T) {
-	behind, live := readertest.NewFake(), readertest.NewFake(local("c1", "widgets", "string"))
+	behind, live := clienttest.NewFake(), clienttest.NewFake(local("c1", "widgets", "string"))
 	c := New(Config{Reader: behind, Live: live})
 	s, err := c.For(t.Context(), "c1")
 	if err != nil {
@@ -491,11 +491,11 @@ func TestRefresh_SeesMoreThanFor(t *testing.T) {
 }
 
 func TestRefresh_CallsShareReadsThatBeginAfterThem(t *testing.T) {
-	fake := readertest.NewFake()
+	fake := clienttest.NewFake()
 	gate, entered := make(chan struct{}), make(chan struct{}, 100)
 	var mu sync.Mutex
 	lists := 0
-	fake.Intercept(func(verb string, gr schema.GroupResource, _ reader.Key) error {
+	fake.Intercept(func(verb string, gr schema.GroupResource, _ client.Key) error {
 		if verb == "list" && gr == bindingsResource {
 			mu.Lock()
 			lists++
@@ -533,8 +533,8 @@ func TestRefresh_CallsShareReadsThatBeginAfterThem(t *testing.T) {
 }
 
 func TestFor_FailsWithItsReader(t *testing.T) {
-	fake := readertest.NewFake()
-	fake.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("storage is down") })
+	fake := clienttest.NewFake()
+	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("storage is down") })
 	c := New(Config{Reader: fake})
 	if _, err := c.For(t.Context(), "c1"); err == nil || !strings.Contains(err.Error(), "storage is down") {
 		t.Errorf("error %v", err)
@@ -546,7 +546,7 @@ func TestFor_FailsWithItsReader(t *testing.T) {
 }
 
 func TestFor_KeepsNoMoreThanItsCapacity(t *testing.T) {
-	fake := readertest.NewFake(boundDefinition("string"), binding("c1", "b"), binding("c2", "b"))
+	fake := clienttest.NewFake(boundDefinition("string"), binding("c1", "b"), binding("c2", "b"))
 	c := New(Config{Reader: fake, Capacity: 1})
 	ctx := run(t, c)
 	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {

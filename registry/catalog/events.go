@@ -9,7 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // hold is one request that goes on only as long as its resource stays what it is.
@@ -24,7 +24,7 @@ func (c *Catalog) Run(ctx context.Context) error {
 	errs := make([]error, 2)
 	for i, gr := range []schema.GroupResource{definitionsResource, bindingsResource} {
 		group.Go(func() {
-			errs[i] = c.reader.Watch(ctx, gr, func(event reader.Event) { c.observe(gr, event) })
+			errs[i] = c.reader.Watch(ctx, gr, func(event client.Event) { c.observe(gr, event) })
 		})
 	}
 	group.Go(func() { c.recheckHolds(ctx) })
@@ -63,15 +63,15 @@ func (c *Catalog) Hold(ctx context.Context, cluster logicalcluster.Name, r *Reso
 }
 
 // observe takes in one event of a watch.
-func (c *Catalog) observe(gr schema.GroupResource, event reader.Event) {
+func (c *Catalog) observe(gr schema.GroupResource, event client.Event) {
 	switch event.Type {
-	case reader.Reset:
+	case client.Reset:
 		c.mu.Lock()
 		c.synced[gr] = false
 		c.dropAll()
 		c.mu.Unlock()
 		return
-	case reader.Synced:
+	case client.Synced:
 		c.mu.Lock()
 		c.synced[gr] = true
 		c.dropAll()

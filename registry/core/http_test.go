@@ -103,8 +103,8 @@ func serve(t *testing.T) string {
 	return door.URL
 }
 
-// client speaks contentType with one cluster and collects warnings.
-func client(t *testing.T, url, cluster, contentType string) (kubernetes.Interface, *recorder) {
+// dial returns a client that speaks contentType with one cluster and collects warnings.
+func dial(t *testing.T, url, cluster, contentType string) (kubernetes.Interface, *recorder) {
 	t.Helper()
 	said := &recorder{}
 	c, err := kubernetes.NewForConfig(&restclient.Config{
@@ -129,7 +129,7 @@ func TestHTTP(t *testing.T) {
 		t.Run(contentType, func(t *testing.T) {
 			t.Parallel()
 			cluster := "c" + strings.NewReplacer("/", "-", ".", "-").Replace(contentType)
-			c, said := client(t, url, cluster, contentType)
+			c, said := dial(t, url, cluster, contentType)
 			t.Run("namespaces", func(t *testing.T) { httpNamespaces(t, c, cluster) })
 			t.Run("secrets", func(t *testing.T) { httpSecrets(t, c) })
 			t.Run("events", func(t *testing.T) { httpEvents(t, c) })
@@ -285,7 +285,7 @@ func httpWarnings(t *testing.T, c kubernetes.Interface, said *recorder) {
 }
 
 func httpTables(t *testing.T, url string) {
-	c, _ := client(t, url, "tables", runtime.ContentTypeJSON)
+	c, _ := dial(t, url, "tables", runtime.ContentTypeJSON)
 	if _, err := c.CoreV1().LimitRanges("a").Create(t.Context(), &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func httpTables(t *testing.T, url string) {
 }
 
 func httpDiscovery(t *testing.T, url string) {
-	c, _ := client(t, url, "discovery", runtime.ContentTypeJSON)
+	c, _ := dial(t, url, "discovery", runtime.ContentTypeJSON)
 	const all, most = "create delete deletecollection get list patch update watch", "create delete get list patch update watch"
 	for version, want := range map[string]map[string]string{
 		"v1": {

@@ -19,7 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	eventsgroup "github.com/annex-dev/annex/registry/events"
 )
 
@@ -230,7 +230,7 @@ func testSelectors(t *testing.T, h *harness) {
 		}
 		var names []string
 		if err := apimeta.EachListItem(list, func(obj runtime.Object) error {
-			names = append(names, obj.(reader.Object).GetName())
+			names = append(names, obj.(client.Object).GetName())
 			return nil
 		}); err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 var (
@@ -41,7 +41,7 @@ type Fresh interface {
 
 // Index resolves paths. It is safe for concurrent use.
 type Index struct {
-	cached reader.Reader
+	cached client.Reader
 	fresh  Fresh
 
 	children table[child, logicalcluster.Name]
@@ -51,13 +51,13 @@ type Index struct {
 
 // New returns an index that is filled from the watches of cached, once Run runs. Before a miss counts it waits for fresh and
 // looks at cached itself.
-func New(cached reader.Reader, fresh Fresh) *Index { return &Index{cached: cached, fresh: fresh} }
+func New(cached client.Reader, fresh Fresh) *Index { return &Index{cached: cached, fresh: fresh} }
 
 // Run keeps the index up to date until ctx ends. It returns nil then, or the reason why a watch cannot be had at all.
 func (i *Index) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	follow := func(resource schema.GroupResource, handle func(reader.Event)) error {
+	follow := func(resource schema.GroupResource, handle func(client.Event)) error {
 		if err := i.cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
 			cancel()
 			return fmt.Errorf("watching %s for the path index: %w", resource, err)
@@ -80,12 +80,12 @@ func (i *Index) Ready() error {
 	return nil
 }
 
-func (i *Index) handleWorkspace(event reader.Event) {
+func (i *Index) handleWorkspace(event client.Event) {
 	switch event.Type {
-	case reader.Reset:
+	case client.Reset:
 		i.children.reset()
 		return
-	case reader.Synced:
+	case client.Synced:
 		i.children.synced()
 		return
 	}
@@ -94,19 +94,19 @@ func (i *Index) handleWorkspace(event reader.Event) {
 		return
 	}
 	key := child{parent: logicalcluster.From(ws), name: ws.Name}
-	if event.Type == reader.Deleted || ws.Spec.Cluster == "" {
+	if event.Type == client.Deleted || ws.Spec.Cluster == "" {
 		i.children.drop(key)
 		return
 	}
 	i.children.set(key, logicalcluster.Name(ws.Spec.Cluster))
 }
 
-func (i *Index) handleLogicalCluster(event reader.Event) {
+func (i *Index) handleLogicalCluster(event client.Event) {
 	switch event.Type {
-	case reader.Reset:
+	case client.Reset:
 		i.clusters.reset()
 		return
-	case reader.Synced:
+	case client.Synced:
 		i.clusters.synced()
 		i.endAllHolds()
 		return
@@ -116,7 +116,7 @@ func (i *Index) handleLogicalCluster(event reader.Event) {
 		return
 	}
 	name := logicalcluster.From(lc)
-	if event.Type == reader.Deleted {
+	if event.Type == client.Deleted {
 		i.clusters.drop(name)
 		return
 	}

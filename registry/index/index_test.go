@@ -17,12 +17,12 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func workspace(parent logicalcluster.Name, name, cluster string) *tenancyv1alpha1.Workspace {
-	return readertest.In(parent, &tenancyv1alpha1.Workspace{
+	return clienttest.In(parent, &tenancyv1alpha1.Workspace{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       tenancyv1alpha1.WorkspaceSpec{Cluster: cluster},
 	})
@@ -34,7 +34,7 @@ func logicalCluster(name logicalcluster.Name, path string) *corev1alpha1.Logical
 		lc.Annotations = map[string]string{logicalcluster.PathAnnotationKey: path}
 	}
 	lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
-	return readertest.In(name, lc)
+	return clienttest.In(name, lc)
 }
 
 // always is a Fresh for caches that are never behind; unless it holds an error, which it gives.
@@ -43,25 +43,25 @@ type always struct{ err error }
 func (a always) Wait(context.Context) (uint64, error) { return 1, a.err }
 
 // fed returns an index that holds objects as if a watch had delivered them, and for a second look finds what is in cached.
-func fed(cached reader.Reader, objects ...reader.Object) *Index {
+func fed(cached client.Reader, objects ...client.Object) *Index {
 	i := New(cached, always{})
 	feed(i, objects...)
 	return i
 }
 
-func feed(i *Index, objects ...reader.Object) {
-	i.handleWorkspace(reader.Event{Type: reader.Reset})
-	i.handleLogicalCluster(reader.Event{Type: reader.Reset})
+func feed(i *Index, objects ...client.Object) {
+	i.handleWorkspace(client.Event{Type: client.Reset})
+	i.handleLogicalCluster(client.Event{Type: client.Reset})
 	for _, obj := range objects {
-		i.handleWorkspace(reader.Event{Type: reader.Added, Object: obj})
-		i.handleLogicalCluster(reader.Event{Type: reader.Added, Object: obj})
+		i.handleWorkspace(client.Event{Type: client.Added, Object: obj})
+		i.handleLogicalCluster(client.Event{Type: client.Added, Object: obj})
 	}
-	i.handleWorkspace(reader.Event{Type: reader.Synced})
-	i.handleLogicalCluster(reader.Event{Type: reader.Synced})
+	i.handleWorkspace(client.Event{Type: client.Synced})
+	i.handleLogicalCluster(client.Event{Type: client.Synced})
 }
 
-func tree() []reader.Object {
-	return []reader.Object{
+func tree() []client.Object {
+	return []client.Object{
 		logicalCluster("root", "root"),
 		workspace("root", "org", "orgid"), logicalCluster("orgid", "root:org"),
 		workspace("orgid", "team", "teamid"), logicalCluster("teamid", "root:org:team"),
@@ -72,7 +72,7 @@ func tree() []reader.Object {
 }
 
 func TestIndex_Resolve(t *testing.T) {
-	i := fed(readertest.NewFake(tree()...), tree()...)
+	i := fed(clienttest.NewFake(tree()...), tree()...)
 	for path, want := range map[logicalcluster.Path]logicalcluster.Name{
 		"root":                "root",
 		"root:org":            "orgid",
@@ -113,7 +113,7 @@ func TestIndex_Resolve(t *testing.T) {
 }
 
 func TestIndex_NotReadyUntilFilled(t *testing.T) {
-	i := New(readertest.NewFake(), always{})
+	i := New(clienttest.NewFake(), always{})
 	if _, _, err := i.Resolve(t.Context(), "root"); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("Resolve before the first fill: %v, want ServiceUnavailable", err)
 	}
@@ -123,7 +123,7 @@ func TestIndex_NotReadyUntilFilled(t *testing.T) {
 }
 
 func TestIndex_SecondLookFindsWhatTheWatchHasNotDelivered(t *testing.T) {
-	i := fed(readertest.NewFake(tree()...))
+	i := fed(clienttest.NewFake(tree()...))
 	if got, found, err := i.Resolve(t.Context(), "root:org:team"); err != nil || !found || got != "teamid" {
 		t.Errorf("Resolve = %q, %v, %v; want teamid", got, found, err)
 	}
@@ -133,9 +133,9 @@ func TestIndex_SecondLookFindsWhatTheWatchHasNotDelivered(t *testing.T) {
 }
 
 func TestIndex_SecondLookThatFailsIsAnError(t *testing.T) {
-	broken := readertest.NewFake()
-	broken.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is away") })
-	behind := fed(readertest.NewFake(), tree()...)
+	broken := clienttest.NewFake()
+	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is away") })
+	behind := fed(clienttest.NewFake(), tree()...)
 	behind.fresh = always{errors.New("etcd is away")}
 	for name, i := range map[string]*Index{"reading fails": fed(broken, tree()...), "waiting fails": behind} {
 		t.Run(name, func(t *testing.T) {
@@ -160,10 +160,10 @@ type awaited func()
 func (a awaited) Wait(context.Context) (uint64, error) { a(); return 1, nil }
 
 func TestIndex_WaitsBeforeAMissCounts(t *testing.T) {
-	cached := readertest.NewFake()
+	cached := clienttest.NewFake()
 	i := fed(cached)
 	i.fresh = awaited(func() {
-		for _, obj := range []reader.Object{workspace("root", "late", "lateid"), logicalCluster("lateid", "root:late")} {
+		for _, obj := range []client.Object{workspace("root", "late", "lateid"), logicalCluster("lateid", "root:late")} {
 			gr := workspaces
 			if _, is := obj.(*corev1alpha1.LogicalCluster); is {
 				gr = logicalClusters
@@ -184,7 +184,7 @@ func TestIndex_WaitsBeforeAMissCounts(t *testing.T) {
 func TestIndex_PhaseNowPassesWhatTheWatchHasNotDelivered(t *testing.T) {
 	old := logicalCluster("teamid", "root:org:team")
 	old.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
-	i := fed(readertest.NewFake(tree()...), old)
+	i := fed(clienttest.NewFake(tree()...), old)
 	if phase, found, err := i.PhaseNow(t.Context(), "teamid"); err != nil || !found || phase != "Ready" {
 		t.Errorf("PhaseNow = %q, %v, %v; want Ready", phase, found, err)
 	}
@@ -197,7 +197,7 @@ func TestIndex_PhaseNowPassesWhatTheWatchHasNotDelivered(t *testing.T) {
 }
 
 func TestIndex_RunFollowsChanges(t *testing.T) {
-	objects := readertest.NewFake(tree()...)
+	objects := clienttest.NewFake(tree()...)
 	i := New(objects, always{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -212,7 +212,7 @@ func TestIndex_RunFollowsChanges(t *testing.T) {
 		return err == nil && found
 	}
 	until(t, "the new workspace resolves", func() bool { return resolves("root:org:team:new") })
-	if err := objects.Delete(ctx, workspaces, reader.Key{Cluster: "teamid", Name: "new"}, nil); err != nil {
+	if err := objects.Delete(ctx, workspaces, client.Key{Cluster: "teamid", Name: "new"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the deleted workspace is gone", func() bool { return !resolves("root:org:team:new") })
@@ -223,33 +223,33 @@ func TestIndex_RunFollowsChanges(t *testing.T) {
 }
 
 func TestIndex_RebuildForgetsWhatTheWatchMissed(t *testing.T) {
-	i := fed(readertest.NewFake(), tree()...)
-	i.handleWorkspace(reader.Event{Type: reader.Reset})
+	i := fed(clienttest.NewFake(), tree()...)
+	i.handleWorkspace(client.Event{Type: client.Reset})
 	if _, found, _ := i.Resolve(t.Context(), "root:org"); !found {
 		t.Error("the old index does not serve during a rebuild")
 	}
-	i.handleWorkspace(reader.Event{Type: reader.Synced})
+	i.handleWorkspace(client.Event{Type: client.Synced})
 	if _, found, _ := i.Resolve(t.Context(), "root:org"); found {
 		t.Error("what was deleted while the watch was away is still there")
 	}
 }
 
 func TestIndex_HoldsEndWhenTheClusterIsSwitchedOff(t *testing.T) {
-	off := func(name logicalcluster.Name) reader.Object {
+	off := func(name logicalcluster.Name) client.Object {
 		lc := logicalCluster(name, "")
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInactive
 		return lc
 	}
-	i := fed(readertest.NewFake(tree()...), tree()...)
+	i := fed(clienttest.NewFake(tree()...), tree()...)
 	team, done := i.Hold(t.Context(), "teamid")
 	defer done()
 	org, done := i.Hold(t.Context(), "orgid")
 	defer done()
-	i.handleLogicalCluster(reader.Event{Type: reader.Modified, Object: logicalCluster("teamid", "root:org:team")})
+	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: logicalCluster("teamid", "root:org:team")})
 	if team.Err() != nil {
 		t.Error("a change that switches nothing off ends the hold")
 	}
-	i.handleLogicalCluster(reader.Event{Type: reader.Modified, Object: off("teamid")})
+	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: off("teamid")})
 	if team.Err() == nil || org.Err() != nil {
 		t.Errorf("switched off: %v, another: %v", team.Err(), org.Err())
 	}
@@ -272,7 +272,7 @@ func TestIndex_HoldsEndWhenTheClusterIsSwitchedOff(t *testing.T) {
 
 func TestIndex_MemoryPerWorkspace(t *testing.T) {
 	const n, limit = 20_000, 600
-	objects := make([]reader.Object, 0, 2*n)
+	objects := make([]client.Object, 0, 2*n)
 	for k := range n {
 		id := fmt.Sprintf("%016x", k)
 		objects = append(objects, workspace("root", fmt.Sprintf("workspace-%d", k), id),
@@ -305,7 +305,7 @@ func FuzzIndex_Events(f *testing.F) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		names := []logicalcluster.Name{"root", "aa", "bb", "cc"}
 		truth := map[child]logicalcluster.Name{}
-		i := fed(readertest.NewFake())
+		i := fed(clienttest.NewFake())
 		for range min(max(steps, 0), 2000) {
 			key := child{parent: names[random.IntN(len(names))], name: string(names[random.IntN(len(names))])}
 			target := names[random.IntN(len(names))]
@@ -313,16 +313,16 @@ func FuzzIndex_Events(f *testing.F) {
 			switch random.IntN(5) {
 			case 0:
 				delete(truth, key)
-				i.handleWorkspace(reader.Event{Type: reader.Deleted, Object: ws})
+				i.handleWorkspace(client.Event{Type: client.Deleted, Object: ws})
 			case 1:
-				i.handleWorkspace(reader.Event{Type: reader.Reset})
+				i.handleWorkspace(client.Event{Type: client.Reset})
 				for k, v := range truth {
-					i.handleWorkspace(reader.Event{Type: reader.Added, Object: workspace(k.parent, k.name, string(v))})
+					i.handleWorkspace(client.Event{Type: client.Added, Object: workspace(k.parent, k.name, string(v))})
 				}
-				i.handleWorkspace(reader.Event{Type: reader.Synced})
+				i.handleWorkspace(client.Event{Type: client.Synced})
 			default:
 				truth[key] = target
-				i.handleWorkspace(reader.Event{Type: reader.Modified, Object: ws})
+				i.handleWorkspace(client.Event{Type: client.Modified, Object: ws})
 			}
 		}
 		for _, a := range names {
@@ -350,7 +350,7 @@ func FuzzIndex_Resolve(f *testing.F) {
 	for _, path := range []string{"root:org", ":", "::", "root:", ":root", "*", "system:", "system:admin:x", "ROOT", "root:..", "a/b"} {
 		f.Add(path)
 	}
-	i := fed(readertest.NewFake(tree()...), tree()...)
+	i := fed(clienttest.NewFake(tree()...), tree()...)
 	f.Fuzz(func(t *testing.T, path string) {
 		name, found, err := i.Resolve(t.Context(), logicalcluster.Path(path))
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Resolve returns the name of the logical cluster at path, for example that of root:org:team, of 2f8kq1z0c7a9x3bd:team
@@ -98,7 +98,7 @@ func (i *Index) cluster(ctx context.Context, name logicalcluster.Name) (cluster,
 
 // clusterNow returns the cluster called name as of now.
 func (i *Index) clusterNow(ctx context.Context, name logicalcluster.Name) (cluster, bool, error) {
-	lc, err := now[corev1alpha1.LogicalCluster](ctx, i, logicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+	lc, err := now[corev1alpha1.LogicalCluster](ctx, i, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 	if err != nil || lc == nil {
 		return cluster{}, false, err
 	}
@@ -112,7 +112,7 @@ func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool
 	if _, err := logicalcluster.ParseName(string(key.parent)); err != nil {
 		return "", false, nil
 	}
-	ws, err := now[tenancyv1alpha1.Workspace](ctx, i, workspaces, reader.Key{Cluster: key.parent, Name: key.name})
+	ws, err := now[tenancyv1alpha1.Workspace](ctx, i, workspaces, client.Key{Cluster: key.parent, Name: key.name})
 	if err != nil || ws == nil || ws.Spec.Cluster == "" {
 		return "", false, err
 	}
@@ -120,11 +120,11 @@ func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool
 }
 
 // now returns an object, which misses no write that was acknowledged before the call; nil when there is none.
-func now[T any](ctx context.Context, i *Index, resource schema.GroupResource, key reader.Key) (*T, error) {
+func now[T any](ctx context.Context, i *Index, resource schema.GroupResource, key client.Key) (*T, error) {
 	if _, err := i.fresh.Wait(ctx); err != nil {
 		return nil, fmt.Errorf("looking a second time: %w", err)
 	}
-	obj, err := reader.Find[T](ctx, i.cached, resource, key)
+	obj, err := client.Find[T](ctx, i.cached, resource, key)
 	if err != nil {
 		return nil, fmt.Errorf("looking a second time: %w", err)
 	}

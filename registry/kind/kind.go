@@ -13,7 +13,7 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/scheme"
 )
@@ -24,7 +24,7 @@ const Category = "kcp"
 // Pointer is the pointer to a struct E that is an API object.
 type Pointer[E any] interface {
 	*E
-	reader.Object
+	client.Object
 }
 
 // Kind describes a cluster-scoped kind with the Go type E. All functions work on objects that they may change, and are

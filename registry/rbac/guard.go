@@ -17,7 +17,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
@@ -48,7 +48,7 @@ func (g *guarded) Create(ctx context.Context, obj runtime.Object, validate rest.
 func (g *guarded) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
 	updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	checked := rest.WrapUpdatedObjectInfo(objInfo, func(ctx context.Context, obj, old runtime.Object) (runtime.Object, error) {
-		existing, ok := old.(reader.Object)
+		existing, ok := old.(client.Object)
 		if !ok || existing.GetUID() == "" {
 			// The object will be created: there is an empty one in the place of the old.
 			return obj, g.check(ctx, obj, nil)
@@ -64,11 +64,11 @@ func (g *guarded) Update(ctx context.Context, name string, objInfo rest.UpdatedO
 // onlyHousekeeping reports whether an update changes owner references and finalizers alone. It must stay possible to whoever
 // cleans up, whatever the role grants.
 func onlyHousekeeping(obj, old runtime.Object) bool {
-	a, ok := obj.DeepCopyObject().(reader.Object)
+	a, ok := obj.DeepCopyObject().(client.Object)
 	if !ok {
 		return false
 	}
-	b, ok := old.(reader.Object)
+	b, ok := old.(client.Object)
 	if !ok {
 		return false
 	}

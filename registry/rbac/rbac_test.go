@@ -19,8 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/registry/scheme"
@@ -31,20 +31,20 @@ var configMaps = rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{"
 
 // held is the policy that the evaluator of the tests knows: owner may do everything in cluster a; writer may write RBAC and
 // holds configmaps; binder may besides bind the role big, and escalator escalate.
-func held() *readertest.Fake {
+func held() *clienttest.Fake {
 	everything := policy.Everything()
-	bind := func(name, role, who string) reader.Object {
-		return readertest.In("a", &rbacv1.ClusterRoleBinding{
+	bind := func(name, role, who string) client.Object {
+		return clienttest.In("a", &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: who}},
 		})
 	}
-	role := func(name string, rules ...rbacv1.PolicyRule) reader.Object {
-		return readertest.In("a", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})
+	role := func(name string, rules ...rbacv1.PolicyRule) client.Object {
+		return clienttest.In("a", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})
 	}
-	return readertest.NewFake(
-		readertest.In(logicalcluster.SystemAdmin, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin"}, Rules: everything}),
+	return clienttest.NewFake(
+		clienttest.In(logicalcluster.SystemAdmin, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin"}, Rules: everything}),
 		role("small", configMaps), role("big", everything...),
 		role("binder", rbacv1.PolicyRule{Verbs: []string{"bind"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{"big"}}),
 		role("escalator", rbacv1.PolicyRule{Verbs: []string{"escalate"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles", "roles"}}),
@@ -56,7 +56,7 @@ func held() *readertest.Fake {
 // harness is the group over an etcd of its own.
 type harness struct {
 	*group.Group
-	fake *readertest.Fake
+	fake *clienttest.Fake
 }
 
 func newHarness(t *testing.T) *harness {
@@ -142,7 +142,7 @@ func TestEscalation(t *testing.T) {
 		user     string
 		groups   []string
 		resource string
-		obj      reader.Object
+		obj      client.Object
 		want     string
 	}{
 		{"an owner grants everything", "owner", nil, "clusterroles", clusterRole("r", everything...), ""},
@@ -186,7 +186,7 @@ func TestEscalation(t *testing.T) {
 	}
 }
 
-func remove(t *testing.T, h *harness, resource string, obj reader.Object) {
+func remove(t *testing.T, h *harness, resource string, obj client.Object) {
 	t.Helper()
 	ctx := as(t.Context(), resource, obj.GetNamespace(), "owner")
 	if _, _, err := h.Versions["v1"][resource].(rest.GracefulDeleter).Delete(ctx, obj.GetName(), rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
@@ -197,7 +197,7 @@ func remove(t *testing.T, h *harness, resource string, obj reader.Object) {
 // Who may not be told no is not told so, and what is wrong with the storage is nobody's business.
 func TestEscalation_PolicyThatCannotBeRead(t *testing.T) {
 	h := newHarness(t)
-	h.fake.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is at 10.0.0.1") })
+	h.fake.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
 	for resource, obj := range map[string]runtime.Object{
 		"clusterroles":        clusterRole("r", configMaps),
 		"clusterrolebindings": clusterRoleBinding("big"),

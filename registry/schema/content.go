@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/storage"
 )
@@ -36,8 +36,8 @@ func NewContent(catalog *catalog.Catalog, handlers *Handlers) *Content {
 
 // DeleteAll asks for the deletion of every custom resource in namespace, or in the whole cluster when namespace is empty, and
 // returns what is left. Resources for which skip is true are left alone and not counted. It goes on after an error.
-func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (reader.Remaining, error) {
-	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (client.Remaining, error) {
+	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	snapshot, err := c.catalog.Refresh(ctx, cluster)
 	if err != nil {
 		return remaining, err
@@ -54,8 +54,8 @@ func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, na
 
 // DeleteLocal asks for the deletion of every object of a definition that lies in cluster itself and returns what is left,
 // whatever else the cluster may serve under that name.
-func (c *Content) DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (reader.Remaining, error) {
-	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+func (c *Content) DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error) {
+	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	resource, err := c.catalog.ResourceOf(crd, catalog.LocalBucket)
 	if err != nil {
 		return remaining, err
@@ -65,8 +65,8 @@ func (c *Content) DeleteLocal(ctx context.Context, cluster logicalcluster.Name, 
 
 // DeleteBound asks for the deletion of every object in cluster of the bound schema with the given UID and identity hash, and
 // returns what is left. Typed resources, and schemas without a definition in system:bound-crds, have no custom resources.
-func (c *Content) DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (reader.Remaining, error) {
-	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+func (c *Content) DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (client.Remaining, error) {
+	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	resource, ok, err := c.catalog.BoundResource(ctx, gr, schemaUID, identity)
 	if err != nil || !ok || resource.Typed {
 		return remaining, err
@@ -74,7 +74,7 @@ func (c *Content) DeleteBound(ctx context.Context, cluster logicalcluster.Name, 
 	return remaining, c.delete(ctx, cluster, "", resource, &remaining)
 }
 
-func (c *Content) delete(ctx context.Context, cluster logicalcluster.Name, namespace string, resource *catalog.Resource, remaining *reader.Remaining) error {
+func (c *Content) delete(ctx context.Context, cluster logicalcluster.Name, namespace string, resource *catalog.Resource, remaining *client.Remaining) error {
 	deleter, err := c.handlers.Deleter(resource)
 	if err != nil {
 		return err

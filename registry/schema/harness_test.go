@@ -30,7 +30,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/storage"
 )
@@ -152,7 +152,7 @@ func newServer(tb testing.TB, change func(*Config)) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	fake := readertest.NewFake()
+	fake := clienttest.NewFake()
 	s := &server{
 		tb: tb, backend: backend, handlers: handlers, clusters: map[string]*catalog.Resource{},
 		catalog: catalog.New(catalog.Config{Reader: fake}),

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -65,7 +65,7 @@ func TestStorageCodec_List(t *testing.T) {
 			root := roots[gr]
 			for _, cluster := range []logicalcluster.Name{"one", "two"} {
 				in := logicalcluster.WithCluster(ctx, cluster)
-				obj := r.object.DeepCopyObject().(reader.Object)
+				obj := r.object.DeepCopyObject().(client.Object)
 				obj.SetName("a")
 				s.Scheme.Default(obj)
 				if err := stores[gr].Create(in, root+"/a", obj, r.object.DeepCopyObject(), 0); err != nil {

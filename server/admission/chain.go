@@ -6,7 +6,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/pathannotation"
 	"github.com/annex-dev/annex/server/admission/request"
@@ -14,13 +14,13 @@ import (
 	"github.com/annex-dev/annex/server/admission/tree"
 	"github.com/annex-dev/annex/server/admission/workspace"
 	"github.com/annex-dev/annex/server/admission/workspacetype"
-	"github.com/annex-dev/annex/server/retry"
+	"github.com/annex-dev/annex/server/apistatus"
 )
 
 // Config is what the plugins need. All fields are required.
 type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write.
-	Cached, Live reader.Reader
+	Cached, Live client.Reader
 	// Resolver finds logical clusters by path; registry/index.Index is one.
 	Resolver tree.Resolver
 	// Authorizer decides by the RBAC of one cluster; registry/rbac/policy.Evaluator is one.
@@ -76,5 +76,5 @@ func New(c Config) (admission.Interface, error) {
 		// Last of those that change objects: no other may see a path that a user made up and go by it.
 		pathannotation.New(t),
 	)
-	return retry.Admission(admission.NewChainHandler(plugins...)), nil
+	return apistatus.Admission(admission.NewChainHandler(plugins...)), nil
 }

@@ -13,7 +13,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
 )
 
@@ -30,12 +30,12 @@ func (everybody) Authorize(context.Context, logicalcluster.Name, authorizer.Attr
 }
 
 func config() Config {
-	lc := readertest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
+	lc := clienttest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	lc.Annotations[logicalcluster.PathAnnotationKey] = "root"
 	lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = "root:root"
-	wt := readertest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "root"}})
+	wt := clienttest.In("root", &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "root"}})
 	wt.Spec.DefaultChildWorkspaceType = &tenancyv1alpha1.WorkspaceTypeReference{Name: "root", Path: "root"}
-	fake := readertest.NewFake(lc, wt)
+	fake := clienttest.NewFake(lc, wt)
 	return Config{
 		Cached: fake, Live: fake, Resolver: root{}, Authorizer: everybody{},
 		WorkspaceURL:       func(logicalcluster.Name, string) string { return "" },

@@ -12,7 +12,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/rbac/policy"
-	"github.com/annex-dev/annex/server/retry"
+	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -88,7 +88,7 @@ func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (aut
 	logger := klog.FromContext(ctx)
 	if err != nil {
 		logger.Error(err, "Authorization failed", "reason", reason)
-		retry.Undecided(ctx)
+		apistatus.Undecided(ctx)
 		return authorizer.DecisionDeny, denied, errUnavailable
 	}
 	logger.V(4).Info("Access denied", "decision", decision.String(), "reason", reason)

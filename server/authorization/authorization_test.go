@@ -23,8 +23,8 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	bootstrap "github.com/annex-dev/annex/server/bootstrap/policy"
 	"github.com/annex-dev/annex/server/virtual"
@@ -47,9 +47,9 @@ func (p phases) PhaseNow(ctx context.Context, cluster logicalcluster.Name) (stri
 
 // world is a server with three workspaces: alice administers org, bob may enter it, carol may list configmaps there but not
 // enter; mallory administers other; required asks for a group.
-func world() *readertest.Fake {
-	var objects []reader.Object
-	for cluster, list := range map[logicalcluster.Name][]reader.Object{
+func world() *clienttest.Fake {
+	var objects []client.Object
+	for cluster, list := range map[logicalcluster.Name][]client.Object{
 		logicalcluster.SystemAdmin: bootstrap.SystemAdmin(),
 		logicalcluster.Root:        bootstrap.Root(),
 		"org": {
@@ -67,13 +67,13 @@ func world() *readertest.Fake {
 		"off":      {binding("admin", bootstrap.ClusterAdmin, "alice")},
 	} {
 		for _, object := range list {
-			objects = append(objects, readertest.In(cluster, object))
+			objects = append(objects, clienttest.In(cluster, object))
 		}
 	}
-	objects = append(objects, readertest.In("required", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
+	objects = append(objects, clienttest.In("required", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
 		Name: corev1alpha1.LogicalClusterName, Annotations: map[string]string{corev1alpha1.RequiredGroupsAnnotationKey: "staff"},
 	}}))
-	return readertest.NewFake(objects...)
+	return clienttest.NewFake(objects...)
 }
 
 func known() phases {
@@ -81,7 +81,7 @@ func known() phases {
 		"off": "Inactive", "unwell": "broken", logicalcluster.SystemAdmin: "Ready"}
 }
 
-func binding(name, role string, users ...string) reader.Object {
+func binding(name, role string, users ...string) client.Object {
 	b := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
@@ -362,7 +362,7 @@ func TestAuthorize_PolicyThatCannotBeReadDenies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fake.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is at 10.0.0.1") })
+	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
 	ctx := logicalcluster.WithCluster(t.Context(), "org")
 	decision, reason, err := a.Authorize(ctx, list(someone("alice"), "configmaps"))
 	if decision != authorizer.DecisionDeny || err == nil {
@@ -402,7 +402,7 @@ func TestAuthorize_AuditAnnotations(t *testing.T) {
 }
 
 func TestNew_RefusesWhatWouldBeOpen(t *testing.T) {
-	evaluator := policy.New(readertest.NewFake(), nil)
+	evaluator := policy.New(clienttest.NewFake(), nil)
 	for name, c := range map[string]Config{
 		"nothing":            {},
 		"no evaluator":       {Clusters: known(), Virtual: onlyVera},

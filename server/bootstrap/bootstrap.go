@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/server/bootstrap/policy"
 )
 
@@ -35,11 +35,11 @@ func (c Config) validate() error {
 
 // Run writes what is missing or different. When it fails it may be called again and goes on where it was; the error says at
 // what. The order matters: what refers to something comes after it.
-func Run(ctx context.Context, client reader.Client, c Config) error {
+func Run(ctx context.Context, cl client.Client, c Config) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	w := &writer{client: client}
+	w := &writer{client: cl}
 	for _, obj := range policy.SystemAdmin() {
 		if err := w.ensureRBAC(ctx, logicalcluster.SystemAdmin, obj); err != nil {
 			return err

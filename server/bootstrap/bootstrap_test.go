@@ -19,17 +19,17 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func config() Config {
 	return Config{ShardName: "root", BaseURL: "https://base", ExternalURL: "https://external", VirtualURL: "https://virtual", WorkspaceTypes: true}
 }
 
-func get[T reader.Object](t *testing.T, client reader.Reader, gr schema.GroupResource, key reader.Key) T {
+func get[T client.Object](t *testing.T, c client.Reader, gr schema.GroupResource, key client.Key) T {
 	t.Helper()
-	obj, err := client.Get(t.Context(), gr, key)
+	obj, err := c.Get(t.Context(), gr, key)
 	if err != nil {
 		t.Fatalf("reading %s %s: %v", gr, key, err)
 	}
@@ -37,33 +37,33 @@ func get[T reader.Object](t *testing.T, client reader.Reader, gr schema.GroupRes
 }
 
 func TestRun_SecondStartWritesNothing(t *testing.T) {
-	client := readertest.NewFake()
-	if err := Run(t.Context(), client, config()); err != nil {
+	c := clienttest.NewFake()
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
-	first := len(client.Writes())
-	if err := Run(t.Context(), client, config()); err != nil {
+	first := len(c.Writes())
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
-	if extra := client.Writes()[first:]; len(extra) > 0 {
+	if extra := c.Writes()[first:]; len(extra) > 0 {
 		t.Errorf("the second start wrote %v", extra)
 	}
-	if changed := client.Mutated(); len(changed) > 0 {
+	if changed := c.Mutated(); len(changed) > 0 {
 		t.Errorf("shared objects were changed: %v", changed)
 	}
 }
 
 // TestRun_GoesOnAfterAnyFailure stops the bootstrap at each of its writes in turn and starts it again.
 func TestRun_GoesOnAfterAnyFailure(t *testing.T) {
-	whole := readertest.NewFake()
+	whole := clienttest.NewFake()
 	if err := Run(t.Context(), whole, config()); err != nil {
 		t.Fatal(err)
 	}
 	want := whole.Writes()
 	for stop := range want {
-		client := readertest.NewFake()
+		c := clienttest.NewFake()
 		writes := 0
-		client.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+		c.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 			if verb == "get" || verb == "list" {
 				return nil
 			}
@@ -72,37 +72,37 @@ func TestRun_GoesOnAfterAnyFailure(t *testing.T) {
 			}
 			return nil
 		})
-		if err := Run(t.Context(), client, config()); err == nil {
+		if err := Run(t.Context(), c, config()); err == nil {
 			t.Fatalf("stopped after %d writes, Run returned no error", stop)
 		}
-		client.Intercept(nil)
-		if err := Run(t.Context(), client, config()); err != nil {
+		c.Intercept(nil)
+		if err := Run(t.Context(), c, config()); err != nil {
 			t.Fatalf("going on after %d writes: %v", stop, err)
 		}
-		if diff := cmp.Diff(want, client.Writes()); diff != "" {
+		if diff := cmp.Diff(want, c.Writes()); diff != "" {
 			t.Fatalf("stopped after %d writes, other writes in all (-want +got):\n%s", stop, diff)
 		}
 	}
 }
 
 func TestRun_RootIsReadyAndBound(t *testing.T) {
-	client := readertest.NewFake()
-	if err := Run(t.Context(), client, config()); err != nil {
+	c := clienttest.NewFake()
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
-	lc := get[*corev1alpha1.LogicalCluster](t, client, corev1alpha1.Resource("logicalclusters"), reader.Key{Cluster: "root", Name: "cluster"})
+	lc := get[*corev1alpha1.LogicalCluster](t, c, corev1alpha1.Resource("logicalclusters"), client.Key{Cluster: "root", Name: "cluster"})
 	if lc.Status.Phase != corev1alpha1.LogicalClusterPhaseReady || lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] != "root:root" {
 		t.Errorf("root is in phase %s with annotations %v", lc.Status.Phase, lc.Annotations)
 	}
 	for _, export := range []string{"tenancy.kcp.io", "topology.kcp.io", ShardsExport} {
-		secret := get[*corev1.Secret](t, client, corev1.Resource("secrets"), reader.Key{Cluster: "root", Namespace: "kcp-system", Name: export})
+		secret := get[*corev1.Secret](t, c, corev1.Resource("secrets"), client.Key{Cluster: "root", Namespace: "kcp-system", Name: export})
 		hash := identity.Hash(secret.Data["key"])
-		exp := get[*apisv1alpha2.APIExport](t, client, apisv1alpha2.Resource("apiexports"), reader.Key{Cluster: "root", Name: export})
+		exp := get[*apisv1alpha2.APIExport](t, c, apisv1alpha2.Resource("apiexports"), client.Key{Cluster: "root", Name: export})
 		if exp.Status.IdentityHash != hash {
 			t.Errorf("%s has identity %q, its secret hashes to %q", export, exp.Status.IdentityHash, hash)
 		}
 		name := identity.DefaultBindingName("root", "root", export)
-		binding := get[*apisv1alpha2.APIBinding](t, client, apisv1alpha2.Resource("apibindings"), reader.Key{Cluster: "root", Name: name})
+		binding := get[*apisv1alpha2.APIBinding](t, c, apisv1alpha2.Resource("apibindings"), client.Key{Cluster: "root", Name: name})
 		if binding.Status.Phase != apisv1alpha2.APIBindingPhaseBound || len(binding.Status.BoundResources) != len(exp.Spec.Resources) {
 			t.Errorf("root's binding to %s: %+v", export, binding.Status)
 		}
@@ -115,14 +115,14 @@ func TestRun_RootIsReadyAndBound(t *testing.T) {
 }
 
 func TestRun_OnlyTheAddressesOfTheShardAreOverwritten(t *testing.T) {
-	client := readertest.NewFake(readertest.In("root", &corev1alpha1.Shard{
+	c := clienttest.NewFake(clienttest.In("root", &corev1alpha1.Shard{
 		ObjectMeta: metav1.ObjectMeta{Name: "root", Labels: map[string]string{"name": "mine", "region": "north"}, Annotations: map[string]string{corev1alpha1.UnschedulableAnnotationKey: ""}},
 		Spec:       corev1alpha1.ShardSpec{BaseURL: "https://old"},
 	}))
-	if err := Run(t.Context(), client, config()); err != nil {
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
-	shard := get[*corev1alpha1.Shard](t, client, corev1alpha1.Resource("shards"), reader.Key{Cluster: "root", Name: "root"})
+	shard := get[*corev1alpha1.Shard](t, c, corev1alpha1.Resource("shards"), client.Key{Cluster: "root", Name: "root"})
 	want := corev1alpha1.ShardSpec{BaseURL: "https://base", ExternalURL: "https://external", VirtualWorkspaceURL: "https://virtual"}
 	if shard.Spec != want {
 		t.Errorf("spec is %+v, want %+v", shard.Spec, want)
@@ -133,23 +133,23 @@ func TestRun_OnlyTheAddressesOfTheShardAreOverwritten(t *testing.T) {
 }
 
 func TestRun_TypeOfRootIsCreateOnly(t *testing.T) {
-	client := readertest.NewFake()
-	if err := Run(t.Context(), client, config()); err != nil {
+	c := clienttest.NewFake()
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
 	types := tenancyv1alpha1.Resource("workspacetypes")
 	for _, name := range []string{"root", "universal"} {
-		wt := get[*tenancyv1alpha1.WorkspaceType](t, client, types, reader.Key{Cluster: "root", Name: name}).DeepCopy()
+		wt := get[*tenancyv1alpha1.WorkspaceType](t, c, types, client.Key{Cluster: "root", Name: name}).DeepCopy()
 		wt.Spec.DefaultChildWorkspaceType.Name = "changed"
-		if _, err := client.Update(t.Context(), types, "root", wt); err != nil {
+		if _, err := c.Update(t.Context(), types, "root", wt); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := Run(t.Context(), client, config()); err != nil {
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]tenancyv1alpha1.WorkspaceTypeName{"root": "changed", "universal": "universal"} {
-		wt := get[*tenancyv1alpha1.WorkspaceType](t, client, types, reader.Key{Cluster: "root", Name: name})
+		wt := get[*tenancyv1alpha1.WorkspaceType](t, c, types, client.Key{Cluster: "root", Name: name})
 		if got := wt.Spec.DefaultChildWorkspaceType.Name; got != want {
 			t.Errorf("default child of %s is %s, want %s", name, got, want)
 		}
@@ -157,15 +157,15 @@ func TestRun_TypeOfRootIsCreateOnly(t *testing.T) {
 }
 
 func TestRun_LostIdentityIsAnError(t *testing.T) {
-	client := readertest.NewFake()
-	if err := Run(t.Context(), client, config()); err != nil {
+	c := clienttest.NewFake()
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
-	key := reader.Key{Cluster: "root", Namespace: "kcp-system", Name: "tenancy.kcp.io"}
-	if err := client.Delete(t.Context(), corev1.Resource("secrets"), key, nil); err != nil {
+	key := client.Key{Cluster: "root", Namespace: "kcp-system", Name: "tenancy.kcp.io"}
+	if err := c.Delete(t.Context(), corev1.Resource("secrets"), key, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := Run(t.Context(), client, config()); err == nil || !strings.Contains(err.Error(), "put the old key back") {
+	if err := Run(t.Context(), c, config()); err == nil || !strings.Contains(err.Error(), "put the old key back") {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -189,15 +189,15 @@ func TestEnsureRBAC_AddsAndNeverRemoves(t *testing.T) {
 		"is frozen":       {frozen, []rbacv1.PolicyRule{rule("pods")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := readertest.NewFake()
+			c := clienttest.NewFake()
 			if tc.existing != nil {
-				client = readertest.NewFake(readertest.In[reader.Object]("root", tc.existing))
+				c = clienttest.NewFake(clienttest.In[client.Object]("root", tc.existing))
 			}
-			w := &writer{client: client}
+			w := &writer{client: c}
 			if err := w.ensureRBAC(t.Context(), logicalcluster.Root, role(rule("secrets"))); err != nil {
 				t.Fatal(err)
 			}
-			got := get[*rbacv1.ClusterRole](t, client, rbacv1.Resource("clusterroles"), reader.Key{Cluster: "root", Name: "x"})
+			got := get[*rbacv1.ClusterRole](t, c, rbacv1.Resource("clusterroles"), client.Key{Cluster: "root", Name: "x"})
 			if diff := cmp.Diff(tc.want, got.Rules); diff != "" {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
@@ -209,12 +209,12 @@ func TestEnsureRBAC_ReplacesABindingOfAnotherRole(t *testing.T) {
 	binding := func(role string) *rbacv1.ClusterRoleBinding {
 		return &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "x"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role}}
 	}
-	client := readertest.NewFake(readertest.In("root", binding("old")))
-	w := &writer{client: client}
+	c := clienttest.NewFake(clienttest.In("root", binding("old")))
+	w := &writer{client: c}
 	if err := w.ensureRBAC(t.Context(), logicalcluster.Root, binding("new")); err != nil {
 		t.Fatal(err)
 	}
-	got := get[*rbacv1.ClusterRoleBinding](t, client, rbacv1.Resource("clusterrolebindings"), reader.Key{Cluster: "root", Name: "x"})
+	got := get[*rbacv1.ClusterRoleBinding](t, c, rbacv1.Resource("clusterrolebindings"), client.Key{Cluster: "root", Name: "x"})
 	if got.RoleRef.Name != "new" {
 		t.Errorf("bound to %s", got.RoleRef.Name)
 	}
@@ -246,12 +246,12 @@ func TestSchemas_AreValidAndTheSameEveryTime(t *testing.T) {
 
 func TestTypes_MayStandWhereTheyShould(t *testing.T) {
 	types := map[tenancyv1alpha1.WorkspaceTypeName]*typeresolution.Type{}
-	client := readertest.NewFake()
-	if err := Run(t.Context(), client, config()); err != nil {
+	c := clienttest.NewFake()
+	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []tenancyv1alpha1.WorkspaceTypeName{"root", "universal", "organization", "team"} {
-		types[name] = get[*tenancyv1alpha1.WorkspaceType](t, client, tenancyv1alpha1.Resource("workspacetypes"), reader.Key{Cluster: "root", Name: string(name)})
+		types[name] = get[*tenancyv1alpha1.WorkspaceType](t, c, tenancyv1alpha1.Resource("workspacetypes"), client.Key{Cluster: "root", Name: string(name)})
 	}
 	aliases := func(name tenancyv1alpha1.WorkspaceTypeName) []*typeresolution.Type {
 		all, err := typeresolution.Aliases(t.Context(), types[name], func(_ context.Context, _ logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*typeresolution.Type, error) {

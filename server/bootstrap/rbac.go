@@ -11,12 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // ensureRBAC writes one object of the policy. As a kube-apiserver does, it adds rules and subjects that are missing, leaves
 // alone what was added to them, and does nothing to an object that is annotated against it.
-func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, obj reader.Object) error {
+func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, obj client.Object) error {
 	var err error
 	switch wanted := obj.(type) {
 	case *rbacv1.ClusterRole:
@@ -64,7 +64,7 @@ func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, ob
 
 // dropRebound deletes a binding that binds another role than wanted, since the role of a binding cannot be changed.
 func (w *writer) dropRebound(ctx context.Context, cluster logicalcluster.Name, wanted *rbacv1.ClusterRoleBinding) error {
-	resource, key := rbacv1.Resource("clusterrolebindings"), reader.Key{Cluster: cluster, Name: wanted.Name}
+	resource, key := rbacv1.Resource("clusterrolebindings"), client.Key{Cluster: cluster, Name: wanted.Name}
 	got, err := w.client.Get(ctx, resource, key)
 	if apierrors.IsNotFound(err) {
 		return nil

@@ -12,22 +12,22 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // writer brings objects to the state that is wanted.
 type writer struct {
-	client reader.Client
+	client client.Client
 }
 
 // ensure creates obj in cluster, or, when it exists, writes what merge makes of it if that differs. A nil merge leaves what
 // exists alone. It returns what is stored then.
-func ensure[T reader.Object](ctx context.Context, w *writer, resource schema.GroupResource, cluster logicalcluster.Name, obj T, merge func(existing T)) (T, error) {
+func ensure[T client.Object](ctx context.Context, w *writer, resource schema.GroupResource, cluster logicalcluster.Name, obj T, merge func(existing T)) (T, error) {
 	var stored T
 	describe := func(err error) error {
 		return fmt.Errorf("writing %s %q in %s: %w", resource, obj.GetName(), cluster, err)
 	}
-	key := reader.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	key := client.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 	// The cache may be behind in both directions: an update of an old state is a conflict, a second create finds it exists.
 	again := func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
@@ -42,7 +42,7 @@ func ensure[T reader.Object](ctx context.Context, w *writer, resource schema.Gro
 				return fmt.Errorf("got a %T", got)
 			}
 			merge(updated)
-			if !apiequality.Semantic.DeepEqual(got, reader.Object(updated)) {
+			if !apiequality.Semantic.DeepEqual(got, client.Object(updated)) {
 				got, err = w.client.Update(ctx, resource, cluster, updated)
 			}
 		}

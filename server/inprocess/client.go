@@ -17,7 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
 )
 
@@ -37,7 +37,7 @@ type Config struct {
 	Admission admission.Interface
 }
 
-// Client implements reader.Client. It is safe for concurrent use once [Client.Serve] has returned.
+// Client implements client.Client. It is safe for concurrent use once [Client.Serve] has returned.
 type Client struct {
 	resources map[schema.GroupResource]*resource
 	admission admission.Interface
@@ -58,7 +58,7 @@ type resource struct {
 	fields     *managedfields.FieldManager
 }
 
-var _ reader.Client = &Client{}
+var _ client.Client = &Client{}
 
 // New returns a client that knows no resource yet. Admission and other parts of the storage that it will work on read
 // through it, so it exists before they do.
@@ -143,7 +143,7 @@ func (c *Client) context(ctx context.Context, cluster logicalcluster.Name, names
 }
 
 // fromStorage returns obj as the served type.
-func (r *resource) fromStorage(obj runtime.Object) (reader.Object, error) {
+func (r *resource) fromStorage(obj runtime.Object) (client.Object, error) {
 	// The watch cache wraps objects that several watchers share.
 	if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
 		obj = cached.GetObject()
@@ -158,7 +158,7 @@ func (r *resource) fromStorage(obj runtime.Object) (reader.Object, error) {
 		}
 		obj = served
 	}
-	o, ok := obj.(reader.Object)
+	o, ok := obj.(client.Object)
 	if !ok {
 		return nil, fmt.Errorf("%T has no metadata", obj)
 	}
@@ -166,7 +166,7 @@ func (r *resource) fromStorage(obj runtime.Object) (reader.Object, error) {
 }
 
 // toStorage returns a copy of obj as the type that the store works on.
-func (r *resource) toStorage(obj reader.Object) (runtime.Object, error) {
+func (r *resource) toStorage(obj client.Object) (runtime.Object, error) {
 	if r.convert == nil {
 		return obj.DeepCopyObject(), nil
 	}
@@ -177,8 +177,8 @@ func (r *resource) toStorage(obj reader.Object) (runtime.Object, error) {
 	return stored, nil
 }
 
-func (r *resource) fromList(list runtime.Object) ([]reader.Object, error) {
-	objects := make([]reader.Object, 0, meta.LenList(list))
+func (r *resource) fromList(list runtime.Object) ([]client.Object, error) {
+	objects := make([]client.Object, 0, meta.LenList(list))
 	err := meta.EachListItem(list, func(item runtime.Object) error {
 		obj, err := r.fromStorage(item)
 		objects = append(objects, obj)

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
@@ -77,8 +77,8 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 		groups, converters[g.Name] = append(groups, g), managedfields.NewDeducedTypeConverter()
 	}
 	plugin := &refuser{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
-	client := New()
-	if err := client.Serve(Config{Scheme: types.Scheme, Groups: groups, TypeConverters: converters, Admission: admission.NewChainHandler(plugin)}); err != nil {
+	c := New()
+	if err := c.Serve(Config{Scheme: types.Scheme, Groups: groups, TypeConverters: converters, Admission: admission.NewChainHandler(plugin)}); err != nil {
 		t.Fatal(err)
 	}
 	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
@@ -87,7 +87,7 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 	if err != nil {
 		t.Fatalf("watch caches do not start: %v", backend.Ready())
 	}
-	return client, backend, plugin
+	return c, backend, plugin
 }
 
 func configMap(name, value string) *corev1.ConfigMap {
@@ -95,9 +95,9 @@ func configMap(name, value string) *corev1.ConfigMap {
 }
 
 func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
-	client, _, plugin := newClient(t)
+	c, _, plugin := newClient(t)
 	for _, cluster := range []logicalcluster.Name{"one", "two"} {
-		created, err := client.Create(t.Context(), configMaps, cluster, configMap("same", string(cluster)))
+		created, err := c.Create(t.Context(), configMaps, cluster, configMap("same", string(cluster)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,40 +111,40 @@ func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
 	if !slices.Contains(plugin.users, UserName) {
 		t.Errorf("admission saw %v", plugin.users)
 	}
-	if _, err := client.Create(t.Context(), configMaps, "one", configMap("same", "")); !apierrors.IsAlreadyExists(err) {
+	if _, err := c.Create(t.Context(), configMaps, "one", configMap("same", "")); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("a second create: %v", err)
 	}
-	if _, err := client.Create(t.Context(), configMaps, "one", configMap("refused", "")); !apierrors.IsForbidden(err) {
+	if _, err := c.Create(t.Context(), configMaps, "one", configMap("refused", "")); !apierrors.IsForbidden(err) {
 		t.Errorf("a create that admission refuses: %v", err)
 	}
-	if _, err := client.Create(t.Context(), configMaps, "", configMap("nowhere", "")); !apierrors.IsBadRequest(err) {
+	if _, err := c.Create(t.Context(), configMaps, "", configMap("nowhere", "")); !apierrors.IsBadRequest(err) {
 		t.Errorf("a create in no cluster: %v", err)
 	}
-	if _, err := client.Create(t.Context(), schema.GroupResource{Resource: "pods"}, "one", configMap("a", "")); !apierrors.IsNotFound(err) {
+	if _, err := c.Create(t.Context(), schema.GroupResource{Resource: "pods"}, "one", configMap("a", "")); !apierrors.IsNotFound(err) {
 		t.Errorf("a create of an unknown resource: %v", err)
 	}
 
-	live := client.Live()
-	key := reader.Key{Cluster: "one", Namespace: "default", Name: "same"}
+	live := c.Live()
+	key := client.Key{Cluster: "one", Namespace: "default", Name: "same"}
 	found, err := live.Get(t.Context(), configMaps, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	changed := found.DeepCopyObject().(*corev1.ConfigMap)
 	changed.Data["key"] = "changed"
-	if _, err := client.Update(t.Context(), configMaps, "one", changed); err != nil {
+	if _, err := c.Update(t.Context(), configMaps, "one", changed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Update(t.Context(), configMaps, "one", changed); !apierrors.IsConflict(err) {
+	if _, err := c.Update(t.Context(), configMaps, "one", changed); !apierrors.IsConflict(err) {
 		t.Errorf("an update of an old state: %v", err)
 	}
-	if err := client.Delete(t.Context(), configMaps, key, &metav1.Preconditions{UID: new(found.GetUID() + "x")}); !apierrors.IsConflict(err) {
+	if err := c.Delete(t.Context(), configMaps, key, &metav1.Preconditions{UID: new(found.GetUID() + "x")}); !apierrors.IsConflict(err) {
 		t.Errorf("a delete of somebody else: %v", err)
 	}
-	if err := client.Delete(t.Context(), configMaps, key, nil); err != nil {
+	if err := c.Delete(t.Context(), configMaps, key, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Delete(t.Context(), configMaps, key, nil); !apierrors.IsNotFound(err) {
+	if err := c.Delete(t.Context(), configMaps, key, nil); !apierrors.IsNotFound(err) {
 		t.Errorf("a second delete: %v", err)
 	}
 	key.Cluster = "two"
@@ -154,16 +154,16 @@ func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
 }
 
 func TestClient_WatchFollowsAllClusters(t *testing.T) {
-	client, _, _ := newClient(t)
-	if _, err := client.Create(t.Context(), configMaps, "one", configMap("same", "")); err != nil {
+	c, _, _ := newClient(t)
+	if _, err := c.Create(t.Context(), configMaps, "one", configMap("same", "")); err != nil {
 		t.Fatal(err)
 	}
 	events := make(chan string, 100)
 	go func() {
-		_ = client.Watch(t.Context(), configMaps, func(e reader.Event) {
+		_ = c.Watch(t.Context(), configMaps, func(e client.Event) {
 			text := string(e.Type)
 			if e.Object != nil {
-				text += " " + reader.KeyOf(e.Object).String()
+				text += " " + client.KeyOf(e.Object).String()
 			}
 			events <- text
 		})
@@ -182,28 +182,28 @@ func TestClient_WatchFollowsAllClusters(t *testing.T) {
 		}
 	}
 	want("RESET", "ADDED one|default/same", "SYNCED")
-	created, err := client.Create(t.Context(), configMaps, "two", configMap("same", ""))
+	created, err := c.Create(t.Context(), configMaps, "two", configMap("same", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want("ADDED two|default/same")
 	created.(*corev1.ConfigMap).Data["key"] = "changed"
-	if _, err := client.Update(t.Context(), configMaps, "two", created); err != nil {
+	if _, err := c.Update(t.Context(), configMaps, "two", created); err != nil {
 		t.Fatal(err)
 	}
 	want("MODIFIED two|default/same")
-	if err := client.Delete(t.Context(), configMaps, reader.KeyOf(created), nil); err != nil {
+	if err := c.Delete(t.Context(), configMaps, client.KeyOf(created), nil); err != nil {
 		t.Fatal(err)
 	}
 	want("DELETED two|default/same")
-	if err := client.Watch(t.Context(), schema.GroupResource{Resource: "pods"}, nil); !apierrors.IsNotFound(err) {
+	if err := c.Watch(t.Context(), schema.GroupResource{Resource: "pods"}, nil); !apierrors.IsNotFound(err) {
 		t.Errorf("a watch of an unknown resource: %v", err)
 	}
 }
 
 // CustomResourceDefinitions are stored as another Go type than the one served.
 func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
-	client, _, _ := newClient(t)
+	c, _, _ := newClient(t)
 	crd := &apiextensionsv1.CustomResourceDefinition{
 		ObjectMeta: metav1.ObjectMeta{Name: "gadgets.example.org"},
 		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
@@ -215,7 +215,7 @@ func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
 			}},
 		},
 	}
-	created, err := client.Create(t.Context(), crds, "one", crd)
+	created, err := c.Create(t.Context(), crds, "one", crd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,10 +224,10 @@ func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
 		t.Fatalf("created a %T", created)
 	}
 	served.Status.AcceptedNames = served.Spec.Names
-	if _, err := client.Update(t.Context(), crds, "one", served); err != nil {
+	if _, err := c.Update(t.Context(), crds, "one", served); err != nil {
 		t.Fatal(err)
 	}
-	list, err := client.Live().List(t.Context(), crds, reader.Scope{Cluster: "one"})
+	list, err := c.Live().List(t.Context(), crds, client.Scope{Cluster: "one"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,28 +239,28 @@ func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
 // nothing is a CustomContent that holds nothing.
 type nothing struct{}
 
-func (nothing) DeleteAll(context.Context, logicalcluster.Name, string, func(schema.GroupResource) bool) (reader.Remaining, error) {
-	return reader.Remaining{}, nil
+func (nothing) DeleteAll(context.Context, logicalcluster.Name, string, func(schema.GroupResource) bool) (client.Remaining, error) {
+	return client.Remaining{}, nil
 }
 
 func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
-	client, backend, _ := newClient(t)
+	c, backend, _ := newClient(t)
 	for _, cluster := range []logicalcluster.Name{"one", "two"} {
 		for i := range 3 {
-			if _, err := client.Create(t.Context(), configMaps, cluster, configMap(fmt.Sprint("n", i), "")); err != nil {
+			if _, err := c.Create(t.Context(), configMaps, cluster, configMap(fmt.Sprint("n", i), "")); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	held := configMap("held", "")
 	held.Finalizers = []string{"example.com/hold"}
-	if _, err := client.Create(t.Context(), configMaps, "one", held); err != nil {
+	if _, err := c.Create(t.Context(), configMaps, "one", held); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Create(t.Context(), namespaces, "one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}); err != nil {
+	if _, err := c.Create(t.Context(), namespaces, "one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}); err != nil {
 		t.Fatal(err)
 	}
-	content := NewContent(client, nothing{}, backend.Purge)
+	content := NewContent(c, nothing{}, backend.Purge)
 	keepNamespaces := func(gr schema.GroupResource) bool { return gr == namespaces }
 	remaining, err := content.DeleteAll(t.Context(), "one", "", keepNamespaces)
 	if err != nil {

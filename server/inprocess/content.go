@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // deletionsAtOnce bounds how many resources of one cluster are emptied at a time: most hold nothing, and looking costs a
@@ -21,27 +21,27 @@ const deletionsAtOnce = 8
 
 // CustomContent deletes what custom resources hold in a cluster.
 type CustomContent interface {
-	// DeleteAll is reader.Content's, for custom resources only.
-	DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (reader.Remaining, error)
+	// DeleteAll is client.Content's, for custom resources only.
+	DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (client.Remaining, error)
 }
 
-// Content implements reader.Content over every resource that the client knows and over custom resources.
+// Content implements client.Content over every resource that the client knows and over custom resources.
 type Content struct {
 	client *Client
 	custom CustomContent
 	purge  func(ctx context.Context, cluster logicalcluster.Name) (int64, error)
 }
 
-var _ reader.Content = &Content{}
+var _ client.Content = &Content{}
 
 // NewContent returns a Content that deletes typed objects through client, custom ones through custom, and the rest of a
 // cluster's keys through purge.
-func NewContent(client *Client, custom CustomContent, purge func(ctx context.Context, cluster logicalcluster.Name) (int64, error)) *Content {
-	return &Content{client: client, custom: custom, purge: purge}
+func NewContent(c *Client, custom CustomContent, purge func(ctx context.Context, cluster logicalcluster.Name) (int64, error)) *Content {
+	return &Content{client: c, custom: custom, purge: purge}
 }
 
-// DeleteAll implements reader.Content. It goes on after an error, so that one broken resource does not keep the rest.
-func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (reader.Remaining, error) {
+// DeleteAll implements client.Content. It goes on after an error, so that one broken resource does not keep the rest.
+func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (client.Remaining, error) {
 	remaining, err := c.custom.DeleteAll(ctx, cluster, namespace, skip)
 	if remaining.Resources == nil {
 		remaining.Resources = map[schema.GroupResource]int{}
@@ -58,7 +58,7 @@ func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, na
 			continue
 		}
 		group.Go(func() error {
-			left, err := c.deleteTyped(ctx, gr, reader.Scope{Cluster: cluster, Namespace: namespace})
+			left, err := c.deleteTyped(ctx, gr, client.Scope{Cluster: cluster, Namespace: namespace})
 			lock.Lock()
 			defer lock.Unlock()
 			if err != nil {
@@ -80,7 +80,7 @@ func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, na
 }
 
 // deleteTyped asks for the deletion of every object of gr in scope and returns those that stay.
-func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
 	objects, _, err := c.client.list(ctx, gr, scope, consistent)
 	if err != nil || len(objects) == 0 {
 		return nil, err
@@ -90,7 +90,7 @@ func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scop
 		if obj.GetDeletionTimestamp() != nil {
 			continue
 		}
-		key := reader.Key{Cluster: scope.Cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+		key := client.Key{Cluster: scope.Cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 		uid := obj.GetUID()
 		err := c.client.Delete(ctx, gr, key, &metav1.Preconditions{UID: &uid})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
@@ -101,7 +101,7 @@ func (c *Content) deleteTyped(ctx context.Context, gr schema.GroupResource, scop
 	return left, errors.Join(append(errs, err)...)
 }
 
-// Purge implements reader.Content.
+// Purge implements client.Content.
 func (c *Content) Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error) {
 	return c.purge(ctx, cluster)
 }

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/klog/v2"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // fromCache asks the watch cache for what it has; consistent waits until it has reached etcd's newest revision.
@@ -24,18 +24,18 @@ const (
 	consistent = ""
 )
 
-// Get implements reader.Reader.
-func (c *Client) Get(ctx context.Context, gr schema.GroupResource, key reader.Key) (reader.Object, error) {
+// Get implements client.Reader.
+func (c *Client) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
 	return c.get(ctx, gr, key, fromCache)
 }
 
-// List implements reader.Reader.
-func (c *Client) List(ctx context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+// List implements client.Reader.
+func (c *Client) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
 	objects, _, err := c.list(ctx, gr, scope, fromCache)
 	return objects, err
 }
 
-func (c *Client) get(ctx context.Context, gr schema.GroupResource, key reader.Key, resourceVersion string) (reader.Object, error) {
+func (c *Client) get(ctx context.Context, gr schema.GroupResource, key client.Key, resourceVersion string) (client.Object, error) {
 	r, err := c.resource(gr)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (c *Client) get(ctx context.Context, gr schema.GroupResource, key reader.Ke
 	return r.fromStorage(obj)
 }
 
-func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope reader.Scope, resourceVersion string) ([]reader.Object, string, error) {
+func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope client.Scope, resourceVersion string) ([]client.Object, string, error) {
 	r, err := c.resource(gr)
 	if err != nil {
 		return nil, "", err
@@ -70,8 +70,8 @@ func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope reader
 	return objects, listMeta.GetResourceVersion(), nil
 }
 
-// Watch implements reader.Reader.
-func (c *Client) Watch(ctx context.Context, gr schema.GroupResource, handle func(reader.Event)) error {
+// Watch implements client.Reader.
+func (c *Client) Watch(ctx context.Context, gr schema.GroupResource, handle func(client.Event)) error {
 	if _, err := c.resource(gr); err != nil {
 		return err
 	}
@@ -100,17 +100,17 @@ func (c *Client) Watch(ctx context.Context, gr schema.GroupResource, handle func
 
 // follow delivers what happens from resourceVersion on, or everything when it is empty, until the watch ends. It returns
 // where to go on: empty when the history is gone and the watch must begin anew.
-func (c *Client) follow(ctx context.Context, gr schema.GroupResource, resourceVersion string, handle func(reader.Event)) (string, error) {
+func (c *Client) follow(ctx context.Context, gr schema.GroupResource, resourceVersion string, handle func(client.Event)) (string, error) {
 	if resourceVersion == "" {
-		objects, listed, err := c.list(ctx, gr, reader.Scope{}, consistent)
+		objects, listed, err := c.list(ctx, gr, client.Scope{}, consistent)
 		if err != nil {
 			return "", fmt.Errorf("listing: %w", err)
 		}
-		handle(reader.Event{Type: reader.Reset})
+		handle(client.Event{Type: client.Reset})
 		for _, obj := range objects {
-			handle(reader.Event{Type: reader.Added, Object: obj})
+			handle(client.Event{Type: client.Added, Object: obj})
 		}
-		handle(reader.Event{Type: reader.Synced})
+		handle(client.Event{Type: client.Synced})
 		resourceVersion = listed
 	}
 	r := c.resources[gr]
@@ -140,11 +140,11 @@ func (c *Client) follow(ctx context.Context, gr schema.GroupResource, resourceVe
 		resourceVersion = obj.GetResourceVersion()
 		switch event.Type {
 		case watch.Added:
-			handle(reader.Event{Type: reader.Added, Object: obj})
+			handle(client.Event{Type: client.Added, Object: obj})
 		case watch.Modified:
-			handle(reader.Event{Type: reader.Modified, Object: obj})
+			handle(client.Event{Type: client.Modified, Object: obj})
 		case watch.Deleted:
-			handle(reader.Event{Type: reader.Deleted, Object: obj})
+			handle(client.Event{Type: client.Deleted, Object: obj})
 		}
 	}
 	return resourceVersion, errors.New("the watch ended")
@@ -159,17 +159,17 @@ func resumable(resourceVersion string, err error) string {
 }
 
 // Live returns a reader whose Get and List see every write acknowledged before the call, at the price of a look at etcd.
-func (c *Client) Live() reader.Reader { return live{c} }
+func (c *Client) Live() client.Reader { return live{c} }
 
 type live struct{ *Client }
 
-// Get implements reader.Reader.
-func (l live) Get(ctx context.Context, gr schema.GroupResource, key reader.Key) (reader.Object, error) {
+// Get implements client.Reader.
+func (l live) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
 	return l.get(ctx, gr, key, consistent)
 }
 
-// List implements reader.Reader.
-func (l live) List(ctx context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+// List implements client.Reader.
+func (l live) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
 	objects, _, err := l.list(ctx, gr, scope, consistent)
 	return objects, err
 }

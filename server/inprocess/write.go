@@ -12,11 +12,11 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
-// Create implements reader.Writer.
-func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) (reader.Object, error) {
+// Create implements client.Writer.
+func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, obj client.Object) (client.Object, error) {
 	r, err := c.resource(gr)
 	if err != nil {
 		return nil, err
@@ -44,8 +44,8 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 	return r.fromStorage(stored)
 }
 
-// Update implements reader.Writer.
-func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) (reader.Object, error) {
+// Update implements client.Writer.
+func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, obj client.Object) (client.Object, error) {
 	r, err := c.resource(gr)
 	if err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	return r.fromStorage(stored)
 }
 
-// Delete implements reader.Writer.
-func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key reader.Key, preconditions *metav1.Preconditions) error {
+// Delete implements client.Writer.
+func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client.Key, preconditions *metav1.Preconditions) error {
 	r, err := c.resource(gr)
 	if err != nil {
 		return err

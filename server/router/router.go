@@ -18,7 +18,7 @@ import (
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
-	"github.com/annex-dev/annex/server/retry"
+	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -107,7 +107,7 @@ func (r *Router) process(w http.ResponseWriter, req *http.Request) {
 	case path == "/version", path == "/version/", path == "/metrics", strings.HasPrefix(path, "/metrics/"), strings.HasPrefix(path, "/debug/pprof"):
 		r.base.ServeHTTP(w, req)
 	default:
-		r.fail(w, req, notServed())
+		r.fail(w, req, apistatus.NotServed())
 	}
 }
 
@@ -127,7 +127,7 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 		}
 		r.Discovery.Handler(snapshot).ServeHTTP(w, req)
 	default:
-		r.fail(w, req, notServed())
+		r.fail(w, req, apistatus.NotServed())
 	}
 }
 
@@ -186,13 +186,13 @@ func (r *Router) lookup(ctx context.Context, cluster logicalcluster.Name, gr sch
 			return resource, nil
 		}
 	}
-	return nil, notServed()
+	return nil, apistatus.NotServed()
 }
 
 // wildcard serves lists and watches over all clusters.
 func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *genericapirequest.RequestInfo) {
 	if !info.IsResourceRequest {
-		r.fail(w, req, notServed())
+		r.fail(w, req, apistatus.NotServed())
 		return
 	}
 	if info.Verb != "list" && info.Verb != "watch" {
@@ -212,5 +212,5 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 }
 
 func (r *Router) fail(w http.ResponseWriter, req *http.Request, err error) {
-	responsewriters.ErrorNegotiated(retry.Status(err), r.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
+	responsewriters.ErrorNegotiated(apistatus.Of(err), r.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
 }

@@ -1,16 +1,13 @@
 package router
 
 import (
-	"net/http"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	"github.com/annex-dev/annex/server/apistatus"
 )
 
 // IsBound reports whether a resource that the process stores is served in a cluster only while its snapshot holds it: while the
@@ -25,22 +22,7 @@ func IsBound(gr schema.GroupResource) bool {
 	return false
 }
 
-// notServed is what kube-apiserver answers for a resource or path it does not serve.
-func notServed() error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status:  metav1.StatusFailure,
-		Code:    http.StatusNotFound,
-		Reason:  metav1.StatusReasonNotFound,
-		Message: "the server could not find the requested resource",
-	}}
-}
-
 // noMetrics is the answer to /metrics below a cluster: there are none of a single workspace.
 func noMetrics() error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status:  metav1.StatusFailure,
-		Code:    http.StatusNotImplemented,
-		Reason:  metav1.StatusReasonMethodNotAllowed,
-		Message: "metrics are served for the whole server only, at /metrics",
-	}}
+	return apistatus.NotImplemented("metrics are served for the whole server only, at /metrics")
 }

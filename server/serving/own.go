@@ -14,7 +14,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -45,7 +45,7 @@ func NewOwn(names []string, clock clock.WithTicker) *Own {
 }
 
 // Load reads the CA, which it makes if there is none yet, and signs the first certificate. live sees every acknowledged write.
-func (o *Own) Load(ctx context.Context, live reader.Reader, writer reader.Writer) error {
+func (o *Own) Load(ctx context.Context, live client.Reader, writer client.Writer) error {
 	o.store = &store{live: live, writer: writer}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

@@ -20,30 +20,30 @@ import (
 	"k8s.io/klog/v2/ktesting"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func testNames() []string { return []string{"localhost", "127.0.0.1", "annex.annex-system.svc"} }
 
-func load(t *testing.T, client reader.Client, clock *clocktesting.FakeClock) *Own {
+func load(t *testing.T, c client.Client, clock *clocktesting.FakeClock) *Own {
 	t.Helper()
 	own := NewOwn(testNames(), clock)
-	if err := own.Load(t.Context(), client, client); err != nil {
+	if err := own.Load(t.Context(), c, c); err != nil {
 		t.Fatal(err)
 	}
 	return own
 }
 
 func TestOwn_ReplicasThatStartAtOnceShareOneCA(t *testing.T) {
-	client := readertest.NewFake()
+	c := clienttest.NewFake()
 	// Everybody finds nothing before anybody writes.
 	var found sync.WaitGroup
 	const replicas = 8
 	found.Add(replicas)
 	first := map[string]int{}
 	var lock sync.Mutex
-	client.Intercept(func(verb string, resource schema.GroupResource, _ reader.Key) error {
+	c.Intercept(func(verb string, resource schema.GroupResource, _ client.Key) error {
 		lock.Lock()
 		first[verb+resource.Resource]++
 		wait := verb == "get" && first[verb+resource.Resource] <= replicas
@@ -58,7 +58,7 @@ func TestOwn_ReplicasThatStartAtOnceShareOneCA(t *testing.T) {
 	all := make([]*Own, replicas)
 	var running sync.WaitGroup
 	for i := range all {
-		running.Go(func() { all[i] = load(t, client, clock) })
+		running.Go(func() { all[i] = load(t, c, clock) })
 	}
 	running.Wait()
 	bundle, _ := all[0].Watch()
@@ -74,14 +74,14 @@ func TestOwn_ReplicasThatStartAtOnceShareOneCA(t *testing.T) {
 		t.Errorf("the bundle holds %d certificates, %v", len(certificates), err)
 	}
 	// A replica that comes later, or again.
-	if got, _ := load(t, client, clock).Watch(); !bytes.Equal(got, bundle) {
+	if got, _ := load(t, c, clock).Watch(); !bytes.Equal(got, bundle) {
 		t.Error("a later replica has another bundle")
 	}
 }
 
 func TestOwn_Names(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	own := load(t, readertest.NewFake(), clock)
+	own := load(t, clienttest.NewFake(), clock)
 	bundle, _ := own.Watch()
 	address := serve(t, own.Certificate())
 	for _, name := range testNames() {
@@ -103,7 +103,7 @@ func TestOwn_Names(t *testing.T) {
 // The certificate is renewed while the server runs, and clients that know the CA notice nothing.
 func TestOwn_Renewal(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	own := load(t, readertest.NewFake(), clock)
+	own := load(t, clienttest.NewFake(), clock)
 	bundle, outdated := own.Watch()
 	address := serve(t, own.Certificate())
 	first, err := shake(address, "localhost", bundle, clock.Now())
@@ -147,9 +147,9 @@ func TestOwn_Renewal(t *testing.T) {
 func TestOwn_NextCA(t *testing.T) {
 	start := time.Now()
 	clock, other := clocktesting.NewFakeClock(start), clocktesting.NewFakeClock(start)
-	client := readertest.NewFake()
+	c := clienttest.NewFake()
 	// The other replica looks a day later than the first, each time.
-	replicas := []*Own{load(t, client, clock), load(t, client, other)}
+	replicas := []*Own{load(t, c, clock), load(t, c, other)}
 	first, outdated := replicas[0].Watch()
 	addresses := []string{serve(t, replicas[0].Certificate()), serve(t, replicas[1].Certificate())}
 	var bundles [][]byte
@@ -201,10 +201,10 @@ func TestOwn_NextCA(t *testing.T) {
 
 func TestOwn_AfterALongSleep(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	client := readertest.NewFake()
-	load(t, client, clock)
+	c := clienttest.NewFake()
+	load(t, c, clock)
 	clock.Step(authorityLife + day)
-	own := load(t, client, clock)
+	own := load(t, c, clock)
 	bundle, _ := own.Watch()
 	if _, err := shake(serve(t, own.Certificate()), "localhost", bundle, clock.Now()); err != nil {
 		t.Error(err)
@@ -216,10 +216,10 @@ func TestOwn_AfterALongSleep(t *testing.T) {
 
 func TestOwn_DeletedSecretMakesANewCA(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	client := readertest.NewFake()
-	own := load(t, client, clock)
+	c := clienttest.NewFake()
+	own := load(t, c, clock)
 	before, outdated := own.Watch()
-	if err := client.Delete(t.Context(), secrets(), secretKey(), nil); err != nil {
+	if err := c.Delete(t.Context(), secrets(), secretKey(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := own.check(t.Context()); err != nil {
@@ -238,10 +238,10 @@ func TestOwn_DeletedSecretMakesANewCA(t *testing.T) {
 // While storage is away, what is shown stays.
 func TestOwn_WithoutStorage(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	client := readertest.NewFake()
-	own := load(t, client, clock)
+	c := clienttest.NewFake()
+	own := load(t, c, clock)
 	away := errors.New("etcd is away")
-	client.Intercept(func(string, schema.GroupResource, reader.Key) error { return away })
+	c.Intercept(func(string, schema.GroupResource, client.Key) error { return away })
 	if err := own.check(t.Context()); !errors.Is(err, away) {
 		t.Errorf("check() = %v", err)
 	}
@@ -249,7 +249,7 @@ func TestOwn_WithoutStorage(t *testing.T) {
 	if _, err := shake(serve(t, own.Certificate()), "localhost", bundle, clock.Now()); err != nil {
 		t.Error(err)
 	}
-	if err := NewOwn(testNames(), clock).Load(t.Context(), client, client); !errors.Is(err, away) {
+	if err := NewOwn(testNames(), clock).Load(t.Context(), c, c); !errors.Is(err, away) {
 		t.Errorf("Load() = %v", err)
 	}
 }
@@ -289,14 +289,14 @@ func TestOwn_BrokenSecret(t *testing.T) {
 		"certificates in the keys": {certificatesKey: certificates, keysKey: certificates},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := readertest.NewFake(readertest.In("system:admin", &corev1.Secret{
+			c := clienttest.NewFake(clienttest.In("system:admin", &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: SecretName}, Data: data,
 			}))
-			err := NewOwn(testNames(), clocktesting.NewFakeClock(now)).Load(t.Context(), client, client)
+			err := NewOwn(testNames(), clocktesting.NewFakeClock(now)).Load(t.Context(), c, c)
 			if err == nil || !strings.Contains(err.Error(), SecretName) || !strings.Contains(err.Error(), "delete it") {
 				t.Errorf("Load() = %v, want an error that says what to do", err)
 			}
-			if writes := client.Writes(); len(writes) > 0 {
+			if writes := c.Writes(); len(writes) > 0 {
 				t.Errorf("it was overwritten: %v", writes)
 			}
 		})
@@ -307,9 +307,9 @@ func TestOwn_BrokenSecret(t *testing.T) {
 func TestOwn_NoKeyLeavesIt(t *testing.T) {
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.Verbosity(10), ktesting.BufferLogs(true)))
 	clock := clocktesting.NewFakeClock(time.Now())
-	client := readertest.NewFake()
+	c := clienttest.NewFake()
 	own := NewOwn(testNames(), clock)
-	if err := own.Load(klog.NewContext(t.Context(), logger), client, client); err != nil {
+	if err := own.Load(klog.NewContext(t.Context(), logger), c, c); err != nil {
 		t.Fatal(err)
 	}
 	buffer, ok := logger.GetSink().(ktesting.Underlier)

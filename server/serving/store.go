@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // SecretName is the Secret of the CA, in namespace kube-system of the cluster system:admin.
@@ -30,21 +30,21 @@ const descriptionKey = "kubernetes.io/description"
 
 // store keeps the CAs where all replicas see them.
 type store struct {
-	live   reader.Reader
-	writer reader.Writer
+	live   client.Reader
+	writer client.Writer
 }
 
 func secrets() schema.GroupResource { return corev1.Resource("secrets") }
 
-func secretKey() reader.Key {
-	return reader.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName}
+func secretKey() client.Key {
+	return client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName}
 }
 
 // load returns the CAs that are to be used now. It makes the first one, and the next one when that is due. Of several replicas
 // that do so at once one wins, and the others return what it wrote.
 func (s *store) load(ctx context.Context, now time.Time) (authorities, error) {
 	for attempt := 1; ; attempt++ {
-		secret, err := reader.Find[corev1.Secret](ctx, s.live, secrets(), secretKey())
+		secret, err := client.Find[corev1.Secret](ctx, s.live, secrets(), secretKey())
 		if err != nil {
 			return nil, fmt.Errorf("reading the CA of serving certificates: %w", err)
 		}

@@ -2,5 +2,5 @@
 // in many logical clusters. The front door turns a URL into an [Endpoint] with [Parse] and puts it into the context beside
 // the target cluster; the authorizer and the router take it from there. One folder below holds each kind of endpoint.
 //
-// It imports nothing of ours but apis/logicalcluster, so every step of a request may import it.
+// It imports only apis/logicalcluster and server/apistatus of ours, so every step of a request may import it.
 package virtual

@@ -2,15 +2,14 @@ package virtual
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validate/content"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/apistatus"
 )
 
 const servicesPrefix = "/services/"
@@ -33,11 +32,11 @@ type Request struct {
 func Parse(escapedPath string) (Request, error) {
 	below, ok := strings.CutPrefix(escapedPath, servicesPrefix)
 	if !ok {
-		return Request{}, notServed()
+		return Request{}, apistatus.NotServed()
 	}
 	segments := strings.SplitN(below, "/", 6)
 	if segments[0] != APIExport || len(segments) < 5 || segments[3] != "clusters" {
-		return Request{}, notServed()
+		return Request{}, apistatus.NotServed()
 	}
 	var names [3]string // the export's cluster, the export, the target
 	for i, segment := range [...]string{segments[1], segments[2], segments[4]} {
@@ -65,14 +64,4 @@ func Parse(escapedPath string) (Request, error) {
 		request.Rest = "/" + segments[5]
 	}
 	return request, nil
-}
-
-// notServed is what kube-apiserver answers for a path it does not serve.
-func notServed() error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status:  metav1.StatusFailure,
-		Code:    http.StatusNotFound,
-		Reason:  metav1.StatusReasonNotFound,
-		Message: "the server could not find the requested resource",
-	}}
 }

@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // maxIndexes is how many clusters are kept compiled. An index of a workspace that only its creator may enter takes well
@@ -36,7 +36,7 @@ type Fresh interface {
 
 // cache keeps the indexes of the clusters in use.
 type cache struct {
-	from  reader.Reader
+	from  client.Reader
 	fresh Fresh // nil when from is never behind
 	clock clock.PassiveClock
 
@@ -56,7 +56,7 @@ type pending struct {
 	err   error
 }
 
-func newCache(from reader.Reader, fresh Fresh) *cache {
+func newCache(from client.Reader, fresh Fresh) *cache {
 	return &cache{
 		from:     from,
 		fresh:    fresh,
@@ -188,14 +188,14 @@ func (c *cache) complete() bool {
 }
 
 // handle takes notice of an event on resource.
-func (c *cache) handle(resource schema.GroupResource, event reader.Event) {
+func (c *cache) handle(resource schema.GroupResource, event client.Event) {
 	if event.Object != nil {
 		c.forget(logicalcluster.From(event.Object))
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inStep[resource] = event.Type == reader.Synced
+	c.inStep[resource] = event.Type == client.Synced
 	c.indexes.Clear()
 	clear(c.building)
 }
@@ -210,5 +210,5 @@ func (c *cache) forget(cluster logicalcluster.Name) {
 
 // lost takes notice that changes of resource are no longer seen.
 func (c *cache) lost(resource schema.GroupResource) {
-	c.handle(resource, reader.Event{Type: reader.Reset})
+	c.handle(resource, client.Event{Type: client.Reset})
 }

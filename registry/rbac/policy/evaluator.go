@@ -11,7 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Evaluator decides by the RBAC objects of logical clusters. It is safe for use by many goroutines.
@@ -21,7 +21,7 @@ type Evaluator struct {
 
 // New returns an evaluator of the RBAC objects in from. It is correct at once; until Run is in step with from, every decision
 // reads anew. Nil for fresh says that from is never behind.
-func New(from reader.Reader, fresh Fresh) *Evaluator { return &Evaluator{cache: newCache(from, fresh)} }
+func New(from client.Reader, fresh Fresh) *Evaluator { return &Evaluator{cache: newCache(from, fresh)} }
 
 // Run follows changes until ctx ends.
 func (e *Evaluator) Run(ctx context.Context) error {
@@ -34,7 +34,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 			// When one watch ends, so do the others: without it nothing may be kept.
 			defer cancel()
 			defer e.cache.lost(resource)
-			err := e.cache.from.Watch(ctx, resource, func(event reader.Event) { e.cache.handle(resource, event) })
+			err := e.cache.from.Watch(ctx, resource, func(event client.Event) { e.cache.handle(resource, event) })
 			if err != nil && ctx.Err() == nil {
 				failures[i] = fmt.Errorf("watching %s: %w", resource, err)
 			}

@@ -20,29 +20,29 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 const admin = logicalcluster.SystemAdmin
 
-func clusterRole(cluster logicalcluster.Name, name string, rules ...rbacv1.PolicyRule) reader.Object {
-	return readertest.In(cluster, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})
+func clusterRole(cluster logicalcluster.Name, name string, rules ...rbacv1.PolicyRule) client.Object {
+	return clienttest.In(cluster, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})
 }
 
-func role(cluster logicalcluster.Name, namespace, name string, rules ...rbacv1.PolicyRule) reader.Object {
-	return readertest.In(cluster, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Rules: rules})
+func role(cluster logicalcluster.Name, namespace, name string, rules ...rbacv1.PolicyRule) client.Object {
+	return clienttest.In(cluster, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Rules: rules})
 }
 
-func clusterRoleBinding(cluster logicalcluster.Name, name, role string, subjects ...rbacv1.Subject) reader.Object {
-	return readertest.In(cluster, &rbacv1.ClusterRoleBinding{
+func clusterRoleBinding(cluster logicalcluster.Name, name, role string, subjects ...rbacv1.Subject) client.Object {
+	return clienttest.In(cluster, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, Subjects: subjects,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 	})
 }
 
-func roleBinding(cluster logicalcluster.Name, namespace, name, kind, role string, subjects ...rbacv1.Subject) reader.Object {
-	return readertest.In(cluster, &rbacv1.RoleBinding{
+func roleBinding(cluster logicalcluster.Name, namespace, name, kind, role string, subjects ...rbacv1.Subject) client.Object {
+	return clienttest.In(cluster, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Subjects: subjects,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
 	})
@@ -79,82 +79,82 @@ func TestEvaluator_WhatHoldsInACluster(t *testing.T) {
 
 	for _, tc := range []struct {
 		name    string
-		objects []reader.Object
+		objects []client.Object
 		attrs   authorizer.AttributesRecord
 		want    bool
 	}{
 		{"nothing permits nothing", nil, request, false},
-		{"a cluster binding to a local role", []reader.Object{
+		{"a cluster binding to a local role", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", alice)}, request, true},
-		{"a cluster binding to a role of system:admin", []reader.Object{
+		{"a cluster binding to a role of system:admin", []client.Object{
 			clusterRole(admin, "r", readConfigMaps), clusterRoleBinding("a", "b", "r", alice)}, request, true},
-		{"a namespace binding to a cluster role of system:admin", []reader.Object{
+		{"a namespace binding to a cluster role of system:admin", []client.Object{
 			clusterRole(admin, "r", readConfigMaps), roleBinding("a", "default", "b", "ClusterRole", "r", alice)}, request, true},
-		{"the local role wins over one of system:admin", []reader.Object{
+		{"the local role wins over one of system:admin", []client.Object{
 			clusterRole(admin, "r", readConfigMaps), clusterRole("a", "r", enter), clusterRoleBinding("a", "b", "r", alice)}, request, false},
-		{"a binding of system:admin holds everywhere", []reader.Object{
+		{"a binding of system:admin holds everywhere", []client.Object{
 			clusterRole(admin, "r", readConfigMaps), clusterRoleBinding(admin, "b", "r", alice)}, request, true},
-		{"a binding of system:admin never sees roles of the cluster", []reader.Object{
+		{"a binding of system:admin never sees roles of the cluster", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding(admin, "b", "r", alice)}, request, false},
-		{"a binding of system:admin is not fooled by a local role of the same name", []reader.Object{
+		{"a binding of system:admin is not fooled by a local role of the same name", []client.Object{
 			clusterRole(admin, "r", enter), clusterRole("a", "r", readConfigMaps), clusterRoleBinding(admin, "b", "r", alice)}, request, false},
-		{"a role of another cluster", []reader.Object{
+		{"a role of another cluster", []client.Object{
 			clusterRole("b", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", alice)}, request, false},
-		{"a binding of another cluster", []reader.Object{
+		{"a binding of another cluster", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("b", "b", "r", alice)}, request, false},
-		{"everything in another cluster", []reader.Object{
+		{"everything in another cluster", []client.Object{
 			clusterRole("b", "r", readConfigMaps), clusterRoleBinding("b", "b", "r", alice)}, request, false},
-		{"a role in the namespace", []reader.Object{
+		{"a role in the namespace", []client.Object{
 			role("a", "default", "r", readConfigMaps), roleBinding("a", "default", "b", "Role", "r", alice)}, request, true},
-		{"a role in another namespace", []reader.Object{
+		{"a role in another namespace", []client.Object{
 			role("a", "other", "r", readConfigMaps), roleBinding("a", "other", "b", "Role", "r", alice)}, request, false},
-		{"a role of another namespace cannot be referred to", []reader.Object{
+		{"a role of another namespace cannot be referred to", []client.Object{
 			role("a", "other", "r", readConfigMaps), roleBinding("a", "default", "b", "Role", "r", alice)}, request, false},
-		{"a Role of system:admin cannot be referred to", []reader.Object{
+		{"a Role of system:admin cannot be referred to", []client.Object{
 			role(admin, "default", "r", readConfigMaps), roleBinding("a", "default", "b", "Role", "r", alice)}, request, false},
-		{"a namespace binding does not reach cluster-wide requests", []reader.Object{
+		{"a namespace binding does not reach cluster-wide requests", []client.Object{
 			clusterRole("a", "r", readConfigMaps), roleBinding("a", "default", "b", "ClusterRole", "r", alice)}, ask(person("alice"), "list", ""), false},
-		{"a cluster binding reaches every namespace", []reader.Object{
+		{"a cluster binding reaches every namespace", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", alice)}, ask(person("alice"), "list", "kube-system"), true},
-		{"a group", []reader.Object{
+		{"a group", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", groupSubject("dev"))}, request, true},
-		{"a user is not a group of the same name", []reader.Object{
+		{"a user is not a group of the same name", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", groupSubject("alice"))}, request, false},
-		{"a group is not a user of the same name", []reader.Object{
+		{"a group is not a user of the same name", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", userSubject("dev"))}, request, false},
-		{"a star is no user", []reader.Object{
+		{"a star is no user", []client.Object{
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", userSubject("*"))}, request, false},
-		{"a service account", []reader.Object{
+		{"a service account", []client.Object{
 			clusterRole("a", "r", readConfigMaps),
 			clusterRoleBinding("a", "b", "r", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "ci", Name: "bot"})},
 			ask(person("system:serviceaccount:ci:bot"), "get", "default"), true},
-		{"a service account of another namespace", []reader.Object{
+		{"a service account of another namespace", []client.Object{
 			clusterRole("a", "r", readConfigMaps),
 			clusterRoleBinding("a", "b", "r", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "ci", Name: "bot"})},
 			ask(person("system:serviceaccount:other:bot"), "get", "default"), false},
-		{"a service account without namespace is one of the binding's", []reader.Object{
+		{"a service account without namespace is one of the binding's", []client.Object{
 			role("a", "default", "r", readConfigMaps),
 			roleBinding("a", "default", "b", "Role", "r", rbacv1.Subject{Kind: "ServiceAccount", Name: "bot"})},
 			ask(person("system:serviceaccount:default:bot"), "get", "default"), true},
-		{"a service account without namespace in a cluster binding is nobody", []reader.Object{
+		{"a service account without namespace in a cluster binding is nobody", []client.Object{
 			clusterRole("a", "r", readConfigMaps),
 			clusterRoleBinding("a", "b", "r", rbacv1.Subject{Kind: "ServiceAccount", Name: "bot"})},
 			ask(person("system:serviceaccount::bot"), "get", "default"), false},
-		{"a missing role grants nothing and hinders nothing", []reader.Object{
+		{"a missing role grants nothing and hinders nothing", []client.Object{
 			clusterRoleBinding("a", "1", "missing", alice),
 			clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "2", "r", alice)}, request, true},
-		{"a cluster binding to a Role grants nothing", []reader.Object{
+		{"a cluster binding to a Role grants nothing", []client.Object{
 			role("a", "default", "r", readConfigMaps),
-			readertest.In("a", &rbacv1.ClusterRoleBinding{
+			clienttest.In("a", &rbacv1.ClusterRoleBinding{
 				ObjectMeta: metav1.ObjectMeta{Name: "b"}, Subjects: []rbacv1.Subject{alice},
 				RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "r"}})}, request, false},
-		{"entering by a role of system:admin", []reader.Object{
+		{"entering by a role of system:admin", []client.Object{
 			clusterRole(admin, "r", enter), clusterRoleBinding("a", "b", "r", alice)}, entering, true},
-		{"paths are never granted in a namespace", []reader.Object{
+		{"paths are never granted in a namespace", []client.Object{
 			clusterRole("a", "r", enter), roleBinding("a", "default", "b", "ClusterRole", "r", alice)}, enteringWithNamespace, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			e := New(readertest.NewFake(tc.objects...), nil)
+			e := New(clienttest.NewFake(tc.objects...), nil)
 			decision, reason, err := e.Authorize(t.Context(), "a", tc.attrs)
 			if err != nil {
 				t.Fatal(err)
@@ -171,7 +171,7 @@ func TestEvaluator_WhatHoldsInACluster(t *testing.T) {
 
 // TestEvaluator_Scopes is the table of spec/04 §3 as far as scopes go.
 func TestEvaluator_Scopes(t *testing.T) {
-	objects := []reader.Object{
+	objects := []client.Object{
 		clusterRole(admin, "cluster-admin", Everything()...),
 		clusterRoleBinding(admin, "admins", "cluster-admin", groupSubject("system:kcp:admin")),
 		clusterRole("w", "see", readConfigMaps),
@@ -200,7 +200,7 @@ func TestEvaluator_Scopes(t *testing.T) {
 		{"nobody", user.DefaultInfo{Name: "nobody"}, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			e := New(readertest.NewFake(objects...), nil)
+			e := New(clienttest.NewFake(objects...), nil)
 			for verb, want := range map[string]bool{"delete": tc.wantDelete, "get": tc.wantGet} {
 				decision, reason, err := e.Authorize(t.Context(), "w", ask(&tc.user, verb, "default"))
 				if err != nil {
@@ -215,7 +215,7 @@ func TestEvaluator_Scopes(t *testing.T) {
 }
 
 func TestEvaluator_FailsClosed(t *testing.T) {
-	objects := []reader.Object{
+	objects := []client.Object{
 		clusterRole(admin, "r", readConfigMaps), clusterRoleBinding(admin, "b", "r", userSubject("everywhere")),
 		clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", userSubject("alice")),
 	}
@@ -234,8 +234,8 @@ func TestEvaluator_FailsClosed(t *testing.T) {
 		{"no cluster", "alice", "none", "", authorizer.DecisionNoOpinion, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			fake := readertest.NewFake(objects...)
-			fake.Intercept(func(_ string, _ schema.GroupResource, key reader.Key) error {
+			fake := clienttest.NewFake(objects...)
+			fake.Intercept(func(_ string, _ schema.GroupResource, key client.Key) error {
 				if key.Cluster == tc.unread {
 					return broken
 				}
@@ -248,7 +248,7 @@ func TestEvaluator_FailsClosed(t *testing.T) {
 		})
 	}
 	t.Run("no user", func(t *testing.T) {
-		decision, _, _ := New(readertest.NewFake(), nil).Authorize(t.Context(), "a", authorizer.AttributesRecord{Verb: "get"})
+		decision, _, _ := New(clienttest.NewFake(), nil).Authorize(t.Context(), "a", authorizer.AttributesRecord{Verb: "get"})
 		if decision == authorizer.DecisionAllow {
 			t.Error("allowed")
 		}
@@ -256,7 +256,7 @@ func TestEvaluator_FailsClosed(t *testing.T) {
 }
 
 func TestEvaluator_AnswersThatMixClustersAreRefused(t *testing.T) {
-	mixed := mixing{readertest.NewFake(clusterRole("b", "r", readConfigMaps), clusterRoleBinding("b", "b", "r", userSubject("alice")))}
+	mixed := mixing{clienttest.NewFake(clusterRole("b", "r", readConfigMaps), clusterRoleBinding("b", "b", "r", userSubject("alice")))}
 	decision, _, err := New(mixed, nil).Authorize(t.Context(), "a", ask(person("alice"), "get", "default"))
 	if decision != authorizer.DecisionDeny || err == nil {
 		t.Errorf("Authorize() = %v, %v, want an error", decision, err)
@@ -264,14 +264,14 @@ func TestEvaluator_AnswersThatMixClustersAreRefused(t *testing.T) {
 }
 
 // mixing is a reader that ignores the cluster.
-type mixing struct{ reader.Client }
+type mixing struct{ client.Client }
 
-func (m mixing) List(ctx context.Context, resource schema.GroupResource, _ reader.Scope) ([]reader.Object, error) {
-	return m.Client.List(ctx, resource, reader.Scope{})
+func (m mixing) List(ctx context.Context, resource schema.GroupResource, _ client.Scope) ([]client.Object, error) {
+	return m.Client.List(ctx, resource, client.Scope{})
 }
 
 func TestEvaluator_RulesFor(t *testing.T) {
-	e := New(readertest.NewFake(
+	e := New(clienttest.NewFake(
 		clusterRole(admin, "everywhere", enter),
 		clusterRoleBinding(admin, "b", "everywhere", groupSubject("dev"), userSubject("alice")),
 		role("a", "default", "local", readConfigMaps),
@@ -301,10 +301,10 @@ func TestEvaluator_RulesFor(t *testing.T) {
 }
 
 // running returns an evaluator that follows fake and is in step with it, and a count of its lists.
-func running(t *testing.T, fake *readertest.Fake) (*Evaluator, *atomic.Int64) {
+func running(t *testing.T, fake *clienttest.Fake) (*Evaluator, *atomic.Int64) {
 	t.Helper()
 	var lists atomic.Int64
-	fake.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+	fake.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 		if verb == "list" {
 			lists.Add(1)
 		}
@@ -337,7 +337,7 @@ func eventually(t *testing.T, condition func() bool) {
 }
 
 func TestEvaluator_KeepsIndexesUntilSomethingChanges(t *testing.T) {
-	fake := readertest.NewFake(
+	fake := clienttest.NewFake(
 		clusterRole(admin, "r", readConfigMaps),
 		clusterRole("a", "r", readConfigMaps), clusterRole("b", "r", readConfigMaps),
 		clusterRoleBinding("b", "b", "r", userSubject("alice")),
@@ -371,7 +371,7 @@ func TestEvaluator_KeepsIndexesUntilSomethingChanges(t *testing.T) {
 		t.Errorf("%d lists after a change in one cluster, want %d", got, len(listed()))
 	}
 
-	if err := fake.Delete(t.Context(), clusterRoleBindings, reader.Key{Cluster: "b", Name: "b"}, nil); err != nil {
+	if err := fake.Delete(t.Context(), clusterRoleBindings, client.Key{Cluster: "b", Name: "b"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return !allowed("b") })
@@ -384,9 +384,9 @@ func TestEvaluator_KeepsIndexesUntilSomethingChanges(t *testing.T) {
 }
 
 func TestEvaluator_KeepsNothingWhileAWatchIsOutOfStep(t *testing.T) {
-	fake := readertest.NewFake(clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", userSubject("alice")))
+	fake := clienttest.NewFake(clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", userSubject("alice")))
 	var lists atomic.Int64
-	fake.Intercept(func(verb string, _ schema.GroupResource, _ reader.Key) error {
+	fake.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
 		if verb == "list" {
 			lists.Add(1)
 		}
@@ -405,11 +405,11 @@ func TestEvaluator_KeepsNothingWhileAWatchIsOutOfStep(t *testing.T) {
 }
 
 func TestCache_ABuildThatAChangeOvertookIsNotKept(t *testing.T) {
-	fake := readertest.NewFake()
+	fake := clienttest.NewFake()
 	e, _ := running(t, fake)
 	entered, proceed := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
-	fake.Intercept(func(verb string, resource schema.GroupResource, key reader.Key) error {
+	fake.Intercept(func(verb string, resource schema.GroupResource, key client.Key) error {
 		// The bindings have been read, the cluster-wide ones are to come: the build is stopped in the middle.
 		if verb == "list" && key.Cluster == "a" && resource == clusterRoles && once.CompareAndSwap(false, true) {
 			close(entered)
@@ -425,7 +425,7 @@ func TestCache_ABuildThatAChangeOvertookIsNotKept(t *testing.T) {
 	}()
 	<-entered
 
-	for _, object := range []reader.Object{
+	for _, object := range []client.Object{
 		role("a", "default", "r", readConfigMaps), roleBinding("a", "default", "b", "Role", "r", userSubject("alice")),
 	} {
 		resource := roles
@@ -455,7 +455,7 @@ func TestCache_ABuildThatAChangeOvertookIsNotKept(t *testing.T) {
 }
 
 func TestCache_IsBounded(t *testing.T) {
-	e, _ := running(t, readertest.NewFake())
+	e, _ := running(t, clienttest.NewFake())
 	for i := range maxIndexes + 100 {
 		if _, err := e.cache.get(t.Context(), logicalcluster.Name(fmt.Sprintf("c%d", i))); err != nil {
 			t.Fatal(err)
@@ -467,12 +467,12 @@ func TestCache_IsBounded(t *testing.T) {
 }
 
 func TestEvaluator_RequiredGroups(t *testing.T) {
-	lc := func(cluster logicalcluster.Name, required string) reader.Object {
-		return readertest.In(cluster, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
+	lc := func(cluster logicalcluster.Name, required string) client.Object {
+		return clienttest.In(cluster, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
 			Name: corev1alpha1.LogicalClusterName, Annotations: map[string]string{corev1alpha1.RequiredGroupsAnnotationKey: required},
 		}})
 	}
-	fake := readertest.NewFake(lc("one", "a"), lc("either", "a,b;c"), lc("free", ""), lc("nobody", ";"))
+	fake := clienttest.NewFake(lc("one", "a"), lc("either", "a,b;c"), lc("free", ""), lc("nobody", ";"))
 	e, _ := running(t, fake)
 	for _, tc := range []struct {
 		cluster logicalcluster.Name
@@ -506,7 +506,7 @@ func TestEvaluator_RequiredGroups(t *testing.T) {
 }
 
 func TestEvaluator_MayGrant(t *testing.T) {
-	e := New(readertest.NewFake(
+	e := New(clienttest.NewFake(
 		clusterRole(admin, "cluster-admin", Everything()...),
 		clusterRoleBinding("a", "owner", "cluster-admin", userSubject("owner")),
 		clusterRole("a", "see", readConfigMaps),
@@ -584,8 +584,8 @@ func (u universe) subjects() []rbacv1.Subject {
 	return out
 }
 
-func (u universe) objects(cluster logicalcluster.Name) []reader.Object {
-	var out []reader.Object
+func (u universe) objects(cluster logicalcluster.Name) []client.Object {
+	var out []client.Object
 	for _, name := range []string{"r1", "r2"} {
 		if u.IntN(3) > 0 {
 			out = append(out, clusterRole(cluster, name, u.rules()...))
@@ -617,7 +617,7 @@ func (u universe) request() authorizer.AttributesRecord {
 }
 
 // plain decides the way the reference documentation reads, object by object, without an index.
-func plain(objects []reader.Object, cluster logicalcluster.Name, attrs authorizer.AttributesRecord) bool {
+func plain(objects []client.Object, cluster logicalcluster.Name, attrs authorizer.AttributesRecord) bool {
 	find := func(in logicalcluster.Name, namespace, name string) ([]rbacv1.PolicyRule, bool) {
 		for _, object := range objects {
 			if logicalcluster.From(object) != in || object.GetNamespace() != namespace || object.GetName() != name {
@@ -689,7 +689,7 @@ func FuzzEvaluator_NeverGrantsAcrossClusters(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b uint64) {
 		u := universe{rand.New(rand.NewPCG(a, b))}
-		var relevant, all []reader.Object
+		var relevant, all []client.Object
 		for _, cluster := range []logicalcluster.Name{"a", admin, "b", "c"} {
 			objects := u.objects(cluster)
 			all = append(all, objects...)
@@ -697,7 +697,7 @@ func FuzzEvaluator_NeverGrantsAcrossClusters(f *testing.F) {
 				relevant = append(relevant, objects...)
 			}
 		}
-		e, alone := New(readertest.NewFake(all...), nil), New(readertest.NewFake(relevant...), nil)
+		e, alone := New(clienttest.NewFake(all...), nil), New(clienttest.NewFake(relevant...), nil)
 		for range 20 {
 			attrs := u.request()
 			decision, reason, err := e.Authorize(t.Context(), "a", attrs)
@@ -715,7 +715,7 @@ func FuzzEvaluator_NeverGrantsAcrossClusters(f *testing.F) {
 }
 
 func BenchmarkEvaluator_Authorize(b *testing.B) {
-	fake := readertest.NewFake(
+	fake := clienttest.NewFake(
 		clusterRole(admin, "cluster-admin", Everything()...),
 		clusterRole(admin, "discovery", pathRule([]string{"get"}, "/api", "/apis", "/version")),
 		clusterRoleBinding(admin, "discovery", "discovery", groupSubject(user.AllAuthenticated)),

@@ -13,14 +13,14 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	testingclock "k8s.io/utils/clock/testing"
 
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 // lagging is a reader that is behind until it is waited for.
 type lagging struct {
-	reader.Reader
-	now      reader.Reader
+	client.Reader
+	now      client.Reader
 	revision uint64
 	lists    atomic.Int32
 
@@ -30,7 +30,7 @@ type lagging struct {
 	waits  int
 }
 
-func (l *lagging) List(ctx context.Context, gr schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
+func (l *lagging) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
 	l.lists.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,8 +52,8 @@ func (l *lagging) Wait(context.Context) (uint64, error) {
 }
 
 // stale returns a reader that does not know yet what alice was given in workspace a.
-func stale(objects ...reader.Object) *lagging {
-	return &lagging{Reader: readertest.NewFake(), now: readertest.NewFake(objects...), revision: 7, behind: true}
+func stale(objects ...client.Object) *lagging {
+	return &lagging{Reader: clienttest.NewFake(), now: clienttest.NewFake(objects...), revision: 7, behind: true}
 }
 
 // following returns an evaluator that was in step a moment ago.
@@ -73,7 +73,7 @@ func decideFor(t *testing.T, e *Evaluator, name string) authorizer.Decision {
 }
 
 func TestEvaluator_LooksAgainBeforeItSaysNo(t *testing.T) {
-	given := []reader.Object{clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice"))}
+	given := []client.Object{clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice"))}
 	from := stale(given...)
 	e := following(from)
 	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
@@ -145,6 +145,6 @@ func TestEvaluator_DoesNotTrustForEverWhatItCannotConfirm(t *testing.T) {
 // inStep makes e keep what it compiles, as Run does.
 func (e *Evaluator) inStep() {
 	for _, resource := range Followed() {
-		e.cache.handle(resource, reader.Event{Type: reader.Synced})
+		e.cache.handle(resource, client.Event{Type: client.Synced})
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // The resources that policy is made of.
@@ -65,10 +65,10 @@ type index struct {
 }
 
 // compile reads the policy of cluster.
-func compile(ctx context.Context, from reader.Reader, cluster logicalcluster.Name) (*index, error) {
+func compile(ctx context.Context, from client.Reader, cluster logicalcluster.Name) (*index, error) {
 	ix := &index{rules: map[roleKey][]rbacv1.PolicyRule{}, namespaces: map[string]*grants{}}
 	for _, resource := range listed() {
-		objects, err := from.List(ctx, resource, reader.Scope{Cluster: cluster})
+		objects, err := from.List(ctx, resource, client.Scope{Cluster: cluster})
 		if err != nil {
 			return nil, fmt.Errorf("listing %s of cluster %q: %w", resource.Resource, cluster, err)
 		}
@@ -81,7 +81,7 @@ func compile(ctx context.Context, from reader.Reader, cluster logicalcluster.Nam
 			}
 		}
 	}
-	lc, err := from.Get(ctx, logicalClusters, reader.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
+	lc, err := from.Get(ctx, logicalClusters, client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("reading the LogicalCluster of %q: %w", cluster, err)
 	}
@@ -92,7 +92,7 @@ func compile(ctx context.Context, from reader.Reader, cluster logicalcluster.Nam
 }
 
 // add takes one object into the index.
-func (ix *index) add(object reader.Object) error {
+func (ix *index) add(object client.Object) error {
 	switch o := object.(type) {
 	case *rbacv1.Role:
 		ix.rules[roleKey{o.Namespace, o.Name}] = o.Rules

@@ -17,8 +17,8 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/server/retry"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/apistatus"
 )
 
 // PluginName names the plugin in messages and metrics.
@@ -34,8 +34,8 @@ const (
 // Plugin ties objects to their namespace. It is safe for concurrent use.
 type Plugin struct {
 	*admission.Handler
-	cached, live reader.Reader
-	// deleted holds the reader.Key of namespaces whose deletion passed here.
+	cached, live client.Reader
+	// deleted holds the client.Key of namespaces whose deletion passed here.
 	deleted *cache.LRUExpireCache
 }
 
@@ -45,7 +45,7 @@ var (
 )
 
 // New returns the plugin. cached answers first; live sees every acknowledged write and is asked before a request is refused.
-func New(cached, live reader.Reader) *Plugin {
+func New(cached, live client.Reader) *Plugin {
 	return &Plugin{
 		Handler: admission.NewHandler(admission.Create, admission.Delete),
 		cached:  cached,
@@ -90,7 +90,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 
 // admitContent refuses content for a namespace that is not there or does not stay.
 func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
-	key := reader.Key{Cluster: cluster, Name: a.GetNamespace()}
+	key := client.Key{Cluster: cluster, Name: a.GetNamespace()}
 	if len(apivalidation.ValidateNamespaceName(key.Name, false)) > 0 {
 		// Storage would refuse to look for it, and that would be a fault of the server.
 		return apierrors.NewNotFound(namespaces(), key.Name)
@@ -101,7 +101,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 			return nil
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
-			return retry.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
+			return apistatus.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
 		}
 	}
 	obj, err := p.live.Get(ctx, namespaces(), key)
@@ -109,7 +109,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 	case apierrors.IsNotFound(err):
 		return apierrors.NewNotFound(namespaces(), key.Name)
 	case err != nil:
-		return retry.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
+		return apistatus.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
 	case !terminating(obj):
 		return nil
 	}
@@ -125,7 +125,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 	return refusal
 }
 
-func terminating(obj reader.Object) bool {
+func terminating(obj client.Object) bool {
 	ns, ok := obj.(*corev1.Namespace)
 	return !ok || ns.Status.Phase == corev1.NamespaceTerminating
 }
@@ -143,20 +143,20 @@ func (p *Plugin) admitDeletion(ctx context.Context, a admission.Attributes, clus
 		}
 	}
 	if !a.IsDryRun() {
-		p.deleted.Add(reader.Key{Cluster: cluster, Name: a.GetName()}, true, recentFor)
+		p.deleted.Add(client.Key{Cluster: cluster, Name: a.GetName()}, true, recentFor)
 	}
 	return nil
 }
 
 // goes reports whether the cluster itself is being deleted. The server's own clusters have no LogicalCluster and stay.
 func (p *Plugin) goes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
-	key := reader.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}
-	for _, from := range []reader.Reader{p.cached, p.live} {
+	key := client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}
+	for _, from := range []client.Reader{p.cached, p.live} {
 		obj, err := from.Get(ctx, corev1alpha1.Resource("logicalclusters"), key)
 		switch {
 		case apierrors.IsNotFound(err):
 		case err != nil:
-			return false, retry.Internal(fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err))
+			return false, apistatus.Internal(fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err))
 		case obj.GetDeletionTimestamp() != nil:
 			return true, nil
 		}

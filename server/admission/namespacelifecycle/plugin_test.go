@@ -14,12 +14,12 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 func namespace(cluster logicalcluster.Name, phase corev1.NamespacePhase) *corev1.Namespace {
-	return readertest.In(cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.NamespaceStatus{Phase: phase}})
+	return clienttest.In(cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.NamespaceStatus{Phase: phase}})
 }
 
 func attributes(op admission.Operation, group, resource, namespace, name string) admission.Attributes {
@@ -39,18 +39,18 @@ func TestPlugin_Content(t *testing.T) {
 	create := attributes(admission.Create, "", "configmaps", "a", "x")
 	tests := map[string]struct {
 		ctx          context.Context
-		cached, live []reader.Object
+		cached, live []client.Object
 		attributes   admission.Attributes
 		want         func(error) bool // nil for success
 	}{
-		"active":                      {in, []reader.Object{active}, nil, create, nil},
-		"the cache is behind":         {in, nil, []reader.Object{active}, create, nil},
-		"recreated behind the cache":  {in, []reader.Object{going}, []reader.Object{active}, create, nil},
+		"active":                      {in, []client.Object{active}, nil, create, nil},
+		"the cache is behind":         {in, nil, []client.Object{active}, create, nil},
+		"recreated behind the cache":  {in, []client.Object{going}, []client.Object{active}, create, nil},
 		"missing":                     {in, nil, nil, create, apierrors.IsNotFound},
-		"only in another cluster":     {in, []reader.Object{elsewhere}, []reader.Object{elsewhere}, create, apierrors.IsNotFound},
-		"terminating":                 {in, []reader.Object{going}, []reader.Object{going}, create, isTerminating},
-		"no cluster":                  {t.Context(), []reader.Object{active}, nil, create, apierrors.IsInternalError},
-		"wildcard":                    {logicalcluster.WithWildcard(t.Context()), []reader.Object{active}, nil, create, apierrors.IsInternalError},
+		"only in another cluster":     {in, []client.Object{elsewhere}, []client.Object{elsewhere}, create, apierrors.IsNotFound},
+		"terminating":                 {in, []client.Object{going}, []client.Object{going}, create, isTerminating},
+		"no cluster":                  {t.Context(), []client.Object{active}, nil, create, apierrors.IsInternalError},
+		"wildcard":                    {logicalcluster.WithWildcard(t.Context()), []client.Object{active}, nil, create, apierrors.IsInternalError},
 		"updates pass":                {in, nil, nil, attributes(admission.Update, "", "configmaps", "a", "x"), nil},
 		"deletions pass":              {in, nil, nil, attributes(admission.Delete, "", "configmaps", "a", "x"), nil},
 		"cluster-scoped objects pass": {in, nil, nil, attributes(admission.Create, "rbac.authorization.k8s.io", "clusterroles", "", "x"), nil},
@@ -59,7 +59,7 @@ func TestPlugin_Content(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := New(readertest.NewFake(tt.cached...), readertest.NewFake(tt.live...))
+			p := New(clienttest.NewFake(tt.cached...), clienttest.NewFake(tt.live...))
 			if err := p.ValidateInitialization(); err != nil {
 				t.Fatal(err)
 			}
@@ -78,25 +78,25 @@ func isTerminating(err error) bool {
 func TestPlugin_Deletion(t *testing.T) {
 	t.Parallel()
 	in := logicalcluster.WithCluster(t.Context(), "one")
-	lives := readertest.In("one", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
+	lives := clienttest.In("one", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	now := metav1.Now()
 	goes := lives.DeepCopy()
 	goes.DeletionTimestamp = &now
 	tests := map[string]struct {
 		name         string
-		cached, live []reader.Object
+		cached, live []client.Object
 		want         bool
 	}{
 		"an ordinary namespace":                {"a", nil, nil, true},
-		"default":                              {"default", []reader.Object{lives}, []reader.Object{lives}, false},
-		"kube-system":                          {"kube-system", []reader.Object{lives}, []reader.Object{lives}, false},
+		"default":                              {"default", []client.Object{lives}, []client.Object{lives}, false},
+		"kube-system":                          {"kube-system", []client.Object{lives}, []client.Object{lives}, false},
 		"kube-public in a system cluster":      {"kube-public", nil, nil, false},
-		"default, the cluster goes":            {"default", []reader.Object{goes}, nil, true},
-		"default, the cache does not know yet": {"default", []reader.Object{lives}, []reader.Object{goes}, true},
+		"default, the cluster goes":            {"default", []client.Object{goes}, nil, true},
+		"default, the cache does not know yet": {"default", []client.Object{lives}, []client.Object{goes}, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := New(readertest.NewFake(tt.cached...), readertest.NewFake(tt.live...))
+			p := New(clienttest.NewFake(tt.cached...), clienttest.NewFake(tt.live...))
 			err := p.Admit(in, attributes(admission.Delete, "", "namespaces", tt.name, tt.name), nil)
 			if (err == nil) != tt.want || (err != nil && !apierrors.IsForbidden(err)) {
 				t.Errorf("got %v", err)
@@ -109,8 +109,8 @@ func TestPlugin_Deletion(t *testing.T) {
 func TestPlugin_ContentAfterDeletion(t *testing.T) {
 	t.Parallel()
 	in := logicalcluster.WithCluster(t.Context(), "one")
-	cached := readertest.NewFake(namespace("one", corev1.NamespaceActive), namespace("two", corev1.NamespaceActive))
-	live := readertest.NewFake(namespace("one", corev1.NamespaceTerminating))
+	cached := clienttest.NewFake(namespace("one", corev1.NamespaceActive), namespace("two", corev1.NamespaceActive))
+	live := clienttest.NewFake(namespace("one", corev1.NamespaceTerminating))
 	p := New(cached, live)
 	create := attributes(admission.Create, "", "configmaps", "a", "x")
 	if err := p.Admit(in, create, nil); err != nil {
@@ -130,9 +130,9 @@ func TestPlugin_ContentAfterDeletion(t *testing.T) {
 func TestPlugin_ReadErrors(t *testing.T) {
 	t.Parallel()
 	in := logicalcluster.WithCluster(t.Context(), "one")
-	broken := readertest.NewFake()
-	broken.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("broken") })
-	for _, p := range []*Plugin{New(broken, readertest.NewFake()), New(readertest.NewFake(), broken)} {
+	broken := clienttest.NewFake()
+	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("broken") })
+	for _, p := range []*Plugin{New(broken, clienttest.NewFake()), New(clienttest.NewFake(), broken)} {
 		for _, a := range []admission.Attributes{
 			attributes(admission.Create, "", "configmaps", "a", "x"), attributes(admission.Delete, "", "namespaces", "default", "default"),
 		} {

@@ -15,8 +15,8 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/admission/tree"
 )
 
@@ -61,7 +61,7 @@ func TestAdmit(t *testing.T) {
 		"that of a cluster cannot be added":   {"orgid", tree.LogicalClusters, &corev1alpha1.LogicalCluster{ObjectMeta: object("root:x")}, &corev1alpha1.LogicalCluster{ObjectMeta: object("")}, alice, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake := readertest.NewFake(readertest.In("orgid", &corev1alpha1.LogicalCluster{ObjectMeta: object("root:org")}))
+			fake := clienttest.NewFake(clienttest.In("orgid", &corev1alpha1.LogicalCluster{ObjectMeta: object("root:org")}))
 			op := admission.Create
 			if tc.old != nil {
 				op = admission.Update
@@ -71,7 +71,7 @@ func TestAdmit(t *testing.T) {
 			if err := plugin.Admit(logicalcluster.WithCluster(t.Context(), tc.in), a, nil); err != nil {
 				t.Fatal(err)
 			}
-			if got := tc.obj.(reader.Object).GetAnnotations()[logicalcluster.PathAnnotationKey]; got != tc.want {
+			if got := tc.obj.(client.Object).GetAnnotations()[logicalcluster.PathAnnotationKey]; got != tc.want {
 				t.Errorf("path is %q, want %q", got, tc.want)
 			}
 		})

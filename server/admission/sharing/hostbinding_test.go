@@ -16,7 +16,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 // grants are lines such as "bind apiexports things provider": verb, resource, name, cluster. All are alice's.
@@ -100,8 +100,8 @@ func TestHostBinding_NeedsConsent(t *testing.T) {
 		"an export of the host workspace": {alice, grants{bind, teams}, newHostBinding("root:teams:{namespace}", func(b *annexv1alpha1.HostBinding) { b.Spec.Reference.Export.Path = "" }), nil, "to bind to export root:things"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			export := readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
-			fake := readertest.NewFake(export)
+			export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
+			fake := clienttest.NewFake(export)
 			chain := admission.NewChainHandler(New(Config{
 				Authorizer: tc.grants, Cached: fake, Live: fake,
 				Resolver: paths{"root": "root", "root:provider": "provider", "root:teams": "teams", "root:teams:payroll": "payroll"},

@@ -13,10 +13,10 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/tree"
-	"github.com/annex-dev/annex/server/retry"
+	"github.com/annex-dev/annex/server/apistatus"
 )
 
 var (
@@ -33,7 +33,7 @@ type Config struct {
 	Authorizer request.Authorizer
 	Resolver   tree.Resolver
 	// Cached reads exports fast, Live as of now: it is asked before an export counts as missing.
-	Cached, Live reader.Reader
+	Cached, Live client.Reader
 }
 
 // New returns the plugins in the order in which they run. They need no initialization and start nothing.
@@ -75,19 +75,19 @@ func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, clus
 	// The permission first: who has none must not learn from the time it takes whether the export exists.
 	allowed, err := request.Allowed(ctx, e.Authorizer, a, from, cluster, "bind", apisv1alpha2.SchemeGroupVersion.WithResource(apiExports.Resource), name)
 	if err != nil {
-		return false, retry.Internal(err)
+		return false, apistatus.Internal(err)
 	}
 	if !allowed {
 		return false, nil
 	}
-	key := reader.Key{Cluster: cluster, Name: name}
-	for _, r := range []reader.Reader{e.Cached, e.Live} {
+	key := client.Key{Cluster: cluster, Name: name}
+	for _, r := range []client.Reader{e.Cached, e.Live} {
 		_, err := r.Get(ctx, apiExports, key)
 		if err == nil {
 			return true, nil
 		}
 		if !apierrors.IsNotFound(err) {
-			return false, retry.Internal(fmt.Errorf("reading the APIExport: %w", err))
+			return false, apistatus.Internal(fmt.Errorf("reading the APIExport: %w", err))
 		}
 	}
 	return false, nil

@@ -22,7 +22,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client/clienttest"
 	rbacpolicy "github.com/annex-dev/annex/registry/rbac/policy"
 )
 
@@ -57,9 +57,9 @@ func (resolver) Resolve(_ context.Context, path logicalcluster.Path) (logicalclu
 
 func newChain(t *testing.T) (admission.Interface, *policy) {
 	t.Helper()
-	export := readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
-	fake, p := readertest.NewFake(export), &policy{}
-	return admission.NewChainHandler(New(Config{Authorizer: p, Resolver: resolver{}, Cached: readertest.NewFake(), Live: fake})...), p
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
+	fake, p := clienttest.NewFake(export), &policy{}
+	return admission.NewChainHandler(New(Config{Authorizer: p, Resolver: resolver{}, Cached: clienttest.NewFake(), Live: fake})...), p
 }
 
 // admit runs both phases as the handlers do.
@@ -159,12 +159,12 @@ func TestBinding_Create(t *testing.T) {
 // A ServiceAccount that is impersonated comes without the mark of its cluster. Its namesake in the provider's cluster may bind.
 func TestBind_ServiceAccountOfAnotherClusterIsNotItsNamesake(t *testing.T) {
 	account := &user.DefaultInfo{Name: "system:serviceaccount:default:builder", Groups: []string{"system:serviceaccounts"}}
-	export := readertest.NewFake(readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}}))
-	evaluator := rbacpolicy.New(readertest.NewFake(
-		readertest.In("provider", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "binder"}, Rules: []rbacv1.PolicyRule{
+	export := clienttest.NewFake(clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}}))
+	evaluator := rbacpolicy.New(clienttest.NewFake(
+		clienttest.In("provider", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "binder"}, Rules: []rbacv1.PolicyRule{
 			{Verbs: []string{"bind"}, APIGroups: []string{"apis.kcp.io"}, Resources: []string{"apiexports"}},
 		}}),
-		readertest.In("provider", &rbacv1.ClusterRoleBinding{
+		clienttest.In("provider", &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "binder"},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "binder"},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: "builder"}},

@@ -11,7 +11,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // Resources that a Tree reads.
@@ -31,13 +31,13 @@ type Resolver interface {
 // Tree reads the workspace tree. It is safe for concurrent use.
 type Tree struct {
 	// Cached answers first, Live when Cached has nothing.
-	Cached, Live reader.Reader
+	Cached, Live client.Reader
 	Resolver     Resolver
 }
 
 // LogicalCluster returns the LogicalCluster of a cluster; NotFound when there is none. The object is shared.
 func (t *Tree) LogicalCluster(ctx context.Context, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
-	return get[*corev1alpha1.LogicalCluster](ctx, []reader.Reader{t.Cached, t.Live}, LogicalClusters, reader.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+	return get[*corev1alpha1.LogicalCluster](ctx, []client.Reader{t.Cached, t.Live}, LogicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 }
 
 // Path returns the canonical path of a cluster, which is its name where no other is known.
@@ -67,16 +67,16 @@ func (t *Tree) WorkspaceType(ctx context.Context, path logicalcluster.Path, name
 	if err != nil {
 		return nil, err
 	}
-	readers := []reader.Reader{t.Cached, t.Live}
+	readers := []client.Reader{t.Cached, t.Live}
 	if cachedOnly {
 		readers = readers[:1]
 	}
-	return get[*tenancyv1alpha1.WorkspaceType](ctx, readers, WorkspaceTypes, reader.Key{Cluster: cluster, Name: name})
+	return get[*tenancyv1alpha1.WorkspaceType](ctx, readers, WorkspaceTypes, client.Key{Cluster: cluster, Name: name})
 }
 
 // APIExport returns the APIExport called name in cluster; NotFound when it is not there. The object is shared.
 func (t *Tree) APIExport(ctx context.Context, cluster logicalcluster.Name, name string) (*apisv1alpha2.APIExport, error) {
-	return get[*apisv1alpha2.APIExport](ctx, []reader.Reader{t.Cached, t.Live}, APIExports, reader.Key{Cluster: cluster, Name: name})
+	return get[*apisv1alpha2.APIExport](ctx, []client.Reader{t.Cached, t.Live}, APIExports, client.Key{Cluster: cluster, Name: name})
 }
 
 func (t *Tree) resolve(ctx context.Context, path logicalcluster.Path, resource schema.GroupResource, name string) (logicalcluster.Name, error) {
@@ -91,9 +91,9 @@ func (t *Tree) resolve(ctx context.Context, path logicalcluster.Path, resource s
 }
 
 // get asks the readers one after the other until one has the object.
-func get[T reader.Object](ctx context.Context, readers []reader.Reader, resource schema.GroupResource, key reader.Key) (T, error) {
+func get[T client.Object](ctx context.Context, readers []client.Reader, resource schema.GroupResource, key client.Key) (T, error) {
 	var none T
-	var obj reader.Object
+	var obj client.Object
 	err := error(apierrors.NewNotFound(resource, key.Name))
 	for _, r := range readers {
 		if obj, err = r.Get(ctx, resource, key); !apierrors.IsNotFound(err) {

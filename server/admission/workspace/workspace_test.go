@@ -19,8 +19,8 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/admission/tree"
 )
 
@@ -52,7 +52,7 @@ func (g grants) Authorize(_ context.Context, cluster logicalcluster.Name, a auth
 }
 
 func cluster(name logicalcluster.Name, path, typeName string) *corev1alpha1.LogicalCluster {
-	lc := readertest.In(name, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
+	lc := clienttest.In(name, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	lc.Annotations[logicalcluster.PathAnnotationKey] = path
 	if typeName != "" {
 		lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = typeName
@@ -61,7 +61,7 @@ func cluster(name logicalcluster.Name, path, typeName string) *corev1alpha1.Logi
 }
 
 func wsType(in logicalcluster.Name, path, name string, changes ...func(*tenancyv1alpha1.WorkspaceTypeSpec)) *tenancyv1alpha1.WorkspaceType {
-	wt := readertest.In(in, &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	wt := clienttest.In(in, &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	wt.Annotations[logicalcluster.PathAnnotationKey] = path
 	for _, change := range changes {
 		change(&wt.Spec)
@@ -103,8 +103,8 @@ func labels(kv ...string) func(*tenancyv1alpha1.WorkspaceTypeSpec) {
 }
 
 // world is a tree with root, an organization and a team in it.
-func world() []reader.Object {
-	return []reader.Object{
+func world() []client.Object {
+	return []client.Object{
 		cluster("root", "root", "root:root"), cluster("orgid", "root:org", "root:organization"), cluster("teamid", "root:org:team", "root:org:custom"),
 		cluster("bareid", "root:bare", ""), cluster("lostid", "root:lost", "root:gone"),
 		wsType("root", "root", "root", childDefault("root", "organization"), extends("root", "universal"), parents()),
@@ -182,7 +182,7 @@ func TestTypes(t *testing.T) {
 		"masters obey limits":              {in: "root", by: master, asked: p(ref("root", "team")), wantText: "only allows"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake := readertest.NewFake(world()...)
+			fake := clienttest.NewFake(world()...)
 			by, allowed := tc.by, tc.grants
 			if by == nil {
 				by = alice
@@ -212,7 +212,7 @@ func TestTypes(t *testing.T) {
 func p(r tenancyv1alpha1.WorkspaceTypeReference) *tenancyv1alpha1.WorkspaceTypeReference { return &r }
 
 func TestTypes_ParentThatAllowsNone(t *testing.T) {
-	fake := readertest.NewFake(append(world(), cluster("barrenid", "root:barren", "root:org:barren"))...)
+	fake := clienttest.NewFake(append(world(), cluster("barrenid", "root:barren", "root:org:barren"))...)
 	plugin := NewTypes(&tree.Tree{Cached: fake, Live: fake, Resolver: known}, allOfRoot)
 	ws := &tenancyv1alpha1.Workspace{Spec: tenancyv1alpha1.WorkspaceSpec{Type: p(ref("root", "universal"))}}
 	err := admit(t, "barrenid", create(ws, alice), plugin)
@@ -222,7 +222,7 @@ func TestTypes_ParentThatAllowsNone(t *testing.T) {
 }
 
 func TestTypes_LabelsNeverOverrideTheUsers(t *testing.T) {
-	fake := readertest.NewFake(world()...)
+	fake := clienttest.NewFake(world()...)
 	plugin := NewTypes(&tree.Tree{Cached: fake, Live: fake, Resolver: known}, allOfRoot)
 	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"base": "mine"}}}
 	if err := admit(t, "root", create(ws, alice), plugin); err != nil {
@@ -234,8 +234,8 @@ func TestTypes_LabelsNeverOverrideTheUsers(t *testing.T) {
 }
 
 func TestTypes_SecondLook(t *testing.T) {
-	cached := readertest.NewFake(cluster("root", "root", "root:root"), world()[5])
-	plugin := NewTypes(&tree.Tree{Cached: cached, Live: readertest.NewFake(world()...), Resolver: known}, allOfRoot)
+	cached := clienttest.NewFake(cluster("root", "root", "root:root"), world()[5])
+	plugin := NewTypes(&tree.Tree{Cached: cached, Live: clienttest.NewFake(world()...), Resolver: known}, allOfRoot)
 	ws := &tenancyv1alpha1.Workspace{Spec: tenancyv1alpha1.WorkspaceSpec{Type: p(ref("", "organization"))}}
 	if err := admit(t, "root", create(ws, alice), plugin); err != nil {
 		t.Errorf("a type that was just created is not found: %v", err)
@@ -243,9 +243,9 @@ func TestTypes_SecondLook(t *testing.T) {
 }
 
 func TestTypes_StorageThatIsAwayIsNoRefusal(t *testing.T) {
-	fake := readertest.NewFake(world()...)
+	fake := clienttest.NewFake(world()...)
 	plugin := NewTypes(&tree.Tree{Cached: fake, Live: fake, Resolver: known}, allOfRoot)
-	fake.Intercept(func(_ string, gr schema.GroupResource, _ reader.Key) error {
+	fake.Intercept(func(_ string, gr schema.GroupResource, _ client.Key) error {
 		if gr == tree.WorkspaceTypes {
 			return apierrors.NewServiceUnavailable("etcd is away")
 		}
@@ -260,15 +260,15 @@ func TestTypes_StorageThatIsAwayIsNoRefusal(t *testing.T) {
 func TestTypes_NothingNewInAWorkspaceOnItsWayOut(t *testing.T) {
 	org := cluster("orgid", "root:org", "root:organization")
 	org.DeletionTimestamp = &metav1.Time{}
-	fake := readertest.NewFake(append(world()[5:], org)...)
+	fake := clienttest.NewFake(append(world()[5:], org)...)
 	plugin := NewTypes(&tree.Tree{Cached: fake, Live: fake, Resolver: known}, allOfRoot)
 	if err := admit(t, "orgid", create(&tenancyv1alpha1.Workspace{}, alice), plugin); !apierrors.IsForbidden(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func owning(objects ...reader.Object) admission.Interface {
-	fake := readertest.NewFake(objects...)
+func owning(objects ...client.Object) admission.Interface {
+	fake := clienttest.NewFake(objects...)
 	return NewOwnership(&tree.Tree{Cached: fake, Live: fake, Resolver: known},
 		func(parent logicalcluster.Name, name string) string {
 			return "https://host/clusters/" + parent.String() + ":" + name

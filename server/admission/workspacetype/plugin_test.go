@@ -15,7 +15,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/admission/tree"
 )
 
@@ -71,9 +71,9 @@ func TestValidate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			export := func(in logicalcluster.Name, name string) *apisv1alpha2.APIExport {
-				return readertest.In(in, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: name}})
+				return clienttest.In(in, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: name}})
 			}
-			fake := readertest.NewFake(export("root", "open"), export("root", "closed"), export("orgid", "own"))
+			fake := clienttest.NewFake(export("root", "open"), export("root", "closed"), export("orgid", "own"))
 			var asked user.Info
 			plugin := New(&tree.Tree{Cached: fake, Live: fake, Resolver: paths{"root": "root", "orgid": "orgid"}},
 				mayBind{allowed: []string{"root/open", "root/ghost", "orgid/own"}, asked: &asked}).(admission.ValidationInterface)
@@ -105,7 +105,7 @@ func TestValidate(t *testing.T) {
 // TestValidate_ServiceAccountsAreOfTheirCluster has a ServiceAccount, impersonated and thus without a note of its origin, ask in
 // another cluster: it must not pass for the account of the same name there.
 func TestValidate_ServiceAccountsAreOfTheirCluster(t *testing.T) {
-	fake := readertest.NewFake(readertest.In("root", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "open"}}))
+	fake := clienttest.NewFake(clienttest.In("root", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "open"}}))
 	var asked user.Info
 	plugin := New(&tree.Tree{Cached: fake, Live: fake, Resolver: paths{"root": "root"}}, mayBind{allowed: []string{"root/open"}, asked: &asked}).(admission.ValidationInterface)
 	wt := newType("x", tenancyv1alpha1.APIExportReference{Path: "root", Export: "open"})

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // SecretName is the Secret of the tokens that replicas share, in namespace kube-system of the cluster system:admin. Each key is
@@ -29,13 +29,13 @@ func secrets() schema.GroupResource { return corev1.Resource("secrets") }
 // Share makes the tokens those that all replicas on one etcd have, so that the kubeconfig of one is good at every other. The
 // first replica stores its own; the others take what is stored in place of theirs. Call it before [Files.Write], and before
 // anybody is served. live must see every acknowledged write.
-func (f *Files) Share(ctx context.Context, live reader.Reader, writer reader.Writer) error {
+func (f *Files) Share(ctx context.Context, live client.Reader, writer client.Writer) error {
 	if f.rootDir == "" {
 		return nil
 	}
-	key := reader.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName}
+	key := client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName}
 	for attempt := 1; ; attempt++ {
-		secret, err := reader.Find[corev1.Secret](ctx, live, secrets(), key)
+		secret, err := client.Find[corev1.Secret](ctx, live, secrets(), key)
 		if err != nil {
 			return fmt.Errorf("reading the tokens of the administrators: %w", err)
 		}
@@ -72,7 +72,7 @@ func (f *Files) take(secret *corev1.Secret) error {
 }
 
 // store writes the Secret. AlreadyExists says that another replica was faster, NotFound that somebody deleted the namespace.
-func (f *Files) store(ctx context.Context, writer reader.Writer) error {
+func (f *Files) store(ctx context.Context, writer client.Writer) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
 	if _, err := writer.Create(ctx, corev1.Resource("namespaces"), logicalcluster.SystemAdmin, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating namespace %s: %w", namespace.Name, err)

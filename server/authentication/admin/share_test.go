@@ -11,12 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 // replica starts a server in a directory of its own, on the storage that all of them share.
-func replica(t *testing.T, dir string, storage *readertest.Fake) *Files {
+func replica(t *testing.T, dir string, storage *clienttest.Fake) *Files {
 	t.Helper()
 	files, err := Prepare(dir, file)
 	if err != nil {
@@ -51,7 +51,7 @@ func knows(t *testing.T, files *Files, token, name string) bool {
 }
 
 func TestShare_KubeconfigOfOneReplicaIsGoodAtAll(t *testing.T) {
-	storage := readertest.NewFake()
+	storage := clienttest.NewFake()
 	const count = 4
 	dirs, all := make([]string, count), make([]*Files, count)
 	var group sync.WaitGroup
@@ -76,7 +76,7 @@ func TestShare_KubeconfigOfOneReplicaIsGoodAtAll(t *testing.T) {
 	}
 	// And one that comes with others forgets them.
 	other := t.TempDir()
-	replica(t, other, readertest.NewFake())
+	replica(t, other, clienttest.NewFake())
 	old := tokenOf(t, other, shardAdmin)
 	if moved := replica(t, other, storage); knows(t, moved, old, shardAdmin) || tokenOf(t, other, kcpAdmin) != want {
 		t.Error("a replica goes on with tokens from elsewhere")
@@ -88,10 +88,10 @@ func TestShare_KubeconfigOfOneReplicaIsGoodAtAll(t *testing.T) {
 }
 
 func TestShare_TokensAreReplacedInTheSecret(t *testing.T) {
-	storage, dir := readertest.NewFake(), t.TempDir()
+	storage, dir := clienttest.NewFake(), t.TempDir()
 	replica(t, dir, storage)
 	old := tokenOf(t, dir, kcpAdmin)
-	obj, err := storage.Get(t.Context(), secrets(), reader.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName})
+	obj, err := storage.Get(t.Context(), secrets(), client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName})
 	if err != nil {
 		t.Fatal(err)
 	}

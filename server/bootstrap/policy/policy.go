@@ -6,11 +6,11 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 // SystemAdmin returns what belongs into system:admin, new objects at each call. Aggregated roles have their rules already.
-func SystemAdmin() []reader.Object {
+func SystemAdmin() []client.Object {
 	roles := append(kubernetesRoles(), kcpRoles()...)
 	// A role that is a part of another stands before it.
 	for _, r := range roles {
@@ -21,7 +21,7 @@ func SystemAdmin() []reader.Object {
 			r.Rules = rules
 		}
 	}
-	var out []reader.Object
+	var out []client.Object
 	for _, r := range roles {
 		out = append(out, r)
 	}
@@ -98,13 +98,13 @@ func kcpRoles() []*rbacv1.ClusterRole {
 }
 
 // Root returns what belongs into root beside that, new objects at each call.
-func Root() []reader.Object {
+func Root() []client.Object {
 	const (
 		useTypes     = "system:kcp:universal-workspacetype-use"
 		bindTenancy  = "system:kcp:apiexport:tenancy:bind"
 		bindTopology = "system:kcp:apiexport:topology:bind"
 	)
-	return []reader.Object{
+	return []client.Object{
 		bind("system:kcp:tenancy:authenticated:access", WorkspaceAccess, user.AllAuthenticated),
 		bind("system:kcp:authenticated:tenancy:reader", "system:kcp:tenancy:reader", user.AllAuthenticated),
 		role(useTypes, named("use", "tenancy.kcp.io", "workspacetypes", "universal", "organization", "team")),

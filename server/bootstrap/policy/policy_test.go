@@ -9,28 +9,28 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
 // evaluator knows the policy of the start, and a workspace that alice made, where ed may edit, ned view and ada administer
 // the namespace default.
 func evaluator() *policy.Evaluator {
-	var objects []reader.Object
+	var objects []client.Object
 	for _, object := range SystemAdmin() {
-		objects = append(objects, readertest.In(logicalcluster.SystemAdmin, object))
+		objects = append(objects, clienttest.In(logicalcluster.SystemAdmin, object))
 	}
 	for _, object := range Root() {
-		objects = append(objects, readertest.In(logicalcluster.Root, object))
+		objects = append(objects, clienttest.In(logicalcluster.Root, object))
 	}
-	objects = append(objects, readertest.In("w", WorkspaceAdminBinding("alice")))
+	objects = append(objects, clienttest.In("w", WorkspaceAdminBinding("alice")))
 	for who, role := range map[string]string{"ed": "edit", "ned": "view", "ada": "admin"} {
 		b := &rbacv1.RoleBinding{RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role}, Subjects: []rbacv1.Subject{{Kind: "User", Name: who}}}
 		b.Name, b.Namespace = who, "default"
-		objects = append(objects, readertest.In("w", b))
+		objects = append(objects, clienttest.In("w", b))
 	}
-	return policy.New(readertest.NewFake(objects...), nil)
+	return policy.New(clienttest.NewFake(objects...), nil)
 }
 
 func TestPolicy(t *testing.T) {
@@ -101,7 +101,7 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestPolicy_IsWhole(t *testing.T) {
-	for name, objects := range map[string][]reader.Object{"system:admin": SystemAdmin(), "root": append(SystemAdmin(), Root()...)} {
+	for name, objects := range map[string][]client.Object{"system:admin": SystemAdmin(), "root": append(SystemAdmin(), Root()...)} {
 		roles := map[string]bool{}
 		for _, object := range objects {
 			if role, ok := object.(*rbacv1.ClusterRole); ok {

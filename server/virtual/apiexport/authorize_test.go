@@ -13,8 +13,8 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -29,7 +29,7 @@ func withExport(ctx context.Context, cluster logicalcluster.Name, export string)
 }
 
 func boundTo(cluster, exportCluster, export, hash string, terminating bool) *apisv1alpha2.APIBinding {
-	b := readertest.In(lc(cluster), &apisv1alpha2.APIBinding{
+	b := clienttest.In(lc(cluster), &apisv1alpha2.APIBinding{
 		ObjectMeta: named("b"),
 		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
 			Export: &apisv1alpha2.ExportBindingReference{Path: exportCluster, Name: export},
@@ -46,11 +46,11 @@ func boundTo(cluster, exportCluster, export, hash string, terminating bool) *api
 }
 
 func TestAuthorize(t *testing.T) {
-	export := readertest.In("provider", &apisv1alpha2.APIExport{
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{
 		ObjectMeta: named("things"), Status: apisv1alpha2.APIExportStatus{IdentityHash: "hash"},
 		Spec: apisv1alpha2.APIExportSpec{Resources: []apisv1alpha2.ResourceSchema{{Name: "widgets", Group: "example.com", Schema: "v1.widgets.example.com"}}},
 	})
-	fake := readertest.NewFake(export,
+	fake := clienttest.NewFake(export,
 		boundTo("c1", "provider", "things", "hash", false),
 		boundTo("going", "provider", "things", "hash", true),
 		boundTo("other-export", "provider", "other", "hash", false),
@@ -129,7 +129,7 @@ func TestAuthorize(t *testing.T) {
 }
 
 func TestAuthorize_NothingElseIsDecidedHere(t *testing.T) {
-	e := New(Config{Cached: readertest.NewFake(), Live: readertest.NewFake(), Authorizer: rules{}})
+	e := New(Config{Cached: clienttest.NewFake(), Live: clienttest.NewFake(), Authorizer: rules{}})
 	attrs := authorizer.AttributesRecord{User: &user.DefaultInfo{Name: "m", Groups: []string{user.SystemPrivilegedGroup}}, Verb: "get", Path: "/"}
 	if decision, _, _ := e.Authorize(logicalcluster.WithWildcard(t.Context()), attrs); decision != authorizer.DecisionDeny {
 		t.Errorf("no endpoint: %v", decision)
@@ -141,15 +141,15 @@ func TestAuthorize_NothingElseIsDecidedHere(t *testing.T) {
 }
 
 func TestAuthorize_SeesABindingThatTheCachesDoNot(t *testing.T) {
-	export := readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: named("things"), Status: apisv1alpha2.APIExportStatus{IdentityHash: "hash"}})
-	live := readertest.NewFake(export, boundTo("c1", "provider", "things", "hash", false))
-	e := New(Config{Cached: readertest.NewFake(), Live: live, Authorizer: rules{"alice * things provider": true}})
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: named("things"), Status: apisv1alpha2.APIExportStatus{IdentityHash: "hash"}})
+	live := clienttest.NewFake(export, boundTo("c1", "provider", "things", "hash", false))
+	e := New(Config{Cached: clienttest.NewFake(), Live: live, Authorizer: rules{"alice * things provider": true}})
 	attrs := authorizer.AttributesRecord{User: &user.DefaultInfo{Name: "alice"}, Verb: "list", APIGroup: "example.com", Resource: "widgets", ResourceRequest: true}
 	ctx := logicalcluster.WithCluster(withExport(t.Context(), "provider", "things"), "c1")
 	if decision, _, err := e.Authorize(ctx, attrs); decision != authorizer.DecisionAllow {
 		t.Errorf("%v, %v", decision, err)
 	}
-	live.Intercept(func(string, schema.GroupResource, reader.Key) error { return errors.New("etcd is gone") })
+	live.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is gone") })
 	if decision, _, err := e.Authorize(ctx, attrs); decision != authorizer.DecisionDeny || err == nil {
 		t.Errorf("storage that fails: %v, %v", decision, err)
 	}

@@ -10,7 +10,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -46,8 +46,8 @@ func (e *Endpoint) shares(ctx context.Context, consumer logicalcluster.Name, end
 func (e *Endpoint) consumptionOf(ctx context.Context, consumer logicalcluster.Name, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport,
 	gr schema.GroupResource) (consumption, error) {
 	var use consumption
-	for _, from := range []reader.Reader{e.Cached, e.Live} {
-		objects, err := from.List(ctx, bindings, reader.Scope{Cluster: consumer})
+	for _, from := range []client.Reader{e.Cached, e.Live} {
+		objects, err := from.List(ctx, bindings, client.Scope{Cluster: consumer})
 		if err != nil {
 			return consumption{}, fmt.Errorf("listing the APIBindings of %q: %w", consumer, err)
 		}
@@ -100,8 +100,8 @@ func offers(export *apisv1alpha2.APIExport, gr schema.GroupResource) bool {
 
 // export returns the export of endpoint; nil when it does not exist, even on a second look past the watch caches.
 func (e *Endpoint) export(ctx context.Context, endpoint virtual.Endpoint) (*apisv1alpha2.APIExport, error) {
-	key := reader.Key{Cluster: endpoint.Cluster, Name: endpoint.Name}
-	for _, from := range []reader.Reader{e.Cached, e.Live} {
+	key := client.Key{Cluster: endpoint.Cluster, Name: endpoint.Name}
+	for _, from := range []client.Reader{e.Cached, e.Live} {
 		obj, err := from.Get(ctx, exports, key)
 		if apierrors.IsNotFound(err) {
 			continue

@@ -16,7 +16,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/scheme"
@@ -44,7 +44,7 @@ type Schemas interface {
 // Config is what the endpoint needs to decide about requests.
 type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write.
-	Cached, Live reader.Reader
+	Cached, Live client.Reader
 	Authorizer   Authorizer
 }
 

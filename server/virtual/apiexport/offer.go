@@ -11,7 +11,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -38,7 +38,7 @@ func (e *Endpoint) resource(ctx context.Context, s *serving, endpoint virtual.En
 }
 
 func (e *Endpoint) offered(ctx context.Context, s *serving, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
-	key := reader.Key{Cluster: endpoint.Cluster, Name: offered.Schema}
+	key := client.Key{Cluster: endpoint.Cluster, Name: offered.Schema}
 	obj, err := e.Cached.Get(ctx, schemas, key)
 	if apierrors.IsNotFound(err) {
 		obj, err = e.Live.Get(ctx, schemas, key)

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -19,7 +18,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/storage"
-	"github.com/annex-dev/annex/server/retry"
+	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -45,7 +44,7 @@ func (e *Endpoint) serve(s *serving, w http.ResponseWriter, req *http.Request) e
 	}
 	if strings.TrimSuffix(req.URL.Path, "/") == "/version" {
 		if s.Version == nil {
-			return notServed()
+			return apistatus.NotServed()
 		}
 		responsewriters.WriteRawJSON(http.StatusOK, *s.Version, w)
 		return nil
@@ -53,9 +52,9 @@ func (e *Endpoint) serve(s *serving, w http.ResponseWriter, req *http.Request) e
 	export, err := e.export(ctx, endpoint)
 	switch {
 	case err != nil:
-		return retry.Internal(err)
+		return apistatus.Internal(err)
 	case export == nil:
-		return notServed()
+		return apistatus.NotServed()
 	case export.Status.IdentityHash == "":
 		return apierrors.NewServiceUnavailable("the APIExport has no identity yet, try again")
 	}
@@ -68,11 +67,11 @@ func (e *Endpoint) serve(s *serving, w http.ResponseWriter, req *http.Request) e
 func (e *Endpoint) serveDiscovery(s *serving, w http.ResponseWriter, req *http.Request, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport) error {
 	first, _, _ := strings.Cut(strings.Trim(req.URL.Path, "/"), "/")
 	if !slices.Contains([]string{"api", "apis", "openapi"}, first) {
-		return notServed()
+		return apistatus.NotServed()
 	}
 	snapshot, err := e.snapshot(req.Context(), s, endpoint, export)
 	if err != nil {
-		return retry.Internal(err)
+		return apistatus.Internal(err)
 	}
 	s.discovery.HandlerWithoutBase(snapshot).ServeHTTP(w, req)
 	return nil
@@ -86,7 +85,7 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 	if !single {
 		switch {
 		case !logicalcluster.IsWildcard(ctx):
-			return notServed()
+			return apistatus.NotServed()
 		case info.Namespace != "":
 			return apierrors.NewBadRequest("a request for all consumers cannot name a namespace")
 		case info.Verb != "list" && info.Verb != "watch":
@@ -101,19 +100,19 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 	}
 	resource, err := e.resource(ctx, s, endpoint, export, gr)
 	if err != nil {
-		return retry.Internal(err)
+		return apistatus.Internal(err)
 	}
 	if resource == nil || info.Subresource == "scale" {
-		return notServed()
+		return apistatus.NotServed()
 	}
 	if single {
 		// The authorizer has looked, but not for system:masters: nobody writes where nothing is bound.
 		use, err := e.consumptionOf(ctx, consumer, endpoint, export, gr)
 		if err != nil {
-			return retry.Internal(err)
+			return apistatus.Internal(err)
 		}
 		if !use.bound {
-			return notServed()
+			return apistatus.NotServed()
 		}
 		if use.terminating {
 			going := *resource
@@ -126,7 +125,7 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 	}
 	handler, err := s.Schemas.For(resource)
 	if err != nil {
-		return retry.Internal(fmt.Errorf("preparing the schema of %s: %w", gr, err))
+		return apistatus.Internal(fmt.Errorf("preparing the schema of %s: %w", gr, err))
 	}
 	if info.Verb == "watch" {
 		var done func()
@@ -145,7 +144,7 @@ func (e *Endpoint) serveResource(s *serving, w http.ResponseWriter, req *http.Re
 // serveBindings serves the apibindings to the export, for reading.
 func (e *Endpoint) serveBindings(s *serving, w http.ResponseWriter, req *http.Request, endpoint virtual.Endpoint, info *genericapirequest.RequestInfo) error {
 	if info.Subresource != "" {
-		return notServed()
+		return apistatus.NotServed()
 	}
 	if !slices.Contains([]string{"get", "list", "watch"}, info.Verb) {
 		return apierrors.NewMethodNotSupported(bindings, info.Verb)
@@ -174,17 +173,7 @@ func (e *Endpoint) outdated(ctx context.Context, s *serving, endpoint virtual.En
 	return err == nil && !h.resource.Same(now)
 }
 
-// notServed is what kube-apiserver answers for a resource or path it does not serve.
-func notServed() error {
-	return status(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
-}
-
 // notImplemented is the answer for resources that typed storage serves.
 func notImplemented(gr schema.GroupResource) error {
-	return status(http.StatusNotImplemented, metav1.StatusReasonMethodNotAllowed,
-		fmt.Sprintf("the virtual workspace of an APIExport does not serve %s, which is not stored as a custom resource: not supported yet", gr))
-}
-
-func status(code int32, reason metav1.StatusReason, message string) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message}}
+	return apistatus.NotImplemented(fmt.Sprintf("the virtual workspace of an APIExport does not serve %s, which is not stored as a custom resource: not supported yet", gr))
 }

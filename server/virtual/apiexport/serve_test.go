@@ -17,7 +17,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 func TestServe_AllConsumersAndOne(t *testing.T) {
@@ -338,7 +338,7 @@ func TestServe_WatchEndsWithWhatIsOffered(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	key := reader.Key{Cluster: provider, Name: "things"}
+	key := client.Key{Cluster: provider, Name: "things"}
 	update := func(change func(*apisv1alpha2.APIExport)) {
 		t.Helper()
 		obj, err := w.client.Live().Get(t.Context(), exports, key)
@@ -389,7 +389,7 @@ func TestServe_BindingThatIsDeleted(t *testing.T) {
 	w.offer("things", "hash-things", "widgets")
 	w.bind("c1", "b", "things", "hash-things", "widgets")
 	w.must(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("a", "red")})
-	obj, err := w.client.Live().Get(t.Context(), bindings, reader.Key{Cluster: "c1", Name: "b"})
+	obj, err := w.client.Live().Get(t.Context(), bindings, client.Key{Cluster: "c1", Name: "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,11 +398,11 @@ func TestServe_BindingThatIsDeleted(t *testing.T) {
 	if _, err := w.client.Update(t.Context(), bindings, "c1", held); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.client.Delete(t.Context(), bindings, reader.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
+	if err := w.client.Delete(t.Context(), bindings, client.Key{Cluster: "c1", Name: "b"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	// A consistent list returns when the watch cache, from which the endpoint reads, has seen the deletion.
-	if left, err := w.client.Live().List(t.Context(), bindings, reader.Scope{Cluster: "c1"}); err != nil || len(left) != 1 {
+	if left, err := w.client.Live().List(t.Context(), bindings, client.Scope{Cluster: "c1"}); err != nil || len(left) != 1 {
 		t.Fatalf("the binding while a finalizer holds it: %v, %v", left, err)
 	}
 	if code, obj := w.do(request{method: http.MethodPost, target: "c1", path: widgetsIn, body: widget("b", "red")}); code != http.StatusMethodNotAllowed {

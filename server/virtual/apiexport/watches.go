@@ -9,7 +9,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -82,7 +82,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	var both sync.WaitGroup
 	for i, gr := range []schema.GroupResource{exports, schemas} {
 		both.Go(func() {
-			if err := e.Cached.Watch(ctx, gr, func(event reader.Event) { e.observe(ctx, event) }); err != nil && ctx.Err() == nil {
+			if err := e.Cached.Watch(ctx, gr, func(event client.Event) { e.observe(ctx, event) }); err != nil && ctx.Err() == nil {
 				errs[i] = fmt.Errorf("watching %s for the virtual workspaces of providers: %w", gr, err)
 				cancel()
 			}
@@ -98,9 +98,9 @@ func (e *Endpoint) Run(ctx context.Context) error {
 }
 
 // observe looks again at what an event of an export or schema may have changed.
-func (e *Endpoint) observe(ctx context.Context, event reader.Event) {
+func (e *Endpoint) observe(ctx context.Context, event client.Event) {
 	s := e.serving.Load()
-	if s == nil || event.Type == reader.Reset {
+	if s == nil || event.Type == client.Reset {
 		return
 	}
 	var concerned []virtual.Endpoint

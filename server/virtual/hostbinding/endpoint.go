@@ -17,7 +17,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/server/discovery"
 )
@@ -62,9 +62,9 @@ type Schemas interface {
 type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write. Writer writes as the server, and as returns one that
 	// writes as a user would: admission decides about them, authorization does not.
-	Cached, Live reader.Reader
-	Writer       reader.Writer
-	As           func(u user.Info) reader.Writer
+	Cached, Live client.Reader
+	Writer       client.Writer
+	As           func(u user.Info) client.Writer
 	Clusters     Clusters
 	Catalog      Catalog
 	// Hosts reports whether a cluster is the host workspace: HostBindings elsewhere mean nothing.

@@ -18,7 +18,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
@@ -52,8 +52,8 @@ func (e *Endpoint) Run(ctx context.Context) error {
 		first := sync.OnceFunc(synced.Done)
 		all.Go(func() {
 			defer first()
-			if err := e.Cached.Watch(ctx, gr, func(event reader.Event) {
-				if event.Type == reader.Synced {
+			if err := e.Cached.Watch(ctx, gr, func(event client.Event) {
+				if event.Type == client.Synced {
 					first()
 				}
 				e.touch()
@@ -109,7 +109,7 @@ func (e *Endpoint) rebuild(ctx context.Context) error {
 	if err := e.Clusters.Ready(); err != nil {
 		return err
 	}
-	objects, err := e.Cached.List(ctx, hostBindings, reader.Scope{})
+	objects, err := e.Cached.List(ctx, hostBindings, client.Scope{})
 	if err != nil {
 		return fmt.Errorf("listing the HostBindings: %w", err)
 	}
@@ -122,14 +122,14 @@ func (e *Endpoint) rebuild(ctx context.Context) error {
 	slices.SortFunc(stored, func(a, b *annexv1alpha1.HostBinding) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	before := map[reader.Key]*projection{}
+	before := map[client.Key]*projection{}
 	for _, p := range e.current.Load().all {
 		before[p.key] = p
 	}
 	var all []*projection
 	for _, b := range stored {
 		p, err := e.project(ctx, b)
-		old := before[reader.KeyOf(b)]
+		old := before[client.KeyOf(b)]
 		switch {
 		case errors.Is(err, errNotYet):
 			p = old
@@ -149,7 +149,7 @@ func (e *Endpoint) rebuild(ctx context.Context) error {
 
 // project returns what binding projects; nil for nothing.
 func (e *Endpoint) project(ctx context.Context, binding *annexv1alpha1.HostBinding) (*projection, error) {
-	p := &projection{key: reader.KeyOf(binding), identity: binding.Status.IdentityHash, byHost: binding.Spec.Authorization == annexv1alpha1.AuthorizationHost, create: binding.Spec.Workspace.Create}
+	p := &projection{key: client.KeyOf(binding), identity: binding.Status.IdentityHash, byHost: binding.Spec.Authorization == annexv1alpha1.AuthorizationHost, create: binding.Spec.Workspace.Create}
 	for _, version := range binding.Status.GroupVersions {
 		gv, err := schema.ParseGroupVersion(version.Name)
 		if err == nil && gv.Group != "" && version.State != annexv1alpha1.HostGroupVersionConflict {
@@ -161,7 +161,7 @@ func (e *Endpoint) project(ctx context.Context, binding *annexv1alpha1.HostBindi
 	if p.mapping, err = mapping.Parse(binding.Spec.Workspace.Path); err != nil || reference == nil || len(p.versions) == 0 || p.identity == "" {
 		return nil, nil //nolint:nilerr,nilnil // validation has seen to the path; nothing is projected yet
 	}
-	p.export = reader.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: reference.Name}
+	p.export = client.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: reference.Name}
 	export, err := find[apisv1alpha2.APIExport](ctx, e, exports, p.export)
 	if err != nil {
 		return nil, err
@@ -176,12 +176,12 @@ func (e *Endpoint) project(ctx context.Context, binding *annexv1alpha1.HostBindi
 }
 
 // find returns an object, which is looked for a second time past the watch caches; nil when there is none.
-func find[T any](ctx context.Context, e *Endpoint, gr schema.GroupResource, key reader.Key) (*T, error) {
-	obj, err := reader.Find[T](ctx, e.Cached, gr, key)
+func find[T any](ctx context.Context, e *Endpoint, gr schema.GroupResource, key client.Key) (*T, error) {
+	obj, err := client.Find[T](ctx, e.Cached, gr, key)
 	if obj != nil || err != nil {
 		return obj, err
 	}
-	return reader.Find[T](ctx, e.Live, gr, key)
+	return client.Find[T](ctx, e.Live, gr, key)
 }
 
 // fill adds the resources of export to p.
@@ -191,7 +191,7 @@ func (e *Endpoint) fill(ctx context.Context, p *projection, export *apisv1alpha2
 		if p.export.Cluster == logicalcluster.Root && e.Typed(gr) {
 			continue
 		}
-		source, err := find[apisv1alpha1.APIResourceSchema](ctx, e, schemas, reader.Key{Cluster: p.export.Cluster, Name: offered.Schema})
+		source, err := find[apisv1alpha1.APIResourceSchema](ctx, e, schemas, client.Key{Cluster: p.export.Cluster, Name: offered.Schema})
 		if err != nil {
 			return err
 		}

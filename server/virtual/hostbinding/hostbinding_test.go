@@ -28,8 +28,8 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
-	"github.com/annex-dev/annex/client/reader/readertest"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/server/discovery"
@@ -64,11 +64,11 @@ func (c clusters) Hold(ctx context.Context, _ logicalcluster.Name) (context.Cont
 
 func (c clusters) Ready() error { return nil }
 
-func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...reader.Object) (*Endpoint, *readertest.Fake) {
+func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...client.Object) (*Endpoint, *clienttest.Fake) {
 	t.Helper()
-	fake := readertest.NewFake(objects...)
+	fake := clienttest.NewFake(objects...)
 	e := New(Config{
-		Cached: fake, Live: fake, Writer: fake, As: func(user.Info) reader.Writer { return fake },
+		Cached: fake, Live: fake, Writer: fake, As: func(user.Info) client.Writer { return fake },
 		Clusters: clusters{"host": "root", "teams": "root:teams", "a": "root:teams:a", "b": "root:teams:b", "deep": "root:teams:a:b"},
 		Catalog:  catalog.New(catalog.Config{Reader: fake}),
 		Hosts:    func(name logicalcluster.Name) bool { return name == "host" },
@@ -101,13 +101,13 @@ func newHostBinding(name, path string, age int, gvs ...string) *annexv1alpha1.Ho
 		name, state, _ := strings.Cut(gv, " ")
 		b.Status.GroupVersions = append(b.Status.GroupVersions, annexv1alpha1.HostGroupVersion{Name: name, State: annexv1alpha1.HostGroupVersionState(state)})
 	}
-	return readertest.In("host", b)
+	return clienttest.In("host", b)
 }
 
-func newExport() []reader.Object {
-	export := readertest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "widgets"}})
+func newExport() []client.Object {
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "widgets"}})
 	export.Status.IdentityHash = "id"
-	objects := []reader.Object{export}
+	objects := []client.Object{export}
 	for plural, scope := range map[string]apiextensionsv1.ResourceScope{"widgets": apiextensionsv1.NamespaceScoped, "planets": apiextensionsv1.ClusterScoped} {
 		export.Spec.Resources = append(export.Spec.Resources, apisv1alpha2.ResourceSchema{Group: "example.com", Name: plural, Schema: "v1." + plural})
 		s := &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: "v1." + plural}}
@@ -116,7 +116,7 @@ func newExport() []reader.Object {
 		for i, name := range []string{"v1", "v2"} {
 			s.Spec.Versions = append(s.Spec.Versions, apisv1alpha1.APIResourceVersion{Name: name, Storage: i == 0, Schema: runtime.RawExtension{Raw: []byte(`{"type":"object"}`)}})
 		}
-		objects = append(objects, readertest.In("provider", s))
+		objects = append(objects, clienttest.In("provider", s))
 	}
 	return objects
 }
@@ -145,7 +145,7 @@ func TestRoute(t *testing.T) {
 		newHostBinding("teams", template, 2, "example.com/v1 Available", "example.com/v2 Conflict"),
 		newHostBinding("late", "root:teams", 1, "example.com/v1 Pending"),
 		newHostBinding("fixed", "root:teams:a", 3, "example.com/v2 Pending"),
-		readertest.In("elsewhere", newHostBinding("stray", template, 9, "stray.example.com/v1 Available")))...)
+		clienttest.In("elsewhere", newHostBinding("stray", template, 9, "stray.example.com/v1 Available")))...)
 	if err := e.rebuild(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestRebuild_KeepsWhatIsRegistered(t *testing.T) {
 	}
 	ctx, done := e.hold(t.Context(), first)
 	defer done()
-	if err := fake.Delete(t.Context(), exports, reader.Key{Cluster: "provider", Name: "widgets"}, nil); err != nil {
+	if err := fake.Delete(t.Context(), exports, client.Key{Cluster: "provider", Name: "widgets"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if rebuild() != first || ctx.Err() != nil {
@@ -258,7 +258,7 @@ func TestRun_FollowsChanges(t *testing.T) {
 	if recorder.Code != http.StatusOK || !strings.Contains(recorder.Body.String(), `"widgets"`) || strings.Contains(recorder.Body.String(), "planets") {
 		t.Errorf("discovery: %d %s", recorder.Code, recorder.Body)
 	}
-	if err := fake.Delete(ctx, hostBindings, reader.Key{Cluster: "host", Name: "teams"}, nil); err != nil {
+	if err := fake.Delete(ctx, hostBindings, client.Key{Cluster: "host", Name: "teams"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	eventually("gone", func() bool { return !e.Serves("example.com") })

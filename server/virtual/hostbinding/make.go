@@ -23,8 +23,9 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/server/apistatus"
 )
 
 const (
@@ -57,7 +58,7 @@ func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *
 func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalog.Resource) (logicalcluster.Name, *catalog.Resource, error) {
 	p := r.projection
 	if r.path.Empty() {
-		return "", nil, status(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("namespace %q maps to no workspace", r.info.Namespace))
+		return "", nil, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("namespace %q maps to no workspace", r.info.Namespace))
 	}
 	bind := fmt.Sprintf("an APIBinding to APIExport %s", p.reference())
 	cluster, exists, err := e.Clusters.Resolve(ctx, r.path)
@@ -65,10 +66,10 @@ func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalo
 	case err != nil:
 		return "", nil, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
 	case p.create == nil && !exists:
-		return "", nil, status(http.StatusNotFound, metav1.StatusReasonNotFound,
+		return "", nil, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound,
 			fmt.Sprintf("workspace %s does not exist: create it with %s, or set spec.workspace.create of HostBinding %s", r.path, bind, p.key.Name))
 	case p.create == nil:
-		return "", nil, status(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("workspace %s has no %s: create %s there", r.path, resource.GroupResource(), bind))
+		return "", nil, apistatus.New(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("workspace %s has no %s: create %s there", r.path, resource.GroupResource(), bind))
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -93,7 +94,7 @@ func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalo
 		return cluster, bound, err
 	}
 	if !made {
-		return "", nil, status(http.StatusConflict, metav1.StatusReasonConflict,
+		return "", nil, apistatus.New(http.StatusConflict, metav1.StatusReasonConflict,
 			fmt.Sprintf("workspace %s was not made for HostBinding %s and has no %s: create %s there", r.path, p.key.Name, resource.GroupResource(), bind))
 	}
 	if err := e.ensureBinding(ctx, cluster, p); err != nil {
@@ -132,10 +133,10 @@ func (e *Endpoint) ensureWorkspace(ctx context.Context, r *route, exists bool) (
 		return false, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
 	}
 	if !found {
-		return false, status(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s, in which %s is to be made, does not exist", parentPath, name))
+		return false, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s, in which %s is to be made, does not exist", parentPath, name))
 	}
-	key := reader.Key{Cluster: parent, Name: name}
-	ws, err := reader.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
+	key := client.Key{Cluster: parent, Name: name}
+	ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
 	if err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
@@ -147,7 +148,7 @@ func (e *Endpoint) ensureWorkspace(ctx context.Context, r *route, exists bool) (
 
 // createWorkspace makes a Workspace: as the server where the host's word is enough, and otherwise as the user, whom RBAC of
 // the parent must let do so, and who becomes its administrator as of any other.
-func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key reader.Key) error {
+func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key client.Key) error {
 	p := r.projection
 	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: key.Name}}
 	ws.Spec.Type = p.create.Type.DeepCopy()
@@ -170,9 +171,9 @@ func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key reader.Key
 }
 
 // mark notes on a Workspace which HostBinding it was made for, so that the rest can be made now or by a later request.
-func (e *Endpoint) mark(ctx context.Context, key reader.Key, binding string) error {
+func (e *Endpoint) mark(ctx context.Context, key client.Key, binding string) error {
 	for {
-		ws, err := reader.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
+		ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
 		if err != nil || ws == nil || ws.Annotations[annexv1alpha1.HostBindingAnnotationKey] != "" {
 			return asStatus(err, "reading the workspace that was made")
 		}
@@ -217,7 +218,7 @@ func (e *Endpoint) ensureBinding(ctx context.Context, cluster logicalcluster.Nam
 
 // ensureNamespace makes the namespace in which the object of a request is to lie, where the HostBinding makes workspaces.
 func (e *Endpoint) ensureNamespace(ctx context.Context, cluster logicalcluster.Name, name string) error {
-	ns, err := reader.Find[corev1.Namespace](ctx, e.Cached, namespaces, reader.Key{Cluster: cluster, Name: name})
+	ns, err := client.Find[corev1.Namespace](ctx, e.Cached, namespaces, client.Key{Cluster: cluster, Name: name})
 	if err != nil || ns != nil {
 		return asStatus(err, "reading namespace "+name)
 	}

@@ -8,14 +8,14 @@ import (
 
 	"github.com/annex-dev/annex/apis/annex/mapping"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
 // projection is what one HostBinding projects. It is immutable.
 type projection struct {
-	key      reader.Key
-	export   reader.Key
+	key      client.Key
+	export   client.Key
 	identity string
 	mapping  mapping.Mapping
 	// byHost is whether the host's word is enough.

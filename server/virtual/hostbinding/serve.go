@@ -18,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authorization"
 )
 
@@ -40,7 +41,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, req *http.Request) error {
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
 	resource := r.projection.resources[gr]
 	if resource == nil {
-		return notServed()
+		return apistatus.NotServed()
 	}
 	cluster, single := logicalcluster.FromContext(ctx)
 	many := info.Verb == "list" || info.Verb == "watch" || info.Verb == "deletecollection"
@@ -112,7 +113,7 @@ func (e *Endpoint) serveAbsent(w http.ResponseWriter, req *http.Request, r *rout
 	case !r.creates(req):
 		return apierrors.NewNotFound(resource.GroupResource(), r.info.Name)
 	case dryRun(req):
-		return status(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s does not serve %s, and a dry run makes nothing", r.path, resource.GroupResource()))
+		return apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s does not serve %s, and a dry run makes nothing", r.path, resource.GroupResource()))
 	}
 	cluster, bound, err := e.makeWorkspace(req.Context(), r, resource)
 	if err != nil {
@@ -141,12 +142,3 @@ func (r *route) creates(req *http.Request) bool {
 
 // dryRun reports whether nothing may be made for the request.
 func dryRun(req *http.Request) bool { return req.URL.Query().Has("dryRun") }
-
-// notServed is what kube-apiserver answers for a resource or path it does not serve.
-func notServed() error {
-	return status(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
-}
-
-func status(code int32, reason metav1.StatusReason, message string) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message}}
-}

@@ -1,4 +1,4 @@
-package retry
+package apistatus
 
 import (
 	"context"
@@ -8,16 +8,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Status returns what to answer err with. An API status that asks the client to come again counts wherever it is in the chain
+// Of returns what to answer err with. An API status that asks the client to come again counts wherever it is in the chain
 // of err, as does the end of a context; any other error is returned as it is. Nil stays nil.
-func Status(err error) error {
+func Of(err error) error {
 	if status := retriable(err); status != nil {
 		return status
 	}
 	return err
 }
 
-// Internal is Status for an error that is a fault of the server otherwise: 500.
+// Internal is Of for an error that is a fault of the server otherwise: 500.
 func Internal(err error) error {
 	if status := retriable(err); status != nil {
 		return status

@@ -1,4 +1,4 @@
-package readertest
+package clienttest
 
 import (
 	"cmp"
@@ -24,10 +24,10 @@ import (
 	kubernetesscheme "k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
-// Fake is a reader.Client in memory. It is safe for many goroutines.
+// Fake is a client.Client in memory. It is safe for many goroutines.
 type Fake struct {
 	typer *runtime.Scheme
 
@@ -36,24 +36,24 @@ type Fake struct {
 	revision  int64
 	resources map[schema.GroupResource]*table
 	writes    []string
-	intercept func(verb string, resource schema.GroupResource, key reader.Key) error
+	intercept func(verb string, resource schema.GroupResource, key client.Key) error
 }
 
-var _ reader.Client = &Fake{}
+var _ client.Client = &Fake{}
 
 // table holds the objects of one resource and everything that ever happened to them.
 type table struct {
-	objects map[reader.Key]entry
-	log     []reader.Event
+	objects map[client.Key]entry
+	log     []client.Event
 }
 
 // entry is one object: the copy that is handed out, and one that nobody can reach.
-type entry struct{ shared, pristine reader.Object }
+type entry struct{ shared, pristine client.Object }
 
 // NewFake returns a client that holds objects; each must carry the annotation kcp.io/cluster (see In), and get a uid and a
 // resourceVersion when they have none. Their resources follow from their Go types, which must be of k8s.io/api,
 // apiextensions or our own groups, or from the kind of unstructured objects. It panics when the resource is unknown.
-func NewFake(objects ...reader.Object) *Fake {
+func NewFake(objects ...client.Object) *Fake {
 	f := &Fake{typer: runtime.NewScheme(), resources: map[schema.GroupResource]*table{}}
 	f.changed = sync.NewCond(&f.mu)
 	for _, add := range append(ours(), kubernetesscheme.AddToScheme, apiextensionsv1.AddToScheme) {
@@ -63,7 +63,7 @@ func NewFake(objects ...reader.Object) *Fake {
 	}
 	for _, obj := range objects {
 		f.mu.Lock()
-		f.put(f.resourceOf(obj), reader.Added, obj.DeepCopyObject().(reader.Object))
+		f.put(f.resourceOf(obj), client.Added, obj.DeepCopyObject().(client.Object))
 		f.mu.Unlock()
 	}
 	f.writes = nil
@@ -71,12 +71,12 @@ func NewFake(objects ...reader.Object) *Fake {
 }
 
 // In marks obj as living in cluster and returns it, for NewFake.
-func In[T reader.Object](cluster logicalcluster.Name, obj T) T {
+func In[T client.Object](cluster logicalcluster.Name, obj T) T {
 	setCluster(obj, cluster)
 	return obj
 }
 
-func setCluster(obj reader.Object, cluster logicalcluster.Name) {
+func setCluster(obj client.Object, cluster logicalcluster.Name) {
 	annotations := maps.Clone(obj.GetAnnotations())
 	if annotations == nil {
 		annotations = map[string]string{}
@@ -87,7 +87,7 @@ func setCluster(obj reader.Object, cluster logicalcluster.Name) {
 
 // Intercept calls before each call of the client, with a verb of get, list, create, update or delete; an error that it
 // returns is the answer. The key of a list has no name. A nil function ends interception.
-func (f *Fake) Intercept(before func(verb string, resource schema.GroupResource, key reader.Key) error) {
+func (f *Fake) Intercept(before func(verb string, resource schema.GroupResource, key client.Key) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.intercept = before
@@ -102,10 +102,10 @@ func (f *Fake) Writes() []string {
 }
 
 // Mutated returns the keys of objects that somebody changed without writing them: objects that are read are shared.
-func (f *Fake) Mutated() []reader.Key {
+func (f *Fake) Mutated() []client.Key {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var keys []reader.Key
+	var keys []client.Key
 	for _, t := range f.resources {
 		for key, e := range t.objects {
 			if !apiequality.Semantic.DeepEqual(e.shared, e.pristine) {
@@ -118,7 +118,7 @@ func (f *Fake) Mutated() []reader.Key {
 
 // Await blocks until until is true for the object, which is nil while it does not exist, and returns it. It fails when ctx
 // ends first.
-func (f *Fake) Await(ctx context.Context, resource schema.GroupResource, key reader.Key, until func(reader.Object) bool) (reader.Object, error) {
+func (f *Fake) Await(ctx context.Context, resource schema.GroupResource, key client.Key, until func(client.Object) bool) (client.Object, error) {
 	defer f.wakeWith(ctx)()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,8 +134,8 @@ func (f *Fake) Await(ctx context.Context, resource schema.GroupResource, key rea
 	}
 }
 
-// Get implements reader.Reader.
-func (f *Fake) Get(_ context.Context, resource schema.GroupResource, key reader.Key) (reader.Object, error) {
+// Get implements client.Reader.
+func (f *Fake) Get(_ context.Context, resource schema.GroupResource, key client.Key) (client.Object, error) {
 	if err := f.before("get", resource, key); err != nil {
 		return nil, err
 	}
@@ -148,9 +148,9 @@ func (f *Fake) Get(_ context.Context, resource schema.GroupResource, key reader.
 	return e.shared, nil
 }
 
-// List implements reader.Reader.
-func (f *Fake) List(_ context.Context, resource schema.GroupResource, scope reader.Scope) ([]reader.Object, error) {
-	if err := f.before("list", resource, reader.Key{Cluster: scope.Cluster, Namespace: scope.Namespace}); err != nil {
+// List implements client.Reader.
+func (f *Fake) List(_ context.Context, resource schema.GroupResource, scope client.Scope) ([]client.Object, error) {
+	if err := f.before("list", resource, client.Key{Cluster: scope.Cluster, Namespace: scope.Namespace}); err != nil {
 		return nil, err
 	}
 	f.mu.Lock()
@@ -158,8 +158,8 @@ func (f *Fake) List(_ context.Context, resource schema.GroupResource, scope read
 	return f.list(resource, scope), nil
 }
 
-func (f *Fake) list(resource schema.GroupResource, scope reader.Scope) []reader.Object {
-	var found []reader.Object
+func (f *Fake) list(resource schema.GroupResource, scope client.Scope) []client.Object {
+	var found []client.Object
 	objects := f.table(resource).objects
 	for _, key := range slices.SortedFunc(maps.Keys(objects), compareKeys) {
 		obj := objects[key].shared
@@ -172,21 +172,21 @@ func (f *Fake) list(resource schema.GroupResource, scope reader.Scope) []reader.
 	return found
 }
 
-func compareKeys(a, b reader.Key) int {
+func compareKeys(a, b client.Key) int {
 	return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
-// Watch implements reader.Reader.
-func (f *Fake) Watch(ctx context.Context, resource schema.GroupResource, handle func(reader.Event)) error {
+// Watch implements client.Reader.
+func (f *Fake) Watch(ctx context.Context, resource schema.GroupResource, handle func(client.Event)) error {
 	defer f.wakeWith(ctx)()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.table(resource)
-	pending := []reader.Event{{Type: reader.Reset}}
-	for _, obj := range f.list(resource, reader.Scope{}) {
-		pending = append(pending, reader.Event{Type: reader.Added, Object: obj})
+	pending := []client.Event{{Type: client.Reset}}
+	for _, obj := range f.list(resource, client.Scope{}) {
+		pending = append(pending, client.Event{Type: client.Added, Object: obj})
 	}
-	pending = append(pending, reader.Event{Type: reader.Synced})
+	pending = append(pending, client.Event{Type: client.Synced})
 	for seen := len(t.log); ; {
 		f.mu.Unlock()
 		for _, event := range pending {
@@ -205,13 +205,13 @@ func (f *Fake) Watch(ctx context.Context, resource schema.GroupResource, handle 
 	}
 }
 
-// Create implements reader.Writer.
-func (f *Fake) Create(_ context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) (reader.Object, error) {
-	obj = obj.DeepCopyObject().(reader.Object)
+// Create implements client.Writer.
+func (f *Fake) Create(_ context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj client.Object) (client.Object, error) {
+	obj = obj.DeepCopyObject().(client.Object)
 	if obj.GetName() == "" && obj.GetGenerateName() != "" {
 		obj.SetName(obj.GetGenerateName() + rand.String(5))
 	}
-	key := reader.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	key := client.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 	if err := f.before("create", resource, key); err != nil {
 		return nil, err
 	}
@@ -233,13 +233,13 @@ func (f *Fake) Create(_ context.Context, resource schema.GroupResource, cluster 
 	obj.SetCreationTimestamp(metav1.Now())
 	obj.SetDeletionTimestamp(nil)
 	obj.SetGeneration(1)
-	return f.put(resource, reader.Added, obj), nil
+	return f.put(resource, client.Added, obj), nil
 }
 
-// Update implements reader.Writer.
-func (f *Fake) Update(_ context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj reader.Object) (reader.Object, error) {
-	obj = obj.DeepCopyObject().(reader.Object)
-	key := reader.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+// Update implements client.Writer.
+func (f *Fake) Update(_ context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj client.Object) (client.Object, error) {
+	obj = obj.DeepCopyObject().(client.Object)
+	key := client.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
 	if err := f.before("update", resource, key); err != nil {
 		return nil, err
 	}
@@ -268,11 +268,11 @@ func (f *Fake) Update(_ context.Context, resource schema.GroupResource, cluster 
 	if specChanged(old, obj) {
 		obj.SetGeneration(old.GetGeneration() + 1)
 	}
-	return f.put(resource, reader.Modified, obj), nil
+	return f.put(resource, client.Modified, obj), nil
 }
 
-// Delete implements reader.Writer.
-func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key reader.Key, preconditions *metav1.Preconditions) error {
+// Delete implements client.Writer.
+func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key client.Key, preconditions *metav1.Preconditions) error {
 	if err := f.before("delete", resource, key); err != nil {
 		return err
 	}
@@ -299,25 +299,25 @@ func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key read
 		return nil
 	}
 	if current.shared.GetDeletionTimestamp() == nil {
-		obj := current.shared.DeepCopyObject().(reader.Object)
+		obj := current.shared.DeepCopyObject().(client.Object)
 		now := metav1.Now()
 		obj.SetDeletionTimestamp(&now)
 		if ns, ok := obj.(*corev1.Namespace); ok {
 			ns.Status.Phase = corev1.NamespaceTerminating
 		}
-		f.put(resource, reader.Modified, obj)
+		f.put(resource, client.Modified, obj)
 	}
 	return nil
 }
 
 // held reports whether finalizers keep obj from being removed.
-func held(obj reader.Object) bool {
+func held(obj client.Object) bool {
 	ns, ok := obj.(*corev1.Namespace)
 	return len(obj.GetFinalizers()) > 0 || (ok && len(ns.Spec.Finalizers) > 0)
 }
 
 // checkVersion returns Conflict unless uid and version, where given, are those of obj.
-func checkVersion(resource schema.GroupResource, obj reader.Object, uid types.UID, version string) error {
+func checkVersion(resource schema.GroupResource, obj client.Object, uid types.UID, version string) error {
 	if uid != "" && uid != obj.GetUID() {
 		return apierrors.NewConflict(resource, obj.GetName(), fmt.Errorf("uid %s is not that of the object, %s", uid, obj.GetUID()))
 	}
@@ -328,8 +328,8 @@ func checkVersion(resource schema.GroupResource, obj reader.Object, uid types.UI
 }
 
 // specChanged reports whether anything but metadata and status differs.
-func specChanged(a, b reader.Object) bool {
-	content := func(obj reader.Object) map[string]any {
+func specChanged(a, b client.Object) bool {
+	content := func(obj client.Object) map[string]any {
 		m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 		if err != nil {
 			panic(err) // Every API type converts.
@@ -342,7 +342,7 @@ func specChanged(a, b reader.Object) bool {
 }
 
 // before lets the interceptor decide.
-func (f *Fake) before(verb string, resource schema.GroupResource, key reader.Key) error {
+func (f *Fake) before(verb string, resource schema.GroupResource, key client.Key) error {
 	f.mu.Lock()
 	intercept := f.intercept
 	f.mu.Unlock()
@@ -353,29 +353,29 @@ func (f *Fake) before(verb string, resource schema.GroupResource, key reader.Key
 }
 
 // put stores obj under its next resourceVersion and tells watchers.
-func (f *Fake) put(resource schema.GroupResource, event reader.EventType, obj reader.Object) reader.Object {
+func (f *Fake) put(resource schema.GroupResource, event client.EventType, obj client.Object) client.Object {
 	f.revision++
 	obj.SetResourceVersion(strconv.FormatInt(f.revision, 10))
 	if obj.GetUID() == "" {
 		obj.SetUID(uuid.NewUUID())
 	}
-	key := reader.KeyOf(obj)
+	key := client.KeyOf(obj)
 	t := f.table(resource)
-	t.objects[key] = entry{shared: obj, pristine: obj.DeepCopyObject().(reader.Object)}
-	t.log = append(t.log, reader.Event{Type: event, Object: obj})
-	verb := map[reader.EventType]string{reader.Added: "create", reader.Modified: "update"}[event]
+	t.objects[key] = entry{shared: obj, pristine: obj.DeepCopyObject().(client.Object)}
+	t.log = append(t.log, client.Event{Type: event, Object: obj})
+	verb := map[client.EventType]string{client.Added: "create", client.Modified: "update"}[event]
 	f.writes = append(f.writes, fmt.Sprintf("%s %s %s", verb, resource, key))
 	f.changed.Broadcast()
 	return obj
 }
 
-func (f *Fake) remove(resource schema.GroupResource, key reader.Key) reader.Object {
+func (f *Fake) remove(resource schema.GroupResource, key client.Key) client.Object {
 	f.revision++
 	t := f.table(resource)
-	obj := t.objects[key].shared.DeepCopyObject().(reader.Object)
+	obj := t.objects[key].shared.DeepCopyObject().(client.Object)
 	obj.SetResourceVersion(strconv.FormatInt(f.revision, 10))
 	delete(t.objects, key)
-	t.log = append(t.log, reader.Event{Type: reader.Deleted, Object: obj})
+	t.log = append(t.log, client.Event{Type: client.Deleted, Object: obj})
 	f.writes = append(f.writes, fmt.Sprintf("delete %s %s", resource, key))
 	f.changed.Broadcast()
 	return obj
@@ -384,7 +384,7 @@ func (f *Fake) remove(resource schema.GroupResource, key reader.Key) reader.Obje
 func (f *Fake) table(resource schema.GroupResource) *table {
 	t, ok := f.resources[resource]
 	if !ok {
-		t = &table{objects: map[reader.Key]entry{}}
+		t = &table{objects: map[client.Key]entry{}}
 		f.resources[resource] = t
 	}
 	return t
@@ -401,7 +401,7 @@ func (f *Fake) wakeWith(ctx context.Context) func() {
 }
 
 // resourceOf guesses the resource from the kind, as kubectl does for unknown kinds; it is right for every kind we have.
-func (f *Fake) resourceOf(obj reader.Object) schema.GroupResource {
+func (f *Fake) resourceOf(obj client.Object) schema.GroupResource {
 	gvk := obj.GetObjectKind().GroupVersionKind()
 	if gvk.Empty() {
 		kinds, _, err := f.typer.ObjectKinds(obj)

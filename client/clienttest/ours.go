@@ -1,4 +1,4 @@
-package readertest
+package clienttest
 
 import (
 	"k8s.io/apimachinery/pkg/runtime"

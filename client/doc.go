@@ -3,4 +3,4 @@
 //
 // Nothing here is keyed by namespace and name alone: a [Key] always names the cluster too. A watch on a resource covers
 // all clusters with one resourceVersion. Controllers depend on these interfaces only.
-package reader
+package client

@@ -1,4 +1,4 @@
-package readertest
+package clienttest
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
-// Content is a reader.Content over what a Fake holds.
+// Content is a client.Content over what a Fake holds.
 type Content struct {
 	fake *Fake
 
@@ -21,7 +21,7 @@ type Content struct {
 	err error
 }
 
-var _ reader.Content = &Content{}
+var _ client.Content = &Content{}
 
 // NewContent returns a Content that deletes what f holds.
 func NewContent(f *Fake) *Content { return &Content{fake: f} }
@@ -39,19 +39,19 @@ func (c *Content) failure() error {
 	return c.err
 }
 
-// DeleteAll implements reader.Content.
-func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (reader.Remaining, error) {
-	remaining := reader.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+// DeleteAll implements client.Content.
+func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (client.Remaining, error) {
+	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	if err := c.failure(); err != nil {
 		return remaining, err
 	}
-	scope := reader.Scope{Cluster: cluster, Namespace: namespace}
+	scope := client.Scope{Cluster: cluster, Namespace: namespace}
 	for _, resource := range c.known() {
 		if skip != nil && skip(resource) {
 			continue
 		}
 		for _, obj := range c.listed(resource, scope) {
-			if err := c.fake.Delete(ctx, resource, reader.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
+			if err := c.fake.Delete(ctx, resource, client.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
 				return remaining, err
 			}
 		}
@@ -65,16 +65,16 @@ func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, na
 	return remaining, nil
 }
 
-// Purge implements reader.Content.
+// Purge implements client.Content.
 func (c *Content) Purge(_ context.Context, cluster logicalcluster.Name) (int64, error) {
 	if err := c.failure(); err != nil {
 		return 0, err
 	}
 	var n int64
 	for _, resource := range c.known() {
-		for _, obj := range c.listed(resource, reader.Scope{Cluster: cluster}) {
+		for _, obj := range c.listed(resource, client.Scope{Cluster: cluster}) {
 			c.fake.mu.Lock()
-			c.fake.remove(resource, reader.KeyOf(obj))
+			c.fake.remove(resource, client.KeyOf(obj))
 			c.fake.mu.Unlock()
 			n++
 		}
@@ -93,7 +93,7 @@ func (c *Content) known() []schema.GroupResource {
 	return known
 }
 
-func (c *Content) listed(resource schema.GroupResource, scope reader.Scope) []reader.Object {
+func (c *Content) listed(resource schema.GroupResource, scope client.Scope) []client.Object {
 	c.fake.mu.Lock()
 	defer c.fake.mu.Unlock()
 	return c.fake.list(resource, scope)

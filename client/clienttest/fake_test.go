@@ -1,4 +1,4 @@
-package readertest
+package clienttest
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client/reader"
+	"github.com/annex-dev/annex/client"
 )
 
 var (
@@ -29,13 +29,13 @@ func TestFake_ListScopes(t *testing.T) {
 	t.Parallel()
 	f := NewFake(configMap("b", "x", "one"), configMap("a", "x", "two"), configMap("a", "x", "one"), configMap("a", "y", "one"))
 	tests := map[string]struct {
-		scope reader.Scope
+		scope client.Scope
 		want  []string
 	}{
-		"everything":  {reader.Scope{}, []string{"a|x/one", "a|x/two", "a|y/one", "b|x/one"}},
-		"a cluster":   {reader.Scope{Cluster: "a"}, []string{"a|x/one", "a|x/two", "a|y/one"}},
-		"a namespace": {reader.Scope{Cluster: "a", Namespace: "y"}, []string{"a|y/one"}},
-		"labels":      {reader.Scope{Selector: labels.SelectorFromSet(labels.Set{"name": "two"})}, []string{"a|x/two"}},
+		"everything":  {client.Scope{}, []string{"a|x/one", "a|x/two", "a|y/one", "b|x/one"}},
+		"a cluster":   {client.Scope{Cluster: "a"}, []string{"a|x/one", "a|x/two", "a|y/one"}},
+		"a namespace": {client.Scope{Cluster: "a", Namespace: "y"}, []string{"a|y/one"}},
+		"labels":      {client.Scope{Selector: labels.SelectorFromSet(labels.Set{"name": "two"})}, []string{"a|x/two"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestFake_ListScopes(t *testing.T) {
 			}
 			var got []string
 			for _, obj := range found {
-				got = append(got, reader.KeyOf(obj).String())
+				got = append(got, client.KeyOf(obj).String())
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
@@ -83,13 +83,13 @@ func TestFake_Writes(t *testing.T) {
 		t.Errorf("updating an old version: %v", err)
 	}
 	stale := created.GetResourceVersion()
-	if err := f.Delete(t.Context(), configMaps, reader.KeyOf(created), &metav1.Preconditions{ResourceVersion: &stale}); !apierrors.IsConflict(err) {
+	if err := f.Delete(t.Context(), configMaps, client.KeyOf(created), &metav1.Preconditions{ResourceVersion: &stale}); !apierrors.IsConflict(err) {
 		t.Errorf("deleting an old version: %v", err)
 	}
-	if err := f.Delete(t.Context(), configMaps, reader.KeyOf(created), nil); err != nil {
+	if err := f.Delete(t.Context(), configMaps, client.KeyOf(created), nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := f.Get(t.Context(), configMaps, reader.KeyOf(created)); !apierrors.IsNotFound(err) {
+	if _, err := f.Get(t.Context(), configMaps, client.KeyOf(created)); !apierrors.IsNotFound(err) {
 		t.Errorf("getting what is gone: %v", err)
 	}
 	want := []string{"create configmaps a|x/one", "create configmaps b|x/one", "update configmaps a|x/one", "delete configmaps a|x/one"}
@@ -104,8 +104,8 @@ func TestFake_Finalizers(t *testing.T) {
 	held.Finalizers = []string{"example.com/hold"}
 	ns := In("a", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	f := NewFake(held, ns)
-	for resource, obj := range map[schema.GroupResource]reader.Object{configMaps: held, namespaces: ns} {
-		key := reader.KeyOf(obj)
+	for resource, obj := range map[schema.GroupResource]client.Object{configMaps: held, namespaces: ns} {
+		key := client.KeyOf(obj)
 		for range 2 {
 			if err := f.Delete(t.Context(), resource, key, nil); err != nil {
 				t.Fatal(err)
@@ -115,7 +115,7 @@ func TestFake_Finalizers(t *testing.T) {
 		if err != nil || obj.GetDeletionTimestamp() == nil {
 			t.Fatalf("held by a finalizer: %v %v", obj, err)
 		}
-		obj = obj.DeepCopyObject().(reader.Object)
+		obj = obj.DeepCopyObject().(client.Object)
 		obj.SetFinalizers(nil)
 		if ns, ok := obj.(*corev1.Namespace); ok {
 			if ns.Status.Phase != corev1.NamespaceTerminating {
@@ -139,10 +139,10 @@ func TestFake_Watch(t *testing.T) {
 	events := make(chan string, 10)
 	done := make(chan error)
 	go func() {
-		done <- f.Watch(ctx, configMaps, func(event reader.Event) {
+		done <- f.Watch(ctx, configMaps, func(event client.Event) {
 			name := string(event.Type)
 			if event.Object != nil {
-				name += " " + reader.KeyOf(event.Object).String()
+				name += " " + client.KeyOf(event.Object).String()
 			}
 			events <- name
 		})
@@ -160,7 +160,7 @@ func TestFake_Watch(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("ADDED b|x/one")
-	if err := f.Delete(ctx, configMaps, reader.Key{Cluster: "a", Namespace: "x", Name: "one"}, nil); err != nil {
+	if err := f.Delete(ctx, configMaps, client.Key{Cluster: "a", Namespace: "x", Name: "one"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	expect("DELETED a|x/one")
@@ -175,19 +175,19 @@ func TestFake_InterceptAndMutated(t *testing.T) {
 	one := configMap("a", "x", "one")
 	f := NewFake(one)
 	broken := errors.New("broken")
-	f.Intercept(func(verb string, _ schema.GroupResource, key reader.Key) error {
+	f.Intercept(func(verb string, _ schema.GroupResource, key client.Key) error {
 		if verb == "delete" && key.Name == "one" {
 			return broken
 		}
 		return nil
 	})
-	if err := f.Delete(t.Context(), configMaps, reader.KeyOf(one), nil); !errors.Is(err, broken) {
+	if err := f.Delete(t.Context(), configMaps, client.KeyOf(one), nil); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	if keys := f.Mutated(); len(keys) != 0 {
 		t.Errorf("mutated: %v", keys)
 	}
-	obj, err := f.Get(t.Context(), configMaps, reader.KeyOf(one))
+	obj, err := f.Get(t.Context(), configMaps, client.KeyOf(one))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestContent(t *testing.T) {
 	if err != nil || remaining.Resources[configMaps] != 1 || remaining.Finalizers["example.com/hold"] != 1 {
 		t.Errorf("remaining %v, %v", remaining, err)
 	}
-	if left := f.list(configMaps, reader.Scope{}); len(left) != 3 {
+	if left := f.list(configMaps, client.Scope{}); len(left) != 3 {
 		t.Errorf("%d left, want 3", len(left))
 	}
 	if n, err := content.Purge(t.Context(), "a"); n != 2 || err != nil {
@@ -216,7 +216,7 @@ func TestContent(t *testing.T) {
 	if remaining, err := content.DeleteAll(t.Context(), "b", "", func(schema.GroupResource) bool { return true }); err != nil || !remaining.Empty() {
 		t.Errorf("remaining %v, %v", remaining, err)
 	}
-	if left := f.list(configMaps, reader.Scope{}); len(left) != 1 {
+	if left := f.list(configMaps, client.Scope{}); len(left) != 1 {
 		t.Errorf("%d left, want the one that was skipped", len(left))
 	}
 }

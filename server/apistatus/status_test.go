@@ -1,4 +1,4 @@
-package retry
+package apistatus
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func code(err error) int32 {
 	return 0
 }
 
-func TestStatus(t *testing.T) {
+func TestOf(t *testing.T) {
 	unavailable := apierrors.NewServiceUnavailable("etcd elects a leader")
 	missing := apierrors.NewNotFound(schema.GroupResource{Resource: "things"}, "x")
 	for name, tc := range map[string]struct {
@@ -43,18 +43,18 @@ func TestStatus(t *testing.T) {
 		"something missing on the way": {fmt.Errorf("reading: %w", missing), 404, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := code(Status(tc.err)); got != tc.status {
-				t.Errorf("Status gives %d, want %d", got, tc.status)
+			if got := code(Of(tc.err)); got != tc.status {
+				t.Errorf("Of gives %d, want %d", got, tc.status)
 			}
 			if got := code(Internal(tc.err)); got != tc.internal {
 				t.Errorf("Internal gives %d, want %d", got, tc.internal)
 			}
 		})
 	}
-	if Status(nil) != nil {
+	if Of(nil) != nil {
 		t.Error("no error became one")
 	}
-	if deep := fmt.Errorf("reading: %w", missing); !errors.Is(Status(deep), deep) {
+	if deep := fmt.Errorf("reading: %w", missing); !errors.Is(Of(deep), deep) {
 		t.Error("an error that is none of ours was changed")
 	}
 }

@@ -1,4 +1,4 @@
-package retry
+package apistatus
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 )
 
-// Admission returns chain with errors as Status has them.
+// Admission returns chain with errors as Of returns them.
 func Admission(chain admission.Interface) admission.Interface { return &plugin{chain} }
 
 type plugin struct{ admission.Interface }
@@ -19,7 +19,7 @@ var (
 // Admit implements admission.MutationInterface.
 func (p *plugin) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	if mutating, ok := p.Interface.(admission.MutationInterface); ok {
-		return Status(mutating.Admit(ctx, a, o))
+		return Of(mutating.Admit(ctx, a, o))
 	}
 	return nil
 }
@@ -27,7 +27,7 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, o admission.
 // Validate implements admission.ValidationInterface.
 func (p *plugin) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	if validating, ok := p.Interface.(admission.ValidationInterface); ok {
-		return Status(validating.Validate(ctx, a, o))
+		return Of(validating.Validate(ctx, a, o))
 	}
 	return nil
 }

@@ -1,0 +1,34 @@
+package client_test
+
+import (
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
+)
+
+func TestFind(t *testing.T) {
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	fake := clienttest.NewFake(clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}))
+	key := client.Key{Cluster: "root", Name: "default"}
+	ns, err := client.Find[corev1.Namespace](t.Context(), fake, namespaces, key)
+	if err != nil || ns == nil || ns.Name != "default" {
+		t.Errorf("Find = %v, %v", ns, err)
+	}
+	if ns, err := client.Find[corev1.Namespace](t.Context(), fake, namespaces, client.Key{Cluster: "other", Name: "default"}); ns != nil || err != nil {
+		t.Errorf("Find of what is not there = %v, %v", ns, err)
+	}
+	if _, err := client.Find[corev1.Secret](t.Context(), fake, namespaces, key); err == nil {
+		t.Error("an object of another type is found")
+	}
+	broken := errors.New("storage is away")
+	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return broken })
+	if _, err := client.Find[corev1.Namespace](t.Context(), fake, namespaces, key); !errors.Is(err, broken) {
+		t.Errorf("err = %v", err)
+	}
+}
