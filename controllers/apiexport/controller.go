@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -20,9 +19,6 @@ import (
 )
 
 const workers = 2
-
-// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
-const afterConflict = 50 * time.Millisecond
 
 var (
 	exports        = apisv1alpha2.Resource("apiexports")
@@ -99,8 +95,6 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if !apiequality.Semantic.DeepEqual(old, export) {
 		_, err := r.client.Update(ctx, exports, key.Cluster, export)
 		switch {
-		case apierrors.IsConflict(err):
-			return reconcile.Result{RequeueAfter: afterConflict}, nil
 		case apierrors.IsNotFound(err):
 			return reconcile.Result{}, nil
 		case err != nil:

@@ -68,10 +68,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		updated := role.DeepCopy()
 		updated.Rules = rules
 		_, err = r.client.Update(ctx, resource, key.Cluster, updated)
-		switch {
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-			// It has changed since, and the event of that brings us back.
-		case err != nil:
+		if err != nil && !apierrors.IsNotFound(err) {
 			failures = append(failures, fmt.Errorf("updating ClusterRole %q: %w", role.Name, err))
 		}
 	}

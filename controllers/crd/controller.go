@@ -142,7 +142,7 @@ func (r *reconciler) lockGroup(cluster logicalcluster.Name, group string) (unloc
 	return func() { _ = r.groups.UnlockKey(id) } // fails only for a lock that is not held
 }
 
-// update writes crd in the type that it was read in. That somebody else was faster is no error: an event follows.
+// update writes crd in the type that it was read in. That somebody has deleted it is no error.
 func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, read client.Object, crd *apiextensionsv1.CustomResourceDefinition) error {
 	var obj client.Object = crd
 	if _, internal := read.(*apiextensions.CustomResourceDefinition); internal {
@@ -153,7 +153,7 @@ func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, re
 		obj = converted
 	}
 	_, err := r.client.Update(ctx, definitions, cluster, obj)
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -31,8 +32,24 @@ type Spec struct {
 	Watches []Watch
 	// Feeds queue keys, each after some time, for other reasons than a change of an object. They run until ctx ends.
 	Feeds []func(ctx context.Context, add func(key client.Key, after time.Duration))
-	// Reconcile reads the world afresh for one key and moves it one step on.
+	// Reconcile reads the world afresh for one key and moves it one step on. It may return the Conflict of a write as it is:
+	// that is no failure, and the key is tried again after a moment.
 	Reconcile func(ctx context.Context, key client.Key) (reconcile.Result, error)
+}
+
+// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+const afterConflict = 20 * time.Millisecond
+
+// toleratingConflicts returns next with the one rule for conflicts: try again, without an error and without backoff.
+func toleratingConflicts(next func(context.Context, client.Key) (reconcile.Result, error)) func(context.Context, client.Key) (reconcile.Result, error) {
+	return func(ctx context.Context, key client.Key) (reconcile.Result, error) {
+		result, err := next(ctx, key)
+		if apierrors.IsConflict(err) {
+			klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
+			return reconcile.Result{RequeueAfter: afterConflict}, nil
+		}
+		return result, err
+	}
 }
 
 // Run runs the controller described by spec until ctx ends.
@@ -43,7 +60,7 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
-		Reconciler:              reconcile.TypedFunc[client.Key](spec.Reconcile),
+		Reconciler:              reconcile.TypedFunc[client.Key](toleratingConflicts(spec.Reconcile)),
 		Logger:                  base,
 		LogConstructor: func(key *client.Key) klog.Logger {
 			if key == nil {

@@ -3,10 +3,12 @@ package multicluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -119,5 +121,19 @@ func TestRun_AgainAfterItsEnd(t *testing.T) {
 		default:
 			t.Fatal("the controller ended while it was still at work")
 		}
+	}
+}
+
+func TestRun_ConflictsAreNoFailures(t *testing.T) {
+	conflict := fmt.Errorf("updating: %w", apierrors.NewConflict(configMaps, "a", errors.New("somebody was faster")))
+	key := client.Key{Cluster: "one", Namespace: "default", Name: "a"}
+	tolerant := toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) { return reconcile.Result{}, conflict })
+	if result, err := tolerant(t.Context(), key); err != nil || result.RequeueAfter != afterConflict {
+		t.Errorf("a conflict gives %v, %v", result, err)
+	}
+	failure := errors.New("not yet")
+	tolerant = toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) { return reconcile.Result{RequeueAfter: time.Hour}, failure })
+	if result, err := tolerant(t.Context(), key); !errors.Is(err, failure) || result.RequeueAfter != time.Hour {
+		t.Errorf("a failure gives %v, %v", result, err)
 	}
 }

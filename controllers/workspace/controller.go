@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"fmt"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -107,15 +106,8 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	default:
 		result, err = r.provision(ctx, ws)
 	}
-	if apierrors.IsConflict(err) {
-		// The cache was behind: look again.
-		klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
-		return reconcile.Result{RequeueAfter: retryAfter}, nil
-	}
 	return result, err
 }
-
-const retryAfter = 20 * time.Millisecond
 
 // isPlaced reports whether provisioning of ws has ended.
 func isPlaced(ws *tenancyv1alpha1.Workspace) bool {
