@@ -132,7 +132,9 @@ func TestRun_ConflictsAreNoFailures(t *testing.T) {
 		t.Errorf("a conflict gives %v, %v", result, err)
 	}
 	failure := errors.New("not yet")
-	tolerant = toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) { return reconcile.Result{RequeueAfter: time.Hour}, failure })
+	tolerant = toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) {
+		return reconcile.Result{RequeueAfter: time.Hour}, failure
+	})
 	if result, err := tolerant(t.Context(), key); !errors.Is(err, failure) || result.RequeueAfter != time.Hour {
 		t.Errorf("a failure gives %v, %v", result, err)
 	}
