@@ -86,16 +86,9 @@ func Specs(c Config) []multicluster.Spec {
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
-	obj, err := r.Client.Get(ctx, workspaces, key)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
-	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading the workspace: %w", err)
-	}
-	ws, ok := obj.(*tenancyv1alpha1.Workspace)
-	if !ok {
-		return reconcile.Result{}, fmt.Errorf("reading the workspace: got a %T", obj)
+	ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, r.Client, workspaces, key)
+	if err != nil || ws == nil {
+		return reconcile.Result{}, err
 	}
 	var result reconcile.Result
 	switch {
