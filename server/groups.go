@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/registry/corekcp"
 	"github.com/annex-dev/annex/registry/events"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac"
 	"github.com/annex-dev/annex/registry/tenancy"
 	"github.com/annex-dev/annex/registry/topology"
@@ -51,6 +52,9 @@ func (s *Server) newGroups(c Config) ([]*group.Group, error) {
 			return nil, fmt.Errorf("building REST storage: %w", err)
 		}
 		groups = append(groups, g)
+	}
+	if err := kinds.All.Check(groups); err != nil {
+		return nil, fmt.Errorf("building REST storage: %w", err)
 	}
 	return groups, nil
 }

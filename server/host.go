@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,19 +19,13 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
 
-	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/frontdoor"
-	"github.com/annex-dev/annex/server/router"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
 )
 
@@ -55,17 +48,17 @@ type Host struct {
 	Reach func(ctx context.Context) error
 }
 
-// servedToHost reports whether an API group is one that the host forwards.
-func servedToHost(group string) bool {
-	switch group {
-	case tenancyv1alpha1.GroupName, corev1alpha1.GroupName, apisv1alpha1.GroupName, topologyv1alpha1.GroupName, annexv1alpha1.GroupName:
-		return true
+// HostVersions returns the group versions that the host forwards, whatever workspace it shows; nil without a host.
+func (s *Server) HostVersions() []schema.GroupVersion {
+	if s.config.Host == nil {
+		return nil
 	}
-	return false
+	var all []schema.GroupVersion
+	for _, served := range kinds.All.HostVersions() {
+		all = append(all, served.GroupVersion)
+	}
+	return all
 }
-
-// HostVersions returns the group versions that the host forwards, whatever workspace it shows.
-func (s *Server) HostVersions() []schema.GroupVersion { return slices.Clone(s.hostVersions) }
 
 // HostWorkspace returns what the host shows as its own; empty without a host.
 func (s *Server) HostWorkspace() logicalcluster.Path {
@@ -90,7 +83,7 @@ func (s *Server) hostDoor() *frontdoor.Host {
 	}
 	return &frontdoor.Host{
 		Workspace:   s.config.Host.Workspace,
-		Serves:      servedToHost,
+		Serves:      kinds.All.IsHosted,
 		Discovery:   http.HandlerFunc(s.projections.ServeDocuments),
 		Projections: s.projections,
 	}
@@ -106,43 +99,28 @@ func (s *Server) newProjections() *hostbinding.Endpoint {
 		Clusters: s.Index,
 		Catalog:  s.Catalog,
 		Hosts:    s.isHostWorkspace,
-		Typed:    router.IsBound,
+		Typed:    kinds.All.IsBound,
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 	})
 }
 
 // serveHost prepares what the host forwards. Discovery and OpenAPI of our own groups are those of the types, whatever a
 // workspace serves, so that they need no storage.
-func (s *Server) serveHost(generic *genericapiserver.Config, groups []*group.Group) error {
+func (s *Server) serveHost(generic *genericapiserver.Config) error {
 	documents, err := discovery.New(discovery.Config{
 		Container: s.Generic.Handler.GoRestfulContainer,
 		OpenAPIV3: generic.OpenAPIV3Config,
 		OpenAPIV2: generic.OpenAPIConfig,
-		Bound:     func(gr schema.GroupResource) bool { return servedToHost(gr.Group) },
+		Bound:     func(gr schema.GroupResource) bool { return kinds.All.IsHosted(gr.Group) },
 		Codecs:    s.scheme.Codecs,
 	})
 	if err != nil {
 		return fmt.Errorf("preparing discovery for the host: %w", err)
 	}
 	var resources []*catalog.Resource
-	for _, g := range groups {
-		if !servedToHost(g.Name) {
-			continue
-		}
-		var names []string
-		for version, storage := range g.Versions {
-			s.hostVersions = append(s.hostVersions, schema.GroupVersion{Group: g.Name, Version: version})
-			for name := range storage {
-				if !strings.Contains(name, "/") && !slices.Contains(names, name) {
-					names = append(names, name)
-				}
-			}
-		}
-		for _, name := range names {
-			resources = append(resources, &catalog.Resource{Group: g.Name, Plural: name, Typed: true})
-		}
+	for _, row := range kinds.All.Hosted() {
+		resources = append(resources, &catalog.Resource{Group: row.GroupResource().Group, Plural: row.Resource, Typed: true})
 	}
-	slices.SortFunc(s.hostVersions, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
 	s.projections.Serve(hostbinding.Serving{
 		Schemas:    s.Schemas,
 		Authorizer: s.authorizer,

@@ -17,9 +17,9 @@ import (
 	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/discovery"
@@ -51,7 +51,7 @@ type Server struct {
 	Evaluator *policy.Evaluator
 
 	config         Config
-	scheme         *scheme.Scheme
+	scheme         *kinds.Scheme
 	backend        *storage.Backend
 	authentication *authentication.Authentication
 	authorizer     authorizer.Authorizer
@@ -61,9 +61,8 @@ type Server struct {
 	bootstrapped   chan struct{}
 	// projections knows what HostBindings project, and describes to a host all that it forwards.
 	projections *hostbinding.Endpoint
-	// hostVersions are the group versions that the host forwards whatever is projected; hostStatus says whether it can be reached.
-	hostVersions []schema.GroupVersion
-	hostStatus   hostStatus
+	// hostStatus says whether the host can be reached.
+	hostStatus hostStatus
 	// routes is filled once what it routes to exists.
 	routes router.Config
 	// base are the resources that every cluster serves.
@@ -76,7 +75,7 @@ func New(c Config) (*Server, error) {
 	s.Evaluator = policy.New(s.Client, s.gate(policy.Followed()...))
 	s.Index = index.New(s.Client, s.gate(index.Followed()...))
 	s.exports = apiexport.New(apiexport.Config{Cached: s.Client, Live: s.Client.Live(), Authorizer: s.Evaluator})
-	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Fresh: s.gate(catalog.Followed()...), Typed: router.IsBound, Builtin: s.base.Has})
+	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Fresh: s.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: s.base.Has})
 	s.projections = s.newProjections()
 	if err := s.buildPolicies(); err != nil {
 		return nil, err
@@ -133,7 +132,7 @@ func (s *Server) gate(resources ...schema.GroupResource) *fresh.Gate {
 func (s *Server) addBase(g *group.Group) {
 	for _, storage := range g.Versions {
 		for resource := range storage {
-			if gr := (schema.GroupResource{Group: g.Name, Resource: resource}); !router.IsBound(gr) {
+			if gr := (schema.GroupResource{Group: g.Name, Resource: resource}); kinds.All.IsEverywhere(gr) {
 				s.base.Insert(gr)
 			}
 		}
@@ -146,7 +145,7 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 		Container: s.Generic.Handler.GoRestfulContainer,
 		OpenAPIV3: generic.OpenAPIV3Config,
 		OpenAPIV2: generic.OpenAPIConfig,
-		Bound:     router.IsBound,
+		Bound:     kinds.All.IsBound,
 		Codecs:    s.scheme.Codecs,
 	})
 	if err != nil {
@@ -160,13 +159,13 @@ func (s *Server) route(generic *genericapiserver.Config, groups []*group.Group) 
 		Scheme:      s.scheme,
 		OpenAPIV3:   generic.OpenAPIV3Config,
 		OpenAPIV2:   generic.OpenAPIConfig,
-		Typed:       router.IsBound,
+		Typed:       kinds.All.IsBound,
 		Version:     generic.EffectiveVersion.Info(),
 	}); err != nil {
 		return err
 	}
 	if s.config.Host != nil {
-		if err := s.serveHost(generic, groups); err != nil {
+		if err := s.serveHost(generic); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
@@ -204,7 +205,7 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		return
 	}
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
-	if r.Base(gr) || IsBound(gr) {
+	if r.Base(gr) || kinds.All.IsBound(gr) {
 		r.base.ServeHTTP(w, req)
 		return
 	}

@@ -38,8 +38,8 @@ import (
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/inprocess"
 	"github.com/annex-dev/annex/server/virtual"
@@ -76,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)

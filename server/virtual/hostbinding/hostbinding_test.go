@@ -31,7 +31,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -75,7 +75,7 @@ func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...
 		Typed:    func(schema.GroupResource) bool { return false },
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 	})
-	codecs := scheme.New().Codecs
+	codecs := kinds.All.NewScheme().Codecs
 	documents, err := discovery.New(discovery.Config{Container: restful.NewContainer(), OpenAPIV2: &openapicommon.Config{}, OpenAPIV3: &openapicommon.OpenAPIV3Config{}, Codecs: codecs})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package stamp
+package kinds
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-func TestCluster(t *testing.T) {
+func TestStamp(t *testing.T) {
 	t.Parallel()
 	const key = logicalcluster.AnnotationKey
 	in := logicalcluster.WithCluster(t.Context(), "one")
@@ -29,7 +29,7 @@ func TestCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := maps.Clone(tt.has)
 			obj := &metav1.ObjectMeta{Annotations: tt.has}
-			Cluster(tt.ctx, obj)
+			Stamp(tt.ctx, obj)
 			if !maps.Equal(obj.Annotations, tt.want) {
 				t.Errorf("got %v, want %v", obj.Annotations, tt.want)
 			}

@@ -1,8 +1,12 @@
-package builtin
+package kinds
 
 import (
 	"context"
+	"fmt"
+	"reflect"
+	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -11,14 +15,16 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
-	"github.com/annex-dev/annex/registry/stamp"
 )
 
-// strategy is for writes by users.
+// strategy is for writes of the whole object by users.
 type strategy[E any, T Pointer[E]] struct {
-	kind   *Kind[E, T]
-	scheme *runtime.Scheme
+	kind     *Kind[E, T]
+	row      *Row
+	scheme   *runtime.Scheme
+	versions []fieldpath.APIVersion
+	// generation says that metadata.generation counts the changes of the spec.
+	generation bool
 }
 
 var _ interface {
@@ -27,6 +33,26 @@ var _ interface {
 	rest.RESTDeleteStrategy
 	rest.ResetFieldsStrategy
 } = &strategy[metav1.PartialObjectMetadata, *metav1.PartialObjectMetadata]{}
+
+// newStrategy fails if the table has no row for E, or one that does not fit.
+func newStrategy[E any, T Pointer[E]](k *Kind[E, T], s *Scheme) (*strategy[E, T], error) {
+	row, known := s.table.stored[reflect.TypeFor[T]()]
+	if !known {
+		return nil, fmt.Errorf("building the storage of %T: the table of kinds has no row for it", new(E))
+	}
+	if _, has := reflect.TypeFor[E]().FieldByName("Status"); !has && row.Status != NoStatus {
+		return nil, fmt.Errorf("building the storage of %s: %T has no status, but its row says who writes it", row.GroupResource(), new(E))
+	}
+	_, hasSpec := reflect.TypeFor[E]().FieldByName("Spec")
+	st := &strategy[E, T]{kind: k, row: row, scheme: s.Scheme, generation: hasSpec && !k.NoGeneration}
+	for _, version := range row.Versions {
+		st.versions = append(st.versions, fieldpath.APIVersion(schema.GroupVersion{Group: row.group, Version: version}.String()))
+	}
+	return st, nil
+}
+
+// part returns a field of obj that every kind calls by the same name, for example Status.
+func part(obj any, name string) reflect.Value { return reflect.ValueOf(obj).Elem().FieldByName(name) }
 
 // ObjectKinds implements runtime.ObjectTyper.
 func (s *strategy[E, T]) ObjectKinds(obj runtime.Object) ([]schema.GroupVersionKind, bool, error) {
@@ -44,31 +70,51 @@ func (s *strategy[E, T]) GenerateName(base string) string {
 }
 
 // NamespaceScoped implements rest.RESTCreateStrategy.
-func (s *strategy[E, T]) NamespaceScoped() bool { return !s.kind.ClusterScoped }
+func (s *strategy[E, T]) NamespaceScoped() bool { return s.row.Namespaced }
 
 // PrepareForCreate implements rest.RESTCreateStrategy.
 func (s *strategy[E, T]) PrepareForCreate(ctx context.Context, obj runtime.Object) {
-	if s.kind.PrepareForUser != nil {
-		s.kind.PrepareForUser(obj.(T), nil)
-	}
+	s.prepareForUser(obj.(T), nil)
 	s.prepare(ctx, obj.(T), nil)
 }
 
 // PrepareForUpdate implements rest.RESTUpdateStrategy.
 func (s *strategy[E, T]) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
-	if s.kind.PrepareForUser != nil {
-		s.kind.PrepareForUser(obj.(T), old.(T))
-	}
+	s.prepareForUser(obj.(T), old.(T))
 	s.prepare(ctx, obj.(T), old.(T))
 }
 
-// prepare does what every write needs.
+func (s *strategy[E, T]) prepareForUser(obj, old T) {
+	if s.row.Status != NoStatus {
+		before := old
+		if before == nil {
+			before = new(E)
+		}
+		part(obj, "Status").Set(part(before, "Status"))
+	}
+	if s.kind.PrepareForUser != nil {
+		s.kind.PrepareForUser(obj, old)
+	}
+}
+
+// prepare does what every write needs, whoever writes what. old is nil on create.
 func (s *strategy[E, T]) prepare(ctx context.Context, obj, old T) {
+	// No decoder has seen what the server itself writes.
 	s.scheme.Default(obj)
 	if s.kind.Prepare != nil {
 		s.kind.Prepare(obj, old)
 	}
-	stamp.Cluster(ctx, obj)
+	switch {
+	case !s.generation:
+	case old == nil:
+		obj.SetGeneration(1)
+	default:
+		obj.SetGeneration(old.GetGeneration())
+		if !apiequality.Semantic.DeepEqual(part(obj, "Spec").Interface(), part(old, "Spec").Interface()) {
+			obj.SetGeneration(old.GetGeneration() + 1)
+		}
+	}
+	Stamp(ctx, obj)
 }
 
 // Validate implements rest.RESTCreateStrategy.
@@ -78,10 +124,13 @@ func (s *strategy[E, T]) Validate(ctx context.Context, obj runtime.Object) field
 		errs = apimachineryvalidation.ValidateObjectMetaAccessor(obj.(T), s.NamespaceScoped(), s.kind.Name, field.NewPath("metadata"))
 	}
 	if s.kind.Validate != nil {
-		errs = append(errs, s.kind.Validate(ctx, obj.(T))...)
+		errs = append(errs, s.kind.Validate(obj.(T))...)
 	}
 	if s.kind.ValidateCreate != nil {
-		errs = append(errs, s.kind.ValidateCreate(ctx, obj.(T))...)
+		errs = append(errs, s.kind.ValidateCreate(obj.(T))...)
+	}
+	if s.kind.ValidateRequest != nil {
+		errs = append(errs, s.kind.ValidateRequest(ctx, obj.(T), nil)...)
 	}
 	return errs
 }
@@ -90,10 +139,13 @@ func (s *strategy[E, T]) Validate(ctx context.Context, obj runtime.Object) field
 func (s *strategy[E, T]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	var errs field.ErrorList
 	if s.kind.Validate != nil {
-		errs = s.kind.Validate(ctx, obj.(T))
+		errs = s.kind.Validate(obj.(T))
 	}
 	if s.kind.ValidateUpdate != nil {
-		errs = append(errs, s.kind.ValidateUpdate(ctx, obj.(T), old.(T))...)
+		errs = append(errs, s.kind.ValidateUpdate(obj.(T), old.(T))...)
+	}
+	if s.kind.ValidateRequest != nil {
+		errs = append(errs, s.kind.ValidateRequest(ctx, obj.(T), old.(T))...)
 	}
 	return errs
 }
@@ -129,16 +181,10 @@ func (s *strategy[E, T]) AllowUnconditionalUpdate(context.Context) bool { return
 
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (s *strategy[E, T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return s.kind.reset(s.kind.Reset)
-}
-
-// reset returns the set of paths, and with them the annotation that nobody owns.
-func (k *Kind[E, T]) reset(paths [][]any) map[fieldpath.APIVersion]*fieldpath.Set {
-	set := fieldpath.NewSet(stamp.Path())
-	for _, path := range paths {
-		set.Insert(fieldpath.MakePathOrDie(path...))
+	if s.row.Status == NoStatus {
+		return ResetFields(s.versions)
 	}
-	return map[fieldpath.APIVersion]*fieldpath.Set{k.apiVersion(): set}
+	return ResetFields(s.versions, []any{"status"})
 }
 
 // systemStrategy is for writes by the server itself.
@@ -154,10 +200,19 @@ func (s *systemStrategy[E, T]) PrepareForUpdate(ctx context.Context, obj, old ru
 	s.prepare(ctx, obj.(T), old.(T))
 }
 
+// ValidateUpdate implements rest.RESTUpdateStrategy: the server writes both parts at once.
+func (s *systemStrategy[E, T]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	errs := s.strategy.ValidateUpdate(ctx, obj, old)
+	if s.kind.ValidateStatusUpdate != nil {
+		errs = append(errs, s.kind.ValidateStatusUpdate(obj.(T), old.(T))...)
+	}
+	return errs
+}
+
 // partStrategy is for writes through a subresource.
 type partStrategy[E any, T Pointer[E]] struct {
 	strategy[E, T]
-	part *Subresource[T]
+	part Part[T]
 }
 
 // PrepareForUpdate implements rest.RESTUpdateStrategy.
@@ -181,7 +236,30 @@ func (s *partStrategy[E, T]) WarningsOnUpdate(context.Context, runtime.Object, r
 
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (s *partStrategy[E, T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return s.kind.reset(s.part.Reset)
+	return ResetFields(s.versions, s.part.Reset...)
+}
+
+// parts returns all subresources.
+func (s *strategy[E, T]) parts() []Part[T] {
+	if s.row.Status == NoStatus {
+		return s.kind.Parts
+	}
+	status := Part[T]{Name: "status", Keep: keepAllButStatus[E, T], Reset: [][]any{{"spec"}, {"metadata"}}, ValidateUpdate: s.kind.ValidateStatusUpdate}
+	if s.kind.MetadataByStatus {
+		status.Keep = func(obj, old T) { part(obj, "Spec").Set(part(old, "Spec")) }
+		status.Reset = [][]any{{"spec"}}
+	}
+	return append(slices.Clone(s.kind.Parts), status)
+}
+
+// keepAllButStatus makes obj a copy of old with the status of obj.
+func keepAllButStatus[E any, T Pointer[E]](obj, old T) {
+	kept := old.DeepCopyObject().(T)
+	part(kept, "Status").Set(part(obj, "Status"))
+	// The managed fields already tell who wrote the new status.
+	kept.SetManagedFields(obj.GetManagedFields())
+	kept.SetResourceVersion(obj.GetResourceVersion())
+	*obj = *kept
 }
 
 // uncollectedStrategy is for deletion of kinds without garbage collection.

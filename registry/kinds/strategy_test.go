@@ -1,7 +1,8 @@
-package builtin
+package kinds
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,13 +13,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/registry/scheme"
 )
 
 // secretKind notes in annotations which functions ran, in order.
@@ -29,39 +30,45 @@ func secretKind() *Kind[corev1.Secret, *corev1.Secret] {
 		}
 		secret.Annotations["ran"] += what + " "
 	}
-	fail := func(_ context.Context, secret *corev1.Secret, what string) field.ErrorList {
+	fail := func(secret *corev1.Secret, what string) field.ErrorList {
 		if secret.Labels["fail"] == what {
 			return field.ErrorList{field.Invalid(field.NewPath("data"), nil, what)}
 		}
 		return nil
 	}
 	return &Kind[corev1.Secret, *corev1.Secret]{
-		Version: "v1", Resource: schema.GroupResource{Resource: "secrets"}, Singular: "secret",
-		List:           func() runtime.Object { return &corev1.SecretList{} },
 		Fields:         func(secret *corev1.Secret) fields.Set { return fields.Set{"type": string(secret.Type)} },
 		Prepare:        func(secret, _ *corev1.Secret) { note(secret, "prepare") },
 		PrepareForUser: func(secret, _ *corev1.Secret) { note(secret, "user") },
 		Canonicalize:   func(secret *corev1.Secret) { note(secret, "canonicalize") },
-		Reset:          [][]any{{"data", "x"}},
 		Name:           apimachineryvalidation.NameIsDNSLabel,
-		Validate:       func(ctx context.Context, secret *corev1.Secret) field.ErrorList { return fail(ctx, secret, "always") },
-		ValidateCreate: func(ctx context.Context, secret *corev1.Secret) field.ErrorList { return fail(ctx, secret, "create") },
-		ValidateUpdate: func(ctx context.Context, secret, _ *corev1.Secret) field.ErrorList {
-			return fail(ctx, secret, "update")
+		Validate:       func(secret *corev1.Secret) field.ErrorList { return fail(secret, "always") },
+		ValidateCreate: func(secret *corev1.Secret) field.ErrorList { return fail(secret, "create") },
+		ValidateUpdate: func(secret, _ *corev1.Secret) field.ErrorList {
+			return fail(secret, "update")
 		},
-		Subresources: []Subresource[*corev1.Secret]{{
+		ValidateRequest: func(_ context.Context, secret, old *corev1.Secret) field.ErrorList {
+			if old == nil {
+				return fail(secret, "create-by-request")
+			}
+			return fail(secret, "update-by-request")
+		},
+		Parts: []Part[*corev1.Secret]{{
 			Name:           "part",
 			Keep:           func(secret, _ *corev1.Secret) { note(secret, "keep") },
 			Reset:          [][]any{{"type"}},
-			ValidateUpdate: func(secret, _ *corev1.Secret) field.ErrorList { return fail(context.Background(), secret, "part") },
+			ValidateUpdate: func(secret, _ *corev1.Secret) field.ErrorList { return fail(secret, "part") },
 		}},
 	}
 }
 
-func strategies(kind *Kind[corev1.Secret, *corev1.Secret]) (user *strategy[corev1.Secret, *corev1.Secret], system *systemStrategy[corev1.Secret, *corev1.Secret], part *partStrategy[corev1.Secret, *corev1.Secret]) {
-	user = &strategy[corev1.Secret, *corev1.Secret]{kind: kind, scheme: scheme.New().Scheme}
-	return user, &systemStrategy[corev1.Secret, *corev1.Secret]{strategy: *user},
-		&partStrategy[corev1.Secret, *corev1.Secret]{strategy: *user, part: &kind.Subresources[0]}
+func strategies(t *testing.T, kind *Kind[corev1.Secret, *corev1.Secret]) (user *strategy[corev1.Secret, *corev1.Secret], system *systemStrategy[corev1.Secret, *corev1.Secret], part *partStrategy[corev1.Secret, *corev1.Secret]) {
+	t.Helper()
+	user, err := newStrategy(kind, All.NewScheme())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user, &systemStrategy[corev1.Secret, *corev1.Secret]{*user}, &partStrategy[corev1.Secret, *corev1.Secret]{strategy: *user, part: kind.Parts[0]}
 }
 
 func secret(labels map[string]string) *corev1.Secret {
@@ -73,7 +80,7 @@ func secret(labels map[string]string) *corev1.Secret {
 
 func TestStrategies_Prepare(t *testing.T) {
 	t.Parallel()
-	user, system, part := strategies(secretKind())
+	user, system, part := strategies(t, secretKind())
 	ctx := logicalcluster.WithCluster(genericapirequest.WithNamespace(t.Context(), "a"), "one")
 	tests := map[string]struct {
 		write func(*corev1.Secret) error
@@ -106,7 +113,7 @@ func TestStrategies_Prepare(t *testing.T) {
 
 func TestStrategies_Validate(t *testing.T) {
 	t.Parallel()
-	user, system, part := strategies(secretKind())
+	user, system, part := strategies(t, secretKind())
 	ctx := logicalcluster.WithCluster(genericapirequest.WithNamespace(t.Context(), "a"), "one")
 	writes := map[string]func(*corev1.Secret) error{
 		"user creates":   func(s *corev1.Secret) error { return rest.BeforeCreate(user, ctx, s) },
@@ -121,6 +128,9 @@ func TestStrategies_Validate(t *testing.T) {
 		"create": {"server creates", "user creates"},
 		"update": {"server updates", "user updates"},
 		"part":   {"subresource"},
+
+		"create-by-request": {"server creates", "user creates"},
+		"update-by-request": {"server updates", "user updates"},
 	}
 	for rule, refused := range want {
 		var got []string
@@ -146,61 +156,106 @@ func TestStrategies_Validate(t *testing.T) {
 
 func TestStrategies_ResetFields(t *testing.T) {
 	t.Parallel()
-	user, system, part := strategies(secretKind())
+	user, system, part := strategies(t, secretKind())
+	quotas, err := newStrategy(&Kind[corev1.ResourceQuota, *corev1.ResourceQuota]{}, All.NewScheme())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exports, err := newStrategy(&Kind[apisv1alpha2.APIExport, *apisv1alpha2.APIExport]{}, All.NewScheme())
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := &partStrategy[apisv1alpha2.APIExport, *apisv1alpha2.APIExport]{strategy: *exports, part: exports.parts()[0]}
 	for name, tt := range map[string]struct {
 		strategy rest.ResetFieldsStrategy
-		want     string
+		versions []fieldpath.APIVersion
+		want     []string // beside the annotation
 	}{
-		"user": {user, "data.x"}, "server": {system, "data.x"}, "subresource": {part, "type"},
+		"user":                 {user, []fieldpath.APIVersion{"v1"}, nil},
+		"server":               {system, []fieldpath.APIVersion{"v1"}, nil},
+		"subresource":          {part, []fieldpath.APIVersion{"v1"}, []string{"type"}},
+		"a kind with a status": {quotas, []fieldpath.APIVersion{"v1"}, []string{"status"}},
+		"two versions":         {exports, []fieldpath.APIVersion{"apis.kcp.io/v1alpha1", "apis.kcp.io/v1alpha2"}, []string{"status"}},
+		"the status leaves spec and metadata as is": {status, []fieldpath.APIVersion{"apis.kcp.io/v1alpha1", "apis.kcp.io/v1alpha2"}, []string{"spec", "metadata"}},
 	} {
-		set := tt.strategy.GetResetFields()["v1"]
-		if set == nil || set.Size() != 2 || !strings.Contains(set.String(), tt.want) || !strings.Contains(set.String(), logicalcluster.AnnotationKey) {
-			t.Errorf("%s: got %v", name, set)
+		reset := tt.strategy.GetResetFields()
+		if got := slices.Sorted(maps.Keys(reset)); !slices.Equal(got, tt.versions) {
+			t.Errorf("%s: versions %v, want %v", name, got, tt.versions)
+		}
+		for version, set := range reset {
+			if set.Size() != 1+len(tt.want) || !set.Has(fieldpath.MakePathOrDie("metadata", "annotations", logicalcluster.AnnotationKey)) {
+				t.Errorf("%s in %s: got %v", name, version, set)
+			}
+			for _, path := range tt.want {
+				if !set.Has(fieldpath.MakePathOrDie(path)) {
+					t.Errorf("%s in %s: got %v, want %s in it", name, version, set, path)
+				}
+			}
 		}
 	}
-	lease := &Kind[corev1.Secret, *corev1.Secret]{Version: "v1", Resource: schema.GroupResource{Group: "example.com"}}
-	if got := lease.apiVersion(); got != "example.com/v1" {
-		t.Errorf("got %s", got)
+}
+
+func TestNewStrategy_NeedsARowThatFits(t *testing.T) {
+	t.Parallel()
+	if _, err := newStrategy(&Kind[corev1.Pod, *corev1.Pod]{}, All.NewScheme()); err == nil {
+		t.Error("a kind without a row is not refused")
+	}
+	statusOfSecrets := NewTable(Group{Rows: []Row{{Resource: "secrets", Versions: []string{"v1"}, Object: &corev1.Secret{}, MediaType: runtime.ContentTypeJSON}}})
+	if _, err := newStrategy(secretKind(), &Scheme{table: statusOfSecrets}); err == nil {
+		t.Error("a row that speaks of a status that the kind lacks is not refused")
 	}
 }
 
 func TestKind_Attributes(t *testing.T) {
 	t.Parallel()
-	kind := secretKind()
-	labels, got, err := kind.attributes(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x", Labels: map[string]string{"l": "v"}}, Type: "t"})
+	user, _, _ := strategies(t, secretKind())
+	labels, got, err := user.attributes(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x", Labels: map[string]string{"l": "v"}}, Type: "t"})
 	if want := "metadata.name=x,metadata.namespace=a,type=t"; err != nil || got.String() != want || labels["l"] != "v" {
 		t.Errorf("got %v %v %v, want %s", labels, got, err, want)
 	}
-	kind.ClusterScoped, kind.Fields = true, nil
-	if _, got, err = kind.attributes(secret(nil)); err != nil || got.String() != "metadata.name=x" {
+	row := *user.row
+	row.Namespaced = false
+	user.row, user.kind.Fields = &row, nil
+	if _, got, err = user.attributes(secret(nil)); err != nil || got.String() != "metadata.name=x" {
 		t.Errorf("got %v %v", got, err)
 	}
-	if _, _, err = kind.attributes(&corev1.ConfigMap{}); err == nil {
+	if _, _, err = user.attributes(&corev1.ConfigMap{}); err == nil {
 		t.Error("another kind is not refused")
 	}
 }
 
 func TestTable(t *testing.T) {
 	t.Parallel()
-	kind := secretKind()
+	kind, row := secretKind(), &Row{Resource: "secrets"}
+	convert := func(object, options runtime.Object) (*metav1.Table, error) {
+		convertor, err := kind.table(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return convertor.ConvertToTable(t.Context(), object, options)
+	}
 	kind.Columns = []metav1.TableColumnDefinition{NameColumn()}
-	kind.Row = func(s *corev1.Secret) []any { return []any{s.Name} }
+	kind.Cells = func(s *corev1.Secret) []any { return []any{s.Name} }
 	two := int64(2)
 	list := &corev1.SecretList{ListMeta: metav1.ListMeta{ResourceVersion: "7", Continue: "c", RemainingItemCount: &two}, Items: []corev1.Secret{*secret(nil), *secret(nil)}}
-	table, err := kind.table().ConvertToTable(t.Context(), list, nil)
+	table, err := convert(list, nil)
 	if err != nil || len(table.Rows) != 2 || table.Rows[1].Cells[0] != "x" || table.Rows[0].Object.Object == nil ||
 		table.ResourceVersion != "7" || table.Continue != "c" || *table.RemainingItemCount != 2 || len(table.ColumnDefinitions) != 1 {
 		t.Errorf("got %+v, %v", table, err)
 	}
-	table, err = kind.table().ConvertToTable(t.Context(), secret(nil), &metav1.TableOptions{NoHeaders: true})
+	table, err = convert(secret(nil), &metav1.TableOptions{NoHeaders: true})
 	if err != nil || len(table.Rows) != 1 || table.ResourceVersion != "1" || len(table.ColumnDefinitions) != 0 {
 		t.Errorf("got %+v, %v", table, err)
 	}
-	if _, err := kind.table().ConvertToTable(t.Context(), &corev1.ConfigMap{}, nil); err == nil {
+	if _, err := convert(&corev1.ConfigMap{}, nil); err == nil {
 		t.Error("another kind is not refused")
 	}
-	kind.Row = nil
-	if table, err := kind.table().ConvertToTable(t.Context(), secret(nil), nil); err != nil || len(table.ColumnDefinitions) != 2 {
+	kind.Cells = nil
+	if table, err := convert(secret(nil), nil); err != nil || len(table.ColumnDefinitions) != 2 {
+		t.Errorf("got %+v, %v", table, err)
+	}
+	row.Columns = columns{{Name: "Type", Type: "string", JSONPath: ".type"}, age}
+	if table, err := convert(secret(nil), nil); err != nil || len(table.ColumnDefinitions) != 3 || table.ColumnDefinitions[1].Name != "Type" {
 		t.Errorf("got %+v, %v", table, err)
 	}
 }

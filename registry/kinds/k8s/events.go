@@ -1,4 +1,4 @@
-package scheme
+package k8s
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -7,8 +7,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// addEventConversions lets events.k8s.io serve the events of the core group, under the names that it has for their fields.
-func addEventConversions(s *runtime.Scheme) error {
+// AddEvents lets events.k8s.io serve the events of the core group, under the names that it has for their fields.
+func AddEvents(s *runtime.Scheme) error {
+	if err := addEventLabels(s); err != nil {
+		return err
+	}
 	if err := addConversion(s, toCoreEvent); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package builtin
+package kinds
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	metatable "k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/duration"
-	"k8s.io/apiserver/pkg/registry/rest"
 )
 
 // NameColumn is the first column of most tables.
@@ -34,27 +34,23 @@ func MicroAge(then metav1.MicroTime) string {
 	return duration.HumanDuration(time.Since(then.Time))
 }
 
-func (k *Kind[E, T]) table() rest.TableConvertor {
-	if k.Row == nil {
-		return rest.NewDefaultTableConvertor(k.Resource)
-	}
-	return &table[E, T]{kind: k}
+// cells makes tables from what Kind.Cells returns.
+type cells[E any, T Pointer[E]] struct {
+	kind     *Kind[E, T]
+	resource schema.GroupResource
 }
 
-// table turns objects into rows.
-type table[E any, T Pointer[E]] struct{ kind *Kind[E, T] }
-
 // ConvertToTable implements rest.TableConvertor.
-func (c *table[E, T]) ConvertToTable(_ context.Context, object, tableOptions runtime.Object) (*metav1.Table, error) {
+func (c *cells[E, T]) ConvertToTable(_ context.Context, object, tableOptions runtime.Object) (*metav1.Table, error) {
 	rows, err := metatable.MetaToTableRow(object, func(obj runtime.Object, _ metav1.Object, _, _ string) ([]any, error) {
 		one, ok := obj.(T)
 		if !ok {
-			return nil, fmt.Errorf("%T is not one of %s", obj, c.kind.Resource)
+			return nil, fmt.Errorf("%T is not one of %s", obj, c.resource)
 		}
-		return c.kind.Row(one), nil
+		return c.kind.Cells(one), nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making a table of %s: %w", c.kind.Resource, err)
+		return nil, fmt.Errorf("making a table of %s: %w", c.resource, err)
 	}
 	t := &metav1.Table{Rows: rows}
 	if list, err := meta.ListAccessor(object); err == nil {

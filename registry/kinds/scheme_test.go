@@ -1,4 +1,4 @@
-package scheme
+package kinds
 
 import (
 	"math/rand"
@@ -22,11 +22,12 @@ import (
 
 func TestStorageCodec_RoundTrip(t *testing.T) {
 	t.Parallel()
-	s := New()
+	s := All.NewScheme()
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)
 	fill := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, crdfuzzer.Funcs, fuzzFuncs), rand.NewSource(seed), s.Codecs)
-	for gr, r := range s.resources {
+	for _, r := range storedRows() {
+		gr := r.GroupResource()
 		t.Run(gr.String(), func(t *testing.T) {
 			codec, err := s.StorageCodec(gr)
 			if err != nil {
@@ -34,7 +35,7 @@ func TestStorageCodec_RoundTrip(t *testing.T) {
 			}
 			for range 20 {
 				// What lies in etcd has been defaulted in its version before; so one pass first.
-				in := r.object.DeepCopyObject()
+				in := r.Object.DeepCopyObject()
 				fill.Fill(in)
 				in = roundTrip(t, codec, in)
 				out := roundTrip(t, codec, in)
@@ -42,7 +43,7 @@ func TestStorageCodec_RoundTrip(t *testing.T) {
 					t.Fatalf("changed on its way through storage (-before +after):\n%s", cmp.Diff(in, out))
 				}
 			}
-			list := r.list.DeepCopyObject()
+			list := r.List.DeepCopyObject()
 			if got := roundTrip(t, codec, list); !apiequality.Semantic.DeepEqual(list, got) {
 				t.Fatalf("list changed on its way through storage:\n%s", cmp.Diff(list, got))
 			}
@@ -78,29 +79,25 @@ func fuzzFuncs(runtimeserializer.CodecFactory) []any {
 
 func TestStorageCodec_Unknown(t *testing.T) {
 	t.Parallel()
-	if _, err := New().StorageCodec(schema.GroupResource{Resource: "pods"}); err == nil {
+	if _, err := All.NewScheme().StorageCodec(schema.GroupResource{Resource: "pods"}); err == nil {
 		t.Error("a codec for pods, want an error")
 	}
 }
 
-// Every stored kind must be known as internal and in its storage version, and every version served must know the options.
-func TestNew_Kinds(t *testing.T) {
+func storedRows() []*Row { return All.where(func(r *Row) bool { return r.MediaType != "" }) }
+
+// Every kind must be known as internal and in the versions that are served, and every version must know the options.
+func TestNewScheme_Kinds(t *testing.T) {
 	t.Parallel()
-	s := New()
-	for gr, r := range s.resources {
-		gvks, _, err := s.Scheme.ObjectKinds(r.object)
-		if err != nil {
-			t.Errorf("%s: %v", gr, err)
-			continue
+	s := All.NewScheme()
+	for _, r := range All.Rows() {
+		gk := schema.GroupKind{Group: r.group, Kind: r.Kind()}
+		for _, version := range append([]string{runtime.APIVersionInternal}, r.Versions...) {
+			if !s.Scheme.Recognizes(gk.WithVersion(version)) {
+				t.Errorf("%s is not registered in %s", gk, version)
+			}
 		}
-		internal := schema.GroupVersionKind{Group: gr.Group, Version: runtime.APIVersionInternal, Kind: gvks[0].Kind}
-		if !s.Scheme.Recognizes(internal) {
-			t.Errorf("%s is not registered", internal)
-		}
-		if !s.Scheme.Recognizes(internal.GroupKind().WithVersion(r.version)) {
-			t.Errorf("%s is not registered in %s", gr, r.version)
-		}
-		for _, gv := range s.Scheme.PrioritizedVersionsForGroup(gr.Group) {
+		for _, gv := range s.Scheme.PrioritizedVersionsForGroup(r.group) {
 			for _, kind := range []string{"ListOptions", "GetOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "DeleteOptions", "WatchEvent"} {
 				if !s.Scheme.Recognizes(gv.WithKind(kind)) {
 					t.Errorf("%s does not know %s", gv, kind)
@@ -108,11 +105,11 @@ func TestNew_Kinds(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range unstored() {
-		for _, object := range r.objects {
+	for _, g := range All.groups {
+		for _, object := range g.Carried {
 			gvks, _, err := s.Scheme.ObjectKinds(object)
-			if err != nil || !s.Scheme.Recognizes(schema.GroupVersionKind{Group: r.group, Version: runtime.APIVersionInternal, Kind: gvks[0].Kind}) {
-				t.Errorf("%T is not registered as internal in %s: %v", object, r.group, err)
+			if err != nil || !s.Scheme.Recognizes(schema.GroupVersionKind{Group: g.Name, Version: runtime.APIVersionInternal, Kind: gvks[0].Kind}) {
+				t.Errorf("%T is not registered as internal in %s: %v", object, g.Name, err)
 			}
 		}
 	}
@@ -161,7 +158,7 @@ func TestDefaults(t *testing.T) {
 			},
 		},
 	}
-	s := New()
+	s := All.NewScheme()
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // The second pass changes nothing.
@@ -176,7 +173,7 @@ func TestDefaults(t *testing.T) {
 
 func TestEventConversion_RoundTrip(t *testing.T) {
 	t.Parallel()
-	s := New()
+	s := All.NewScheme()
 	fill := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, fuzzFuncs), rand.NewSource(1), s.Codecs)
 	for range 50 {
 		in := &corev1.EventList{}
@@ -204,7 +201,7 @@ func TestEventConversion_RoundTrip(t *testing.T) {
 
 func TestFieldLabels(t *testing.T) {
 	t.Parallel()
-	s := New()
+	s := All.NewScheme()
 	tests := []struct {
 		kind        schema.GroupVersionKind
 		label, want string // want is empty where the label is refused

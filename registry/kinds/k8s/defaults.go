@@ -1,4 +1,4 @@
-package scheme
+package k8s
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -7,13 +7,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// addDefaults registers the defaults of k8s.io/api kinds. They run whenever an object is decoded, from a request or from
-// storage, and must leave an object alone that they have seen before.
-func addDefaults(s *runtime.Scheme) error {
+// AddCore adds what belongs to the core group. Defaults run whenever an object is decoded, from a request or from storage, and
+// leave an object alone that they have seen before.
+func AddCore(s *runtime.Scheme) error {
 	addDefault(s, defaultNamespace)
 	addDefault(s, defaultSecret)
 	addDefault(s, defaultLimitRange)
 	addDefault(s, defaultResourceQuota)
+	return addCoreLabels(s)
+}
+
+// AddRBAC adds what belongs to rbac.authorization.k8s.io.
+func AddRBAC(s *runtime.Scheme) error {
 	addDefault(s, defaultRoleBinding)
 	addDefault(s, defaultClusterRoleBinding)
 	return nil

@@ -1,4 +1,4 @@
-package fuzzer
+package kinds
 
 import (
 	"math/rand"
@@ -12,54 +12,25 @@ import (
 	metafuzzer "k8s.io/apimachinery/pkg/apis/meta/fuzzer"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"sigs.k8s.io/randfill"
 
-	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+	ourfuzzer "github.com/annex-dev/annex/apis/fuzzer"
 )
 
-// newScheme registers our groups the way the server does: the stored type of each kind is its internal type too.
-func newScheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
-	for _, add := range []func(*runtime.Scheme) error{
-		tenancyv1alpha1.AddToScheme, tenancyv1alpha1.RegisterDefaults,
-		corev1alpha1.AddToScheme, corev1alpha1.RegisterDefaults,
-		topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults,
-		apisv1alpha1.AddToScheme, apisv1alpha1.RegisterDefaults, apisv1alpha1.RegisterConversions,
-		apisv1alpha2.AddToScheme, apisv1alpha2.RegisterDefaults,
-		annexv1alpha1.AddToScheme, annexv1alpha1.RegisterDefaults,
-	} {
-		utilruntime.Must(add(scheme))
-	}
-	internal := func(group string, objects ...runtime.Object) {
-		scheme.AddKnownTypes(schema.GroupVersion{Group: group, Version: runtime.APIVersionInternal}, objects...)
-	}
-	internal(tenancyv1alpha1.GroupName, &tenancyv1alpha1.Workspace{}, &tenancyv1alpha1.WorkspaceList{}, &tenancyv1alpha1.WorkspaceType{}, &tenancyv1alpha1.WorkspaceTypeList{})
-	internal(corev1alpha1.GroupName, &corev1alpha1.LogicalCluster{}, &corev1alpha1.LogicalClusterList{}, &corev1alpha1.Shard{}, &corev1alpha1.ShardList{})
-	internal(topologyv1alpha1.GroupName, &topologyv1alpha1.Partition{}, &topologyv1alpha1.PartitionList{}, &topologyv1alpha1.PartitionSet{}, &topologyv1alpha1.PartitionSetList{})
-	internal(annexv1alpha1.GroupName, &annexv1alpha1.HostBinding{}, &annexv1alpha1.HostBindingList{})
-	internal(apisv1alpha2.GroupName, &apisv1alpha1.APIResourceSchema{}, &apisv1alpha1.APIResourceSchemaList{}, &apisv1alpha1.APIExportEndpointSlice{}, &apisv1alpha1.APIExportEndpointSliceList{},
-		&apisv1alpha2.APIExport{}, &apisv1alpha2.APIExportList{}, &apisv1alpha2.APIBinding{}, &apisv1alpha2.APIBindingList{})
-	return scheme
-}
+// newScheme knows our groups alone.
+func newScheme() *runtime.Scheme { return NewTable(ourGroups()...).NewScheme().Scheme }
 
 func newFuzzer(scheme *runtime.Scheme, seed int64) *randfill.Filler {
-	return fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, Funcs), rand.NewSource(seed), serializer.NewCodecFactory(scheme))
+	return fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, ourfuzzer.Funcs(scheme)), rand.NewSource(seed), serializer.NewCodecFactory(scheme))
 }
 
 // TestRoundTrip encodes and decodes every kind in every version, JSON and YAML, through the internal type; for exports and
 // bindings that includes the conversion from and to the older version.
 func TestRoundTrip(t *testing.T) {
-	scheme := newScheme(t)
+	scheme := newScheme()
 	codecs := serializer.NewCodecFactory(scheme)
 	for seed := range int64(3) {
 		roundtrip.RoundTripTypesWithoutProtobuf(t, scheme, codecs, newFuzzer(scheme, seed), nil)
@@ -70,7 +41,7 @@ const conversions = 500
 
 func convertBothWays[A, B any](t *testing.T, kind string, there func(*A, *B) error, back func(*B, *A) error, copyOf func(*A) *A, annotations func(*A) map[string]string, between func(*B) map[string]string) {
 	t.Helper()
-	scheme := newScheme(t)
+	scheme := newScheme()
 	f := newFuzzer(scheme, 1).NumElements(0, 4).NilChance(.2) // longer lists than a round trip needs: order matters here
 	lossy := 0
 	for i := range conversions {
