@@ -546,9 +546,9 @@ func TestSnapshot_KnowsItsSize(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			real := (heap() - before) / clusters
-			if size := snapshots[0].size(); size < real/2 || size > 2*real {
-				t.Errorf("a snapshot takes %d bytes and says %d", real, size)
+			taken := (heap() - before) / clusters
+			if size := snapshots[0].size(); size < taken/2 || size > 2*taken {
+				t.Errorf("a snapshot takes %d bytes and says %d", taken, size)
 			}
 			runtime.KeepAlive(snapshots)
 		})

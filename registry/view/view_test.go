@@ -228,7 +228,7 @@ func TestView_AnObjectReadByKeyOvertakesWhoIsReading(t *testing.T) {
 	if err := c.fake.Delete(t.Context(), configMaps, client.Key{Cluster: "far", Namespace: "default", Name: "here"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return !c.running("a") })
+	eventually(t, func() bool { return !c.running() })
 	close(proceed)
 	if got := <-got; got != "one" || c.count("a") != 2 {
 		t.Errorf("got %q, compiled %d times", got, c.count("a"))
@@ -249,10 +249,11 @@ func stopOnce(fake *clienttest.Fake, matches func(verb string, key client.Key) b
 	return entered, proceed
 }
 
-func (c *counted) running(cluster logicalcluster.Name) bool {
+// running reports whether something is being compiled for cluster "a".
+func (c *counted) running() bool {
 	c.View.mu.Lock()
 	defer c.View.mu.Unlock()
-	return c.slots[cluster] != nil
+	return c.slots["a"] != nil
 }
 
 func TestView_RefusesWhatItCannotFollow(t *testing.T) {
@@ -376,7 +377,7 @@ func TestView_WhatAnEventOvertookIsCompiledAgain(t *testing.T) {
 	go func() { first <- c.get("a") }()
 	<-entered
 	c.create(configMap("a", "two"))
-	eventually(t, func() bool { return !c.running("a") })
+	eventually(t, func() bool { return !c.running() })
 	// A call that comes after the event does not join what was being compiled before it.
 	if got := c.get("a"); got != "one,two" {
 		t.Errorf("after the event: %q", got)
@@ -407,7 +408,7 @@ func TestView_WhatIsOvertakenAgainAndAgainIsHandedOut(t *testing.T) {
 			t.Errorf("got %q, compiled %d times after %d calls", got, c.count("a"), i)
 		}
 	}
-	if c.running("a") {
+	if c.running() {
 		t.Error("something is still being compiled")
 	}
 }
@@ -433,7 +434,7 @@ func TestView_CallsShareACompilation(t *testing.T) {
 	if n := c.count("a"); n != 1 {
 		t.Errorf("compiled %d times", n)
 	}
-	if c.running("a") {
+	if c.running() {
 		t.Error("something is still being compiled")
 	}
 }
@@ -466,7 +467,7 @@ func TestView_NowSharesReadsThatBeginAfterTheCalls(t *testing.T) {
 	if n := c.count("a"); n < 2 || n > callers {
 		t.Errorf("compiled %d times for %d calls", n, callers+1)
 	}
-	if c.running("a") {
+	if c.running() {
 		t.Error("something is still being compiled")
 	}
 }
