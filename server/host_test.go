@@ -26,10 +26,10 @@ func TestSparingHost(t *testing.T) {
 		"gone, while alive": {&Host{Reach: func(context.Context) error { return errors.New(fault) }}, &fault, "/livez", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Server{config: Config{Host: tc.host}}
-			s.hostStatus.fault.Store(tc.fault)
+			health := newHostHealth(tc.host)
+			health.fault.Store(tc.fault)
 			recorder := httptest.NewRecorder()
-			got := s.sparingHost(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, tc.url, nil))
+			got := health.sparing(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, tc.url, nil))
 			if got.URL.RawQuery != tc.wantQuery {
 				t.Errorf("query %q, want %q", got.URL.RawQuery, tc.wantQuery)
 			}

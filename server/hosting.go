@@ -6,6 +6,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
@@ -63,14 +64,16 @@ func (h *hosting) with(cluster logicalcluster.Name, own *catalog.Snapshot) *cata
 	return all
 }
 
-// isHostWorkspace reports whether the host shows cluster as its own.
-func (s *Server) isHostWorkspace(cluster logicalcluster.Name) bool {
-	if s.config.Host == nil {
-		return false
+// hosts returns what reports whether host shows a cluster as its own; none without a host.
+func hosts(host *Host, paths *index.Paths) func(logicalcluster.Name) bool {
+	return func(cluster logicalcluster.Name) bool {
+		if host == nil {
+			return false
+		}
+		if host.Workspace == cluster.Path() {
+			return true
+		}
+		path, known := paths.PathOf(cluster)
+		return known && path == host.Workspace
 	}
-	if s.config.Host.Workspace == cluster.Path() {
-		return true
-	}
-	path, known := s.Index.PathOf(cluster)
-	return known && path == s.config.Host.Workspace
 }

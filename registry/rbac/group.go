@@ -2,9 +2,11 @@ package rbac
 
 import (
 	"errors"
+	"maps"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
@@ -13,31 +15,43 @@ import (
 
 const version = "v1"
 
-// NewGroup returns the storage of rbac.authorization.k8s.io; evaluator knows what users hold. The error says which store
-// could not be set up.
-func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, evaluator *policy.Evaluator) (*group.Group, error) {
-	if evaluator == nil {
-		return nil, errors.New("building the storage of RBAC: an evaluator is needed")
-	}
+// Stores are the stores of rbac.authorization.k8s.io. The server itself reads and writes them as they are. An evaluator is made
+// from what it reads, and with an evaluator comes the group that users reach.
+type Stores struct{ open *group.Group }
+
+// NewStores returns the stores. The error says which one could not be set up.
+func NewStores(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*Stores, error) {
 	g, err := kinds.NewGroup(rbacv1.GroupName, s, getter, roleKind(), roleBindingKind(), clusterRoleKind(), clusterRoleBindingKind())
 	if err != nil {
 		return nil, err
 	}
+	return &Stores{open: g}, nil
+}
+
+// Unguarded returns the stores as a group in which nothing keeps users from granting what they do not hold. It is for the server
+// itself, and must not be served.
+func (s *Stores) Unguarded() *group.Group { return s.open }
+
+// Guarded returns the group that users reach; evaluator knows what they hold.
+func (s *Stores) Guarded(evaluator *policy.Evaluator) (*group.Group, error) {
+	if evaluator == nil {
+		return nil, errors.New("building the storage of RBAC: an evaluator is needed")
+	}
 	checks := checks{evaluator: evaluator}
+	served := maps.Clone(s.open.Versions[version])
 	for resource, check := range map[string]check{
 		"roles":               checks.role,
 		"rolebindings":        checks.roleBinding,
 		"clusterroles":        checks.clusterRole,
 		"clusterrolebindings": checks.clusterRoleBinding,
 	} {
-		served := g.Versions[version]
 		open, ok := served[resource].(*kinds.REST)
 		if !ok {
 			return nil, errors.New("building the storage of RBAC: there is none for " + resource)
 		}
 		served[resource] = &guarded{REST: open, check: check}
 	}
-	return g, nil
+	return &group.Group{Name: s.open.Name, Versions: map[string]map[string]rest.Storage{version: served}, System: s.open.System}, nil
 }
 
 func roleKind() *kinds.Kind[rbacv1.Role, *rbacv1.Role] {

@@ -68,7 +68,11 @@ func newHarness(t *testing.T) *harness {
 	}
 	t.Cleanup(backend.Destroy)
 	fake := held()
-	g, err := NewGroup(s, backend.RESTOptionsGetter(), policy.New(fake, nil))
+	stores, err := NewStores(s, backend.RESTOptionsGetter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := stores.Guarded(policy.New(fake, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,8 +317,8 @@ func TestDefaultsAndTables(t *testing.T) {
 	}
 }
 
-func TestNewGroup_NeedsAnEvaluator(t *testing.T) {
-	if _, err := NewGroup(kinds.All.NewScheme(), nil, nil); err == nil {
+func TestStores_AreServedWithAnEvaluatorOnly(t *testing.T) {
+	if _, err := (&Stores{}).Guarded(nil); err == nil {
 		t.Error("no error")
 	}
 }

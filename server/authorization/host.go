@@ -21,7 +21,7 @@ type Host struct {
 
 // inHostWorkspace asks the host whether its user may do what RBAC of the workspace does not allow. It is asked about the user
 // as the host knows it, and cannot lift what keeps everybody out.
-func (c *chain) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if c.Host == nil || cluster.IsSystem() || !attrs.IsResourceRequest() || isImpersonation(attrs) || !c.Host.Shows(ctx) {
 		return authorizer.DecisionNoOpinion, "nothing to ask the host about", nil
 	}
@@ -41,7 +41,7 @@ func (c *chain) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name
 }
 
 // behindBarriers denies what nobody's word can allow in the cluster. No opinion means that it may be allowed.
-func (c *chain) behindBarriers(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) behindBarriers(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	switch {
 	case err != nil:

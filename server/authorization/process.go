@@ -11,7 +11,7 @@ import (
 
 // inProcess decides a request that names no cluster, by somebody below system:masters. Such paths are about the process and
 // thereby about all tenants, so only the few that are listed here are open at all.
-func (c *chain) inProcess(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inProcess(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if attrs.IsResourceRequest() {
 		return authorizer.DecisionDeny, "the request names no cluster", nil
 	}

@@ -12,15 +12,11 @@ import (
 	"github.com/annex-dev/annex/server/authentication"
 )
 
-// Projected says who decides about a request for what a HostBinding projects; false when ctx is for nothing of that kind.
-// byHost is whether the host's word is enough, so that RBAC of the workspace is not asked.
-type Projected func(ctx context.Context) (byHost, ok bool)
-
-// projected decides a request for what a HostBinding projects, by somebody below system:masters. The host comes first: it has
-// decided before it forwarded the request, and is asked about every other one. Then comes the workspace. A request for several
-// workspaces, or for one that does not exist, goes on: who serves it asks here again, for each workspace, before it
-// shows or writes anything there.
-func (c *chain) projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+// Projected decides a request for what a HostBinding projects, by somebody below system:masters. The host comes first: it has
+// decided before it forwarded the request, and is asked about every other one. Then comes the workspace, unless byHost says that
+// the host's word is enough. A request for several workspaces, or for one that does not exist, goes on: who serves it asks here
+// again, for each workspace, before it shows or writes anything there.
+func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	switch {
 	case isImpersonation(attrs):
 		return authorizer.DecisionDeny, "whom one may stand in for is decided at the host", nil
@@ -52,7 +48,7 @@ func (c *chain) projected(ctx context.Context, byHost bool, attrs authorizer.Att
 
 // hostAllows reports what the host says about its user. It has authorized the request that it forwards, and nothing but
 // that: what a request turns out to do beside, such as a patch that creates, it is asked about.
-func (c *chain) hostAllows(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) hostAllows(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	claimed, ok := authentication.HostIdentity(attrs.GetUser())
 	if !ok {
 		return authorizer.DecisionDeny, "the host does not know the user", nil

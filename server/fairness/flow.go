@@ -26,10 +26,10 @@ const (
 )
 
 // flowOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
-// virtual endpoint. What a HostBinding projects is the share of the workspace that it is in.
+// virtual endpoint, unless that is direct.
 func flowOf(ctx context.Context, u user.Info) string {
 	cluster, single := logicalcluster.FromContext(ctx)
-	if endpoint, ok := virtual.FromContext(ctx); ok && (!single || endpoint.Kind != virtual.HostBinding) {
+	if endpoint, ok := virtual.FromContext(ctx); ok && (!single || !endpoint.Direct) {
 		cluster = endpoint.Cluster
 	}
 	switch {

@@ -1,33 +1,38 @@
-package virtual
+package apiexport
 
 import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/annex-dev/annex/server/virtual"
 )
 
+// parse reads the URL of a server whose only virtual workspace is that of providers.
+func parse(path string) (virtual.Request, error) { return virtual.List{&Endpoint{}}.Parse(path) }
+
 func TestParse(t *testing.T) {
-	widgets := Endpoint{Kind: APIExport, Cluster: "abc123", Name: "widgets.example.com"}
+	widgets := virtual.Endpoint{Kind: Name, Cluster: "abc123", Name: "widgets.example.com"}
 	for name, tc := range map[string]struct {
 		path string
-		want Request
+		want virtual.Request
 		code func(error) bool
 	}{
 		"all consumers": {path: "/services/apiexport/abc123/widgets.example.com/clusters/*/apis/example.com/v1/widgets",
-			want: Request{Endpoint: widgets, Target: "*", Rest: "/apis/example.com/v1/widgets"}},
+			want: virtual.Request{Endpoint: widgets, Target: "*", Rest: "/apis/example.com/v1/widgets"}},
 		"an escaped wildcard": {path: "/services/apiexport/abc123/widgets.example.com/clusters/%2A/api",
-			want: Request{Endpoint: widgets, Target: "*", Rest: "/api"}},
+			want: virtual.Request{Endpoint: widgets, Target: "*", Rest: "/api"}},
 		"one consumer": {path: "/services/apiexport/abc123/widgets.example.com/clusters/xyz/apis/",
-			want: Request{Endpoint: widgets, Target: "xyz", Rest: "/apis/"}},
+			want: virtual.Request{Endpoint: widgets, Target: "xyz", Rest: "/apis/"}},
 		"a system cluster": {path: "/services/apiexport/system:admin/x/clusters/root/apis",
-			want: Request{Endpoint: Endpoint{Kind: APIExport, Cluster: "system:admin", Name: "x"}, Target: "root", Rest: "/apis"}},
+			want: virtual.Request{Endpoint: virtual.Endpoint{Kind: Name, Cluster: "system:admin", Name: "x"}, Target: "root", Rest: "/apis"}},
 		"nothing behind the target": {path: "/services/apiexport/abc123/widgets.example.com/clusters/xyz",
-			want: Request{Endpoint: widgets, Target: "xyz"}},
+			want: virtual.Request{Endpoint: widgets, Target: "xyz"}},
 		"the rest stays escaped": {path: "/services/apiexport/abc123/widgets.example.com/clusters/xyz/apis/a%2Fb",
-			want: Request{Endpoint: widgets, Target: "xyz", Rest: "/apis/a%2Fb"}},
+			want: virtual.Request{Endpoint: widgets, Target: "xyz", Rest: "/apis/a%2Fb"}},
 		"a second prefix is not special": {path: "/services/apiexport/abc123/widgets.example.com/clusters/xyz/clusters/abc",
-			want: Request{Endpoint: widgets, Target: "xyz", Rest: "/clusters/abc"}},
+			want: virtual.Request{Endpoint: widgets, Target: "xyz", Rest: "/clusters/abc"}},
 		"no clusters part":         {path: "/services/apiexport/abc123/widgets.example.com/apis", code: apierrors.IsNotFound},
 		"no target":                {path: "/services/apiexport/abc123/widgets.example.com/clusters", code: apierrors.IsNotFound},
 		"an empty target":          {path: "/services/apiexport/abc123/widgets.example.com/clusters/", code: apierrors.IsBadRequest},
@@ -45,7 +50,7 @@ func TestParse(t *testing.T) {
 		"a broken escape":          {path: "/services/apiexport/abc123/%zz/clusters/*/apis", code: apierrors.IsBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Parse(tc.path)
+			got, err := parse(tc.path)
 			if tc.code != nil {
 				if !tc.code(err) {
 					t.Fatalf("Parse(%q) = %+v, %v", tc.path, got, err)
@@ -66,9 +71,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("/services/apiexport/abc123/x/clusters/*/apis")
 	f.Add("/services/apiexport/abc123/a%2Fb/clusters/root%3Aorg/apis")
 	f.Fuzz(func(t *testing.T, path string) {
-		got, err := Parse(path)
+		got, err := parse(path)
 		if err != nil {
-			if got != (Request{}) {
+			if got != (virtual.Request{}) {
 				t.Errorf("Parse(%q) = %+v beside %v", path, got, err)
 			}
 			return
