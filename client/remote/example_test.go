@@ -2,10 +2,9 @@ package remote_test
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"log"
 
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
@@ -13,32 +12,31 @@ import (
 	"github.com/annex-dev/annex/client/remote"
 )
 
-// The operator of a provider labels the ConfigMaps of all of its consumers. Its endpoint is the URL in the status of its
+// The operator of a provider works on the objects of all consumers. Its endpoint is the URL in the status of the
 // APIExportEndpointSlice.
 func Example() {
-	labelAll := func(ctx context.Context, config *rest.Config, endpoint string) error {
-		config = rest.CopyConfig(config)
-		config.Host = strings.TrimSuffix(endpoint, "/") + "/clusters/*"
-		c, err := remote.New(config, nil)
-		if err != nil {
-			return err
-		}
-		configMaps := schema.GroupResource{Resource: "configmaps"}
-		return c.Watch(ctx, configMaps, func(event client.Event) {
-			configMap, ok := event.Object.(*corev1.ConfigMap)
-			if !ok || event.Type == client.Deleted || configMap.Labels["seen"] == "yes" {
-				return
-			}
-			configMap = configMap.DeepCopy() // objects are shared
-			if configMap.Labels == nil {
-				configMap.Labels = map[string]string{}
-			}
-			configMap.Labels["seen"] = "yes"
-			key := client.KeyOf(configMap)
-			if _, err := c.Update(ctx, configMaps, key.Cluster, configMap); err != nil {
-				fmt.Println(err) // a controller tries again, see controllers/multicluster
-			}
-		})
+	ctx := context.Background()
+	config := &rest.Config{Host: "https://annex/services/apiexport/2f8kq1z0c7a9x3bd/widgets/clusters/*", BearerToken: "secret"}
+	c, err := remote.New(config, nil)
+	if err != nil {
+		log.Fatal(err)
 	}
-	_ = labelAll
+	widgets := schema.GroupResource{Group: "example.com", Resource: "widgets"}
+	err = c.Watch(ctx, widgets, func(event client.Event) {
+		widget, ok := event.Object.(*unstructured.Unstructured)
+		if !ok || event.Type == client.Deleted {
+			return
+		}
+		widget = widget.DeepCopy() // objects are shared
+		if err := unstructured.SetNestedField(widget.Object, "Ready", "status", "phase"); err != nil {
+			log.Print(err)
+			return
+		}
+		// An update that changes nothing causes no event.
+		key := client.KeyOf(widget)
+		if _, err := c.Update(ctx, widgets, key.Cluster, widget); err != nil {
+			log.Printf("updating Widget %s: %v", key, err)
+		}
+	})
+	log.Fatal(err)
 }
