@@ -75,7 +75,7 @@ func New(c Config) (*Server, error) {
 	s.Evaluator = policy.New(s.Client, s.gate(policy.Followed()...))
 	s.Index = index.New(s.Client, s.gate(index.Followed()...))
 	s.exports = apiexport.New(apiexport.Config{Cached: s.Client, Live: s.Client.Live(), Authorizer: s.Evaluator})
-	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Live: s.Client.Live(), Typed: kinds.All.IsBound, Builtin: s.base.Has})
+	s.Catalog = catalog.New(catalog.Config{Reader: s.Client, Fresh: s.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: s.base.Has})
 	s.projections = s.newProjections()
 	if err := s.buildPolicies(); err != nil {
 		return nil, err

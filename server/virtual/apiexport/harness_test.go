@@ -100,7 +100,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(backend.Ready())
 	}
 	typed := func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" }
-	resources := catalog.New(catalog.Config{Reader: w.client, Live: w.client.Live(), Typed: typed})
+	resources := catalog.New(catalog.Config{Reader: w.client, Typed: typed})
 	handlers, err := registryschema.New(registryschema.Config{RESTOptionsGetter: backend.CustomResources(), Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer()})
 	if err != nil {
 		t.Fatal(err)
