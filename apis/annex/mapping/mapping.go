@@ -24,12 +24,12 @@ func Parse(path string) (Mapping, error) {
 	for i, segment := range m.segments {
 		switch {
 		case segment != Placeholder && strings.ContainsAny(segment, "{}"):
-			return Mapping{}, fmt.Errorf("%q: only %s may stand in braces, as one whole segment", segment, Placeholder)
+			return Mapping{}, fmt.Errorf("%q: the only text allowed in braces is %s, as a complete segment", segment, Placeholder)
 		case segment != Placeholder:
 		case i == 0:
 			return Mapping{}, fmt.Errorf("%s cannot be the first segment", Placeholder)
 		case m.at >= 0:
-			return Mapping{}, fmt.Errorf("%s may stand in it once", Placeholder)
+			return Mapping{}, fmt.Errorf("%s is allowed only once", Placeholder)
 		default:
 			m.at = i
 		}
@@ -39,7 +39,7 @@ func Parse(path string) (Mapping, error) {
 		return Mapping{}, errors.New("must be a workspace")
 	}
 	if _, err := logicalcluster.ParsePath(sample.String()); err != nil {
-		return Mapping{}, fmt.Errorf("with a namespace called x: %w", err)
+		return Mapping{}, fmt.Errorf("if the namespace is x: %w", err)
 	}
 	return m, nil
 }

@@ -40,10 +40,10 @@ func validateWorkspace(ws annexv1alpha1.HostBindingWorkspace, at *field.Path) fi
 	var errs field.ErrorList
 	create := at.Child("create")
 	if parent, _ := m.Base().Split(); m.Fixed() && parent.Empty() {
-		errs = append(errs, field.Invalid(path, ws.Path, "a workspace that is made on demand needs a parent, so the path has two segments at least"))
+		errs = append(errs, field.Invalid(path, ws.Path, "must have at least two segments, because a workspace that is created on demand needs a parent"))
 	}
 	if !m.Fixed() && !m.Last() {
-		errs = append(errs, field.Invalid(path, ws.Path, mapping.Placeholder+" must be the last segment of the path of a workspace that is made on demand"))
+		errs = append(errs, field.Invalid(path, ws.Path, mapping.Placeholder+" must be the last segment of the path if the workspace is created on demand"))
 	}
 	if ref := ws.Create.Type; ref != nil {
 		errs = append(errs, rule.SubdomainRequired(string(ref.Name), create.Child("type", "name"))...)

@@ -14,7 +14,7 @@ func Checkable(definition *apiextensions.CustomResourceDefinition) (*apiextensio
 	var errs field.ErrorList
 	out := definition
 	refuse := func(path *field.Path) *apiextensions.CustomResourceDefinition {
-		errs = append(errs, field.Invalid(path.Child("selectableFields"), "", "may only be set beside a structural schema"))
+		errs = append(errs, field.Invalid(path.Child("selectableFields"), "", "may only be set together with a structural schema"))
 		if out == definition {
 			out = definition.DeepCopy()
 		}

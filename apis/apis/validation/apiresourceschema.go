@@ -62,7 +62,7 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 func ValidateAPIResourceSchemaUpdate(schema, old *apisv1alpha1.APIResourceSchema) field.ErrorList {
 	errs := rule.ObjectMetaUpdate(&schema.ObjectMeta, &old.ObjectMeta)
 	if !sameSpec(&schema.Spec, &old.Spec) {
-		errs = append(errs, field.Forbidden(field.NewPath("spec"), "an APIResourceSchema cannot be changed; make a new one"))
+		errs = append(errs, field.Forbidden(field.NewPath("spec"), "an APIResourceSchema cannot be changed; create a new one"))
 	}
 	return errs
 }
@@ -120,7 +120,7 @@ func validateSchemaName(name, plural, suffix string, path *field.Path) field.Err
 		return field.ErrorList{field.Invalid(path, name, "must end in ."+plural+"."+suffix)}
 	}
 	if !prefixExp.MatchString(prefix) {
-		return field.ErrorList{field.Invalid(path, name, validation.RegexError("what stands before ."+plural+"."+suffix+" is invalid", prefixExp.String(), "v1"))}
+		return field.ErrorList{field.Invalid(path, name, validation.RegexError("the prefix before ."+plural+"."+suffix+" is invalid", prefixExp.String(), "v1"))}
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func validateConversion(schema *apisv1alpha1.APIResourceSchema, path *field.Path
 	conversion := schema.Spec.Conversion
 	if conversion == nil {
 		if len(schema.Spec.Versions) > 1 {
-			return field.ErrorList{field.Required(path, "must say how to convert between several versions")}
+			return field.ErrorList{field.Required(path, "is required if there are several versions")}
 		}
 		return nil
 	}

@@ -45,7 +45,7 @@ func validateNotYet(wt *tenancyv1alpha1.WorkspaceTypeSpec, spec *field.Path) fie
 	refuse(wt.Terminator, "terminator", "terminators are")
 	refuse(len(wt.InitializerPermissions) > 0, "initializerPermissions", "initializers are")
 	refuse(len(wt.TerminatorPermissions) > 0, "terminatorPermissions", "terminators are")
-	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "authentication of a workspace's own is")
+	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "workspace-specific authentication is")
 	if mode := wt.DefaultAPIBindingLifecycle; mode != nil {
 		path := spec.Child("defaultAPIBindingLifecycle")
 		switch *mode {
