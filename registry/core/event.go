@@ -13,7 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/builtin"
 )
 
-// EventTTL is how long an event stays after its last write.
+// EventTTL is how long an event is kept after its last write.
 const EventTTL = time.Hour
 
 func eventKind() *builtin.Kind[corev1.Event, *corev1.Event] {

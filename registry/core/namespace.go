@@ -19,7 +19,7 @@ import (
 	"github.com/annex-dev/annex/registry/scheme"
 )
 
-// installNamespaces adds namespaces with status and finalize. Their deletion takes two steps, see namespaceREST.
+// installNamespaces adds namespaces with status and finalize. They are deleted in two steps, see namespaceREST.
 func installNamespaces(g *group.Group, s *scheme.Scheme, getter generic.RESTOptionsGetter) error {
 	store, err := namespaces().Install(g, s, getter)
 	if err != nil {
@@ -27,7 +27,7 @@ func installNamespaces(g *group.Group, s *scheme.Scheme, getter generic.RESTOpti
 	}
 	served := g.Versions[version]
 	served["namespaces"] = &namespaceREST{namespaceParts: served["namespaces"].(*group.REST), store: store}
-	// Whoever deletes through the system store by mistake must not take away a namespace that still has content.
+	// A mistaken deletion through the system store must not delete a namespace that still has content.
 	guarded := *g.System["namespaces"]
 	guarded.Storage.Storage = &contentGuard{guarded.Storage.Storage}
 	g.System["namespaces"] = &guarded
@@ -72,7 +72,7 @@ func namespaces() *builtin.Kind[corev1.Namespace, *corev1.Namespace] {
 			}
 			return errs
 		},
-		// A name that was generated got no label from the defaults.
+		// The defaults do not label an object with a generated name.
 		Canonicalize: func(ns *corev1.Namespace) {
 			if ns.Labels[corev1.LabelMetadataName] == ns.Name {
 				return

@@ -8,7 +8,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// holds are the requests under way that end when their cluster is switched off. The zero value holds none.
+// holds are the requests in progress that end when their cluster becomes inactive. The zero value is empty.
 type holds struct {
 	mu   sync.Mutex
 	open map[logicalcluster.Name]map[*held]struct{}
@@ -16,8 +16,8 @@ type holds struct {
 
 type held struct{ cancel context.CancelFunc }
 
-// Hold returns a context that ends with ctx, or as soon as the cluster called name is in phase Inactive. A watch of somebody
-// whom that concerns is served under it. The function returned must be called when the request is over.
+// Hold returns a context that ends with ctx, or as soon as the cluster called name is in phase Inactive. Watches of
+// users who may not enter an inactive cluster use this context. Call the returned function when the request ends.
 func (i *Index) Hold(ctx context.Context, name logicalcluster.Name) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := &held{cancel: cancel}
@@ -30,7 +30,7 @@ func (i *Index) Hold(ctx context.Context, name logicalcluster.Name) (context.Con
 	}
 	i.holds.open[name][h] = struct{}{}
 	i.holds.mu.Unlock()
-	// It may have been switched off since the request was authorized.
+	// The cluster may have become inactive since the request was authorized.
 	i.endHolds(name)
 	return ctx, func() {
 		cancel()
@@ -43,7 +43,7 @@ func (i *Index) Hold(ctx context.Context, name logicalcluster.Name) (context.Con
 	}
 }
 
-// endHolds ends what is held on a cluster that is switched off.
+// endHolds ends the requests in a cluster that is inactive.
 func (i *Index) endHolds(name logicalcluster.Name) {
 	if entry, _ := i.clusters.get(name); entry.phase != string(corev1alpha1.LogicalClusterPhaseInactive) {
 		return
@@ -55,7 +55,7 @@ func (i *Index) endHolds(name logicalcluster.Name) {
 	}
 }
 
-// endAllHolds does the same for every cluster, since changes may have been missed.
+// endAllHolds does the same for every cluster, because changes may have been missed.
 func (i *Index) endAllHolds() {
 	i.holds.mu.Lock()
 	var names []logicalcluster.Name

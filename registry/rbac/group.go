@@ -15,11 +15,11 @@ import (
 
 const version = "v1"
 
-// NewGroup returns the storage of rbac.authorization.k8s.io; evaluator knows what users hold. The error says which store
-// could not be set up.
+// NewGroup returns the storage of rbac.authorization.k8s.io; evaluator knows the permissions of users. The error names the
+// store that could not be set up.
 func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter, evaluator *policy.Evaluator) (*group.Group, error) {
 	if evaluator == nil {
-		return nil, errors.New("building the storage of RBAC: an evaluator is needed")
+		return nil, errors.New("building the storage of RBAC: an evaluator is required")
 	}
 	g := &group.Group{Name: rbacv1.GroupName}
 	if _, err := roleKind().Install(g, s, getter); err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/annex-dev/annex/registry/topology"
 )
 
-// schemaEpoch begins the name of every schema that is made here. It says since when names are made this way; the hash
-// behind it tells schemas of one resource apart.
+// schemaEpoch is the prefix of the name of every schema that is created here. It is the date of this naming scheme. The hash after it
+// distinguishes schemas of one resource.
 const schemaEpoch = "v261122"
 
 // exported is a resource that root exports. It is served by typed storage; the schema shows it to clients.
@@ -60,7 +60,7 @@ func exportedResources() []exported {
 // ShardsExport is the name of the APIExport of shards.
 const ShardsExport = "shards.core.kcp.io"
 
-// schemaOf returns the APIResourceSchema of a resource, named by the hash of what it says.
+// schemaOf returns the APIResourceSchema of a resource. Its name contains the hash of its content.
 func schemaOf(models *models, r exported) (*apisv1alpha1.APIResourceSchema, error) {
 	structural, err := models.structural(r.model.OpenAPIModelName())
 	if err != nil {
@@ -99,7 +99,7 @@ func schemaOf(models *models, r exported) (*apisv1alpha1.APIResourceSchema, erro
 	}, nil
 }
 
-// keptExtensions are the extensions of OpenAPI that a structural schema knows.
+// keptExtensions are the OpenAPI extensions that a structural schema supports.
 var keptExtensions = map[string]bool{
 	"x-kubernetes-list-type":               true,
 	"x-kubernetes-list-map-keys":           true,

@@ -17,18 +17,18 @@ import (
 // SecretName is the Secret of the CA, in namespace kube-system of the cluster system:admin.
 const SecretName = "annex-serving-ca"
 
-// Keys of the Secret: certificates and keys, PEM, in the same order.
+// Keys of the Secret: certificates and keys, both in PEM format and in the same order.
 const (
 	certificatesKey = "ca.crt"
 	keysKey         = "ca.key"
 )
 
-// maxAttempts is how often another replica may be faster.
+// maxAttempts is how many times another replica may write first.
 const maxAttempts = 5
 
 const descriptionKey = "kubernetes.io/description"
 
-// store keeps the CAs where all replicas see them.
+// store stores the CAs for all replicas.
 type store struct {
 	live   client.Reader
 	writer client.Writer
@@ -40,8 +40,8 @@ func secretKey() client.Key {
 	return client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName}
 }
 
-// load returns the CAs that are to be used now. It makes the first one, and the next one when that is due. Of several replicas
-// that do so at once one wins, and the others return what it wrote.
+// load returns the current CAs. It makes the first CA, and later the next one when it is due. If several replicas do so at the same
+// time, one of them succeeds, and the others return its CAs.
 func (s *store) load(ctx context.Context, now time.Time) (authorities, error) {
 	for attempt := 1; ; attempt++ {
 		secret, err := client.Find[corev1.Secret](ctx, s.live, secrets(), secretKey())
@@ -71,8 +71,8 @@ func (s *store) load(ctx context.Context, now time.Time) (authorities, error) {
 	}
 }
 
-// save writes the CAs in place of those in secret, which is nil when there are none. AlreadyExists, Conflict and NotFound say
-// that another replica was faster, or somebody deleted the Secret.
+// save replaces the CAs in secret, which is nil if there are none. AlreadyExists, Conflict and NotFound mean that another replica was
+// faster, or that somebody deleted the Secret.
 func (s *store) save(ctx context.Context, secret *corev1.Secret, as authorities) error {
 	certificates, keys, err := as.encode()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
-// reservedGroups keeps the groups that the server serves itself from being defined by others.
+// reservedGroups prevents users from defining resources in the groups that the server itself serves.
 type reservedGroups struct{ *admission.Handler }
 
 var _ admission.ValidationInterface = &reservedGroups{}
@@ -40,8 +40,8 @@ func (p *reservedGroups) Validate(ctx context.Context, a admission.Attributes, _
 	return nil
 }
 
-// reserved reports whether nobody but the server may define resources of group in cluster. root publishes the schemas of
-// the groups that reach workspaces by a binding.
+// reserved reports whether only the server may define resources of group in cluster. root publishes the schemas of the groups that
+// workspaces get through a binding.
 func reserved(group string, cluster logicalcluster.Name) bool {
 	if cluster.IsSystem() {
 		return false
@@ -56,7 +56,7 @@ func reserved(group string, cluster logicalcluster.Name) bool {
 // within reports whether name is domain or ends in it, as apis.kcp.io and internal.apis.kcp.io do.
 func within(name, domain string) bool { return name == domain || strings.HasSuffix(name, "."+domain) }
 
-// groupOf returns the API group that obj defines resources of; false when it is of no kind that does.
+// groupOf returns the API group in which obj defines resources; false if objects of this kind define none.
 func groupOf(obj runtime.Object) (string, bool) {
 	switch o := obj.(type) {
 	case *apisv1alpha1.APIResourceSchema:

@@ -19,16 +19,16 @@ import (
 // an administrator.
 const SecretName = "annex-administrators"
 
-// maxAttempts is how often another replica may be faster.
+// maxAttempts is how many times another replica may write first.
 const maxAttempts = 5
 
 const descriptionKey = "kubernetes.io/description"
 
 func secrets() schema.GroupResource { return corev1.Resource("secrets") }
 
-// Share makes the tokens those that all replicas on one etcd have, so that the kubeconfig of one is good at every other. The
-// first replica stores its own; the others take what is stored in place of theirs. Call it before [Files.Write], and before
-// anybody is served. live must see every acknowledged write.
+// Share makes all replicas on one etcd use the same tokens, so that the kubeconfig of each replica is valid at all of them. The first
+// replica stores its own tokens; the others use the stored tokens instead of their own. Call Share before [Files.Write], and before
+// the first request is served. live must see every acknowledged write.
 func (f *Files) Share(ctx context.Context, live client.Reader, writer client.Writer) error {
 	if f.rootDir == "" {
 		return nil
@@ -52,7 +52,7 @@ func (f *Files) Share(ctx context.Context, live client.Reader, writer client.Wri
 	}
 }
 
-// take makes the tokens those of secret.
+// take uses the tokens of secret.
 func (f *Files) take(secret *corev1.Secret) error {
 	shared := map[string]string{}
 	var taken tokens
@@ -71,7 +71,7 @@ func (f *Files) take(secret *corev1.Secret) error {
 	return nil
 }
 
-// store writes the Secret. AlreadyExists says that another replica was faster, NotFound that somebody deleted the namespace.
+// store writes the Secret. AlreadyExists means that another replica was faster, NotFound that somebody deleted the namespace.
 func (f *Files) store(ctx context.Context, writer client.Writer) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
 	if _, err := writer.Create(ctx, corev1.Resource("namespaces"), logicalcluster.SystemAdmin, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
