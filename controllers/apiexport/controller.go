@@ -21,7 +21,7 @@ import (
 
 const workers = 2
 
-// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+// afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
 const afterConflict = 50 * time.Millisecond
 
 var (
@@ -52,7 +52,7 @@ type reconciler struct {
 	client client.Client
 }
 
-// forSecret returns the exports whose identity the secret holds.
+// forSecret returns the exports whose identity is in the secret.
 func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	objects, err := r.client.List(ctx, exports, client.Scope{Cluster: key.Cluster})
@@ -71,7 +71,7 @@ func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client
 	return keys
 }
 
-// forSlice returns the export of the same name when a slice is gone: it may have been the export's own.
+// forSlice returns the export of the same name for a deleted slice, which may have been the slice of the export.
 func forSlice(_ context.Context, event client.Event) []client.Key {
 	if event.Type != client.Deleted {
 		return nil

@@ -21,7 +21,7 @@ import (
 
 const (
 	workers = 2
-	// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+	// afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
 	afterConflict = 50 * time.Millisecond
 )
 
@@ -33,9 +33,9 @@ var (
 	shards     = corev1alpha1.Resource("shards")
 )
 
-// Resolver finds the logical cluster behind a path or a name.
+// Resolver finds the logical cluster of a path or a name.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
@@ -59,7 +59,7 @@ func Spec(c client.Client, resolver Resolver) multicluster.Spec {
 type reconciler struct {
 	client   client.Client
 	resolver Resolver
-	// consumers knows which bindings use an export, referring which slices are for one.
+	// consumers maps an export to the bindings that use it; referring maps it to its slices.
 	consumers, referring references.Index
 }
 

@@ -15,10 +15,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// Watch says which keys a change of some resource concerns.
+// Watch maps changes of a resource to keys.
 type Watch struct {
 	Resource schema.GroupResource
-	// Keys returns what to reconcile after an Added, Modified or Deleted event; nil stands for the key of the object itself.
+	// Keys returns what to reconcile after an Added, Modified or Deleted event; if nil, it is the key of the object itself.
 	Keys func(ctx context.Context, event client.Event) []client.Key
 }
 
@@ -26,19 +26,19 @@ type Watch struct {
 type Spec struct {
 	// Name is unique in the process; it labels the metrics and logs of the controller.
 	Name string
-	// Workers is how many reconciles may run at once; 0 stands for 1. One key is never reconciled twice at once.
+	// Workers is how many reconciles may run at once; 0 means 1. One key is never reconciled twice at once.
 	Workers int
 	Watches []Watch
-	// Feeds queue keys, each after some time, for other reasons than a change of an object. They run until ctx ends.
+	// Feeds queue keys, each after some time, for reasons other than a change of an object. They run until ctx ends.
 	Feeds []func(ctx context.Context, add func(key client.Key, after time.Duration))
-	// Reconcile reads the world afresh for one key and moves it one step on.
+	// Reconcile reads the current state for one key and does one step.
 	Reconcile func(ctx context.Context, key client.Key) (reconcile.Result, error)
 }
 
 // Run runs the controller described by spec until ctx ends.
 func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	unique := true
-	// What controller-runtime says about its own life is for those who ask for it; errors are logged at any verbosity.
+	// Log messages of controller-runtime only at a higher verbosity. Errors are always logged.
 	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
@@ -74,7 +74,7 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	return nil
 }
 
-// feed returns the source that queues what a watch delivers.
+// feed returns the source that queues the events of a watch.
 func feed(from client.Reader, watch Watch) source.TypedSource[client.Key] {
 	keys := watch.Keys
 	if keys == nil {
