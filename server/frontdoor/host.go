@@ -211,7 +211,7 @@ func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 		rest = "/" + rest
 	}
 	if _, nested := parseProxy(rest); nested {
-		return nil, apierrors.NewBadRequest("a proxy cannot be reached through another one: address the workspace by its absolute path")
+		return nil, apierrors.NewBadRequest("a proxy URL cannot be used behind another proxy URL: address the workspace by its absolute path")
 	}
 	return inner, nil
 }

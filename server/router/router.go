@@ -208,7 +208,7 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		r.base.ServeHTTP(w, req)
 		return
 	}
-	r.fail(w, req, apierrors.NewBadRequest("custom resources across all clusters are served to the provider of an API only, at the URL in its APIExportEndpointSlice"))
+	r.fail(w, req, apierrors.NewBadRequest("custom resources across all clusters are served only to the provider of an API, at the URL in its APIExportEndpointSlice"))
 }
 
 func (r *Router) fail(w http.ResponseWriter, req *http.Request, err error) {

@@ -61,7 +61,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, req *http.Request) error {
 			return e.serveMany(w, req, r, resource, false)
 		}
 		refused := apierrors.NewMethodNotSupported(gr, info.Verb)
-		refused.ErrStatus.Message = info.Verb + " needs a namespace: each namespace is in a workspace of its own"
+		refused.ErrStatus.Message = info.Verb + " needs a namespace, because each namespace has its own workspace"
 		return refused
 	}
 	return e.serveAbsent(w, req, r, resource)
@@ -113,7 +113,7 @@ func (e *Endpoint) serveAbsent(w http.ResponseWriter, req *http.Request, r *rout
 	case !r.creates(req):
 		return apierrors.NewNotFound(resource.GroupResource(), r.info.Name)
 	case dryRun(req):
-		return apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s does not serve %s, and a dry run makes nothing", r.path, resource.GroupResource()))
+		return apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s does not serve %s, and a dry run creates nothing", r.path, resource.GroupResource()))
 	}
 	cluster, bound, err := e.makeWorkspace(req.Context(), r, resource)
 	if err != nil {
