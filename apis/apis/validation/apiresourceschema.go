@@ -52,7 +52,7 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 	}
 	errs = append(errs, validateConversion(schema, spec.Child("conversion"))...)
 	if len(errs) > 0 {
-		return errs // the checks below would say it all again in other words
+		return errs // the checks below would report the same faults again
 	}
 	return crd.Validate(ctx, schema)
 }
@@ -67,7 +67,7 @@ func ValidateAPIResourceSchemaUpdate(schema, old *apisv1alpha1.APIResourceSchema
 	return errs
 }
 
-// sameSpec compares schemas by what they say: their JSON is stored as the client wrote it, and the next client may write
+// sameSpec compares the content of schemas. Their JSON is stored as the client wrote it, and the next client may write
 // the keys in another order.
 func sameSpec(a, b *apisv1alpha1.APIResourceSchemaSpec) bool {
 	if len(a.Versions) != len(b.Versions) {
