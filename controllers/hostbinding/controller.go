@@ -23,8 +23,6 @@ import (
 )
 
 const (
-	// afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
-	afterConflict = 50 * time.Millisecond
 	// unregistering is the pause between two checks whether the host has removed a group version.
 	unregistering = 200 * time.Millisecond
 	// elsewhere is the interval of checks for changes without an event here, such as a new workspace.
@@ -188,10 +186,7 @@ func (r *reconciler) unregister(ctx context.Context, key client.Key, old *annexv
 
 func (r *reconciler) write(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) (reconcile.Result, error) {
 	_, err := r.Client.Update(ctx, hostBindings, key.Cluster, binding)
-	switch {
-	case apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: afterConflict}, nil
-	case err != nil && !apierrors.IsNotFound(err):
+	if err != nil && !apierrors.IsNotFound(err) {
 		return reconcile.Result{}, fmt.Errorf("updating HostBinding %s: %w", key, err)
 	}
 	return reconcile.Result{}, nil
