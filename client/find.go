@@ -40,3 +40,23 @@ func List[T any](ctx context.Context, from Reader, resource schema.GroupResource
 	}
 	return typed, nil
 }
+
+// FindNow is Find for callers who must not miss an object that exists: what cached does not have is looked up in live, which
+// sees every acknowledged write. An object that cached has may be a little behind. Nil when neither has one.
+func FindNow[T any](ctx context.Context, cached, live Reader, resource schema.GroupResource, key Key) (*T, error) {
+	var found *T
+	err := LookTwice(cached, live, func(from Reader) (enough bool, err error) {
+		found, err = Find[T](ctx, from, resource, key)
+		return found != nil, err
+	})
+	return found, err
+}
+
+// LookTwice calls look with cached, and then with live unless the first look was enough. It returns the first error.
+func LookTwice(cached, live Reader, look func(from Reader) (enough bool, err error)) error {
+	enough, err := look(cached)
+	if !enough && err == nil {
+		_, err = look(live)
+	}
+	return err
+}

@@ -50,15 +50,9 @@ func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace
 func (r *reconciler) findLogicalCluster(ctx context.Context, ws *tenancyv1alpha1.Workspace) (*corev1alpha1.LogicalCluster, error) {
 	for attempt := range maxAttempts {
 		name, last := clusterName(ws, attempt)
-		lc, err := r.logicalCluster(ctx, r.Client, name)
-		if apierrors.IsNotFound(err) {
-			lc, err = r.logicalCluster(ctx, r.Live, name)
-		}
-		if apierrors.IsNotFound(err) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the LogicalCluster of %s: %w", name, err)
+		lc, err := client.FindNow[corev1alpha1.LogicalCluster](ctx, r.Client, r.Live, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+		if lc == nil || err != nil {
+			return nil, err
 		}
 		if owns(ws, lc) {
 			return lc, nil

@@ -29,15 +29,12 @@ const (
 // maintain copies the state of the LogicalCluster to ws, and restores the creator's ClusterRoleBinding.
 func (r *reconciler) maintain(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	name := logicalcluster.Name(ws.Spec.Cluster)
-	lc, err := r.logicalCluster(ctx, r.Client, name)
-	if apierrors.IsNotFound(err) {
-		lc, err = r.logicalCluster(ctx, r.Live, name)
-	}
-	if apierrors.IsNotFound(err) {
-		return r.disappeared(ctx, ws)
-	}
+	lc, err := client.FindNow[corev1alpha1.LogicalCluster](ctx, r.Client, r.Live, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading the LogicalCluster of %s: %w", name, err)
+		return reconcile.Result{}, err
+	}
+	if lc == nil {
+		return r.disappeared(ctx, ws)
 	}
 	if err := r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) { mirror(ws, lc) }); err != nil {
 		return reconcile.Result{}, err

@@ -15,7 +15,7 @@ import (
 	storeerr "k8s.io/apiserver/pkg/storage/errors"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
-	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // namespaceParts are the operations that namespaces have in common with other resources: all except deletion.
@@ -40,7 +40,7 @@ type namespaceREST struct {
 }
 
 var (
-	_ namespaceParts       = &group.REST{}
+	_ namespaceParts       = &kinds.REST{}
 	_ rest.GracefulDeleter = &namespaceREST{}
 )
 

@@ -42,17 +42,22 @@ type Fresh interface {
 
 // Index resolves paths. It is safe for concurrent use.
 type Index struct {
-	cached client.Reader
-	fresh  Fresh
-
-	children table[child, logicalcluster.Name]
-	clusters table[logicalcluster.Name, cluster]
-	holds    holds
+	Config
 }
 
-// New returns an index that is filled from the watches of cached, once Run runs. Before it reports that
-// something does not exist, it waits for fresh and reads cached.
-func New(cached client.Reader, fresh Fresh) *Index { return &Index{cached: cached, fresh: fresh} }
+// Config is what an Index is made of. Everything is required.
+type Config struct {
+	// Paths is filled from the watches of Cached once Run runs.
+	*Paths
+	Cached client.Reader
+	// Fresh is waited for before a miss counts; then the index looks at Cached itself.
+	Fresh Fresh
+	// SwitchedOff is told of a cluster that is in phase Inactive after every change; empty when perhaps any is.
+	SwitchedOff func(cluster logicalcluster.Name)
+}
+
+// New returns an index of what c.Paths holds.
+func New(c Config) *Index { return &Index{c} }
 
 // Run keeps the index up to date until ctx ends. It then returns nil. It returns an error if a watch cannot be
 // started at all.
@@ -60,7 +65,7 @@ func (i *Index) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	follow := func(resource schema.GroupResource, handle func(client.Event)) error {
-		if err := i.cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
+		if err := i.Cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
 			cancel()
 			return fmt.Errorf("watching %s for the path index: %w", resource, err)
 		}
@@ -72,14 +77,6 @@ func (i *Index) Run(ctx context.Context) error {
 	both.Go(func() { errs[1] = follow(logicalClusters, i.handleLogicalCluster) })
 	both.Wait()
 	return errors.Join(errs...)
-}
-
-// Ready returns nil once the index has been filled for the first time.
-func (i *Index) Ready() error {
-	if !i.children.ready() || !i.clusters.ready() {
-		return errors.New("the index of workspace paths is still being filled")
-	}
-	return nil
 }
 
 func (i *Index) handleWorkspace(event client.Event) {
@@ -110,7 +107,7 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 		return
 	case client.Synced:
 		i.clusters.synced()
-		i.endAllHolds()
+		i.SwitchedOff("") // changes may have been missed
 		return
 	}
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
@@ -123,7 +120,9 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 		return
 	}
 	i.clusters.set(name, entryOf(lc))
-	i.endHolds(name)
+	if i.Inactive(name) {
+		i.SwitchedOff(name)
+	}
 }
 
 func entryOf(lc *corev1alpha1.LogicalCluster) cluster {

@@ -65,19 +65,6 @@ func (i *Index) PhaseNow(ctx context.Context, name logicalcluster.Name) (string,
 	return entry.phase, found, err
 }
 
-// PathOf returns the canonical path of a logical cluster from memory; false when the index does not know the cluster. If a
-// cluster has no path, as the server's own clusters, it is the name.
-func (i *Index) PathOf(name logicalcluster.Name) (logicalcluster.Path, bool) {
-	if isOwn(name) {
-		return name.Path(), true
-	}
-	entry, found := i.clusters.get(name)
-	if found && entry.path.Empty() {
-		return name.Path(), true
-	}
-	return entry.path, found
-}
-
 // isOwn reports whether name is one of the clusters that exist without a LogicalCluster object.
 func isOwn(name logicalcluster.Name) bool {
 	return name == logicalcluster.SystemAdmin || name == logicalcluster.SystemBoundCRDs || name == logicalcluster.SystemShard
@@ -121,10 +108,10 @@ func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool
 
 // now returns an object with every write that was acknowledged before the call; nil if there is none.
 func now[T any](ctx context.Context, i *Index, resource schema.GroupResource, key client.Key) (*T, error) {
-	if _, err := i.fresh.Wait(ctx); err != nil {
+	if _, err := i.Fresh.Wait(ctx); err != nil {
 		return nil, fmt.Errorf("looking up a second time: %w", err)
 	}
-	obj, err := client.Find[T](ctx, i.cached, resource, key)
+	obj, err := client.Find[T](ctx, i.Cached, resource, key)
 	if err != nil {
 		return nil, fmt.Errorf("looking up a second time: %w", err)
 	}

@@ -39,10 +39,6 @@ type Config struct {
 	Evaluator *policy.Evaluator
 	// Clusters knows which clusters exist.
 	Clusters ClusterLookup
-	// Virtual decides requests for virtual endpoints, system:masters included.
-	Virtual authorizer.UnconditionalAuthorizer
-	// Projected recognizes requests for resources that HostBindings project; nil if there is no host.
-	Projected Projected
 	// Host also decides about its users in the host workspace; nil if there is no host.
 	Host *Host
 	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" matches all paths with that prefix.
@@ -55,15 +51,22 @@ func DefaultAlwaysAllowPaths() []string {
 	return []string{"/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*"}
 }
 
-// New returns the authorizer of the server. It returns an error if a required part is missing.
-func New(c Config) (authorizer.Authorizer, error) {
+// Authorizer decides about requests for clusters. One for a virtual endpoint it refuses; see [Authorizer.WithVirtual].
+type Authorizer struct {
+	Config
+	// virtual decides about requests for virtual endpoints; nil for nobody.
+	virtual authorizer.UnconditionalAuthorizer
+}
+
+var _ authorizer.UnconditionalAuthorizer = &Authorizer{}
+
+// New returns the authorizer of clusters. It is an error to leave out what decides.
+func New(c Config) (*Authorizer, error) {
 	switch {
 	case c.Evaluator == nil:
 		return nil, errors.New("building the authorizer: an RBAC evaluator is required")
 	case c.Clusters == nil:
 		return nil, errors.New("building the authorizer: a lookup of clusters is required")
-	case c.Virtual == nil:
-		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is required")
 	}
 	if c.Host != nil && (c.Host.Authorizer == nil || c.Host.Shows == nil) {
 		return nil, errors.New("building the authorizer: a host requires Authorizer and Shows")
@@ -73,14 +76,21 @@ func New(c Config) (authorizer.Authorizer, error) {
 			return nil, errors.New("building the authorizer: a path that is always allowed must begin with / and may contain * only at its end: " + path)
 		}
 	}
-	a := &chain{Config: c}
-	return authorizer.AuthorizerFunc(a.authorize), nil
+	return &Authorizer{Config: c}, nil
 }
 
-type chain struct{ Config }
+// WithVirtual returns an authorizer that decides as c does, and lets virtual decide about requests for virtual endpoints, those
+// of system:masters included. It is the authorizer of a whole server.
+func (c *Authorizer) WithVirtual(virtual authorizer.UnconditionalAuthorizer) (authorizer.Authorizer, error) {
+	if virtual == nil {
+		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is required")
+	}
+	whole := &Authorizer{Config: c.Config, virtual: virtual}
+	return authorizer.AuthorizerFunc(whole.Authorize), nil
+}
 
-// authorize decides, and hides the reason from the user.
-func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+// Authorize implements authorizer.UnconditionalAuthorizer. It decides and hides why.
+func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	decision, reason, err := c.decide(ctx, attrs)
 	if decision == authorizer.DecisionAllow {
 		return decision, granted, nil
@@ -99,7 +109,7 @@ func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (aut
 	return decision, denied, nil
 }
 
-func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := attrs.GetUser()
 	if u == nil {
 		return authorizer.DecisionDeny, "the request has no user", nil
@@ -110,28 +120,16 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 	if logicalcluster.IsUnknown(ctx) {
 		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
 	}
-	cluster, named := logicalcluster.FromContext(ctx)
-	endpoint, virtually := virtual.FromContext(ctx)
-	if virtually {
-		cluster, named = endpoint.Cluster, true
-	}
-	master := policy.Master(u, cluster)
-	if byHost, ok := c.isProjected(ctx); ok && !master {
-		return c.projected(ctx, byHost, attrs)
-	} else if ok && !isImpersonation(attrs) {
-		return authorizer.DecisionAllow, "system:masters may do everything", nil
-	}
+	master := policy.Master(u, target(ctx))
 	if isImpersonation(attrs) {
 		if reason := refuseImpersonation(attrs, master); reason != "" {
 			return authorizer.DecisionDeny, reason, nil
 		}
-		if virtually && !master {
-			// RBAC of the export's workspace decides about impersonation.
-			return c.inCluster(ctx, cluster, attrs)
-		}
-	} else if virtually {
+	}
+	if endpoint, ok := virtual.FromContext(ctx); ok {
 		return c.atEndpoint(ctx, endpoint, attrs, master)
 	}
+	cluster, named := logicalcluster.FromContext(ctx)
 	switch {
 	case master:
 		return authorizer.DecisionAllow, "system:masters may do everything", nil
@@ -151,15 +149,8 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 	}
 }
 
-func (c *chain) isProjected(ctx context.Context) (byHost, ok bool) {
-	if c.Projected == nil {
-		return false, false
-	}
-	return c.Projected(ctx)
-}
-
 // inCluster decides a request that is for one cluster, by somebody below system:masters.
-func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if cluster.IsSystem() {
 		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", nil
 	}
@@ -193,7 +184,7 @@ func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attr
 	return authorizer.DecisionNoOpinion, "no binding allows it", nil
 }
 
-func (c *chain) alwaysAllowed(path string) bool {
+func (c *Authorizer) alwaysAllowed(path string) bool {
 	return slices.ContainsFunc(c.AlwaysAllowPaths, func(allowed string) bool {
 		prefix, ok := strings.CutSuffix(allowed, "*")
 		return path == allowed || (ok && strings.HasPrefix(path, prefix))

@@ -28,7 +28,7 @@ func requirementsSpare(group string) bool {
 }
 
 // requiredGroups denies users who are not in the required groups of the LogicalCluster.
-func (c *chain) requiredGroups(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) requiredGroups(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := policy.Effective(attrs.GetUser(), cluster)
 	if isServiceAccount(u) || slices.ContainsFunc(u.GetGroups(), requirementsSpare) {
 		return authorizer.DecisionNoOpinion, "spared", nil
@@ -55,7 +55,7 @@ func enterable(phase string) bool {
 
 // content checks whether the user may enter the cluster at all: verb access on the path /, by the RBAC of that cluster. No opinion
 // means that the user may enter, and that the next step decides.
-func (c *chain) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := policy.Effective(attrs.GetUser(), cluster)
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	if err == nil && exists && (isInactive(phase) || !enterable(phase)) {

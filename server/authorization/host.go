@@ -22,7 +22,7 @@ type Host struct {
 
 // inHostWorkspace asks the host whether its user may do what RBAC of the workspace does not allow. It asks about the user's
 // identity on the host. The host cannot lift barriers that apply to everybody.
-func (c *chain) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if c.Host == nil || cluster.IsSystem() || !attrs.IsResourceRequest() || isImpersonation(attrs) || !c.Host.Shows(ctx) {
 		return authorizer.DecisionNoOpinion, "nothing to ask the host about", nil
 	}
@@ -42,7 +42,7 @@ func (c *chain) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name
 }
 
 // behindBarriers denies requests that no decision can allow in the cluster. No opinion means that the request may be allowed.
-func (c *chain) behindBarriers(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) behindBarriers(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	switch {
 	case err != nil:

@@ -11,7 +11,7 @@ import (
 
 // inProcess decides a request that names no cluster, by somebody below system:masters. Such paths concern the process
 // and therefore all tenants, so only the few paths in this function are open.
-func (c *chain) inProcess(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inProcess(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if attrs.IsResourceRequest() {
 		return authorizer.DecisionDeny, "the request names no cluster", nil
 	}

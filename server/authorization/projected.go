@@ -12,15 +12,11 @@ import (
 	"github.com/annex-dev/annex/server/authentication"
 )
 
-// Projected says who decides about a request for a resource that a HostBinding projects; ok is false for other requests. byHost is
-// true if the host's authorization decision is enough, so that RBAC of the workspace is not checked.
-type Projected func(ctx context.Context) (byHost, ok bool)
-
-// projected decides a request for a resource that a HostBinding projects, unless system:masters sends it. The host decides first: it
-// already allowed a request that it forwarded, and it is asked about every other request. The workspace decides next. A request for
-// several workspaces, or for one that does not exist, is allowed here. The code that serves it checks it again for each workspace
-// before it shows or writes anything there.
-func (c *chain) projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+// Projected decides a request for what a HostBinding projects, by somebody below system:masters. The host comes first: it has
+// decided before it forwarded the request, and is asked about every other one. Then comes the workspace, unless byHost says that
+// the host's word is enough. A request for several workspaces, or for one that does not exist, goes on: who serves it asks here
+// again, for each workspace, before it shows or writes anything there.
+func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	switch {
 	case isImpersonation(attrs):
 		return authorizer.DecisionDeny, "impersonation is decided at the host", nil
@@ -52,7 +48,7 @@ func (c *chain) projected(ctx context.Context, byHost bool, attrs authorizer.Att
 
 // hostAllows returns the host's decision about its user. The host has authorized only the request that it forwarded. If the request
 // does something else as well, such as a patch that creates an object, hostAllows asks the host about that.
-func (c *chain) hostAllows(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) hostAllows(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	claimed, ok := authentication.HostIdentity(attrs.GetUser())
 	if !ok {
 		return authorizer.DecisionDeny, "the host does not know the user", nil

@@ -25,11 +25,11 @@ const (
 	processFlow = "no cluster"
 )
 
-// flowOf returns the flow whose share a request of u uses: the cluster whose RBAC allowed the request. At a virtual endpoint, this is
-// the cluster of the provider. For a resource that a HostBinding projects, it is the workspace of the object.
+// flowOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
+// virtual endpoint, unless that is direct.
 func flowOf(ctx context.Context, u user.Info) string {
 	cluster, single := logicalcluster.FromContext(ctx)
-	if endpoint, ok := virtual.FromContext(ctx); ok && (!single || endpoint.Kind != virtual.HostBinding) {
+	if endpoint, ok := virtual.FromContext(ctx); ok && (!single || !endpoint.Direct) {
 		cluster = endpoint.Cluster
 	}
 	switch {

@@ -8,8 +8,11 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/server/virtual"
 )
 
 // Host configures what the API server of a host cluster reaches on this server.
@@ -34,10 +37,14 @@ type Projections interface {
 	Route(r *http.Request) (ctx context.Context, path logicalcluster.Path, ok bool)
 }
 
+// workspaces are the objects whose proxy leads into a workspace.
+var workspaces = tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces")
+
 // proxy is a URL such as /apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy/api/v1/namespaces.
 type proxy struct {
-	// export is true if the URL leads to the virtual endpoint of an APIExport, and not into a workspace.
-	export bool
+	// virtual is the name of the virtual workspace that it leads to, and kind the kind of the object; both are empty when it
+	// leads into a workspace.
+	virtual, kind string
 	// name is the unescaped name of the object.
 	name string
 	// prefix is the escaped path up to and including /proxy.
@@ -45,18 +52,17 @@ type proxy struct {
 }
 
 // parseProxy splits an escaped path; false if it is not a proxy URL.
-func parseProxy(escapedPath string) (proxy, bool) {
+func (d *door) parseProxy(escapedPath string) (proxy, bool) {
 	segments := strings.SplitN(escapedPath, "/", 8) // "", apis, group, version, resource, name, proxy, rest
 	if len(segments) < 7 || segments[0] != "" || segments[1] != "apis" || segments[6] != "proxy" {
 		return proxy{}, false
 	}
 	p := proxy{prefix: strings.Join(segments[:7], "/")}
-	switch strings.Join(segments[2:5], "/") {
-	case "tenancy.kcp.io/v1alpha1/workspaces":
-	case "apis.kcp.io/v1alpha1/apiexports", "apis.kcp.io/v1alpha2/apiexports":
-		p.export = true
-	default:
-		return proxy{}, false
+	if gvr := (schema.GroupVersionResource{Group: segments[2], Version: segments[3], Resource: segments[4]}); gvr != workspaces {
+		var ok bool
+		if p.virtual, p.kind, ok = d.Virtual.Proxied(gvr); !ok {
+			return proxy{}, false
+		}
 	}
 	name, err := url.PathUnescape(segments[5])
 	p.name = name
@@ -89,9 +95,9 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 		d.Host.Discovery.ServeHTTP(w, r)
 		return true
 	}
-	if p, ok := parseProxy(r.URL.EscapedPath()); ok {
-		if p.export {
-			d.exportProxy(w, r, p)
+	if p, ok := d.parseProxy(r.URL.EscapedPath()); ok {
+		if p.virtual != "" {
+			d.virtualProxy(w, r, p)
 		} else {
 			d.workspaceProxy(w, r, p)
 		}
@@ -152,14 +158,14 @@ func (d *door) workspaceProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	d.enter(w, inner, path.String(), path)
 }
 
-// exportProxy serves .../apiexports/<path>:<name>/proxy/clusters/<cluster>/<rest>, the virtual endpoint of an APIExport; a
-// name without a path refers to the host workspace.
-func (d *door) exportProxy(w http.ResponseWriter, r *http.Request, p proxy) {
+// virtualProxy serves .../<path>:<name>/proxy/<rest> of an object that a virtual workspace has an endpoint for, such as
+// .../apiexports/root:org:widgets/proxy/clusters/<cluster>/<rest>; a name without a path refers to the host workspace.
+func (d *door) virtualProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	path, name := d.Host.Workspace, p.name
 	if i := strings.LastIndex(name, logicalcluster.Separator); i >= 0 {
 		var err error
 		if path, err = logicalcluster.ParsePath(name[:i]); err != nil || path == logicalcluster.Wildcard {
-			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an APIExport: %q does not begin with the path of a workspace", p.name)))
+			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an %s: %q does not begin with the path of a workspace", p.kind, p.name)))
 			return
 		}
 		name = name[i+1:]
@@ -180,7 +186,7 @@ func (d *door) exportProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 		return
 	}
 	target := *inner.URL
-	before := servicesPrefix + "apiexport/" + cluster.String() + "/"
+	before := virtual.Prefix + p.virtual + "/" + cluster.String() + "/"
 	target.Path, target.RawPath = before+name+inner.URL.Path, before+url.PathEscape(name)+inner.URL.EscapedPath()
 	inner = inner.WithContext(r.Context())
 	inner.URL = &target
@@ -210,7 +216,7 @@ func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 		_, rest, _ = strings.Cut(below, "/")
 		rest = "/" + rest
 	}
-	if _, nested := parseProxy(rest); nested {
+	if _, nested := d.parseProxy(rest); nested {
 		return nil, apierrors.NewBadRequest("a proxy URL cannot be used behind another proxy URL: address the workspace by its absolute path")
 	}
 	return inner, nil

@@ -24,7 +24,7 @@ import (
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/etcd"
 )
@@ -61,24 +61,27 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kv.Close() })
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: kv, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(backend.Destroy)
 	var groups []*group.Group
-	converters := map[string]managedfields.TypeConverter{}
-	for _, build := range []func(*scheme.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
+	for _, build := range []func(*kinds.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
 		g, err := build(types, backend.RESTOptionsGetter())
 		if err != nil {
 			t.Fatal(err)
 		}
-		groups, converters[g.Name] = append(groups, g), managedfields.NewDeducedTypeConverter()
+		groups = append(groups, g)
 	}
 	plugin := &refuser{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
-	c := New()
-	if err := c.Serve(Config{Scheme: types.Scheme, Groups: groups, TypeConverters: converters, Admission: admission.NewChainHandler(plugin)}); err != nil {
+	reader, err := NewReader(types.Scheme, groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(reader, Config{Scheme: types.Scheme, TypeConverter: managedfields.NewDeducedTypeConverter(), Admission: admission.NewChainHandler(plugin)})
+	if err != nil {
 		t.Fatal(err)
 	}
 	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {

@@ -96,22 +96,22 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 		// Storage refuses such a name, and the response would be an internal error.
 		return apierrors.NewNotFound(namespaces(), key.Name)
 	}
-	if _, recent := p.deleted.Get(key); !recent {
-		obj, err := p.cached.Get(ctx, namespaces(), key)
-		if err == nil && !terminating(obj) {
-			return nil
-		}
-		if err != nil && !apierrors.IsNotFound(err) {
-			return apistatus.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
-		}
+	first := p.cached
+	_, recent := p.deleted.Get(key)
+	if recent {
+		first = p.live
 	}
-	obj, err := p.live.Get(ctx, namespaces(), key)
+	var ns *corev1.Namespace
+	err := client.LookTwice(first, p.live, func(from client.Reader) (enough bool, err error) {
+		ns, err = client.Find[corev1.Namespace](ctx, from, namespaces(), key)
+		return recent || (ns != nil && !terminating(ns)), err
+	})
 	switch {
-	case apierrors.IsNotFound(err):
-		return apierrors.NewNotFound(namespaces(), key.Name)
 	case err != nil:
-		return apistatus.Internal(fmt.Errorf("reading namespace %s: %w", key, err))
-	case !terminating(obj):
+		return apistatus.Internal(err)
+	case ns == nil:
+		return apierrors.NewNotFound(namespaces(), key.Name)
+	case !terminating(ns):
 		return nil
 	}
 	refusal := admission.NewForbidden(a, fmt.Errorf("unable to create new content in namespace %s because it is being terminated", key.Name))
@@ -126,10 +126,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 	return refusal
 }
 
-func terminating(obj client.Object) bool {
-	ns, ok := obj.(*corev1.Namespace)
-	return !ok || ns.Status.Phase == corev1.NamespaceTerminating
-}
+func terminating(ns *corev1.Namespace) bool { return ns.Status.Phase == corev1.NamespaceTerminating }
 
 // admitDeletion refuses to delete a namespace that the cluster needs, while the cluster exists.
 func (p *Plugin) admitDeletion(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
@@ -153,15 +150,14 @@ func (p *Plugin) admitDeletion(ctx context.Context, a admission.Attributes, clus
 // LogicalCluster and are never deleted.
 func (p *Plugin) goes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
 	key := client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}
-	for _, from := range []client.Reader{p.cached, p.live} {
-		obj, err := from.Get(ctx, corev1alpha1.Resource("logicalclusters"), key)
-		switch {
-		case apierrors.IsNotFound(err):
-		case err != nil:
-			return false, apistatus.Internal(fmt.Errorf("reading the LogicalCluster of %s: %w", cluster, err))
-		case obj.GetDeletionTimestamp() != nil:
-			return true, nil
-		}
+	goes := false
+	err := client.LookTwice(p.cached, p.live, func(from client.Reader) (bool, error) {
+		lc, err := client.Find[corev1alpha1.LogicalCluster](ctx, from, corev1alpha1.Resource("logicalclusters"), key)
+		goes = lc != nil && lc.DeletionTimestamp != nil
+		return goes, err
+	})
+	if err != nil {
+		return false, apistatus.Internal(err)
 	}
-	return false, nil
+	return goes, nil
 }

@@ -80,17 +80,11 @@ func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, clus
 	if !allowed {
 		return false, nil
 	}
-	key := client.Key{Cluster: cluster, Name: name}
-	for _, r := range []client.Reader{e.Cached, e.Live} {
-		_, err := r.Get(ctx, apiExports, key)
-		if err == nil {
-			return true, nil
-		}
-		if !apierrors.IsNotFound(err) {
-			return false, apistatus.Internal(fmt.Errorf("reading the APIExport: %w", err))
-		}
+	export, err := client.FindNow[apisv1alpha2.APIExport](ctx, e.Cached, e.Live, apiExports, client.Key{Cluster: cluster, Name: name})
+	if err != nil {
+		return false, apistatus.Internal(err)
 	}
-	return false, nil
+	return export != nil, nil
 }
 
 // clusterOf returns the cluster of the request, or a Forbidden error if there is none.

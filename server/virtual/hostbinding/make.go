@@ -26,6 +26,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/server/apistatus"
+	"github.com/annex-dev/annex/server/serve"
 )
 
 const (
@@ -41,16 +42,11 @@ const (
 // boundIn returns what cluster serves as gr; nil unless that is bound from the very export of the projection. Something
 // else of that name is not shown, be it the workspace's own.
 func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *projection, gr schema.GroupResource) (*catalog.Resource, error) {
-	for _, snapshot := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){e.Catalog.For, e.Catalog.Refresh} {
-		found, err := snapshot(ctx, cluster)
-		if err != nil {
-			return nil, apierrors.NewServiceUnavailable("the resources of the workspace cannot be looked up right now, try again")
-		}
-		if resource, ok := found.Lookup(gr); ok && resource.Bucket == p.identity && !resource.Typed {
-			return resource, nil
-		}
+	bound, err := serve.Lookup(ctx, e.Catalog, cluster, gr, func(r *catalog.Resource) bool { return r.Bucket == p.identity && !r.Typed })
+	if err != nil {
+		return nil, apierrors.NewServiceUnavailable("the resources of the workspace cannot be looked up right now, try again")
 	}
-	return nil, nil
+	return bound, nil
 }
 
 // makeWorkspace returns the workspace of the request once it serves resource from the export, making on demand what is
@@ -155,7 +151,7 @@ func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key client.Key
 	writer := e.Writer
 	if !p.byHost {
 		u, _ := genericapirequest.UserFrom(ctx)
-		verdict, _, err := e.serving.Authorizer.Authorize(plain(logicalcluster.WithCluster(audit.WithAuditContext(ctx), key.Cluster)), authorizer.AttributesRecord{
+		verdict, _, err := e.Policy.Authorize(plain(logicalcluster.WithCluster(audit.WithAuditContext(ctx), key.Cluster)), authorizer.AttributesRecord{
 			User: u, Verb: "create", APIGroup: tenancyv1alpha1.GroupName, APIVersion: tenancyv1alpha1.SchemeGroupVersion.Version,
 			Resource: workspaces.Resource, ResourceRequest: true,
 		})
@@ -198,8 +194,7 @@ func (e *Endpoint) authorize(ctx context.Context, r *route, cluster logicalclust
 	}
 	at := logicalcluster.WithCluster(audit.WithAuditContext(ctx), cluster)
 	if err := wait.PollUntilContextTimeout(ctx, makeInterval, policyLag, true, func(context.Context) (bool, error) {
-		verdict, _, err := e.serving.Authorizer.Authorize(at, attributes)
-		return err == nil && verdict == authorizer.DecisionAllow, nil
+		return e.allows(at, r.projection, attributes), nil
 	}); err != nil {
 		return apierrors.NewForbidden(schema.GroupResource{Group: r.info.APIGroup, Resource: r.info.Resource}, r.info.Name, errors.New("access denied"))
 	}
