@@ -22,7 +22,7 @@ const (
 	deletionFailed      = "ContentDeletionFailed"
 )
 
-// finalize deletes the objects of what a binding has bound, and lets the binding go when none is left.
+// finalize deletes the objects of the bound resources. When none is left, it removes the finalizer of the binding.
 func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1alpha2.APIBinding) (reconcile.Result, error) {
 	at := slices.Index(old.Finalizers, apisv1alpha2.APIBindingFinalizer)
 	if at < 0 {
@@ -40,7 +40,7 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 		binding.Finalizers = slices.Delete(binding.Finalizers, at, at+1)
 		return c.update(ctx, key, old, binding, reconcile.Result{})
 	}
-	// The longer it takes, the later.
+	// The longer the deletion takes, the later the next check.
 	age := c.now().Sub(old.DeletionTimestamp.Time)
 	result, err := c.update(ctx, key, old, binding, reconcile.Result{RequeueAfter: min(max(age/10, soonest), latest)})
 	if failure != nil {
@@ -49,8 +49,8 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 	return result, err
 }
 
-// deleteObjects asks for the deletion of every object of what binding has bound, except what another binding of the
-// cluster waits to take over, and returns what is left. It goes on after an error.
+// deleteObjects requests the deletion of every object of the bound resources, except resources that another binding of the cluster
+// will adopt, and returns what remains. It continues after an error.
 func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
 	all := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	others, err := client.List[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
@@ -89,7 +89,7 @@ func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding 
 }
 
 // adopted reports whether one of others, the bindings of the cluster, will bind the same resource with the same schema under
-// the same identity once the binding called key is gone: then the objects are its.
+// the same identity after the binding called key is gone. It then adopts the objects.
 func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apisv1alpha2.APIBinding, bound apisv1alpha2.BoundAPIResource) (bool, error) {
 	for _, other := range others {
 		reference := other.Spec.Reference.Export
@@ -114,7 +114,7 @@ func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apis
 	return false, nil
 }
 
-// offers reports whether the export called key offers what bound says, as it says.
+// offers reports whether the export called key offers the same resource and schema as bound.
 func (c *Controller) offers(ctx context.Context, key client.Key, bound apisv1alpha2.BoundAPIResource) (bool, error) {
 	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
 	if err != nil || export == nil || export.Status.IdentityHash != bound.Schema.IdentityHash {

@@ -209,7 +209,7 @@ func TestRegistrar_LeavesForeignOnesAlone(t *testing.T) {
 			change(foreign)
 			w := start(t, anchor(), foreign.DeepCopy())
 			w.eventually("a conflict", func() bool { return w.State(topology).Phase == Conflict })
-			if message := w.State(topology).Message; !strings.Contains(message, "somebody else's") && !strings.Contains(message, "itself") {
+			if message := w.State(topology).Message; !strings.Contains(message, "another owner") && !strings.Contains(message, "itself") {
 				t.Errorf("the conflict says %q", message)
 			}
 			w.settled()

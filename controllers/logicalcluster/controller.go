@@ -35,13 +35,13 @@ var (
 	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
 )
 
-// Config is what the controller works with.
+// Config contains the dependencies of the controller.
 type Config struct {
 	// Client reads the watch caches and writes as the server.
 	Client client.Client
-	// Content deletes what lies in a cluster.
+	// Content deletes the content of a cluster.
 	Content client.Content
-	// Clock is the real one when nil.
+	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }
 
@@ -57,14 +57,14 @@ func Specs(c Config) []multicluster.Spec {
 	}
 	r := &reconciler{Config: c}
 	watches := []multicluster.Watch{{Resource: logicalClusters}}
-	// What is held by finalizers reports here when it goes, so that nobody has to wait for the next look.
+	// Watch resources with finalizers, so that their deletion triggers the next step without a wait.
 	for _, held := range []schema.GroupResource{workspaces, namespaces, apiBindings, crds} {
 		watches = append(watches, multicluster.Watch{Resource: held, Keys: r.keysOfContent})
 	}
 	return []multicluster.Spec{{Name: Name, Workers: workers, Watches: watches, Reconcile: r.reconcile}}
 }
 
-// keysOfContent returns the cluster that is one object emptier, if it is being deleted.
+// keysOfContent returns the cluster of a deleted object, if the cluster is being deleted.
 func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) []client.Key {
 	if event.Type != client.Deleted {
 		return nil
@@ -106,7 +106,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	return result, err
 }
 
-// activePhase returns the phase that follows from the annotation which switches a cluster off.
+// activePhase returns the phase according to the annotation that makes a cluster inactive.
 func activePhase(lc *corev1alpha1.LogicalCluster) corev1alpha1.LogicalClusterPhaseType {
 	off := lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
 		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"

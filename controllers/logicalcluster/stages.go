@@ -10,8 +10,9 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// stages say, in the order of deletion, which resources are left alone by each. The last one looks at everything again, so
-// that nothing is swept away whose finalizers nobody asked; the LogicalCluster itself goes with the sweep.
+// stages are the stages of deletion in order. Each function selects the resources that its stage skips. The last stage checks
+// everything again, so that the sweep removes no object whose finalizers were not respected. The sweep deletes the LogicalCluster
+// itself.
 func stages() []func(schema.GroupResource) bool {
 	late := [][]schema.GroupResource{{apiBindings}, {clusterRoles, clusterRoleBindings}}
 	all := []func(schema.GroupResource) bool{func(gr schema.GroupResource) bool {
@@ -23,15 +24,15 @@ func stages() []func(schema.GroupResource) bool {
 	return append(all, func(gr schema.GroupResource) bool { return gr == logicalClusters })
 }
 
-// position is how far the deletion of a cluster has come.
+// position is the progress of the deletion of a cluster.
 type position struct {
 	stage int
-	// waiting are the resources that held the stage up the last time, and the only ones to look at until they are gone: a
-	// look at all resources is dear, and a deletion is looked at often.
+	// waiting are the resources that blocked the stage the last time. Only these are checked until they are gone, because a check
+	// of all resources is expensive, and a deletion is checked often.
 	waiting []schema.GroupResource
 }
 
-// progress remembers positions, only of clusters that are being deleted. What is forgotten begins from the start.
+// progress stores positions of clusters that are being deleted. A cluster without a position starts at the first stage.
 type progress struct {
 	mu        sync.Mutex
 	positions map[client.Key]position
@@ -58,7 +59,7 @@ func (p *progress) forget(key client.Key) {
 	delete(p.positions, key)
 }
 
-// empty deletes content from where it was left and returns what holds it up; nothing when the cluster is empty.
+// empty continues to delete content and returns what blocks it; nothing if the cluster is empty.
 func (r *reconciler) empty(ctx context.Context, key client.Key) (client.Remaining, error) {
 	all := stages()
 	for at := r.progress.get(key); at.stage < len(all); r.progress.set(key, at) {

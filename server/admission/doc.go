@@ -4,6 +4,6 @@
 // per workspace. A plugin that looks into another cluster than that of the request asks RBAC there by itself (bind, use):
 // that is how somebody may use what another workspace offers without being let into it.
 //
-// Writes of the server itself pass all of them, as user system:apiserver of group system:masters. The rules that only hold
-// users back make an exception for that group; those that keep objects well formed do not.
+// Writes of the server itself pass all of them, as user system:apiserver of group system:masters. Rules that restrict users
+// make an exception for that group. Rules that keep objects well formed do not.
 package admission

@@ -89,7 +89,7 @@ func TestOnce(t *testing.T) {
 				},
 				service: answer(200, registered("False", "FailedDiscoveryCheck")),
 			},
-			wantFault:      "the host does not reach Annex (503); APIService v1alpha1.tenancy.kcp.io is not available: FailedDiscoveryCheck: as the host says",
+			wantFault:      "the host cannot reach Annex (503); APIService v1alpha1.tenancy.kcp.io is not available: FailedDiscoveryCheck: as the host says",
 			wantAPIService: "annex-system/annex, Available: False",
 		},
 		"the user is not known": {
@@ -108,7 +108,7 @@ func TestOnce(t *testing.T) {
 		},
 		"the host has not looked yet": {
 			answers:   map[string]http.HandlerFunc{service: answer(200, map[string]any{"spec": registered("", "")["spec"]})},
-			wantFault: "has not yet looked", wantAPIService: "annex-system/annex",
+			wantFault: "has not checked", wantAPIService: "annex-system/annex",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

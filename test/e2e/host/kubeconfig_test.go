@@ -107,7 +107,7 @@ func TestKubeconfig_ThroughTheHost(t *testing.T) {
 			t.Errorf("somebody %s: %v\n%s", name, err, out)
 		}
 	}
-	if out, err := annexCommand(t, nobody.kubeconfig, "kubeconfig", "--workspace", "kc"); err == nil || !strings.Contains(out, "give its absolute path") {
+	if out, err := annexCommand(t, nobody.kubeconfig, "kubeconfig", "--workspace", "kc"); err == nil || !strings.Contains(out, "use its absolute path") {
 		t.Errorf("a child that may not be read: %v\n%s", err, out)
 	}
 }

@@ -106,7 +106,7 @@ func TestRegistration(t *testing.T) {
 			}
 		}
 		annex.Eventually(t, time.Minute, func(context.Context) error {
-			if !own.annex.Printed("somebody else's: it leads to Service " + installedIn + "/somebody-elses") {
+			if !own.annex.Printed("of the host has another owner: it leads to Service " + installedIn + "/somebody-elses") {
 				return errors.New("the log does not name it")
 			}
 			return nil
