@@ -21,7 +21,7 @@ import (
 )
 
 // waitFor is how long tests wait for what must happen; nothing waits that long when it works.
-const waitFor = 30 * time.Second
+const waitFor = 2 * time.Minute
 
 // instances is an InstanceDeleter that answers what it is told to.
 type instances struct {

@@ -387,7 +387,7 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 	root := clienttest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
 	root.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
 	fake := clienttest.NewFake(root, clienttest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root"}}))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	specs := append(Specs(Config{Client: fake, Content: clienttest.NewContent(fake)}),
 		workspace.Specs(workspace.Config{Client: fake, Live: fake, Resolver: noPaths{}})...)

@@ -58,7 +58,11 @@ func allGroups(t *testing.T) []*group.Group {
 	coreGroup := add(core.NewGroup(s, getter))
 	add(events.NewGroup(coreGroup))
 	add(coordination.NewGroup(s, getter))
-	add(rbac.NewGroup(s, getter, evaluator))
+	stores, err := rbac.NewStores(s, getter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(stores.Guarded(evaluator))
 	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator))
 	add(authentication.NewGroup(anonymous.NewAuthenticator(nil)))
 	add(apiextensions.NewGroup(s, getter))

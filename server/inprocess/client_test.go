@@ -84,7 +84,7 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	})
 	if err != nil {
@@ -179,7 +179,7 @@ func TestClient_WatchFollowsAllClusters(t *testing.T) {
 				if got != text {
 					t.Fatalf("event %q, want %q", got, text)
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatalf("no event, want %q", text)
 			}
 		}

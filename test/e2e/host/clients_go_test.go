@@ -121,7 +121,7 @@ func TestClients_Go(t *testing.T) {
 	server := team(t)
 	server.Kubectl("root:org:team", "", "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", "--user="+name)
 	dev := newUser(t, name, workspaceRule("root:org:team"))
-	annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		list, err := listConfigMaps(ctx, dev.config)
 		if err == nil && len(list.Items) == 0 {
 			err = errors.New("no ConfigMap")
@@ -141,7 +141,7 @@ func TestClients_Go(t *testing.T) {
 		}))
 	}()
 	server.Kubectl("root:org:team", "", "create", "configmap", name)
-	for limit := time.After(time.Minute); ; {
+	for limit := time.After(2 * time.Minute); ; {
 		select {
 		case request := <-seen:
 			if request != "default/"+name {

@@ -22,7 +22,7 @@ spec:
   scope: Namespaced
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `, w.group), "apply", "-f", "-")
-	w.Kubectl(local, "", "wait", "--for=condition=Established", "crd/"+kind, "--timeout=30s")
+	w.Kubectl(local, "", "wait", "--for=condition=Established", "crd/"+kind, "--timeout=120s")
 	impostor := &world{Server: w.Server, t: t, group: w.group, teams: w.teams}
 	impostor.provider, _ = w.NewWorkspace("root", "identity-impostor", "")
 	w.Kubectl(impostor.provider, fmt.Sprintf(exportManifest, w.group), "apply", "-f", "-")
