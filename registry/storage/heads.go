@@ -45,13 +45,11 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		if err := p.cache.CacheDelegator.GetList(ctx, p.base+below, options, list); err != nil {
 			return nil, apiError(ctx, fmt.Errorf("reading what is stored of %s: %w", p.resource, err), false)
 		}
-		if err := meta.EachListItem(list, func(obj runtime.Object) error {
-			h, err := p.cache.head(obj)
-			found = append(found, h)
-			return err
-		}); err != nil {
+		heads, err := p.cache.headsOf(list)
+		if err != nil {
 			return nil, err
 		}
+		found = append(found, heads...)
 	}
 	return found, nil
 }
@@ -99,6 +97,17 @@ func (b *Backend) parts(scope HeadScope) []part {
 	}
 	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.base, y.base) })
 	return all
+}
+
+// headsOf returns the heads of a list of the cache.
+func (c *cached) headsOf(list runtime.Object) ([]head.Head, error) {
+	heads := make([]head.Head, 0, meta.LenList(list))
+	err := meta.EachListItem(list, func(obj runtime.Object) error {
+		h, err := c.head(obj)
+		heads = append(heads, h)
+		return err
+	})
+	return heads, err
 }
 
 // head returns the head of an object of the cache.
