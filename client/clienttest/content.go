@@ -39,7 +39,7 @@ func (c *Content) failure() error {
 	return c.err
 }
 
-// DeleteAll implements client.Content. A Fake knows no buckets: those of a scope are not heeded.
+// DeleteAll implements client.Content. A Fake knows no buckets: all that it holds counts as typed.
 func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (client.Remaining, error) {
 	var remaining client.Remaining
 	if err := c.failure(); err != nil {
@@ -47,7 +47,7 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 	}
 	within := client.Scope{Cluster: scope.Cluster, Namespace: scope.Namespace}
 	for _, resource := range c.known() {
-		if !scope.Includes(resource, scope.Bucket) {
+		if scope.Wanted != nil && !scope.Wanted(resource, "") {
 			continue
 		}
 		for _, obj := range c.listed(resource, within) {

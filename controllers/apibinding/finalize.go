@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -51,34 +52,36 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 // deleteObjects asks for the deletion of every object of what binding has bound, except what another binding of the
 // cluster waits to take over, and returns what is left. It goes on after an error.
 func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
-	var all client.Remaining
 	others, err := list[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		return all, err
+		return client.Remaining{}, err
 	}
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
+	buckets := map[schema.GroupResource]string{}
 	var failures []error
 	for _, bound := range binding.Status.BoundResources {
 		gr := groupResource(bound.Group, bound.Resource)
-		adopted, err := c.adopted(ctx, key, others, bound)
-		if err != nil {
+		switch adopted, err := c.adopted(ctx, key, others, bound); {
+		case err != nil:
 			failures = append(failures, err)
-			continue
+		case adopted:
+		case c.isTyped(provider, gr):
+			buckets[gr] = ""
+		case bound.Schema.IdentityHash != "": // or nothing was ever stored
+			buckets[gr] = bound.Schema.IdentityHash
 		}
-		if adopted {
-			continue
-		}
-		scope := client.ContentScope{Cluster: key.Cluster, Resource: gr}
-		if !c.isTyped(provider, gr) {
-			scope.Bucket = bound.Schema.IdentityHash
-		}
-		remaining, err := c.Content.DeleteAll(ctx, scope)
-		if err != nil {
-			failures = append(failures, fmt.Errorf("deleting the objects of %s in %q: %w", gr, key.Cluster, err))
-		}
-		all.Join(remaining)
 	}
-	return all, errors.Join(failures...)
+	if len(buckets) == 0 {
+		return client.Remaining{}, errors.Join(failures...)
+	}
+	remaining, err := c.Content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Wanted: func(gr schema.GroupResource, bucket string) bool {
+		its, ok := buckets[gr]
+		return ok && its == bucket
+	}})
+	if err != nil {
+		failures = append(failures, fmt.Errorf("deleting the objects of APIBinding %q in %q: %w", key.Name, key.Cluster, err))
+	}
+	return remaining, errors.Join(failures...)
 }
 
 // adopted reports whether one of others, the bindings of the cluster, will bind the same resource with the same schema under

@@ -33,7 +33,13 @@ type instances struct {
 }
 
 func (i *instances) DeleteAll(_ context.Context, scope client.ContentScope) (client.Remaining, error) {
-	i.deleted = append(i.deleted, scope.Cluster.String()+"|"+scope.Resource.String()+"|"+scope.Bucket)
+	for _, resource := range []string{"widgets", "gadgets"} {
+		for _, bucket := range []string{"", client.LocalBucket, "identity"} {
+			if gr := (schema.GroupResource{Group: "example.com", Resource: resource}); scope.Wanted(gr, bucket) {
+				i.deleted = append(i.deleted, scope.Cluster.String()+"|"+gr.String()+"|"+bucket)
+			}
+		}
+	}
 	return i.left, i.err
 }
 

@@ -37,9 +37,10 @@ func (r *reconciler) finalize(ctx context.Context, cluster logicalcluster.Name, 
 		return reconcile.Result{}, nil
 	}
 	remaining, err := r.content.DeleteAll(ctx, client.ContentScope{
-		Cluster:  cluster,
-		Resource: schema.GroupResource{Group: crd.Spec.Group, Resource: crd.Status.AcceptedNames.Plural},
-		Bucket:   client.LocalBucket,
+		Cluster: cluster,
+		Wanted: func(gr schema.GroupResource, bucket string) bool {
+			return bucket == client.LocalBucket && gr.Group == crd.Spec.Group && gr.Resource == crd.Status.AcceptedNames.Plural
+		},
 	})
 	if err != nil {
 		terminating(apiextensionsv1.ConditionTrue, "InstanceDeletionFailed", fmt.Sprintf("could not issue all deletes: %v", err))

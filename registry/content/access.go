@@ -23,6 +23,7 @@ import (
 )
 
 var (
+	namespaces  = apischema.GroupResource{Resource: "namespaces"}
 	definitions = apischema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
 	bindings    = apisv1alpha2.Resource("apibindings")
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,7 +43,7 @@ func New(c Config) *Content { return &Content{c} }
 // List returns the heads of the objects in scope, as they are now or later; of all clusters if scope names none. They come
 // grouped by resource and bucket, in key order.
 func (c *Content) List(ctx context.Context, scope client.ContentScope) ([]head.Head, error) {
-	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Includes})
+	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Wanted})
 }
 
 // Get returns the whole object as the watch caches have it: of its Go type if it is typed, otherwise unstructured. It may be
@@ -84,27 +83,36 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 // deleteEach asks for the deletion of those heads that are not being deleted yet, and reports whether there were any.
 func (c *Content) deleteEach(ctx context.Context, heads []head.Head) (asked bool, err error) {
 	access := c.access()
+	var first, then []head.Head
+	for _, h := range heads {
+		switch {
+		case h.DeletionTimestamp != nil:
+		case h.Resource == namespaces:
+			first = append(first, h)
+		default:
+			then = append(then, h)
+		}
+	}
+	// Namespaces come first: in one that stays, controllers would put back what is deleted.
+	err = errors.Join(access.deleteThese(ctx, first), access.deleteThese(ctx, then))
+	return len(first)+len(then) > 0, err
+}
+
+// deleteThese asks for the deletion of all heads, several at a time. That one is gone already is no error.
+func (a *access) deleteThese(ctx context.Context, heads []head.Head) error {
 	var group errgroup.Group
 	group.SetLimit(deletionsAtOnce)
-	var lock sync.Mutex
-	var errs []error
-	for _, h := range heads {
-		if h.DeletionTimestamp != nil {
-			continue
-		}
-		asked = true
+	errs := make([]error, len(heads))
+	for i, h := range heads {
 		group.Go(func() error {
-			err := access.delete(ctx, h)
-			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-				lock.Lock()
-				defer lock.Unlock()
-				errs = append(errs, fmt.Errorf("deleting %s %s: %w", h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}, err))
+			if err := a.delete(ctx, h); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+				errs[i] = fmt.Errorf("deleting %s %s: %w", h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}, err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // errors are gathered above
-	return asked, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // Purge implements client.Content.

@@ -255,8 +255,8 @@ func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	content := content.New(content.Config{Backend: backend, Client: c, Live: c.Live()})
-	keepNamespaces := func(gr schema.GroupResource) bool { return gr == namespaces }
-	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "one", Skip: keepNamespaces})
+	keepNamespaces := func(gr schema.GroupResource, _ string) bool { return gr != namespaces }
+	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "one", Wanted: keepNamespaces})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,13 +11,20 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
-// maxRevisions is what a universal workspace may cost in etcd.
-const maxRevisions = 12
+const (
+	// maxRevisions is what a universal workspace may cost in etcd, and maxDeletionRevisions what its deletion may.
+	maxRevisions         = 12
+	maxDeletionRevisions = 20
+	// maxDeletionReads is how often etcd may look for keys until a workspace is gone, also to compare them before a write. It
+	// takes 70 or so, and a few more each time that a slow machine makes a controller look again.
+	maxDeletionReads = 150
+)
 
 // settle waits until value has not changed for a second, and returns it.
 func settle[T comparable](t *testing.T, value func() T) T {
@@ -49,6 +56,23 @@ func TestCost_RevisionsOfAWorkspace(t *testing.T) {
 		if cost := after - before; cost > maxRevisions {
 			keys, _ := etcd.Mentions(cluster)
 			t.Errorf("a workspace costs %d revisions, want at most %d; its keys:\n%s", cost, maxRevisions, strings.Join(keys, "\n"))
+		}
+		before = after
+	}
+	_, root := annex.Clients(t, server.Workspace("root"))
+	for i := range count {
+		reads := etcd.Reads()
+		if err := root.Resource(workspaces).Delete(t.Context(), fmt.Sprintf("team-%d", i), metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		after := settle(t, etcd.Revision)
+		if cost := after - before; cost > maxDeletionRevisions {
+			t.Errorf("deleting a workspace costs %d revisions, want at most %d", cost, maxDeletionRevisions)
+		}
+		if n := etcd.Reads() - reads; n > maxDeletionReads {
+			t.Errorf("deleting a workspace takes %d reads of etcd, want at most %d", n, maxDeletionReads)
+		} else {
+			t.Logf("reads %d revisions %d", n, after-before)
 		}
 		before = after
 	}
