@@ -40,7 +40,7 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 	var found []head.Head
 	for _, p := range b.parts(scope) {
 		list := p.cache.newListFunc()
-		// A list at "0" is answered from the cache as it is; a list at a revision starts a goroutine that stays for 3 s.
+		// The cache has what is needed, so "0" is enough. Waiting in a cache for a revision starts a goroutine that stays for 3 s.
 		options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
 		if err := p.cache.CacheDelegator.GetList(ctx, p.base+below, options, list); err != nil {
 			return nil, apiError(ctx, fmt.Errorf("reading what is stored of %s: %w", p.resource, err), false)
@@ -137,8 +137,9 @@ func keyOf(h head.Head) key {
 // caughtUpPeriod is the time between two looks at how far the watch caches are.
 const caughtUpPeriod = time.Millisecond
 
-// catchUp returns etcd's current revision once all watch caches have reached it. It is what Backend.current shares, so that
-// one call runs at a time: it asks the caches instead of waiting in each of them, which would leave a goroutine there for 3 s.
+// catchUp returns etcd's current revision once all watch caches have reached it. Backend.current shares it, so that one call
+// runs at a time. It asks the caches how far they are instead of waiting in each of them, because such a wait leaves a goroutine
+// behind for 3 s.
 func (b *Backend) catchUp(ctx context.Context) (uint64, error) {
 	now, err := revision(ctx, b.client, b.prefix)
 	if err != nil {

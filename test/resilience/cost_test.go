@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -61,18 +62,22 @@ func TestCost_RevisionsOfAWorkspace(t *testing.T) {
 	}
 	_, root := annex.Clients(t, server.Workspace("root"))
 	for i := range count {
-		reads := etcd.Reads()
-		if err := root.Resource(workspaces).Delete(t.Context(), fmt.Sprintf("team-%d", i), metav1.DeleteOptions{}); err != nil {
+		reads, name := etcd.Reads(), fmt.Sprintf("team-%d", i)
+		if err := root.Resource(workspaces).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
+		annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+			if _, err := root.Resource(workspaces).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s is still there: %v", name, err)
+			}
+			return nil
+		})
 		after := settle(t, etcd.Revision)
 		if cost := after - before; cost > maxDeletionRevisions {
 			t.Errorf("deleting a workspace costs %d revisions, want at most %d", cost, maxDeletionRevisions)
 		}
 		if n := etcd.Reads() - reads; n > maxDeletionReads {
 			t.Errorf("deleting a workspace takes %d reads of etcd, want at most %d", n, maxDeletionReads)
-		} else {
-			t.Logf("reads %d revisions %d", n, after-before)
 		}
 		before = after
 	}
