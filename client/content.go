@@ -62,6 +62,8 @@ type ContentScope struct {
 	// Wanted reports whether the objects of a resource in a bucket are meant; nil stands for all. The bucket is the identity
 	// hash of an export or LocalBucket for custom resources, and empty for typed ones.
 	Wanted func(resource schema.GroupResource, bucket string) bool
+	// Stage puts resources in order: objects are deleted once nothing of an earlier stage is left. Nil stands for one stage.
+	Stage func(resource schema.GroupResource) int
 }
 
 // LocalBucket is the bucket of custom resources whose CustomResourceDefinition is in their own cluster.
@@ -69,8 +71,9 @@ const LocalBucket = "crd"
 
 // Content deletes what a cluster stores, typed and custom resources alike.
 type Content interface {
-	// DeleteAll asks for the deletion of every object in scope, finalizers honored, and returns what is left. It goes on after
-	// an error. What it does not find was not there when it was called.
+	// DeleteAll asks for the deletion of every object in scope, finalizers honored, and returns what is left of the first stage
+	// that does not end. It goes on with the other objects of a stage after an error. What it does not find was not there when
+	// it was called.
 	DeleteAll(ctx context.Context, scope ContentScope) (Remaining, error)
 	// Purge removes every key of the cluster from storage at once and returns how many there were; normally none.
 	Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error)

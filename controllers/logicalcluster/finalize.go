@@ -56,7 +56,6 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 		return reconcile.Result{}, fmt.Errorf("sweeping the keys of %s: %w", key.Cluster, err)
 	}
 	// The sweep took the LogicalCluster along.
-	r.progress.forget(key)
 	return reconcile.Result{}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -63,21 +64,36 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 	if scope.Cluster.Empty() {
 		return client.Remaining{}, apierrors.NewBadRequest("a deletion must name one cluster")
 	}
-	heads, err := c.List(ctx, scope)
-	if err != nil {
-		return client.Remaining{}, err
-	}
-	asked, err := c.deleteEach(ctx, heads)
-	if asked {
-		var listErr error
-		heads, listErr = c.List(ctx, scope)
-		err = errors.Join(err, listErr)
+	stage, heads, err := c.first(ctx, scope)
+	for err == nil && len(heads) > 0 {
+		asked, deleteErr := c.deleteEach(ctx, heads)
+		if !asked {
+			break
+		}
+		before := stage
+		stage, heads, err = c.first(ctx, scope)
+		if err = errors.Join(deleteErr, err); stage == before {
+			break // what is left has finalizers, or came later
+		}
 	}
 	var remaining client.Remaining
 	for _, h := range heads {
 		remaining.Add(h.Resource, h.Finalizers)
 	}
 	return remaining, err
+}
+
+// first returns the first stage of scope that holds anything, and its heads; none when scope is empty.
+func (c *Content) first(ctx context.Context, scope client.ContentScope) (stage int, heads []head.Head, err error) {
+	all, err := c.List(ctx, scope)
+	if err != nil || scope.Stage == nil || len(all) == 0 {
+		return 0, all, err
+	}
+	stage = scope.Stage(all[0].Resource)
+	for _, h := range all {
+		stage = min(stage, scope.Stage(h.Resource))
+	}
+	return stage, slices.DeleteFunc(all, func(h head.Head) bool { return scope.Stage(h.Resource) != stage }), nil
 }
 
 // deleteEach asks for the deletion of those heads that are not being deleted yet, and reports whether there were any.

@@ -213,6 +213,30 @@ func TestContent_ScopeNamesResourceAndBucket(t *testing.T) {
 	h.wantLeft("c1", "identity/default/bound")
 }
 
+func TestContent_DeletesInStages(t *testing.T) {
+	h := newHouse(t, definition("c1", widgets.String()), binding("c1", "uid-v1", "identity"))
+	h.put("crd/c1/default", "held", "example.com/hold")
+	// Nothing serves it; it comes before widgets by its name.
+	if _, err := h.etcd.KV.Put(t.Context(), "/annex/cr/8/example.com/things6/gone/c1/default/late", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	scope := client.ContentScope{Cluster: "c1", Stage: func(gr apischema.GroupResource) int {
+		if gr == widgets {
+			return 1
+		}
+		return 2
+	}}
+	if remaining := h.deleteAll(scope); len(remaining.Resources) != 1 || remaining.Resources[widgets] != 1 {
+		t.Errorf("remaining %+v", remaining)
+	}
+	h.wantLeft("c1", "gone/default/late", "crd/default/held")
+	h.put("crd/c1/default", "held")
+	if remaining := h.deleteAll(scope); !remaining.Empty() {
+		t.Errorf("remaining %+v", remaining)
+	}
+	h.wantLeft("c1")
+}
+
 func TestContent_DeletesWhatNothingCanRead(t *testing.T) {
 	h := newHouse(t, definition("c1", widgets.String()))
 	h.write("crd/c1/default", "broken", "{not json")
