@@ -29,21 +29,14 @@ type Resolver interface {
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Instances deletes the objects of custom resources.
-type Instances interface {
-	crd.InstanceDeleter
-	apibinding.Instances
-}
-
 // Config contains the dependencies of the controllers. All fields are required unless noted otherwise.
 type Config struct {
 	// Client reads the watch caches and writes as the server; Live sees every acknowledged write.
 	Client client.Client
 	Live   client.Reader
-	// Content deletes the content of clusters and namespaces; Instances deletes the objects of single custom resources.
-	Content   client.Content
-	Instances Instances
-	Resolver  Resolver
+	// Content deletes the content of clusters and namespaces.
+	Content  client.Content
+	Resolver Resolver
 	// Typed says which resources of root's exports are served by typed storage.
 	Typed func(schema.GroupResource) bool
 	// CABundle returns the content of the ConfigMap kube-root-ca.crt in PEM format, and a channel that is closed when it changes.
@@ -57,11 +50,11 @@ type Config struct {
 // All returns the controllers. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
 	bindings := apibinding.New(apibinding.Config{
-		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Instances: c.Instances, Content: c.Content, Typed: c.Typed,
+		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Content: c.Content, Typed: c.Typed,
 	})
 	specs := workspace.Specs(workspace.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Binder: bindings})
 	specs = append(specs, namespace.Specs(c.Client, c.Content, c.CABundle)...)
-	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Instances))
+	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Content))
 	specs = append(specs, apiexport.Spec(c.Client), endpointslice.Spec(c.Client, c.Resolver))
 	specs = append(specs, bindings.Specs()...)
 	if !c.HostWorkspace.Empty() {

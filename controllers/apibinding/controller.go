@@ -35,13 +35,6 @@ type Resolver interface {
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Instances deletes the objects of one bound custom resource.
-type Instances interface {
-	// DeleteBound requests the deletion of every object in cluster that was stored with the bound schema with the given UID and
-	// the given identity hash. It respects finalizers, and returns what remains.
-	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (client.Remaining, error)
-}
-
 // Config contains the dependencies of the controller.
 type Config struct {
 	Client client.Client
@@ -49,9 +42,8 @@ type Config struct {
 	Live client.Reader
 	// Resolver finds the clusters of exports.
 	Resolver Resolver
-	// Instances deletes bound custom resources. Content deletes resources of typed storage.
-	Instances Instances
-	Content   client.Content
+	// Content deletes the objects of bound resources.
+	Content client.Content
 	// Typed says which resources of root's exports are served by typed storage and need no definition.
 	Typed func(schema.GroupResource) bool
 }

@@ -52,40 +52,36 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 // deleteObjects requests the deletion of every object of the bound resources, except resources that another binding of the cluster
 // will adopt, and returns what remains. It continues after an error.
 func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
-	all := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	others, err := client.List[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		return all, err
+		return client.Remaining{}, err
 	}
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
+	buckets := map[schema.GroupResource]string{}
 	var failures []error
 	for _, bound := range binding.Status.BoundResources {
 		gr := groupResource(bound.Group, bound.Resource)
-		adopted, err := c.adopted(ctx, key, others, bound)
-		if err != nil {
+		switch adopted, err := c.adopted(ctx, key, others, bound); {
+		case err != nil:
 			failures = append(failures, err)
-			continue
-		}
-		if adopted {
-			continue
-		}
-		var remaining client.Remaining
-		if c.isTyped(provider, gr) {
-			remaining, err = c.Content.DeleteAll(ctx, key.Cluster, "", func(other schema.GroupResource) bool { return other != gr })
-		} else {
-			remaining, err = c.Instances.DeleteBound(ctx, key.Cluster, gr, bound.Schema.UID, bound.Schema.IdentityHash)
-		}
-		if err != nil {
-			failures = append(failures, fmt.Errorf("deleting the objects of %s in %q: %w", gr, key.Cluster, err))
-		}
-		for gr, n := range remaining.Resources {
-			all.Resources[gr] += n
-		}
-		for finalizer, n := range remaining.Finalizers {
-			all.Finalizers[finalizer] += n
+		case adopted:
+		case c.isTyped(provider, gr):
+			buckets[gr] = ""
+		case bound.Schema.IdentityHash != "": // or nothing was ever stored
+			buckets[gr] = bound.Schema.IdentityHash
 		}
 	}
-	return all, errors.Join(failures...)
+	if len(buckets) == 0 {
+		return client.Remaining{}, errors.Join(failures...)
+	}
+	remaining, err := c.Content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Wanted: func(gr schema.GroupResource, bucket string) bool {
+		its, ok := buckets[gr]
+		return ok && its == bucket
+	}})
+	if err != nil {
+		failures = append(failures, fmt.Errorf("deleting the objects of APIBinding %q in %q: %w", key.Name, key.Cluster, err))
+	}
+	return remaining, errors.Join(failures...)
 }
 
 // adopted reports whether one of others, the bindings of the cluster, will bind the same resource with the same schema under

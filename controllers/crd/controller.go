@@ -26,19 +26,13 @@ var (
 	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
 )
 
-// InstanceDeleter deletes the objects that a local definition of a cluster has.
-type InstanceDeleter interface {
-	// DeleteLocal requests the deletion of all of them, respects finalizers, and returns what remains.
-	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error)
-}
-
-// Spec describes the controller. Names are accepted based on live, whose reads must see every acknowledged
-// write; if nil, client is used.
-func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multicluster.Spec {
+// Spec describes the controller. Names are accepted based on live, whose reads must see every acknowledged write; if nil, client
+// is used. Objects of definitions that are being deleted are deleted through content.
+func Spec(c client.Client, live client.Reader, content client.Content) multicluster.Spec {
 	if live == nil {
 		live = c
 	}
-	r := &reconciler{client: c, live: live, instances: instances, groups: keymutex.NewHashed(0)}
+	r := &reconciler{client: c, live: live, content: content, groups: keymutex.NewHashed(0)}
 	return multicluster.Spec{
 		Name:    "crd",
 		Workers: workers,
@@ -51,9 +45,9 @@ func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multic
 }
 
 type reconciler struct {
-	client    client.Client
-	live      client.Reader
-	instances InstanceDeleter
+	client  client.Client
+	live    client.Reader
+	content client.Content
 	// groups prevents two definitions of one group in one cluster from being accepted at the same time.
 	groups keymutex.KeyMutex
 }

@@ -47,7 +47,6 @@ type Config struct {
 
 type reconciler struct {
 	Config
-	progress progress
 }
 
 // Specs returns the controllers of this package.
@@ -91,7 +90,6 @@ func (r *reconciler) get(ctx context.Context, key client.Key) (*corev1alpha1.Log
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	lc, err := r.get(ctx, key)
 	if apierrors.IsNotFound(err) {
-		r.progress.forget(key)
 		return reconcile.Result{}, nil
 	}
 	if err != nil {

@@ -8,7 +8,7 @@
 //     are deleted first.
 //  3. APIBindings. They are gone when the objects of their resources are gone.
 //  4. RBAC. It comes late, so that administrators can look into the cluster until then.
-//  5. One sweep over the cluster's keys, which normally finds only the LogicalCluster itself, and its finalizer.
+//  5. The keys that remain: normally only the key of the LogicalCluster itself.
 //
 // controllers/workspace then removes the finalizer of the Workspace. The condition WorkspaceContentDeleted shows what remains in a
 // cluster.

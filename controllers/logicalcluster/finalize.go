@@ -56,13 +56,8 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 	if _, err := r.Content.Purge(ctx, key.Cluster); err != nil {
 		return reconcile.Result{}, fmt.Errorf("sweeping the keys of %s: %w", key.Cluster, err)
 	}
-	// The sweep has deleted the LogicalCluster, unless it skips objects with a finalizer.
-	r.progress.forget(key)
-	_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
-		conditionsv1alpha1.MarkTrue(lc, corev1alpha1.WorkspaceContentDeleted)
-		lc.Finalizers = slices.DeleteFunc(lc.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterDeletionFinalizer })
-	})
-	return reconcile.Result{}, err
+	// The sweep has deleted the LogicalCluster as well.
+	return reconcile.Result{}, nil
 }
 
 // deleteOwner deletes the Workspace of lc, which is useless without lc.

@@ -11,13 +11,21 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
-// maxRevisions is what a universal workspace may cost in etcd.
-const maxRevisions = 12
+const (
+	// maxRevisions is what a universal workspace may cost in etcd, and maxDeletionRevisions what its deletion may.
+	maxRevisions         = 12
+	maxDeletionRevisions = 20
+	// maxDeletionReads is how often etcd may look for keys until a workspace is gone, also to compare them before a write. It
+	// takes 70 or so, and a few more each time that a slow machine makes a controller look again.
+	maxDeletionReads = 150
+)
 
 // settle waits until value has not changed for a while, and returns it.
 func settle[T comparable](t *testing.T, quiet time.Duration, value func() T) T {
@@ -55,6 +63,27 @@ func TestCost_RevisionsOfAWorkspace(t *testing.T) {
 	// And nothing while nobody does anything: an idle workspace is no heartbeat. With one, this would never settle.
 	if cost := settle(t, 3*time.Second, etcd.Revision) - before; cost > count*maxRevisions {
 		t.Errorf("%d workspaces cost %d revisions, want at most %d", count, cost, count*maxRevisions)
+	}
+	before = etcd.Revision()
+	_, root := annex.Clients(t, server.Workspace("root"))
+	for i := range count {
+		reads, name := etcd.Reads(), fmt.Sprintf("team-%d", i)
+		if err := root.Resource(workspaces).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		annex.Eventually(t, func(ctx context.Context) error {
+			if _, err := root.Resource(workspaces).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s is still there: %v", name, err)
+			}
+			return nil
+		})
+		cost := settle(t, time.Second, etcd.Revision) - before
+		if limit := int64(i+1) * maxDeletionRevisions; cost > limit {
+			t.Errorf("deleting %d workspaces costs %d revisions, want at most %d", i+1, cost, limit)
+		}
+		if n := etcd.Reads() - reads; n > maxDeletionReads {
+			t.Errorf("deleting a workspace takes %d reads of etcd, want at most %d", n, maxDeletionReads)
+		}
 	}
 }
 

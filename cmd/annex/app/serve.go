@@ -141,7 +141,6 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Client:    s.server.Client,
 		Live:      s.server.Client.Live(),
 		Content:   s.server.Content,
-		Instances: s.server.Instances,
 		Resolver:  s.server.Index,
 		Typed:     kinds.All.IsBound,
 		CABundle:  s.certificates.Watch,
