@@ -43,3 +43,20 @@ func LookTwice(cached, live Reader, look func(from Reader) (enough bool, err err
 	}
 	return err
 }
+
+// List returns the objects of resource in scope, whose Go type is *T, in key order. They are shared.
+func List[T any](ctx context.Context, from Reader, resource schema.GroupResource, scope Scope) ([]*T, error) {
+	objects, err := from.List(ctx, resource, scope)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s in %q: %w", resource, scope.Cluster, err)
+	}
+	typed := make([]*T, 0, len(objects))
+	for _, obj := range objects {
+		one, ok := any(obj).(*T)
+		if !ok {
+			return nil, fmt.Errorf("listing %s in %q: unexpected type %T", resource, scope.Cluster, obj)
+		}
+		typed = append(typed, one)
+	}
+	return typed, nil
+}

@@ -7,7 +7,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
@@ -62,7 +62,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Container: generic.Handler.GoRestfulContainer,
 		OpenAPIV3: s.openAPI.v3,
 		OpenAPIV2: s.openAPI.v2,
-		Bound:     router.IsBound,
+		Bound:     kinds.All.IsBound,
 		Codecs:    c.Scheme.Codecs,
 	}
 	documents, err := discovery.New(documented)
@@ -105,7 +105,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 }
 
 // install serves the groups on the stock server.
-func install(generic *genericapiserver.GenericAPIServer, types *scheme.Scheme, groups []*group.Group) error {
+func install(generic *genericapiserver.GenericAPIServer, types *kinds.Scheme, groups []*group.Group) error {
 	for _, g := range groups {
 		info := genericapiserver.NewDefaultAPIGroupInfo(g.Name, types.Scheme, types.ParameterCodec, types.Codecs)
 		info.VersionedResourcesStorageMap = g.Versions

@@ -8,8 +8,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 
+	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/fairness"
@@ -18,7 +18,7 @@ import (
 
 // Config is what a server is given. Everything is required unless it says otherwise.
 type Config struct {
-	Scheme *scheme.Scheme
+	Scheme *kinds.Scheme
 	// Backend is where objects lie; the caller destroys it once Run has returned.
 	Backend *storage.Backend
 	// ApplyServing sets listener, certificates, loopback credentials and audit in the stock configuration.

@@ -14,7 +14,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 )
@@ -27,7 +27,7 @@ func newUnstarted(t *testing.T) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)

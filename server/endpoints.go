@@ -12,8 +12,8 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/server/router"
 	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
@@ -38,7 +38,7 @@ type endpoints struct {
 
 func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, error) {
 	e := &endpoints{base: baseOf(p.groups)}
-	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Live: s.reader.Live(), Typed: router.IsBound, Builtin: e.base.Has})
+	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: s.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: e.base.Has})
 	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
 	exports, err := apiexport.New(apiexport.Config{
 		Cached:      s.reader,
@@ -49,7 +49,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Scheme:      c.Scheme,
 		OpenAPIV3:   s.openAPI.v3,
 		OpenAPIV2:   s.openAPI.v2,
-		Typed:       router.IsBound,
+		Typed:       kinds.All.IsBound,
 		Changed:     i.watches.Recheck,
 	})
 	if err != nil {
@@ -86,7 +86,7 @@ func baseOf(groups []*group.Group) sets.Set[schema.GroupResource] {
 	for _, g := range groups {
 		for _, storage := range g.Versions {
 			for resource := range storage {
-				if gr := (schema.GroupResource{Group: g.Name, Resource: resource}); !router.IsBound(gr) {
+				if gr := (schema.GroupResource{Group: g.Name, Resource: resource}); kinds.All.IsEverywhere(gr) {
 					base.Insert(gr)
 				}
 			}
@@ -97,7 +97,6 @@ func baseOf(groups []*group.Group) sets.Set[schema.GroupResource] {
 
 // newProjections returns what the host shows of workspaces in the place of API groups of its own.
 func newProjections(c Config, s *stores, i *indexes, p *policies, e *endpoints) *hostbinding.Endpoint {
-	_, own := hostResources(p.groups)
 	return hostbinding.New(hostbinding.Config{
 		Cached:   s.reader,
 		Live:     s.reader.Live(),
@@ -107,8 +106,8 @@ func newProjections(c Config, s *stores, i *indexes, p *policies, e *endpoints) 
 		Catalog:  e.catalog,
 		Policy:   p.clusters,
 		Hosts:    e.shown.hosts,
-		Typed:    router.IsBound,
-		Own:      own,
+		Typed:    kinds.All.IsBound,
+		Own:      hostResources(),
 		Changed:  i.watches.Recheck,
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 		Codecs:   c.Scheme.Codecs,

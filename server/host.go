@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,14 +16,9 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
 
-	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/frontdoor"
@@ -50,17 +44,17 @@ type Host struct {
 	Reach func(ctx context.Context) error
 }
 
-// servedToHost reports whether an API group is one that the host forwards.
-func servedToHost(group string) bool {
-	switch group {
-	case tenancyv1alpha1.GroupName, corev1alpha1.GroupName, apisv1alpha1.GroupName, topologyv1alpha1.GroupName, annexv1alpha1.GroupName:
-		return true
+// HostVersions returns the group versions that the host forwards, whatever workspace it shows; nil without a host.
+func (s *Server) HostVersions() []schema.GroupVersion {
+	if s.config.Host == nil {
+		return nil
 	}
-	return false
+	var all []schema.GroupVersion
+	for _, served := range kinds.All.HostVersions() {
+		all = append(all, served.GroupVersion)
+	}
+	return all
 }
-
-// HostVersions returns the group versions that the host forwards, whatever workspace it shows; none without a host.
-func (s *Server) HostVersions() []schema.GroupVersion { return slices.Clone(s.hostVersions) }
 
 // HostWorkspace returns what the host shows as its own; empty without a host.
 func (s *Server) HostWorkspace() logicalcluster.Path {
@@ -78,29 +72,13 @@ func hostRules(host *Host) *authorization.Host {
 	return &authorization.Host{Authorizer: host.Authorizer, Shows: frontdoor.ShownByHost}
 }
 
-// hostResources returns the group versions that a host forwards of the groups, sorted, and their resources.
-func hostResources(groups []*group.Group) ([]schema.GroupVersion, []*catalog.Resource) {
-	var versions []schema.GroupVersion
+// hostResources returns the resources that a host forwards whatever is projected.
+func hostResources() []*catalog.Resource {
 	var resources []*catalog.Resource
-	for _, g := range groups {
-		if !servedToHost(g.Name) {
-			continue
-		}
-		var names []string
-		for version, storage := range g.Versions {
-			versions = append(versions, schema.GroupVersion{Group: g.Name, Version: version})
-			for name := range storage {
-				if !strings.Contains(name, "/") && !slices.Contains(names, name) {
-					names = append(names, name)
-				}
-			}
-		}
-		for _, name := range names {
-			resources = append(resources, &catalog.Resource{Group: g.Name, Plural: name, Typed: true})
-		}
+	for _, row := range kinds.All.Hosted() {
+		resources = append(resources, &catalog.Resource{Group: row.GroupResource().Group, Plural: row.Resource, Typed: true})
 	}
-	slices.SortFunc(versions, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
-	return versions, resources
+	return resources
 }
 
 // newHostDoor returns what a host finds at the door; nil without a host. Discovery and OpenAPI of our own groups are those of the
@@ -109,14 +87,14 @@ func newHostDoor(c Config, documents discovery.Config, projections *hostbinding.
 	if c.Host == nil {
 		return nil, nil
 	}
-	documents.Bound = func(gr schema.GroupResource) bool { return servedToHost(gr.Group) }
+	documents.Bound = func(gr schema.GroupResource) bool { return kinds.All.IsHosted(gr.Group) }
 	all, err := discovery.New(documents)
 	if err != nil {
 		return nil, fmt.Errorf("preparing discovery for the host: %w", err)
 	}
 	return &frontdoor.Host{
 		Workspace: c.Host.Workspace,
-		Serves:    servedToHost,
+		Serves:    kinds.All.IsHosted,
 		Discovery: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			all.HandlerWithoutBase(projections.Shown()).ServeHTTP(w, r)
 		}),

@@ -7,8 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/annex-dev/annex/registry/scheme"
 )
 
 func TestSparingHost(t *testing.T) {
@@ -39,17 +37,5 @@ func TestSparingHost(t *testing.T) {
 				t.Errorf("Warning %q", recorder.Header().Get("Warning"))
 			}
 		})
-	}
-}
-
-// `annex check` expects every group of ours at the host.
-func TestServedToHost(t *testing.T) {
-	for _, ours := range scheme.Ours() {
-		if !servedToHost(ours.Group) {
-			t.Errorf("%s is not forwarded by a host", ours)
-		}
-	}
-	if servedToHost("apps") || servedToHost("") {
-		t.Error("a group that is not ours is forwarded by a host")
 	}
 }

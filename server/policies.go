@@ -10,6 +10,7 @@ import (
 	reviewtokens "github.com/annex-dev/annex/registry/authentication"
 	reviewaccess "github.com/annex-dev/annex/registry/authorization"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/admission"
 	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
 	"github.com/annex-dev/annex/server/authentication"
@@ -73,6 +74,12 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		func() (*group.Group, error) { return reviewaccess.NewGroup(p.clusters, i.evaluator) },
 		func() (*group.Group, error) { return reviewtokens.NewGroup(p.authentication.Authenticator) },
 	)
+	if err != nil {
+		return nil, err
+	}
 	p.groups = slices.Concat(s.first, guarded, s.rest)
-	return p, err
+	if err := kinds.All.Check(p.groups); err != nil {
+		return nil, fmt.Errorf("building REST storage: %w", err)
+	}
+	return p, nil
 }

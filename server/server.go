@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/annex-dev/annex/registry/index"
@@ -24,9 +23,7 @@ type Server struct {
 	// Index finds clusters by path.
 	Index *index.Index
 
-	config Config
-	// hostVersions are the group versions that the host forwards whatever is projected.
-	hostVersions []schema.GroupVersion
+	config       Config
 	bootstrapped chan struct{}
 }
 
@@ -59,9 +56,6 @@ func New(c Config) (*Server, error) {
 		Index:        indexes.index,
 		config:       c,
 		bootstrapped: make(chan struct{}),
-	}
-	if c.Host != nil {
-		s.hostVersions, _ = hostResources(policies.groups)
 	}
 	return s, s.addHooks(indexes, endpoints, host)
 }

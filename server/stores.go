@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -19,10 +21,11 @@ import (
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/corekcp"
 	"github.com/annex-dev/annex/registry/events"
+	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/tenancy"
 	"github.com/annex-dev/annex/registry/topology"
 	"github.com/annex-dev/annex/server/inprocess"
@@ -86,6 +89,11 @@ func newStores(c Config) (*stores, error) {
 	return s, err
 }
 
+// gate returns a gate before the watch caches of the resources.
+func (s *stores) gate(resources ...schema.GroupResource) *fresh.Gate {
+	return fresh.New(func(ctx context.Context) (uint64, error) { return s.reader.CatchUp(ctx, resources...) })
+}
+
 // build returns the groups that the functions make, in their order.
 func build(groups ...func() (*group.Group, error)) ([]*group.Group, error) {
 	var built []*group.Group
@@ -105,7 +113,7 @@ type openAPI struct {
 	v3 *openapicommon.OpenAPIV3Config
 }
 
-func newOpenAPI(types *scheme.Scheme) openAPI {
+func newOpenAPI(types *kinds.Scheme) openAPI {
 	namer := apiopenapi.NewDefinitionNamer(types.Scheme)
 	o := openAPI{
 		v2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),

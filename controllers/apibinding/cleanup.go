@@ -74,7 +74,7 @@ func (c *Controller) isUsed(ctx context.Context, from client.Reader, key client.
 	if indexed {
 		return true, nil
 	}
-	all, err := list[apisv1alpha2.APIBinding](ctx, from, bindings, client.Scope{})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, from, bindings, client.Scope{})
 	if err != nil {
 		return false, err
 	}

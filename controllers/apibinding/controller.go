@@ -2,7 +2,6 @@ package apibinding
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -123,21 +122,4 @@ func (c *Controller) Specs() []multicluster.Spec {
 func lock(locks keymutex.KeyMutex, name string) (unlock func()) {
 	locks.LockKey(name)
 	return func() { _ = locks.UnlockKey(name) } // fails only for a lock that is not held
-}
-
-// list returns the objects in scope with type T.
-func list[T any](ctx context.Context, from client.Reader, gr schema.GroupResource, scope client.Scope) ([]*T, error) {
-	objects, err := from.List(ctx, gr, scope)
-	if err != nil {
-		return nil, fmt.Errorf("listing %s in %q: %w", gr, scope.Cluster, err)
-	}
-	typed := make([]*T, 0, len(objects))
-	for _, obj := range objects {
-		one, ok := any(obj).(*T)
-		if !ok {
-			return nil, fmt.Errorf("listing %s in %q: unexpected type %T", gr, scope.Cluster, obj)
-		}
-		typed = append(typed, one)
-	}
-	return typed, nil
 }

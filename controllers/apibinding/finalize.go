@@ -53,7 +53,7 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 // cluster waits to take over, and returns what is left. It goes on after an error.
 func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
 	all := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
-	others, err := list[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
+	others, err := client.List[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		return all, err
 	}

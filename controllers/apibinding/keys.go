@@ -38,7 +38,7 @@ func (c *Controller) forSchema(ctx context.Context, event client.Event) []client
 		return nil
 	}
 	key := client.KeyOf(event.Object)
-	offering, err := list[apisv1alpha2.APIExport](ctx, c.Client, exports, client.Scope{Cluster: key.Cluster})
+	offering, err := client.List[apisv1alpha2.APIExport](ctx, c.Client, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the exports of a schema", "cluster", key.Cluster, "schema", key.Name)
 		return nil
@@ -72,7 +72,7 @@ func (c *Controller) forDefinition(ctx context.Context, event client.Event) []cl
 
 // waitingIn returns the bindings in cluster, other than the one called except, that are not bound as their export asks.
 func (c *Controller) waitingIn(ctx context.Context, cluster logicalcluster.Name, except string) []client.Key {
-	all, err := list[apisv1alpha2.APIBinding](ctx, c.Client, bindings, client.Scope{Cluster: cluster})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, c.Client, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the bindings that wait", "cluster", cluster)
 		return nil

@@ -59,7 +59,7 @@ func (t *taken) conflict(ctx context.Context, gr schema.GroupResource, newcomer 
 // load reads what other bindings and local definitions have.
 func (t *taken) load(ctx context.Context) error {
 	c, scope := t.controller, client.Scope{Cluster: t.key.Cluster}
-	bound, err := list[apisv1alpha2.APIBinding](ctx, t.from, bindings, scope)
+	bound, err := client.List[apisv1alpha2.APIBinding](ctx, t.from, bindings, scope)
 	if err != nil {
 		return err
 	}
@@ -82,15 +82,11 @@ func (t *taken) load(ctx context.Context) error {
 		}
 		t.others = append(t.others, holders...)
 	}
-	local, err := t.from.List(ctx, definitions, scope)
+	local, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, t.from, definitions, scope)
 	if err != nil {
-		return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", t.key.Cluster, err)
+		return err
 	}
-	for _, obj := range local {
-		crd, err := asServed(obj)
-		if err != nil {
-			return err
-		}
+	for _, crd := range local {
 		t.others = append(t.others, holder{who: fmt.Sprintf("CustomResourceDefinition %q", crd.Name), names: namesOf(crd)})
 	}
 	return nil

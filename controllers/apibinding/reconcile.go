@@ -15,8 +15,6 @@ import (
 
 // How long to wait for what no watch tells of.
 const (
-	// afterConflict is for a write of somebody else that was faster and is not in the watch cache yet.
-	afterConflict = 50 * time.Millisecond
 	// soonest and latest bound the time between two looks at objects that are being deleted.
 	soonest = time.Second
 	latest  = 10 * time.Second
@@ -53,8 +51,6 @@ func (c *Controller) update(ctx context.Context, key client.Key, old, binding *a
 	}
 	_, err := c.Client.Update(ctx, bindings, key.Cluster, binding)
 	switch {
-	case apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: afterConflict}, nil
 	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, nil
 	case err != nil:

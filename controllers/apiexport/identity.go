@@ -30,7 +30,7 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export 
 		export.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{Namespace: secret.Namespace, Name: secret.Name}}
 	} else {
 		ref := export.Spec.Identity.SecretRef
-		if secret, err = r.secret(ctx, client.Key{Cluster: key.Cluster, Namespace: ref.Namespace, Name: ref.Name}); err != nil {
+		if secret, err = client.Find[corev1.Secret](ctx, r.client, secrets, client.Key{Cluster: key.Cluster, Namespace: ref.Namespace, Name: ref.Name}); err != nil {
 			failed(apisv1alpha2.IdentityVerificationFailedReason, "the identity could not be read: %v", err)
 			return err
 		}
@@ -60,7 +60,7 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export 
 // makeSecret returns the Secret of the export called key in the system's namespace, and makes both if they are missing.
 func (r *reconciler) makeSecret(ctx context.Context, key client.Key) (*corev1.Secret, error) {
 	at := client.Key{Cluster: key.Cluster, Namespace: apisv1alpha2.IdentitySecretNamespace, Name: key.Name}
-	secret, err := r.secret(ctx, at)
+	secret, err := client.Find[corev1.Secret](ctx, r.client, secrets, at)
 	if secret != nil || err != nil {
 		return secret, err
 	}
@@ -83,22 +83,6 @@ func (r *reconciler) makeSecret(ctx context.Context, key client.Key) (*corev1.Se
 	secret, ok := created.(*corev1.Secret)
 	if !ok {
 		return nil, fmt.Errorf("making secret %s: unexpected type %T", at, created)
-	}
-	return secret, nil
-}
-
-// secret returns the secret called key; nil when it does not exist.
-func (r *reconciler) secret(ctx context.Context, key client.Key) (*corev1.Secret, error) {
-	obj, err := r.client.Get(ctx, secrets, key)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading secret %s: %w", key, err)
-	}
-	secret, ok := obj.(*corev1.Secret)
-	if !ok {
-		return nil, fmt.Errorf("reading secret %s: unexpected type %T", key, obj)
 	}
 	return secret, nil
 }

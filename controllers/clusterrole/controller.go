@@ -39,17 +39,12 @@ type reconciler struct{ client client.Client }
 // state by the event that its own update causes.
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	resource := rbacv1.Resource("clusterroles")
-	objects, err := r.client.List(ctx, resource, client.Scope{Cluster: key.Cluster})
+	all, err := client.List[rbacv1.ClusterRole](ctx, r.client, resource, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: %w", key.Cluster, err)
+		return reconcile.Result{}, err
 	}
-	var all, aggregated []*rbacv1.ClusterRole
-	for _, object := range objects {
-		role, ok := object.(*rbacv1.ClusterRole)
-		if !ok {
-			return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: got a %T", key.Cluster, object)
-		}
-		all = append(all, role)
+	var aggregated []*rbacv1.ClusterRole
+	for _, role := range all {
 		if role.AggregationRule != nil && role.DeletionTimestamp == nil {
 			aggregated = append(aggregated, role)
 		}
@@ -68,10 +63,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		updated := role.DeepCopy()
 		updated.Rules = rules
 		_, err = r.client.Update(ctx, resource, key.Cluster, updated)
-		switch {
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-			// It has changed since, and the event of that brings us back.
-		case err != nil:
+		if err != nil && !apierrors.IsNotFound(err) {
 			failures = append(failures, fmt.Errorf("updating ClusterRole %q: %w", role.Name, err))
 		}
 	}

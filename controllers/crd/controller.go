@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -102,18 +101,11 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
 		return reconcile.Result{}, nil
 	}
-	obj, err := r.client.Get(ctx, definitions, key)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
-	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", key, err)
-	}
-	crd, err := asServed(obj)
-	if err != nil {
+	old, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, r.client, definitions, key)
+	if err != nil || old == nil {
 		return reconcile.Result{}, err
 	}
-	old := crd.DeepCopy()
+	crd := old.DeepCopy()
 	var result reconcile.Result
 	var failure error
 	setStructuralCondition(crd)
@@ -130,7 +122,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if apiequality.Semantic.DeepEqual(crd, old) {
 		return result, failure
 	}
-	if err := r.update(ctx, key.Cluster, obj, crd); err != nil {
+	if _, err := r.client.Update(ctx, definitions, key.Cluster, crd); err != nil && !apierrors.IsNotFound(err) {
 		return reconcile.Result{}, fmt.Errorf("updating CustomResourceDefinition %s: %w", key, err)
 	}
 	return result, failure
@@ -140,37 +132,4 @@ func (r *reconciler) lockGroup(cluster logicalcluster.Name, group string) (unloc
 	id := string(cluster) + "/" + group
 	r.groups.LockKey(id)
 	return func() { _ = r.groups.UnlockKey(id) } // fails only for a lock that is not held
-}
-
-// update writes crd in the type that it was read in. That somebody else was faster is no error: an event follows.
-func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, read client.Object, crd *apiextensionsv1.CustomResourceDefinition) error {
-	var obj client.Object = crd
-	if _, internal := read.(*apiextensions.CustomResourceDefinition); internal {
-		converted := &apiextensions.CustomResourceDefinition{}
-		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, converted, nil); err != nil {
-			return fmt.Errorf("converting: %w", err)
-		}
-		obj = converted
-	}
-	_, err := r.client.Update(ctx, definitions, cluster, obj)
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
-}
-
-// asServed returns a copy of obj, which may be of the internal type of the stock registry, in the version that is served.
-func asServed(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
-	switch crd := obj.(type) {
-	case *apiextensionsv1.CustomResourceDefinition:
-		return crd.DeepCopy(), nil
-	case *apiextensions.CustomResourceDefinition:
-		out := &apiextensionsv1.CustomResourceDefinition{}
-		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(crd.DeepCopy(), out, nil); err != nil {
-			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
-		}
-		return out, nil
-	default:
-		return nil, fmt.Errorf("reading a CustomResourceDefinition: unexpected type %T", obj)
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -107,31 +106,20 @@ func inUse(name string) error { return fmt.Errorf("%q is already in use", name) 
 // namesTaken collects what other definitions of the group, and resources that the cluster has bound, are called.
 func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (taken, error) {
 	used := taken{resources: sets.New[string](), kinds: sets.New[string]()}
-	others, err := r.live.List(ctx, definitions, client.Scope{Cluster: cluster})
+	others, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Scope{Cluster: cluster})
 	if err != nil {
-		return used, fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
+		return used, err
 	}
-	for _, obj := range others {
-		if obj.GetName() == crd.Name {
-			continue
-		}
-		other, err := asServed(obj)
-		if err != nil {
-			return used, err
-		}
-		if other.Spec.Group == crd.Spec.Group {
+	for _, other := range others {
+		if other.Name != crd.Name && other.Spec.Group == crd.Spec.Group {
 			used.add(other.Status.AcceptedNames)
 		}
 	}
-	bound, err := r.live.List(ctx, bindings, client.Scope{Cluster: cluster})
+	bound, err := client.List[apisv1alpha2.APIBinding](ctx, r.live, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
-		return used, fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
+		return used, err
 	}
-	for _, obj := range bound {
-		binding, ok := obj.(*apisv1alpha2.APIBinding)
-		if !ok {
-			return used, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", cluster, obj)
-		}
+	for _, binding := range bound {
 		for _, resource := range binding.Status.BoundResources {
 			if resource.Group != crd.Spec.Group {
 				continue
@@ -149,15 +137,8 @@ func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name
 // boundNames returns the names of a bound resource; the plural alone when it has no definition.
 func (r *reconciler) boundNames(ctx context.Context, resource apisv1alpha2.BoundAPIResource) (apiextensionsv1.CustomResourceDefinitionNames, error) {
 	names := apiextensionsv1.CustomResourceDefinitionNames{Plural: resource.Resource}
-	obj, err := r.live.Get(ctx, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
-	if apierrors.IsNotFound(err) {
-		return names, nil
-	}
-	if err != nil {
-		return names, fmt.Errorf("reading the definition of bound %s.%s: %w", resource.Resource, resource.Group, err)
-	}
-	definition, err := asServed(obj)
-	if err != nil {
+	definition, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
+	if err != nil || definition == nil {
 		return names, err
 	}
 	return definition.Spec.Names, nil

@@ -23,8 +23,6 @@ import (
 )
 
 const (
-	// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
-	afterConflict = 50 * time.Millisecond
 	// unregistering is how soon to look again whether the host has let go of a group version.
 	unregistering = 200 * time.Millisecond
 	// elsewhere is how often to look for what no event of the kinds that are watched here tells, such as a workspace that
@@ -189,10 +187,7 @@ func (r *reconciler) unregister(ctx context.Context, key client.Key, old *annexv
 
 func (r *reconciler) write(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) (reconcile.Result, error) {
 	_, err := r.Client.Update(ctx, hostBindings, key.Cluster, binding)
-	switch {
-	case apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: afterConflict}, nil
-	case err != nil && !apierrors.IsNotFound(err):
+	if err != nil && !apierrors.IsNotFound(err) {
 		return reconcile.Result{}, fmt.Errorf("updating HostBinding %s: %w", key, err)
 	}
 	return reconcile.Result{}, nil

@@ -3,13 +3,11 @@ package logicalcluster
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -105,14 +103,8 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	} else {
 		_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = activePhase(lc) })
 	}
-	if apierrors.IsConflict(err) {
-		klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
-		return reconcile.Result{RequeueAfter: retryAfter}, nil
-	}
 	return result, err
 }
-
-const retryAfter = 20 * time.Millisecond
 
 // activePhase returns the phase that follows from the annotation which switches a cluster off.
 func activePhase(lc *corev1alpha1.LogicalCluster) corev1alpha1.LogicalClusterPhaseType {

@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"fmt"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -87,16 +86,9 @@ func Specs(c Config) []multicluster.Spec {
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
-	obj, err := r.Client.Get(ctx, workspaces, key)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
-	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading the workspace: %w", err)
-	}
-	ws, ok := obj.(*tenancyv1alpha1.Workspace)
-	if !ok {
-		return reconcile.Result{}, fmt.Errorf("reading the workspace: got a %T", obj)
+	ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, r.Client, workspaces, key)
+	if err != nil || ws == nil {
+		return reconcile.Result{}, err
 	}
 	var result reconcile.Result
 	switch {
@@ -107,15 +99,8 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	default:
 		result, err = r.provision(ctx, ws)
 	}
-	if apierrors.IsConflict(err) {
-		// The cache was behind: look again.
-		klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
-		return reconcile.Result{RequeueAfter: retryAfter}, nil
-	}
 	return result, err
 }
-
-const retryAfter = 20 * time.Millisecond
 
 // isPlaced reports whether provisioning of ws has ended.
 func isPlaced(ws *tenancyv1alpha1.Workspace) bool {

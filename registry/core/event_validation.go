@@ -27,6 +27,14 @@ func throughCore(ctx context.Context) bool {
 	return ok && info.APIGroup == corev1.GroupName && info.APIVersion == version
 }
 
+// validateEventRequest has all rules for a write of event. old is nil on create.
+func validateEventRequest(ctx context.Context, event, old *corev1.Event) field.ErrorList {
+	if old == nil {
+		return append(validateEvent(ctx, event), validateNewEvent(ctx, event)...)
+	}
+	return append(validateEvent(ctx, event), validateEventUpdate(ctx, event, old)...)
+}
+
 // validateEvent has the rules that hold for every event, whenever it is written; see validateNewEvent for the others.
 func validateEvent(ctx context.Context, event *corev1.Event) field.ErrorList {
 	errs := validateEventNamespace(event)

@@ -20,7 +20,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -32,7 +32,7 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	h := &harness{etcd: testserver.RunEtcd(t, nil)}
 	backend, err := storage.NewBackend(storage.Config{Client: h.etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {

@@ -33,7 +33,7 @@ import (
 	"github.com/annex-dev/annex/registry/coordination"
 	eventsgroup "github.com/annex-dev/annex/registry/events"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -41,7 +41,7 @@ import (
 // in that cluster, through the stock request chain.
 func serve(t *testing.T) string {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: testserver.RunEtcd(t, nil), Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +296,7 @@ func httpTables(t *testing.T, url string) {
 		table := &metav1.Table{}
 		raw, err := c.CoreV1().RESTClient().Get().Namespace("a").Resource(resource).SetHeader("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1").DoRaw(t.Context())
 		if err == nil {
-			err = runtime.DecodeInto(scheme.New().Codecs.UniversalDeserializer(), raw, table)
+			err = runtime.DecodeInto(kinds.All.NewScheme().Codecs.UniversalDeserializer(), raw, table)
 		}
 		if err != nil {
 			t.Errorf("%s: %v: %s", resource, err, raw)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,18 +8,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimachineryresource "k8s.io/apimachinery/pkg/api/resource"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func limitRanges() *builtin.Kind[corev1.LimitRange, *corev1.LimitRange] {
-	return &builtin.Kind[corev1.LimitRange, *corev1.LimitRange]{
-		Version: version, Resource: resource("limitranges"), Singular: "limitrange", Short: []string{"limits"},
-		List:           func() runtime.Object { return &corev1.LimitRangeList{} },
+func limitRanges() *kinds.Kind[corev1.LimitRange, *corev1.LimitRange] {
+	return &kinds.Kind[corev1.LimitRange, *corev1.LimitRange]{
 		CreateOnUpdate: true,
+		NoGeneration:   true,
 		Prepare: func(limits, _ *corev1.LimitRange) {
 			if limits.Name == "" {
 				limits.Name = string(uuid.NewUUID())
@@ -37,7 +34,7 @@ func limitRanges() *builtin.Kind[corev1.LimitRange, *corev1.LimitRange] {
 	}
 }
 
-func validateLimitRange(_ context.Context, limits *corev1.LimitRange) field.ErrorList {
+func validateLimitRange(limits *corev1.LimitRange) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[corev1.LimitType]bool{}
 	for i := range limits.Spec.Limits {

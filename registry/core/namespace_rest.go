@@ -15,7 +15,7 @@ import (
 	storeerr "k8s.io/apiserver/pkg/storage/errors"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
-	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // namespaceParts is what namespaces have in common with other resources: all but deletion, one by one or as a collection.
@@ -40,7 +40,7 @@ type namespaceREST struct {
 }
 
 var (
-	_ namespaceParts       = &group.REST{}
+	_ namespaceParts       = &kinds.REST{}
 	_ rest.GracefulDeleter = &namespaceREST{}
 )
 

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,49 +8,36 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func resourceQuotas() *builtin.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
-	return &builtin.Kind[corev1.ResourceQuota, *corev1.ResourceQuota]{
-		Version: version, Resource: resource("resourcequotas"), Singular: "resourcequota", Short: []string{"quota"},
-		List: func() runtime.Object { return &corev1.ResourceQuotaList{} },
+func resourceQuotas() *kinds.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
+	return &kinds.Kind[corev1.ResourceQuota, *corev1.ResourceQuota]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Request", Type: "string", Description: "Request represents a minimum amount of cpu/memory that a container may consume."},
 			{Name: "Limit", Type: "string", Description: "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row:           quotaRow,
-		ReturnDeleted: true,
-		PrepareForUser: func(quota, old *corev1.ResourceQuota) {
-			quota.Status = corev1.ResourceQuotaStatus{}
-			if old != nil {
-				quota.Status = old.Status
-			}
-		},
-		Reset: [][]any{{"status"}},
-		Name:  apimachineryvalidation.NameIsDNSSubdomain,
-		Validate: func(_ context.Context, quota *corev1.ResourceQuota) field.ErrorList {
+		Cells:            quotaRow,
+		ReturnDeleted:    true,
+		NoGeneration:     true,
+		MetadataByStatus: true,
+		Name:             apimachineryvalidation.NameIsDNSSubdomain,
+		Validate: func(quota *corev1.ResourceQuota) field.ErrorList {
 			return validateQuotaSpec(&quota.Spec, field.NewPath("spec"))
 		},
-		ValidateUpdate: func(_ context.Context, quota, old *corev1.ResourceQuota) field.ErrorList {
+		ValidateUpdate: func(quota, old *corev1.ResourceQuota) field.ErrorList {
 			if sets.New(quota.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
 				return nil
 			}
 			return field.ErrorList{field.Invalid(field.NewPath("spec", "scopes"), quota.Spec.Scopes, apimachineryvalidation.FieldImmutableErrorMsg)}
 		},
-		Warn: warnOfQuota,
-		Subresources: []builtin.Subresource[*corev1.ResourceQuota]{{
-			Name:           "status",
-			Keep:           func(quota, old *corev1.ResourceQuota) { quota.Spec = old.Spec },
-			Reset:          [][]any{{"spec"}},
-			ValidateUpdate: validateQuotaStatusUpdate,
-		}},
+		Warn:                 warnOfQuota,
+		ValidateStatusUpdate: validateQuotaStatusUpdate,
 	}
 }
 
@@ -67,7 +53,7 @@ func quotaRow(quota *corev1.ResourceQuota) []any {
 		}
 		requests = append(requests, cell)
 	}
-	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), builtin.Age(quota.CreationTimestamp)}
+	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), kinds.Age(quota.CreationTimestamp)}
 }
 
 // warnOfQuota warns that nothing enforces quotas, and of requests that exceed limits.

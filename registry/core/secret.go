@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 
@@ -9,24 +8,21 @@ import (
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func secrets() *builtin.Kind[corev1.Secret, *corev1.Secret] {
-	return &builtin.Kind[corev1.Secret, *corev1.Secret]{
-		Version: version, Resource: resource("secrets"), Singular: "secret",
-		List: func() runtime.Object { return &corev1.SecretList{} },
+func secrets() *kinds.Kind[corev1.Secret, *corev1.Secret] {
+	return &kinds.Kind[corev1.Secret, *corev1.Secret]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Type", Type: "string", Description: corev1.Secret{}.SwaggerDoc()["type"]},
 			{Name: "Data", Type: "string", Description: corev1.Secret{}.SwaggerDoc()["data"]},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row: func(secret *corev1.Secret) []any {
-			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), builtin.Age(secret.CreationTimestamp)}
+		Cells: func(secret *corev1.Secret) []any {
+			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), kinds.Age(secret.CreationTimestamp)}
 		},
 		Fields:         func(secret *corev1.Secret) fields.Set { return fields.Set{"type": string(secret.Type)} },
 		Name:           apimachineryvalidation.NameIsDNSSubdomain,
@@ -36,7 +32,7 @@ func secrets() *builtin.Kind[corev1.Secret, *corev1.Secret] {
 	}
 }
 
-func validateSecret(_ context.Context, secret *corev1.Secret) field.ErrorList {
+func validateSecret(secret *corev1.Secret) field.ErrorList {
 	var errs field.ErrorList
 	data := field.NewPath("data")
 	size := 0
@@ -94,7 +90,7 @@ func validateJSONKey(secret *corev1.Secret, key string, data *field.Path) field.
 	return nil
 }
 
-func validateSecretUpdate(_ context.Context, secret, old *corev1.Secret) field.ErrorList {
+func validateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
 	errs := apimachineryvalidation.ValidateImmutableField(secret.Type, old.Type, field.NewPath("type"))
 	if isTrue(old.Immutable) {
 		errs = append(errs, validateFrozen(secret.Immutable, secret.Data, old.Data)...)

@@ -6,21 +6,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // enforceMountableSecrets is the annotation that is deprecated in Kubernetes.
 const enforceMountableSecrets = "kubernetes.io/enforce-mountable-secrets"
 
-func serviceAccounts() *builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccount] {
-	return &builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccount]{
-		Version: version, Resource: resource("serviceaccounts"), Singular: "serviceaccount", Short: []string{"sa"},
-		List:    func() runtime.Object { return &corev1.ServiceAccountList{} },
-		Columns: []metav1.TableColumnDefinition{builtin.NameColumn(), builtin.AgeColumn()},
-		Row: func(sa *corev1.ServiceAccount) []any {
-			return []any{sa.Name, builtin.Age(sa.CreationTimestamp)}
+func serviceAccounts() *kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount] {
+	return &kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount]{
+		Columns: []metav1.TableColumnDefinition{kinds.NameColumn(), kinds.AgeColumn()},
+		Cells: func(sa *corev1.ServiceAccount) []any {
+			return []any{sa.Name, kinds.Age(sa.CreationTimestamp)}
 		},
 		ReturnDeleted: true,
 		Prepare: func(sa, _ *corev1.ServiceAccount) {

@@ -5,14 +5,12 @@ import (
 	"maps"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 
-	"github.com/annex-dev/annex/registry/builtin"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
-	"github.com/annex-dev/annex/registry/scheme"
 )
 
 const version = "v1"
@@ -22,18 +20,9 @@ const version = "v1"
 type Stores struct{ open *group.Group }
 
 // NewStores returns the stores. The error says which one could not be set up.
-func NewStores(s *scheme.Scheme, getter generic.RESTOptionsGetter) (*Stores, error) {
-	g := &group.Group{Name: rbacv1.GroupName}
-	if _, err := roleKind().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := roleBindingKind().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := clusterRoleKind().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := clusterRoleBindingKind().Install(g, s, getter); err != nil {
+func NewStores(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*Stores, error) {
+	g, err := kinds.NewGroup(rbacv1.GroupName, s, getter, roleKind(), roleBindingKind(), clusterRoleKind(), clusterRoleBindingKind())
+	if err != nil {
 		return nil, err
 	}
 	return &Stores{open: g}, nil
@@ -56,7 +45,7 @@ func (s *Stores) Guarded(evaluator *policy.Evaluator) (*group.Group, error) {
 		"clusterroles":        checks.clusterRole,
 		"clusterrolebindings": checks.clusterRoleBinding,
 	} {
-		open, ok := served[resource].(*group.REST)
+		open, ok := served[resource].(*kinds.REST)
 		if !ok {
 			return nil, errors.New("building the storage of RBAC: there is none for " + resource)
 		}
@@ -65,46 +54,38 @@ func (s *Stores) Guarded(evaluator *policy.Evaluator) (*group.Group, error) {
 	return &group.Group{Name: s.open.Name, Versions: map[string]map[string]rest.Storage{version: served}, System: s.open.System}, nil
 }
 
-func roleKind() *builtin.Kind[rbacv1.Role, *rbacv1.Role] {
-	return &builtin.Kind[rbacv1.Role, *rbacv1.Role]{
-		Version: version, Resource: rbacv1.Resource("roles"), Singular: "role",
-		List:           func() runtime.Object { return &rbacv1.RoleList{} },
+func roleKind() *kinds.Kind[rbacv1.Role, *rbacv1.Role] {
+	return &kinds.Kind[rbacv1.Role, *rbacv1.Role]{
 		Columns:        roleColumns(),
-		Row:            func(o *rbacv1.Role) []any { return roleRow(o.ObjectMeta) },
+		Cells:          func(o *rbacv1.Role) []any { return roleRow(o.ObjectMeta) },
 		CreateOnUpdate: true,
 		Validate:       validateRole,
 	}
 }
 
-func clusterRoleKind() *builtin.Kind[rbacv1.ClusterRole, *rbacv1.ClusterRole] {
-	return &builtin.Kind[rbacv1.ClusterRole, *rbacv1.ClusterRole]{
-		Version: version, Resource: rbacv1.Resource("clusterroles"), Singular: "clusterrole", ClusterScoped: true,
-		List:           func() runtime.Object { return &rbacv1.ClusterRoleList{} },
+func clusterRoleKind() *kinds.Kind[rbacv1.ClusterRole, *rbacv1.ClusterRole] {
+	return &kinds.Kind[rbacv1.ClusterRole, *rbacv1.ClusterRole]{
 		Columns:        roleColumns(),
-		Row:            func(o *rbacv1.ClusterRole) []any { return roleRow(o.ObjectMeta) },
+		Cells:          func(o *rbacv1.ClusterRole) []any { return roleRow(o.ObjectMeta) },
 		CreateOnUpdate: true,
 		Validate:       validateClusterRole,
 	}
 }
 
-func roleBindingKind() *builtin.Kind[rbacv1.RoleBinding, *rbacv1.RoleBinding] {
-	return &builtin.Kind[rbacv1.RoleBinding, *rbacv1.RoleBinding]{
-		Version: version, Resource: rbacv1.Resource("rolebindings"), Singular: "rolebinding",
-		List:           func() runtime.Object { return &rbacv1.RoleBindingList{} },
+func roleBindingKind() *kinds.Kind[rbacv1.RoleBinding, *rbacv1.RoleBinding] {
+	return &kinds.Kind[rbacv1.RoleBinding, *rbacv1.RoleBinding]{
 		Columns:        bindingColumns(),
-		Row:            func(o *rbacv1.RoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
+		Cells:          func(o *rbacv1.RoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
 		CreateOnUpdate: true,
 		Validate:       validateRoleBinding,
 		ValidateUpdate: validateRoleBindingUpdate,
 	}
 }
 
-func clusterRoleBindingKind() *builtin.Kind[rbacv1.ClusterRoleBinding, *rbacv1.ClusterRoleBinding] {
-	return &builtin.Kind[rbacv1.ClusterRoleBinding, *rbacv1.ClusterRoleBinding]{
-		Version: version, Resource: rbacv1.Resource("clusterrolebindings"), Singular: "clusterrolebinding", ClusterScoped: true,
-		List:           func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
+func clusterRoleBindingKind() *kinds.Kind[rbacv1.ClusterRoleBinding, *rbacv1.ClusterRoleBinding] {
+	return &kinds.Kind[rbacv1.ClusterRoleBinding, *rbacv1.ClusterRoleBinding]{
 		Columns:        bindingColumns(),
-		Row:            func(o *rbacv1.ClusterRoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
+		Cells:          func(o *rbacv1.ClusterRoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
 		CreateOnUpdate: true,
 		Validate:       validateClusterRoleBinding,
 		ValidateUpdate: validateClusterRoleBindingUpdate,

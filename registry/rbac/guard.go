@@ -18,7 +18,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
-	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
@@ -27,7 +27,7 @@ type check func(ctx context.Context, obj, old runtime.Object) error
 
 // guarded is the storage that users reach.
 type guarded struct {
-	*group.REST
+	*kinds.REST
 	check check
 }
 

@@ -1,7 +1,6 @@
 package rbac
 
 import (
-	"context"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -11,11 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func validateRole(_ context.Context, role *rbacv1.Role) field.ErrorList {
+func validateRole(role *rbacv1.Role) field.ErrorList {
 	return validateRules(role.Rules, true, field.NewPath("rules"))
 }
 
-func validateClusterRole(_ context.Context, role *rbacv1.ClusterRole) field.ErrorList {
+func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
 	errs := validateRules(role.Rules, false, field.NewPath("rules"))
 	if role.AggregationRule == nil {
 		return errs
@@ -63,19 +62,19 @@ func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) fiel
 	return errs
 }
 
-func validateRoleBinding(_ context.Context, binding *rbacv1.RoleBinding) field.ErrorList {
+func validateRoleBinding(binding *rbacv1.RoleBinding) field.ErrorList {
 	return append(validateRef(binding.RoleRef, "Role", "ClusterRole"), validateSubjects(binding.Subjects, true)...)
 }
 
-func validateClusterRoleBinding(_ context.Context, binding *rbacv1.ClusterRoleBinding) field.ErrorList {
+func validateClusterRoleBinding(binding *rbacv1.ClusterRoleBinding) field.ErrorList {
 	return append(validateRef(binding.RoleRef, "ClusterRole"), validateSubjects(binding.Subjects, false)...)
 }
 
-func validateRoleBindingUpdate(_ context.Context, binding, old *rbacv1.RoleBinding) field.ErrorList {
+func validateRoleBindingUpdate(binding, old *rbacv1.RoleBinding) field.ErrorList {
 	return validateRefUpdate(binding.RoleRef, old.RoleRef)
 }
 
-func validateClusterRoleBindingUpdate(_ context.Context, binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
+func validateClusterRoleBindingUpdate(binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
 	return validateRefUpdate(binding.RoleRef, old.RoleRef)
 }
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	kindtable "github.com/annex-dev/annex/registry/kinds"
 )
 
 const deleteCollectionWorkers = 4
@@ -78,16 +79,8 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	return &workspaceStorage{Interface: c, layout: l, newFunc: newFunc, newListFunc: newListFunc}, c.stop, nil
 }
 
-// DefaultBulky reports whether gr holds schemas of APIs: these are tens of KiB each, and thousands of clusters install the
-// same ones.
-func DefaultBulky(gr schema.GroupResource) bool {
-	switch gr {
-	case schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"},
-		schema.GroupResource{Group: "apis.kcp.io", Resource: "apiresourceschemas"}:
-		return true
-	}
-	return false
-}
+// DefaultBulky reports whether the table of kinds says that gr is kept raw.
+func DefaultBulky(gr schema.GroupResource) bool { return kindtable.All.IsRaw(gr) }
 
 // bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
 func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factory.DestroyFunc, error) {

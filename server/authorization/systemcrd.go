@@ -7,6 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // systemCRD refuses writes to the status of kinds whose status the server itself decides by.
@@ -14,13 +15,7 @@ func systemCRD(_ context.Context, _ logicalcluster.Name, attrs authorizer.Attrib
 	if !attrs.IsResourceRequest() || attrs.GetSubresource() != "status" || attrs.IsReadOnly() {
 		return authorizer.DecisionNoOpinion, "", nil
 	}
-	switch (schema.GroupResource{Group: attrs.GetAPIGroup(), Resource: attrs.GetResource()}) {
-	case
-		schema.GroupResource{Group: "tenancy.kcp.io", Resource: "workspaces"},
-		schema.GroupResource{Group: "core.kcp.io", Resource: "logicalclusters"},
-		schema.GroupResource{Group: "apis.kcp.io", Resource: "apibindings"},
-		schema.GroupResource{Group: "apis.kcp.io", Resource: "apiexports"},
-		schema.GroupResource{Group: "annex.dev", Resource: "hostbindings"}:
+	if kinds.All.IsStatusByServer(schema.GroupResource{Group: attrs.GetAPIGroup(), Resource: attrs.GetResource()}) {
 		return authorizer.DecisionDeny, "only the server writes this status", nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil

@@ -14,6 +14,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // ensureExports writes what root exports: schemas, identities, exports, and root's own bindings to them.
@@ -21,7 +22,7 @@ func (w *writer) ensureExports(ctx context.Context) error {
 	models := newModels()
 	var names []string
 	schemas := map[string][]*apisv1alpha1.APIResourceSchema{}
-	for _, r := range exportedResources() {
+	for _, r := range kinds.All.Exported() {
 		wanted, err := schemaOf(models, r)
 		if err != nil {
 			return err
@@ -30,10 +31,10 @@ func (w *writer) ensureExports(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(names, r.export) {
-			names = append(names, r.export)
+		if !slices.Contains(names, r.Export) {
+			names = append(names, r.Export)
 		}
-		schemas[r.export] = append(schemas[r.export], stored)
+		schemas[r.Export] = append(schemas[r.Export], stored)
 	}
 	for _, name := range names {
 		hash, err := w.ensureIdentity(ctx, name)

@@ -24,7 +24,7 @@ import (
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/etcd"
 )
@@ -61,14 +61,14 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kv.Close() })
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: kv, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(backend.Destroy)
 	var groups []*group.Group
-	for _, build := range []func(*scheme.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
+	for _, build := range []func(*kinds.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
 		g, err := build(types, backend.RESTOptionsGetter())
 		if err != nil {
 			t.Fatal(err)

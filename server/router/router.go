@@ -11,6 +11,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
@@ -131,7 +132,7 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		return
 	}
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
-	if r.Base(gr) || IsBound(gr) {
+	if r.Base(gr) || kinds.All.IsBound(gr) {
 		r.Serve.Serve(w, req, serve.Target{All: true, Handler: r.API})
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/secrets"
 )
 
 const (
@@ -29,7 +30,7 @@ type Own struct {
 	Bundle
 
 	names []string
-	store *store
+	store *secrets.Secret
 	clock clock.WithTicker
 
 	lock      sync.Mutex
@@ -46,7 +47,7 @@ func NewOwn(names []string, clock clock.WithTicker) *Own {
 
 // Load reads the CA, which it makes if there is none yet, and signs the first certificate. live sees every acknowledged write.
 func (o *Own) Load(ctx context.Context, live client.Reader, writer client.Writer) error {
-	o.store = &store{live: live, writer: writer}
+	o.store = &secrets.Secret{Name: SecretName, Description: description, Live: live, Writer: writer}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	return o.check(ctx)
@@ -76,7 +77,7 @@ func (o *Own) Run(ctx context.Context) {
 // check brings bundle and certificate to what they should be now.
 func (o *Own) check(ctx context.Context) error {
 	now := o.clock.Now()
-	as, err := o.store.load(ctx, now)
+	as, err := settle(ctx, o.store, now)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/apistatus"
@@ -117,7 +117,7 @@ func TestVirtual_AThirdWorkspaceIsOneLineInTheList(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte("alice-token,alice,1\nbob-token,bob,2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)

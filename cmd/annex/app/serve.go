@@ -16,12 +16,11 @@ import (
 
 	"github.com/annex-dev/annex/controllers"
 	"github.com/annex-dev/annex/controllers/leader"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/admin"
-	"github.com/annex-dev/annex/server/router"
 )
 
 // Server is a server that is ready to run.
@@ -66,7 +65,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 			}
 		}
 	}()
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	// The store comes first: another server may have the directory.
 	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec = types.StorageCodec }); err != nil {
 		return nil, err
@@ -144,7 +143,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Content:   s.server.Content,
 		Instances: s.server.Instances,
 		Resolver:  s.server.Index,
-		Typed:     router.IsBound,
+		Typed:     kinds.All.IsBound,
 		CABundle:  s.certificates.Watch,
 		Registrar: registrar,
 

@@ -16,7 +16,7 @@ import (
 	codecs "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 const (
@@ -65,7 +65,7 @@ func Once(ctx context.Context, config *rest.Config) (*Report, error) {
 		return nil, fmt.Errorf("asking %s for its version: %w", config.Host, err)
 	}
 	report.Version = version.GitVersion
-	expected := scheme.Ours()
+	expected := kinds.All.HostVersions()
 	report.GroupVersions = make([]GroupVersion, len(expected))
 	var all sync.WaitGroup
 	for i, served := range expected {
@@ -129,7 +129,7 @@ func get(ctx context.Context, client *rest.RESTClient, path string, into any) (t
 }
 
 // look asks for one group version.
-func look(ctx context.Context, client *rest.RESTClient, expected scheme.Served) GroupVersion {
+func look(ctx context.Context, client *rest.RESTClient, expected kinds.Served) GroupVersion {
 	found := GroupVersion{Name: expected.String()}
 	list := metav1.APIResourceList{}
 	took, err := get(ctx, client, "/apis/"+found.Name, &list)

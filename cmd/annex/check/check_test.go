@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 const subject = "tenancy.kcp.io/v1alpha1"
@@ -34,7 +34,7 @@ func host(t *testing.T, answers map[string]http.HandlerFunc) *rest.Config {
 		})
 	}
 	write("/version", map[string]string{"gitVersion": "v1.36.3"})
-	for _, served := range scheme.Ours() {
+	for _, served := range kinds.All.HostVersions() {
 		list := metav1.APIResourceList{GroupVersion: served.String()}
 		for _, kind := range served.Kinds {
 			list.APIResources = append(list.APIResources, metav1.APIResource{Name: strings.ToLower(kind) + "s", Kind: kind}, metav1.APIResource{Name: strings.ToLower(kind) + "s/status", Kind: kind})

@@ -48,11 +48,6 @@ func Is(a admission.Attributes, resource schema.GroupResource) bool {
 	return a.GetResource().GroupResource() == resource && a.GetSubresource() == ""
 }
 
-// IsStatus reports whether a is for the status of resource.
-func IsStatus(a admission.Attributes, resource schema.GroupResource) bool {
-	return a.GetResource().GroupResource() == resource && a.GetSubresource() == "status"
-}
-
 // IsMaster reports whether the user is in system:masters, as the server itself is.
 func IsMaster(a admission.Attributes) bool {
 	return slices.Contains(a.GetUserInfo().GetGroups(), user.SystemPrivilegedGroup)

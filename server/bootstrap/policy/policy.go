@@ -2,7 +2,6 @@ package policy
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
@@ -113,14 +112,5 @@ func Root() []client.Object {
 		bind(bindTenancy, bindTenancy, user.AllAuthenticated),
 		role(bindTopology, named("bind", "apis.kcp.io", "apiexports", "topology.kcp.io")),
 		bind(bindTopology, bindTopology, user.AllAuthenticated),
-	}
-}
-
-// WorkspaceAdminBinding returns the binding that makes the user who creates a workspace its administrator.
-func WorkspaceAdminBinding(username string) *rbacv1.ClusterRoleBinding {
-	return &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: WorkspaceAdminBindingName},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: username}},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ClusterAdmin},
 	}
 }

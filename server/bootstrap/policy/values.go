@@ -19,8 +19,6 @@ const (
 	ClusterAdmin = "cluster-admin"
 	// WorkspaceAccess may enter a workspace, and do nothing else there.
 	WorkspaceAccess = "system:kcp:workspace:access"
-	// WorkspaceAdminBindingName is the name of the binding that makes the creator of a workspace its administrator.
-	WorkspaceAdminBindingName = "workspace-admin"
 )
 
 const aggregateTo = "rbac.authorization.k8s.io/aggregate-to-"

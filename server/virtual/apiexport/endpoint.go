@@ -20,7 +20,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -49,7 +49,7 @@ type Config struct {
 	Definitions  Definitions
 	// Group is the storage of apis.kcp.io.
 	Group  *group.Group
-	Scheme *scheme.Scheme
+	Scheme *kinds.Scheme
 	// OpenAPIV3 and OpenAPIV2 describe the types of the process.
 	OpenAPIV3 *openapicommon.OpenAPIV3Config
 	OpenAPIV2 *openapicommon.Config

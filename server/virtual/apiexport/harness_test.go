@@ -39,8 +39,8 @@ import (
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/inprocess"
 	"github.com/annex-dev/annex/server/serve"
@@ -78,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(backend.Ready())
 	}
 	typed := func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" }
-	resources := catalog.New(catalog.Config{Reader: w.client, Live: w.client.Live(), Typed: typed})
+	resources := catalog.New(catalog.Config{Reader: w.client, Typed: typed})
 	handlers, err := registryschema.New(registryschema.Config{RESTOptionsGetter: backend.CustomResources(), Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer()})
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
@@ -87,7 +87,7 @@ func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...
 		Typed:    func(schema.GroupResource) bool { return false },
 		Policy:   allowed(allow),
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
-		Codecs:   scheme.New().Codecs,
+		Codecs:   kinds.All.NewScheme().Codecs,
 		Changed:  watches.Recheck,
 	})
 	return e, fake, watches
