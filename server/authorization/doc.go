@@ -1,15 +1,15 @@
-// Package authorization decides whether an authenticated request may go on (the last step before the router).
+// Package authorization decides whether an authenticated request may go on (within step 2 of docs/request.md, the
+// stock chain).
 //
-// [New] returns one authorizer that asks, in this order; the first decision counts:
+// [New] returns the authorizer of clusters, and [Authorizer.WithVirtual] that of the whole server. It asks, in this order; the first decision counts:
 //
 //	who and where                                                    decision
 //	no user                                                          deny
 //	health paths                                                     allow
 //	an address that resolved to nothing                              deny, for everybody
-//	what a HostBinding projects                                      the host, then each workspace: projected.go
 //	a constrained impersonation (KEP-5284)                           deny, impersonate.go
 //	a special group, user or extra that one does not have oneself    deny (impersonate.go)
-//	a virtual endpoint                                               Config.Virtual decides; see inactive.go
+//	a virtual endpoint                                               its virtual workspace decides: virtual.go, projected.go
 //	system:masters                                                   allow
 //	all clusters at once                                             deny
 //	no cluster                                                       some paths, by RBAC of root (process.go)

@@ -1,5 +1,5 @@
-// Package fairness keeps one workspace from using up the server: it is the step of the chain between authorization and the
-// router, and decides when a request may go on.
+// Package fairness keeps one workspace from using up the server: it is step 3 of docs/request.md, between authorization and
+// the router, and decides when a request may go on.
 //
 // A request belongs to a flow, which is the cluster that it is for (flow.go). It passes, if need be after a wait:
 //

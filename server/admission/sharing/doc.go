@@ -1,5 +1,5 @@
-// Package sharing is the admission of apis.kcp.io: what may be exported, and who may bind it. It is part of step 4 on the
-// way of a request, before REST storage.
+// Package sharing is the admission of apis.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
+// docs/request.md, before an object is stored.
 //
 // What depends on one object alone is validated in apis/apis/validation; here is what needs to look elsewhere:
 //
