@@ -1,4 +1,4 @@
-// Package storage is step 5 of a request: it turns what a REST storage asks for into keys of etcd. It is the only place
+// Package storage is step 7 of docs/request.md: it turns what a REST storage asks for into keys of etcd. It is the only place
 // that makes or reads a key.
 //
 //	/annex/<group|core>/<resource>/<cluster>/[<namespace>/]<name>                          typed resources
