@@ -7,41 +7,22 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
-
-// CustomObject is what is known of a custom resource without its schema. Its maps and slices are shared: do not change
-// them.
-type CustomObject struct {
-	Resource          schema.GroupResource
-	Bucket            string
-	Cluster           logicalcluster.Name
-	Namespace         string // empty for cluster-scoped objects
-	Name              string
-	UID               types.UID
-	ResourceVersion   string
-	Labels            map[string]string
-	Finalizers        []string
-	OwnerReferences   []metav1.OwnerReference
-	DeletionTimestamp *metav1.Time
-	// Damaged is whether the stored bytes cannot be read as an object; then nothing but the key is known.
-	Damaged bool
-}
 
 // CustomKeys returns the custom resources of a cluster, or of one namespace of it unless namespace is empty, whatever
 // their schemas, as they are now or later. They come grouped by resource and bucket, in key order.
-func (b *Backend) CustomKeys(ctx context.Context, cluster logicalcluster.Name, namespace string) ([]CustomObject, error) {
+func (b *Backend) CustomKeys(ctx context.Context, cluster logicalcluster.Name, namespace string) ([]head.Head, error) {
 	if !validSegment(string(cluster)) {
 		return nil, fmt.Errorf("invalid cluster %q", cluster)
 	}
 	if err := b.catchUp(ctx); err != nil {
 		return nil, apiError(ctx, err, false)
 	}
-	var found []CustomObject
+	var found []head.Head
 	for _, s := range b.custom {
 		for _, base := range s.bases() {
 			prefix := base + "/" + string(cluster) + "/"
@@ -64,12 +45,12 @@ func (b *Backend) CustomKeys(ctx context.Context, cluster logicalcluster.Name, n
 	return found, nil
 }
 
-func customObject(raw *Raw) (CustomObject, error) {
+func customObject(raw *Raw) (head.Head, error) {
 	k, err := parseKey(raw.Key())
 	if err != nil {
-		return CustomObject{}, err
+		return head.Head{}, err
 	}
-	return CustomObject{
+	return head.Head{
 		Resource:          k.resource,
 		Bucket:            k.bucket,
 		Cluster:           k.cluster,

@@ -16,6 +16,7 @@ import (
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
@@ -177,11 +178,11 @@ func TestCustomKeys_ListsWithoutASchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head := found[slices.IndexFunc(found, func(o CustomObject) bool { return o.Name == "held" })]
-	if !slices.Equal(head.Finalizers, held.GetFinalizers()) || head.Labels["a"] != "b" || head.UID != held.GetUID() ||
-		head.ResourceVersion != created.GetResourceVersion() || !head.DeletionTimestamp.Equal(&stamp) ||
-		len(head.OwnerReferences) != 1 || head.OwnerReferences[0].UID != "u" || head.Cluster != "c1" {
-		t.Errorf("the head is %+v", head)
+	known := found[slices.IndexFunc(found, func(o head.Head) bool { return o.Name == "held" })]
+	if !slices.Equal(known.Finalizers, held.GetFinalizers()) || known.Labels["a"] != "b" || known.UID != held.GetUID() ||
+		head.ResourceVersion != created.GetResourceVersion() || !known.DeletionTimestamp.Equal(&stamp) ||
+		len(known.OwnerReferences) != 1 || known.OwnerReferences[0].UID != "u" || known.Cluster != "c1" {
+		t.Errorf("the head is %+v", known)
 	}
 
 	// The damaged object is nobody's problem but its own resource's in its own cluster.
