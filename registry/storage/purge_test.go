@@ -180,7 +180,7 @@ func TestCustomKeys_ListsWithoutASchema(t *testing.T) {
 	}
 	known := found[slices.IndexFunc(found, func(o head.Head) bool { return o.Name == "held" })]
 	if !slices.Equal(known.Finalizers, held.GetFinalizers()) || known.Labels["a"] != "b" || known.UID != held.GetUID() ||
-		head.ResourceVersion != created.GetResourceVersion() || !known.DeletionTimestamp.Equal(&stamp) ||
+		known.ResourceVersion != created.GetResourceVersion() || !known.DeletionTimestamp.Equal(&stamp) ||
 		len(known.OwnerReferences) != 1 || known.OwnerReferences[0].UID != "u" || known.Cluster != "c1" {
 		t.Errorf("the head is %+v", known)
 	}
