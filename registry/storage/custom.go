@@ -55,25 +55,17 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return &schemaStorage{
-		Interface: store,
-		layout:    l,
-		raw:       b.custom[shardOf(l.resource)],
-		codec:     config.Codec,
-		newFunc:   newFunc,
-		drop:      b.dropRaw,
-	}, func() {}, nil
+	return newSchemaStorage(store, l, b.custom[shardOf(l.resource)], config.Codec, newFunc, b.dropRaw, nil), func() {}, nil
 }
 
 // schemaStorage is what the stock CRD handler works on: one version of one schema of a custom resource, in whatever
 // cluster and bucket the context is for. It writes to etcd and reads from the shard's watch cache, decoding there. A
 // stock store of a bulky typed resource works on one, too.
 type schemaStorage struct {
-	apistorage.Interface // the etcd store
-	layout               layout
-	raw                  *rawCache
-	codec                runtime.Codec
-	newFunc              func() runtime.Object
+	objects // over the etcd store
+	raw     *rawCache
+	codec   runtime.Codec
+	newFunc func() runtime.Object
 	// drop deletes an object that cannot be decoded; nil where that is never done.
 	drop func(context.Context, *Raw) error
 	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
@@ -86,41 +78,14 @@ const decodedCapacity = 32
 
 var _ apistorage.Interface = &schemaStorage{}
 
-// Create implements storage.Interface.
-func (s *schemaStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
-	at, err := s.layout.one(ctx, "create", key)
-	if err != nil {
-		return err
-	}
-	if err := stamp(obj, at.cluster); err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.Create(ctx, at.key, obj, out, ttl), true)
+func newSchemaStorage(store apistorage.Interface, l layout, raw *rawCache, codec runtime.Codec, newFunc func() runtime.Object,
+	drop func(context.Context, *Raw) error, decoded *lru.Cache) *schemaStorage {
+	s := &schemaStorage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded}
+	s.objects = objects{Interface: store, layout: l, read: s.read, suggest: s.suggestion}
+	return s
 }
 
-// Delete implements storage.Interface.
-func (s *schemaStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *apistorage.Preconditions,
-	validate apistorage.ValidateObjectFunc, _ runtime.Object, opts apistorage.DeleteOptions) error {
-	at, err := s.layout.one(ctx, "delete", key)
-	if err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.Delete(ctx, at.key, out, preconditions, validate, s.suggestion(ctx, at.key), opts), true)
-}
-
-// GuaranteedUpdate implements storage.Interface.
-func (s *schemaStorage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
-	preconditions *apistorage.Preconditions, tryUpdate apistorage.UpdateFunc, _ runtime.Object) error {
-	at, err := s.layout.one(ctx, "update", key)
-	if err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.GuaranteedUpdate(ctx, at.key, destination, ignoreNotFound, preconditions,
-		stamping(tryUpdate, at.cluster), s.suggestion(ctx, at.key)), true)
-}
-
-// suggestion returns the cached object, which spares the etcd store a read; nil when there is none. The store reads again
-// when it turns out to be old.
+// suggestion returns the cached object; nil when there is none.
 func (s *schemaStorage) suggestion(ctx context.Context, key string) runtime.Object {
 	if s.raw.ReadinessCheck() != nil {
 		return nil
@@ -136,18 +101,14 @@ func (s *schemaStorage) suggestion(ctx context.Context, key string) runtime.Obje
 	return obj
 }
 
-// Get implements storage.Interface.
-func (s *schemaStorage) Get(ctx context.Context, key string, opts apistorage.GetOptions, out runtime.Object) error {
-	at, err := s.layout.one(ctx, "get", key)
-	if err != nil {
-		return err
-	}
+// read returns what etcd has now, or, for a resourceVersion, what is cached.
+func (s *schemaStorage) read(ctx context.Context, key string, opts apistorage.GetOptions, out runtime.Object) error {
 	if opts.ResourceVersion == "" {
-		return apiError(ctx, s.Interface.Get(ctx, at.key, opts, out), false)
+		return s.Interface.Get(ctx, key, opts, out)
 	}
 	var raw Raw
-	if err := s.raw.Get(ctx, at.key, opts, &raw); err != nil {
-		return apiError(ctx, err, false)
+	if err := s.raw.Get(ctx, key, opts, &raw); err != nil {
+		return err
 	}
 	if raw.keySize == 0 { // not found, and that is to be ignored
 		return runtime.SetZeroValue(out)

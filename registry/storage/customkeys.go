@@ -34,36 +34,11 @@ func (b *Backend) CustomKeys(ctx context.Context, cluster logicalcluster.Name, n
 				return nil, apiError(ctx, err, false)
 			}
 			for i := range list.Items {
-				obj, err := customObject(&list.Items[i])
-				if err != nil {
-					return nil, err
-				}
-				found = append(found, obj)
+				found = append(found, list.Items[i].Head())
 			}
 		}
 	}
 	return found, nil
-}
-
-func customObject(raw *Raw) (head.Head, error) {
-	k, err := parseKey(raw.Key())
-	if err != nil {
-		return head.Head{}, err
-	}
-	return head.Head{
-		Resource:          k.resource,
-		Bucket:            k.bucket,
-		Cluster:           k.cluster,
-		Namespace:         k.namespace,
-		Name:              k.name,
-		UID:               raw.GetUID(),
-		ResourceVersion:   raw.GetResourceVersion(),
-		Labels:            raw.GetLabels(),
-		Finalizers:        raw.GetFinalizers(),
-		OwnerReferences:   raw.GetOwnerReferences(),
-		DeletionTimestamp: raw.GetDeletionTimestamp(),
-		Damaged:           raw.Damaged(),
-	}, nil
 }
 
 // catchUp waits until the caches of custom resources hold everything that is in etcd now.

@@ -2,20 +2,13 @@ package storage
 
 import (
 	"context"
-	"fmt"
-	"reflect"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
-	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/filter"
 )
-
-// minScan is how many objects a page with a field selector reads at once at least.
-const minScan = 500
 
 // GetList implements storage.Interface.
 func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage.ListOptions, list runtime.Object) error {
@@ -27,11 +20,11 @@ func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage
 	if err != nil {
 		return apiError(ctx, err, false)
 	}
-	objects := make([]runtime.Object, 0, len(page.raws))
-	for i := range page.raws {
+	objects := make([]runtime.Object, 0, len(page.items))
+	for i := range page.items {
 		obj, err := page.object(s, i)
 		if err != nil {
-			if err := s.unreadable(ctx, &page.raws[i], err); err != nil {
+			if err := s.unreadable(ctx, &page.items[i], err); err != nil {
 				return err
 			}
 			continue
@@ -41,136 +34,74 @@ func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage
 	return page.into(list, objects)
 }
 
-// page is one answer to a list.
-type page struct {
-	raws []Raw
-	// decoded holds the objects that had to be decoded to select them; empty when the keys sufficed.
-	decoded   []runtime.Object
-	version   string
-	next      string
-	remaining *int64
+// rawPage is one answer to a list of custom resources.
+type rawPage struct {
+	*page[Raw]
+	// decoded holds the objects that had to be decoded to select them; empty when the heads sufficed.
+	decoded []runtime.Object
 }
 
 // page reads one page. The raw cache selects by label; fields are for the schema, so that a page with a field selector
 // may take several reads until it is full.
-func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.ListOptions) (*page, error) {
-	match := newMatcher(ctx, opts.Predicate, at)
-	limit := opts.Predicate.Limit
-	if opts.ResourceVersion == "0" {
-		limit = 0 // as stock caches do
+func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.ListOptions) (*rawPage, error) {
+	match := newMatcher(opts.Predicate, at, s.sight(ctx))
+	opts.Recursive = opts.Recursive || at.wildcard()
+	result := &rawPage{}
+	by := selector[Raw]{key: func(raw *Raw) (string, error) { return raw.Key(), nil }}
+	if !match.all() {
+		by.keep = func(raw *Raw) (bool, error) {
+			if !match.raw(raw) {
+				return false, nil
+			}
+			if match.byKey {
+				return true, nil
+			}
+			obj, err := s.decode(raw, s.newFunc())
+			if err != nil {
+				return false, s.unreadable(ctx, raw, err)
+			}
+			if ok, err := match.object(obj); err != nil || !ok {
+				return false, nil //nolint:nilerr // as stock stores do: what cannot be asked does not match
+			}
+			result.decoded = append(result.decoded, obj)
+			return true, nil
+		}
 	}
-	scan := opts
-	scan.Recursive = opts.Recursive || at.wildcard()
-	scan.Predicate.Limit = limit
-	if limit > 0 && !match.all() {
-		scan.Predicate.Limit = max(limit, minScan)
-	}
-	result := &page{}
-	for {
-		raws, err := s.raw.list(ctx, at.key, scan)
+	var err error
+	result.page, err = fillPage(at.key, opts, by, func(opts apistorage.ListOptions) (*page[Raw], error) {
+		list, err := s.raw.list(ctx, at.key, opts)
 		if err != nil {
 			return nil, err
 		}
-		result.version = raws.ResourceVersion
-		for i := range raws.Items {
-			raw := &raws.Items[i]
-			if !match.raw(raw) {
-				continue
-			}
-			if !match.byKey {
-				obj, err := s.decode(raw, s.newFunc())
-				if err != nil {
-					if err := s.unreadable(ctx, raw, err); err != nil {
-						return nil, err
-					}
-					continue
-				}
-				if ok, err := match.object(obj); err != nil || !ok {
-					continue // as stock stores do: what cannot be asked does not match
-				}
-				result.decoded = append(result.decoded, obj)
-			}
-			result.raws = append(result.raws, *raw)
-			if limit > 0 && int64(len(result.raws)) >= limit && !match.all() {
-				if i == len(raws.Items)-1 && raws.Continue == "" {
-					return result, nil
-				}
-				return result, result.cut(at.key)
-			}
-		}
-		if match.all() {
-			result.next, result.remaining = raws.Continue, raws.RemainingItemCount
-			return result, nil
-		}
-		if raws.Continue == "" {
-			return result, nil
-		}
-		// What follows is read at the same revision, which the token holds.
-		scan.Predicate.Continue, scan.ResourceVersion, scan.ResourceVersionMatch = raws.Continue, "", ""
-	}
-}
-
-// cut makes the continue token of a page that was filled before everything was read. What follows may hold nothing that
-// matches: as in stock storage the last page may be empty.
-func (p *page) cut(prefix string) error {
-	rv, err := apistorage.APIObjectVersioner{}.ParseResourceVersion(p.version)
-	if err != nil {
-		return err
-	}
-	last := p.raws[len(p.raws)-1].Key()
-	p.next, err = apistorage.EncodeContinue(last+"\x00", prefix, int64(rv))
-	return err
+		return &page[Raw]{items: list.Items, version: list.ResourceVersion, next: list.Continue, remaining: list.RemainingItemCount}, nil
+	})
+	return result, err
 }
 
 // object returns the object at i, once: it belongs to the caller.
-func (p *page) object(s *schemaStorage, i int) (runtime.Object, error) {
+func (p *rawPage) object(s *schemaStorage, i int) (runtime.Object, error) {
 	if len(p.decoded) > 0 {
 		obj := p.decoded[i]
 		p.decoded[i] = nil
 		return obj, nil
 	}
-	return s.decode(&p.raws[i], s.newFunc())
+	return s.decode(&p.items[i], s.newFunc())
 }
 
-// into fills a list of the type that the handler serves.
-func (p *page) into(list runtime.Object, objects []runtime.Object) error {
-	items, err := meta.GetItemsPtr(list)
-	if err != nil {
-		return err
-	}
-	v, err := conversion.EnforcePtr(items)
-	if err != nil || v.Kind() != reflect.Slice {
-		return fmt.Errorf("list %T has no slice of items", list)
-	}
-	v.Set(reflect.MakeSlice(v.Type(), len(objects), len(objects)))
-	for i, obj := range objects {
-		v.Index(i).Set(reflect.ValueOf(obj).Elem())
-	}
-	accessor, err := meta.ListAccessor(list)
-	if err != nil {
-		return err
-	}
-	accessor.SetResourceVersion(p.version)
-	accessor.SetContinue(p.next)
-	accessor.SetRemainingItemCount(p.remaining)
-	return nil
-}
-
-// matcher evaluates the field selector of a request for custom resources, which the raw cache cannot.
+// matcher evaluates the filter and the field selector of a request for custom resources, which the raw cache cannot.
 type matcher struct {
+	sight     filter.Sight
 	predicate apistorage.SelectionPredicate
 	namespace string // of a wildcard request
 	// byKey is whether the selector asks only for name and namespace, which the key answers for the object's whole life.
 	byKey bool
 	empty bool
-	// filter is of a wildcard request; nil for none.
-	filter Filter
 }
 
-func newMatcher(ctx context.Context, p apistorage.SelectionPredicate, at place) matcher {
+func newMatcher(p apistorage.SelectionPredicate, at place, sight filter.Sight) matcher {
 	p = complete(p)
 	p.Label = apistorage.Everything.Label // the raw cache has seen to that
-	m := matcher{predicate: p, namespace: at.namespace, byKey: true, empty: p.Field.Empty(), filter: filterFrom(ctx, at)}
+	m := matcher{sight: sight, predicate: p, namespace: at.namespace, byKey: true, empty: p.Field.Empty()}
 	for _, r := range p.Field.Requirements() {
 		if r.Field != "metadata.name" && r.Field != "metadata.namespace" {
 			m.byKey = false
@@ -180,15 +111,14 @@ func newMatcher(ctx context.Context, p apistorage.SelectionPredicate, at place) 
 }
 
 // all reports whether everything matches.
-func (m matcher) all() bool { return m.empty && m.namespace == "" && m.filter == nil }
+func (m matcher) all() bool { return m.empty && m.namespace == "" && m.sight.Full() }
 
-// raw reports whether an object can match, by its key alone.
+// fixed reports whether an object matches for its whole life or never.
+func (m matcher) fixed() bool { return m.byKey && m.sight.Fixed() }
+
+// raw reports whether an object can match, by its head alone.
 func (m matcher) raw(raw *Raw) bool {
-	if m.all() {
-		return true
-	}
-	cluster, namespace, _, _ := raw.tail()
-	return m.selects(raw) && (m.filter == nil || m.filter.Shows(logicalcluster.Name(cluster), namespace))
+	return m.selects(raw) && (m.sight.Full() || m.sight.Shows(raw.Head()))
 }
 
 // selects reports whether the request asks for an object, as far as its key tells.

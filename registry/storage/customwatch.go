@@ -10,8 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	apistorage "k8s.io/apiserver/pkg/storage"
-
-	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // Watch implements storage.Interface.
@@ -21,7 +19,7 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 		return nil, err
 	}
 	opts.Predicate = complete(opts.Predicate)
-	v := &schemaView{storage: s, match: newMatcher(ctx, opts.Predicate, at)}
+	v := &schemaView{storage: s, match: newMatcher(opts.Predicate, at, s.sight(ctx))}
 
 	if !wantsInitial(opts) {
 		if opts.ResourceVersion == "" || opts.ResourceVersion == "0" { // from now on
@@ -31,11 +29,8 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 			}
 			opts = fromThere(opts, fmt.Sprint(current))
 		}
-		if !v.match.byKey {
-			// Which objects the client knows is the state at its revision.
-			list := initialList(opts)
-			list.ResourceVersionMatch = metav1.ResourceVersionMatchExact
-			known, err := s.page(ctx, at, list)
+		if !v.match.fixed() {
+			known, err := s.page(ctx, at, knownList(opts))
 			if err != nil {
 				return nil, apiError(ctx, err, false)
 			}
@@ -50,8 +45,8 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 	}
 	if at.wildcard() && opts.SendInitialEvents != nil {
 		if err := refuseEqualNames(s.layout.resource, func(yield func(metav1.Object) bool) {
-			for i := range first.raws {
-				if !yield(&first.raws[i]) {
+			for i := range first.items {
+				if !yield(&first.items[i]) {
 					return
 				}
 			}
@@ -59,7 +54,7 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 			return nil, err
 		}
 	}
-	if !v.match.byKey {
+	if !v.match.fixed() {
 		v.know(first)
 	}
 	end, err := initialEnd(opts, s.newFunc, first.version)
@@ -67,7 +62,7 @@ func (s *schemaStorage) Watch(ctx context.Context, key string, opts apistorage.L
 		return nil, err
 	}
 	return s.changes(ctx, at, fromThere(opts, first.version), v, func(yield func(watch.Event) bool) {
-		for i := range first.raws { // decoded one by one: the list may be long, and the reader slow
+		for i := range first.items { // decoded one by one: the list may be long, and the reader slow
 			obj, err := first.object(s, i)
 			if err != nil {
 				yield(*errorEvent(err))
@@ -107,18 +102,16 @@ func (s *schemaStorage) changes(ctx context.Context, at place, opts apistorage.L
 	return startPump(ctx, initial, w, v.show), nil
 }
 
-// schemaView turns events of the raw cache into those of one schema and field selector. It is used by one goroutine.
+// schemaView turns events of the raw cache into those of one schema, filter and field selector. It is used by one goroutine.
 type schemaView struct {
 	storage *schemaStorage
 	match   matcher
-	// known holds the last state that the client has of each object that matches; nil when the key alone decides, so that
-	// an object matches always or never.
-	known map[string]Raw
+	known   shown[Raw] // nil when an object matches always or never
 }
 
-func (v *schemaView) know(p *page) {
-	v.known = make(map[string]Raw, len(p.raws))
-	for _, raw := range p.raws {
+func (v *schemaView) know(p *rawPage) {
+	v.known = make(shown[Raw], len(p.items))
+	for _, raw := range p.items {
 		v.known[raw.Key()] = raw
 	}
 }
@@ -142,53 +135,42 @@ func (v *schemaView) show(event watch.Event) *watch.Event {
 	if !v.match.selects(raw) {
 		return nil
 	}
-	if filter := v.match.filter; filter != nil {
-		cluster, namespace, _, _ := raw.tail()
-		switch follows, err := filter.Follows(logicalcluster.Name(cluster), namespace, event.Type == watch.Deleted); {
-		case err != nil:
+	is := true
+	if !v.match.sight.Full() {
+		var err error
+		if is, err = v.match.sight.Follows(raw.Head(), event.Type == watch.Deleted); err != nil {
 			return errorEvent(err)
-		case !follows:
-			return nil
 		}
 	}
-	decoded, err := v.storage.decode(raw, nil)
-	if err != nil {
-		return errorEvent(err)
+	is = is && (v.known == nil || event.Type != watch.Deleted)
+	if !is && v.known == nil {
+		return nil
 	}
-	if v.known == nil {
-		return &watch.Event{Type: event.Type, Object: decoded}
-	}
-	return v.selected(event.Type, raw, decoded)
-}
-
-// selected answers for a selector whose answer changes with the object.
-func (v *schemaView) selected(event watch.EventType, raw *Raw, decoded runtime.Object) *watch.Event {
-	last, was := v.known[raw.Key()]
-	is := false
-	if event != watch.Deleted {
+	var decoded runtime.Object
+	if is {
 		var err error
+		if decoded, err = v.storage.decode(raw, nil); err != nil {
+			return errorEvent(err)
+		}
+		if v.known == nil {
+			return &watch.Event{Type: event.Type, Object: decoded}
+		}
 		if is, err = v.match.object(decoded); err != nil {
 			is = false // as stock watches do: what cannot be asked does not match
 		}
 	}
-	switch {
-	case is:
-		v.known[raw.Key()] = *raw
-		if was {
-			return &watch.Event{Type: watch.Modified, Object: decoded}
-		}
-		return &watch.Event{Type: watch.Added, Object: decoded}
-	case was:
-		// The last state that matched, with the revision at which it ceased to.
-		delete(v.known, raw.Key())
+	kind, last := v.known.change(raw.Key(), *raw, is)
+	if kind == watch.Deleted {
 		last.revision = raw.revision
-		gone, err := v.storage.decode(&last, nil)
-		if err != nil {
+		var err error
+		if decoded, err = v.storage.decode(&last, nil); err != nil {
 			return errorEvent(err)
 		}
-		return &watch.Event{Type: watch.Deleted, Object: gone}
 	}
-	return nil
+	if kind == "" {
+		return nil
+	}
+	return &watch.Event{Type: kind, Object: decoded}
 }
 
 func (v *schemaView) bookmark(raw *Raw) *watch.Event {

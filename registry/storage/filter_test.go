@@ -10,20 +10,19 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // ownNamespace shows of each cluster the namespace of its name; an event of the cluster called changed ends the watch.
 type ownNamespace struct{ changed logicalcluster.Name }
 
-func (ownNamespace) Shows(cluster logicalcluster.Name, namespace string) bool {
-	return string(cluster) == namespace
-}
+func (ownNamespace) Shows(h head.Head) bool { return string(h.Cluster) == h.Namespace }
 
-func (f ownNamespace) Follows(cluster logicalcluster.Name, namespace string, _ bool) (bool, error) {
-	if cluster == f.changed {
+func (f ownNamespace) Follows(h head.Head, _ bool) (bool, error) {
+	if h.Cluster == f.changed {
 		return false, apierrors.NewResourceExpired("list again")
 	}
-	return f.Shows(cluster, namespace), nil
+	return f.Shows(h), nil
 }
 
 // A filter narrows what is read of all clusters, and nothing that it holds back shows in any way.
@@ -99,19 +98,5 @@ func TestFilter_ShowsWhatIsMapped(t *testing.T) {
 		if _, open := <-w.ResultChan(); open {
 			t.Error("the watch goes on")
 		}
-	}
-}
-
-// What cannot be narrowed is refused.
-func TestFilter_RefusesTypedResources(t *testing.T) {
-	b := newTestBackend(t, runEtcd(t), coreCodec(t))
-	s := configMapStore(t, b)
-	waitReady(t, b)
-	narrow := WithFilter(logicalcluster.WithWildcard(t.Context()), ownNamespace{})
-	if _, _, err := tryList(narrow, s, s.root, recursive); !apierrors.IsInternalError(err) {
-		t.Errorf("a list: %v", err)
-	}
-	if _, err := s.Watch(narrow, s.root, recursive); !apierrors.IsInternalError(err) {
-		t.Errorf("a watch: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // Raw is an object as the watch caches of custom and of bulky resources hold it: the stored bytes, and a head parsed from
@@ -90,6 +91,34 @@ func (r *Raw) tail() (cluster, namespace, name string, base int) {
 		return cluster, ns, n, at
 	}
 	return cluster, "", rest, at
+}
+
+// Head returns what the key and the stored metadata say. Its maps and slices are shared.
+func (r *Raw) Head() head.Head {
+	cluster, namespace, name, base := r.tail()
+	if cluster == "" {
+		return head.Head{Damaged: true}
+	}
+	above := r.Key()[:base]
+	last := func() string {
+		at := strings.LastIndexByte(above, '/')
+		segment := above[at+1:]
+		above = above[:at]
+		return segment
+	}
+	bucket := ""
+	if strings.HasPrefix(above, customRoot+"/") {
+		bucket = last()
+	}
+	resource := schema.GroupResource{Resource: last(), Group: last()}
+	if bucket == "" && resource.Group == coreGroup {
+		resource.Group = ""
+	}
+	return head.Head{
+		Resource: resource, Bucket: bucket, Cluster: logicalcluster.Name(cluster), Namespace: namespace, Name: name,
+		UID: r.GetUID(), ResourceVersion: r.GetResourceVersion(), Labels: r.GetLabels(), Finalizers: r.GetFinalizers(),
+		OwnerReferences: r.GetOwnerReferences(), DeletionTimestamp: r.GetDeletionTimestamp(), Damaged: r.damaged,
+	}
 }
 
 // base returns the key down to the bucket, or the resource if there is none.

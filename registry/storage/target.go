@@ -110,10 +110,6 @@ func (l layout) many(ctx context.Context, requested string, recursive bool) (pla
 		return place{}, err
 	}
 	p := place{key: base + "/"}
-	if !l.custom && filterFrom(ctx, p) != nil {
-		// Rather nothing than everything.
-		return place{}, apierrors.NewInternalError(fmt.Errorf("lists of %s over all clusters cannot be narrowed", l.resource))
-	}
 	if rest != "" {
 		segments := strings.Split(rest[1:], "/")
 		if recursive || len(segments) == 2 {

@@ -75,7 +75,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return &workspaceStorage{Interface: c, layout: l, newFunc: newFunc, newListFunc: newListFunc}, c.stop, nil
+	return newWorkspaceStorage(c, l, s.keyFunc, newFunc, newListFunc), c.stop, nil
 }
 
 // DefaultBulky reports whether gr holds schemas of APIs: these are tens of KiB each, and thousands of clusters install the
@@ -99,9 +99,7 @@ func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factor
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return &schemaStorage{
-		Interface: store, layout: l, raw: raw, codec: s.plainCodec, newFunc: s.newFunc, decoded: lru.New(decodedCapacity),
-	}, raw.stop, nil
+	return newSchemaStorage(store, l, raw, s.plainCodec, s.newFunc, nil, lru.New(decodedCapacity)), raw.stop, nil
 }
 
 // cacheKey returns the function by which a cacher finds the real key of a typed object, which keyOf cannot see: from the

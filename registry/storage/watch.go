@@ -43,6 +43,35 @@ func initialList(opts apistorage.ListOptions) apistorage.ListOptions {
 	return list
 }
 
+// knownList returns the options of a list of what the client of a watch from opts.ResourceVersion on has seen.
+func knownList(opts apistorage.ListOptions) apistorage.ListOptions {
+	list := initialList(opts)
+	list.ResourceVersionMatch = metav1.ResourceVersionMatchExact
+	return list
+}
+
+// shown holds, by key, the last state that the client of a watch has of each object, where what matches can change with the
+// object.
+type shown[T any] map[string]T
+
+// change takes note of an event: is says whether the object matches now, in state. It returns the type of the client's own
+// event, "" for none, and for a deletion the last state that matched.
+func (s shown[T]) change(key string, state T, is bool) (watch.EventType, T) {
+	last, was := s[key]
+	switch {
+	case is:
+		s[key] = state
+		if was {
+			return watch.Modified, state
+		}
+		return watch.Added, state
+	case was:
+		delete(s, key)
+		return watch.Deleted, last
+	}
+	return "", last
+}
+
 // fromThere returns the options of the watch that follows a list with resourceVersion rv.
 func fromThere(opts apistorage.ListOptions, rv string) apistorage.ListOptions {
 	opts.ResourceVersion, opts.ResourceVersionMatch, opts.SendInitialEvents = rv, "", nil

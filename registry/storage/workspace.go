@@ -10,77 +10,26 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	apistorage "k8s.io/apiserver/pkg/storage"
-
-	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // workspaceStorage is what a stock store of a typed resource works on. It puts the cluster into keys.
 type workspaceStorage struct {
-	apistorage.Interface // the cacher; answers what has no key
-	layout               layout
-	newFunc              func() runtime.Object
-	newListFunc          func() runtime.Object
+	objects     // over the cacher
+	keyOf       func(runtime.Object) (string, error)
+	newFunc     func() runtime.Object
+	newListFunc func() runtime.Object
 }
 
 var _ apistorage.Interface = &workspaceStorage{}
 
-// Create implements storage.Interface.
-func (s *workspaceStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
-	at, err := s.layout.one(ctx, "create", key)
-	if err != nil {
-		return err
+func newWorkspaceStorage(c apistorage.Interface, l layout, keyOf func(runtime.Object) (string, error), newFunc, newListFunc func() runtime.Object) *workspaceStorage {
+	return &workspaceStorage{
+		objects: objects{
+			Interface: c, layout: l, read: c.Get,
+			suggest: func(context.Context, string) runtime.Object { return nil }, // the cacher knows better
+		},
+		keyOf: keyOf, newFunc: newFunc, newListFunc: newListFunc,
 	}
-	if err := stamp(obj, at.cluster); err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.Create(ctx, at.key, obj, out, ttl), true)
-}
-
-// Delete implements storage.Interface.
-func (s *workspaceStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *apistorage.Preconditions,
-	validate apistorage.ValidateObjectFunc, cachedObject runtime.Object, opts apistorage.DeleteOptions) error {
-	at, err := s.layout.one(ctx, "delete", key)
-	if err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.Delete(ctx, at.key, out, preconditions, validate, cachedObject, opts), true)
-}
-
-// GuaranteedUpdate implements storage.Interface.
-func (s *workspaceStorage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
-	preconditions *apistorage.Preconditions, tryUpdate apistorage.UpdateFunc, cachedObject runtime.Object) error {
-	at, err := s.layout.one(ctx, "update", key)
-	if err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.GuaranteedUpdate(ctx, at.key, destination, ignoreNotFound, preconditions,
-		stamping(tryUpdate, at.cluster), cachedObject), true)
-}
-
-// stamping returns tryUpdate such that what it makes says which cluster it is in.
-func stamping(tryUpdate apistorage.UpdateFunc, cluster logicalcluster.Name) apistorage.UpdateFunc {
-	return func(input runtime.Object, res apistorage.ResponseMeta) (runtime.Object, *uint64, error) {
-		output, ttl, err := tryUpdate(input, res)
-		if err != nil {
-			return output, ttl, err
-		}
-		return output, ttl, stamp(output, cluster)
-	}
-}
-
-// Get implements storage.Interface.
-func (s *workspaceStorage) Get(ctx context.Context, key string, opts apistorage.GetOptions, out runtime.Object) error {
-	at, err := s.layout.one(ctx, "get", key)
-	if err != nil {
-		return err
-	}
-	return apiError(ctx, s.Interface.Get(ctx, at.key, opts, out), false)
-}
-
-// GetCurrentResourceVersion implements storage.Interface.
-func (s *workspaceStorage) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
-	revision, err := s.Interface.GetCurrentResourceVersion(ctx)
-	return revision, apiError(ctx, err, false)
 }
 
 // GetList implements storage.Interface.
@@ -89,7 +38,14 @@ func (s *workspaceStorage) GetList(ctx context.Context, key string, opts apistor
 	if err != nil {
 		return err
 	}
-	return apiError(ctx, s.list(ctx, at, opts, list), false)
+	if s.sight(ctx).Full() {
+		return apiError(ctx, s.list(ctx, at, opts, list), false)
+	}
+	page, err := s.page(ctx, at, opts)
+	if err != nil {
+		return apiError(ctx, err, false)
+	}
+	return page.into(list, page.items)
 }
 
 func (s *workspaceStorage) list(ctx context.Context, at place, opts apistorage.ListOptions, list runtime.Object) error {
@@ -98,27 +54,69 @@ func (s *workspaceStorage) list(ctx context.Context, at place, opts apistorage.L
 	return s.Interface.GetList(ctx, at.key, opts, list)
 }
 
+// page reads one page of what is in sight. The cacher has no means to select by more than labels and fields.
+func (s *workspaceStorage) page(ctx context.Context, at place, opts apistorage.ListOptions) (*page[runtime.Object], error) {
+	by := selector[runtime.Object]{key: func(obj *runtime.Object) (string, error) { return s.keyOf(*obj) }}
+	if sight := s.sight(ctx); !sight.Full() {
+		by.keep = func(obj *runtime.Object) (bool, error) { return sight.ShowsObject(*obj), nil }
+	}
+	return fillPage(at.key, opts, by, func(opts apistorage.ListOptions) (*page[runtime.Object], error) {
+		list := s.newListFunc()
+		if err := s.list(ctx, at, opts, list); err != nil {
+			return nil, err
+		}
+		accessor, err := meta.ListAccessor(list)
+		if err != nil {
+			return nil, err
+		}
+		objects, err := meta.ExtractList(list)
+		if err != nil {
+			return nil, fmt.Errorf("reading a list of %s: %w", s.layout.resource, err)
+		}
+		return &page[runtime.Object]{
+			items: objects, version: accessor.GetResourceVersion(), next: accessor.GetContinue(), remaining: accessor.GetRemainingItemCount(),
+		}, nil
+	})
+}
+
 // Watch implements storage.Interface.
 func (s *workspaceStorage) Watch(ctx context.Context, key string, opts apistorage.ListOptions) (watch.Interface, error) {
 	at, err := s.layout.many(ctx, key, opts.Recursive)
 	if err != nil {
 		return nil, err
 	}
+	v := &workspaceView{storage: s, sight: s.sight(ctx)}
 	if !wantsInitial(opts) {
-		return s.changes(ctx, at, opts)
+		if v.sight.Full() {
+			return s.changes(ctx, at, opts)
+		}
+		if !v.sight.Fixed() {
+			if opts.ResourceVersion == "" || opts.ResourceVersion == "0" { // from now on
+				current, err := s.GetCurrentResourceVersion(ctx)
+				if err != nil {
+					return nil, err
+				}
+				opts = fromThere(opts, fmt.Sprint(current))
+			}
+			known, err := s.page(ctx, at, knownList(opts))
+			if err != nil {
+				return nil, apiError(ctx, err, false)
+			}
+			if err := v.know(known.items); err != nil {
+				return nil, err
+			}
+		}
+		changes, err := s.changes(ctx, at, opts)
+		if err != nil {
+			return nil, err
+		}
+		return startPump(ctx, initialEvents(nil, nil), changes, v.show), nil
 	}
-	list := s.newListFunc()
-	if err := s.list(ctx, at, initialList(opts), list); err != nil {
+	first, err := s.page(ctx, at, initialList(opts))
+	if err != nil {
 		return nil, apiError(ctx, err, false)
 	}
-	accessor, err := meta.ListAccessor(list)
-	if err != nil {
-		return nil, err
-	}
-	objects, err := meta.ExtractList(list)
-	if err != nil {
-		return nil, fmt.Errorf("reading the initial objects of %s: %w", s.layout.resource, err)
-	}
+	objects := first.items
 	if at.wildcard() && opts.SendInitialEvents != nil {
 		if err := refuseEqualNames(s.layout.resource, func(yield func(metav1.Object) bool) {
 			for _, obj := range objects {
@@ -130,16 +128,24 @@ func (s *workspaceStorage) Watch(ctx context.Context, key string, opts apistorag
 			return nil, err
 		}
 	}
-	rv := accessor.GetResourceVersion()
-	end, err := initialEnd(opts, s.newFunc, rv)
+	if !v.sight.Fixed() {
+		if err := v.know(objects); err != nil {
+			return nil, err
+		}
+	}
+	end, err := initialEnd(opts, s.newFunc, first.version)
 	if err != nil {
 		return nil, err
 	}
-	changes, err := s.changes(ctx, at, fromThere(opts, rv))
-	if err != nil || (len(objects) == 0 && end == nil) {
+	changes, err := s.changes(ctx, at, fromThere(opts, first.version))
+	if err != nil || (len(objects) == 0 && end == nil && v.sight.Full()) {
 		return changes, err
 	}
-	return startPump(ctx, initialEvents(objects, end), changes, nil), nil
+	show := v.show
+	if v.sight.Full() {
+		show = nil
+	}
+	return startPump(ctx, initialEvents(objects, end), changes, show), nil
 }
 
 // changes watches from opts.ResourceVersion on.
