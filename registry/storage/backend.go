@@ -131,6 +131,19 @@ func (b *Backend) Ready() error {
 	return nil
 }
 
+// Filters reports whether requests for a typed resource are served from here, so that a filter in their context counts; those
+// for custom resources always are. Whoever serves filtered requests must refuse what is not.
+func (b *Backend) Filters(gr schema.GroupResource) bool {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	for c := range b.caches {
+		if c.resource == gr {
+			return true
+		}
+	}
+	return false
+}
+
 // Destroy stops all watch caches and waits for them; open watches end. The etcd client stays open.
 func (b *Backend) Destroy() {
 	b.lock.Lock()

@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/storage"
 )
 
 // UserName is who the server itself is in admission and audit.
@@ -132,14 +133,15 @@ func (c *Client) resource(gr schema.GroupResource) (*resource, error) {
 	return r, nil
 }
 
-// context returns ctx as the storage of one cluster, or of all when cluster is empty, expects it.
+// context returns ctx as the storage of one cluster, or of all when cluster is empty, expects it. The filter of a request does
+// not hold for what the server does on its own account meanwhile.
 func (c *Client) context(ctx context.Context, cluster logicalcluster.Name, namespace string) context.Context {
 	if cluster.Empty() {
 		ctx = logicalcluster.WithWildcard(ctx)
 	} else {
 		ctx = logicalcluster.WithCluster(ctx, cluster)
 	}
-	return genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), c.user)
+	return storage.WithFilter(genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), c.user), nil)
 }
 
 // fromStorage returns obj as the served type.
