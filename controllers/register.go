@@ -29,21 +29,14 @@ type Resolver interface {
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Instances deletes the objects of custom resources.
-type Instances interface {
-	crd.InstanceDeleter
-	apibinding.Instances
-}
-
 // Config is what the controllers work with. Everything is required unless it says otherwise.
 type Config struct {
 	// Client reads the watch caches and writes as the server; Live sees every acknowledged write.
 	Client client.Client
 	Live   client.Reader
-	// Content empties clusters and namespaces; Instances empties single custom resources.
-	Content   client.Content
-	Instances Instances
-	Resolver  Resolver
+	// Content deletes what clusters store.
+	Content  client.Content
+	Resolver Resolver
 	// Typed says which resources of root's exports are served by typed storage.
 	Typed func(schema.GroupResource) bool
 	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM, and a channel that is closed once it is no longer current.
@@ -57,11 +50,11 @@ type Config struct {
 // All returns the controllers. Who makes things comes before who fills or removes them.
 func All(c Config) []multicluster.Spec {
 	bindings := apibinding.New(apibinding.Config{
-		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Instances: c.Instances, Content: c.Content, Typed: c.Typed,
+		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Content: c.Content, Typed: c.Typed,
 	})
 	specs := workspace.Specs(workspace.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Binder: bindings})
 	specs = append(specs, namespace.Specs(c.Client, c.Content, c.CABundle)...)
-	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Instances))
+	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Content))
 	specs = append(specs, apiexport.Spec(c.Client), endpointslice.Spec(c.Client, c.Resolver))
 	specs = append(specs, bindings.Specs()...)
 	if !c.HostWorkspace.Empty() {

@@ -14,6 +14,7 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/index"
@@ -37,10 +38,8 @@ type Server struct {
 	Generic *genericapiserver.GenericAPIServer
 	// Client reads and writes all clusters as the server itself.
 	Client *inprocess.Client
-	// Content deletes what lies in a cluster.
-	Content *inprocess.Content
-	// Instances deletes the objects of single custom resources.
-	Instances *registryschema.Content
+	// Content lists and deletes what clusters store.
+	Content *content.Content
 	// Catalog knows what each cluster serves.
 	Catalog *catalog.Catalog
 	// Schemas serves custom resources by schema hash.
@@ -116,8 +115,7 @@ func New(c Config) (*Server, error) {
 	if err := s.Client.Serve(inprocess.Config{Scheme: s.scheme.Scheme, Groups: groups, TypeConverters: converters, Admission: s.admission}); err != nil {
 		return nil, err
 	}
-	s.Instances = registryschema.NewContent(s.Catalog, s.Schemas)
-	s.Content = inprocess.NewContent(s.Client, s.Instances, c.Backend.Purge)
+	s.Content = content.New(content.Config{Backend: c.Backend, Client: s.Client, Live: s.Client.Live(), Catalog: s.Catalog, Schemas: s.Schemas})
 	if err := s.route(generic, groups); err != nil {
 		return nil, err
 	}

@@ -39,27 +39,24 @@ func (c *Content) failure() error {
 	return c.err
 }
 
-// DeleteAll implements client.Content.
-func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (client.Remaining, error) {
-	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+// DeleteAll implements client.Content. A Fake knows no buckets: those of a scope are not heeded.
+func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (client.Remaining, error) {
+	var remaining client.Remaining
 	if err := c.failure(); err != nil {
 		return remaining, err
 	}
-	scope := client.Scope{Cluster: cluster, Namespace: namespace}
+	within := client.Scope{Cluster: scope.Cluster, Namespace: scope.Namespace}
 	for _, resource := range c.known() {
-		if skip != nil && skip(resource) {
+		if !scope.Includes(resource, scope.Bucket) {
 			continue
 		}
-		for _, obj := range c.listed(resource, scope) {
+		for _, obj := range c.listed(resource, within) {
 			if err := c.fake.Delete(ctx, resource, client.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
 				return remaining, err
 			}
 		}
-		for _, obj := range c.listed(resource, scope) {
-			remaining.Resources[resource]++
-			for _, finalizer := range obj.GetFinalizers() {
-				remaining.Finalizers[finalizer]++
-			}
+		for _, obj := range c.listed(resource, within) {
+			remaining.Add(resource, obj.GetFinalizers())
 		}
 	}
 	return remaining, nil

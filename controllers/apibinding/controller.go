@@ -36,13 +36,6 @@ type Resolver interface {
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Instances deletes the objects of one bound custom resource.
-type Instances interface {
-	// DeleteBound asks for the deletion of every object in cluster that was stored through the bound schema with the given
-	// UID under the given identity hash, with regard to finalizers, and returns what is left.
-	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (client.Remaining, error)
-}
-
 // Config is what the controller needs.
 type Config struct {
 	Client client.Client
@@ -50,9 +43,8 @@ type Config struct {
 	Live client.Reader
 	// Resolver finds the clusters of exports.
 	Resolver Resolver
-	// Instances deletes bound custom resources, Content those that typed storage serves.
-	Instances Instances
-	Content   client.Content
+	// Content deletes the objects of what was bound.
+	Content client.Content
 	// Typed says which resources of root's exports are served by typed storage and need no definition.
 	Typed func(schema.GroupResource) bool
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -52,7 +51,7 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 // deleteObjects asks for the deletion of every object of what binding has bound, except what another binding of the
 // cluster waits to take over, and returns what is left. It goes on after an error.
 func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
-	all := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+	var all client.Remaining
 	others, err := list[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		return all, err
@@ -69,21 +68,15 @@ func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding 
 		if adopted {
 			continue
 		}
-		var remaining client.Remaining
-		if c.isTyped(provider, gr) {
-			remaining, err = c.Content.DeleteAll(ctx, key.Cluster, "", func(other schema.GroupResource) bool { return other != gr })
-		} else {
-			remaining, err = c.Instances.DeleteBound(ctx, key.Cluster, gr, bound.Schema.UID, bound.Schema.IdentityHash)
+		scope := client.ContentScope{Cluster: key.Cluster, Resource: gr}
+		if !c.isTyped(provider, gr) {
+			scope.Bucket = bound.Schema.IdentityHash
 		}
+		remaining, err := c.Content.DeleteAll(ctx, scope)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("deleting the objects of %s in %q: %w", gr, key.Cluster, err))
 		}
-		for gr, n := range remaining.Resources {
-			all.Resources[gr] += n
-		}
-		for finalizer, n := range remaining.Finalizers {
-			all.Finalizers[finalizer] += n
-		}
+		all.Join(remaining)
 	}
 	return all, errors.Join(failures...)
 }

@@ -27,19 +27,13 @@ var (
 	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
 )
 
-// InstanceDeleter deletes the objects that a local definition of a cluster has.
-type InstanceDeleter interface {
-	// DeleteLocal asks for the deletion of all of them, finalizers honored, and returns what is left.
-	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error)
-}
-
 // Spec describes the controller. Names are accepted on what live returns, whose reads must miss nothing that was written
-// before them; nil stands for client.
-func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multicluster.Spec {
+// before them; nil stands for client. Objects of definitions that are being deleted are deleted through content.
+func Spec(c client.Client, live client.Reader, content client.Content) multicluster.Spec {
 	if live == nil {
 		live = c
 	}
-	r := &reconciler{client: c, live: live, instances: instances, groups: keymutex.NewHashed(0)}
+	r := &reconciler{client: c, live: live, content: content, groups: keymutex.NewHashed(0)}
 	return multicluster.Spec{
 		Name:    "crd",
 		Workers: workers,
@@ -52,9 +46,9 @@ func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multic
 }
 
 type reconciler struct {
-	client    client.Client
-	live      client.Reader
-	instances InstanceDeleter
+	client  client.Client
+	live    client.Reader
+	content client.Content
 	// groups keeps two definitions of one group in one cluster from being accepted at once.
 	groups keymutex.KeyMutex
 }

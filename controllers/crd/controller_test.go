@@ -24,15 +24,16 @@ import (
 // waitFor is how long tests wait for what must happen; nothing waits that long when it works.
 const waitFor = 30 * time.Second
 
-// instances is an InstanceDeleter that answers what it is told to.
+// instances is a client.Content that answers what it is told to.
 type instances struct {
+	client.Content
 	left    client.Remaining
 	err     error
 	deleted []string
 }
 
-func (i *instances) DeleteLocal(_ context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error) {
-	i.deleted = append(i.deleted, cluster.String()+"|"+crd.Name)
+func (i *instances) DeleteAll(_ context.Context, scope client.ContentScope) (client.Remaining, error) {
+	i.deleted = append(i.deleted, scope.Cluster.String()+"|"+scope.Resource.String()+"|"+scope.Bucket)
 	return i.left, i.err
 }
 

@@ -7,9 +7,11 @@ import (
 
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
@@ -34,7 +36,11 @@ func (r *reconciler) finalize(ctx context.Context, cluster logicalcluster.Name, 
 		apihelpers.CRDRemoveFinalizer(crd, apiextensionsv1.CustomResourceCleanupFinalizer)
 		return reconcile.Result{}, nil
 	}
-	remaining, err := r.instances.DeleteLocal(ctx, cluster, crd)
+	remaining, err := r.content.DeleteAll(ctx, client.ContentScope{
+		Cluster:  cluster,
+		Resource: schema.GroupResource{Group: crd.Spec.Group, Resource: crd.Status.AcceptedNames.Plural},
+		Bucket:   client.LocalBucket,
+	})
 	if err != nil {
 		terminating(apiextensionsv1.ConditionTrue, "InstanceDeletionFailed", fmt.Sprintf("could not issue all deletes: %v", err))
 		return reconcile.Result{}, fmt.Errorf("deleting the instances of CustomResourceDefinition %q in %q: %w", crd.Name, cluster, err)

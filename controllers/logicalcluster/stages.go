@@ -66,7 +66,7 @@ func (r *reconciler) empty(ctx context.Context, key client.Key) (client.Remainin
 		if len(at.waiting) > 0 {
 			skip = func(gr schema.GroupResource) bool { return !slices.Contains(at.waiting, gr) }
 		}
-		remaining, err := r.Content.DeleteAll(ctx, key.Cluster, "", skip)
+		remaining, err := r.Content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Skip: skip})
 		if err != nil {
 			return remaining, err
 		}

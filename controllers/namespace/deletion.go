@@ -72,7 +72,7 @@ func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Res
 
 // empty deletes what ns holds, and lets ns go when that was all.
 func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespace) (reconcile.Result, error) {
-	remaining, err := d.content.DeleteAll(ctx, key.Cluster, key.Name, nil)
+	remaining, err := d.content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Namespace: key.Name})
 	age := d.clock.Since(ns.DeletionTimestamp.Time)
 	updated := ns.DeepCopy()
 	setConditions(&updated.Status, remaining, err, metav1.NewTime(d.clock.Now()))

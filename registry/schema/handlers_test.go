@@ -3,7 +3,6 @@ package schema
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -235,36 +234,6 @@ func TestHandlers_TerminatingResourcesTakeNoNewObjects(t *testing.T) {
 	s.must(http.StatusOK, "GET", "c1"+widgets, "", "")
 	s.must(http.StatusOK, "DELETE", "c1"+widgets+"/old", "", "")
 	s.must(http.StatusCreated, "POST", "c2"+widgets, asJSON, widget("new", `{}`))
-}
-
-func TestContent_DeletesWithFinalizersHonoured(t *testing.T) {
-	s := newServer(t, nil)
-	crd := definition(t, widgetsA)
-	resource := s.serve("c1", catalog.LocalBucket, crd)
-	s.serve("c2", catalog.LocalBucket, crd)
-	for _, cluster := range []string{"c1", "c2"} {
-		for _, namespace := range []string{"default", "other"} {
-			s.must(http.StatusCreated, "POST", cluster+"/apis/example.com/v1/namespaces/"+namespace+"/widgets", asJSON, widget("free", `{}`))
-		}
-	}
-	s.must(http.StatusCreated, "POST", "c1"+widgets, asJSON,
-		`{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"held","finalizers":["example.com/hold"]}}`)
-
-	left, err := s.content.DeleteLocal(t.Context(), "c1", crd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left.Resources[resource.GroupResource()] != 1 || !maps.Equal(left.Finalizers, map[string]int{"example.com/hold": 1}) {
-		t.Errorf("left %+v", left)
-	}
-	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/held", asMerge, `{"metadata":{"finalizers":null}}`)
-	if left, err = s.content.DeleteLocal(t.Context(), "c1", crd); err != nil || !left.Empty() {
-		t.Errorf("left %+v, error %v", left, err)
-	}
-	list := s.must(http.StatusOK, "GET", "c2/apis/example.com/v1/widgets", "", "")
-	if items, _ := list["items"].([]any); len(items) != 2 {
-		t.Errorf("another cluster lost objects: %d left", len(items))
-	}
 }
 
 func TestNew_RefusesWithoutAuthorizer(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // CustomResources returns the options for the stock CRD handler. Contexts need a bucket too: see [WithBucket]. Stores made
@@ -55,7 +56,7 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return newSchemaStorage(store, l, b.custom[shardOf(l.resource)], config.Codec, newFunc, b.dropRaw, nil), func() {}, nil
+	return newSchemaStorage(store, l, b.custom[shardOf(l.resource)], config.Codec, newFunc, b.Drop, nil), func() {}, nil
 }
 
 // schemaStorage is what the stock CRD handler works on: one version of one schema of a custom resource, in whatever
@@ -67,7 +68,7 @@ type schemaStorage struct {
 	codec   runtime.Codec
 	newFunc func() runtime.Object
 	// drop deletes an object that cannot be decoded; nil where that is never done.
-	drop func(context.Context, *Raw) error
+	drop func(ctx context.Context, h head.Head, reason error) error
 	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
 	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
 	decoded *lru.Cache
@@ -79,7 +80,7 @@ const decodedCapacity = 32
 var _ apistorage.Interface = &schemaStorage{}
 
 func newSchemaStorage(store apistorage.Interface, l layout, raw *rawCache, codec runtime.Codec, newFunc func() runtime.Object,
-	drop func(context.Context, *Raw) error, decoded *lru.Cache) *schemaStorage {
+	drop func(context.Context, head.Head, error) error, decoded *lru.Cache) *schemaStorage {
 	s := &schemaStorage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded}
 	s.objects = objects{Interface: store, layout: l, read: s.read, suggest: s.suggestion}
 	return s
@@ -103,6 +104,9 @@ func (s *schemaStorage) suggestion(ctx context.Context, key string) runtime.Obje
 
 // read returns what etcd has now, or, for a resourceVersion, what is cached.
 func (s *schemaStorage) read(ctx context.Context, key string, opts apistorage.GetOptions, out runtime.Object) error {
+	if err := s.dropUnreadable(ctx, key); err != nil {
+		return err
+	}
 	if opts.ResourceVersion == "" {
 		return s.Interface.Get(ctx, key, opts, out)
 	}

@@ -24,10 +24,7 @@ func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage
 	for i := range page.items {
 		obj, err := page.object(s, i)
 		if err != nil {
-			if err := s.unreadable(ctx, &page.items[i], err); err != nil {
-				return err
-			}
-			continue
+			return apistorage.NewInternalError(err)
 		}
 		objects = append(objects, obj)
 	}
@@ -58,7 +55,7 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 			}
 			obj, err := s.decode(raw, s.newFunc())
 			if err != nil {
-				return false, s.unreadable(ctx, raw, err)
+				return false, apistorage.NewInternalError(err)
 			}
 			if ok, err := match.object(obj); err != nil || !ok {
 				return false, nil //nolint:nilerr // as stock stores do: what cannot be asked does not match

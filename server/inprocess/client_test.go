@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/apiextensions"
+	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/scheme"
@@ -245,13 +246,6 @@ func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
 	}
 }
 
-// nothing is a CustomContent that holds nothing.
-type nothing struct{}
-
-func (nothing) DeleteAll(context.Context, logicalcluster.Name, string, func(schema.GroupResource) bool) (client.Remaining, error) {
-	return client.Remaining{}, nil
-}
-
 func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
 	c, backend, _ := newClient(t)
 	for _, cluster := range []logicalcluster.Name{"one", "two"} {
@@ -269,17 +263,17 @@ func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
 	if _, err := c.Create(t.Context(), namespaces, "one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}); err != nil {
 		t.Fatal(err)
 	}
-	content := NewContent(c, nothing{}, backend.Purge)
+	content := content.New(content.Config{Backend: backend, Client: c, Live: c.Live()})
 	keepNamespaces := func(gr schema.GroupResource) bool { return gr == namespaces }
-	remaining, err := content.DeleteAll(t.Context(), "one", "", keepNamespaces)
+	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "one", Skip: keepNamespaces})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if remaining.Resources[configMaps] != 1 || len(remaining.Resources) != 1 || remaining.Finalizers["example.com/hold"] != 1 {
 		t.Errorf("remaining = %+v", remaining)
 	}
-	if keys, err := backend.CountKeys(t.Context(), "two"); err != nil || keys != 3 {
-		t.Errorf("the other cluster has %d keys (%v), want 3", keys, err)
+	if heads, err := content.List(t.Context(), client.ContentScope{Cluster: "two"}); err != nil || len(heads) != 3 {
+		t.Errorf("the other cluster holds %v (%v), want 3 objects", heads, err)
 	}
 	if purged, err := content.Purge(t.Context(), "one"); err != nil || purged != 2 {
 		t.Errorf("purged %d keys (%v), want the held one and the namespace", purged, err)

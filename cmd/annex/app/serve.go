@@ -142,7 +142,6 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Client:    s.server.Client,
 		Live:      s.server.Client.Live(),
 		Content:   s.server.Content,
-		Instances: s.server.Instances,
 		Resolver:  s.server.Index,
 		Typed:     router.IsBound,
 		CABundle:  s.certificates.Watch,
