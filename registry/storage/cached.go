@@ -1,11 +1,9 @@
 package storage
 
 import (
-	"context"
 	"fmt"
 	"sync"
 
-	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/features"
@@ -31,10 +29,10 @@ type source struct {
 	trigger    apistorage.IndexerFunc
 }
 
-// newEtcdStore returns a stock store over the shared client, assembled as k8s.io/apiserver does it.
-func (b *Backend) newEtcdStore(s source) (apistorage.Interface, error) {
+// newStore returns a stock store over the shared client, assembled as k8s.io/apiserver does it.
+func (s *set) newStore(of source) (apistorage.Interface, error) {
 	versioner := apistorage.APIObjectVersioner{}
-	decoder, transformer := etcd3.NewDefaultDecoder(s.codec, versioner), s.transformer
+	decoder, transformer := etcd3.NewDefaultDecoder(of.codec, versioner), of.transformer
 	unsafeDeletion := utilfeature.DefaultFeatureGate.Enabled(features.AllowUnsafeMalformedObjectDeletion)
 	if unsafeDeletion {
 		transformer = etcd3.WithCorruptObjErrorHandlingTransformer(transformer)
@@ -42,13 +40,13 @@ func (b *Backend) newEtcdStore(s source) (apistorage.Interface, error) {
 	}
 	// A lease that ends deletes its keys in one revision, which must not hold two objects.
 	leases := etcd3.LeaseManagerConfig{ReuseDurationSeconds: etcd3.NewDefaultLeaseManagerConfig().ReuseDurationSeconds, MaxObjectCount: 1}
-	store, err := etcd3.New(b.client, b.compactor, s.codec, s.newFunc, s.newListFunc, b.prefix, s.root, s.resource,
+	store, err := etcd3.New(s.client, s.compactor, of.codec, of.newFunc, of.newListFunc, s.prefix, of.root, of.resource,
 		transformer, leases, decoder, versioner)
 	if err != nil {
-		return nil, fmt.Errorf("creating the etcd store of %s: %w", s.resource, err)
+		return nil, fmt.Errorf("creating the etcd store of %s: %w", of.resource, err)
 	}
 	if unsafeDeletion {
-		return etcd3.NewStoreWithUnsafeCorruptObjectDeletion(store, s.resource), nil
+		return etcd3.NewStoreWithUnsafeCorruptObjectDeletion(store, of.resource), nil
 	}
 	return store, nil
 }
@@ -65,43 +63,43 @@ type cached struct {
 	stop        func()
 }
 
-// newCached starts the cacher of s. The Backend stops it at the latest.
-func (b *Backend) newCached(s source) (*cached, error) {
-	store, err := b.newEtcdStore(s)
+// newCache starts the cacher of a source. The set stops it at the latest.
+func (s *set) newCache(of source) (*cached, error) {
+	store, err := s.newStore(of)
 	if err != nil {
 		return nil, err
 	}
 	var handed apistorage.Interface = listOnly{store}
-	if b.withoutMarker {
+	if s.withoutMarker {
 		handed = store
 	}
 	watchCache, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage:             handed,
 		Versioner:           apistorage.APIObjectVersioner{},
-		GroupResource:       s.resource,
-		EventsHistoryWindow: b.historyWindow,
-		ResourcePrefix:      s.root,
-		KeyFunc:             s.keyFunc,
-		GetAttrsFunc:        s.getAttrs,
-		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: s.trigger},
-		NewFunc:             s.newFunc,
-		NewListFunc:         s.newListFunc,
-		Codec:               s.plainCodec,
+		GroupResource:       of.resource,
+		EventsHistoryWindow: s.historyWindow,
+		ResourcePrefix:      of.root,
+		KeyFunc:             of.keyFunc,
+		GetAttrsFunc:        of.getAttrs,
+		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: of.trigger},
+		NewFunc:             of.newFunc,
+		NewListFunc:         of.newListFunc,
+		Codec:               of.plainCodec,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("creating the watch cache of %s: %w", s.resource, err)
+		return nil, fmt.Errorf("creating the watch cache of %s: %w", of.resource, err)
 	}
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &cached{
-		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: b.progress,
-		resource: s.resource, root: s.root, newListFunc: s.newListFunc,
+		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress,
+		resource: of.resource, root: of.root, newListFunc: of.newListFunc,
 	}
 	c.stop = sync.OnceFunc(func() {
 		delegator.Stop()
 		watchCache.Stop()
-		b.forget(c)
+		s.forget(c)
 	})
-	if err := b.remember(c); err != nil {
+	if err := s.remember(c); err != nil {
 		c.stop()
 		return nil, err
 	}
@@ -118,18 +116,3 @@ func (listOnly) IsWatchListSemanticsUnSupported() bool { return true }
 
 // EnableResourceSizeEstimation does nothing: it would keep the size of every key of all clusters in memory.
 func (listOnly) EnableResourceSizeEstimation(apistorage.KeysFunc) error { return nil }
-
-// compactor is what the Backend needs of etcd3's.
-type compactor interface {
-	etcd3.Compactor
-	Stop()
-}
-
-// revision returns the current revision of etcd.
-func revision(ctx context.Context, client *kubernetes.Client, prefix string) (int64, error) {
-	resp, err := client.Kubernetes.Get(ctx, prefix+"/revision", kubernetes.GetOptions{})
-	if err != nil {
-		return 0, fmt.Errorf("reading the current revision: %w", err)
-	}
-	return resp.Revision, nil
-}

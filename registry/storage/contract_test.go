@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/fields"
@@ -38,15 +39,17 @@ func TestContract_TriggerIndexTakesAnyFieldSelector(t *testing.T) {
 
 // stockOf returns the stock cacher below s, the root of its keys, and the index value of a cluster.
 func stockOf(s *store) (apistorage.Interface, string, func(cluster string) string) {
-	switch w := s.Interface.(type) {
-	case *workspaceStorage:
-		return w.Interface, w.layout.root + "/", func(cluster string) string { return cluster }
-	case *schemaStorage:
-		base := w.layout.root + "/"
-		if w.layout.custom {
-			base += LocalBucket + "/"
+	root, value := s.root, func(cluster string) string { return cluster }
+	switch {
+	case strings.HasPrefix(root, customRoot+"/"):
+		root, value = shardRoot(shardOf(widgets)), func(cluster string) string { return s.root + "/" + LocalBucket + "/" + cluster }
+	case s.backend.bulky(configMaps):
+		value = func(cluster string) string { return root + "/" + cluster }
+	}
+	for _, c := range s.backend.caches.all() {
+		if c.root == root {
+			return c, root + "/", value
 		}
-		return w.raw.cached, w.raw.root + "/", func(cluster string) string { return base + cluster }
 	}
 	return nil, "", nil
 }
@@ -58,9 +61,9 @@ func TestContract_WatchesAreFiledByContextNamespaceAndField(t *testing.T) {
 	b := newTestBackend(t, client, coreCodec(t))
 	s := widgetStore(t, b)
 	waitReady(t, b)
-	raw := s.Interface.(*schemaStorage).raw
+	stock, root, _ := stockOf(s)
 	other := WithBucket(in(t.Context(), "c1"), "other")
-	w, err := raw.Watch(unscoped(t.Context(), s.root+"/other"), raw.root+"/", apistorage.ListOptions{
+	w, err := stock.Watch(unscoped(t.Context(), s.root+"/other"), root, apistorage.ListOptions{
 		Recursive: true, ResourceVersion: waitedRevision(t, other, s), Predicate: apistorage.Everything,
 	})
 	if err != nil {

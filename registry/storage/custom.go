@@ -6,58 +6,15 @@ import (
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/registry/generic"
 	apistorage "k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
 )
-
-// CustomResources returns the options for the stock CRD handler. Contexts need a bucket too: see [WithBucket]. Stores made
-// with them start nothing: any number of handlers, one for each schema, may exist for a resource.
-func (b *Backend) CustomResources() generic.RESTOptionsGetter { return customOptions{b} }
-
-type customOptions struct{ backend *Backend }
-
-// GetRESTOptions implements generic.RESTOptionsGetter. The handler wraps the codec with the one of its schema.
-func (o customOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
-	if gr.Group == "" {
-		return generic.RESTOptions{}, fmt.Errorf("custom resource %s has no group", gr)
-	}
-	return generic.RESTOptions{
-		StorageConfig:           o.backend.storageConfig(gr, unstructured.UnstructuredJSONScheme),
-		Decorator:               o.backend.decorateCustom,
-		ResourcePrefix:          customResourceRoot(gr),
-		DeleteCollectionWorkers: deleteCollectionWorkers,
-	}, nil
-}
-
-// decorateCustom is the generic.StorageDecorator of custom resources.
-func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root string, keyOf func(runtime.Object) (string, error),
-	newFunc, newListFunc func() runtime.Object, _ apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
-) (apistorage.Interface, factory.DestroyFunc, error) {
-	l := layout{resource: config.GroupResource, root: root, custom: true}
-	store, err := b.newEtcdStore(source{
-		resource:    l.resource,
-		root:        l.root,
-		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf},
-		transformer: guardTransformer{layout: l, prefix: b.prefix},
-		newFunc:     newFunc,
-		newListFunc: newListFunc,
-	})
-	if err != nil {
-		return nil, func() {}, err
-	}
-	return newSchemaStorage(store, l, b.custom[shardOf(l.resource)], config.Codec, newFunc, b.Drop, nil), func() {}, nil
-}
 
 // schemaStorage is what the stock CRD handler works on: one version of one schema of a custom resource, in whatever
 // cluster and bucket the context is for. It writes to etcd and reads from the shard's watch cache, decoding there. A
@@ -79,9 +36,14 @@ const decodedCapacity = 32
 
 var _ apistorage.Interface = &schemaStorage{}
 
+// newSchemaStorage returns a storage over the etcd store of a custom resource, or of a bulky typed one, whose watch cache is raw.
+// With drop, objects that cannot be decoded are deleted when a context asks for it.
 func newSchemaStorage(store apistorage.Interface, l layout, raw *rawCache, codec runtime.Codec, newFunc func() runtime.Object,
-	drop func(context.Context, head.Head, error) error, decoded *lru.Cache) *schemaStorage {
-	s := &schemaStorage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded}
+	drop func(context.Context, head.Head, error) error) *schemaStorage {
+	s := &schemaStorage{raw: raw, codec: codec, newFunc: newFunc, drop: drop}
+	if !l.custom {
+		s.decoded = lru.New(decodedCapacity)
+	}
 	s.objects = objects{Interface: store, layout: l, read: s.read, suggest: s.suggestion}
 	return s
 }
@@ -114,7 +76,7 @@ func (s *schemaStorage) read(ctx context.Context, key string, opts apistorage.Ge
 	if err := s.raw.Get(ctx, key, opts, &raw); err != nil {
 		return err
 	}
-	if raw.keySize == 0 { // not found, and that is to be ignored
+	if raw.Key() == "" { // not found, and that is to be ignored
 		return runtime.SetZeroValue(out)
 	}
 	value, err := conversion.EnforcePtr(out)

@@ -161,7 +161,7 @@ func (v *schemaView) show(event watch.Event) *watch.Event {
 	}
 	kind, last := v.known.change(raw.Key(), *raw, is)
 	if kind == watch.Deleted {
-		last.revision = raw.revision
+		last.SetResourceVersion(raw.GetResourceVersion())
 		var err error
 		if decoded, err = v.storage.decode(&last, nil); err != nil {
 			return errorEvent(err)

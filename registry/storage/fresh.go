@@ -6,13 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/metadata"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/features"
 	apistorage "k8s.io/apiserver/pkg/storage"
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/klog/v2"
 )
 
 // A consistent list waits until its watch cache has reached etcd's current revision. While nobody writes the resource it
@@ -48,17 +44,16 @@ func (p *progress) request() {
 	})
 }
 
-// askProgress asks on the stream that the caches' watches use.
-func (b *Backend) askProgress() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if utilfeature.DefaultFeatureGate.Enabled(features.SeparateCacheWatchRPC) {
-		// The cacher marks its streams so (k8s.io/apiserver/pkg/storage/cacher/cacher.go, NewCacherFromConfig).
-		ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs("source", "cache"))
+// caughtUpPeriod is the time between two looks at how far the watch caches are.
+const caughtUpPeriod = time.Millisecond
+
+// reached reports whether the cache holds everything up to revision rv.
+func (c *cached) reached(rv uint64) bool {
+	if !c.watchCache.Ready() {
+		return false
 	}
-	if err := b.custom[0].RequestWatchProgress(ctx); err != nil {
-		klog.V(4).InfoS("Asking etcd for progress failed", "err", err) // the cachers ask themselves, too
-	}
+	at, err := c.watchCache.LastSyncResourceVersion()
+	return err == nil && at >= rv
 }
 
 // reach hastens that the cache gets to revision rv.

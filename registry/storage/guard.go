@@ -89,8 +89,8 @@ type guardCodec struct {
 	layout layout
 	// keyOf returns the key of an object as a stock store makes it: root, namespace and name.
 	keyOf func(runtime.Object) (string, error)
-	// shared lets decoded objects share what is equal; nil for custom resources, which are kept as bytes.
-	shared *sharer
+	// share lets a decoded object share what is equal with others; nil for custom resources, which are kept as bytes.
+	share func(runtime.Object, metav1.Object)
 }
 
 // Identifier implements runtime.Encoder.
@@ -134,8 +134,8 @@ func (c guardCodec) Decode(data []byte, defaults *schema.GroupVersionKind, into 
 		return nil, nil, fmt.Errorf("decoding an object of %s: %w", c.layout.resource, err)
 	}
 	stampMeta(accessor, logicalcluster.Name(cluster))
-	if c.shared != nil {
-		c.shared.share(obj, accessor)
+	if c.share != nil {
+		c.share(obj, accessor)
 	}
 	return obj, gvk, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,7 +45,7 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 			return nil, apiError(ctx, fmt.Errorf("reading what is stored of %s: %w", p.resource, err), false)
 		}
 		if err := meta.EachListItem(list, func(obj runtime.Object) error {
-			h, err := p.cache.head(obj)
+			h, err := headOf(p.cache, obj)
 			found = append(found, h)
 			return err
 		}); err != nil {
@@ -71,29 +70,27 @@ func (s HeadScope) below() (string, error) {
 	return "/" + string(s.Cluster) + "/", nil
 }
 
-// part is the part of a watch cache that holds one resource, and for custom resources one bucket of it.
+// part is the part of a watch cache that holds one kind.
 type part struct {
-	cache    *cached
-	base     string
-	resource schema.GroupResource
-	bucket   string
+	kind
+	cache *cached
 }
 
 // parts returns the parts of all watch caches that may hold something in scope, in key order.
 func (b *Backend) parts(scope HeadScope) []part {
 	var all []part
 	for _, shard := range b.custom {
-		all = append(all, shard.scopes.holding(shard.cached, scope.Cluster)...)
-	}
-	roots := map[string]bool{}
-	b.lock.Lock()
-	for c := range b.caches {
-		if !strings.HasPrefix(c.root, customRoot+"/") && !roots[c.root] {
-			roots[c.root] = true
-			all = append(all, part{cache: c, base: c.root, resource: c.resource})
+		for _, k := range shard.holding(scope.Cluster) {
+			all = append(all, part{kind: k, cache: shard.cached})
 		}
 	}
-	b.lock.Unlock()
+	roots := map[string]bool{}
+	for _, c := range b.caches.all() {
+		if !strings.HasPrefix(c.root, customRoot+"/") && !roots[c.root] {
+			roots[c.root] = true
+			all = append(all, part{kind: kind{base: c.root, resource: c.resource}, cache: c})
+		}
+	}
 	if scope.Wanted != nil {
 		all = slices.DeleteFunc(all, func(p part) bool { return !scope.Wanted(p.resource, p.bucket) })
 	}
@@ -101,8 +98,8 @@ func (b *Backend) parts(scope HeadScope) []part {
 	return all
 }
 
-// head returns the head of an object of the cache.
-func (c *cached) head(obj runtime.Object) (head.Head, error) {
+// headOf returns the head of an object of the cache.
+func headOf(c *cached, obj runtime.Object) (head.Head, error) {
 	if raw, ok := obj.(*Raw); ok {
 		h := raw.Head()
 		if h.Cluster.Empty() {
@@ -120,44 +117,4 @@ func (c *cached) head(obj runtime.Object) (head.Head, error) {
 // keyOf returns the key of the object that h is of.
 func keyOf(h head.Head) key {
 	return key{resource: h.Resource, custom: h.Bucket != "", bucket: h.Bucket, cluster: h.Cluster, namespace: h.Namespace, name: h.Name}
-}
-
-// caughtUpPeriod is the time between two looks at how far the watch caches are.
-const caughtUpPeriod = time.Millisecond
-
-// catchUp returns etcd's current revision once all watch caches have reached it. It is what Backend.current shares, so that
-// one call runs at a time: it asks the caches instead of waiting in each of them, which would leave a goroutine there for 3 s.
-func (b *Backend) catchUp(ctx context.Context) (uint64, error) {
-	now, err := revision(ctx, b.client, b.prefix)
-	if err != nil {
-		return 0, err
-	}
-	b.lock.Lock()
-	behind := make([]*cached, 0, len(b.caches))
-	for c := range b.caches {
-		behind = append(behind, c)
-	}
-	b.lock.Unlock()
-	tick := time.NewTicker(caughtUpPeriod)
-	defer tick.Stop()
-	for {
-		if behind = slices.DeleteFunc(behind, func(c *cached) bool { return c.reached(uint64(now)) }); len(behind) == 0 {
-			return uint64(now), nil
-		}
-		b.progress.request()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("waiting for the watch cache of %s: %w", behind[0].resource, context.Cause(ctx))
-		}
-	}
-}
-
-// reached reports whether the cache holds everything up to revision rv.
-func (c *cached) reached(rv uint64) bool {
-	if !c.watchCache.Ready() {
-		return false
-	}
-	at, err := c.watchCache.LastSyncResourceVersion()
-	return err == nil && at >= rv
 }

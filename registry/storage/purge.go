@@ -76,10 +76,10 @@ func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]
 	}
 	b.lock.Lock()
 	roots := maps.Clone(b.left)
-	for c := range b.caches {
+	b.lock.Unlock()
+	for _, c := range b.caches.all() {
 		delete(roots, c.root)
 	}
-	b.lock.Unlock()
 	var keys []string
 	for root := range roots {
 		resp, err := b.client.KV.Get(ctx, b.prefix+root+"/"+string(cluster)+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/fields"
@@ -12,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/value"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // rawCache is a stock cacher of [Raw] objects: one of those that share all custom resources, or that of a bulky typed
@@ -21,20 +22,17 @@ type rawCache struct {
 	scopes *scopes
 }
 
-// newShard starts one of the watch caches of custom resources.
-func (b *Backend) newShard(number int) (*rawCache, error) {
-	gr := schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
-	return b.newRawCache(gr, shardRoot(number), rawCodec{labels: newInterner()}, newScopes(b.liveBases))
-}
-
-func (b *Backend) newRawCache(gr schema.GroupResource, root string, codec rawCodec, scopes *scopes) (*rawCache, error) {
-	s := &rawCache{scopes: scopes}
+// newRawCache starts a cache of what is below root, under a name of its own in metrics and errors. With shareSpecs, equal specs
+// are kept once. Live returns which bases have keys in etcd now; nil if the bases are fixed.
+func newRawCache(caches *set, name schema.GroupResource, root string, shareSpecs bool, live func(ctx context.Context, bases []string) ([]bool, error)) (*rawCache, error) {
+	s := &rawCache{scopes: newScopes(live)}
+	codec := rawCodec{labels: newInterner(), shareSpecs: shareSpecs}
 	var err error
-	s.cached, err = b.newCached(source{
-		resource:    gr,
+	s.cached, err = caches.newCache(source{
+		resource:    name,
 		root:        root,
 		codec:       codec,
-		transformer: rawTransformer{prefix: b.prefix},
+		transformer: rawTransformer{prefix: caches.prefix},
 		newFunc:     func() runtime.Object { return &Raw{} },
 		newListFunc: func() runtime.Object { return &RawList{} },
 		plainCodec:  codec,
@@ -104,3 +102,6 @@ func (s *rawCache) list(ctx context.Context, key string, opts apistorage.ListOpt
 	}
 	return list, nil
 }
+
+// holding returns the kinds that may have objects of cluster, or of any cluster if it is empty.
+func (s *rawCache) holding(cluster logicalcluster.Name) []kind { return s.scopes.holding(cluster) }

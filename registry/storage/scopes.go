@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
@@ -23,8 +22,6 @@ const (
 	scopesKept = 256
 	// scopesTimeout bounds that look.
 	scopesTimeout = 30 * time.Second
-	// rangesPerTxn stays below etcd's default limit of 128 operations in a transaction.
-	rangesPerTxn = 100
 )
 
 // scopes holds one field set for each base - a prefix down to a bucket - that has objects in a cache, shared by them all. By
@@ -117,15 +114,22 @@ func (s *scopes) of(base, cluster string) fields.Set {
 	return found.set
 }
 
-// holding returns the bases of cache that may have objects of cluster, or of any cluster if it is empty.
-func (s *scopes) holding(cache *cached, cluster logicalcluster.Name) []part {
+// kind is what a cache holds of one resource, and for custom resources of one bucket of it.
+type kind struct {
+	base     string // what the keys of its objects begin with, down to the bucket
+	resource schema.GroupResource
+	bucket   string // empty for typed resources
+}
+
+// holding returns the kinds that may have objects of cluster, or of any cluster if it is empty.
+func (s *scopes) holding(cluster logicalcluster.Name) []kind {
 	word, mask := bit(cluster.String())
 	s.lock.RLock()
 	defer s.lock.RUnlock()
-	var all []part
+	var all []kind
 	for base, found := range s.known {
 		if cluster.Empty() || found.clusters[word].Load()&mask != 0 {
-			all = append(all, part{cache: cache, base: base, resource: found.resource, bucket: found.bucket})
+			all = append(all, kind{base: base, resource: found.resource, bucket: found.bucket})
 		}
 	}
 	return all
@@ -160,23 +164,4 @@ func (s *scopes) look() {
 		}
 	}
 	s.limit, s.looking = max(scopesKept, 2*len(s.known)), false
-}
-
-// liveBases returns which of the bases have keys in etcd.
-func (b *Backend) liveBases(ctx context.Context, bases []string) ([]bool, error) {
-	live := make([]bool, 0, len(bases))
-	for some := range slices.Chunk(bases, rangesPerTxn) {
-		ops := make([]clientv3.Op, len(some))
-		for i, base := range some {
-			ops[i] = clientv3.OpGet(b.prefix+base+"/", clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
-		}
-		resp, err := b.client.KV.Txn(ctx).Then(ops...).Commit()
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range resp.Responses {
-			live = append(live, len(r.GetResponseRange().Kvs) > 0)
-		}
-	}
-	return live, nil
 }

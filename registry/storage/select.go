@@ -1,9 +1,12 @@
 package storage
 
 import (
+	"context"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -51,14 +54,6 @@ func complete(p apistorage.SelectionPredicate) apistorage.SelectionPredicate {
 	return p
 }
 
-// narrowed returns p such that it also requires the namespace of a wildcard request, which no key prefix can.
-func narrowed(p apistorage.SelectionPredicate, to place) apistorage.SelectionPredicate {
-	if to.namespace != "" {
-		p.Field = fields.AndSelectors(p.Field, fields.OneTermEqualSelector("metadata.namespace", to.namespace))
-	}
-	return p
-}
-
 // clusterTrigger is the value of clusterIndex for a typed object.
 func clusterTrigger(obj runtime.Object) string {
 	accessor, err := meta.Accessor(obj)
@@ -66,4 +61,10 @@ func clusterTrigger(obj runtime.Object) string {
 		return "" // such an object reaches wildcard watches only
 	}
 	return string(logicalcluster.From(accessor))
+}
+
+// unscoped returns ctx without the namespace and name of the request, by which the cacher files watches that use no index,
+// and with scope as its namespace instead.
+func unscoped(ctx context.Context, scope string) context.Context {
+	return genericapirequest.WithRequestInfo(genericapirequest.WithNamespace(ctx, scope), &genericapirequest.RequestInfo{})
 }

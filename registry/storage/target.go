@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -142,4 +144,28 @@ func (l layout) refuse(ctx context.Context) error {
 		return apierrors.NewForbidden(l.resource, "", fmt.Errorf("access denied"))
 	}
 	return apierrors.NewInternalError(fmt.Errorf("request for %s names no logical cluster", l.resource))
+}
+
+// cacheKey returns the function by which a cacher finds the real key of a typed object, which keyOf cannot see: from the
+// cluster annotation, which the guard has set from the key when the object was read.
+func (l layout) cacheKey(keyOf func(runtime.Object) (string, error)) func(runtime.Object) (string, error) {
+	return func(obj runtime.Object) (string, error) {
+		accessor, err := meta.Accessor(obj)
+		if err != nil {
+			return "", err
+		}
+		cluster := logicalcluster.From(accessor)
+		if cluster == "" {
+			return "", fmt.Errorf("object of %s does not say which cluster it is in", l.resource)
+		}
+		requested, err := keyOf(obj)
+		if err != nil {
+			return "", err
+		}
+		rest, err := l.rest(requested)
+		if err != nil {
+			return "", err
+		}
+		return l.root + "/" + string(cluster) + rest, nil
+	}
 }

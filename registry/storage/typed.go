@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -13,9 +12,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/lru"
-
-	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 const deleteCollectionWorkers = 4
@@ -45,7 +41,7 @@ func (o typedOptions) GetRESTOptions(gr schema.GroupResource, example runtime.Ob
 }
 
 func (b *Backend) storageConfig(gr schema.GroupResource, codec runtime.Codec) *storagebackend.ConfigForResource {
-	return (&storagebackend.Config{Prefix: b.prefix, Codec: codec, EventsHistoryWindow: b.historyWindow}).ForResource(gr)
+	return (&storagebackend.Config{Prefix: b.prefix, Codec: codec, EventsHistoryWindow: b.window}).ForResource(gr)
 }
 
 // decorateTyped is the generic.StorageDecorator of typed resources.
@@ -56,7 +52,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	s := source{
 		resource:    l.resource,
 		root:        l.root,
-		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf, shared: b.shared},
+		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf, share: b.shared.share},
 		transformer: guardTransformer{layout: l, prefix: b.prefix},
 		newFunc:     newFunc,
 		newListFunc: newListFunc,
@@ -68,7 +64,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	if b.bulky(l.resource) {
 		return b.bulkyStorage(s, l)
 	}
-	c, err := b.newCached(s)
+	c, err := b.caches.newCache(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
@@ -88,39 +84,15 @@ func DefaultBulky(gr schema.GroupResource) bool {
 
 // bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
 func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factory.DestroyFunc, error) {
-	store, err := b.newEtcdStore(s)
+	store, err := b.caches.newStore(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := b.newRawCache(l.resource, l.root, rawCodec{labels: newInterner(), shareSpecs: true}, newScopes(nil))
+	raw, err := newRawCache(b.caches, l.resource, l.root, true, nil)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return newSchemaStorage(store, l, raw, s.plainCodec, s.newFunc, nil, lru.New(decodedCapacity)), raw.stop, nil
-}
-
-// cacheKey returns the function by which a cacher finds the real key of a typed object, which keyOf cannot see: from the
-// cluster annotation, which the guard has set from the key when the object was read.
-func (l layout) cacheKey(keyOf func(runtime.Object) (string, error)) func(runtime.Object) (string, error) {
-	return func(obj runtime.Object) (string, error) {
-		accessor, err := meta.Accessor(obj)
-		if err != nil {
-			return "", err
-		}
-		cluster := logicalcluster.From(accessor)
-		if cluster == "" {
-			return "", fmt.Errorf("object of %s does not say which cluster it is in", l.resource)
-		}
-		requested, err := keyOf(obj)
-		if err != nil {
-			return "", err
-		}
-		rest, err := l.rest(requested)
-		if err != nil {
-			return "", err
-		}
-		return l.root + "/" + string(cluster) + rest, nil
-	}
+	return newSchemaStorage(store, l, raw, s.plainCodec, s.newFunc, nil), raw.stop, nil
 }
 
 // storageVersion returns the version in which codec writes objects such as example; discovery shows its hash.

@@ -8,40 +8,15 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/registry/storage/head"
 )
 
-type droppingKey struct{}
-
 // DroppingUnreadable returns a context in which reading a single custom resource deletes it if it cannot be decoded, and
 // answers NotFound. It is for deletions, which read what they delete: whatever is broken can be neither read nor changed by
 // anybody, so nothing else would ever remove it, and finalizers that it may have would never be taken off.
-func DroppingUnreadable(ctx context.Context) context.Context {
-	return context.WithValue(ctx, droppingKey{}, true)
-}
-
-// dropUnreadable deletes the object at key, with regard to its cached state, if ctx asks for it and it cannot be decoded. A
-// request that sees only some objects deletes none unread.
-func (s *schemaStorage) dropUnreadable(ctx context.Context, key string) error {
-	if dropping, _ := ctx.Value(droppingKey{}).(bool); !dropping || s.drop == nil || !s.sight(ctx).Full() {
-		return nil
-	}
-	var raw Raw
-	if err := s.raw.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &raw); err != nil {
-		return err
-	}
-	_, err := s.decode(&raw, s.newFunc())
-	if err == nil {
-		return nil
-	}
-	if err := s.drop(ctx, raw.Head(), err); err != nil {
-		return err
-	}
-	return apistorage.NewKeyNotFoundError(key, 0)
-}
+func DroppingUnreadable(ctx context.Context) context.Context { return droppingUnreadable(ctx) }
 
 // Drop deletes a custom resource by its key, whatever its finalizers, unless it has changed since its head was read: then the
 // error is a conflict. It is for what nobody can read, for the reason given, which is logged.

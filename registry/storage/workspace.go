@@ -6,9 +6,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	apistorage "k8s.io/apiserver/pkg/storage"
 )
 
@@ -161,8 +161,10 @@ func (s *workspaceStorage) changes(ctx context.Context, at place, opts apistorag
 	return w, apiError(ctx, err, false)
 }
 
-// unscoped returns ctx without the namespace and name of the request, by which the cacher files watches that use no index,
-// and with scope as its namespace instead.
-func unscoped(ctx context.Context, scope string) context.Context {
-	return genericapirequest.WithRequestInfo(genericapirequest.WithNamespace(ctx, scope), &genericapirequest.RequestInfo{})
+// narrowed returns p such that it also requires the namespace of a wildcard request, which no key prefix can.
+func narrowed(p apistorage.SelectionPredicate, to place) apistorage.SelectionPredicate {
+	if to.namespace != "" {
+		p.Field = fields.AndSelectors(p.Field, fields.OneTermEqualSelector("metadata.namespace", to.namespace))
+	}
+	return p
 }

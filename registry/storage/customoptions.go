@@ -1,0 +1,52 @@
+package storage
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
+	apistorage "k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+)
+
+// CustomResources returns the options for the stock CRD handler. Contexts need a bucket too: see [WithBucket]. Stores made
+// with them start nothing: any number of handlers, one for each schema, may exist for a resource.
+func (b *Backend) CustomResources() generic.RESTOptionsGetter { return customOptions{b} }
+
+type customOptions struct{ backend *Backend }
+
+// GetRESTOptions implements generic.RESTOptionsGetter. The handler wraps the codec with the one of its schema.
+func (o customOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+	if gr.Group == "" {
+		return generic.RESTOptions{}, fmt.Errorf("custom resource %s has no group", gr)
+	}
+	return generic.RESTOptions{
+		StorageConfig:           o.backend.storageConfig(gr, unstructured.UnstructuredJSONScheme),
+		Decorator:               o.backend.decorateCustom,
+		ResourcePrefix:          customResourceRoot(gr),
+		DeleteCollectionWorkers: deleteCollectionWorkers,
+	}, nil
+}
+
+// decorateCustom is the generic.StorageDecorator of custom resources.
+func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root string, keyOf func(runtime.Object) (string, error),
+	newFunc, newListFunc func() runtime.Object, _ apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
+) (apistorage.Interface, factory.DestroyFunc, error) {
+	l := layout{resource: config.GroupResource, root: root, custom: true}
+	store, err := b.caches.newStore(source{
+		resource:    l.resource,
+		root:        l.root,
+		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf},
+		transformer: guardTransformer{layout: l, prefix: b.prefix},
+		newFunc:     newFunc,
+		newListFunc: newListFunc,
+	})
+	if err != nil {
+		return nil, func() {}, err
+	}
+	return newSchemaStorage(store, l, b.custom[shardOf(l.resource)], config.Codec, newFunc, b.Drop), func() {}, nil
+}
