@@ -14,6 +14,10 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/annex-dev/annex/registry/fresh"
+	"github.com/annex-dev/annex/registry/storage/intern"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 // Config is what a [Backend] is made from.
@@ -41,11 +45,11 @@ type Backend struct {
 	window    time.Duration
 	codec     func(schema.GroupResource) (runtime.Codec, error)
 	bulky     func(schema.GroupResource) bool
-	caches    *set
-	fieldSets *interner
-	shared    *sharer
+	caches    *watchcache.Set
+	fieldSets *intern.Maps
+	shared    *intern.Objects
 	current   *fresh.Gate // before all watch caches
-	custom    [shards]*rawCache
+	custom    [layout.Shards]*raw.Cache
 
 	lock sync.Mutex
 	left map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
@@ -86,14 +90,14 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		window: config.EventsHistoryWindow,
 		codec:  config.Codec,
 		bulky:  config.Bulky,
-		caches: newSet(setConfig{
-			client: config.Client, prefix: config.Prefix, compactionInterval: config.CompactionInterval,
-			historyWindow: config.EventsHistoryWindow, withoutMarker: withoutMarker,
+		caches: watchcache.NewSet(watchcache.Config{
+			Client: config.Client, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
+			HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
 		}),
-		fieldSets: newInterner(),
-		shared:    newSharer(),
+		fieldSets: intern.NewMaps(),
+		shared:    intern.NewObjects(),
 	}
-	b.current = fresh.New(b.caches.catchUp)
+	b.current = fresh.New(b.caches.CatchUp)
 	for i := range b.custom {
 		s, err := b.newShard(i)
 		if err != nil {
@@ -106,13 +110,13 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 }
 
 // Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
-func (b *Backend) Ready() error { return b.caches.ready() }
+func (b *Backend) Ready() error { return b.caches.Ready() }
 
 // Filters reports whether requests for a typed resource are served from here, so that a filter in their context counts; those
 // for custom resources always are. Whoever serves filtered requests must refuse what is not.
 func (b *Backend) Filters(gr schema.GroupResource) bool {
-	return slices.ContainsFunc(b.caches.all(), func(c *cached) bool { return c.resource == gr })
+	return slices.ContainsFunc(b.caches.All(), func(c *watchcache.Cache) bool { return c.Resource == gr })
 }
 
 // Destroy stops all watch caches and waits for them; open watches end. The etcd client stays open.
-func (b *Backend) Destroy() { b.caches.destroy() }
+func (b *Backend) Destroy() { b.caches.Destroy() }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
 // showing is a filter that a function decides.
@@ -408,7 +409,7 @@ func TestFilter_DamagedObjectsDoNotShow(t *testing.T) {
 	create(t, plain, s, damaged)
 	w := startWatch(t, ctx, s, s.root, recursive)
 	expect(t, w, "ADDED c1|default/a", "ADDED c1|default/damaged")
-	key := DefaultPrefix + customResourceRoot(widgets) + "/crd/c1/default/damaged"
+	key := DefaultPrefix + layout.CustomResourceRoot(widgets) + "/crd/c1/default/damaged"
 	if _, err := client.KV.Put(t.Context(), key, "{"); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,11 @@ import (
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 // HeadScope says which objects are meant. The zero value stands for everything that is stored.
@@ -34,15 +38,15 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		return nil, err
 	}
 	if _, err := b.current.Wait(ctx); err != nil {
-		return nil, apiError(ctx, err, false)
+		return nil, answer.Error(ctx, err, false)
 	}
 	var found []head.Head
 	for _, p := range b.parts(scope) {
-		list := p.cache.newListFunc()
+		list := p.cache.NewListFunc()
 		// A list at "0" is answered from the cache as it is; a list at a revision starts a goroutine that stays for 3 s.
 		options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
-		if err := p.cache.CacheDelegator.GetList(ctx, p.base+below, options, list); err != nil {
-			return nil, apiError(ctx, fmt.Errorf("reading what is stored of %s: %w", p.resource, err), false)
+		if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
+			return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)
 		}
 		if err := meta.EachListItem(list, func(obj runtime.Object) error {
 			h, err := headOf(p.cache, obj)
@@ -62,7 +66,7 @@ func (s HeadScope) below() (string, error) {
 		return "", fmt.Errorf("namespace %q needs a cluster", s.Namespace)
 	case s.Cluster.Empty():
 		return "/", nil
-	case !validSegment(string(s.Cluster)) || strings.Contains(s.Namespace, "/"):
+	case !layout.ValidSegment(string(s.Cluster)) || strings.Contains(s.Namespace, "/"):
 		return "", fmt.Errorf("invalid cluster %q or namespace %q", s.Cluster, s.Namespace)
 	case s.Namespace != "":
 		return "/" + string(s.Cluster) + "/" + s.Namespace + "/", nil
@@ -72,49 +76,49 @@ func (s HeadScope) below() (string, error) {
 
 // part is the part of a watch cache that holds one kind.
 type part struct {
-	kind
-	cache *cached
+	raw.Kind
+	cache *watchcache.Cache
 }
 
 // parts returns the parts of all watch caches that may hold something in scope, in key order.
 func (b *Backend) parts(scope HeadScope) []part {
 	var all []part
 	for _, shard := range b.custom {
-		for _, k := range shard.holding(scope.Cluster) {
-			all = append(all, part{kind: k, cache: shard.cached})
+		for _, k := range shard.Holding(scope.Cluster) {
+			all = append(all, part{Kind: k, cache: shard.Cache})
 		}
 	}
 	roots := map[string]bool{}
-	for _, c := range b.caches.all() {
-		if !strings.HasPrefix(c.root, customRoot+"/") && !roots[c.root] {
-			roots[c.root] = true
-			all = append(all, part{kind: kind{base: c.root, resource: c.resource}, cache: c})
+	for _, c := range b.caches.All() {
+		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && !roots[c.Root] {
+			roots[c.Root] = true
+			all = append(all, part{Kind: raw.Kind{Base: c.Root, Resource: c.Resource}, cache: c})
 		}
 	}
 	if scope.Wanted != nil {
-		all = slices.DeleteFunc(all, func(p part) bool { return !scope.Wanted(p.resource, p.bucket) })
+		all = slices.DeleteFunc(all, func(p part) bool { return !scope.Wanted(p.Resource, p.Bucket) })
 	}
-	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.base, y.base) })
+	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.Base, y.Base) })
 	return all
 }
 
 // headOf returns the head of an object of the cache.
-func headOf(c *cached, obj runtime.Object) (head.Head, error) {
-	if raw, ok := obj.(*Raw); ok {
+func headOf(c *watchcache.Cache, obj runtime.Object) (head.Head, error) {
+	if raw, ok := obj.(*raw.Object); ok {
 		h := raw.Head()
 		if h.Cluster.Empty() {
-			return h, fmt.Errorf("the key %q is none of %s", raw.Key(), c.resource)
+			return h, fmt.Errorf("the key %q is none of %s", raw.Key(), c.Resource)
 		}
 		return h, nil
 	}
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
-		return head.Head{}, fmt.Errorf("reading what is stored of %s: %w", c.resource, err)
+		return head.Head{}, fmt.Errorf("reading what is stored of %s: %w", c.Resource, err)
 	}
-	return head.Of(c.resource, "", accessor), nil
+	return head.Of(c.Resource, "", accessor), nil
 }
 
 // keyOf returns the key of the object that h is of.
-func keyOf(h head.Head) key {
-	return key{resource: h.Resource, custom: h.Bucket != "", bucket: h.Bucket, cluster: h.Cluster, namespace: h.Namespace, name: h.Name}
+func keyOf(h head.Head) layout.Key {
+	return layout.Key{Resource: h.Resource, Custom: h.Bucket != "", Bucket: h.Bucket, Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}
 }

@@ -7,15 +7,18 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
 // rangesPerTxn stays below etcd's default limit of 128 operations in a transaction.
 const rangesPerTxn = 100
 
 // newShard starts one of the watch caches of custom resources.
-func (b *Backend) newShard(number int) (*rawCache, error) {
+func (b *Backend) newShard(number int) (*raw.Cache, error) {
 	gr := schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
-	return newRawCache(b.caches, gr, shardRoot(number), false, b.liveBases)
+	return raw.NewCache(b.caches, gr, layout.ShardRoot(number), false, b.liveBases)
 }
 
 // liveBases returns which of the bases have keys in etcd.

@@ -12,6 +12,12 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/annex-dev/annex/registry/storage/custom"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/typed"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 const deleteCollectionWorkers = 4
@@ -35,7 +41,7 @@ func (o typedOptions) GetRESTOptions(gr schema.GroupResource, example runtime.Ob
 	return generic.RESTOptions{
 		StorageConfig:           config,
 		Decorator:               o.backend.decorateTyped,
-		ResourcePrefix:          typedRoot(gr),
+		ResourcePrefix:          layout.TypedRoot(gr),
 		DeleteCollectionWorkers: deleteCollectionWorkers,
 	}, nil
 }
@@ -48,27 +54,27 @@ func (b *Backend) storageConfig(gr schema.GroupResource, codec runtime.Codec) *s
 func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root string, keyOf func(runtime.Object) (string, error),
 	newFunc, newListFunc func() runtime.Object, getAttrs apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
-	l := layout{resource: config.GroupResource, root: root}
-	s := source{
-		resource:    l.resource,
-		root:        l.root,
-		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf, share: b.shared.share},
-		transformer: guardTransformer{layout: l, prefix: b.prefix},
-		newFunc:     newFunc,
-		newListFunc: newListFunc,
-		plainCodec:  config.Codec,
-		keyFunc:     l.cacheKey(keyOf),
-		getAttrs:    b.fieldSets.attrs(getAttrs),
-		trigger:     clusterTrigger,
+	l := layout.Resource{Resource: config.GroupResource, Root: root}
+	s := watchcache.Source{
+		Resource:    l.Resource,
+		Root:        l.Root,
+		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf, Share: b.shared.Share},
+		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix},
+		NewFunc:     newFunc,
+		NewListFunc: newListFunc,
+		PlainCodec:  config.Codec,
+		KeyFunc:     l.CacheKey(keyOf),
+		GetAttrs:    b.fieldSets.Attrs(getAttrs),
+		Trigger:     watchcache.ClusterTrigger,
 	}
-	if b.bulky(l.resource) {
+	if b.bulky(l.Resource) {
 		return b.bulkyStorage(s, l)
 	}
-	c, err := b.caches.newCache(s)
+	c, err := b.caches.NewCache(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return newWorkspaceStorage(c, l, s.keyFunc, newFunc, newListFunc), c.stop, nil
+	return typed.New(c, l, s.KeyFunc, newFunc, newListFunc), c.Stop, nil
 }
 
 // DefaultBulky reports whether gr holds schemas of APIs: these are tens of KiB each, and thousands of clusters install the
@@ -83,16 +89,16 @@ func DefaultBulky(gr schema.GroupResource) bool {
 }
 
 // bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
-func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factory.DestroyFunc, error) {
-	store, err := b.caches.newStore(s)
+func (b *Backend) bulkyStorage(s watchcache.Source, l layout.Resource) (apistorage.Interface, factory.DestroyFunc, error) {
+	store, err := b.caches.NewStore(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := newRawCache(b.caches, l.resource, l.root, true, nil)
+	raw, err := raw.NewCache(b.caches, l.Resource, l.Root, true, nil)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return newSchemaStorage(store, l, raw, s.plainCodec, s.newFunc, nil), raw.stop, nil
+	return custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil), raw.Stop, nil
 }
 
 // storageVersion returns the version in which codec writes objects such as example; discovery shows its hash.
@@ -105,7 +111,7 @@ func storageVersion(codec runtime.Codec, example runtime.Object) (runtime.GroupV
 		return nil, err
 	}
 	var header runtime.TypeMeta
-	if payload, ok := bytes.CutPrefix(data, []byte(protobufMagic)); ok {
+	if payload, ok := bytes.CutPrefix(data, []byte(raw.ProtobufMagic)); ok {
 		var unknown runtime.Unknown
 		if err := unknown.Unmarshal(payload); err != nil {
 			return nil, err

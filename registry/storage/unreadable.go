@@ -10,13 +10,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 
+	"github.com/annex-dev/annex/registry/storage/answer"
+	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // DroppingUnreadable returns a context in which reading a single custom resource deletes it if it cannot be decoded, and
 // answers NotFound. It is for deletions, which read what they delete: whatever is broken can be neither read nor changed by
 // anybody, so nothing else would ever remove it, and finalizers that it may have would never be taken off.
-func DroppingUnreadable(ctx context.Context) context.Context { return droppingUnreadable(ctx) }
+func DroppingUnreadable(ctx context.Context) context.Context { return custom.DroppingUnreadable(ctx) }
 
 // Drop deletes a custom resource by its key, whatever its finalizers, unless it has changed since its head was read: then the
 // error is a conflict. It is for what nobody can read, for the reason given, which is logged.
@@ -32,7 +34,7 @@ func (b *Backend) Drop(ctx context.Context, h head.Head, reason error) error {
 	key := b.prefix + keyOf(h).String()
 	resp, err := b.client.KV.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpDelete(key)).Commit()
 	if err != nil {
-		return apiError(ctx, err, true)
+		return answer.Error(ctx, err, true)
 	}
 	if !resp.Succeeded {
 		return apierrors.NewConflict(h.Resource, h.Name, errors.New("it has changed or is gone"))
