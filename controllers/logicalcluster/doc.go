@@ -7,7 +7,7 @@
 //  2. All content but what follows, finalizers honored. Child workspaces are content: their own logical clusters go first.
 //  3. APIBindings, which are gone when the objects of their resources are.
 //  4. RBAC, so that administrators could look into the cluster until here.
-//  5. One sweep over the cluster's keys, which normally finds nothing but the LogicalCluster itself, and its finalizer.
+//  5. The keys that are left, which normally are none but that of the LogicalCluster itself.
 //
 // controllers/workspace then lets the Workspace go. What keeps a cluster from being empty is shown in the condition
 // WorkspaceContentDeleted.

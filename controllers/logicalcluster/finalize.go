@@ -55,13 +55,9 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 	if _, err := r.Content.Purge(ctx, key.Cluster); err != nil {
 		return reconcile.Result{}, fmt.Errorf("sweeping the keys of %s: %w", key.Cluster, err)
 	}
-	// The sweep took the LogicalCluster along, unless it leaves out what has a finalizer.
+	// The sweep took the LogicalCluster along.
 	r.progress.forget(key)
-	_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
-		conditionsv1alpha1.MarkTrue(lc, corev1alpha1.WorkspaceContentDeleted)
-		lc.Finalizers = slices.DeleteFunc(lc.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterDeletionFinalizer })
-	})
-	return reconcile.Result{}, err
+	return reconcile.Result{}, nil
 }
 
 // deleteOwner deletes the Workspace of lc, which makes no sense without it.

@@ -48,13 +48,11 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
 			return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)
 		}
-		if err := meta.EachListItem(list, func(obj runtime.Object) error {
-			h, err := headOf(p.cache, obj)
-			found = append(found, h)
-			return err
-		}); err != nil {
+		heads, err := headsOf(p.cache, list)
+		if err != nil {
 			return nil, err
 		}
+		found = append(found, heads...)
 	}
 	return found, nil
 }
@@ -100,6 +98,17 @@ func (b *Backend) parts(scope HeadScope) []part {
 	}
 	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.Base, y.Base) })
 	return all
+}
+
+// headsOf returns the heads of a list of the cache.
+func headsOf(c *watchcache.Cache, list runtime.Object) ([]head.Head, error) {
+	heads := make([]head.Head, 0, meta.LenList(list))
+	err := meta.EachListItem(list, func(obj runtime.Object) error {
+		h, err := headOf(c, obj)
+		heads = append(heads, h)
+		return err
+	})
+	return heads, err
 }
 
 // headOf returns the head of an object of the cache.

@@ -146,10 +146,6 @@ func (c *Client) context(ctx context.Context, cluster logicalcluster.Name, names
 
 // fromStorage returns obj as the served type.
 func (r *resource) fromStorage(obj runtime.Object) (client.Object, error) {
-	// The watch cache wraps objects that several watchers share.
-	if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
-		obj = cached.GetObject()
-	}
 	if r.convert != nil {
 		served, err := r.create.New(r.gvk)
 		if err != nil {

@@ -3,6 +3,7 @@ package custom
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,66 +26,27 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 	}
 	opts.Predicate = watchcache.Complete(opts.Predicate)
 	v := &view{storage: s, match: newMatcher(opts.Predicate, at, s.Sight(ctx))}
-
-	if !answer.WantsInitial(opts) {
-		if opts.ResourceVersion == "" || opts.ResourceVersion == "0" { // from now on
-			current, err := s.raw.GetCurrentResourceVersion(ctx)
+	return answer.Watching{
+		Resource: s.Layout.Resource, NewFunc: s.newFunc, Wildcard: at.Wildcard(), Fixed: v.match.fixed(),
+		Now: func() (uint64, error) {
+			now, err := s.raw.GetCurrentResourceVersion(ctx)
+			return now, answer.Error(ctx, err, false)
+		},
+		List: func(opts apistorage.ListOptions) (answer.First, error) {
+			page, err := s.page(ctx, at, opts)
 			if err != nil {
-				return nil, answer.Error(ctx, err, false)
+				return answer.First{}, answer.Error(ctx, err, false)
 			}
-			opts = answer.FromThere(opts, fmt.Sprint(current))
-		}
-		if !v.match.fixed() {
-			known, err := s.page(ctx, at, answer.KnownList(opts))
-			if err != nil {
-				return nil, answer.Error(ctx, err, false)
-			}
-			v.know(known)
-		}
-		return s.changes(ctx, at, opts, v, nil)
-	}
-
-	first, err := s.page(ctx, at, answer.InitialList(opts))
-	if err != nil {
-		return nil, answer.Error(ctx, err, false)
-	}
-	if at.Wildcard() && opts.SendInitialEvents != nil {
-		if err := answer.RefuseEqualNames(s.Layout.Resource, func(yield func(metav1.Object) bool) {
-			for i := range first.Items {
-				if !yield(&first.Items[i]) {
-					return
-				}
-			}
-		}); err != nil {
-			return nil, err
-		}
-	}
-	if !v.match.fixed() {
-		v.know(first)
-	}
-	end, err := answer.InitialEnd(opts, s.newFunc, first.Version)
-	if err != nil {
-		return nil, err
-	}
-	return s.changes(ctx, at, answer.FromThere(opts, first.Version), v, func(yield func(watch.Event) bool) {
-		for i := range first.Items { // decoded one by one: the list may be long, and the reader slow
-			obj, err := first.object(s, i)
-			if err != nil {
-				yield(*answer.ErrorEvent(err))
-				return
-			}
-			if !yield(watch.Event{Type: watch.Added, Object: obj}) {
-				return
-			}
-		}
-		if end != nil {
-			yield(*end)
-		}
-	})
+			return v.first(page), nil
+		},
+		Changes: func(opts apistorage.ListOptions, initial iter.Seq[watch.Event]) (watch.Interface, error) {
+			return s.changes(ctx, at, opts, v, initial)
+		},
+	}.Start(opts)
 }
 
 // changes watches the raw cache from opts.ResourceVersion on, and shows it through v, after what initial yields.
-func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.ListOptions, v *view, initial func(func(watch.Event) bool)) (watch.Interface, error) {
+func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.ListOptions, v *view, initial iter.Seq[watch.Event]) (watch.Interface, error) {
 	opts.Predicate.Field = fields.Everything()
 	opts.Predicate.GetAttrs = s.raw.Attrs
 	if at.Wildcard() {
@@ -101,9 +63,6 @@ func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.
 	if err != nil {
 		return nil, answer.Error(ctx, err, false)
 	}
-	if initial == nil {
-		initial = func(func(watch.Event) bool) {}
-	}
 	return answer.Pump(ctx, initial, w, v.show), nil
 }
 
@@ -114,10 +73,41 @@ type view struct {
 	known   answer.Shown[raw.Object] // nil when an object matches always or never
 }
 
-func (v *view) know(p *rawPage) {
-	v.known = make(answer.Shown[raw.Object], len(p.Items))
-	for _, raw := range p.Items {
-		v.known[raw.Key()] = raw
+// first returns what a watch begins with.
+func (v *view) first(p *rawPage) answer.First {
+	return answer.First{
+		Version: p.Version,
+		Objects: func(yield func(metav1.Object) bool) {
+			for i := range p.Items {
+				if !yield(&p.Items[i]) {
+					return
+				}
+			}
+		},
+		Know: func() error {
+			v.known = make(answer.Shown[raw.Object], len(p.Items))
+			for _, raw := range p.Items {
+				v.known[raw.Key()] = raw
+			}
+			return nil
+		},
+		Events: func(end *watch.Event) iter.Seq[watch.Event] {
+			return func(yield func(watch.Event) bool) {
+				for i := range p.Items { // decoded one by one: the list may be long, and the reader slow
+					obj, err := p.object(v.storage, i)
+					if err != nil {
+						yield(*answer.ErrorEvent(err))
+						return
+					}
+					if !yield(watch.Event{Type: watch.Added, Object: obj}) {
+						return
+					}
+				}
+				if end != nil {
+					yield(*end)
+				}
+			}
+		},
 	}
 }
 

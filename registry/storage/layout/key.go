@@ -18,9 +18,11 @@ const (
 	LocalBucket = "crd"
 
 	// Shards is how many watch caches share the custom resources. It is part of the keys: never change it.
-	Shards     = 16
+	Shards = 16
+	// CustomRoot is what the keys of all custom resources begin with.
 	CustomRoot = "/cr"
-	CoreGroup  = "core"
+	// CoreGroup stands in keys for the group that has no name.
+	CoreGroup = "core"
 )
 
 // Key is the place of one object, without Config.Prefix.

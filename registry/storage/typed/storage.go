@@ -3,6 +3,7 @@ package typed
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,66 +93,51 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 		return nil, err
 	}
 	v := &view{storage: s, sight: s.Sight(ctx)}
-	if !answer.WantsInitial(opts) {
-		if v.sight.Full() {
-			return s.changes(ctx, at, opts)
-		}
-		if !v.sight.Fixed() {
-			if opts.ResourceVersion == "" || opts.ResourceVersion == "0" { // from now on
-				current, err := s.GetCurrentResourceVersion(ctx)
-				if err != nil {
-					return nil, err
-				}
-				opts = answer.FromThere(opts, fmt.Sprint(current))
-			}
-			known, err := s.page(ctx, at, answer.KnownList(opts))
-			if err != nil {
-				return nil, answer.Error(ctx, err, false)
-			}
-			if err := v.know(known.Items); err != nil {
-				return nil, err
-			}
-		}
-		changes, err := s.changes(ctx, at, opts)
+	w := answer.Watching{Resource: s.Layout.Resource, NewFunc: s.newFunc, Wildcard: at.Wildcard(), Fixed: v.sight.Fixed()}
+	if !w.Fixed {
+		w.Now = func() (uint64, error) { return s.GetCurrentResourceVersion(ctx) }
+	}
+	w.List = func(opts apistorage.ListOptions) (answer.First, error) {
+		page, err := s.page(ctx, at, opts)
 		if err != nil {
-			return nil, err
+			return answer.First{}, answer.Error(ctx, err, false)
 		}
-		return answer.Pump(ctx, answer.InitialEvents(nil, nil), changes, v.show), nil
-	}
-	first, err := s.page(ctx, at, answer.InitialList(opts))
-	if err != nil {
-		return nil, answer.Error(ctx, err, false)
-	}
-	objects := first.Items
-	if at.Wildcard() && opts.SendInitialEvents != nil {
-		if err := answer.RefuseEqualNames(s.Layout.Resource, func(yield func(metav1.Object) bool) {
-			for _, obj := range objects {
-				if accessor, err := meta.Accessor(obj); err == nil && !yield(accessor) {
-					return
+		return answer.First{
+			Version: page.Version,
+			Objects: metas(page.Items),
+			Know:    func() error { return v.know(page.Items) },
+			Events: func(end *watch.Event) iter.Seq[watch.Event] {
+				if len(page.Items) == 0 && end == nil {
+					return nil
 				}
+				return answer.InitialEvents(page.Items, end)
+			},
+		}, nil
+	}
+	w.Changes = func(opts apistorage.ListOptions, initial iter.Seq[watch.Event]) (watch.Interface, error) {
+		changes, err := s.changes(ctx, at, opts)
+		switch {
+		case err != nil:
+			return nil, err
+		case !v.sight.Full():
+			return answer.Pump(ctx, initial, changes, v.show), nil
+		case initial != nil:
+			return answer.Pump(ctx, initial, changes, nil), nil
+		}
+		return changes, nil
+	}
+	return w.Start(opts)
+}
+
+// metas yields the metadata of objects.
+func metas(objects []runtime.Object) iter.Seq[metav1.Object] {
+	return func(yield func(metav1.Object) bool) {
+		for _, obj := range objects {
+			if accessor, err := meta.Accessor(obj); err == nil && !yield(accessor) {
+				return
 			}
-		}); err != nil {
-			return nil, err
 		}
 	}
-	if !v.sight.Fixed() {
-		if err := v.know(objects); err != nil {
-			return nil, err
-		}
-	}
-	end, err := answer.InitialEnd(opts, s.newFunc, first.Version)
-	if err != nil {
-		return nil, err
-	}
-	changes, err := s.changes(ctx, at, answer.FromThere(opts, first.Version))
-	if err != nil || (len(objects) == 0 && end == nil && v.sight.Full()) {
-		return changes, err
-	}
-	show := v.show
-	if v.sight.Full() {
-		show = nil
-	}
-	return answer.Pump(ctx, answer.InitialEvents(objects, end), changes, show), nil
 }
 
 // changes watches from opts.ResourceVersion on.
