@@ -134,8 +134,12 @@ func keyOf(h head.Head) key {
 	return key{resource: h.Resource, custom: h.Bucket != "", bucket: h.Bucket, cluster: h.Cluster, namespace: h.Namespace, name: h.Name}
 }
 
-// caughtUpPeriod is the time between two looks at how far the watch caches are.
-const caughtUpPeriod = time.Millisecond
+const (
+	// caughtUpPeriod is the time between two looks at how far the watch caches are.
+	caughtUpPeriod = time.Millisecond
+	// progressPatience is how many looks pass before etcd is asked for its progress again: every answer goes through all caches.
+	progressPatience = 25
+)
 
 // catchUp returns etcd's current revision once all watch caches have reached it. Backend.current shares it, so that one call
 // runs at a time. It asks the caches how far they are instead of waiting in each of them, because such a wait leaves a goroutine
@@ -153,11 +157,13 @@ func (b *Backend) catchUp(ctx context.Context) (uint64, error) {
 	b.lock.Unlock()
 	tick := time.NewTicker(caughtUpPeriod)
 	defer tick.Stop()
-	for {
+	for look := 0; ; look++ {
 		if behind = slices.DeleteFunc(behind, func(c *cached) bool { return c.reached(uint64(now)) }); len(behind) == 0 {
 			return uint64(now), nil
 		}
-		b.progress.request()
+		if look%progressPatience == 0 {
+			b.progress.request()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
