@@ -62,6 +62,7 @@ type cached struct {
 	resource    schema.GroupResource
 	root        string
 	newListFunc func() runtime.Object
+	clusters    *clusterSet
 	stop        func()
 }
 
@@ -75,6 +76,7 @@ func (b *Backend) newCached(s source) (*cached, error) {
 	if b.withoutMarker {
 		handed = store
 	}
+	clusters := &clusterSet{}
 	watchCache, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage:             handed,
 		Versioner:           apistorage.APIObjectVersioner{},
@@ -82,7 +84,7 @@ func (b *Backend) newCached(s source) (*cached, error) {
 		EventsHistoryWindow: b.historyWindow,
 		ResourcePrefix:      s.root,
 		KeyFunc:             s.keyFunc,
-		GetAttrsFunc:        s.getAttrs,
+		GetAttrsFunc:        clusters.attrs(s.getAttrs),
 		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: s.trigger},
 		NewFunc:             s.newFunc,
 		NewListFunc:         s.newListFunc,
@@ -94,7 +96,7 @@ func (b *Backend) newCached(s source) (*cached, error) {
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &cached{
 		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: b.progress,
-		resource: s.resource, root: s.root, newListFunc: s.newListFunc,
+		resource: s.resource, root: s.root, newListFunc: s.newListFunc, clusters: clusters,
 	}
 	c.stop = sync.OnceFunc(func() {
 		delegator.Stop()

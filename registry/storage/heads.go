@@ -81,12 +81,15 @@ type part struct {
 func (b *Backend) parts(scope HeadScope) []part {
 	var all []part
 	for _, shard := range b.custom {
+		if !shard.clusters.has(scope.Cluster) {
+			continue
+		}
 		all = append(all, shard.scopes.holding(shard.cached, scope.Cluster)...)
 	}
 	roots := map[string]bool{}
 	b.lock.Lock()
 	for c := range b.caches {
-		if !strings.HasPrefix(c.root, customRoot+"/") && !roots[c.root] {
+		if !strings.HasPrefix(c.root, customRoot+"/") && !roots[c.root] && c.clusters.has(scope.Cluster) {
 			roots[c.root] = true
 			all = append(all, part{cache: c, base: c.root, resource: c.resource})
 		}

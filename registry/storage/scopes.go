@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -50,14 +49,9 @@ type scope struct {
 	resource schema.GroupResource
 	bucket   string
 	// seen is the last round in which an object of it was met.
-	seen atomic.Uint64
-	// clusters has a bit set for each cluster in which an object of it was met. Clusters may share a bit, and bits are never
-	// cleared. So a base that thousands of clusters use may be read for a cluster that has nothing there, which costs one seek.
-	clusters [clusterBits / 64]atomic.Uint64
+	seen     atomic.Uint64
+	clusters clusterSet
 }
-
-// clusterBits is the size of scope.clusters. A base that ten clusters use is read for one in four hundred other clusters.
-const clusterBits = 4096
 
 // newScope returns the scope of a base such as /cr/8/example.com/widgets/crd.
 func newScope(base string) *scope {
@@ -67,14 +61,6 @@ func newScope(base string) *scope {
 		s.resource, s.bucket = schema.GroupResource{Group: parts[3], Resource: parts[4]}, parts[5]
 	}
 	return s
-}
-
-// bit returns where in scope.clusters a cluster is: the word and the bit in it.
-func bit(cluster string) (word int, mask uint64) {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(cluster)) // never fails
-	at := int(h.Sum32() % clusterBits)
-	return at / 64, 1 << (at % 64)
 }
 
 // meet notes that cluster has an object here.
@@ -118,12 +104,11 @@ func (s *scopes) of(base, cluster string) fields.Set {
 
 // holding returns the bases of cache that may have objects of cluster, or of any cluster if it is empty.
 func (s *scopes) holding(cache *cached, cluster logicalcluster.Name) []part {
-	word, mask := bit(cluster.String())
 	s.lock.RLock()
 	defer s.lock.RUnlock()
 	var all []part
 	for base, found := range s.known {
-		if cluster.Empty() || found.clusters[word].Load()&mask != 0 {
+		if found.clusters.has(cluster) {
 			all = append(all, part{cache: cache, base: base, resource: found.resource, bucket: found.bucket})
 		}
 	}
