@@ -67,10 +67,14 @@ func TestCost_RevisionsOfAWorkspace(t *testing.T) {
 			t.Fatal(err)
 		}
 		annex.Eventually(t, time.Minute, func(ctx context.Context) error {
-			if _, err := root.Resource(workspaces).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%s is still there: %v", name, err)
+			_, err := root.Resource(workspaces).Get(ctx, name, metav1.GetOptions{})
+			if err == nil {
+				return errors.New("it is still there")
 			}
-			return nil
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
 		})
 		after := settle(t, etcd.Revision)
 		if cost := after - before; cost > maxDeletionRevisions {
