@@ -72,10 +72,14 @@ func TestCost_RevisionsOfAWorkspace(t *testing.T) {
 			t.Fatal(err)
 		}
 		annex.Eventually(t, func(ctx context.Context) error {
-			if _, err := root.Resource(workspaces).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%s is still there: %v", name, err)
+			_, err := root.Resource(workspaces).Get(ctx, name, metav1.GetOptions{})
+			if err == nil {
+				return errors.New("it is still there")
 			}
-			return nil
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
 		})
 		cost := settle(t, time.Second, etcd.Revision) - before
 		if limit := int64(i+1) * maxDeletionRevisions; cost > limit {

@@ -60,7 +60,9 @@ type Cache struct {
 	Resource    schema.GroupResource
 	Root        string
 	NewListFunc func() runtime.Object
-	Stop        func()
+	// Clusters are those in which objects were met.
+	Clusters *Clusters
+	Stop     func()
 }
 
 // NewCache starts the cacher of a source. The set stops it at the latest.
@@ -73,6 +75,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	if s.withoutMarker {
 		handed = store
 	}
+	clusters := &Clusters{}
 	watchCache, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage:             handed,
 		Versioner:           apistorage.APIObjectVersioner{},
@@ -80,7 +83,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 		EventsHistoryWindow: s.historyWindow,
 		ResourcePrefix:      of.Root,
 		KeyFunc:             of.KeyFunc,
-		GetAttrsFunc:        of.GetAttrs,
+		GetAttrsFunc:        clusters.attrs(of),
 		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: of.Trigger},
 		NewFunc:             of.NewFunc,
 		NewListFunc:         of.NewListFunc,
@@ -92,7 +95,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &Cache{
 		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress,
-		Resource: of.Resource, Root: of.Root, NewListFunc: of.NewListFunc,
+		Resource: of.Resource, Root: of.Root, NewListFunc: of.NewListFunc, Clusters: clusters,
 	}
 	c.Stop = sync.OnceFunc(func() {
 		delegator.Stop()
