@@ -55,46 +55,25 @@ func (r *Remaining) Add(resource schema.GroupResource, finalizers []string) {
 	}
 }
 
-// Join counts what other says is left, too.
-func (r *Remaining) Join(other Remaining) {
-	if r.Resources == nil {
-		r.Resources, r.Finalizers = map[schema.GroupResource]int{}, map[string]int{}
-	}
-	for resource, n := range other.Resources {
-		r.Resources[resource] += n
-	}
-	for finalizer, n := range other.Finalizers {
-		r.Finalizers[finalizer] += n
-	}
-}
-
 // ContentScope says what of the content of a cluster is meant.
 type ContentScope struct {
 	Cluster   logicalcluster.Name
 	Namespace string // empty for all namespaces and what has none
-	// Resource is the only resource that is meant, unless it is empty, and Bucket the only bucket of it: the identity hash of
-	// an export, LocalBucket, or empty for a typed resource. Without a resource the bucket does not count.
-	Resource schema.GroupResource
-	Bucket   string
-	// Skip reports whether a resource is left alone; nil for none.
-	Skip func(schema.GroupResource) bool
+	// Wanted reports whether the objects of a resource in a bucket are meant; nil stands for all. The bucket is the identity
+	// hash of an export or LocalBucket for custom resources, and empty for typed ones.
+	Wanted func(resource schema.GroupResource, bucket string) bool
+	// Stage puts resources in order: objects are deleted once nothing of an earlier stage is left. Nil stands for one stage.
+	Stage func(resource schema.GroupResource) int
 }
 
 // LocalBucket is the bucket of custom resources whose CustomResourceDefinition is in their own cluster.
 const LocalBucket = "crd"
 
-// Includes reports whether objects of resource in bucket, which is empty for typed resources, are meant.
-func (s ContentScope) Includes(resource schema.GroupResource, bucket string) bool {
-	if !s.Resource.Empty() && (s.Resource != resource || s.Bucket != bucket) {
-		return false
-	}
-	return s.Skip == nil || !s.Skip(resource)
-}
-
 // Content deletes what a cluster stores, typed and custom resources alike.
 type Content interface {
-	// DeleteAll asks for the deletion of every object in scope, finalizers honored, and returns what is left. It goes on after
-	// an error. What it does not find was not there when it was called.
+	// DeleteAll asks for the deletion of every object in scope, finalizers honored, and returns what is left of the first stage
+	// that does not end. It goes on with the other objects of a stage after an error. What it does not find was not there when
+	// it was called.
 	DeleteAll(ctx context.Context, scope ContentScope) (Remaining, error)
 	// Purge removes every key of the cluster from storage at once and returns how many there were; normally none.
 	Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error)

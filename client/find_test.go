@@ -32,3 +32,50 @@ func TestFind(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+func TestList(t *testing.T) {
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	fake := clienttest.NewFake(
+		clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}}),
+		clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "b"}}),
+		clienttest.In("other", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "c"}}),
+	)
+	all, err := client.List[corev1.Namespace](t.Context(), fake, namespaces, client.Scope{Cluster: "root"})
+	if err != nil || len(all) != 2 || all[0].Name != "a" || all[1].Name != "b" {
+		t.Errorf("List = %v, %v", all, err)
+	}
+	if _, err := client.List[corev1.Secret](t.Context(), fake, namespaces, client.Scope{Cluster: "root"}); err == nil {
+		t.Error("objects of another type are listed")
+	}
+	broken := errors.New("storage is away")
+	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return broken })
+	if _, err := client.List[corev1.Namespace](t.Context(), fake, namespaces, client.Scope{}); !errors.Is(err, broken) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestFindNow(t *testing.T) {
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	named := func(name string) client.Object {
+		return clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	cached, live := clienttest.NewFake(named("old"), named("deleted")), clienttest.NewFake(named("old"), named("new"))
+	looks := 0
+	live.Intercept(func(string, schema.GroupResource, client.Key) error { looks++; return nil })
+	for name, want := range map[string]struct {
+		found bool
+		looks int
+	}{"old": {true, 0}, "deleted": {true, 0}, "new": {true, 1}, "never": {false, 1}} {
+		looks = 0
+		ns, err := client.FindNow[corev1.Namespace](t.Context(), cached, live, namespaces, client.Key{Cluster: "root", Name: name})
+		if err != nil || (ns != nil) != want.found || looks != want.looks {
+			t.Errorf("%s: %v, %v after %d looks past the caches", name, ns, err, looks)
+		}
+	}
+	broken := errors.New("storage is away")
+	cached.Intercept(func(string, schema.GroupResource, client.Key) error { return broken })
+	looks = 0
+	if _, err := client.FindNow[corev1.Namespace](t.Context(), cached, live, namespaces, client.Key{Cluster: "root", Name: "new"}); !errors.Is(err, broken) || looks != 0 {
+		t.Errorf("err = %v after %d looks past the caches that cannot be read", err, looks)
+	}
+}

@@ -1,57 +1,122 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/component-base/metrics/legacyregistry"
 
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
+	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
 	"github.com/annex-dev/annex/server/router"
+	"github.com/annex-dev/annex/server/serve"
+	"github.com/annex-dev/annex/server/virtual"
 )
 
-// buildChain returns the handler chain of the server. The stock chain is called, never copied; from the outside in:
+// newHandler returns the handler of all requests: the stock chain of c, which is called, never copied, and what stands around it and
+// in it. From the outside in, with the step numbers of docs/request.md:
 //
 //	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here
-//	2 undecided     503 instead of the stock chain's 500 when nobody can say whether the request is allowed
-//	  requestor     remembers who asks before the stock chain replaces them by who is impersonated
-//	3 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
-//	                Authenticator and authorizer read the cluster from the context
-//	4 fairness      waits for the turn of the cluster and of the user; behind authorization, so that nobody uses up the
-//	                share of a cluster that they may not enter, and before all that costs much
-//	5 scope         confines who is impersonated to the cluster of the request, and marks the server's own reviews
-//	                And ends the work shortly before its time limit, so that an answer can still be given
-//	6 router        what the cluster serves; late, since it must see nothing that was not authorized
-//	7 api           the go-restful container of the process's own groups
-func (s *Server) buildChain(api http.Handler, c *genericapiserver.Config) http.Handler {
-	handler := authentication.WithImpersonationScope(router.New(api, &s.routes), s.scheme.Codecs)
+//	2 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
+//	                Authenticator and authorizer read the cluster from the context. Two filters stand outside of it:
+//	    undecided   503 instead of the stock chain's 500 when nobody can say whether the request is allowed
+//	    requestor   remembers who asks before the stock chain replaces them by who is impersonated
+//	3 fairness      waits for the turn of the cluster and of the user; behind authorization, so that nobody uses up the
+//	                share of a cluster that they may not enter, and before all that costs much. Behind it:
+//	    deadline    ends the work shortly before its time limit, so that an answer can still be given
+//	    scope       confines who is impersonated to the cluster of the request, and marks the server's own reviews
+//	4 router        what the cluster serves, or the virtual workspace; late, since it must see nothing that was not authorized
+func newHandler(router http.Handler, door frontdoor.Config, limiter *fairness.Limiter, c *genericapiserver.Config) http.Handler {
+	handler := authentication.WithImpersonationScope(router, door.Codecs)
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
-	handler = fairness.With(handler, s.limiter, s.scheme.Codecs)
+	handler = fairness.With(handler, limiter, door.Codecs)
 	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
-	handler = apistatus.WithUndecided(handler, s.scheme.Codecs)
-	return frontdoor.With(handler, frontdoor.Config{
-		Resolver: s.Index,
-		Health:   http.HandlerFunc(s.serveHealth),
-		Host:     s.hostDoor(),
-		Codecs:   s.scheme.Codecs,
-	})
+	handler = apistatus.WithUndecided(handler, door.Codecs)
+	return frontdoor.With(handler, door)
 }
 
-// buildLimiter prepares what decides whose turn it is.
-func (s *Server) buildLimiter() error {
-	metrics := fairness.NewMetrics()
-	if err := metrics.Register(legacyregistry.Register); err != nil {
-		return err
+// newChain builds the fifth layer: the stock server with the groups of the process, and before it the way of a request.
+func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *hostHealth) (*genericapiserver.GenericAPIServer, error) {
+	config, err := stockConfig(c, s, p, e)
+	if err != nil {
+		return nil, err
 	}
-	s.limiter = fairness.New(s.config.Limits, metrics)
-	return nil
+	// The stock server wants its chain before its container holds anything. Ours is made of what is in the container, and takes
+	// this one's place below, before the server runs.
+	config.BuildHandlerChainFunc = func(http.Handler, *genericapiserver.Config) http.Handler { return http.NotFoundHandler() }
+	generic, err := config.Complete(nil).New("annex", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("building the API server: %w", err)
+	}
+	if err := install(generic, c.Scheme, p.groups); err != nil {
+		return nil, err
+	}
+	api := generic.Handler.Director
+	documented := discovery.Config{
+		Container: generic.Handler.GoRestfulContainer,
+		OpenAPIV3: s.openAPI.v3,
+		OpenAPIV2: s.openAPI.v2,
+		Bound:     kinds.All.IsBound,
+		Codecs:    c.Scheme.Codecs,
+	}
+	documents, err := discovery.New(documented)
+	if err != nil {
+		return nil, fmt.Errorf("preparing discovery: %w", err)
+	}
+	hostDoor, err := newHostDoor(c, documented, e.projections)
+	if err != nil {
+		return nil, err
+	}
+	last := serve.New(serve.Config{
+		Watches:  i.watches,
+		Catalog:  e.shown,
+		Inactive: s.paths.Inactive,
+		Schemas:  e.schemas,
+		API:      api,
+		Filters:  c.Backend.Filters,
+		Codecs:   c.Scheme.Codecs,
+	})
+	generic.Handler.FullHandlerChain = newHandler(
+		router.New(router.Config{
+			API:       api,
+			Catalog:   e.shown,
+			Discovery: documents,
+			Virtual:   &virtual.Handler{List: e.virtual, Version: api, Serve: last},
+			Base:      e.base.Has,
+			Serve:     last,
+		}),
+		frontdoor.Config{
+			Resolver: i.index,
+			Virtual:  e.virtual,
+			// Before the chain: a probe must not wait behind the requests of a tenant.
+			Health: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				generic.Handler.NonGoRestfulMux.ServeHTTP(w, host.sparing(w, r))
+			}),
+			Host:   hostDoor,
+			Codecs: c.Scheme.Codecs,
+		},
+		p.limiter, config)
+	return generic, nil
 }
 
-// serveHealth answers before the chain: a probe must not wait behind the requests of a tenant.
-func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
-	s.Generic.Handler.NonGoRestfulMux.ServeHTTP(w, s.sparingHost(w, r))
+// install serves the groups on the stock server.
+func install(generic *genericapiserver.GenericAPIServer, types *kinds.Scheme, groups []*group.Group) error {
+	for _, g := range groups {
+		info := genericapiserver.NewDefaultAPIGroupInfo(g.Name, types.Scheme, types.ParameterCodec, types.Codecs)
+		info.VersionedResourcesStorageMap = g.Versions
+		install := func() error { return generic.InstallAPIGroup(&info) }
+		if g.Name == "" {
+			install = func() error { return generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, &info) }
+		}
+		if err := install(); err != nil {
+			return fmt.Errorf("installing API group %q: %w", g.Name, err)
+		}
+	}
+	return nil
 }

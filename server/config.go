@@ -5,22 +5,20 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
-	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
-	openapicommon "k8s.io/kube-openapi/pkg/common"
 
-	"github.com/annex-dev/annex/generated/openapi"
+	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/fairness"
+	"github.com/annex-dev/annex/server/virtual"
 )
 
 // Config is what a server is given. Everything is required unless it says otherwise.
 type Config struct {
-	Scheme *scheme.Scheme
+	Scheme *kinds.Scheme
 	// Backend is where objects lie; the caller destroys it once Run has returned.
 	Backend *storage.Backend
 	// ApplyServing sets listener, certificates, loopback credentials and audit in the stock configuration.
@@ -42,6 +40,8 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Limits bound what is served at once, and what of it is for one workspace.
 	Limits fairness.Config
+	// Virtual are virtual workspaces besides those that every server has; may be nil.
+	Virtual []virtual.Workspace
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.
 	ShutdownDelay, ShutdownWatchGrace time.Duration
 }
@@ -52,10 +52,12 @@ type Addresses struct {
 	Base, External, Virtual string
 }
 
-// genericConfig returns the configuration of the stock server.
-func (s *Server) genericConfig() (*genericapiserver.Config, error) {
-	c := s.config
-	if s.authentication.Authenticator == nil || s.authorizer == nil || s.admission == nil {
+// maxRequestBodyBytes bounds the body of a request; it is what stock servers allow.
+const maxRequestBodyBytes = 3 << 20
+
+// stockConfig returns the configuration of the stock server.
+func stockConfig(c Config, s *stores, p *policies, e *endpoints) (*genericapiserver.Config, error) {
+	if p.authentication.Authenticator == nil || e.authorizer == nil || p.admission == nil {
 		// The stock server would let everybody in.
 		return nil, fmt.Errorf("a server needs an authenticator, an authorizer and admission")
 	}
@@ -64,16 +66,11 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 	if err := c.ApplyServing(config); err != nil {
 		return nil, err
 	}
-	namer := apiopenapi.NewDefinitionNamer(c.Scheme.Scheme)
-	var definitions openapicommon.GetOpenAPIDefinitions = openapi.GetOpenAPIDefinitions
-	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
-	config.OpenAPIConfig.Info.Title = "Annex"
-	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
-	config.OpenAPIV3Config.Info.Title = "Annex"
+	config.OpenAPIConfig, config.OpenAPIV3Config = s.openAPI.v2, s.openAPI.v3
 	config.SkipOpenAPIInstallation = true
 
-	config.Authentication.Authenticator = s.authentication.Authenticator
-	if ca := s.authentication.ClientCA; ca != nil {
+	config.Authentication.Authenticator = p.authentication.Authenticator
+	if ca := p.authentication.ClientCA; ca != nil {
 		if err := config.Authentication.ApplyClientCert(ca, config.SecureServing); err != nil {
 			return nil, fmt.Errorf("accepting client certificates: %w", err)
 		}
@@ -84,16 +81,16 @@ func (s *Server) genericConfig() (*genericapiserver.Config, error) {
 			return nil, fmt.Errorf("accepting the certificate of the front proxy: %w", err)
 		}
 	}
-	config.Authorization.Authorizer = s.authorizer
-	config.AdmissionControl = registryschema.NoCreateWhileTerminating(s.admission)
-	config.BuildHandlerChainFunc = s.buildChain
+	config.Authorization.Authorizer = e.authorizer
+	config.AdmissionControl = registryschema.NoCreateWhileTerminating(p.admission)
 	config.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 
 	config.EnableProfiling = c.Profiling
+	config.MaxRequestBodyBytes = maxRequestBodyBytes
 	config.EnableIndex = false
 	config.EnableDiscovery = false
 	config.RequestTimeout = c.RequestTimeout
-	// Our own filter limits (see buildChain): the stock one has a single pool, which one workspace could fill.
+	// Our own filter limits (see newHandler): the stock one has a single pool, which one workspace could fill.
 	config.MaxRequestsInFlight, config.MaxMutatingRequestsInFlight = 0, 0
 	config.ShutdownDelayDuration = c.ShutdownDelay
 	config.ShutdownSendRetryAfter = true

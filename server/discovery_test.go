@@ -14,7 +14,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 )
@@ -27,7 +27,7 @@ func newUnstarted(t *testing.T) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestHostDiscovery_BeforeAnythingRuns(t *testing.T) {
 		paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String(), "/openapi/v3/apis/"+gv.String())
 	}
 	for _, path := range paths {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		recorder := httptest.NewRecorder()
 		s.Generic.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
 		if recorder.Code != http.StatusOK || ctx.Err() != nil {

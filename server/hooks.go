@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/server/bootstrap"
+	"github.com/annex-dev/annex/server/virtual"
 )
 
 // bootstrapInterval is how soon a bootstrap that storage refused is tried again.
@@ -25,13 +26,18 @@ const etcdTimeout = 2 * time.Second
 
 // addHooks registers what runs beside requests and what /readyz waits for. A hook that has not returned keeps /readyz
 // from succeeding.
-func (s *Server) addHooks() error {
-	for name, run := range map[string]func(context.Context) error{
-		"annex-rbac":    s.Evaluator.Run,
-		"annex-index":   s.Index.Run,
-		"annex-catalog": s.Catalog.Run,
-		"annex-exports": s.exports.Run,
-	} {
+func (s *Server) addHooks(i *indexes, e *endpoints, host *hostHealth) error {
+	followers := map[string]func(context.Context) error{
+		"annex-rbac":    i.evaluator.Run,
+		"annex-index":   i.index.Run,
+		"annex-catalog": e.catalog.Run,
+	}
+	for _, w := range e.virtual {
+		if follower, ok := w.(virtual.Follower); ok {
+			followers["annex-"+w.Name()] = follower.Run
+		}
+	}
+	for name, run := range followers {
 		if err := s.Generic.AddPostStartHook(name, follow(name, run)); err != nil {
 			return fmt.Errorf("adding hook %s: %w", name, err)
 		}
@@ -43,15 +49,15 @@ func (s *Server) addHooks() error {
 		healthz.NamedCheck("etcd", func(r *http.Request) error {
 			ctx, cancel := context.WithTimeout(r.Context(), etcdTimeout)
 			defer cancel()
-			return s.backend.Reachable(ctx)
+			return s.config.Backend.Reachable(ctx)
 		}),
-		healthz.NamedCheck("watch-caches", func(*http.Request) error { return s.backend.Ready() }),
+		healthz.NamedCheck("watch-caches", func(*http.Request) error { return s.config.Backend.Ready() }),
 		healthz.NamedCheck("path-index", func(*http.Request) error { return s.Index.Ready() }),
 	); err != nil {
 		return fmt.Errorf("adding readiness checks: %w", err)
 	}
-	s.Generic.RegisterDestroyFunc(s.Schemas.Close)
-	return s.addHostHooks()
+	s.Generic.RegisterDestroyFunc(e.schemas.Close)
+	return s.addHostHooks(host, e.projections)
 }
 
 // follow runs what keeps an index in step with storage, for as long as requests are answered: after the stop signal, too,
@@ -70,7 +76,7 @@ func follow(name string, run func(context.Context) error) genericapiserver.PostS
 // bootstrap writes what must exist before anybody is served, again and again until storage takes it.
 func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	err := wait.PollUntilContextCancel(hook.Context, bootstrapInterval, true, func(ctx context.Context) (bool, error) {
-		if err := s.backend.Ready(); err != nil {
+		if err := s.config.Backend.Ready(); err != nil {
 			return false, nil //nolint:nilerr // the caches are about to start; /readyz shows the reason
 		}
 		err := bootstrap.Run(ctx, s.Client, bootstrap.Config{

@@ -4,35 +4,24 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
 
-	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/frontdoor"
-	"github.com/annex-dev/annex/server/router"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
 )
 
@@ -55,17 +44,17 @@ type Host struct {
 	Reach func(ctx context.Context) error
 }
 
-// servedToHost reports whether an API group is one that the host forwards.
-func servedToHost(group string) bool {
-	switch group {
-	case tenancyv1alpha1.GroupName, corev1alpha1.GroupName, apisv1alpha1.GroupName, topologyv1alpha1.GroupName, annexv1alpha1.GroupName:
-		return true
+// HostVersions returns the group versions that the host forwards, whatever workspace it shows; nil without a host.
+func (s *Server) HostVersions() []schema.GroupVersion {
+	if s.config.Host == nil {
+		return nil
 	}
-	return false
+	var all []schema.GroupVersion
+	for _, served := range kinds.All.HostVersions() {
+		all = append(all, served.GroupVersion)
+	}
+	return all
 }
-
-// HostVersions returns the group versions that the host forwards, whatever workspace it shows.
-func (s *Server) HostVersions() []schema.GroupVersion { return slices.Clone(s.hostVersions) }
 
 // HostWorkspace returns what the host shows as its own; empty without a host.
 func (s *Server) HostWorkspace() logicalcluster.Path {
@@ -76,110 +65,85 @@ func (s *Server) HostWorkspace() logicalcluster.Path {
 }
 
 // hostRules returns the host's part in authorization; nil when it has none.
-func (s *Server) hostRules() *authorization.Host {
-	if s.config.Host == nil || s.config.Host.Authorizer == nil {
+func hostRules(host *Host) *authorization.Host {
+	if host == nil || host.Authorizer == nil {
 		return nil
 	}
-	return &authorization.Host{Authorizer: s.config.Host.Authorizer, Shows: frontdoor.ShownByHost}
+	return &authorization.Host{Authorizer: host.Authorizer, Shows: frontdoor.ShownByHost}
 }
 
-// hostDoor returns what the host finds at the door; nil without a host.
-func (s *Server) hostDoor() *frontdoor.Host {
-	if s.config.Host == nil {
-		return nil
+// hostResources returns the resources that the host forwards, whatever workspace it shows.
+func hostResources() []*catalog.Resource {
+	var resources []*catalog.Resource
+	for _, row := range kinds.All.Hosted() {
+		resources = append(resources, &catalog.Resource{Group: row.GroupResource().Group, Plural: row.Resource, Typed: true})
+	}
+	return resources
+}
+
+// newHostDoor returns what a host finds at the door; nil without a host. Discovery and OpenAPI of our own groups are those of the
+// types, whatever a workspace serves, so that they need no storage.
+func newHostDoor(c Config, documents discovery.Config, projections *hostbinding.Endpoint) (*frontdoor.Host, error) {
+	if c.Host == nil {
+		return nil, nil
+	}
+	documents.Bound = func(gr schema.GroupResource) bool { return kinds.All.IsHosted(gr.Group) }
+	all, err := discovery.New(documents)
+	if err != nil {
+		return nil, fmt.Errorf("preparing discovery for the host: %w", err)
 	}
 	return &frontdoor.Host{
-		Workspace:   s.config.Host.Workspace,
-		Serves:      servedToHost,
-		Discovery:   http.HandlerFunc(s.projections.ServeDocuments),
-		Projections: s.projections,
-	}
+		Workspace: c.Host.Workspace,
+		Serves:    kinds.All.IsHosted,
+		Discovery: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			all.HandlerWithoutBase(projections.Shown()).ServeHTTP(w, r)
+		}),
+		Projections: projections,
+	}, nil
 }
 
-// newProjections returns what knows the projections of HostBindings.
-func (s *Server) newProjections() *hostbinding.Endpoint {
-	return hostbinding.New(hostbinding.Config{
-		Cached:   s.Client,
-		Live:     s.Client.Live(),
-		Writer:   s.Client,
-		As:       func(u user.Info) client.Writer { return s.Client.As(u) },
-		Clusters: s.Index,
-		Catalog:  s.Catalog,
-		Hosts:    s.isHostWorkspace,
-		Typed:    router.IsBound,
-		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
-	})
+// hostHealth remembers whether a host could be reached.
+type hostHealth struct {
+	// reach looks at the host; nil when there is none, or nothing is ever asked of it.
+	reach func(ctx context.Context) error
+	fault atomic.Pointer[string]
 }
 
-// serveHost prepares what the host forwards. Discovery and OpenAPI of our own groups are those of the types, whatever a
-// workspace serves, so that they need no storage.
-func (s *Server) serveHost(generic *genericapiserver.Config, groups []*group.Group) error {
-	documents, err := discovery.New(discovery.Config{
-		Container: s.Generic.Handler.GoRestfulContainer,
-		OpenAPIV3: generic.OpenAPIV3Config,
-		OpenAPIV2: generic.OpenAPIConfig,
-		Bound:     func(gr schema.GroupResource) bool { return servedToHost(gr.Group) },
-		Codecs:    s.scheme.Codecs,
-	})
-	if err != nil {
-		return fmt.Errorf("preparing discovery for the host: %w", err)
+// newHostHealth returns the health of a host that has not been reached yet.
+func newHostHealth(host *Host) *hostHealth {
+	h := &hostHealth{}
+	if host != nil && host.Reach != nil {
+		h.reach = host.Reach
+		first := notYetReached
+		h.fault.Store(&first)
 	}
-	var resources []*catalog.Resource
-	for _, g := range groups {
-		if !servedToHost(g.Name) {
-			continue
-		}
-		var names []string
-		for version, storage := range g.Versions {
-			s.hostVersions = append(s.hostVersions, schema.GroupVersion{Group: g.Name, Version: version})
-			for name := range storage {
-				if !strings.Contains(name, "/") && !slices.Contains(names, name) {
-					names = append(names, name)
-				}
-			}
-		}
-		for _, name := range names {
-			resources = append(resources, &catalog.Resource{Group: g.Name, Plural: name, Typed: true})
-		}
-	}
-	slices.SortFunc(s.hostVersions, func(a, b schema.GroupVersion) int { return strings.Compare(a.String(), b.String()) })
-	s.projections.Serve(hostbinding.Serving{
-		Schemas:    s.Schemas,
-		Authorizer: s.authorizer,
-		Documents:  documents,
-		Own:        resources,
-		Codecs:     s.scheme.Codecs,
-	})
-	return nil
+	return h
 }
-
-// hostStatus remembers whether the host could be reached.
-type hostStatus struct{ fault atomic.Pointer[string] }
 
 // check returns why the host was not of use when it was last looked at.
-func (h *hostStatus) check() error {
+func (h *hostHealth) check() error {
 	if fault := h.fault.Load(); fault != nil {
 		return fmt.Errorf("%s", *fault)
 	}
 	return nil
 }
 
-// watchHost looks at the host again and again.
-func (s *Server) watchHost(ctx context.Context) {
+// follow looks at the host again and again.
+func (h *hostHealth) follow(ctx context.Context) {
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		bounded, cancel := context.WithTimeout(ctx, hostTimeout)
 		defer cancel()
-		err := s.config.Host.Reach(bounded)
+		err := h.reach(bounded)
 		if ctx.Err() != nil {
 			return
 		}
-		before := s.hostStatus.fault.Load()
+		before := h.fault.Load()
 		if err == nil {
-			s.hostStatus.fault.Store(nil)
+			h.fault.Store(nil)
 			return
 		}
 		fault := err.Error()
-		s.hostStatus.fault.Store(&fault)
+		h.fault.Store(&fault)
 		if before == nil || *before == notYetReached {
 			klog.FromContext(ctx).Error(err, "The host cluster cannot be reached; its users are served from caches or refused")
 		}
@@ -190,26 +154,21 @@ func (s *Server) watchHost(ctx context.Context) {
 const notYetReached = "the host has not been reached yet"
 
 // addHostHooks registers what follows the host.
-func (s *Server) addHostHooks() error {
-	if s.config.Host == nil {
+func (s *Server) addHostHooks(host *hostHealth, projections *hostbinding.Endpoint) error {
+	if projections == nil {
 		return nil
 	}
-	if err := s.Generic.AddPostStartHook("annex-projections", follow("annex-projections", s.projections.Run)); err != nil {
-		return fmt.Errorf("adding hook annex-projections: %w", err)
-	}
-	if err := s.Generic.AddReadyzChecks(healthz.NamedCheck("projections", func(*http.Request) error { return s.projections.Ready() })); err != nil {
+	if err := s.Generic.AddReadyzChecks(healthz.NamedCheck("projections", func(*http.Request) error { return projections.Ready() })); err != nil {
 		return fmt.Errorf("adding the readiness check of projections: %w", err)
 	}
-	if s.config.Host.Reach == nil {
+	if host.reach == nil {
 		return nil
 	}
-	first := notYetReached
-	s.hostStatus.fault.Store(&first)
-	if err := s.Generic.AddReadyzChecks(healthz.NamedCheck(hostCheck, func(*http.Request) error { return s.hostStatus.check() })); err != nil {
+	if err := s.Generic.AddReadyzChecks(healthz.NamedCheck(hostCheck, func(*http.Request) error { return host.check() })); err != nil {
 		return fmt.Errorf("adding the readiness check of the host: %w", err)
 	}
 	if err := s.Generic.AddPostStartHook("annex-host", func(hook genericapiserver.PostStartHookContext) error {
-		go s.watchHost(hook)
+		go host.follow(hook)
 		return nil
 	}); err != nil {
 		return fmt.Errorf("adding the look at the host: %w", err)
@@ -217,13 +176,13 @@ func (s *Server) addHostHooks() error {
 	return nil
 }
 
-// sparingHost makes /readyz as a whole succeed while the host is gone: the server still serves everybody who comes to its
+// sparing makes /readyz as a whole succeed while the host is gone: the server still serves everybody who comes to its
 // own door, and a host that is gone sends nobody. The answer carries a Warning then, and /readyz/host fails.
-func (s *Server) sparingHost(w http.ResponseWriter, r *http.Request) *http.Request {
-	if s.config.Host == nil || s.config.Host.Reach == nil || strings.TrimSuffix(r.URL.Path, "/") != "/readyz" {
+func (h *hostHealth) sparing(w http.ResponseWriter, r *http.Request) *http.Request {
+	if h.reach == nil || strings.TrimSuffix(r.URL.Path, "/") != "/readyz" {
 		return r
 	}
-	if err := s.hostStatus.check(); err != nil {
+	if err := h.check(); err != nil {
 		w.Header().Set("Warning", "299 annex "+strconv.QuoteToASCII("the host cluster: "+err.Error()))
 	}
 	query := r.URL.Query()

@@ -7,8 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/annex-dev/annex/registry/scheme"
 )
 
 func TestSparingHost(t *testing.T) {
@@ -28,10 +26,10 @@ func TestSparingHost(t *testing.T) {
 		"gone, while alive": {&Host{Reach: func(context.Context) error { return errors.New(fault) }}, &fault, "/livez", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Server{config: Config{Host: tc.host}}
-			s.hostStatus.fault.Store(tc.fault)
+			health := newHostHealth(tc.host)
+			health.fault.Store(tc.fault)
 			recorder := httptest.NewRecorder()
-			got := s.sparingHost(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, tc.url, nil))
+			got := health.sparing(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, tc.url, nil))
 			if got.URL.RawQuery != tc.wantQuery {
 				t.Errorf("query %q, want %q", got.URL.RawQuery, tc.wantQuery)
 			}
@@ -39,17 +37,5 @@ func TestSparingHost(t *testing.T) {
 				t.Errorf("Warning %q", recorder.Header().Get("Warning"))
 			}
 		})
-	}
-}
-
-// `annex check` expects every group of ours at the host.
-func TestServedToHost(t *testing.T) {
-	for _, ours := range scheme.Ours() {
-		if !servedToHost(ours.Group) {
-			t.Errorf("%s is not forwarded by a host", ours)
-		}
-	}
-	if servedToHost("apps") || servedToHost("") {
-		t.Error("a group that is not ours is forwarded by a host")
 	}
 }

@@ -4,15 +4,13 @@ import (
 	"context"
 	"sync/atomic"
 
-	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-var hostBindings = annexv1alpha1.Resource("hostbindings")
-
-// hosting is the catalog in which the host workspace, and no other, serves hostbindings too. Nobody binds them: they are
-// about the host, and their owner is who runs the server.
+// hosting is the catalog in which the host workspace serves what the table of kinds says that it, and no other, serves.
 type hosting struct {
 	*catalog.Catalog
 	// hosts reports whether cluster is the host workspace. It is asked for every request, and answers from memory.
@@ -20,7 +18,7 @@ type hosting struct {
 	last  atomic.Pointer[hosted]
 }
 
-// hosted is what the host workspace serves: of its own, and with hostbindings.
+// hosted is what the host workspace serves: of its own, and with what it alone serves.
 type hosted struct{ own, all *catalog.Snapshot }
 
 // For implements router.Catalog.
@@ -37,7 +35,7 @@ func (h *hosting) Refresh(ctx context.Context, cluster logicalcluster.Name) (*ca
 
 // Hold implements router.Catalog. What the host workspace serves for being it does not change.
 func (h *hosting) Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc) {
-	if resource.Typed && resource.GroupResource() == hostBindings {
+	if resource.Typed && kinds.All.IsInHostWorkspace(resource.GroupResource()) {
 		return context.WithCancel(ctx)
 	}
 	return h.Catalog.Hold(ctx, cluster, resource)
@@ -50,9 +48,14 @@ func (h *hosting) with(cluster logicalcluster.Name, own *catalog.Snapshot) *cata
 	if last := h.last.Load(); last != nil && last.own == own {
 		return last.all
 	}
-	resources := []*catalog.Resource{{Group: hostBindings.Group, Plural: hostBindings.Resource, Hash: "typed", Typed: true}}
+	var resources []*catalog.Resource
+	for _, row := range kinds.All.Rows() {
+		if gr := row.GroupResource(); kinds.All.IsInHostWorkspace(gr) {
+			resources = append(resources, &catalog.Resource{Group: gr.Group, Plural: gr.Resource, Hash: "typed", Typed: true})
+		}
+	}
 	for _, r := range own.Resources() {
-		if r.GroupResource() != hostBindings {
+		if !kinds.All.IsInHostWorkspace(r.GroupResource()) {
 			resources = append(resources, r)
 		}
 	}
@@ -61,14 +64,16 @@ func (h *hosting) with(cluster logicalcluster.Name, own *catalog.Snapshot) *cata
 	return all
 }
 
-// isHostWorkspace reports whether the host shows cluster as its own.
-func (s *Server) isHostWorkspace(cluster logicalcluster.Name) bool {
-	if s.config.Host == nil {
-		return false
+// hosts returns what reports whether host shows a cluster as its own; none without a host.
+func hosts(host *Host, paths *index.Paths) func(logicalcluster.Name) bool {
+	return func(cluster logicalcluster.Name) bool {
+		if host == nil {
+			return false
+		}
+		if host.Workspace == cluster.Path() {
+			return true
+		}
+		path, known := paths.PathOf(cluster)
+		return known && path == host.Workspace
 	}
-	if s.config.Host.Workspace == cluster.Path() {
-		return true
-	}
-	path, known := s.Index.PathOf(cluster)
-	return known && path == s.config.Host.Workspace
 }

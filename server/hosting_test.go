@@ -11,6 +11,8 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
+var hostBindings = schema.GroupResource{Group: "annex.dev", Resource: "hostbindings"}
+
 func TestHosting_OnlyTheHostWorkspaceServesHostBindings(t *testing.T) {
 	h := &hosting{
 		Catalog: catalog.New(catalog.Config{Reader: clienttest.NewFake(), Typed: func(schema.GroupResource) bool { return true }}),

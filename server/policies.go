@@ -2,49 +2,84 @@ package server
 
 import (
 	"fmt"
+	"slices"
 
-	"github.com/annex-dev/annex/registry/tenancy"
+	genericadmission "k8s.io/apiserver/pkg/admission"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	reviewtokens "github.com/annex-dev/annex/registry/authentication"
+	reviewaccess "github.com/annex-dev/annex/registry/authorization"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/admission"
 	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
+	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
-	"github.com/annex-dev/annex/server/virtual/hostbinding"
+	"github.com/annex-dev/annex/server/inprocess"
 )
 
-// urls says how workspaces are addressed.
-func (s *Server) urls() tenancy.URLs {
-	return tenancy.URLs{External: func() string { return s.config.Addresses.External }, PathOf: s.Index.PathOf}
+// policies is the third layer: what decides about requests to clusters, and what can be had of the stores under these policies.
+type policies struct {
+	authentication *authentication.Authentication
+	// clusters decides about requests for clusters. The authorizer of the whole server, which knows virtual workspaces, too, is
+	// made from it with the endpoints.
+	clusters  *authorization.Authorizer
+	admission genericadmission.Interface
+	limiter   *fairness.Limiter
+
+	// client reads and writes all clusters as the server itself.
+	client *inprocess.Client
+	// groups are what users reach of the process's own, in the order of discovery.
+	groups []*group.Group
 }
 
-// buildPolicies makes what decides about requests: who sends it, whether they may, and admission for writes.
-func (s *Server) buildPolicies() (err error) {
-	who := s.config.Authentication
-	who.PathOf, who.Address = s.Index.PathOf, frontdoor.AddressFrom
-	if s.authentication, err = authentication.New(who); err != nil {
-		return fmt.Errorf("building the authenticator: %w", err)
+func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
+	p := &policies{}
+	var err error
+	who := c.Authentication
+	who.PathOf, who.Address = s.paths.PathOf, frontdoor.AddressFrom
+	if p.authentication, err = authentication.New(who); err != nil {
+		return nil, fmt.Errorf("building the authenticator: %w", err)
 	}
-	s.authorizer, err = authorization.New(authorization.Config{
-		Evaluator:        s.Evaluator,
-		Clusters:         s.Index,
-		Virtual:          s.exports,
-		Host:             s.hostRules(),
-		Projected:        hostbinding.Projected,
+	if p.clusters, err = authorization.New(authorization.Config{
+		Evaluator:        i.evaluator,
+		Clusters:         i.index,
+		Host:             hostRules(c.Host),
 		AlwaysAllowPaths: authorization.DefaultAlwaysAllowPaths(),
-	})
-	if err != nil {
-		return fmt.Errorf("building the authorizer: %w", err)
+	}); err != nil {
+		return nil, fmt.Errorf("building the authorizer: %w", err)
 	}
-	s.admission, err = admission.New(admission.Config{
-		Cached:             s.Client,
-		Live:               s.Client.Live(),
-		Resolver:           s.Index,
-		Authorizer:         s.Evaluator,
-		WorkspaceURL:       s.urls().Of,
-		NamespaceLifecycle: namespacelifecycle.New(s.Client, s.Client.Live()),
-	})
-	if err != nil {
-		return fmt.Errorf("building admission: %w", err)
+	if p.admission, err = admission.New(admission.Config{
+		Cached:             s.reader,
+		Live:               s.reader.Live(),
+		Resolver:           i.index,
+		Authorizer:         i.evaluator,
+		WorkspaceURL:       s.urls.Of,
+		NamespaceLifecycle: namespacelifecycle.New(s.reader, s.reader.Live()),
+	}); err != nil {
+		return nil, fmt.Errorf("building admission: %w", err)
 	}
-	return nil
+	metrics := fairness.NewMetrics()
+	if err := metrics.Register(legacyregistry.Register); err != nil {
+		return nil, err
+	}
+	p.limiter = fairness.New(c.Limits, metrics)
+	if p.client, err = inprocess.New(s.reader, inprocess.Config{Scheme: c.Scheme.Scheme, TypeConverter: s.converter, Admission: p.admission}); err != nil {
+		return nil, err
+	}
+	guarded, err := build(
+		func() (*group.Group, error) { return s.rbac.Guarded(i.evaluator) },
+		func() (*group.Group, error) { return reviewaccess.NewGroup(p.clusters, i.evaluator) },
+		func() (*group.Group, error) { return reviewtokens.NewGroup(p.authentication.Authenticator) },
+	)
+	if err != nil {
+		return nil, err
+	}
+	p.groups = slices.Concat(s.first, guarded, s.rest)
+	if err := kinds.All.Check(p.groups); err != nil {
+		return nil, fmt.Errorf("building REST storage: %w", err)
+	}
+	return p, nil
 }

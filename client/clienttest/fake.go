@@ -25,6 +25,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	ourscheme "github.com/annex-dev/annex/generated/clientset/versioned/scheme"
 )
 
 // Fake is a client.Client in memory. It is safe for many goroutines.
@@ -56,7 +57,7 @@ type entry struct{ shared, pristine client.Object }
 func NewFake(objects ...client.Object) *Fake {
 	f := &Fake{typer: runtime.NewScheme(), resources: map[schema.GroupResource]*table{}}
 	f.changed = sync.NewCond(&f.mu)
-	for _, add := range append(ours(), kubernetesscheme.AddToScheme, apiextensionsv1.AddToScheme) {
+	for _, add := range []func(*runtime.Scheme) error{kubernetesscheme.AddToScheme, apiextensionsv1.AddToScheme, ourscheme.AddToScheme} {
 		if err := add(f.typer); err != nil {
 			panic(err)
 		}
@@ -406,7 +407,7 @@ func (f *Fake) resourceOf(obj client.Object) schema.GroupResource {
 	if gvk.Empty() {
 		kinds, _, err := f.typer.ObjectKinds(obj)
 		if err != nil {
-			panic(fmt.Sprintf("readertest: %v", err))
+			panic(fmt.Sprintf("clienttest: %v", err))
 		}
 		gvk = kinds[0]
 	}

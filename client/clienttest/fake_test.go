@@ -213,7 +213,7 @@ func TestContent(t *testing.T) {
 	if n, err := content.Purge(t.Context(), "a"); n != 2 || err != nil {
 		t.Errorf("purged %d, %v", n, err)
 	}
-	if remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "b", Skip: func(schema.GroupResource) bool { return true }}); err != nil || !remaining.Empty() {
+	if remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "b", Wanted: func(schema.GroupResource, string) bool { return false }}); err != nil || !remaining.Empty() {
 		t.Errorf("remaining %v, %v", remaining, err)
 	}
 	if left := f.list(configMaps, client.Scope{}); len(left) != 1 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,18 +34,11 @@ func (c *Controller) definitionsOf(binding *apisv1alpha2.APIBinding) []client.Ke
 
 // definition returns the definition of the schema with the given UID; nil when there is none.
 func (c *Controller) definition(ctx context.Context, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	obj, err := c.Client.Get(ctx, definitions, definitionKey(uid))
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the definition of schema %q: %w", uid, err)
-	}
-	return asServed(obj)
+	return client.Find[apiextensionsv1.CustomResourceDefinition](ctx, c.Client, definitions, definitionKey(uid))
 }
 
-// ensureDefinition makes the definition of source if it is not there yet. It is created in
-// its final state, since nothing about it is left to decide: conflicts are a matter of each cluster that binds it.
+// ensureDefinition creates the definition of source if it does not exist. The definition is created in its final state, because each
+// cluster that binds it checks conflicts itself.
 func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.APIResourceSchema) (*fault, error) {
 	_, err := c.Client.Get(ctx, definitions, definitionKey(string(source.UID)))
 	if err == nil {
@@ -60,11 +52,7 @@ func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.
 		return invalidSchema("APIResourceSchema %q is invalid: %v", source.Name, err), nil
 	}
 	establish(bound)
-	stored := &apiextensions.CustomResourceDefinition{}
-	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(bound, stored, nil); err != nil {
-		return nil, fmt.Errorf("converting the definition of schema %q: %w", source.UID, err)
-	}
-	_, err = c.Client.Create(ctx, definitions, logicalcluster.SystemBoundCRDs, stored)
+	_, err = c.Client.Create(ctx, definitions, logicalcluster.SystemBoundCRDs, bound)
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err):
 		return nil, nil
@@ -74,7 +62,7 @@ func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.
 	return nil, fmt.Errorf("creating the definition of schema %q: %w", source.UID, err)
 }
 
-// establish gives definition the status that it would get if it had its names to itself.
+// establish sets the status that definition would get if no name was in use.
 func establish(definition *apiextensionsv1.CustomResourceDefinition) {
 	definition.Status.AcceptedNames = *definition.Spec.Names.DeepCopy()
 	for _, condition := range []apiextensionsv1.CustomResourceDefinitionCondition{
@@ -83,23 +71,5 @@ func establish(definition *apiextensionsv1.CustomResourceDefinition) {
 	} {
 		condition.Status, condition.LastTransitionTime = apiextensionsv1.ConditionTrue, metav1.Now()
 		definition.Status.Conditions = append(definition.Status.Conditions, condition)
-	}
-}
-
-// asServed returns obj, which may be of the internal type of the stock registry, in the version that is served. It may be
-// shared: do not change it.
-func asServed(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
-	switch definition := obj.(type) {
-	case *apiextensionsv1.CustomResourceDefinition:
-		return definition, nil
-	case *apiextensions.CustomResourceDefinition:
-		out := &apiextensionsv1.CustomResourceDefinition{}
-		// The conversion writes into what it is given where both types share memory.
-		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(definition.DeepCopy(), out, nil); err != nil {
-			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", definition.Name, err)
-		}
-		return out, nil
-	default:
-		return nil, fmt.Errorf("reading a CustomResourceDefinition: unexpected type %T", obj)
 	}
 }

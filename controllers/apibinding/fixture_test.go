@@ -50,15 +50,23 @@ type instances struct {
 }
 
 func (i *instances) DeleteAll(ctx context.Context, scope client.ContentScope) (client.Remaining, error) {
-	if scope.Bucket == "" {
-		return i.Content.DeleteAll(ctx, scope)
+	remaining, err := i.Content.DeleteAll(ctx, scope)
+	if err != nil {
+		return remaining, err
 	}
-	i.deleted = append(i.deleted, fmt.Sprintf("%s %s %s", scope.Cluster, scope.Resource, scope.Bucket))
-	var remaining client.Remaining
-	for range i.left[scope.Resource] {
-		remaining.Add(scope.Resource, nil)
+	for _, gr := range []schema.GroupResource{groupResource("example.com", "widgets"), groupResource("example.com", "gadgets")} {
+		for _, identity := range []string{client.LocalBucket, "hash-things", "hash-stranger"} {
+			if !scope.Wanted(gr, identity) {
+				continue
+			}
+			i.deleted = append(i.deleted, fmt.Sprintf("%s %s %s", scope.Cluster, gr, identity))
+			for range i.left[gr] {
+				remaining.Add(gr, nil)
+			}
+			err = i.err
+		}
 	}
-	return remaining, i.err
+	return remaining, err
 }
 
 // fixture is a controller over a client in memory.

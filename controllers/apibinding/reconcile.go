@@ -13,16 +13,14 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// How long to wait for what no watch tells of.
+// How long to wait for changes without a watch event.
 const (
-	// afterConflict is for a write of somebody else that was faster and is not in the watch cache yet.
-	afterConflict = 50 * time.Millisecond
-	// soonest and latest bound the time between two looks at objects that are being deleted.
+	// soonest and latest limit the time between two checks of objects that are being deleted.
 	soonest = time.Second
 	latest  = 10 * time.Second
 )
 
-// reconcile moves one binding one step on, with one write at most.
+// reconcile does one step for one binding, with at most one write.
 func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	old, err := client.Find[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
 	if err != nil {
@@ -46,15 +44,13 @@ func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	return c.update(ctx, key, old, binding, reconcile.Result{})
 }
 
-// update writes binding if it differs from old, and returns result then.
+// update writes binding if it differs from old, and then returns result.
 func (c *Controller) update(ctx context.Context, key client.Key, old, binding *apisv1alpha2.APIBinding, result reconcile.Result) (reconcile.Result, error) {
 	if apiequality.Semantic.DeepEqual(old, binding) {
 		return result, nil
 	}
 	_, err := c.Client.Update(ctx, bindings, key.Cluster, binding)
 	switch {
-	case apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: afterConflict}, nil
 	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, nil
 	case err != nil:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -20,9 +19,6 @@ import (
 )
 
 const workers = 2
-
-// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
-const afterConflict = 50 * time.Millisecond
 
 var (
 	exports        = apisv1alpha2.Resource("apiexports")
@@ -52,18 +48,17 @@ type reconciler struct {
 	client client.Client
 }
 
-// forSecret returns the exports whose identity the secret holds.
+// forSecret returns the exports whose identity is in the secret.
 func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
-	objects, err := r.client.List(ctx, exports, client.Scope{Cluster: key.Cluster})
+	all, err := client.List[apisv1alpha2.APIExport](ctx, r.client, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the exports of a secret", "cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
 		return nil
 	}
 	var keys []client.Key
-	for _, obj := range objects {
-		export, ok := obj.(*apisv1alpha2.APIExport)
-		if ok && export.Spec.Identity != nil && export.Spec.Identity.SecretRef != nil &&
+	for _, export := range all {
+		if export.Spec.Identity != nil && export.Spec.Identity.SecretRef != nil &&
 			export.Spec.Identity.SecretRef.Namespace == key.Namespace && export.Spec.Identity.SecretRef.Name == key.Name {
 			keys = append(keys, client.Key{Cluster: key.Cluster, Name: export.Name})
 		}
@@ -71,7 +66,7 @@ func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client
 	return keys
 }
 
-// forSlice returns the export of the same name when a slice is gone: it may have been the export's own.
+// forSlice returns the export of the same name for a deleted slice, which may have been the slice of the export.
 func forSlice(_ context.Context, event client.Event) []client.Key {
 	if event.Type != client.Deleted {
 		return nil
@@ -80,16 +75,12 @@ func forSlice(_ context.Context, event client.Event) []client.Key {
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
-	obj, err := r.client.Get(ctx, exports, key)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, r.deleteSlice(ctx, key)
-	}
+	old, err := client.Find[apisv1alpha2.APIExport](ctx, r.client, exports, key)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading APIExport %s: %w", key, err)
+		return reconcile.Result{}, err
 	}
-	old, ok := obj.(*apisv1alpha2.APIExport)
-	if !ok {
-		return reconcile.Result{}, fmt.Errorf("reading APIExport %s: unexpected type %T", key, obj)
+	if old == nil {
+		return reconcile.Result{}, r.deleteSlice(ctx, key)
 	}
 	if old.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
@@ -99,8 +90,6 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if !apiequality.Semantic.DeepEqual(old, export) {
 		_, err := r.client.Update(ctx, exports, key.Cluster, export)
 		switch {
-		case apierrors.IsConflict(err):
-			return reconcile.Result{RequeueAfter: afterConflict}, nil
 		case apierrors.IsNotFound(err):
 			return reconcile.Result{}, nil
 		case err != nil:

@@ -35,21 +35,16 @@ func Spec(c client.Client) multicluster.Spec {
 
 type reconciler struct{ client client.Client }
 
-// reconcile brings every aggregated ClusterRole of a cluster up to date. A role that is part of another is seen in its new
-// state by the event that its own update causes.
+// reconcile brings every aggregated ClusterRole of a cluster up to date. If a role is part of another one, the event of its
+// own update shows its new state.
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	resource := rbacv1.Resource("clusterroles")
-	objects, err := r.client.List(ctx, resource, client.Scope{Cluster: key.Cluster})
+	all, err := client.List[rbacv1.ClusterRole](ctx, r.client, resource, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: %w", key.Cluster, err)
+		return reconcile.Result{}, err
 	}
-	var all, aggregated []*rbacv1.ClusterRole
-	for _, object := range objects {
-		role, ok := object.(*rbacv1.ClusterRole)
-		if !ok {
-			return reconcile.Result{}, fmt.Errorf("listing the ClusterRoles of cluster %q: got a %T", key.Cluster, object)
-		}
-		all = append(all, role)
+	var aggregated []*rbacv1.ClusterRole
+	for _, role := range all {
 		if role.AggregationRule != nil && role.DeletionTimestamp == nil {
 			aggregated = append(aggregated, role)
 		}
@@ -58,7 +53,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	for _, role := range aggregated {
 		rules, err := aggregation.Rules(role, all)
 		if err != nil {
-			// Trying again does not help; the others are not to suffer from it.
+			// A retry does not help, and other roles must not be affected.
 			klog.FromContext(ctx).Error(err, "A role cannot be aggregated")
 			continue
 		}
@@ -68,10 +63,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		updated := role.DeepCopy()
 		updated.Rules = rules
 		_, err = r.client.Update(ctx, resource, key.Cluster, updated)
-		switch {
-		case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-			// It has changed since, and the event of that brings us back.
-		case err != nil:
+		if err != nil && !apierrors.IsNotFound(err) {
 			failures = append(failures, fmt.Errorf("updating ClusterRole %q: %w", role.Name, err))
 		}
 	}

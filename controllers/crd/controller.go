@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,8 +26,8 @@ var (
 	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
 )
 
-// Spec describes the controller. Names are accepted on what live returns, whose reads must miss nothing that was written
-// before them; nil stands for client. Objects of definitions that are being deleted are deleted through content.
+// Spec describes the controller. Names are accepted based on live, whose reads must see every acknowledged write; if nil, client
+// is used. Objects of definitions that are being deleted are deleted through content.
 func Spec(c client.Client, live client.Reader, content client.Content) multicluster.Spec {
 	if live == nil {
 		live = c
@@ -49,11 +48,11 @@ type reconciler struct {
 	client  client.Client
 	live    client.Reader
 	content client.Content
-	// groups keeps two definitions of one group in one cluster from being accepted at once.
+	// groups prevents two definitions of one group in one cluster from being accepted at the same time.
 	groups keymutex.KeyMutex
 }
 
-// concernedByDefinition returns the definition itself and, when it may have released a name, the others of its group.
+// concernedByDefinition returns the definition itself and, if it may have released a name, the others of its group.
 func (r *reconciler) concernedByDefinition(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
@@ -75,7 +74,7 @@ func (r *reconciler) concernedByBinding(ctx context.Context, event client.Event)
 	return r.others(ctx, client.KeyOf(event.Object), "")
 }
 
-// others returns the definitions in the cluster of key, except key itself; only those of group when it is not empty.
+// others returns the definitions in the cluster of key, except key itself; only those of group if it is not empty.
 func (r *reconciler) others(ctx context.Context, key client.Key, group string) []client.Key {
 	objects, err := r.client.List(ctx, definitions, client.Scope{Cluster: key.Cluster})
 	if err != nil {
@@ -96,18 +95,11 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
 		return reconcile.Result{}, nil
 	}
-	obj, err := r.client.Get(ctx, definitions, key)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
-	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", key, err)
-	}
-	crd, err := asServed(obj)
-	if err != nil {
+	old, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, r.client, definitions, key)
+	if err != nil || old == nil {
 		return reconcile.Result{}, err
 	}
-	old := crd.DeepCopy()
+	crd := old.DeepCopy()
 	var result reconcile.Result
 	var failure error
 	setStructuralCondition(crd)
@@ -124,7 +116,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if apiequality.Semantic.DeepEqual(crd, old) {
 		return result, failure
 	}
-	if err := r.update(ctx, key.Cluster, obj, crd); err != nil {
+	if _, err := r.client.Update(ctx, definitions, key.Cluster, crd); err != nil && !apierrors.IsNotFound(err) {
 		return reconcile.Result{}, fmt.Errorf("updating CustomResourceDefinition %s: %w", key, err)
 	}
 	return result, failure
@@ -134,37 +126,4 @@ func (r *reconciler) lockGroup(cluster logicalcluster.Name, group string) (unloc
 	id := string(cluster) + "/" + group
 	r.groups.LockKey(id)
 	return func() { _ = r.groups.UnlockKey(id) } // fails only for a lock that is not held
-}
-
-// update writes crd in the type that it was read in. That somebody else was faster is no error: an event follows.
-func (r *reconciler) update(ctx context.Context, cluster logicalcluster.Name, read client.Object, crd *apiextensionsv1.CustomResourceDefinition) error {
-	var obj client.Object = crd
-	if _, internal := read.(*apiextensions.CustomResourceDefinition); internal {
-		converted := &apiextensions.CustomResourceDefinition{}
-		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, converted, nil); err != nil {
-			return fmt.Errorf("converting: %w", err)
-		}
-		obj = converted
-	}
-	_, err := r.client.Update(ctx, definitions, cluster, obj)
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
-}
-
-// asServed returns a copy of obj, which may be of the internal type of the stock registry, in the version that is served.
-func asServed(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
-	switch crd := obj.(type) {
-	case *apiextensionsv1.CustomResourceDefinition:
-		return crd.DeepCopy(), nil
-	case *apiextensions.CustomResourceDefinition:
-		out := &apiextensionsv1.CustomResourceDefinition{}
-		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(crd.DeepCopy(), out, nil); err != nil {
-			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
-		}
-		return out, nil
-	default:
-		return nil, fmt.Errorf("reading a CustomResourceDefinition: unexpected type %T", obj)
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,7 +21,7 @@ import (
 )
 
 // waitFor is how long tests wait for what must happen; nothing waits that long when it works.
-const waitFor = 30 * time.Second
+const waitFor = 2 * time.Minute
 
 // instances is a client.Content that answers what it is told to.
 type instances struct {
@@ -33,7 +32,13 @@ type instances struct {
 }
 
 func (i *instances) DeleteAll(_ context.Context, scope client.ContentScope) (client.Remaining, error) {
-	i.deleted = append(i.deleted, scope.Cluster.String()+"|"+scope.Resource.String()+"|"+scope.Bucket)
+	for _, resource := range []string{"widgets", "gadgets"} {
+		for _, bucket := range []string{"", client.LocalBucket, "identity"} {
+			if gr := (schema.GroupResource{Group: "example.com", Resource: resource}); scope.Wanted(gr, bucket) {
+				i.deleted = append(i.deleted, scope.Cluster.String()+"|"+gr.String()+"|"+bucket)
+			}
+		}
+	}
 	return i.left, i.err
 }
 
@@ -320,39 +325,6 @@ func TestReconcile_LeavesBoundDefinitionsAlone(t *testing.T) {
 	if writes := c.Writes(); len(writes) > 0 {
 		t.Errorf("writes %v", writes)
 	}
-}
-
-func TestReconcile_WritesTheTypeThatItRead(t *testing.T) {
-	c := &internalClient{Fake: clienttest.NewFake(crdIn("c1", "widgets", "widget", "Widget"))}
-	if _, err := Spec(c, nil, &instances{}).Reconcile(t.Context(), client.Key{Cluster: "c1", Name: "widgets.example.com"}); err != nil {
-		t.Fatal(err)
-	}
-	written, ok := c.written.(*apiextensions.CustomResourceDefinition)
-	if !ok || written.Status.AcceptedNames.Plural != "widgets" {
-		t.Errorf("wrote %T %v", c.written, c.written)
-	}
-}
-
-// internalClient hands out and takes the internal type of the stock registry.
-type internalClient struct {
-	*clienttest.Fake
-	written client.Object
-}
-
-func (c *internalClient) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
-	obj, err := c.Fake.Get(ctx, gr, key)
-	if err != nil {
-		return nil, err
-	}
-	out := &apiextensions.CustomResourceDefinition{}
-	err = apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(
-		obj.(*apiextensionsv1.CustomResourceDefinition).DeepCopy(), out, nil)
-	return out, err
-}
-
-func (c *internalClient) Update(_ context.Context, _ schema.GroupResource, _ logicalcluster.Name, obj client.Object) (client.Object, error) {
-	c.written = obj
-	return obj, nil
 }
 
 // TestRun_ReleasedNamesAreTaken runs the controller: who was refused a name gets it when its owner goes.

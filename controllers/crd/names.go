@@ -8,7 +8,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// taken holds the names that a group has already given away in a cluster.
+// taken contains the names that are already used in a group of a cluster.
 type taken struct {
 	// resources are plurals, singulars and short names, which share one space; kinds are kinds and list kinds.
 	resources, kinds sets.Set[string]
@@ -31,14 +30,14 @@ func (t taken) add(names apiextensionsv1.CustomResourceDefinitionNames) {
 	t.kinds.Delete("")
 }
 
-// settled reports whether crd has all the names that it asks for and is established.
+// settled reports whether crd has all requested names and is established.
 func settled(crd *apiextensionsv1.CustomResourceDefinition) bool {
 	return apiequality.Semantic.DeepEqual(crd.Spec.Names, crd.Status.AcceptedNames) &&
 		apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.NamesAccepted) &&
 		apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established)
 }
 
-// accept gives crd those of the names it asks for that are free, and establishes it when it has all of them.
+// accept gives crd the requested names that are free, and establishes it if it has all of them.
 func (r *reconciler) accept(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) error {
 	used, err := r.namesTaken(ctx, cluster, crd)
 	if err != nil {
@@ -64,8 +63,8 @@ func (r *reconciler) accept(ctx context.Context, cluster logicalcluster.Name, cr
 	return nil
 }
 
-// acceptNames returns which of the requested names are had after those of them that are free are taken, and the condition
-// that says so. A name that was accepted before stays, whoever else may have it.
+// acceptNames returns the accepted names after it takes the requested names that are free, and the condition for them. A name that was
+// accepted before stays accepted, even if another resource has it.
 func acceptNames(requested, accepted apiextensionsv1.CustomResourceDefinitionNames, used taken) (
 	apiextensionsv1.CustomResourceDefinitionNames, apiextensionsv1.CustomResourceDefinitionCondition) {
 	names := *accepted.DeepCopy()
@@ -104,34 +103,23 @@ func acceptNames(requested, accepted apiextensionsv1.CustomResourceDefinitionNam
 
 func inUse(name string) error { return fmt.Errorf("%q is already in use", name) }
 
-// namesTaken collects what other definitions of the group, and resources that the cluster has bound, are called.
+// namesTaken collects the names of other definitions of the group, and of resources that the cluster has bound.
 func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (taken, error) {
 	used := taken{resources: sets.New[string](), kinds: sets.New[string]()}
-	others, err := r.live.List(ctx, definitions, client.Scope{Cluster: cluster})
+	others, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Scope{Cluster: cluster})
 	if err != nil {
-		return used, fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
+		return used, err
 	}
-	for _, obj := range others {
-		if obj.GetName() == crd.Name {
-			continue
-		}
-		other, err := asServed(obj)
-		if err != nil {
-			return used, err
-		}
-		if other.Spec.Group == crd.Spec.Group {
+	for _, other := range others {
+		if other.Name != crd.Name && other.Spec.Group == crd.Spec.Group {
 			used.add(other.Status.AcceptedNames)
 		}
 	}
-	bound, err := r.live.List(ctx, bindings, client.Scope{Cluster: cluster})
+	bound, err := client.List[apisv1alpha2.APIBinding](ctx, r.live, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
-		return used, fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
+		return used, err
 	}
-	for _, obj := range bound {
-		binding, ok := obj.(*apisv1alpha2.APIBinding)
-		if !ok {
-			return used, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", cluster, obj)
-		}
+	for _, binding := range bound {
 		for _, resource := range binding.Status.BoundResources {
 			if resource.Group != crd.Spec.Group {
 				continue
@@ -146,18 +134,11 @@ func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name
 	return used, nil
 }
 
-// boundNames returns the names of a bound resource; the plural alone when it has no definition.
+// boundNames returns the names of a bound resource; only the plural if it has no definition.
 func (r *reconciler) boundNames(ctx context.Context, resource apisv1alpha2.BoundAPIResource) (apiextensionsv1.CustomResourceDefinitionNames, error) {
 	names := apiextensionsv1.CustomResourceDefinitionNames{Plural: resource.Resource}
-	obj, err := r.live.Get(ctx, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
-	if apierrors.IsNotFound(err) {
-		return names, nil
-	}
-	if err != nil {
-		return names, fmt.Errorf("reading the definition of bound %s.%s: %w", resource.Resource, resource.Group, err)
-	}
-	definition, err := asServed(obj)
-	if err != nil {
+	definition, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
+	if err != nil || definition == nil {
 		return names, err
 	}
 	return definition.Spec.Names, nil

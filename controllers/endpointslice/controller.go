@@ -3,7 +3,6 @@ package endpointslice
 import (
 	"context"
 	"fmt"
-	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,11 +18,7 @@ import (
 	"github.com/annex-dev/annex/controllers/references"
 )
 
-const (
-	workers = 2
-	// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
-	afterConflict = 50 * time.Millisecond
-)
+const workers = 2
 
 var (
 	slices     = apisv1alpha1.Resource("apiexportendpointslices")
@@ -33,9 +28,9 @@ var (
 	shards     = corev1alpha1.Resource("shards")
 )
 
-// Resolver finds the logical cluster behind a path or a name.
+// Resolver finds the logical cluster of a path or a name.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
@@ -59,7 +54,7 @@ func Spec(c client.Client, resolver Resolver) multicluster.Spec {
 type reconciler struct {
 	client   client.Client
 	resolver Resolver
-	// consumers knows which bindings use an export, referring which slices are for one.
+	// consumers maps an export to the bindings that use it; referring maps it to its slices.
 	consumers, referring references.Index
 }
 
@@ -80,10 +75,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		return reconcile.Result{}, nil
 	}
 	_, err = r.client.Update(ctx, slices, key.Cluster, slice)
-	switch {
-	case apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: afterConflict}, nil
-	case err != nil && !apierrors.IsNotFound(err):
+	if err != nil && !apierrors.IsNotFound(err) {
 		return reconcile.Result{}, fmt.Errorf("updating APIExportEndpointSlice %s: %w", key, err)
 	}
 	return reconcile.Result{}, nil

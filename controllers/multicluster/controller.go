@@ -3,8 +3,10 @@ package multicluster
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -15,10 +17,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// Watch says which keys a change of some resource concerns.
+// Watch maps changes of a resource to keys.
 type Watch struct {
 	Resource schema.GroupResource
-	// Keys returns what to reconcile after an Added, Modified or Deleted event; nil stands for the key of the object itself.
+	// Keys returns what to reconcile after an Added, Modified or Deleted event; if nil, it is the key of the object itself.
 	Keys func(ctx context.Context, event client.Event) []client.Key
 }
 
@@ -26,24 +28,63 @@ type Watch struct {
 type Spec struct {
 	// Name is unique in the process; it labels the metrics and logs of the controller.
 	Name string
-	// Workers is how many reconciles may run at once; 0 stands for 1. One key is never reconciled twice at once.
+	// Workers is how many reconciles may run at once; 0 means 1. One key is never reconciled twice at once.
 	Workers int
 	Watches []Watch
-	// Feeds queue keys, each after some time, for other reasons than a change of an object. They run until ctx ends.
+	// Feeds queue keys, each after some time, for reasons other than a change of an object. They run until ctx ends.
 	Feeds []func(ctx context.Context, add func(key client.Key, after time.Duration))
-	// Reconcile reads the world afresh for one key and moves it one step on.
+	// Reconcile reads the current state for one key and does one step. It may return the Conflict of a write as it is:
+	// that is no failure, and the key is tried again after a moment.
 	Reconcile func(ctx context.Context, key client.Key) (reconcile.Result, error)
 }
 
-// Run runs the controller described by spec until ctx ends.
+// reconcileFunc is the type of Spec.Reconcile.
+type reconcileFunc = func(ctx context.Context, key client.Key) (reconcile.Result, error)
+
+// after returns next, which waits for start before its first call.
+func after(start <-chan struct{}, next reconcileFunc) reconcileFunc {
+	return func(ctx context.Context, key client.Key) (reconcile.Result, error) {
+		select {
+		case <-start:
+			return next(ctx, key)
+		case <-ctx.Done():
+			return reconcile.Result{}, context.Cause(ctx)
+		}
+	}
+}
+
+// afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
+const afterConflict = 20 * time.Millisecond
+
+// toleratingConflicts returns next with the one rule for conflicts: try again, without an error and without backoff.
+func toleratingConflicts(next reconcileFunc) reconcileFunc {
+	return func(ctx context.Context, key client.Key) (reconcile.Result, error) {
+		result, err := next(ctx, key)
+		if apierrors.IsConflict(err) {
+			klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
+			return reconcile.Result{RequeueAfter: afterConflict}, nil
+		}
+		return result, err
+	}
+}
+
+// Run runs the controller described by spec until ctx ends. It reconciles nothing before each watch has shown all that exists:
+// what went away before a watch saw it would otherwise go unnoticed by who was reconciled while it was there.
 func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	unique := true
-	// What controller-runtime says about its own life is for those who ask for it; errors are logged at any verbosity.
+	var behind sync.WaitGroup
+	behind.Add(len(spec.Watches))
+	synced := make(chan struct{})
+	go func() {
+		behind.Wait()
+		close(synced)
+	}()
+	// Log messages of controller-runtime only at a higher verbosity. Errors are always logged.
 	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
-		Reconciler:              reconcile.TypedFunc[client.Key](spec.Reconcile),
+		Reconciler:              reconcile.TypedFunc[client.Key](after(synced, toleratingConflicts(spec.Reconcile))),
 		Logger:                  base,
 		LogConstructor: func(key *client.Key) klog.Logger {
 			if key == nil {
@@ -56,7 +97,7 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 		return fmt.Errorf("building controller %s: %w", spec.Name, err)
 	}
 	for _, watch := range spec.Watches {
-		if err := c.Watch(feed(from, watch)); err != nil {
+		if err := c.Watch(feed(from, watch, sync.OnceFunc(behind.Done))); err != nil {
 			return fmt.Errorf("watching %s for controller %s: %w", watch.Resource, spec.Name, err)
 		}
 	}
@@ -74,8 +115,8 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	return nil
 }
 
-// feed returns the source that queues what a watch delivers.
-func feed(from client.Reader, watch Watch) source.TypedSource[client.Key] {
+// feed returns the source that queues the events of a watch. It calls synced when the watch has shown all that exists, or ends.
+func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[client.Key] {
 	keys := watch.Keys
 	if keys == nil {
 		keys = func(_ context.Context, event client.Event) []client.Key {
@@ -84,7 +125,11 @@ func feed(from client.Reader, watch Watch) source.TypedSource[client.Key] {
 	}
 	return source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
 		go func() {
+			defer synced()
 			err := from.Watch(ctx, watch.Resource, func(event client.Event) {
+				if event.Type == client.Synced {
+					synced()
+				}
 				if event.Object == nil {
 					return
 				}

@@ -3,10 +3,12 @@ package multicluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -16,7 +18,10 @@ import (
 	"github.com/annex-dev/annex/client/clienttest"
 )
 
-var configMaps = schema.GroupResource{Resource: "configmaps"}
+var (
+	configMaps = schema.GroupResource{Resource: "configmaps"}
+	secrets    = schema.GroupResource{Resource: "secrets"}
+)
 
 func configMap(cluster logicalcluster.Name, name string) client.Object {
 	return clienttest.In(cluster, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
@@ -48,7 +53,7 @@ func next(t *testing.T, keys <-chan client.Key) client.Key {
 	select {
 	case key := <-keys:
 		return key
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("nothing is reconciled")
 		return client.Key{}
 	}
@@ -119,5 +124,86 @@ func TestRun_AgainAfterItsEnd(t *testing.T) {
 		default:
 			t.Fatal("the controller ended while it was still at work")
 		}
+	}
+}
+
+func TestRun_ConflictsAreNoFailures(t *testing.T) {
+	conflict := fmt.Errorf("updating: %w", apierrors.NewConflict(configMaps, "a", errors.New("somebody was faster")))
+	key := client.Key{Cluster: "one", Namespace: "default", Name: "a"}
+	tolerant := toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) { return reconcile.Result{}, conflict })
+	if result, err := tolerant(t.Context(), key); err != nil || result.RequeueAfter != afterConflict {
+		t.Errorf("a conflict gives %v, %v", result, err)
+	}
+	failure := errors.New("not yet")
+	tolerant = toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) {
+		return reconcile.Result{RequeueAfter: time.Hour}, failure
+	})
+	if result, err := tolerant(t.Context(), key); !errors.Is(err, failure) || result.RequeueAfter != time.Hour {
+		t.Errorf("a failure gives %v, %v", result, err)
+	}
+}
+
+// lateReader shows secrets only after release.
+type lateReader struct {
+	client.Reader
+	release chan struct{}
+}
+
+func (r *lateReader) Watch(ctx context.Context, resource schema.GroupResource, handle func(client.Event)) error {
+	if resource == secrets {
+		<-r.release
+	}
+	return r.Reader.Watch(ctx, resource, handle)
+}
+
+func TestRun_BeginsWhenEveryWatchHasShownWhatExists(t *testing.T) {
+	from := &lateReader{Reader: clienttest.NewFake(configMap("one", "a")), release: make(chan struct{})}
+	queued, early, done := make(chan struct{}), make(chan bool, 1), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	spec := Spec{
+		Name: t.Name(),
+		Watches: []Watch{
+			{Resource: configMaps, Keys: func(_ context.Context, event client.Event) []client.Key {
+				defer close(queued)
+				return []client.Key{client.KeyOf(event.Object)}
+			}},
+			{Resource: secrets},
+		},
+		Reconcile: func(context.Context, client.Key) (reconcile.Result, error) {
+			select {
+			case <-from.release:
+				early <- false
+			default:
+				early <- true
+			}
+			return reconcile.Result{}, nil
+		},
+	}
+	go func() { done <- Run(ctx, from, spec) }()
+	<-queued
+	close(from.release)
+	if <-early {
+		t.Error("it began before the second watch had shown what exists")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAfter_WaitsForItsStart(t *testing.T) {
+	start, called := make(chan struct{}), false
+	gated := after(start, func(context.Context, client.Key) (reconcile.Result, error) {
+		called = true
+		return reconcile.Result{}, nil
+	})
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := gated(canceled, client.Key{}); !errors.Is(err, context.Canceled) || called {
+		t.Errorf("before its start: called %v, %v", called, err)
+	}
+	close(start)
+	if _, err := gated(t.Context(), client.Key{}); err != nil || !called {
+		t.Errorf("after its start: called %v, %v", called, err)
 	}
 }

@@ -15,13 +15,13 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 const resourceName = "customresourcedefinitions"
 
 // NewGroup returns the storage of apiextensions.k8s.io/v1.
-func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
+func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
 	stock, err := customresourcedefinition.NewREST(s.Scheme, getter)
 	if err != nil {
 		return nil, fmt.Errorf("building the storage of %s: %w", resourceName, err)

@@ -20,18 +20,18 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func newGroup(t *testing.T) *group.Group {
 	t.Helper()
 	client := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = client.Close() })
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)

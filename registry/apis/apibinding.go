@@ -3,7 +3,6 @@ package apis
 import (
 	"context"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -15,24 +14,14 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/apis/validation"
-	"github.com/annex-dev/annex/registry/kind"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 var bindings = apisv1alpha2.Resource("apibindings")
 
-func bindingKind() *kind.Kind[apisv1alpha2.APIBinding, *apisv1alpha2.APIBinding] {
-	return &kind.Kind[apisv1alpha2.APIBinding, *apisv1alpha2.APIBinding]{
-		Version:  v1alpha2,
-		Resource: bindings,
-		Singular: "apibinding",
-		List:     func() runtime.Object { return &apisv1alpha2.APIBindingList{} },
-		Columns: []apiextensionsv1.CustomResourceColumnDefinition{
-			age,
-			{Name: "Ready", Type: "string", JSONPath: `.status.conditions[?(@.type=="Ready")].status`, Description: "Whether the resources are bound"},
-		},
-		Spec:                 func(binding *apisv1alpha2.APIBinding) any { return &binding.Spec },
-		CopyStatus:           func(to, from *apisv1alpha2.APIBinding) { to.Status = *from.Status.DeepCopy() },
-		Validate:             validation.ValidateAPIBinding,
+func bindingKind() *kinds.Kind[apisv1alpha2.APIBinding, *apisv1alpha2.APIBinding] {
+	return &kinds.Kind[apisv1alpha2.APIBinding, *apisv1alpha2.APIBinding]{
+		ValidateCreate:       validation.ValidateAPIBinding,
 		ValidateUpdate:       validation.ValidateAPIBindingUpdate,
 		ValidateStatusUpdate: validation.ValidateAPIBindingStatusUpdate,
 	}
@@ -47,7 +36,7 @@ func WithBindingsOf(ctx context.Context, label string) context.Context {
 }
 
 // bindingREST serves apibindings.
-type bindingREST struct{ *kind.REST }
+type bindingREST struct{ *kinds.REST }
 
 // Get implements rest.Getter.
 func (r *bindingREST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {

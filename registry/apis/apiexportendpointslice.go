@@ -4,35 +4,22 @@ import (
 	"slices"
 	"strings"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/apis/validation"
-	"github.com/annex-dev/annex/registry/kind"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // services begins the path of every virtual endpoint.
 const services = "/services/"
 
-func endpointSliceKind(external func() string) *kind.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice] {
-	return &kind.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice]{
-		Version:  v1alpha1,
-		Resource: apisv1alpha1.Resource("apiexportendpointslices"),
-		Singular: "apiexportendpointslice",
-		List:     func() runtime.Object { return &apisv1alpha1.APIExportEndpointSliceList{} },
-		Columns: []apiextensionsv1.CustomResourceColumnDefinition{
-			{Name: "Export", Type: "string", JSONPath: ".spec.export.name", Description: "Name of the APIExport"},
-			{Name: "Partition", Type: "string", JSONPath: ".spec.partition", Description: "Partition that limits the shards"},
-			age,
-		},
-		Spec:       func(slice *apisv1alpha1.APIExportEndpointSlice) any { return &slice.Spec },
-		CopyStatus: func(to, from *apisv1alpha1.APIExportEndpointSlice) { to.Status = *from.Status.DeepCopy() },
+func endpointSliceKind(external func() string) *kinds.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice] {
+	return &kinds.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice]{
 		Prepare: func(slice, _ *apisv1alpha1.APIExportEndpointSlice) {
 			slice.Status.APIExportEndpoints = rewrite(slice.Status.APIExportEndpoints, pathOf)
 		},
-		Validate:       validation.ValidateAPIExportEndpointSlice,
+		ValidateCreate: validation.ValidateAPIExportEndpointSlice,
 		ValidateUpdate: validation.ValidateAPIExportEndpointSliceUpdate,
 		ValidateStatusUpdate: func(slice, old *apisv1alpha1.APIExportEndpointSlice) field.ErrorList {
 			// What counts is what a user will see.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,27 +13,18 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/apis/validation"
-	"github.com/annex-dev/annex/registry/kind"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 var schemas = apisv1alpha1.Resource("apiresourceschemas")
 
 // schemaKind does not validate: schemaREST does, with an answer of its own.
-func schemaKind() *kind.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema] {
-	return &kind.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema]{
-		Version:        v1alpha1,
-		Resource:       schemas,
-		Singular:       "apiresourceschema",
-		List:           func() runtime.Object { return &apisv1alpha1.APIResourceSchemaList{} },
-		Columns:        []apiextensionsv1.CustomResourceColumnDefinition{age},
-		Spec:           func(s *apisv1alpha1.APIResourceSchema) any { return &s.Spec },
-		Validate:       func(*apisv1alpha1.APIResourceSchema) field.ErrorList { return nil },
-		ValidateUpdate: func(_, _ *apisv1alpha1.APIResourceSchema) field.ErrorList { return nil },
-	}
+func schemaKind() *kinds.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema] {
+	return &kinds.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema]{}
 }
 
 // schemaREST serves apiresourceschemas. All that is wrong with a schema is answered together, as Forbidden.
-type schemaREST struct{ *kind.REST }
+type schemaREST struct{ *kinds.REST }
 
 // Create implements rest.Creater.
 func (r *schemaREST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
@@ -54,7 +44,7 @@ func validSchema(next rest.ValidateObjectFunc) rest.ValidateObjectFunc {
 	return func(ctx context.Context, obj runtime.Object) error {
 		s, ok := obj.(*apisv1alpha1.APIResourceSchema)
 		if !ok {
-			return apierrors.NewInternalError(errors.New("the object is no APIResourceSchema"))
+			return apierrors.NewInternalError(errors.New("the object is not an APIResourceSchema"))
 		}
 		if err := forbid(s.Name, validation.ValidateAPIResourceSchema(ctx, s)); err != nil {
 			return err
@@ -71,7 +61,7 @@ func validSchemaUpdate(next rest.ValidateObjectUpdateFunc) rest.ValidateObjectUp
 		s, ok := obj.(*apisv1alpha1.APIResourceSchema)
 		before, okay := old.(*apisv1alpha1.APIResourceSchema)
 		if !ok || !okay {
-			return apierrors.NewInternalError(errors.New("the object is no APIResourceSchema"))
+			return apierrors.NewInternalError(errors.New("the object is not an APIResourceSchema"))
 		}
 		if err := forbid(s.Name, validation.ValidateAPIResourceSchemaUpdate(s, before)); err != nil {
 			return err

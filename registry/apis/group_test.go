@@ -35,12 +35,12 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/generated/openapi"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // api serves the group over HTTP, without authentication and admission.
 type api struct {
@@ -54,7 +54,7 @@ func newAPI(t *testing.T) *api {
 	t.Helper()
 	client := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = client.Close() })
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func newAPI(t *testing.T) *api {
 }
 
 // typeConverter knows the models of the group, for server-side apply.
-func typeConverter(t *testing.T, s *scheme.Scheme) managedfields.TypeConverter {
+func typeConverter(t *testing.T, s *kinds.Scheme) managedfields.TypeConverter {
 	t.Helper()
 	config := genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, endpointsopenapi.NewDefinitionNamer(s.Scheme))
 	var names []string

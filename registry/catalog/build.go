@@ -24,7 +24,7 @@ var (
 
 // build computes the snapshot of cluster from what from returns now.
 func (c *Catalog) build(ctx context.Context, from client.Reader, cluster logicalcluster.Name) (*Snapshot, error) {
-	b := &builder{catalog: c, from: from, resources: map[schema.GroupResource]*Resource{}, schemas: map[string]bool{}}
+	b := &builder{catalog: c, from: from, resources: map[schema.GroupResource]*Resource{}}
 	if err := b.bound(ctx, cluster); err != nil {
 		return nil, err
 	}
@@ -40,7 +40,6 @@ type builder struct {
 	catalog   *Catalog
 	from      client.Reader
 	resources map[schema.GroupResource]*Resource
-	schemas   map[string]bool
 }
 
 // bound adds what the APIBindings of cluster bind.
@@ -92,7 +91,6 @@ func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, ide
 	if b.catalog.typed(gr) {
 		return &Resource{Group: gr.Group, Plural: gr.Resource, Hash: "typed", Bucket: identity, SchemaUID: uid, Typed: true}, nil
 	}
-	b.schemas[uid] = true
 	definition, err := b.catalog.boundDefinition(ctx, b.from, uid)
 	if err != nil || definition == nil {
 		return nil, err
@@ -219,16 +217,5 @@ func (c *Catalog) share(b *builder) *Snapshot {
 	}
 	slices.Sort(identities)
 	all.add(identities...)
-	schemas := make([]string, 0, len(b.schemas))
-	for uid := range b.schemas {
-		schemas = append(schemas, uid)
-	}
-	slices.Sort(schemas)
-	all.add("schemas")
-	all.add(schemas...)
-	return c.snapshots.get(all.sum(), func() *Snapshot {
-		s := NewSnapshot(resources...)
-		s.schemas = schemas
-		return s
-	})
+	return c.snapshots.get(all.sum(), func() *Snapshot { return NewSnapshot(resources...) })
 }

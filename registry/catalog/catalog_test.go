@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 var widgets = schema.GroupResource{Group: "example.com", Resource: "widgets"}
 
@@ -326,11 +326,7 @@ func run(t *testing.T, c *Catalog) context.Context {
 			t.Error(err)
 		}
 	})
-	eventually(t, "the watches are complete", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.synced[definitionsResource] && c.synced[bindingsResource]
-	})
+	eventually(t, "the watches are complete", c.view.InStep)
 	return ctx
 }
 
@@ -456,9 +452,9 @@ func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 	late, release := c.Hold(ctx, "c2", &stale)
 	ended(late, t)
 	release()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := len(c.holds["c2"]); n != 2 {
+	c.holds.mu.Lock()
+	defer c.holds.mu.Unlock()
+	if n := len(c.holds.open["c2"]); n != 2 {
 		t.Errorf("%d holds in c2", n)
 	}
 }
@@ -472,9 +468,20 @@ func ended(ctx context.Context, t *testing.T) {
 	}
 }
 
+// lagging is a reader that sees nothing until it is waited for.
+type lagging struct {
+	client.Reader
+	now client.Reader
+}
+
+func (l *lagging) Wait(context.Context) (uint64, error) {
+	l.Reader = l.now
+	return 1, nil
+}
+
 func TestRefresh_SeesMoreThanFor(t *testing.T) {
-	behind, live := clienttest.NewFake(), clienttest.NewFake(local("c1", "widgets", "string"))
-	c := New(Config{Reader: behind, Live: live})
+	reader := &lagging{Reader: clienttest.NewFake(), now: clienttest.NewFake(local("c1", "widgets", "string"))}
+	c := New(Config{Reader: reader, Fresh: reader})
 	s, err := c.For(t.Context(), "c1")
 	if err != nil {
 		t.Fatal(err)
@@ -487,48 +494,6 @@ func TestRefresh_SeesMoreThanFor(t *testing.T) {
 	}
 	if _, ok := s.Lookup(widgets); !ok {
 		t.Error("not found")
-	}
-}
-
-func TestRefresh_CallsShareReadsThatBeginAfterThem(t *testing.T) {
-	fake := clienttest.NewFake()
-	gate, entered := make(chan struct{}), make(chan struct{}, 100)
-	var mu sync.Mutex
-	lists := 0
-	fake.Intercept(func(verb string, gr schema.GroupResource, _ client.Key) error {
-		if verb == "list" && gr == bindingsResource {
-			mu.Lock()
-			lists++
-			mu.Unlock()
-			entered <- struct{}{}
-			<-gate
-		}
-		return nil
-	})
-	c := New(Config{Reader: fake})
-	var group sync.WaitGroup
-	group.Go(func() { _, _ = c.Refresh(t.Context(), "c1") })
-	<-entered
-	const callers = 20
-	for range callers {
-		group.Go(func() {
-			if _, err := c.Refresh(t.Context(), "c1"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	eventually(t, "a second flight waits", func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.refreshes["c1"].next != nil
-	})
-	close(gate)
-	group.Wait()
-	if lists < 2 || lists > callers {
-		t.Errorf("%d reads for %d calls", lists, callers+1)
-	}
-	if len(c.refreshes) != 0 {
-		t.Error("flights stay")
 	}
 }
 
@@ -545,18 +510,84 @@ func TestFor_FailsWithItsReader(t *testing.T) {
 	}
 }
 
-func TestFor_KeepsNoMoreThanItsCapacity(t *testing.T) {
-	fake := clienttest.NewFake(boundDefinition("string"), binding("c1", "b"), binding("c2", "b"))
-	c := New(Config{Reader: fake, Capacity: 1})
+// A cluster owns the definitions that lie in it, and shares those of bound schemas.
+func TestSnapshot_KnowsItsSize(t *testing.T) {
+	const clusters = 400
+	large := func(cluster logicalcluster.Name) *apiextensionsv1.CustomResourceDefinition {
+		crd := local(cluster, "widgets", "string")
+		properties := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties
+		for i := range 20 {
+			properties[fmt.Sprintf("field%d", i)] = apiextensionsv1.JSONSchemaProps{
+				Type: "object", Description: "what it is for, in a sentence as people write them " + string(cluster),
+				Properties: map[string]apiextensionsv1.JSONSchemaProps{"inner": {Type: "string"}},
+			}
+		}
+		return crd
+	}
+	own := func(cluster logicalcluster.Name) client.Object { return large(cluster) }
+	bound := func(cluster logicalcluster.Name) client.Object { return binding(cluster, "b-"+string(cluster)) }
+	for name, has := range map[string]func(logicalcluster.Name) client.Object{"own": own, "bound": bound} {
+		t.Run(name, func(t *testing.T) {
+			shared := large(logicalcluster.SystemBoundCRDs)
+			shared.Name = "uid"
+			objects := []client.Object{shared}
+			for i := range clusters {
+				objects = append(objects, has(logicalcluster.Name(fmt.Sprintf("c%d", i))))
+			}
+			c := New(Config{Reader: clienttest.NewFake(objects...)})
+			if _, err := c.For(t.Context(), "c0"); err != nil { // hashes the shared definition
+				t.Fatal(err)
+			}
+			snapshots := make([]*Snapshot, clusters)
+			before := heap()
+			for i := range snapshots {
+				var err error
+				if snapshots[i], err = c.For(t.Context(), logicalcluster.Name(fmt.Sprintf("c%d", i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			taken := (heap() - before) / clusters
+			if size := snapshots[0].size(); size < taken/2 || size > 2*taken {
+				t.Errorf("a snapshot takes %d bytes and says %d", taken, size)
+			}
+			runtime.KeepAlive(snapshots)
+		})
+	}
+}
+
+// heap returns how many bytes are in use.
+func heap() int64 {
+	for range 3 { // what weak pointers and cleanups hold goes later
+		runtime.GC()
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+func TestHold_EndsWhenTheDefinitionOfABoundSchemaChanges(t *testing.T) {
+	fake := clienttest.NewFake(binding("c1", "b"), boundDefinition("string"), local("c2", "widgets", "string"))
+	c := New(Config{Reader: fake})
 	ctx := run(t, c)
-	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
-		if _, err := c.For(ctx, cluster); err != nil {
+	hold := func(cluster logicalcluster.Name) context.Context {
+		s, err := c.For(ctx, cluster)
+		if err != nil {
 			t.Fatal(err)
 		}
+		r, ok := s.Lookup(widgets)
+		if !ok {
+			t.Fatalf("%s does not serve widgets", cluster)
+		}
+		held, release := c.Hold(ctx, cluster, r)
+		t.Cleanup(release)
+		return held
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.kept.Len() != 1 || len(c.users["uid"]) != 1 {
-		t.Errorf("%d kept, %d users", c.kept.Len(), len(c.users["uid"]))
+	bound, untouched := hold("c1"), hold("c2")
+	if _, err := fake.Update(ctx, definitionsResource, logicalcluster.SystemBoundCRDs, boundDefinition("integer")); err != nil {
+		t.Fatal(err)
+	}
+	ended(bound, t)
+	if untouched.Err() != nil {
+		t.Error("a hold on something else ended")
 	}
 }

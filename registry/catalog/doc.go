@@ -11,9 +11,11 @@
 //
 // and names of built-in resources are never taken over at all.
 //
-// Snapshots live in a bounded LRU and are dropped by watch events. What equals is shared: five thousand clusters with the
-// same CustomResourceDefinition hold one object, one [Resource] and one Snapshot, found by content hash and kept by weak
-// pointers only, so that memory follows what is in use. Nothing runs per cluster.
+// Snapshots live in a view (package view) and are dropped by watch events, those of a bound schema for all clusters that bind
+// it. What equals is shared: five thousand clusters with the same CustomResourceDefinition hold one object, one [Resource] and
+// one Snapshot, found by content hash and kept by weak pointers only, so that memory follows what is in use.
 //
 // Reads come from watch caches and may be a little behind. Before a resource counts as missing, ask [Catalog.Refresh].
+//
+// A watch is served under [Catalog.Hold], which ends when its resource changes.
 package catalog

@@ -67,8 +67,6 @@ type Snapshot struct {
 	resources []*Resource
 	index     map[schema.GroupResource]*Resource
 	hash      string
-	// schemas are the UIDs of all bound schemas, whether their definitions were found or not, sorted.
-	schemas []string
 }
 
 // NewSnapshot returns the snapshot of the given resources, of which no two may have the same group and plural name. It
@@ -100,3 +98,23 @@ func (s *Snapshot) Resources() []*Resource { return s.resources }
 // Hash names all that discovery and OpenAPI show of the snapshot: resources, schemas, and which are terminating. Buckets and
 // bindings are not part of it, so clusters that differ in these alone share their documents.
 func (s *Snapshot) Hash() string { return s.hash }
+
+// What parts of a snapshot take in bytes, names and maps included.
+const (
+	snapshotBytes = 256
+	resourceBytes = 704
+	// decoded is how much more a decoded definition takes than a serialized one.
+	decoded = 8
+)
+
+// size returns about how many bytes s takes; see TestSnapshot_KnowsItsSize. Definitions of bound schemas are not among them,
+// since all clusters that bind them share them.
+func (s *Snapshot) size() int64 {
+	bytes := snapshotBytes + resourceBytes*len(s.resources)
+	for _, r := range s.resources {
+		if r.Bucket == LocalBucket && r.CRD != nil {
+			bytes += decoded * r.CRD.Size()
+		}
+	}
+	return int64(bytes)
+}

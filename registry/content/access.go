@@ -23,6 +23,7 @@ import (
 )
 
 var (
+	namespaces  = apischema.GroupResource{Resource: "namespaces"}
 	definitions = apischema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
 	bindings    = apisv1alpha2.Resource("apibindings")
 )
@@ -120,7 +121,8 @@ func (a *access) storage(ctx context.Context, h head.Head) (schema.Storage, erro
 	return known.storage, known.err
 }
 
-// resource returns what k is in the catalog; nil when nothing serves it, which it says only after reads that miss nothing.
+// resource returns what k is in the catalog; nil when nothing serves it. Since objects are then deleted unread, all reads here
+// see every write that was acknowledged before.
 func (c *Content) resource(ctx context.Context, k kind) (*catalog.Resource, error) {
 	snapshot, err := c.Catalog.Refresh(ctx, k.cluster)
 	if err != nil {
@@ -129,7 +131,7 @@ func (c *Content) resource(ctx context.Context, k kind) (*catalog.Resource, erro
 	if resource, ok := snapshot.Lookup(k.resource); ok && resource.Bucket == k.bucket {
 		return resource, nil
 	}
-	// Another one has the name in this cluster.
+	// Another API may have the name in this cluster.
 	if k.bucket == client.LocalBucket {
 		return c.local(ctx, k)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,7 +44,7 @@ func New(c Config) *Content { return &Content{c} }
 // List returns the heads of the objects in scope, as they are now or later; of all clusters if scope names none. They come
 // grouped by resource and bucket, in key order.
 func (c *Content) List(ctx context.Context, scope client.ContentScope) ([]head.Head, error) {
-	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Includes})
+	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Wanted})
 }
 
 // Get returns the whole object as the watch caches have it: of its Go type if it is typed, otherwise unstructured. It may be
@@ -64,15 +64,17 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 	if scope.Cluster.Empty() {
 		return client.Remaining{}, apierrors.NewBadRequest("a deletion must name one cluster")
 	}
-	heads, err := c.List(ctx, scope)
-	if err != nil {
-		return client.Remaining{}, err
-	}
-	asked, err := c.deleteEach(ctx, heads)
-	if asked {
-		var listErr error
-		heads, listErr = c.List(ctx, scope)
-		err = errors.Join(err, listErr)
+	stage, heads, err := c.first(ctx, scope)
+	for err == nil && len(heads) > 0 {
+		asked, deleteErr := c.deleteEach(ctx, heads)
+		if !asked {
+			break
+		}
+		before := stage
+		stage, heads, err = c.first(ctx, scope)
+		if err = errors.Join(deleteErr, err); stage == before {
+			break // what is left has finalizers, or came later
+		}
 	}
 	var remaining client.Remaining
 	for _, h := range heads {
@@ -81,30 +83,52 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 	return remaining, err
 }
 
+// first returns the first stage of scope that holds anything, and its heads; none when scope is empty.
+func (c *Content) first(ctx context.Context, scope client.ContentScope) (stage int, heads []head.Head, err error) {
+	all, err := c.List(ctx, scope)
+	if err != nil || scope.Stage == nil || len(all) == 0 {
+		return 0, all, err
+	}
+	stage = scope.Stage(all[0].Resource)
+	for _, h := range all {
+		stage = min(stage, scope.Stage(h.Resource))
+	}
+	return stage, slices.DeleteFunc(all, func(h head.Head) bool { return scope.Stage(h.Resource) != stage }), nil
+}
+
 // deleteEach asks for the deletion of those heads that are not being deleted yet, and reports whether there were any.
 func (c *Content) deleteEach(ctx context.Context, heads []head.Head) (asked bool, err error) {
 	access := c.access()
+	var first, then []head.Head
+	for _, h := range heads {
+		switch {
+		case h.DeletionTimestamp != nil:
+		case h.Resource == namespaces:
+			first = append(first, h)
+		default:
+			then = append(then, h)
+		}
+	}
+	// Namespaces come first: in one that stays, controllers would put back what is deleted.
+	err = errors.Join(access.deleteThese(ctx, first), access.deleteThese(ctx, then))
+	return len(first)+len(then) > 0, err
+}
+
+// deleteThese asks for the deletion of all heads, several at a time. That one is gone already is no error.
+func (a *access) deleteThese(ctx context.Context, heads []head.Head) error {
 	var group errgroup.Group
 	group.SetLimit(deletionsAtOnce)
-	var lock sync.Mutex
-	var errs []error
-	for _, h := range heads {
-		if h.DeletionTimestamp != nil {
-			continue
-		}
-		asked = true
+	errs := make([]error, len(heads))
+	for i, h := range heads {
 		group.Go(func() error {
-			err := access.delete(ctx, h)
-			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-				lock.Lock()
-				defer lock.Unlock()
-				errs = append(errs, fmt.Errorf("deleting %s %s: %w", h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}, err))
+			if err := a.delete(ctx, h); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+				errs[i] = fmt.Errorf("deleting %s %s: %w", h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}, err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // errors are gathered above
-	return asked, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // Purge implements client.Content.

@@ -149,6 +149,11 @@ func (h *house) deleteAll(scope client.ContentScope) client.Remaining {
 	return remaining
 }
 
+// only wants one resource in one bucket.
+func only(resource apischema.GroupResource, bucket string) func(apischema.GroupResource, string) bool {
+	return func(gr apischema.GroupResource, b string) bool { return gr == resource && b == bucket }
+}
+
 func TestLocalBucket_IsTheOneOfStorage(t *testing.T) {
 	if client.LocalBucket != storage.LocalBucket {
 		t.Errorf("%q is not %q", client.LocalBucket, storage.LocalBucket)
@@ -168,7 +173,7 @@ func TestContent_DeletesWithFinalizersHonored(t *testing.T) {
 		t.Errorf("remaining %+v", remaining)
 	}
 	h.wantLeft("c1", "crd/default/free", "crd/default/held")
-	scope := client.ContentScope{Cluster: "c1", Resource: widgets, Bucket: client.LocalBucket}
+	scope := client.ContentScope{Cluster: "c1", Wanted: only(widgets, client.LocalBucket)}
 	for range 2 { // what is being deleted counts until it is gone
 		remaining := h.deleteAll(scope)
 		if remaining.Resources[widgets] != 1 || !maps.Equal(remaining.Finalizers, map[string]int{"example.com/hold": 1}) {
@@ -188,9 +193,9 @@ func TestContent_ScopeNamesResourceAndBucket(t *testing.T) {
 	h.put("identity/c1/default", "bound", "example.com/hold")
 	h.put("identity/c1/default", "free")
 	for name, scope := range map[string]client.ContentScope{
-		"a typed resource": {Cluster: "c1", Resource: widgets},
-		"another resource": {Cluster: "c1", Resource: apischema.GroupResource{Group: "example.com", Resource: "gadgets"}, Bucket: client.LocalBucket},
-		"skipped":          {Cluster: "c1", Skip: func(gr apischema.GroupResource) bool { return gr == widgets }},
+		"a typed resource": {Cluster: "c1", Wanted: only(widgets, "")},
+		"another resource": {Cluster: "c1", Wanted: only(apischema.GroupResource{Group: "example.com", Resource: "gadgets"}, client.LocalBucket)},
+		"nothing":          {Cluster: "c1", Wanted: func(apischema.GroupResource, string) bool { return false }},
 	} {
 		if remaining := h.deleteAll(scope); !remaining.Empty() {
 			t.Errorf("%s: remaining %+v", name, remaining)
@@ -198,14 +203,38 @@ func TestContent_ScopeNamesResourceAndBucket(t *testing.T) {
 	}
 	h.wantLeft("c1", "crd/default/local", "identity/default/bound", "identity/default/free")
 	// The binding has the name of the definition: whose objects go is the bucket's word.
-	if remaining := h.deleteAll(client.ContentScope{Cluster: "c1", Resource: widgets, Bucket: client.LocalBucket}); !remaining.Empty() {
+	if remaining := h.deleteAll(client.ContentScope{Cluster: "c1", Wanted: only(widgets, client.LocalBucket)}); !remaining.Empty() {
 		t.Errorf("remaining %+v", remaining)
 	}
 	h.wantLeft("c1", "identity/default/bound", "identity/default/free")
-	if remaining := h.deleteAll(client.ContentScope{Cluster: "c1", Resource: widgets, Bucket: "identity"}); remaining.Resources[widgets] != 1 {
+	if remaining := h.deleteAll(client.ContentScope{Cluster: "c1", Wanted: only(widgets, "identity")}); remaining.Resources[widgets] != 1 {
 		t.Errorf("remaining %+v", remaining)
 	}
 	h.wantLeft("c1", "identity/default/bound")
+}
+
+func TestContent_DeletesInStages(t *testing.T) {
+	h := newHouse(t, definition("c1", widgets.String()), binding("c1", "uid-v1", "identity"))
+	h.put("crd/c1/default", "held", "example.com/hold")
+	// Nothing serves it; it comes before widgets by its name.
+	if _, err := h.etcd.KV.Put(t.Context(), "/annex/cr/8/example.com/things6/gone/c1/default/late", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	scope := client.ContentScope{Cluster: "c1", Stage: func(gr apischema.GroupResource) int {
+		if gr == widgets {
+			return 1
+		}
+		return 2
+	}}
+	if remaining := h.deleteAll(scope); len(remaining.Resources) != 1 || remaining.Resources[widgets] != 1 {
+		t.Errorf("remaining %+v", remaining)
+	}
+	h.wantLeft("c1", "gone/default/late", "crd/default/held")
+	h.put("crd/c1/default", "held")
+	if remaining := h.deleteAll(scope); !remaining.Empty() {
+		t.Errorf("remaining %+v", remaining)
+	}
+	h.wantLeft("c1")
 }
 
 func TestContent_DeletesWhatNothingCanRead(t *testing.T) {

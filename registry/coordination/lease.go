@@ -1,56 +1,44 @@
 package coordination
 
 import (
-	"context"
-
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
 
-	"github.com/annex-dev/annex/registry/builtin"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // NewGroup returns the storage of coordination.k8s.io. The error says which store could not be set up.
-func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
-	g := &group.Group{Name: coordinationv1.GroupName}
-	if _, err := leases().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	return g, nil
+func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
+	return kinds.NewGroup(coordinationv1.GroupName, s, getter, leases())
 }
 
-func leases() *builtin.Kind[coordinationv1.Lease, *coordinationv1.Lease] {
-	return &builtin.Kind[coordinationv1.Lease, *coordinationv1.Lease]{
-		Version:  "v1",
-		Resource: schema.GroupResource{Group: coordinationv1.GroupName, Resource: "leases"},
-		Singular: "lease",
-		List:     func() runtime.Object { return &coordinationv1.LeaseList{} },
+func leases() *kinds.Kind[coordinationv1.Lease, *coordinationv1.Lease] {
+	return &kinds.Kind[coordinationv1.Lease, *coordinationv1.Lease]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Holder", Type: "string", Description: coordinationv1.LeaseSpec{}.SwaggerDoc()["holderIdentity"]},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row: func(lease *coordinationv1.Lease) []any {
+		Cells: func(lease *coordinationv1.Lease) []any {
 			holder := ""
 			if lease.Spec.HolderIdentity != nil {
 				holder = *lease.Spec.HolderIdentity
 			}
-			return []any{lease.Name, holder, builtin.Age(lease.CreationTimestamp)}
+			return []any{lease.Name, holder, kinds.Age(lease.CreationTimestamp)}
 		},
 		CreateOnUpdate: true,
+		NoGeneration:   true,
 		NeedsVersion:   true, // Who holds a lease must not be overwritten by accident.
 		Name:           apimachineryvalidation.NameIsDNSSubdomain,
 		Validate:       validate,
 	}
 }
 
-func validate(_ context.Context, lease *coordinationv1.Lease) field.ErrorList {
+func validate(lease *coordinationv1.Lease) field.ErrorList {
 	var errs field.ErrorList
 	spec, path := &lease.Spec, field.NewPath("spec")
 	if spec.LeaseDurationSeconds != nil && *spec.LeaseDurationSeconds <= 0 {

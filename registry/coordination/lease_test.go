@@ -26,7 +26,7 @@ func TestValidate(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, err := range validate(t.Context(), &coordinationv1.Lease{Spec: tt.spec}) {
+			for _, err := range validate(&coordinationv1.Lease{Spec: tt.spec}) {
 				got = append(got, err.Field)
 			}
 			if !slices.Equal(got, tt.want) {
@@ -48,7 +48,7 @@ func TestRow(t *testing.T) {
 		{coordinationv1.LeaseSpec{HolderIdentity: &holder}, []any{"x", "h", "3h"}},
 		{coordinationv1.LeaseSpec{}, []any{"x", "", "3h"}},
 	} {
-		if got := kind.Row(&coordinationv1.Lease{ObjectMeta: m, Spec: tt.spec}); !slices.Equal(got, tt.want) {
+		if got := kind.Cells(&coordinationv1.Lease{ObjectMeta: m, Spec: tt.spec}); !slices.Equal(got, tt.want) {
 			t.Errorf("got %v, want %v", got, tt.want)
 		}
 	}

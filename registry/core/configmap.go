@@ -1,33 +1,28 @@
 package core
 
 import (
-	"context"
-
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// whenImmutable is what clients are told who change what they have frozen.
+// whenImmutable is the error for changes of an immutable object.
 const whenImmutable = "field is immutable when `immutable` is set"
 
-func configMaps() *builtin.Kind[corev1.ConfigMap, *corev1.ConfigMap] {
-	return &builtin.Kind[corev1.ConfigMap, *corev1.ConfigMap]{
-		Version: version, Resource: resource("configmaps"), Singular: "configmap", Short: []string{"cm"},
-		List: func() runtime.Object { return &corev1.ConfigMapList{} },
+func configMaps() *kinds.Kind[corev1.ConfigMap, *corev1.ConfigMap] {
+	return &kinds.Kind[corev1.ConfigMap, *corev1.ConfigMap]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Data", Type: "string", Description: corev1.ConfigMap{}.SwaggerDoc()["data"]},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row: func(cm *corev1.ConfigMap) []any {
-			return []any{cm.Name, int64(len(cm.Data) + len(cm.BinaryData)), builtin.Age(cm.CreationTimestamp)}
+		Cells: func(cm *corev1.ConfigMap) []any {
+			return []any{cm.Name, int64(len(cm.Data) + len(cm.BinaryData)), kinds.Age(cm.CreationTimestamp)}
 		},
 		Name:           apimachineryvalidation.NameIsDNSSubdomain,
 		Validate:       validateConfigMap,
@@ -35,7 +30,7 @@ func configMaps() *builtin.Kind[corev1.ConfigMap, *corev1.ConfigMap] {
 	}
 }
 
-func validateConfigMap(_ context.Context, cm *corev1.ConfigMap) field.ErrorList {
+func validateConfigMap(cm *corev1.ConfigMap) field.ErrorList {
 	var errs field.ErrorList
 	size := 0
 	for key, value := range cm.Data {
@@ -51,7 +46,7 @@ func validateConfigMap(_ context.Context, cm *corev1.ConfigMap) field.ErrorList 
 		size += len(value)
 	}
 	if size > corev1.MaxSecretSize {
-		// An empty path stands for the whole object.
+		// An empty path refers to the whole object.
 		errs = append(errs, field.TooLong(field.NewPath(""), "", corev1.MaxSecretSize))
 	}
 	return errs
@@ -65,7 +60,7 @@ func validateDataKey(key string, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateConfigMapUpdate(_ context.Context, cm, old *corev1.ConfigMap) field.ErrorList {
+func validateConfigMapUpdate(cm, old *corev1.ConfigMap) field.ErrorList {
 	if !isTrue(old.Immutable) {
 		return nil
 	}

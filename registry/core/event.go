@@ -8,19 +8,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// EventTTL is how long an event stays after its last write.
+// EventTTL is how long an event is kept after its last write.
 const EventTTL = time.Hour
 
-func eventKind() *builtin.Kind[corev1.Event, *corev1.Event] {
+func eventKind() *kinds.Kind[corev1.Event, *corev1.Event] {
 	doc := corev1.Event{}.SwaggerDoc()
-	return &builtin.Kind[corev1.Event, *corev1.Event]{
-		Version: version, Resource: resource("events"), Singular: "event", Short: []string{"ev"},
-		List: func() runtime.Object { return &corev1.EventList{} },
+	return &kinds.Kind[corev1.Event, *corev1.Event]{
 		Columns: []metav1.TableColumnDefinition{
 			{Name: "Last Seen", Type: "string", Description: doc["lastTimestamp"]},
 			{Name: "Type", Type: "string", Description: doc["type"]},
@@ -33,29 +30,27 @@ func eventKind() *builtin.Kind[corev1.Event, *corev1.Event] {
 			{Name: "Count", Type: "string", Priority: 1, Description: doc["count"]},
 			{Name: "Name", Type: "string", Priority: 1, Format: "name", Description: metav1.ObjectMeta{}.SwaggerDoc()["name"]},
 		},
-		Row:                 eventRow,
+		Cells:               eventRow,
 		Fields:              eventFields,
 		TTL:                 EventTTL,
 		CreateOnUpdate:      true,
 		NoGarbageCollection: true,
-		Validate:            validateEvent,
-		ValidateCreate:      validateNewEvent,
-		ValidateUpdate:      validateEventUpdate,
+		ValidateRequest:     validateEventRequest,
 	}
 }
 
 func eventRow(event *corev1.Event) []any {
-	first := builtin.Age(event.FirstTimestamp)
+	first := kinds.Age(event.FirstTimestamp)
 	if event.FirstTimestamp.IsZero() {
-		first = builtin.MicroAge(event.EventTime)
+		first = kinds.MicroAge(event.EventTime)
 	}
-	last := builtin.Age(event.LastTimestamp)
+	last := kinds.Age(event.LastTimestamp)
 	if event.LastTimestamp.IsZero() {
 		last = first
 	}
 	count := max(event.Count, 1) // Those of events.k8s.io that happened once have none.
 	if event.Series != nil {
-		last, count = builtin.MicroAge(event.Series.LastObservedTime), event.Series.Count
+		last, count = kinds.MicroAge(event.Series.LastObservedTime), event.Series.Count
 	}
 	object := strings.ToLower(event.InvolvedObject.Kind)
 	if event.InvolvedObject.Name != "" {

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 const version = "v1"
@@ -15,29 +15,13 @@ func resource(name string) schema.GroupResource {
 	return schema.GroupResource{Group: corev1.GroupName, Resource: name}
 }
 
-// NewGroup returns the storage of the core group. The error says which store could not be set up.
-func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
-	g := &group.Group{Name: corev1.GroupName}
-	if err := installNamespaces(g, s, getter); err != nil {
+// NewGroup returns the storage of the core group. The error names the store that could not be set up.
+func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
+	g, err := kinds.NewGroup(corev1.GroupName, s, getter,
+		namespaces(), configMaps(), secrets(), serviceAccounts(), eventKind(), limitRanges(), resourceQuotas())
+	if err != nil {
 		return nil, err
 	}
-	if _, err := configMaps().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := secrets().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := serviceAccounts().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := eventKind().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := limitRanges().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if _, err := resourceQuotas().Install(g, s, getter); err != nil {
-		return nil, err
-	}
+	guardNamespaces(g)
 	return g, nil
 }

@@ -20,7 +20,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -32,7 +32,7 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	h := &harness{etcd: testserver.RunEtcd(t, nil)}
 	backend, err := storage.NewBackend(storage.Config{Client: h.etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
@@ -42,7 +42,7 @@ func newHarness(t *testing.T) *harness {
 	if h.group, err = NewGroup(s, backend.RESTOptionsGetter()); err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())

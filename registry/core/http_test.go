@@ -33,7 +33,7 @@ import (
 	"github.com/annex-dev/annex/registry/coordination"
 	eventsgroup "github.com/annex-dev/annex/registry/events"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -41,7 +41,7 @@ import (
 // in that cluster, through the stock request chain.
 func serve(t *testing.T) string {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: testserver.RunEtcd(t, nil), Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func serve(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())
@@ -296,7 +296,7 @@ func httpTables(t *testing.T, url string) {
 		table := &metav1.Table{}
 		raw, err := c.CoreV1().RESTClient().Get().Namespace("a").Resource(resource).SetHeader("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1").DoRaw(t.Context())
 		if err == nil {
-			err = runtime.DecodeInto(scheme.New().Codecs.UniversalDeserializer(), raw, table)
+			err = runtime.DecodeInto(kinds.All.NewScheme().Codecs.UniversalDeserializer(), raw, table)
 		}
 		if err != nil {
 			t.Errorf("%s: %v: %s", resource, err, raw)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,18 +8,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimachineryresource "k8s.io/apimachinery/pkg/api/resource"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func limitRanges() *builtin.Kind[corev1.LimitRange, *corev1.LimitRange] {
-	return &builtin.Kind[corev1.LimitRange, *corev1.LimitRange]{
-		Version: version, Resource: resource("limitranges"), Singular: "limitrange", Short: []string{"limits"},
-		List:           func() runtime.Object { return &corev1.LimitRangeList{} },
+func limitRanges() *kinds.Kind[corev1.LimitRange, *corev1.LimitRange] {
+	return &kinds.Kind[corev1.LimitRange, *corev1.LimitRange]{
 		CreateOnUpdate: true,
+		NoGeneration:   true,
 		Prepare: func(limits, _ *corev1.LimitRange) {
 			if limits.Name == "" {
 				limits.Name = string(uuid.NewUUID())
@@ -37,7 +34,7 @@ func limitRanges() *builtin.Kind[corev1.LimitRange, *corev1.LimitRange] {
 	}
 }
 
-func validateLimitRange(_ context.Context, limits *corev1.LimitRange) field.ErrorList {
+func validateLimitRange(limits *corev1.LimitRange) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[corev1.LimitType]bool{}
 	for i := range limits.Spec.Limits {
@@ -61,7 +58,7 @@ func validateLimitType(kind corev1.LimitType, path *field.Path) field.ErrorList 
 	return validateQualified(string(kind), kind, path, "must be a standard limit type or fully qualified")
 }
 
-// validateLimitNames checks which resources an item names, and where.
+// validateLimitNames checks the resource names in each list of an item.
 func validateLimitNames(item *corev1.LimitRangeItem, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	validate := validateResourceName
@@ -105,7 +102,7 @@ func limitLists(item *corev1.LimitRangeItem) []limitList {
 	}
 }
 
-// validateLimitOrder demands min <= defaultRequest <= default <= max, as far as they are given, and a possible ratio.
+// validateLimitOrder requires min <= defaultRequest <= default <= max for the values that are set, and a possible ratio.
 func validateLimitOrder(item *corev1.LimitRangeItem, path *field.Path) field.ErrorList {
 	all := corev1.ResourceList{}
 	for _, l := range limitLists(item) {
@@ -117,7 +114,7 @@ func validateLimitOrder(item *corev1.LimitRangeItem, path *field.Path) field.Err
 	}
 	var errs field.ErrorList
 	for _, name := range sorted(all) {
-		// Each pair must rise; at names the list that is to blame, and whose value the error shows.
+		// In each pair, low must not exceed high. at is the field of the error.
 		for _, pair := range []struct {
 			low, high   corev1.ResourceList
 			lowName     string
@@ -155,7 +152,7 @@ func validateLimitOrder(item *corev1.LimitRangeItem, path *field.Path) field.Err
 	return errs
 }
 
-// validateRatio demands a ratio of limit to request that is at least 1 and that min and max leave room for.
+// validateRatio requires that the ratio of limit to request is at least 1 and possible with min and max.
 func validateRatio(item *corev1.LimitRangeItem, name corev1.ResourceName, path *field.Path) field.ErrorList {
 	ratio, ok := item.MaxLimitRequestRatio[name]
 	if !ok {

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -10,69 +9,58 @@ import (
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/generic"
 
-	"github.com/annex-dev/annex/registry/builtin"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// installNamespaces adds namespaces with status and finalize. Their deletion takes two steps, see namespaceREST.
-func installNamespaces(g *group.Group, s *scheme.Scheme, getter generic.RESTOptionsGetter) error {
-	store, err := namespaces().Install(g, s, getter)
-	if err != nil {
-		return err
-	}
-	served := g.Versions[version]
-	served["namespaces"] = &namespaceREST{namespaceParts: served["namespaces"].(*group.REST), store: store}
-	// Whoever deletes through the system store by mistake must not take away a namespace that still has content.
+// guardNamespaces makes the deletion of namespaces take two steps, see namespaceREST.
+func guardNamespaces(g *group.Group) {
+	open := g.Versions[version]["namespaces"].(*kinds.REST)
+	g.Versions[version]["namespaces"] = &namespaceREST{namespaceParts: open, store: open.Store}
+	// A mistaken deletion through the system store must not delete a namespace that still has content.
 	guarded := *g.System["namespaces"]
 	guarded.Storage.Storage = &contentGuard{guarded.Storage.Storage}
 	g.System["namespaces"] = &guarded
-	return nil
 }
 
-func namespaces() *builtin.Kind[corev1.Namespace, *corev1.Namespace] {
-	return &builtin.Kind[corev1.Namespace, *corev1.Namespace]{
-		Version: version, Resource: resource("namespaces"), Singular: "namespace", Short: []string{"ns"}, ClusterScoped: true,
-		List: func() runtime.Object { return &corev1.NamespaceList{} },
+func namespaces() *kinds.Kind[corev1.Namespace, *corev1.Namespace] {
+	return &kinds.Kind[corev1.Namespace, *corev1.Namespace]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Status", Type: "string", Description: "The status of the namespace"},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row: func(ns *corev1.Namespace) []any {
-			return []any{ns.Name, string(ns.Status.Phase), builtin.Age(ns.CreationTimestamp)}
+		Cells: func(ns *corev1.Namespace) []any {
+			return []any{ns.Name, string(ns.Status.Phase), kinds.Age(ns.CreationTimestamp)}
 		},
 		Fields: func(ns *corev1.Namespace) fields.Set {
 			return fields.Set{"status.phase": string(ns.Status.Phase)}
 		},
 		ReturnDeleted:      true,
+		NoGeneration:       true,
+		MetadataByStatus:   true,
 		DeleteDuringUpdate: func(ns *corev1.Namespace) bool { return len(ns.Spec.Finalizers) == 0 },
 		PrepareForUser: func(ns, old *corev1.Namespace) {
-			if old == nil {
-				ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
-				return
+			if old != nil {
+				ns.Spec.Finalizers = old.Spec.Finalizers
 			}
-			ns.Spec.Finalizers, ns.Status = old.Spec.Finalizers, old.Status
 		},
-		Reset: [][]any{{"status"}},
 		Prepare: func(ns, old *corev1.Namespace) {
 			if old == nil && !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
 				ns.Spec.Finalizers = append(slices.Clone(ns.Spec.Finalizers), corev1.FinalizerKubernetes)
 			}
 		},
 		Name: apimachineryvalidation.ValidateNamespaceName,
-		Validate: func(_ context.Context, ns *corev1.Namespace) field.ErrorList {
+		Validate: func(ns *corev1.Namespace) field.ErrorList {
 			var errs field.ErrorList
 			for _, finalizer := range ns.Spec.Finalizers {
 				errs = append(errs, validateFinalizer(finalizer, field.NewPath("spec", "finalizers"))...)
 			}
 			return errs
 		},
-		// A name that was generated got no label from the defaults.
+		// The defaults do not label an object with a generated name.
 		Canonicalize: func(ns *corev1.Namespace) {
 			if ns.Labels[corev1.LabelMetadataName] == ns.Name {
 				return
@@ -84,13 +72,8 @@ func namespaces() *builtin.Kind[corev1.Namespace, *corev1.Namespace] {
 			labels[corev1.LabelMetadataName] = ns.Name
 			ns.Labels = labels
 		},
-		Subresources: []builtin.Subresource[*corev1.Namespace]{
-			{
-				Name:           "status",
-				Keep:           func(ns, old *corev1.Namespace) { ns.Spec = old.Spec },
-				Reset:          [][]any{{"spec"}},
-				ValidateUpdate: validateNamespaceStatus,
-			},
+		ValidateStatusUpdate: validateNamespaceStatus,
+		Parts: []kinds.Part[*corev1.Namespace]{
 			{
 				Name:    "finalize",
 				PutOnly: true,

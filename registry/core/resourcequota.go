@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,53 +8,40 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func resourceQuotas() *builtin.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
-	return &builtin.Kind[corev1.ResourceQuota, *corev1.ResourceQuota]{
-		Version: version, Resource: resource("resourcequotas"), Singular: "resourcequota", Short: []string{"quota"},
-		List: func() runtime.Object { return &corev1.ResourceQuotaList{} },
+func resourceQuotas() *kinds.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
+	return &kinds.Kind[corev1.ResourceQuota, *corev1.ResourceQuota]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Request", Type: "string", Description: "Request represents a minimum amount of cpu/memory that a container may consume."},
 			{Name: "Limit", Type: "string", Description: "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row:           quotaRow,
-		ReturnDeleted: true,
-		PrepareForUser: func(quota, old *corev1.ResourceQuota) {
-			quota.Status = corev1.ResourceQuotaStatus{}
-			if old != nil {
-				quota.Status = old.Status
-			}
-		},
-		Reset: [][]any{{"status"}},
-		Name:  apimachineryvalidation.NameIsDNSSubdomain,
-		Validate: func(_ context.Context, quota *corev1.ResourceQuota) field.ErrorList {
+		Cells:            quotaRow,
+		ReturnDeleted:    true,
+		NoGeneration:     true,
+		MetadataByStatus: true,
+		Name:             apimachineryvalidation.NameIsDNSSubdomain,
+		Validate: func(quota *corev1.ResourceQuota) field.ErrorList {
 			return validateQuotaSpec(&quota.Spec, field.NewPath("spec"))
 		},
-		ValidateUpdate: func(_ context.Context, quota, old *corev1.ResourceQuota) field.ErrorList {
+		ValidateUpdate: func(quota, old *corev1.ResourceQuota) field.ErrorList {
 			if sets.New(quota.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
 				return nil
 			}
 			return field.ErrorList{field.Invalid(field.NewPath("spec", "scopes"), quota.Spec.Scopes, apimachineryvalidation.FieldImmutableErrorMsg)}
 		},
-		Warn: warnOfQuota,
-		Subresources: []builtin.Subresource[*corev1.ResourceQuota]{{
-			Name:           "status",
-			Keep:           func(quota, old *corev1.ResourceQuota) { quota.Spec = old.Spec },
-			Reset:          [][]any{{"spec"}},
-			ValidateUpdate: validateQuotaStatusUpdate,
-		}},
+		Warn:                 warnOfQuota,
+		ValidateStatusUpdate: validateQuotaStatusUpdate,
 	}
 }
 
-// quotaRow lists what is used of what is allowed, requests and limits apart.
+// quotaRow lists used and hard values, separately for requests and limits.
 func quotaRow(quota *corev1.ResourceQuota) []any {
 	var requests, limits []string
 	for _, name := range sorted(quota.Status.Hard) {
@@ -67,7 +53,7 @@ func quotaRow(quota *corev1.ResourceQuota) []any {
 		}
 		requests = append(requests, cell)
 	}
-	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), builtin.Age(quota.CreationTimestamp)}
+	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), kinds.Age(quota.CreationTimestamp)}
 }
 
 // warnOfQuota warns that nothing enforces quotas, and of requests that exceed limits.
@@ -174,7 +160,7 @@ func validateScopeSelector(spec *corev1.ResourceQuotaSpec, path *field.Path) fie
 	return errs
 }
 
-// takesNoValues reports whether scope is one that either holds or does not.
+// takesNoValues reports whether scope has no values: it either applies or does not.
 func takesNoValues(scope corev1.ResourceQuotaScope) bool {
 	switch scope {
 	case corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopeTerminating,
@@ -188,7 +174,7 @@ func isScope(scope corev1.ResourceQuotaScope) bool {
 	return takesNoValues(scope) || scope == corev1.ResourceQuotaScopePriorityClass || scope == corev1.ResourceQuotaScopeVolumeAttributesClass
 }
 
-// scopeFits reports whether every standard resource in hard has objects that scope can tell apart.
+// scopeFits reports whether scope can be applied to every standard resource in hard.
 func scopeFits(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) bool {
 	var fit []corev1.ResourceName
 	switch scope {

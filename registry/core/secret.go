@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 
@@ -9,24 +8,21 @@ import (
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func secrets() *builtin.Kind[corev1.Secret, *corev1.Secret] {
-	return &builtin.Kind[corev1.Secret, *corev1.Secret]{
-		Version: version, Resource: resource("secrets"), Singular: "secret",
-		List: func() runtime.Object { return &corev1.SecretList{} },
+func secrets() *kinds.Kind[corev1.Secret, *corev1.Secret] {
+	return &kinds.Kind[corev1.Secret, *corev1.Secret]{
 		Columns: []metav1.TableColumnDefinition{
-			builtin.NameColumn(),
+			kinds.NameColumn(),
 			{Name: "Type", Type: "string", Description: corev1.Secret{}.SwaggerDoc()["type"]},
 			{Name: "Data", Type: "string", Description: corev1.Secret{}.SwaggerDoc()["data"]},
-			builtin.AgeColumn(),
+			kinds.AgeColumn(),
 		},
-		Row: func(secret *corev1.Secret) []any {
-			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), builtin.Age(secret.CreationTimestamp)}
+		Cells: func(secret *corev1.Secret) []any {
+			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), kinds.Age(secret.CreationTimestamp)}
 		},
 		Fields:         func(secret *corev1.Secret) fields.Set { return fields.Set{"type": string(secret.Type)} },
 		Name:           apimachineryvalidation.NameIsDNSSubdomain,
@@ -36,7 +32,7 @@ func secrets() *builtin.Kind[corev1.Secret, *corev1.Secret] {
 	}
 }
 
-func validateSecret(_ context.Context, secret *corev1.Secret) field.ErrorList {
+func validateSecret(secret *corev1.Secret) field.ErrorList {
 	var errs field.ErrorList
 	data := field.NewPath("data")
 	size := 0
@@ -50,13 +46,13 @@ func validateSecret(_ context.Context, secret *corev1.Secret) field.ErrorList {
 	return append(errs, validateSecretType(secret, data)...)
 }
 
-// validateSecretType checks for the keys that readers of the type rely on.
+// validateSecretType checks the required keys of the type.
 func validateSecretType(secret *corev1.Secret, data *field.Path) field.ErrorList {
 	missing := func(key string) *field.Error { return field.Required(data.Key(key), "") }
 	has := func(key string) bool { _, ok := secret.Data[key]; return ok }
 	switch secret.Type {
 	case corev1.SecretTypeServiceAccountToken:
-		return field.ErrorList{field.Invalid(field.NewPath("type"), secret.Type, "not supported yet: nobody would put a token into the Secret")}
+		return field.ErrorList{field.Invalid(field.NewPath("type"), secret.Type, "not supported yet: the server does not add tokens to Secrets")}
 	case corev1.SecretTypeDockercfg:
 		return validateJSONKey(secret, corev1.DockerConfigKey, data)
 	case corev1.SecretTypeDockerConfigJson:
@@ -82,7 +78,7 @@ func validateSecretType(secret *corev1.Secret, data *field.Path) field.ErrorList
 	return nil
 }
 
-// validateJSONKey demands a key that holds a JSON object. Its value is a secret and does not appear in errors.
+// validateJSONKey requires a key whose value is a JSON object. Its value is a secret and does not appear in errors.
 func validateJSONKey(secret *corev1.Secret, key string, data *field.Path) field.ErrorList {
 	value, ok := secret.Data[key]
 	if !ok {
@@ -94,7 +90,7 @@ func validateJSONKey(secret *corev1.Secret, key string, data *field.Path) field.
 	return nil
 }
 
-func validateSecretUpdate(_ context.Context, secret, old *corev1.Secret) field.ErrorList {
+func validateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
 	errs := apimachineryvalidation.ValidateImmutableField(secret.Type, old.Type, field.NewPath("type"))
 	if isTrue(old.Immutable) {
 		errs = append(errs, validateFrozen(secret.Immutable, secret.Data, old.Data)...)
@@ -102,7 +98,7 @@ func validateSecretUpdate(_ context.Context, secret, old *corev1.Secret) field.E
 	return errs
 }
 
-// warnOfSecret warns of a certificate that does not go with its key.
+// warnOfSecret warns if a certificate does not match its key.
 func warnOfSecret(secret, _ *corev1.Secret) []string {
 	if secret.Type != corev1.SecretTypeTLS {
 		return nil

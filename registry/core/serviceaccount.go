@@ -6,25 +6,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // enforceMountableSecrets is the annotation that is deprecated in Kubernetes.
 const enforceMountableSecrets = "kubernetes.io/enforce-mountable-secrets"
 
-func serviceAccounts() *builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccount] {
-	return &builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccount]{
-		Version: version, Resource: resource("serviceaccounts"), Singular: "serviceaccount", Short: []string{"sa"},
-		List:    func() runtime.Object { return &corev1.ServiceAccountList{} },
-		Columns: []metav1.TableColumnDefinition{builtin.NameColumn(), builtin.AgeColumn()},
-		Row: func(sa *corev1.ServiceAccount) []any {
-			return []any{sa.Name, builtin.Age(sa.CreationTimestamp)}
+func serviceAccounts() *kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount] {
+	return &kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount]{
+		Columns: []metav1.TableColumnDefinition{kinds.NameColumn(), kinds.AgeColumn()},
+		Cells: func(sa *corev1.ServiceAccount) []any {
+			return []any{sa.Name, kinds.Age(sa.CreationTimestamp)}
 		},
 		ReturnDeleted: true,
 		Prepare: func(sa, _ *corev1.ServiceAccount) {
-			// References to Secrets lie in the namespace of the ServiceAccount and need nothing but a name.
+			// References to Secrets are in the namespace of the ServiceAccount and need only a name.
 			for i := range sa.Secrets {
 				sa.Secrets[i] = corev1.ObjectReference{Name: sa.Secrets[i].Name}
 			}
@@ -34,7 +31,7 @@ func serviceAccounts() *builtin.Kind[corev1.ServiceAccount, *corev1.ServiceAccou
 	}
 }
 
-// warnOfServiceAccount warns who sets the deprecated annotation, not who keeps it.
+// warnOfServiceAccount warns clients that set the deprecated annotation, but not clients that keep it.
 func warnOfServiceAccount(sa, old *corev1.ServiceAccount) []string {
 	if old != nil {
 		if _, had := old.Annotations[enforceMountableSecrets]; had {

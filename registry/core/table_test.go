@@ -10,10 +10,10 @@ import (
 	apimachineryresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-func row[E any, T builtin.Pointer[E]](kind *builtin.Kind[E, T], obj T) string {
+func row[E any, T kinds.Pointer[E]](kind *kinds.Kind[E, T], obj T) string {
 	var columns, cells []string
 	for _, c := range kind.Columns {
 		name := c.Name
@@ -22,7 +22,7 @@ func row[E any, T builtin.Pointer[E]](kind *builtin.Kind[E, T], obj T) string {
 		}
 		columns = append(columns, name)
 	}
-	for _, cell := range kind.Row(obj) {
+	for _, cell := range kind.Cells(obj) {
 		cells = append(cells, fmt.Sprint(cell))
 	}
 	return strings.Join(columns, "|") + "\n" + strings.Join(cells, "|")

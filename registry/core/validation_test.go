@@ -27,7 +27,7 @@ func TestValidateConfigMap(t *testing.T) {
 		"just fits":   {cm: corev1.ConfigMap{Data: map[string]string{"a": strings.Repeat("x", corev1.MaxSecretSize)}}},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { checkErrors(t, validateConfigMap(t.Context(), &tt.cm), tt.want...) })
+		t.Run(name, func(t *testing.T) { checkErrors(t, validateConfigMap(&tt.cm), tt.want...) })
 	}
 }
 
@@ -47,7 +47,7 @@ func TestValidateConfigMapUpdate(t *testing.T) {
 		"all":           {corev1.ConfigMap{BinaryData: map[string][]byte{"a": nil}}, old, []string{"immutable: Forbidden", "data: Forbidden", "binaryData: Forbidden"}},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { checkErrors(t, validateConfigMapUpdate(t.Context(), &tt.cm, &tt.old), tt.want...) })
+		t.Run(name, func(t *testing.T) { checkErrors(t, validateConfigMapUpdate(&tt.cm, &tt.old), tt.want...) })
 	}
 }
 
@@ -86,7 +86,7 @@ func TestValidateSecret(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			errs := validateSecret(t.Context(), &corev1.Secret{Type: tt.kind, Data: tt.data})
+			errs := validateSecret(&corev1.Secret{Type: tt.kind, Data: tt.data})
 			checkErrors(t, errs, tt.want...)
 			if strings.Contains(fmt.Sprint(errs), "hidden") {
 				t.Error("an error shows what is secret")
@@ -99,8 +99,8 @@ func TestValidateSecretUpdate(t *testing.T) {
 	t.Parallel()
 	yes := true
 	old := corev1.Secret{Type: corev1.SecretTypeOpaque, Immutable: &yes, Data: map[string][]byte{"a": nil}}
-	checkErrors(t, validateSecretUpdate(t.Context(), &old, &old))
-	checkErrors(t, validateSecretUpdate(t.Context(), &corev1.Secret{Type: "x"}, &old), "type: field is immutable", "immutable: Forbidden", "data: Forbidden")
+	checkErrors(t, validateSecretUpdate(&old, &old))
+	checkErrors(t, validateSecretUpdate(&corev1.Secret{Type: "x"}, &old), "type: field is immutable", "immutable: Forbidden", "data: Forbidden")
 }
 
 func TestWarnings(t *testing.T) {
@@ -139,8 +139,8 @@ func TestValidateNamespace(t *testing.T) {
 	ns := func(finalizers ...corev1.FinalizerName) *corev1.Namespace {
 		return &corev1.Namespace{Spec: corev1.NamespaceSpec{Finalizers: finalizers}}
 	}
-	checkErrors(t, namespaces().Validate(t.Context(), ns("kubernetes", "orphan", "example.com/x")))
-	checkErrors(t, namespaces().Validate(t.Context(), ns("mine", "a b/c")),
+	checkErrors(t, namespaces().Validate(ns("kubernetes", "orphan", "example.com/x")))
+	checkErrors(t, namespaces().Validate(ns("mine", "a b/c")),
 		"spec.finalizers: name is neither a standard finalizer name nor is it fully qualified", "spec.finalizers: prefix part")
 
 	now := metav1.Now()
@@ -206,7 +206,7 @@ func TestValidateLimitRange(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			checkErrors(t, validateLimitRange(t.Context(), &corev1.LimitRange{Spec: corev1.LimitRangeSpec{Limits: tt.items}}), tt.want...)
+			checkErrors(t, validateLimitRange(&corev1.LimitRange{Spec: corev1.LimitRangeSpec{Limits: tt.items}}), tt.want...)
 		})
 	}
 	unnamed := &corev1.LimitRange{}
@@ -259,14 +259,14 @@ func TestValidateResourceQuota(t *testing.T) {
 	kind := resourceQuotas()
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			checkErrors(t, kind.Validate(t.Context(), &corev1.ResourceQuota{Spec: tt.spec}), tt.want...)
+			checkErrors(t, kind.Validate(&corev1.ResourceQuota{Spec: tt.spec}), tt.want...)
 		})
 	}
 	scoped := func(scopes ...corev1.ResourceQuotaScope) *corev1.ResourceQuota {
 		return &corev1.ResourceQuota{Spec: corev1.ResourceQuotaSpec{Scopes: scopes}}
 	}
-	checkErrors(t, kind.ValidateUpdate(t.Context(), scoped("b", "a"), scoped("a", "b")))
-	checkErrors(t, kind.ValidateUpdate(t.Context(), scoped("a"), scoped("b")), "spec.scopes: field is immutable")
+	checkErrors(t, kind.ValidateUpdate(scoped("b", "a"), scoped("a", "b")))
+	checkErrors(t, kind.ValidateUpdate(scoped("a"), scoped("b")), "spec.scopes: field is immutable")
 	checkErrors(t, validateQuotaStatusUpdate(&corev1.ResourceQuota{Status: corev1.ResourceQuotaStatus{Hard: hard("foo/x y", "1"), Used: hard("pods", "-1")}}, nil),
 		"resourceVersion: Required value", "status.hard[foo/x y]: name part", "status.used[pods]: must be greater than or equal to 0")
 }

@@ -19,13 +19,13 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
 func newGroup(t *testing.T, external func() string) *group.Group {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	client := testserver.RunEtcd(t, nil)
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
@@ -36,7 +36,7 @@ func newGroup(t *testing.T, external func() string) *group.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())

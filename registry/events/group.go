@@ -8,13 +8,13 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/stamp"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // NewGroup returns the storage of events.k8s.io over that of the core group, which must have events in v1. It has no system
 // store: the server itself writes events of the core group.
 func NewGroup(core *group.Group) (*group.Group, error) {
-	served, ok := core.Versions["v1"]["events"].(*group.REST)
+	served, ok := core.Versions["v1"]["events"].(*kinds.REST)
 	if !ok {
 		return nil, fmt.Errorf("serving %s: the core group has no events", eventsv1.GroupName)
 	}
@@ -25,14 +25,12 @@ func NewGroup(core *group.Group) (*group.Group, error) {
 }
 
 // events is the storage of core events under another version.
-type events struct{ *group.REST }
+type events struct{ *kinds.REST }
 
 // Destroy implements rest.Storage; the store belongs to the core group, which closes it.
 func (e *events) Destroy() {}
 
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (e *events) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(eventsv1.SchemeGroupVersion.String()): fieldpath.NewSet(stamp.Path()),
-	}
+	return kinds.ResetFields([]fieldpath.APIVersion{"events.k8s.io/v1"})
 }

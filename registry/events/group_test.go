@@ -8,6 +8,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 func TestNewGroup(t *testing.T) {
@@ -16,7 +17,7 @@ func TestNewGroup(t *testing.T) {
 		t.Error("a core group without events is not refused")
 	}
 	store := &genericregistry.Store{DestroyFunc: func() { t.Error("the store of the core group was destroyed") }}
-	g, err := NewGroup(&group.Group{Versions: map[string]map[string]rest.Storage{"v1": {"events": &group.REST{Store: store, Short: []string{"ev"}}}}})
+	g, err := NewGroup(&group.Group{Versions: map[string]map[string]rest.Storage{"v1": {"events": &kinds.REST{Store: store, Row: &kinds.Row{ShortNames: []string{"ev"}}}}}})
 	if err != nil || g.Name != "events.k8s.io" || g.System != nil {
 		t.Fatalf("got %+v, %v", g, err)
 	}

@@ -19,46 +19,53 @@ var (
 	logicalClusters = corev1alpha1.Resource("logicalclusters")
 )
 
-// child is a name that means something in one cluster: that of a Workspace there.
+// child is the name of a Workspace in one cluster.
 type child struct {
 	parent logicalcluster.Name
 	name   string
 }
 
-// cluster is what the index keeps of a LogicalCluster.
+// cluster is the part of a LogicalCluster that the index stores.
 type cluster struct {
-	path  logicalcluster.Path // canonical path; empty when the object carries none
+	path  logicalcluster.Path // canonical path; empty if the object has none
 	phase string
 }
 
 // Followed returns the resources that a Fresh waits for.
 func Followed() []schema.GroupResource { return []schema.GroupResource{workspaces, logicalClusters} }
 
-// Fresh waits until the watch caches of what is followed hold every write acknowledged before the call; a fresh.Gate does.
+// Fresh waits until the watch caches of the Followed resources contain every write that was acknowledged before the call. A fresh.Gate
+// implements it.
 type Fresh interface {
 	Wait(ctx context.Context) (revision uint64, err error)
 }
 
 // Index resolves paths. It is safe for concurrent use.
 type Index struct {
-	cached client.Reader
-	fresh  Fresh
-
-	children table[child, logicalcluster.Name]
-	clusters table[logicalcluster.Name, cluster]
-	holds    holds
+	Config
 }
 
-// New returns an index that is filled from the watches of cached, once Run runs. Before a miss counts it waits for fresh and
-// looks at cached itself.
-func New(cached client.Reader, fresh Fresh) *Index { return &Index{cached: cached, fresh: fresh} }
+// Config is what an Index is made of. Everything is required.
+type Config struct {
+	// Paths is filled from the watches of Cached once Run runs.
+	*Paths
+	Cached client.Reader
+	// Fresh is waited for before a miss counts; then the index looks at Cached itself.
+	Fresh Fresh
+	// SwitchedOff is told of a cluster that is in phase Inactive after every change; empty when perhaps any is.
+	SwitchedOff func(cluster logicalcluster.Name)
+}
 
-// Run keeps the index up to date until ctx ends. It returns nil then, or the reason why a watch cannot be had at all.
+// New returns an index of what c.Paths holds.
+func New(c Config) *Index { return &Index{c} }
+
+// Run keeps the index up to date until ctx ends. It then returns nil. It returns an error if a watch cannot be
+// started at all.
 func (i *Index) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	follow := func(resource schema.GroupResource, handle func(client.Event)) error {
-		if err := i.cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
+		if err := i.Cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
 			cancel()
 			return fmt.Errorf("watching %s for the path index: %w", resource, err)
 		}
@@ -70,14 +77,6 @@ func (i *Index) Run(ctx context.Context) error {
 	both.Go(func() { errs[1] = follow(logicalClusters, i.handleLogicalCluster) })
 	both.Wait()
 	return errors.Join(errs...)
-}
-
-// Ready returns nil once the index has been filled for the first time.
-func (i *Index) Ready() error {
-	if !i.children.ready() || !i.clusters.ready() {
-		return errors.New("the index of workspace paths is still being filled")
-	}
-	return nil
 }
 
 func (i *Index) handleWorkspace(event client.Event) {
@@ -108,7 +107,7 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 		return
 	case client.Synced:
 		i.clusters.synced()
-		i.endAllHolds()
+		i.SwitchedOff("") // changes may have been missed
 		return
 	}
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
@@ -121,7 +120,9 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 		return
 	}
 	i.clusters.set(name, entryOf(lc))
-	i.endHolds(name)
+	if i.Inactive(name) {
+		i.SwitchedOff(name)
+	}
 }
 
 func entryOf(lc *corev1alpha1.LogicalCluster) cluster {

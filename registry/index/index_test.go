@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,9 +43,13 @@ type always struct{ err error }
 
 func (a always) Wait(context.Context) (uint64, error) { return 1, a.err }
 
+func newIndex(cached client.Reader) *Index {
+	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, SwitchedOff: func(logicalcluster.Name) {}})
+}
+
 // fed returns an index that holds objects as if a watch had delivered them, and for a second look finds what is in cached.
 func fed(cached client.Reader, objects ...client.Object) *Index {
-	i := New(cached, always{})
+	i := newIndex(cached)
 	feed(i, objects...)
 	return i
 }
@@ -113,7 +118,7 @@ func TestIndex_Resolve(t *testing.T) {
 }
 
 func TestIndex_NotReadyUntilFilled(t *testing.T) {
-	i := New(clienttest.NewFake(), always{})
+	i := newIndex(clienttest.NewFake())
 	if _, _, err := i.Resolve(t.Context(), "root"); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("Resolve before the first fill: %v, want ServiceUnavailable", err)
 	}
@@ -136,7 +141,7 @@ func TestIndex_SecondLookThatFailsIsAnError(t *testing.T) {
 	broken := clienttest.NewFake()
 	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is away") })
 	behind := fed(clienttest.NewFake(), tree()...)
-	behind.fresh = always{errors.New("etcd is away")}
+	behind.Fresh = always{errors.New("etcd is away")}
 	for name, i := range map[string]*Index{"reading fails": fed(broken, tree()...), "waiting fails": behind} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []logicalcluster.Path{"root:nobody", "nobody"} {
@@ -162,7 +167,7 @@ func (a awaited) Wait(context.Context) (uint64, error) { a(); return 1, nil }
 func TestIndex_WaitsBeforeAMissCounts(t *testing.T) {
 	cached := clienttest.NewFake()
 	i := fed(cached)
-	i.fresh = awaited(func() {
+	i.Fresh = awaited(func() {
 		for _, obj := range []client.Object{workspace("root", "late", "lateid"), logicalCluster("lateid", "root:late")} {
 			gr := workspaces
 			if _, is := obj.(*corev1alpha1.LogicalCluster); is {
@@ -198,7 +203,7 @@ func TestIndex_PhaseNowPassesWhatTheWatchHasNotDelivered(t *testing.T) {
 
 func TestIndex_RunFollowsChanges(t *testing.T) {
 	objects := clienttest.NewFake(tree()...)
-	i := New(objects, always{})
+	i := newIndex(objects)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- i.Run(ctx) }()
@@ -234,39 +239,44 @@ func TestIndex_RebuildForgetsWhatTheWatchMissed(t *testing.T) {
 	}
 }
 
-func TestIndex_HoldsEndWhenTheClusterIsSwitchedOff(t *testing.T) {
+func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 	off := func(name logicalcluster.Name) client.Object {
 		lc := logicalCluster(name, "")
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInactive
 		return lc
 	}
 	i := fed(clienttest.NewFake(tree()...), tree()...)
-	team, done := i.Hold(t.Context(), "teamid")
-	defer done()
-	org, done := i.Hold(t.Context(), "orgid")
-	defer done()
+	var told []logicalcluster.Name
+	i.SwitchedOff = func(name logicalcluster.Name) {
+		if !name.Empty() && !i.Inactive(name) {
+			t.Errorf("%s is said to be off before it is known to be", name)
+		}
+		told = append(told, name)
+	}
+	expect := func(what string, want ...logicalcluster.Name) {
+		t.Helper()
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: told of %q, want %q", what, told, want)
+		}
+		told = nil
+	}
 	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: logicalCluster("teamid", "root:org:team")})
-	if team.Err() != nil {
-		t.Error("a change that switches nothing off ends the hold")
-	}
+	expect("a change that switches nothing off")
 	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: off("teamid")})
-	if team.Err() == nil || org.Err() != nil {
-		t.Errorf("switched off: %v, another: %v", team.Err(), org.Err())
+	expect("switched off", "teamid")
+	if !i.Inactive("teamid") || i.Inactive("orgid") || i.Inactive("nobody") {
+		t.Errorf("inactive: %v, another: %v, nobody: %v", i.Inactive("teamid"), i.Inactive("orgid"), i.Inactive("nobody"))
 	}
-	late, done := i.Hold(t.Context(), "teamid")
-	if late.Err() == nil {
-		t.Error("a hold on a cluster that is off goes on")
-	}
-	done()
 	// The watch may have missed it.
 	feed(i, append(tree(), off("orgid"))...)
-	if org.Err() == nil {
-		t.Error("a rebuild does not end the hold")
+	if !slices.Contains(told, "") || !i.Inactive("orgid") {
+		t.Errorf("a rebuild tells of %q, and orgid is inactive: %v", told, i.Inactive("orgid"))
 	}
-	_, over := i.Hold(t.Context(), "root")
-	over()
-	if n := len(i.holds.open); n != 2 {
-		t.Errorf("%d clusters are remembered, want those of the two holds that are not over", n)
+	told = nil
+	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: logicalCluster("orgid", "root:org")})
+	expect("switched on again")
+	if i.Inactive("orgid") {
+		t.Error("still off")
 	}
 }
 
@@ -362,10 +372,10 @@ func FuzzIndex_Resolve(f *testing.F) {
 	})
 }
 
-// until fails the test unless condition becomes true within half a minute.
+// until fails the test unless condition becomes true within two minutes.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return condition(), nil
 	})
 	if err != nil {

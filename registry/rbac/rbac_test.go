@@ -22,8 +22,8 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -61,18 +61,22 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: testserver.RunEtcd(t, nil), Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(backend.Destroy)
 	fake := held()
-	g, err := NewGroup(s, backend.RESTOptionsGetter(), policy.New(fake, nil))
+	stores, err := NewStores(s, backend.RESTOptionsGetter())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	g, err := stores.Guarded(policy.New(fake, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())
@@ -313,8 +317,8 @@ func TestDefaultsAndTables(t *testing.T) {
 	}
 }
 
-func TestNewGroup_NeedsAnEvaluator(t *testing.T) {
-	if _, err := NewGroup(scheme.New(), nil, nil); err == nil {
+func TestStores_AreServedWithAnEvaluatorOnly(t *testing.T) {
+	if _, err := (&Stores{}).Guarded(nil); err == nil {
 		t.Error("no error")
 	}
 }

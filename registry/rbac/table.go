@@ -8,14 +8,14 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/annex-dev/annex/registry/builtin"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 func roleColumns() []metav1.TableColumnDefinition {
-	return []metav1.TableColumnDefinition{builtin.NameColumn(), created()}
+	return []metav1.TableColumnDefinition{kinds.NameColumn(), created()}
 }
 
-// created is the column of roles, which show when they were created rather than how old they are.
+// created is a column of roles, which show their creation time instead of their age.
 func created() metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"]}
 }
@@ -26,9 +26,9 @@ func roleRow(o metav1.ObjectMeta) []any {
 
 func bindingColumns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
-		builtin.NameColumn(),
+		kinds.NameColumn(),
 		{Name: "Role", Type: "string", Description: rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]},
-		builtin.AgeColumn(),
+		kinds.AgeColumn(),
 		{Name: "Users", Type: "string", Priority: 1, Description: "Users in the role binding"},
 		{Name: "Groups", Type: "string", Priority: 1, Description: "Groups in the role binding"},
 		{Name: "ServiceAccounts", Type: "string", Priority: 1, Description: "ServiceAccounts in the role binding"},
@@ -48,7 +48,7 @@ func bindingRow(o metav1.ObjectMeta, ref rbacv1.RoleRef, subjects []rbacv1.Subje
 		}
 	}
 	return []any{
-		o.Name, fmt.Sprintf("%s/%s", ref.Kind, ref.Name), builtin.Age(o.CreationTimestamp),
+		o.Name, fmt.Sprintf("%s/%s", ref.Kind, ref.Name), kinds.Age(o.CreationTimestamp),
 		strings.Join(users, ", "), strings.Join(groups, ", "), strings.Join(accounts, ", "),
 	}
 }

@@ -1,7 +1,6 @@
 package rbac
 
 import (
-	"context"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -11,11 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func validateRole(_ context.Context, role *rbacv1.Role) field.ErrorList {
+func validateRole(role *rbacv1.Role) field.ErrorList {
 	return validateRules(role.Rules, true, field.NewPath("rules"))
 }
 
-func validateClusterRole(_ context.Context, role *rbacv1.ClusterRole) field.ErrorList {
+func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
 	errs := validateRules(role.Rules, false, field.NewPath("rules"))
 	if role.AggregationRule == nil {
 		return errs
@@ -39,7 +38,7 @@ func validateRules(rules []rbacv1.PolicyRule, namespaced bool, at *field.Path) f
 	return errs
 }
 
-// validateRule checks that a rule is about resources, or, in a ClusterRole, about paths.
+// validateRule checks that a rule is for resources, or, in a ClusterRole, for paths.
 func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(rule.Verbs) == 0 {
@@ -63,23 +62,24 @@ func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) fiel
 	return errs
 }
 
-func validateRoleBinding(_ context.Context, binding *rbacv1.RoleBinding) field.ErrorList {
+func validateRoleBinding(binding *rbacv1.RoleBinding) field.ErrorList {
 	return append(validateRef(binding.RoleRef, "Role", "ClusterRole"), validateSubjects(binding.Subjects, true)...)
 }
 
-func validateClusterRoleBinding(_ context.Context, binding *rbacv1.ClusterRoleBinding) field.ErrorList {
+func validateClusterRoleBinding(binding *rbacv1.ClusterRoleBinding) field.ErrorList {
 	return append(validateRef(binding.RoleRef, "ClusterRole"), validateSubjects(binding.Subjects, false)...)
 }
 
-func validateRoleBindingUpdate(_ context.Context, binding, old *rbacv1.RoleBinding) field.ErrorList {
+func validateRoleBindingUpdate(binding, old *rbacv1.RoleBinding) field.ErrorList {
 	return validateRefUpdate(binding.RoleRef, old.RoleRef)
 }
 
-func validateClusterRoleBindingUpdate(_ context.Context, binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
+func validateClusterRoleBindingUpdate(binding, old *rbacv1.ClusterRoleBinding) field.ErrorList {
 	return validateRefUpdate(binding.RoleRef, old.RoleRef)
 }
 
-// validateRefUpdate keeps a binding from being turned into one of another role: who may change subjects need not hold that.
+// validateRefUpdate refuses to change the role of a binding, because a user who may change subjects may not have that role's
+// permissions.
 func validateRefUpdate(ref, old rbacv1.RoleRef) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(ref, old) {
 		return nil
@@ -110,7 +110,7 @@ func validateRef(ref rbacv1.RoleRef, kinds ...string) field.ErrorList {
 	return errs
 }
 
-// notASegment returns why name cannot stand in a URL path, as the names of roles must; empty when it can.
+// notASegment returns the reason why name is not valid in a URL path, which the names of roles must be; empty if it is valid.
 func notASegment(name string) string {
 	switch {
 	case name == ".", name == "..":

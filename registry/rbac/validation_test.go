@@ -11,20 +11,20 @@ import (
 func TestValidation(t *testing.T) {
 	get := []string{"get"}
 	roleRules := func(rules ...rbacv1.PolicyRule) field.ErrorList {
-		return validateRole(t.Context(), &rbacv1.Role{Rules: rules})
+		return validateRole(&rbacv1.Role{Rules: rules})
 	}
 	clusterRules := func(rules ...rbacv1.PolicyRule) field.ErrorList {
-		return validateClusterRole(t.Context(), &rbacv1.ClusterRole{Rules: rules})
+		return validateClusterRole(&rbacv1.ClusterRole{Rules: rules})
 	}
 	aggregate := func(selectors ...metav1.LabelSelector) field.ErrorList {
-		return validateClusterRole(t.Context(), &rbacv1.ClusterRole{AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: selectors}})
+		return validateClusterRole(&rbacv1.ClusterRole{AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: selectors}})
 	}
 	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "r"}
 	bind := func(ref rbacv1.RoleRef, subjects ...rbacv1.Subject) field.ErrorList {
-		return validateClusterRoleBinding(t.Context(), &rbacv1.ClusterRoleBinding{RoleRef: ref, Subjects: subjects})
+		return validateClusterRoleBinding(&rbacv1.ClusterRoleBinding{RoleRef: ref, Subjects: subjects})
 	}
 	bindNamespaced := func(ref rbacv1.RoleRef, subjects ...rbacv1.Subject) field.ErrorList {
-		return validateRoleBinding(t.Context(), &rbacv1.RoleBinding{RoleRef: ref, Subjects: subjects})
+		return validateRoleBinding(&rbacv1.RoleBinding{RoleRef: ref, Subjects: subjects})
 	}
 	for _, tc := range []struct {
 		name string

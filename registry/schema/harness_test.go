@@ -36,7 +36,7 @@ import (
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // widgetsA is a schema with all that one can have: defaults, rules, subresources, columns, selectable fields, two versions.
 const widgetsA = `

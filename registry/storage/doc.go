@@ -27,6 +27,9 @@
 // [NewBackend] makes a [Backend] over one shared etcd client. Its RESTOptionsGetters hand stock stores such storages. They refuse a
 // context without target, and every write or single read that does not name exactly one cluster.
 //
+// [Backend.Heads] lists what a cluster stores in all resources, typed and custom, after one look at etcd that all callers share;
+// [Backend.Purge] deletes it by key.
+//
 // One revision never holds two objects, as a watch that breaks inside a revision would lose the rest: nothing here
 // deletes a range or writes two keys in a transaction.
 package storage

@@ -9,9 +9,9 @@ import (
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for limit := time.Now().Add(20 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
-			t.Fatalf("%s: not so after 20 s", what)
+			t.Fatalf("%s: not so after %s", what, patience)
 		}
 	}
 }

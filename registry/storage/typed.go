@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 
+	kindtable "github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/raw"
@@ -77,16 +78,8 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	return typed.New(c, l, s.KeyFunc, newFunc, newListFunc), c.Stop, nil
 }
 
-// DefaultBulky reports whether gr holds schemas of APIs: these are tens of KiB each, and thousands of clusters install the
-// same ones.
-func DefaultBulky(gr schema.GroupResource) bool {
-	switch gr {
-	case schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"},
-		schema.GroupResource{Group: "apis.kcp.io", Resource: "apiresourceschemas"}:
-		return true
-	}
-	return false
-}
+// DefaultBulky reports whether the table of kinds says that gr is kept raw.
+func DefaultBulky(gr schema.GroupResource) bool { return kindtable.All.IsRaw(gr) }
 
 // bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
 func (b *Backend) bulkyStorage(s watchcache.Source, l layout.Resource) (apistorage.Interface, factory.DestroyFunc, error) {

@@ -6,7 +6,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 // URLs says how the addresses of workspaces are made.
@@ -28,13 +28,6 @@ func (u URLs) Of(parent logicalcluster.Name, name string) string {
 }
 
 // NewGroup returns the storage of the group. The error says which store could not be set up.
-func NewGroup(s *scheme.Scheme, getter generic.RESTOptionsGetter, urls URLs) (*group.Group, error) {
-	g := &group.Group{Name: tenancyv1alpha1.GroupName}
-	if err := workspaceKind(urls).Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	if err := workspaceTypeKind().Install(g, s, getter); err != nil {
-		return nil, err
-	}
-	return g, nil
+func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, urls URLs) (*group.Group, error) {
+	return kinds.NewGroup(tenancyv1alpha1.GroupName, s, getter, workspaceKind(urls), workspaceTypeKind())
 }

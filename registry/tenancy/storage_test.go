@@ -2,6 +2,7 @@ package tenancy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -18,13 +19,13 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/kind"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -32,7 +33,7 @@ const v1alpha1 = "v1alpha1"
 
 func newGroup(t *testing.T) *group.Group {
 	t.Helper()
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	client := testserver.RunEtcd(t, nil)
 	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
@@ -49,7 +50,7 @@ func newGroup(t *testing.T) *group.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())
@@ -62,7 +63,7 @@ func in(t *testing.T, cluster logicalcluster.Name) context.Context {
 	return genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{APIGroup: tenancyv1alpha1.GroupName, APIVersion: v1alpha1})
 }
 
-func users(g *group.Group) *kind.REST { return g.Versions[v1alpha1]["workspaces"].(*kind.REST) }
+func users(g *group.Group) *kinds.REST { return g.Versions[v1alpha1]["workspaces"].(*kinds.REST) }
 
 func newWorkspace(name string) *tenancyv1alpha1.Workspace {
 	return &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -200,7 +201,7 @@ func TestWorkspaces_AddressInListWatchAndTable(t *testing.T) {
 			if event.Type != watch.Added || !ok || ws.Spec.URL != url {
 				t.Errorf("event %s with %+v", event.Type, event.Object)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("no event")
 		}
 	}
@@ -251,6 +252,53 @@ func TestNames(t *testing.T) {
 		}
 		if got := storage.(rest.CategoriesProvider).Categories(); !slices.Equal(got, []string{"kcp"}) {
 			t.Errorf("categories of %s are %v", path, got)
+		}
+	}
+}
+
+// The URL of a workspace is made from the cluster it lives in, never from the one that its annotations name: the path of another
+// cluster is not for everybody to know.
+func TestWorkspaces_ForgedClusterIsNeitherKeptNorRendered(t *testing.T) {
+	g, ctx := newGroup(t), in(t, "root")
+	forge := func(ws *tenancyv1alpha1.Workspace) *tenancyv1alpha1.Workspace {
+		ws = ws.DeepCopy()
+		ws.Annotations = map[string]string{logicalcluster.AnnotationKey: "orgid", "mine": "yes"}
+		ws.Labels = map[string]string{"change": ws.ResourceVersion + "x"}
+		return ws
+	}
+	check := func(what string, obj runtime.Object, err error, url string) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if ws := obj.(*tenancyv1alpha1.Workspace); logicalcluster.From(ws) != "root" || ws.Spec.URL != url {
+			t.Errorf("%s: says that it lives in %q at %q, want root and %q", what, logicalcluster.From(ws), ws.Spec.URL, url)
+		}
+	}
+	dry := []string{metav1.DryRunAll}
+	const url = "https://host:6443/clusters/root:team"
+
+	created, err := users(g).Create(ctx, forge(newWorkspace("team")), rest.ValidateAllObjectFunc, &metav1.CreateOptions{DryRun: dry})
+	check("create, dry run", created, err, "")
+	created, err = users(g).Create(ctx, forge(newWorkspace("team")), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	check("create", created, err, "")
+	ws := created.(*tenancyv1alpha1.Workspace).DeepCopy()
+	ws.Spec.Cluster = "teamid"
+	ws, err = update(ctx, g.System["workspaces"], forge(ws))
+	check("update by the server", ws, err, "")
+
+	for _, path := range []string{"workspaces", "workspaces/status"} {
+		by := g.Versions[v1alpha1][path].(rest.Updater)
+		for _, options := range []*metav1.UpdateOptions{{DryRun: dry}, {}} {
+			obj, err := users(g).Get(ctx, "team", &metav1.GetOptions{})
+			check("get", obj, err, url)
+			sent := rest.DefaultUpdatedObjectInfo(forge(obj.(*tenancyv1alpha1.Workspace)))
+			updated, _, err := by.Update(ctx, "team", sent, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, options)
+			check(fmt.Sprintf("update of %s, dry run %v", path, options.DryRun), updated, err, url)
+		}
+		reset := by.(rest.ResetFieldsStrategy).GetResetFields()["tenancy.kcp.io/v1alpha1"]
+		if mark := fieldpath.MakePathOrDie("metadata", "annotations", logicalcluster.AnnotationKey); !reset.Has(mark) && !reset.Has(fieldpath.MakePathOrDie("metadata")) {
+			t.Errorf("%s: a client can own the annotation: %v", path, reset)
 		}
 	}
 }

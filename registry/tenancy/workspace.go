@@ -4,39 +4,17 @@ import (
 	"maps"
 	"slices"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/apis/tenancy/validation"
-	"github.com/annex-dev/annex/registry/kind"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// WorkspaceColumns returns what kubectl get workspaces shows after the name.
-func WorkspaceColumns() []apiextensionsv1.CustomResourceColumnDefinition {
-	return []apiextensionsv1.CustomResourceColumnDefinition{
-		{Name: "Type", Type: "string", JSONPath: ".spec.type.name", Description: "Type of the workspace"},
-		{Name: "Region", Type: "string", JSONPath: ".metadata.labels['region']", Description: "Region of the workspace"},
-		{Name: "Phase", Type: "string", JSONPath: ".status.phase", Description: "Where the workspace stands in its life"},
-		{Name: "URL", Type: "string", JSONPath: ".spec.URL", Description: "Address of the workspace"},
-		{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"},
-	}
-}
-
-func workspaceKind(urls URLs) *kind.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace] {
-	return &kind.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace]{
-		Version:              tenancyv1alpha1.SchemeGroupVersion.Version,
-		Resource:             tenancyv1alpha1.Resource("workspaces"),
-		Singular:             "workspace",
-		Short:                []string{"ws"},
-		List:                 func() runtime.Object { return &tenancyv1alpha1.WorkspaceList{} },
-		Columns:              WorkspaceColumns(),
-		Spec:                 func(ws *tenancyv1alpha1.Workspace) any { return &ws.Spec },
-		CopyStatus:           func(to, from *tenancyv1alpha1.Workspace) { to.Status = *from.Status.DeepCopy() },
+func workspaceKind(urls URLs) *kinds.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace] {
+	return &kinds.Kind[tenancyv1alpha1.Workspace, *tenancyv1alpha1.Workspace]{
 		Prepare:              prepareWorkspace,
-		Validate:             validation.ValidateWorkspace,
+		ValidateCreate:       validation.ValidateWorkspace,
 		ValidateUpdate:       validation.ValidateWorkspaceUpdate,
 		ValidateStatusUpdate: validation.ValidateWorkspaceStatusUpdate,
 		Render: func(ws *tenancyv1alpha1.Workspace) {

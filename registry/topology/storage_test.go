@@ -15,12 +15,12 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
 func TestStorage(t *testing.T) {
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: testserver.RunEtcd(t, nil), Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestStorage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())

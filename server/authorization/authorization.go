@@ -16,37 +16,33 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// What users are told, and no more.
+// The only messages for users.
 const (
 	granted = "access granted"
 	denied  = "access denied"
 )
 
-// errUnavailable is what a user is told when a decision could not be made; the cause is logged.
+// errUnavailable is the message for users if a decision could not be made. The cause is logged.
 var errUnavailable = errors.New("access cannot be checked right now, try again")
 
 // ClusterLookup knows the logical clusters.
 type ClusterLookup interface {
-	// Phase returns the phase of a logical cluster, such as Ready; false when there is no such cluster.
+	// Phase returns the phase of a logical cluster, such as Ready; false if there is no such cluster.
 	Phase(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
-	// PhaseNow is Phase, except that it misses no change that was acknowledged before the call.
+	// PhaseNow is like Phase, but it sees every change that was acknowledged before the call.
 	PhaseNow(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
 }
 
-// Config is what the authorizer decides by.
+// Config contains the parts that the authorizer decides with.
 type Config struct {
 	// Evaluator knows the RBAC of each cluster.
 	Evaluator *policy.Evaluator
 	// Clusters knows which clusters exist.
 	Clusters ClusterLookup
-	// Virtual decides requests for virtual endpoints, system:masters included.
-	Virtual authorizer.UnconditionalAuthorizer
-	// Projected marks the requests for what HostBindings project; nil when there is no host.
-	Projected Projected
-	// Host is asked, too, about its users in the workspace that it shows as its own; nil when there is no host.
+	// Host also decides about its users in the host workspace; nil if there is no host.
 	Host *Host
-	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" stands for all paths with that prefix.
-	// DefaultAlwaysAllowPaths are the usual ones.
+	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" matches all paths with that prefix.
+	// See DefaultAlwaysAllowPaths.
 	AlwaysAllowPaths []string
 }
 
@@ -55,32 +51,46 @@ func DefaultAlwaysAllowPaths() []string {
 	return []string{"/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*"}
 }
 
-// New returns the authorizer of the server. It is an error to leave out what decides.
-func New(c Config) (authorizer.Authorizer, error) {
+// Authorizer decides about requests for clusters. One for a virtual endpoint it refuses; see [Authorizer.WithVirtual].
+type Authorizer struct {
+	Config
+	// virtual decides about requests for virtual endpoints; nil for nobody.
+	virtual authorizer.UnconditionalAuthorizer
+}
+
+var _ authorizer.UnconditionalAuthorizer = &Authorizer{}
+
+// New returns the authorizer of clusters. It is an error to leave out what decides.
+func New(c Config) (*Authorizer, error) {
 	switch {
 	case c.Evaluator == nil:
-		return nil, errors.New("building the authorizer: an RBAC evaluator is needed")
+		return nil, errors.New("building the authorizer: an RBAC evaluator is required")
 	case c.Clusters == nil:
-		return nil, errors.New("building the authorizer: a lookup of clusters is needed")
-	case c.Virtual == nil:
-		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is needed")
+		return nil, errors.New("building the authorizer: a lookup of clusters is required")
 	}
 	if c.Host != nil && (c.Host.Authorizer == nil || c.Host.Shows == nil) {
-		return nil, errors.New("building the authorizer: asking a host needs an authorizer and what the host shows")
+		return nil, errors.New("building the authorizer: a host requires Authorizer and Shows")
 	}
 	for _, path := range c.AlwaysAllowPaths {
 		if !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, "*"), "*") {
-			return nil, errors.New("building the authorizer: a path that is always allowed begins with / and holds * at its end only, not " + path)
+			return nil, errors.New("building the authorizer: a path that is always allowed must begin with / and may contain * only at its end: " + path)
 		}
 	}
-	a := &chain{Config: c}
-	return authorizer.AuthorizerFunc(a.authorize), nil
+	return &Authorizer{Config: c}, nil
 }
 
-type chain struct{ Config }
+// WithVirtual returns an authorizer that decides as c does, and lets virtual decide about requests for virtual endpoints, those
+// of system:masters included. It is the authorizer of a whole server.
+func (c *Authorizer) WithVirtual(virtual authorizer.UnconditionalAuthorizer) (authorizer.Authorizer, error) {
+	if virtual == nil {
+		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is required")
+	}
+	whole := &Authorizer{Config: c.Config, virtual: virtual}
+	return authorizer.AuthorizerFunc(whole.Authorize), nil
+}
 
-// authorize decides and hides why.
-func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+// Authorize implements authorizer.UnconditionalAuthorizer. It decides and hides why.
+func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	decision, reason, err := c.decide(ctx, attrs)
 	if decision == authorizer.DecisionAllow {
 		return decision, granted, nil
@@ -93,13 +103,13 @@ func (c *chain) authorize(ctx context.Context, attrs authorizer.Attributes) (aut
 	}
 	logger.V(4).Info("Access denied", "decision", decision.String(), "reason", reason)
 	if u := attrs.GetUser(); u != nil && policy.Master(u, target(ctx)) {
-		// They may know what exists.
+		// system:masters may know which clusters exist.
 		return decision, reason, nil
 	}
 	return decision, denied, nil
 }
 
-func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := attrs.GetUser()
 	if u == nil {
 		return authorizer.DecisionDeny, "the request has no user", nil
@@ -110,28 +120,16 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 	if logicalcluster.IsUnknown(ctx) {
 		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
 	}
-	cluster, named := logicalcluster.FromContext(ctx)
-	endpoint, virtually := virtual.FromContext(ctx)
-	if virtually {
-		cluster, named = endpoint.Cluster, true
-	}
-	master := policy.Master(u, cluster)
-	if byHost, ok := c.isProjected(ctx); ok && !master {
-		return c.projected(ctx, byHost, attrs)
-	} else if ok && !isImpersonation(attrs) {
-		return authorizer.DecisionAllow, "system:masters may do everything", nil
-	}
+	master := policy.Master(u, target(ctx))
 	if isImpersonation(attrs) {
 		if reason := refuseImpersonation(attrs, master); reason != "" {
 			return authorizer.DecisionDeny, reason, nil
 		}
-		if virtually && !master {
-			// Whom one may stand in for is a matter of the workspace that holds the export.
-			return c.inCluster(ctx, cluster, attrs)
-		}
-	} else if virtually {
+	}
+	if endpoint, ok := virtual.FromContext(ctx); ok {
 		return c.atEndpoint(ctx, endpoint, attrs, master)
 	}
+	cluster, named := logicalcluster.FromContext(ctx)
 	switch {
 	case master:
 		return authorizer.DecisionAllow, "system:masters may do everything", nil
@@ -151,15 +149,8 @@ func (c *chain) decide(ctx context.Context, attrs authorizer.Attributes) (author
 	}
 }
 
-func (c *chain) isProjected(ctx context.Context) (byHost, ok bool) {
-	if c.Projected == nil {
-		return false, false
-	}
-	return c.Projected(ctx)
-}
-
 // inCluster decides a request that is for one cluster, by somebody below system:masters.
-func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if cluster.IsSystem() {
 		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", nil
 	}
@@ -181,7 +172,7 @@ func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attr
 		case decision == authorizer.DecisionAllow:
 			return decision, reason, nil
 		case err != nil && strings.HasPrefix(s.name, "05-"):
-			// Each of the two halves of RBAC can allow without the other.
+			// Each of the two policies can allow a request without the other.
 			failures = append(failures, err)
 		case err != nil || decision == authorizer.DecisionDeny:
 			return authorizer.DecisionDeny, reason, err
@@ -193,14 +184,14 @@ func (c *chain) inCluster(ctx context.Context, cluster logicalcluster.Name, attr
 	return authorizer.DecisionNoOpinion, "no binding allows it", nil
 }
 
-func (c *chain) alwaysAllowed(path string) bool {
+func (c *Authorizer) alwaysAllowed(path string) bool {
 	return slices.ContainsFunc(c.AlwaysAllowPaths, func(allowed string) bool {
 		prefix, ok := strings.CutSuffix(allowed, "*")
 		return path == allowed || (ok && strings.HasPrefix(path, prefix))
 	})
 }
 
-// target returns the cluster that scopes are to be checked against.
+// target returns the cluster to check scopes against.
 func target(ctx context.Context) logicalcluster.Name {
 	if endpoint, ok := virtual.FromContext(ctx); ok {
 		return endpoint.Cluster
@@ -209,5 +200,5 @@ func target(ctx context.Context) logicalcluster.Name {
 	return cluster
 }
 
-// authenticated reports whether u has proved who it is.
+// authenticated reports whether u is authenticated.
 func authenticated(u user.Info) bool { return slices.Contains(u.GetGroups(), user.AllAuthenticated) }

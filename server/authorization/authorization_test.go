@@ -100,13 +100,23 @@ var onlyVera = authorizer.AuthorizerFunc(func(_ context.Context, attrs authorize
 	return authorizer.DecisionDeny, "secret reason", nil
 })
 
-func newAuthorizer(t *testing.T) authorizer.Authorizer {
+// build returns the authorizer of a server whose virtual endpoints are decided by v.
+func build(t *testing.T, c Config, v authorizer.UnconditionalAuthorizer) authorizer.Authorizer {
 	t.Helper()
-	a, err := New(Config{Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: DefaultAlwaysAllowPaths()})
+	clusters, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := clusters.WithVirtual(v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
+}
+
+func newAuthorizer(t *testing.T) authorizer.Authorizer {
+	t.Helper()
+	return build(t, Config{Evaluator: policy.New(world(), nil), Clusters: known(), AlwaysAllowPaths: DefaultAlwaysAllowPaths()}, onlyVera)
 }
 
 func someone(name string, groups ...string) *user.DefaultInfo {
@@ -309,11 +319,11 @@ func TestAuthorize(t *testing.T) {
 				ctx = logicalcluster.WithWildcard(ctx)
 			case none:
 			case vw:
-				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: org, Name: "e"}))
+				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: "apiexport", Cluster: org, Name: "e"}))
 			case vwOff:
-				ctx = logicalcluster.WithCluster(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: org, Name: "e"}), "off")
+				ctx = logicalcluster.WithCluster(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: "apiexport", Cluster: org, Name: "e"}), "off")
 			case offVW:
-				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: "off", Name: "e"}))
+				ctx = logicalcluster.WithWildcard(virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: "apiexport", Cluster: "off", Name: "e"}))
 			default:
 				ctx = logicalcluster.WithCluster(ctx, logicalcluster.Name(tc.target))
 			}
@@ -358,10 +368,7 @@ func TestAuthorize_NothingIsLearntAboutClusters(t *testing.T) {
 
 func TestAuthorize_PolicyThatCannotBeReadDenies(t *testing.T) {
 	fake := world()
-	a, err := New(Config{Evaluator: policy.New(fake, nil), Clusters: known(), Virtual: onlyVera})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := build(t, Config{Evaluator: policy.New(fake, nil), Clusters: known()}, onlyVera)
 	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
 	ctx := logicalcluster.WithCluster(t.Context(), "org")
 	decision, reason, err := a.Authorize(ctx, list(someone("alice"), "configmaps"))
@@ -405,14 +412,27 @@ func TestNew_RefusesWhatWouldBeOpen(t *testing.T) {
 	evaluator := policy.New(clienttest.NewFake(), nil)
 	for name, c := range map[string]Config{
 		"nothing":            {},
-		"no evaluator":       {Clusters: known(), Virtual: onlyVera},
-		"no clusters":        {Evaluator: evaluator, Virtual: onlyVera},
-		"no virtual":         {Evaluator: evaluator, Clusters: known()},
-		"a relative path":    {Evaluator: evaluator, Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: []string{"healthz"}},
-		"everything allowed": {Evaluator: evaluator, Clusters: known(), Virtual: onlyVera, AlwaysAllowPaths: []string{"*"}},
+		"no evaluator":       {Clusters: known()},
+		"no clusters":        {Evaluator: evaluator},
+		"a relative path":    {Evaluator: evaluator, Clusters: known(), AlwaysAllowPaths: []string{"healthz"}},
+		"everything allowed": {Evaluator: evaluator, Clusters: known(), AlwaysAllowPaths: []string{"*"}},
 	} {
 		if a, err := New(c); err == nil || a != nil {
 			t.Errorf("%s: New() = %v, %v, want an error", name, a, err)
+		}
+	}
+	clusters, err := New(Config{Evaluator: evaluator, Clusters: known()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := clusters.WithVirtual(nil); err == nil || a != nil {
+		t.Errorf("no virtual: WithVirtual() = %v, %v, want an error", a, err)
+	}
+	// It is complete without, and refuses what it knows nothing of.
+	ctx := logicalcluster.WithWildcard(virtual.WithEndpoint(t.Context(), virtual.Endpoint{Kind: "any", Cluster: "org", Name: "e"}))
+	for _, u := range []*user.DefaultInfo{someone("vera"), someone("root", user.SystemPrivilegedGroup)} {
+		if decision, _, _ := clusters.Authorize(ctx, list(u, "widgets")); decision == authorizer.DecisionAllow {
+			t.Errorf("a virtual endpoint is open to %s where nobody decides about it", u.Name)
 		}
 	}
 }

@@ -47,13 +47,10 @@ func TestAuthorize_AsksTheHost(t *testing.T) {
 		}
 		return authorizer.DecisionNoOpinion, "", nil
 	})
-	a, err := New(Config{
-		Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera,
+	a := build(t, Config{
+		Evaluator: policy.New(world(), nil), Clusters: known(),
 		Host: &Host{Authorizer: host, Shows: func(ctx context.Context) bool { return ctx.Value(shown{}) != nil }},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, onlyVera)
 	hank := vouched(t, someone("hank"))
 	const kind = "exports"
 	for name, tc := range map[string]struct {
@@ -96,7 +93,7 @@ func TestAuthorize_AsksTheHost(t *testing.T) {
 }
 
 func TestNew_RefusesHalfAHost(t *testing.T) {
-	if _, err := New(Config{Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera, Host: &Host{Authorizer: onlyVera}}); err == nil {
+	if _, err := New(Config{Evaluator: policy.New(world(), nil), Clusters: known(), Host: &Host{Authorizer: onlyVera}}); err == nil {
 		t.Error("no error without what the host shows")
 	}
 }

@@ -1,15 +1,11 @@
 package authorization
 
 import (
-	"context"
-	"fmt"
 	"strings"
 
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/server/virtual"
 )
 
 // Reasons for the audit log.
@@ -20,9 +16,9 @@ const (
 
 func isInactive(phase string) bool { return phase == string(corev1alpha1.LogicalClusterPhaseInactive) }
 
-// servedWhileInactive reports whether attrs ask for what a cluster that is switched off still serves: the object by which
-// it is switched on again, and the documents that clients read before they change it. Whether one may stand in for somebody
-// is decided as usual, since the request itself is asked about next.
+// servedWhileInactive reports whether an inactive cluster still serves the request: for the object that makes it active again, and for
+// the documents that clients read before they change that object. Impersonation is decided as usual, because the request itself is
+// checked next.
 func servedWhileInactive(attrs authorizer.Attributes) bool {
 	if !attrs.IsResourceRequest() {
 		return attrs.GetPath() == "/openapi" || strings.HasPrefix(attrs.GetPath(), "/openapi/")
@@ -32,27 +28,4 @@ func servedWhileInactive(attrs authorizer.Attributes) bool {
 	}
 	resource := corev1alpha1.Resource("logicalclusters")
 	return attrs.GetAPIGroup() == resource.Group && attrs.GetResource() == resource.Resource
-}
-
-// atEndpoint decides a request for a virtual endpoint. It reaches neither the consumer nor the provider while that is
-// switched off.
-func (c *chain) atEndpoint(ctx context.Context, endpoint virtual.Endpoint, attrs authorizer.Attributes, master bool) (authorizer.Decision, string, error) {
-	decision, reason, err := c.Virtual.Authorize(ctx, attrs)
-	if decision != authorizer.DecisionAllow || master {
-		return decision, reason, err
-	}
-	clusters := []logicalcluster.Name{endpoint.Cluster}
-	if consumer, single := logicalcluster.FromContext(ctx); single {
-		clusters = append(clusters, consumer)
-	}
-	for _, cluster := range clusters {
-		phase, _, err := c.Clusters.Phase(ctx, cluster)
-		switch {
-		case err != nil:
-			return authorizer.DecisionDeny, unknownPhase, fmt.Errorf("looking up cluster %q: %w", cluster, err)
-		case isInactive(phase):
-			return authorizer.DecisionDeny, switchedOff, nil
-		}
-	}
-	return decision, reason, nil
 }

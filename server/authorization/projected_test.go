@@ -79,21 +79,23 @@ func TestAuthorize_Projected(t *testing.T) {
 		}
 		return authorizer.DecisionNoOpinion, "", nil
 	})
-	build := func(host *Host) authorizer.Authorizer {
-		a, err := New(Config{
-			Evaluator: policy.New(world(), nil), Clusters: known(), Virtual: onlyVera, Host: host,
-			Projected: func(ctx context.Context) (byHost, ok bool) {
-				byHost, ok = ctx.Value(projectedKey{}).(bool)
-				return byHost, ok
-			},
-		})
+	// Who serves the HostBinding lets the authorizer of clusters decide about everybody but system:masters.
+	at := func(host *Host) authorizer.Authorizer {
+		c := Config{Evaluator: policy.New(world(), nil), Clusters: known(), Host: host}
+		clusters, err := New(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a
+		return build(t, c, authorizer.AuthorizerFunc(func(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+			if policy.Master(attrs.GetUser(), "root") {
+				return authorizer.DecisionAllow, "", nil
+			}
+			byHost, _ := ctx.Value(projectedKey{}).(bool)
+			return clusters.Projected(ctx, byHost, attrs)
+		}))
 	}
-	asking := build(&Host{Authorizer: host, Shows: func(context.Context) bool { return false }})
-	alone := build(nil)
+	asking := at(&Host{Authorizer: host, Shows: func(context.Context) bool { return false }})
+	alone := at(nil)
 	const kind = "widgets"
 	token := func(name string) user.Info { return vouched(t, someone(name)) }
 	create := func(u user.Info) authorizer.AttributesRecord {
@@ -143,7 +145,7 @@ func TestAuthorize_Projected(t *testing.T) {
 		"somebody who says so":                             {asking, "org", false, list(someone("system:serviceaccount:kube-system:namespace-controller"), kind), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := context.WithValue(virtual.WithEndpoint(t.Context(), virtual.Endpoint{Kind: virtual.HostBinding, Cluster: "root", Name: "b"}), projectedKey{}, tc.byHost)
+			ctx := context.WithValue(virtual.WithEndpoint(t.Context(), virtual.Endpoint{Kind: "hostbinding", Cluster: "root", Name: "b", Direct: true}), projectedKey{}, tc.byHost)
 			if tc.cluster == "" {
 				ctx = logicalcluster.WithWildcard(ctx)
 			} else {

@@ -21,6 +21,7 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
 func config() Config {
@@ -94,7 +95,7 @@ func TestRun_RootIsReadyAndBound(t *testing.T) {
 	if lc.Status.Phase != corev1alpha1.LogicalClusterPhaseReady || lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] != "root:root" {
 		t.Errorf("root is in phase %s with annotations %v", lc.Status.Phase, lc.Annotations)
 	}
-	for _, export := range []string{"tenancy.kcp.io", "topology.kcp.io", ShardsExport} {
+	for _, export := range []string{"tenancy.kcp.io", "topology.kcp.io", kinds.ShardsExport} {
 		secret := get[*corev1.Secret](t, c, corev1.Resource("secrets"), client.Key{Cluster: "root", Namespace: "kcp-system", Name: export})
 		hash := identity.Hash(secret.Data["key"])
 		exp := get[*apisv1alpha2.APIExport](t, c, apisv1alpha2.Resource("apiexports"), client.Key{Cluster: "root", Name: export})
@@ -165,7 +166,7 @@ func TestRun_LostIdentityIsAnError(t *testing.T) {
 	if err := c.Delete(t.Context(), corev1.Resource("secrets"), key, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := Run(t.Context(), c, config()); err == nil || !strings.Contains(err.Error(), "put the old key back") {
+	if err := Run(t.Context(), c, config()); err == nil || !strings.Contains(err.Error(), "restore the old key") {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -222,7 +223,7 @@ func TestEnsureRBAC_ReplacesABindingOfAnotherRole(t *testing.T) {
 
 func TestSchemas_AreValidAndTheSameEveryTime(t *testing.T) {
 	names := map[string]bool{}
-	for _, r := range exportedResources() {
+	for _, r := range kinds.All.Exported() {
 		a, err := schemaOf(newModels(), r)
 		if err != nil {
 			t.Fatal(err)
@@ -239,7 +240,7 @@ func TestSchemas_AreValidAndTheSameEveryTime(t *testing.T) {
 		}
 		names[a.Name] = true
 		if errs := crd.Validate(t.Context(), a); len(errs) > 0 {
-			t.Errorf("schema of %s: %v", r.plural, errs.ToAggregate())
+			t.Errorf("schema of %s: %v", r.Resource, errs.ToAggregate())
 		}
 	}
 }

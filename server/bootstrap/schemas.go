@@ -10,96 +10,64 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kube-openapi/pkg/util"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
-	"github.com/annex-dev/annex/registry/corekcp"
-	"github.com/annex-dev/annex/registry/tenancy"
-	"github.com/annex-dev/annex/registry/topology"
+	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// schemaEpoch begins the name of every schema that is made here. It says since when names are made this way; the hash
-// behind it tells schemas of one resource apart.
+// schemaEpoch is the prefix of the name of every schema that is created here. It is the date of this naming scheme. The hash after it
+// distinguishes schemas of one resource.
 const schemaEpoch = "v261122"
 
-// exported is a resource that root exports. It is served by typed storage; the schema shows it to clients.
-type exported struct {
-	export   string
-	gv       schema.GroupVersion
-	kind     string
-	plural   string
-	singular string
-	short    []string
-	model    util.OpenAPIModelNamer
-	status   bool
-	columns  []apiextensionsv1.CustomResourceColumnDefinition
-}
-
-// exportedResources returns what root exports.
-func exportedResources() []exported {
-	tenancyGV, topologyGV := tenancyv1alpha1.SchemeGroupVersion, topologyv1alpha1.SchemeGroupVersion
-	return []exported{
-		{export: tenancyGV.Group, gv: tenancyGV, kind: "Workspace", plural: "workspaces", singular: "workspace", short: []string{"ws"},
-			model: tenancyv1alpha1.Workspace{}, status: true, columns: tenancy.WorkspaceColumns()},
-		{export: tenancyGV.Group, gv: tenancyGV, kind: "WorkspaceType", plural: "workspacetypes", singular: "workspacetype", short: []string{"wst"},
-			model: tenancyv1alpha1.WorkspaceType{}, status: true, columns: tenancy.WorkspaceTypeColumns()},
-		{export: topologyGV.Group, gv: topologyGV, kind: "Partition", plural: "partitions", singular: "partition",
-			model: topologyv1alpha1.Partition{}, columns: topology.PartitionColumns()},
-		{export: topologyGV.Group, gv: topologyGV, kind: "PartitionSet", plural: "partitionsets", singular: "partitionset",
-			model: topologyv1alpha1.PartitionSet{}, status: true, columns: topology.PartitionSetColumns()},
-		{export: ShardsExport, gv: corev1alpha1.SchemeGroupVersion, kind: "Shard", plural: "shards", singular: "shard",
-			model: corev1alpha1.Shard{}, status: true, columns: corekcp.ShardColumns()},
+// schemaOf returns the APIResourceSchema of a resource. Its name contains the hash of its content.
+func schemaOf(models *models, row *kinds.Row) (*apisv1alpha1.APIResourceSchema, error) {
+	named, ok := row.Object.(util.OpenAPIModelNamer)
+	if !ok {
+		return nil, fmt.Errorf("making the schema of %s: %T has no OpenAPI model", row.Resource, row.Object)
 	}
-}
-
-// ShardsExport is the name of the APIExport of shards.
-const ShardsExport = "shards.core.kcp.io"
-
-// schemaOf returns the APIResourceSchema of a resource, named by the hash of what it says.
-func schemaOf(models *models, r exported) (*apisv1alpha1.APIResourceSchema, error) {
-	structural, err := models.structural(r.model.OpenAPIModelName())
+	structural, err := models.structural(named.OpenAPIModelName())
 	if err != nil {
-		return nil, fmt.Errorf("making the schema of %s: %w", r.plural, err)
+		return nil, fmt.Errorf("making the schema of %s: %w", row.Resource, err)
 	}
 	served := true
 	version := apisv1alpha1.APIResourceVersion{
-		Name:                     r.gv.Version,
+		Name:                     row.GroupVersion().Version,
 		Served:                   &served,
 		Storage:                  true,
 		Schema:                   runtime.RawExtension{Raw: structural},
-		AdditionalPrinterColumns: r.columns,
+		AdditionalPrinterColumns: row.Columns,
 	}
-	if r.status {
+	if row.Status != kinds.NoStatus {
 		version.Subresources.Status = &apiextensionsv1.CustomResourceSubresourceStatus{}
 	}
 	spec := apisv1alpha1.APIResourceSchemaSpec{
-		Group: r.gv.Group,
+		Group: row.GroupResource().Group,
 		Names: apiextensionsv1.CustomResourceDefinitionNames{
-			Plural: r.plural, Singular: r.singular, Kind: r.kind, ListKind: r.kind + "List", ShortNames: r.short, Categories: []string{"kcp"},
+			Plural: row.Resource, Singular: row.Singular, Kind: row.Kind(), ListKind: row.Kind() + "List", ShortNames: row.ShortNames, Categories: row.Categories,
 		},
 		Scope:    apiextensionsv1.ClusterScoped,
 		Versions: []apisv1alpha1.APIResourceVersion{version},
 	}
+	if row.Namespaced {
+		spec.Scope = apiextensionsv1.NamespaceScoped
+	}
 	raw, err := json.Marshal(spec)
 	if err != nil {
-		return nil, fmt.Errorf("hashing the schema of %s: %w", r.plural, err)
+		return nil, fmt.Errorf("hashing the schema of %s: %w", row.Resource, err)
 	}
 	sum := sha256.Sum256(raw)
 	return &apisv1alpha1.APIResourceSchema{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        fmt.Sprintf("%s-%s.%s.%s", schemaEpoch, hex.EncodeToString(sum[:4]), r.plural, r.gv.Group),
+			Name:        fmt.Sprintf("%s-%s.%s", schemaEpoch, hex.EncodeToString(sum[:4]), row.GroupResource()),
 			Annotations: map[string]string{logicalcluster.PathAnnotationKey: logicalcluster.Root.String()},
 		},
 		Spec: spec,
 	}, nil
 }
 
-// keptExtensions are the extensions of OpenAPI that a structural schema knows.
+// keptExtensions are the OpenAPI extensions that a structural schema supports.
 var keptExtensions = map[string]bool{
 	"x-kubernetes-list-type":               true,
 	"x-kubernetes-list-map-keys":           true,

@@ -17,10 +17,10 @@ func TestFlowOf(t *testing.T) {
 	operator := &user.DefaultInfo{Name: "operator", Groups: []string{user.SystemPrivilegedGroup}}
 	cluster := func(ctx context.Context) context.Context { return logicalcluster.WithCluster(ctx, "abc123") }
 	endpoint := func(ctx context.Context) context.Context {
-		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: "provider", Name: "widgets"})
+		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: "apiexport", Cluster: "provider", Name: "widgets"})
 	}
 	projected := func(ctx context.Context) context.Context {
-		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.HostBinding, Cluster: "host", Name: "widgets"})
+		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: "hostbinding", Cluster: "host", Name: "widgets", Direct: true})
 	}
 	for name, tc := range map[string]struct {
 		ctx  context.Context

@@ -19,7 +19,6 @@ import (
 
 const (
 	clustersPrefix = "/clusters/"
-	servicesPrefix = "/services/"
 	// lookupTimeout bounds the search for a workspace that is not in memory: the door stands before the time limit of
 	// requests, and without etcd the search would not end.
 	lookupTimeout = 5 * time.Second
@@ -34,6 +33,8 @@ type Resolver interface {
 // Config is what the door needs.
 type Config struct {
 	Resolver Resolver
+	// Virtual are the virtual workspaces, which read their URLs themselves.
+	Virtual virtual.List
 	// Health serves /healthz, /livez and /readyz and the paths below them, without authentication.
 	Health http.Handler
 	// Host is what the API server of a host cluster finds here; nil when the server is installed into none.
@@ -67,7 +68,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.Health.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, clustersPrefix):
 		d.cluster(w, r)
-	case strings.HasPrefix(r.URL.Path, servicesPrefix):
+	case strings.HasPrefix(r.URL.Path, virtual.Prefix):
 		d.service(w, r)
 	case d.Host != nil && d.fromHost(w, r):
 	default:
@@ -110,9 +111,9 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, address string, pat
 	d.next.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// service serves the virtual endpoints below /services/.
+// service serves the virtual workspaces below /services/.
 func (d *door) service(w http.ResponseWriter, r *http.Request) {
-	parsed, err := virtual.Parse(r.URL.EscapedPath())
+	parsed, err := d.Virtual.Parse(r.URL.EscapedPath())
 	if err != nil {
 		d.fail(w, r, err)
 		return

@@ -14,6 +14,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/virtual"
+	"github.com/annex-dev/annex/server/virtual/apiexport"
 )
 
 type resolver map[logicalcluster.Path]logicalcluster.Name
@@ -58,6 +59,7 @@ func serve(t *testing.T, url string) (int, *seen) {
 	})
 	handler := With(next, Config{
 		Resolver: resolver{"root": "root", "root:org": "abc123", "abc123": "abc123"},
+		Virtual:  virtual.List{&apiexport.Endpoint{}},
 		Health:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 		Codecs:   serializer.NewCodecFactory(scheme),
 	})

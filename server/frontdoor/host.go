@@ -8,55 +8,61 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/server/virtual"
 )
 
-// Host is what the API server of a host cluster finds here.
+// Host configures what the API server of a host cluster reaches on this server.
 type Host struct {
-	// Workspace is shown by the host as its own: the cluster of a URL without prefix.
+	// Workspace is the workspace that the host shows as its own: the cluster of a URL without a prefix.
 	Workspace logicalcluster.Path
 	// Serves reports whether an API group is registered with the host.
 	Serves func(group string) bool
-	// Discovery answers /apis, /openapi and what lies below /apis/<group>[/<version>] for these groups. It is asked before
-	// authentication, limits and storage: while it does not answer, the host can delete no namespace.
+	// Discovery answers /apis, /openapi and everything below /apis/<group>[/<version>] for these groups. It runs before
+	// authentication, limits and storage, because the host can delete no namespace while discovery does not answer.
 	Discovery http.Handler
-	// Projections knows which other API groups HostBindings have registered with the host.
+	// Projections finds the other API groups, which HostBindings have registered with the host.
 	Projections Projections
 }
 
-// Projections knows what HostBindings project.
+// Projections finds the resources that HostBindings project.
 type Projections interface {
 	// Serves reports whether some version of an API group is projected.
 	Serves(group string) bool
-	// Route returns the context of a request for objects that are projected, and the path of the workspace that it is for:
-	// empty when it is for several. False for every other request.
+	// Route returns the context of a request for objects that are projected, and the path of its workspace:
+	// empty if there are several. False for every other request.
 	Route(r *http.Request) (ctx context.Context, path logicalcluster.Path, ok bool)
 }
 
+// workspaces are the objects whose proxy leads into a workspace.
+var workspaces = tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces")
+
 // proxy is a URL such as /apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy/api/v1/namespaces.
 type proxy struct {
-	// export says that it leads to the virtual endpoint of an APIExport, and not into a workspace.
-	export bool
+	// virtual is the name of the virtual workspace that it leads to, and kind the kind of the object; both are empty when it
+	// leads into a workspace.
+	virtual, kind string
 	// name is the unescaped name of the object.
 	name string
 	// prefix is the escaped path up to and including /proxy.
 	prefix string
 }
 
-// parseProxy splits an escaped path; false when it is no proxy.
-func parseProxy(escapedPath string) (proxy, bool) {
+// parseProxy splits an escaped path; false if it is not a proxy URL.
+func (d *door) parseProxy(escapedPath string) (proxy, bool) {
 	segments := strings.SplitN(escapedPath, "/", 8) // "", apis, group, version, resource, name, proxy, rest
 	if len(segments) < 7 || segments[0] != "" || segments[1] != "apis" || segments[6] != "proxy" {
 		return proxy{}, false
 	}
 	p := proxy{prefix: strings.Join(segments[:7], "/")}
-	switch strings.Join(segments[2:5], "/") {
-	case "tenancy.kcp.io/v1alpha1/workspaces":
-	case "apis.kcp.io/v1alpha1/apiexports", "apis.kcp.io/v1alpha2/apiexports":
-		p.export = true
-	default:
-		return proxy{}, false
+	if gvr := (schema.GroupVersionResource{Group: segments[2], Version: segments[3], Resource: segments[4]}); gvr != workspaces {
+		var ok bool
+		if p.virtual, p.kind, ok = d.Virtual.Proxied(gvr); !ok {
+			return proxy{}, false
+		}
 	}
 	name, err := url.PathUnescape(segments[5])
 	p.name = name
@@ -89,9 +95,9 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 		d.Host.Discovery.ServeHTTP(w, r)
 		return true
 	}
-	if p, ok := parseProxy(r.URL.EscapedPath()); ok {
-		if p.export {
-			d.exportProxy(w, r, p)
+	if p, ok := d.parseProxy(r.URL.EscapedPath()); ok {
+		if p.virtual != "" {
+			d.virtualProxy(w, r, p)
 		} else {
 			d.workspaceProxy(w, r, p)
 		}
@@ -107,8 +113,8 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// projected serves URLs of groups that HostBindings project; false for any other. A workspace that does not exist is no
-// reason to refuse: namespaces come before it, and the authorizer hears of the host first.
+// projected serves URLs of groups that HostBindings project; false for any other. It does not refuse a
+// workspace that does not exist, because namespaces are created before workspaces, and the authorizer checks with the host first.
 func (d *door) projected(w http.ResponseWriter, r *http.Request, segments []string) bool {
 	if !d.Host.Projections.Serves(segments[2]) {
 		return false
@@ -152,14 +158,14 @@ func (d *door) workspaceProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	d.enter(w, inner, path.String(), path)
 }
 
-// exportProxy serves .../apiexports/<path>:<name>/proxy/clusters/<cluster>/<rest>, the virtual endpoint of an APIExport; a
-// name without a path is one in the host's workspace.
-func (d *door) exportProxy(w http.ResponseWriter, r *http.Request, p proxy) {
+// virtualProxy serves .../<path>:<name>/proxy/<rest> of an object that a virtual workspace has an endpoint for, such as
+// .../apiexports/root:org:widgets/proxy/clusters/<cluster>/<rest>; a name without a path refers to the host workspace.
+func (d *door) virtualProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	path, name := d.Host.Workspace, p.name
 	if i := strings.LastIndex(name, logicalcluster.Separator); i >= 0 {
 		var err error
 		if path, err = logicalcluster.ParsePath(name[:i]); err != nil || path == logicalcluster.Wildcard {
-			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an APIExport: %q does not begin with the path of a workspace", p.name)))
+			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an %s: %q does not begin with the path of a workspace", p.kind, p.name)))
 			return
 		}
 		name = name[i+1:]
@@ -180,14 +186,14 @@ func (d *door) exportProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 		return
 	}
 	target := *inner.URL
-	before := servicesPrefix + "apiexport/" + cluster.String() + "/"
+	before := virtual.Prefix + p.virtual + "/" + cluster.String() + "/"
 	target.Path, target.RawPath = before+name+inner.URL.Path, before+url.PathEscape(name)+inner.URL.EscapedPath()
 	inner = inner.WithContext(r.Context())
 	inner.URL = &target
 	d.service(w, inner)
 }
 
-// absolute returns the path of the workspace that the host calls name.
+// absolute returns the path of the workspace for a name in a URL of the host.
 func (d *door) absolute(name string) (logicalcluster.Path, error) {
 	if name != logicalcluster.Root.String() && !strings.Contains(name, logicalcluster.Separator) {
 		name = d.Host.Workspace.Join(name).String()
@@ -199,7 +205,7 @@ func (d *door) absolute(name string) (logicalcluster.Path, error) {
 	return path, nil
 }
 
-// behind returns r without prefix. An address is rewritten once, so what lies behind one proxy leads to no other.
+// behind returns r without prefix. An address is rewritten only once, so a proxy URL cannot lead through another proxy.
 func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 	inner, err := trim(r, prefix)
 	if err != nil {
@@ -210,8 +216,8 @@ func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 		_, rest, _ = strings.Cut(below, "/")
 		rest = "/" + rest
 	}
-	if _, nested := parseProxy(rest); nested {
-		return nil, apierrors.NewBadRequest("a proxy cannot be reached through another one: address the workspace by its absolute path")
+	if _, nested := d.parseProxy(rest); nested {
+		return nil, apierrors.NewBadRequest("a proxy URL cannot be used behind another proxy URL: address the workspace by its absolute path")
 	}
 	return inner, nil
 }

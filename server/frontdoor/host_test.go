@@ -14,6 +14,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/virtual"
+	"github.com/annex-dev/annex/server/virtual/apiexport"
 )
 
 // atHost is what the handler behind the door of a server in a host cluster got.
@@ -36,7 +37,7 @@ func (projections) Route(r *http.Request) (context.Context, logicalcluster.Path,
 	if segments[4] == "namespaces" {
 		path = logicalcluster.Path("root:org").Join(segments[5])
 	}
-	return virtual.WithEndpoint(r.Context(), virtual.Endpoint{Kind: virtual.HostBinding, Cluster: "abc123", Name: "things"}), path, true
+	return virtual.WithEndpoint(r.Context(), virtual.Endpoint{Kind: "hostbinding", Cluster: "abc123", Name: "things"}), path, true
 }
 
 // serveHost asks the door of a server that is installed into a host, whose workspace is root:org.
@@ -66,6 +67,7 @@ func serveHost(t *testing.T, target string) (int, *atHost) {
 	}
 	handler := With(next, Config{
 		Resolver: resolver{"root": "root", "root:org": "abc123", "root:org:team": "team1"},
+		Virtual:  virtual.List{&apiexport.Endpoint{}},
 		Health:   answer(http.StatusNoContent),
 		Codecs:   serializer.NewCodecFactory(scheme),
 		Host: &Host{

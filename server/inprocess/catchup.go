@@ -14,7 +14,7 @@ import (
 
 // CatchUp returns once the watch caches of the resources have reached etcd's current revision, which it reads once and
 // returns: Get and List then see every write that was acknowledged before the call. Errors wrap an API status.
-func (c *Client) CatchUp(ctx context.Context, resources ...schema.GroupResource) (uint64, error) {
+func (c *Reader) CatchUp(ctx context.Context, resources ...schema.GroupResource) (uint64, error) {
 	var revision uint64
 	for _, gr := range resources {
 		r, err := c.resource(gr)
@@ -27,7 +27,7 @@ func (c *Client) CatchUp(ctx context.Context, resources ...schema.GroupResource)
 			}
 		}
 		// A list of a cluster that holds next to nothing costs no more than the wait.
-		if _, err := r.store.List(c.context(ctx, logicalcluster.SystemShard, ""), &metainternalversion.ListOptions{
+		if _, err := r.store.List(at(ctx, itself, logicalcluster.SystemShard, ""), &metainternalversion.ListOptions{
 			ResourceVersion:      strconv.FormatUint(revision, 10),
 			ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
 		}); err != nil {

@@ -25,7 +25,7 @@ import (
 	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/etcd"
@@ -63,27 +63,30 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kv.Close() })
-	types := scheme.New()
+	types := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: kv, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(backend.Destroy)
 	var groups []*group.Group
-	converters := map[string]managedfields.TypeConverter{}
-	for _, build := range []func(*scheme.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
+	for _, build := range []func(*kinds.Scheme, generic.RESTOptionsGetter) (*group.Group, error){core.NewGroup, apiextensions.NewGroup} {
 		g, err := build(types, backend.RESTOptionsGetter())
 		if err != nil {
 			t.Fatal(err)
 		}
-		groups, converters[g.Name] = append(groups, g), managedfields.NewDeducedTypeConverter()
+		groups = append(groups, g)
 	}
 	plugin := &refuser{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
-	c := New()
-	if err := c.Serve(Config{Scheme: types.Scheme, Groups: groups, TypeConverters: converters, Admission: admission.NewChainHandler(plugin)}); err != nil {
+	reader, err := NewReader(types.Scheme, groups)
+	if err != nil {
 		t.Fatal(err)
 	}
-	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+	c, err := New(reader, Config{Scheme: types.Scheme, TypeConverter: managedfields.NewDeducedTypeConverter(), Admission: admission.NewChainHandler(plugin)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	})
 	if err != nil {
@@ -186,7 +189,7 @@ func TestClient_WatchFollowsAllClusters(t *testing.T) {
 				if got != text {
 					t.Fatalf("event %q, want %q", got, text)
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatalf("no event, want %q", text)
 			}
 		}
@@ -264,8 +267,8 @@ func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	content := content.New(content.Config{Backend: backend, Client: c, Live: c.Live()})
-	keepNamespaces := func(gr schema.GroupResource) bool { return gr == namespaces }
-	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "one", Skip: keepNamespaces})
+	keepNamespaces := func(gr schema.GroupResource, _ string) bool { return gr != namespaces }
+	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "one", Wanted: keepNamespaces})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,34 +21,34 @@ const (
 )
 
 // Get implements client.Reader.
-func (c *Client) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
+func (c *Reader) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
 	return c.get(ctx, gr, key, fromCache)
 }
 
 // List implements client.Reader.
-func (c *Client) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
+func (c *Reader) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
 	objects, _, err := c.list(ctx, gr, scope, fromCache)
 	return objects, err
 }
 
-func (c *Client) get(ctx context.Context, gr schema.GroupResource, key client.Key, resourceVersion string) (client.Object, error) {
+func (c *Reader) get(ctx context.Context, gr schema.GroupResource, key client.Key, resourceVersion string) (client.Object, error) {
 	r, err := c.resource(gr)
 	if err != nil {
 		return nil, err
 	}
-	obj, err := r.store.Get(c.context(ctx, key.Cluster, key.Namespace), key.Name, &metav1.GetOptions{ResourceVersion: resourceVersion})
+	obj, err := r.store.Get(at(ctx, itself, key.Cluster, key.Namespace), key.Name, &metav1.GetOptions{ResourceVersion: resourceVersion})
 	if err != nil {
 		return nil, err
 	}
 	return r.fromStorage(obj)
 }
 
-func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope client.Scope, resourceVersion string) ([]client.Object, string, error) {
+func (c *Reader) list(ctx context.Context, gr schema.GroupResource, scope client.Scope, resourceVersion string) ([]client.Object, string, error) {
 	r, err := c.resource(gr)
 	if err != nil {
 		return nil, "", err
 	}
-	list, err := r.store.List(c.context(ctx, scope.Cluster, scope.Namespace), &metainternalversion.ListOptions{
+	list, err := r.store.List(at(ctx, itself, scope.Cluster, scope.Namespace), &metainternalversion.ListOptions{
 		ResourceVersion: resourceVersion,
 		LabelSelector:   scope.Selector,
 	})
@@ -67,7 +67,7 @@ func (c *Client) list(ctx context.Context, gr schema.GroupResource, scope client
 }
 
 // Watch implements client.Reader.
-func (c *Client) Watch(ctx context.Context, gr schema.GroupResource, handle func(client.Event)) error {
+func (c *Reader) Watch(ctx context.Context, gr schema.GroupResource, handle func(client.Event)) error {
 	r, err := c.resource(gr)
 	if err != nil {
 		return err
@@ -78,16 +78,16 @@ func (c *Client) Watch(ctx context.Context, gr schema.GroupResource, handle func
 			return c.list(ctx, gr, client.Scope{}, consistent)
 		},
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
-			return r.store.Watch(c.context(ctx, "", ""), &metainternalversion.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
+			return r.store.Watch(at(ctx, itself, "", ""), &metainternalversion.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
 		},
 		Read: r.fromStorage,
 	}, func(event client.EventType, obj client.Object) { handle(client.Event{Type: event, Object: obj}) })
 }
 
 // Live returns a reader whose Get and List see every write acknowledged before the call, at the price of a look at etcd.
-func (c *Client) Live() client.Reader { return live{c} }
+func (c *Reader) Live() client.Reader { return live{c} }
 
-type live struct{ *Client }
+type live struct{ *Reader }
 
 // Get implements client.Reader.
 func (l live) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {

@@ -24,7 +24,7 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 	if cluster.Empty() {
 		return nil, apierrors.NewBadRequest("a write must name one cluster")
 	}
-	ctx = c.context(ctx, cluster, obj.GetNamespace())
+	ctx = at(ctx, c.user, cluster, obj.GetNamespace())
 	options := &metav1.CreateOptions{FieldManager: FieldManager}
 	created, err := r.toStorage(obj)
 	if err != nil {
@@ -34,8 +34,8 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 	if err := c.mutate(ctx, attributes); err != nil {
 		return nil, err
 	}
-	if r.fields != nil {
-		created = r.fields.UpdateNoErrors(r.store.New(), created, FieldManager)
+	if fields := c.fields[gr]; fields != nil {
+		created = fields.UpdateNoErrors(r.store.New(), created, FieldManager)
 	}
 	stored, err := r.store.Create(ctx, created, rest.AdmissionToValidateObjectFunc(c.admission, attributes, c.objects), options)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	if cluster.Empty() {
 		return nil, apierrors.NewBadRequest("a write must name one cluster")
 	}
-	ctx = c.context(ctx, cluster, obj.GetNamespace())
+	ctx = at(ctx, c.user, cluster, obj.GetNamespace())
 	options := &metav1.UpdateOptions{FieldManager: FieldManager}
 	attributes := func(updated, old runtime.Object) admission.Attributes {
 		return admission.NewAttributesRecord(updated, old, r.gvk, obj.GetNamespace(), obj.GetName(), r.gvr, "", admission.Update, options, false, c.user)
@@ -63,8 +63,8 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 		return nil, err
 	}
 	info := rest.DefaultUpdatedObjectInfo(updated, func(ctx context.Context, updated, old runtime.Object) (runtime.Object, error) {
-		if r.fields != nil {
-			updated = r.fields.UpdateNoErrors(old, updated, FieldManager)
+		if fields := c.fields[gr]; fields != nil {
+			updated = fields.UpdateNoErrors(old, updated, FieldManager)
 		}
 		return updated, c.mutate(ctx, attributes(updated, old))
 	})
@@ -88,7 +88,7 @@ func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client
 	if r.deleter == nil {
 		return apierrors.NewMethodNotSupported(gr, "delete")
 	}
-	ctx = c.context(ctx, key.Cluster, key.Namespace)
+	ctx = at(ctx, c.user, key.Cluster, key.Namespace)
 	options := &metav1.DeleteOptions{Preconditions: preconditions}
 	attributes := admission.NewAttributesRecord(nil, nil, r.gvk, key.Namespace, key.Name, r.gvr, "", admission.Delete, options, false, c.user)
 	if err := c.mutate(ctx, attributes); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	registryschema "github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/server/serve"
 )
 
 // served is a catalog in which every cluster serves the same.
@@ -37,15 +38,6 @@ func (s served) Hold(ctx context.Context, _ logicalcluster.Name, _ *catalog.Reso
 	return context.WithCancel(ctx)
 }
 
-// switchedOff ends every hold at once.
-type switchedOff struct{}
-
-func (switchedOff) Hold(ctx context.Context, _ logicalcluster.Name) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	cancel()
-	return ctx, cancel
-}
-
 type nothing struct{}
 
 func (nothing) For(*catalog.Resource) (http.Handler, error)  { return http.NotFoundHandler(), nil }
@@ -57,12 +49,16 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
-	return New(base, &Config{
-		Catalog: s, Clusters: switchedOff{}, Schemas: nothing{}, Discovery: nothing{}, Virtual: nothing{},
+	return New(Config{
+		API: base, Catalog: s, Discovery: nothing{}, Virtual: nothing{},
 		Base: func(gr schema.GroupResource) bool {
 			return gr == schema.GroupResource{Resource: "configmaps"} || gr == corev1alpha1.Resource("logicalclusters")
 		},
-		Codecs: serializer.NewCodecFactory(scheme),
+		Serve: serve.New(serve.Config{
+			// Every cluster is switched off.
+			Watches: serve.NewWatches(), Inactive: func(logicalcluster.Name) bool { return true },
+			Catalog: s, Schemas: nothing{}, API: base, Codecs: serializer.NewCodecFactory(scheme),
+		}),
 	})
 }
 

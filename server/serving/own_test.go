@@ -22,6 +22,7 @@ import (
 
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/server/secrets"
 )
 
 func testNames() []string { return []string{"localhost", "127.0.0.1", "annex.annex-system.svc"} }
@@ -219,7 +220,7 @@ func TestOwn_DeletedSecretMakesANewCA(t *testing.T) {
 	c := clienttest.NewFake()
 	own := load(t, c, clock)
 	before, outdated := own.Watch()
-	if err := c.Delete(t.Context(), secrets(), secretKey(), nil); err != nil {
+	if err := c.Delete(t.Context(), secrets.Resource(), secrets.Key(SecretName), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := own.check(t.Context()); err != nil {

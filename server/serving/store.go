@@ -5,98 +5,45 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/secrets"
 )
 
 // SecretName is the Secret of the CA, in namespace kube-system of the cluster system:admin.
 const SecretName = "annex-serving-ca"
 
-// Keys of the Secret: certificates and keys, PEM, in the same order.
+// Keys of the Secret: certificates and keys, both in PEM format and in the same order.
 const (
 	certificatesKey = "ca.crt"
 	keysKey         = "ca.key"
 )
 
-// maxAttempts is how often another replica may be faster.
-const maxAttempts = 5
+const description = "Signs the serving certificates of all replicas. Delete it to get a new CA; clients must learn its certificate."
 
-const descriptionKey = "kubernetes.io/description"
-
-// store keeps the CAs where all replicas see them.
-type store struct {
-	live   client.Reader
-	writer client.Writer
-}
-
-func secrets() schema.GroupResource { return corev1.Resource("secrets") }
-
-func secretKey() client.Key {
-	return client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName}
-}
-
-// load returns the CAs that are to be used now. It makes the first one, and the next one when that is due. Of several replicas
-// that do so at once one wins, and the others return what it wrote.
-func (s *store) load(ctx context.Context, now time.Time) (authorities, error) {
-	for attempt := 1; ; attempt++ {
-		secret, err := client.Find[corev1.Secret](ctx, s.live, secrets(), secretKey())
-		if err != nil {
-			return nil, fmt.Errorf("reading the CA of serving certificates: %w", err)
-		}
+// settle returns the CAs that are to be used now. It makes the first one, and the next one when that is due.
+func settle(ctx context.Context, secret *secrets.Secret, now time.Time) (authorities, error) {
+	var current authorities
+	err := secret.Settle(ctx, func(stored map[string][]byte) (map[string][]byte, error) {
 		var known authorities
-		if secret != nil {
-			if known, err = parse(secret.Data[certificatesKey], secret.Data[keysKey]); err != nil {
-				return nil, fmt.Errorf("reading the CA of serving certificates in Secret %s: %w; delete it to get a new CA", secretKey(), err)
+		if stored != nil {
+			var err error
+			if known, err = parse(stored[certificatesKey], stored[keysKey]); err != nil {
+				return nil, fmt.Errorf("reading the CA of serving certificates in Secret %s: %w; delete it to get a new CA", secrets.Key(SecretName), err)
 			}
 			if !known.due(now) {
-				return known.unexpired(now), nil
+				current = known.unexpired(now)
+				return nil, nil
 			}
 		}
 		renewed, err := known.next(now)
 		if err != nil {
 			return nil, err
 		}
-		err = s.save(ctx, secret, renewed)
-		switch {
-		case err == nil:
-			return renewed, nil
-		case attempt == maxAttempts || !apierrors.IsAlreadyExists(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
-			return nil, fmt.Errorf("writing the CA of serving certificates: %w", err)
-		}
-	}
-}
-
-// save writes the CAs in place of those in secret, which is nil when there are none. AlreadyExists, Conflict and NotFound say
-// that another replica was faster, or somebody deleted the Secret.
-func (s *store) save(ctx context.Context, secret *corev1.Secret, as authorities) error {
-	certificates, keys, err := as.encode()
-	if err != nil {
-		return err
-	}
-	data := map[string][]byte{certificatesKey: certificates, keysKey: keys}
-	if secret != nil {
-		secret = secret.DeepCopy()
-		secret.Data = data
-		_, err = s.writer.Update(ctx, secrets(), logicalcluster.SystemAdmin, secret)
-		return err
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}
-	if _, err := s.writer.Create(ctx, corev1.Resource("namespaces"), logicalcluster.SystemAdmin, namespace); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating namespace %s: %w", namespace.Name, err)
-	}
-	_, err = s.writer.Create(ctx, secrets(), logicalcluster.SystemAdmin, &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:   metav1.NamespaceSystem,
-			Name:        SecretName,
-			Annotations: map[string]string{descriptionKey: "Signs the serving certificates of all replicas. Delete it to get a new CA; clients must learn its certificate."},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: data,
+		current = renewed
+		certificates, keys, err := renewed.encode()
+		return map[string][]byte{certificatesKey: certificates, keysKey: keys}, err
 	})
-	return err
+	if err != nil {
+		return nil, fmt.Errorf("settling the CA of serving certificates: %w", err)
+	}
+	return current, nil
 }

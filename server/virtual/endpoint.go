@@ -6,21 +6,19 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// APIExport is the kind of the endpoint through which the provider of an API works on all of its consumers.
-const APIExport = "apiexport"
-
-// HostBinding is the kind of the endpoint through which a host cluster shows what a HostBinding projects. It has no URL below
-// /services/: requests come in without a prefix.
-const HostBinding = "hostbinding"
-
 // Endpoint names one virtual endpoint, for example {apiexport, 2f8kq1z0c7a9x3bd, widgets.example.com}.
 type Endpoint struct {
-	// Kind is [APIExport], which is also the first segment behind /services/, or [HostBinding].
+	// Kind is the name of the virtual workspace.
 	Kind string
-	// Cluster is where the object that the endpoint belongs to lives; it need not exist.
+	// Cluster is where the object that the endpoint belongs to lives; it need not exist. Requests use its share of the server,
+	// and it decides, by its RBAC, who may impersonate whom. Nobody passes while it, or a cluster that the request is for, is
+	// switched off.
 	Cluster logicalcluster.Name
 	// Name is the object's name.
 	Name string
+	// Direct says that a request for one cluster counts as one that was sent to that cluster: it uses the share of that
+	// cluster, and the virtual workspace alone decides about it, impersonation and clusters that are switched off included.
+	Direct bool
 }
 
 type endpointKey struct{}

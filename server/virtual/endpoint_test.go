@@ -6,7 +6,7 @@ func TestContext(t *testing.T) {
 	if got, ok := FromContext(t.Context()); ok {
 		t.Errorf("a bare context is for %+v", got)
 	}
-	want := Endpoint{Kind: APIExport, Cluster: "abc", Name: "x"}
+	want := Endpoint{Kind: "apiexport", Cluster: "abc", Name: "x"}
 	if got, ok := FromContext(WithEndpoint(t.Context(), want)); !ok || got != want {
 		t.Errorf("FromContext = %+v, %v", got, ok)
 	}

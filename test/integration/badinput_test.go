@@ -483,3 +483,20 @@ func TestBadInput_TwoBindingsOfOneResource(t *testing.T) {
 		t.Errorf("the second binding shows %v, %v", list, err)
 	}
 }
+
+// The URL of a workspace tells its path, so a dry run must not tell the path of a cluster that the client only names.
+func TestBadInput_ForgedClusterOfAWorkspace(t *testing.T) {
+	s := start(t)
+	parent, _ := newWorkspace(t, s, "root", uniqueName("ws"))
+	foreignPath, foreign := newWorkspace(t, s, "root", uniqueName("ws"))
+	path, _ := newWorkspace(t, s, parent, uniqueName("ws"))
+	name := strings.TrimPrefix(path, parent+":")
+	at := "/clusters/" + parent + "/apis/tenancy.kcp.io/v1alpha1/workspaces/" + name
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{"kcp.io/cluster":%q}}}`, foreign)
+	for _, dryRun := range []string{"?dryRun=All", ""} {
+		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: at + dryRun, body: patch, headers: http.Header{"Content-Type": {"application/merge-patch+json"}}})
+		if a.code != http.StatusOK || strings.Contains(string(a.body), foreignPath) || !strings.Contains(string(a.body), "/clusters/"+path+`"`) {
+			t.Errorf("patch%s: %d %s", dryRun, a.code, a.body)
+		}
+	}
+}

@@ -12,15 +12,12 @@ const GroupName = "annex.dev"
 // SchemeGroupVersion is the group and version of the kinds in this package.
 var SchemeGroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1alpha1"}
 
-// Kind returns kind with the group of this package.
-func Kind(kind string) schema.GroupKind { return SchemeGroupVersion.WithKind(kind).GroupKind() }
-
 // Resource returns resource with the group of this package.
 func Resource(resource string) schema.GroupResource {
 	return SchemeGroupVersion.WithResource(resource).GroupResource()
 }
 
-// AddToScheme registers the kinds of this package. It returns no error; the result is there because schemes are built
+// AddToScheme registers the kinds of this package. It always returns nil. The result exists because schemes are built
 // from functions of this form. Defaults have a function of their own.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion, &HostBinding{}, &HostBindingList{})

@@ -5,9 +5,9 @@
 // has one of that name itself. Never the other way round: a binding of system:admin only ever finds roles of system:admin,
 // and no cluster but these two has a say.
 //
-// [Evaluator] compiles the objects of a cluster into an index by subject when that cluster is first asked about, and keeps a
-// bounded number of indexes. Changes drop the index of the cluster they happen in; while a watch is not in step, nothing is
-// kept at all, so that a revoked permission never outlives the event that revokes it.
+// [Evaluator] compiles the objects of a cluster into an index by subject when that cluster is first asked about, and keeps the
+// indexes in a view (package view). A change drops the index of its cluster, so a revoked permission never outlives the event
+// that revokes it. Before the Evaluator says no, it makes sure that it has seen every write that was acknowledged before.
 //
 // The groups that a LogicalCluster requires of whoever enters it (annotation authorization.kcp.io/required-groups) are a part of
 // its policy too.

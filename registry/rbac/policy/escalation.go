@@ -33,7 +33,7 @@ func (e *Evaluator) MayGrant(ctx context.Context, u user.Info, cluster logicalcl
 	var missing []rbacv1.PolicyRule
 	var err error
 	// Before it says no it makes sure that it knows all that u holds.
-	for _, see := range []viewer{e.view, e.viewNow} {
+	for _, see := range []viewer{e.see, e.seeNow} {
 		var held []rbacv1.PolicyRule
 		held, err = e.rulesFor(ctx, see, u, cluster, namespace)
 		covered := false

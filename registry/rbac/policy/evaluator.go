@@ -4,45 +4,61 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/view"
+)
+
+// maxBytes bounds what is kept compiled. A workspace that only its creator may enter takes about 2 KiB.
+const maxBytes = 16 << 20
+
+// compileTimeout bounds how long requests may wait for an index.
+const compileTimeout = 10 * time.Second
+
+// Watches that do not deliver must not keep alive what was revoked. So the caches are compared with etcd's revision from time
+// to time, but only while somebody asks: after confirmAfter beside requests, after distrustAfter before the next answer.
+const (
+	confirmAfter  = 5 * time.Second
+	distrustAfter = 30 * time.Second
 )
 
 // Evaluator decides by the RBAC objects of logical clusters. It is safe for use by many goroutines.
 type Evaluator struct {
-	cache *cache
+	indexes *view.View[*index]
+	// behind says that what is read may miss what was just written.
+	behind bool
 }
 
 // New returns an evaluator of the RBAC objects in from. It is correct at once; until Run is in step with from, every decision
 // reads anew. Nil for fresh says that from is never behind.
-func New(from client.Reader, fresh Fresh) *Evaluator { return &Evaluator{cache: newCache(from, fresh)} }
+func New(from client.Reader, fresh view.Fresh) *Evaluator {
+	return newEvaluator(from, fresh, clock.RealClock{})
+}
+
+func newEvaluator(from client.Reader, fresh view.Fresh, clock clock.PassiveClock) *Evaluator {
+	return &Evaluator{behind: fresh != nil, indexes: view.New(view.Config[*index]{
+		Reader:        from,
+		Fresh:         fresh,
+		Resources:     Followed(),
+		Compile:       compile,
+		Timeout:       compileTimeout,
+		Size:          (*index).size,
+		Capacity:      maxBytes,
+		ConfirmAfter:  confirmAfter,
+		DistrustAfter: distrustAfter,
+		Clock:         clock,
+	})}
+}
 
 // Run follows changes until ctx ends.
-func (e *Evaluator) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var group sync.WaitGroup
-	failures := make([]error, len(Followed()))
-	for i, resource := range Followed() {
-		group.Go(func() {
-			// When one watch ends, so do the others: without it nothing may be kept.
-			defer cancel()
-			defer e.cache.lost(resource)
-			err := e.cache.from.Watch(ctx, resource, func(event client.Event) { e.cache.handle(resource, event) })
-			if err != nil && ctx.Err() == nil {
-				failures[i] = fmt.Errorf("watching %s: %w", resource, err)
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(failures...)
-}
+func (e *Evaluator) Run(ctx context.Context) error { return e.indexes.Run(ctx) }
 
 // Authorize decides by what holds in cluster: Allow, or NoOpinion. An error means that part of the policy could not be read;
 // the decision is then Deny unless the rest allows. The reason is for audit and names objects: do not show it to the user.
@@ -63,17 +79,17 @@ func (e *Evaluator) Authorize(ctx context.Context, cluster logicalcluster.Name, 
 
 // AuthorizeBootstrap decides by the bindings of system:admin for a request in cluster.
 func (e *Evaluator) AuthorizeBootstrap(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	return e.decide(ctx, e.view, logicalcluster.SystemAdmin, cluster, attrs)
+	return e.decide(ctx, e.see, logicalcluster.SystemAdmin, cluster, attrs)
 }
 
 // AuthorizeLocal decides by the bindings of cluster itself. Before it says no it makes sure that it knows them all: people use
 // what they have just been given, perhaps by another server.
 func (e *Evaluator) AuthorizeLocal(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	decision, reason, err := e.decide(ctx, e.view, cluster, cluster, attrs)
-	if decision == authorizer.DecisionAllow || e.cache.fresh == nil {
+	decision, reason, err := e.decide(ctx, e.see, cluster, cluster, attrs)
+	if decision == authorizer.DecisionAllow || !e.behind {
 		return decision, reason, err
 	}
-	return e.decide(ctx, e.viewNow, cluster, cluster, attrs)
+	return e.decide(ctx, e.seeNow, cluster, cluster, attrs)
 }
 
 // decide asks the bindings of one cluster about a request in cluster.
@@ -81,7 +97,7 @@ func (e *Evaluator) decide(ctx context.Context, see viewer, bindings, cluster lo
 	if attrs.GetUser() == nil || cluster == "" {
 		return authorizer.DecisionDeny, "no user or no cluster", nil
 	}
-	view, err := see(ctx, bindings)
+	seen, err := see(ctx, bindings)
 	if err != nil {
 		return authorizer.DecisionDeny, "the policy could not be read", err
 	}
@@ -90,8 +106,8 @@ func (e *Evaluator) decide(ctx context.Context, see viewer, bindings, cluster lo
 		namespace = ""
 	}
 	reason := "no binding allows it"
-	denied := view.own.visit(Effective(attrs.GetUser(), cluster), namespace, func(g *grant, scope string) bool {
-		rules, _ := view.rules(g.role)
+	denied := seen.own.visit(Effective(attrs.GetUser(), cluster), namespace, func(g *grant, scope string) bool {
+		rules, _ := seen.rules(g.role)
 		if !allows(rules, attrs) {
 			return true
 		}
@@ -107,7 +123,7 @@ func (e *Evaluator) decide(ctx context.Context, see viewer, bindings, cluster lo
 // RulesFor returns every rule that applies to u in cluster, cluster-wide and in namespace; in cluster-wide matters alone
 // when namespace is empty. The rules are shared and must not be changed. With an error they are those that could be read.
 func (e *Evaluator) RulesFor(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace string) ([]rbacv1.PolicyRule, error) {
-	return e.rulesFor(ctx, e.view, u, cluster, namespace)
+	return e.rulesFor(ctx, e.see, u, cluster, namespace)
 }
 
 // rulesFor is RulesFor with what see shows of cluster.
@@ -116,23 +132,23 @@ func (e *Evaluator) rulesFor(ctx context.Context, see viewer, u user.Info, clust
 		return nil, errors.New("resolving rules: no user or no cluster")
 	}
 	u = Effective(u, cluster)
-	sources := []func() (view, error){func() (view, error) { return e.view(ctx, logicalcluster.SystemAdmin) }}
+	sources := []func() (sight, error){func() (sight, error) { return e.see(ctx, logicalcluster.SystemAdmin) }}
 	if cluster != logicalcluster.SystemAdmin {
-		sources = append(sources, func() (view, error) { return see(ctx, cluster) })
+		sources = append(sources, func() (sight, error) { return see(ctx, cluster) })
 	}
 	var out []rbacv1.PolicyRule
 	var failures []error
 	for _, source := range sources {
-		view, err := source()
+		shown, err := source()
 		if err != nil {
 			failures = append(failures, err)
 			continue
 		}
 		seen := map[*grant]bool{}
-		view.own.visit(u, namespace, func(g *grant, _ string) bool {
+		shown.own.visit(u, namespace, func(g *grant, _ string) bool {
 			if !seen[g] {
 				seen[g] = true
-				rules, _ := view.rules(g.role)
+				rules, _ := shown.rules(g.role)
 				out = append(out, rules...)
 			}
 			return true
@@ -144,15 +160,15 @@ func (e *Evaluator) rulesFor(ctx context.Context, see viewer, u user.Info, clust
 // RoleRules returns the rules of the role that a binding in namespace of cluster, or a ClusterRoleBinding when namespace is
 // empty, refers to; false when there is none. It reads a second time before it says so: people bind what they have just made.
 func (e *Evaluator) RoleRules(ctx context.Context, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
-	rules, found, err := e.roleRules(ctx, e.view, cluster, namespace, ref)
+	rules, found, err := e.roleRules(ctx, e.see, cluster, namespace, ref)
 	if err != nil || found {
 		return rules, found, err
 	}
-	return e.roleRules(ctx, e.viewNow, cluster, namespace, ref)
+	return e.roleRules(ctx, e.seeNow, cluster, namespace, ref)
 }
 
 func (e *Evaluator) roleRules(ctx context.Context, see viewer, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
-	view, err := see(ctx, cluster)
+	seen, err := see(ctx, cluster)
 	if err != nil {
 		return nil, false, err
 	}
@@ -163,57 +179,70 @@ func (e *Evaluator) roleRules(ctx context.Context, see viewer, cluster logicalcl
 		}
 		key.namespace = namespace
 	}
-	rules, ok := view.rules(key)
+	rules, ok := seen.rules(key)
 	return rules, ok, nil
 }
 
 // RequiredGroups reports whether u is in the groups that the LogicalCluster requires of whoever enters it; see InGroups.
 func (e *Evaluator) RequiredGroups(ctx context.Context, u user.Info, cluster logicalcluster.Name) (bool, error) {
 	groups := Effective(u, cluster).GetGroups()
-	own, err := e.cache.get(ctx, cluster)
-	if err != nil || InGroups(own.required, groups) || e.cache.fresh == nil {
+	own, err := read(ctx, cluster, e.indexes.Get)
+	if err != nil || InGroups(own.required, groups) || !e.behind {
 		return err == nil && InGroups(own.required, groups), err
 	}
-	if own, err = e.cache.now(ctx, cluster); err != nil {
+	if own, err = read(ctx, cluster, e.indexes.Now); err != nil {
 		return false, err
 	}
 	return InGroups(own.required, groups), nil
 }
 
-// view is what the bindings of one cluster see.
-type view struct {
+// sight is what the bindings of one cluster see.
+type sight struct {
 	own   *index
 	admin *index // nil for system:admin itself
 }
 
-// viewer is view or viewNow.
-type viewer func(ctx context.Context, cluster logicalcluster.Name) (view, error)
+// viewer is see or seeNow.
+type viewer func(ctx context.Context, cluster logicalcluster.Name) (sight, error)
 
-// viewNow is view with all that was written in the cluster itself before the call.
-func (e *Evaluator) viewNow(ctx context.Context, cluster logicalcluster.Name) (view, error) {
-	if _, err := e.cache.now(ctx, cluster); err != nil {
-		return view{}, err
-	}
-	return e.view(ctx, cluster)
+// seeNow is see with all that was written in the cluster itself before the call.
+func (e *Evaluator) seeNow(ctx context.Context, cluster logicalcluster.Name) (sight, error) {
+	return e.look(ctx, cluster, e.indexes.Now)
 }
 
-func (e *Evaluator) view(ctx context.Context, cluster logicalcluster.Name) (view, error) {
-	own, err := e.cache.get(ctx, cluster)
+func (e *Evaluator) see(ctx context.Context, cluster logicalcluster.Name) (sight, error) {
+	return e.look(ctx, cluster, e.indexes.Get)
+}
+
+// look gets the index of cluster by get, and with it what shows through from system:admin.
+func (e *Evaluator) look(ctx context.Context, cluster logicalcluster.Name, get getter) (sight, error) {
+	own, err := read(ctx, cluster, get)
 	if err != nil || cluster == logicalcluster.SystemAdmin {
-		return view{own: own}, err
+		return sight{own: own}, err
 	}
-	admin, err := e.cache.get(ctx, logicalcluster.SystemAdmin)
-	return view{own: own, admin: admin}, err
+	admin, err := read(ctx, logicalcluster.SystemAdmin, e.indexes.Get)
+	return sight{own: own, admin: admin}, err
+}
+
+// getter is Get or Now of the view.
+type getter func(ctx context.Context, cluster logicalcluster.Name) (*index, error)
+
+func read(ctx context.Context, cluster logicalcluster.Name, get getter) (*index, error) {
+	ix, err := get(ctx, cluster)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy of cluster %q: %w", cluster, err)
+	}
+	return ix, nil
 }
 
 // rules finds a role: one of the cluster itself, or else a ClusterRole of system:admin.
-func (v view) rules(key roleKey) ([]rbacv1.PolicyRule, bool) {
-	if rules, ok := v.own.rules[key]; ok {
+func (s sight) rules(key roleKey) ([]rbacv1.PolicyRule, bool) {
+	if rules, ok := s.own.rules[key]; ok {
 		return rules, true
 	}
-	if key.namespace != "" || v.admin == nil {
+	if key.namespace != "" || s.admin == nil {
 		return nil, false
 	}
-	rules, ok := v.admin.rules[key]
+	rules, ok := s.admin.rules[key]
 	return rules, ok
 }

@@ -57,9 +57,13 @@ func stale(objects ...client.Object) *lagging {
 }
 
 // following returns an evaluator that was in step a moment ago.
-func following(from *lagging) *Evaluator {
+func following(t *testing.T, from *lagging) *Evaluator {
+	t.Helper()
 	e := New(from, from)
-	e.cache.confirmed = time.Now()
+	if _, err := e.indexes.Now(t.Context(), "elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	from.behind = true
 	return e
 }
 
@@ -75,7 +79,7 @@ func decideFor(t *testing.T, e *Evaluator, name string) authorizer.Decision {
 func TestEvaluator_LooksAgainBeforeItSaysNo(t *testing.T) {
 	given := []client.Object{clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice"))}
 	from := stale(given...)
-	e := following(from)
+	e := following(t, from)
 	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
 		t.Errorf("what alice was just given is not known: %v", got)
 	}
@@ -83,12 +87,13 @@ func TestEvaluator_LooksAgainBeforeItSaysNo(t *testing.T) {
 		t.Errorf("mallory: %v", got)
 	}
 	from = stale(given...)
-	if err := following(from).MayGrant(t.Context(), person("alice"), "a", "", []rbacv1.PolicyRule{readConfigMaps}); err != nil {
+	if err := following(t, from).MayGrant(t.Context(), person("alice"), "a", "", []rbacv1.PolicyRule{readConfigMaps}); err != nil {
 		t.Errorf("alice cannot pass on what she was just given: %v", err)
 	}
 	from = stale(given...)
+	e = following(t, from)
 	from.err = errors.New("etcd is away")
-	decision, _, err := following(from).Authorize(t.Context(), "a", ask(person("alice"), "get", "default"))
+	decision, _, err := e.Authorize(t.Context(), "a", ask(person("alice"), "get", "default"))
 	if decision != authorizer.DecisionDeny || err == nil {
 		t.Errorf("refused without an error though nobody knows: %v, %v", decision, err)
 	}
@@ -97,7 +102,7 @@ func TestEvaluator_LooksAgainBeforeItSaysNo(t *testing.T) {
 func TestEvaluator_ReadsNothingAgainWhileNothingIsWritten(t *testing.T) {
 	from := stale(clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice")))
 	e := New(from, from)
-	e.inStep()
+	e.inStep(t)
 	decideFor(t, e, "mallory")
 	before := from.lists.Load()
 	for range 10 {
@@ -117,9 +122,8 @@ func TestEvaluator_ReadsNothingAgainWhileNothingIsWritten(t *testing.T) {
 func TestEvaluator_DoesNotTrustForEverWhatItCannotConfirm(t *testing.T) {
 	clock := testingclock.NewFakePassiveClock(time.Now())
 	from := stale(clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice")))
-	e := New(from, from)
-	e.cache.clock = clock
-	e.inStep()
+	e := newEvaluator(from, from, clock)
+	e.inStep(t)
 	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
 		t.Fatalf("got %v", got)
 	}
@@ -142,9 +146,9 @@ func TestEvaluator_DoesNotTrustForEverWhatItCannotConfirm(t *testing.T) {
 	}
 }
 
-// inStep makes e keep what it compiles, as Run does.
-func (e *Evaluator) inStep() {
-	for _, resource := range Followed() {
-		e.cache.handle(resource, client.Event{Type: client.Synced})
-	}
+// inStep makes e keep what it compiles.
+func (e *Evaluator) inStep(t *testing.T) {
+	t.Helper()
+	go func() { _ = e.Run(t.Context()) }()
+	eventually(t, e.indexes.InStep)
 }

@@ -25,8 +25,8 @@ const (
 )
 
 // scopes holds one field set for each base - a prefix down to a bucket - that has objects in a cache, shared by them all. By
-// it the cacher files the watches of wildcards. It also knows which bases a cluster may have objects in, so that nobody ranges
-// over the kinds of all tenants to find those of one.
+// it the cacher files the watches of wildcards. It also knows in which bases a cluster may have objects, so that nobody reads
+// the kinds of all tenants to find those of one.
 //
 // A tenant makes a base with each kind of custom resource, and may throw it away again. Whenever the bases have doubled since
 // the last look, those without a key in etcd go, so that there are never many more than kinds in use.
@@ -48,13 +48,12 @@ type scope struct {
 	bucket   string
 	// seen is the last round in which an object of it was met.
 	seen atomic.Uint64
-	// clusters has a bit set for each cluster that an object of it was met in. Clusters may share a bit, and none is ever
-	// unset: a base of very many clusters is looked at for others too, which costs one look for each such base.
+	// clusters has a bit set for each cluster in which an object of it was met. Clusters may share a bit, and bits are never
+	// cleared. So a base that thousands of clusters use may be read for a cluster that has nothing there, which costs one seek.
 	clusters [clusterBits / 64]atomic.Uint64
 }
 
-// clusterBits is the size of scope.clusters; a power of two. A base of ten clusters is looked at in vain for one other cluster
-// of four hundred.
+// clusterBits is the size of scope.clusters. A base that ten clusters use is read for one in four hundred other clusters.
 const clusterBits = 4096
 
 // newScope returns the scope of a base such as /cr/8/example.com/widgets/crd.

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"context"
-	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -30,17 +29,17 @@ type Resolver interface {
 
 // Tree reads the workspace tree. It is safe for concurrent use.
 type Tree struct {
-	// Cached answers first, Live when Cached has nothing.
+	// Cached is read first, and Live if Cached does not have the object.
 	Cached, Live client.Reader
 	Resolver     Resolver
 }
 
 // LogicalCluster returns the LogicalCluster of a cluster; NotFound when there is none. The object is shared.
 func (t *Tree) LogicalCluster(ctx context.Context, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
-	return get[*corev1alpha1.LogicalCluster](ctx, []client.Reader{t.Cached, t.Live}, LogicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
+	return get[corev1alpha1.LogicalCluster](ctx, t.Cached, t.Live, LogicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 }
 
-// Path returns the canonical path of a cluster, which is its name where no other is known.
+// Path returns the canonical path of a cluster, or its name if no path is known.
 func (t *Tree) Path(ctx context.Context, name logicalcluster.Name) (logicalcluster.Path, error) {
 	lc, err := t.LogicalCluster(ctx, name)
 	if apierrors.IsNotFound(err) {
@@ -52,7 +51,7 @@ func (t *Tree) Path(ctx context.Context, name logicalcluster.Name) (logicalclust
 	return PathOf(lc), nil
 }
 
-// PathOf returns the canonical path of the cluster that lc stands for.
+// PathOf returns the canonical path of the cluster of lc.
 func PathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
 	if path := lc.Annotations[logicalcluster.PathAnnotationKey]; path != "" {
 		return logicalcluster.Path(path)
@@ -60,23 +59,23 @@ func PathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
 	return logicalcluster.From(lc).Path()
 }
 
-// WorkspaceType returns the WorkspaceType called name in the cluster at path; NotFound when either is not there. With
-// cachedOnly it does not look a second time. The object is shared.
+// WorkspaceType returns the WorkspaceType called name in the cluster at path; NotFound if either does not exist. With
+// cachedOnly, it reads only the cache. The object is shared.
 func (t *Tree) WorkspaceType(ctx context.Context, path logicalcluster.Path, name string, cachedOnly bool) (*tenancyv1alpha1.WorkspaceType, error) {
 	cluster, err := t.resolve(ctx, path, WorkspaceTypes, name)
 	if err != nil {
 		return nil, err
 	}
-	readers := []client.Reader{t.Cached, t.Live}
+	live := t.Live
 	if cachedOnly {
-		readers = readers[:1]
+		live = t.Cached
 	}
-	return get[*tenancyv1alpha1.WorkspaceType](ctx, readers, WorkspaceTypes, client.Key{Cluster: cluster, Name: name})
+	return get[tenancyv1alpha1.WorkspaceType](ctx, t.Cached, live, WorkspaceTypes, client.Key{Cluster: cluster, Name: name})
 }
 
-// APIExport returns the APIExport called name in cluster; NotFound when it is not there. The object is shared.
+// APIExport returns the APIExport called name in cluster; NotFound if it does not exist. The object is shared.
 func (t *Tree) APIExport(ctx context.Context, cluster logicalcluster.Name, name string) (*apisv1alpha2.APIExport, error) {
-	return get[*apisv1alpha2.APIExport](ctx, []client.Reader{t.Cached, t.Live}, APIExports, client.Key{Cluster: cluster, Name: name})
+	return get[apisv1alpha2.APIExport](ctx, t.Cached, t.Live, APIExports, client.Key{Cluster: cluster, Name: name})
 }
 
 func (t *Tree) resolve(ctx context.Context, path logicalcluster.Path, resource schema.GroupResource, name string) (logicalcluster.Name, error) {
@@ -90,22 +89,11 @@ func (t *Tree) resolve(ctx context.Context, path logicalcluster.Path, resource s
 	return cluster, nil
 }
 
-// get asks the readers one after the other until one has the object.
-func get[T client.Object](ctx context.Context, readers []client.Reader, resource schema.GroupResource, key client.Key) (T, error) {
-	var none T
-	var obj client.Object
-	err := error(apierrors.NewNotFound(resource, key.Name))
-	for _, r := range readers {
-		if obj, err = r.Get(ctx, resource, key); !apierrors.IsNotFound(err) {
-			break
-		}
+// get is client.FindNow, except that an object that is not there is a NotFound.
+func get[T any](ctx context.Context, cached, live client.Reader, resource schema.GroupResource, key client.Key) (*T, error) {
+	obj, err := client.FindNow[T](ctx, cached, live, resource, key)
+	if obj == nil && err == nil {
+		err = apierrors.NewNotFound(resource, key.Name)
 	}
-	if err != nil {
-		return none, err
-	}
-	typed, ok := obj.(T)
-	if !ok {
-		return none, fmt.Errorf("reading %s %s: got a %T", resource, key, obj)
-	}
-	return typed, nil
+	return obj, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/server/secrets"
 )
 
 // replica starts a server in a directory of its own, on the storage that all of them share.
@@ -91,13 +92,13 @@ func TestShare_TokensAreReplacedInTheSecret(t *testing.T) {
 	storage, dir := clienttest.NewFake(), t.TempDir()
 	replica(t, dir, storage)
 	old := tokenOf(t, dir, kcpAdmin)
-	obj, err := storage.Get(t.Context(), secrets(), client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName})
+	obj, err := storage.Get(t.Context(), secrets.Resource(), client.Key{Cluster: logicalcluster.SystemAdmin, Namespace: metav1.NamespaceSystem, Name: SecretName})
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := obj.DeepCopyObject().(*corev1.Secret)
 	secret.Data[kcpAdmin] = []byte("a-new-one\n")
-	if _, err := storage.Update(t.Context(), secrets(), logicalcluster.SystemAdmin, secret); err != nil {
+	if _, err := storage.Update(t.Context(), secrets.Resource(), logicalcluster.SystemAdmin, secret); err != nil {
 		t.Fatal(err)
 	}
 	files := replica(t, dir, storage)
@@ -109,7 +110,7 @@ func TestShare_TokensAreReplacedInTheSecret(t *testing.T) {
 	}
 
 	secret.ResourceVersion, secret.Data[shardAdmin] = "", nil
-	if _, err := storage.Update(t.Context(), secrets(), logicalcluster.SystemAdmin, secret); err != nil {
+	if _, err := storage.Update(t.Context(), secrets.Resource(), logicalcluster.SystemAdmin, secret); err != nil {
 		t.Fatal(err)
 	}
 	broken, err := Prepare(dir, file)

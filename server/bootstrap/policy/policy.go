@@ -2,17 +2,16 @@ package policy
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
 	"github.com/annex-dev/annex/client"
 )
 
-// SystemAdmin returns what belongs into system:admin, new objects at each call. Aggregated roles have their rules already.
+// SystemAdmin returns the objects of system:admin, new ones at each call. Aggregated roles already have their rules.
 func SystemAdmin() []client.Object {
 	roles := append(kubernetesRoles(), kcpRoles()...)
-	// A role that is a part of another stands before it.
+	// A role that is part of another role comes before it.
 	for _, r := range roles {
 		if r.AggregationRule == nil {
 			continue
@@ -41,7 +40,7 @@ func SystemAdmin() []client.Object {
 	return out
 }
 
-// kubernetesRoles are the default roles of Kubernetes, as far as there is something here for them to apply to.
+// kubernetesRoles are the default roles of Kubernetes for the resources that are served here.
 func kubernetesRoles() []*rbacv1.ClusterRole {
 	const core = ""
 	return []*rbacv1.ClusterRole{
@@ -72,7 +71,7 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 	}
 }
 
-// kcpRoles are those of kcp that hold in every logical cluster.
+// kcpRoles are the roles of kcp that apply in every logical cluster.
 func kcpRoles() []*rbacv1.ClusterRole {
 	const tenancy, core, apis = "tenancy.kcp.io", "core.kcp.io", "apis.kcp.io"
 	return []*rbacv1.ClusterRole{
@@ -97,7 +96,7 @@ func kcpRoles() []*rbacv1.ClusterRole {
 	}
 }
 
-// Root returns what belongs into root beside that, new objects at each call.
+// Root returns the additional objects of root, new ones at each call.
 func Root() []client.Object {
 	const (
 		useTypes     = "system:kcp:universal-workspacetype-use"
@@ -113,14 +112,5 @@ func Root() []client.Object {
 		bind(bindTenancy, bindTenancy, user.AllAuthenticated),
 		role(bindTopology, named("bind", "apis.kcp.io", "apiexports", "topology.kcp.io")),
 		bind(bindTopology, bindTopology, user.AllAuthenticated),
-	}
-}
-
-// WorkspaceAdminBinding returns the binding that makes the user who creates a workspace its administrator.
-func WorkspaceAdminBinding(username string) *rbacv1.ClusterRoleBinding {
-	return &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: WorkspaceAdminBindingName},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: username}},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: ClusterAdmin},
 	}
 }

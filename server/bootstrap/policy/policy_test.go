@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -24,7 +25,11 @@ func evaluator() *policy.Evaluator {
 	for _, object := range Root() {
 		objects = append(objects, clienttest.In(logicalcluster.Root, object))
 	}
-	objects = append(objects, clienttest.In("w", WorkspaceAdminBinding("alice")))
+	objects = append(objects, clienttest.In("w", &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "workspace-admin"}, // as controllers/workspace makes it
+		RoleRef:    rbacv1.RoleRef{Kind: "ClusterRole", Name: ClusterAdmin},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "alice"}},
+	}))
 	for who, role := range map[string]string{"ed": "edit", "ned": "view", "ada": "admin"} {
 		b := &rbacv1.RoleBinding{RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role}, Subjects: []rbacv1.Subject{{Kind: "User", Name: who}}}
 		b.Name, b.Namespace = who, "default"

@@ -16,11 +16,11 @@ import (
 // contentSubresource is what providers need a verb on: apiexports/content.
 const contentSubresource = "content"
 
-// Authorize implements authorizer.UnconditionalAuthorizer. It allows or denies; nothing else has a say about a virtual
+// Authorize implements virtual.Workspace. It allows or denies; nothing else has a say about a virtual
 // endpoint. Consumers have none either: their part was to bind.
 func (e *Endpoint) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	endpoint, ok := virtual.FromContext(ctx)
-	if !ok || endpoint.Kind != virtual.APIExport {
+	if !ok || endpoint.Kind != Name {
 		return authorizer.DecisionDeny, "the request is for no virtual workspace of an APIExport", nil
 	}
 	consumer, single := logicalcluster.FromContext(ctx)

@@ -25,7 +25,7 @@ func lc(name string) logicalcluster.Name { return logicalcluster.Name(name) }
 func named(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
 
 func withExport(ctx context.Context, cluster logicalcluster.Name, export string) context.Context {
-	return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: cluster, Name: export})
+	return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: Name, Cluster: cluster, Name: export})
 }
 
 func boundTo(cluster, exportCluster, export, hash string, terminating bool) *apisv1alpha2.APIBinding {
@@ -120,7 +120,7 @@ func TestAuthorize(t *testing.T) {
 				who.Groups = []string{user.SystemPrivilegedGroup}
 			}
 			tc.attrs.User = who
-			decision, _, err := New(Config{Cached: fake, Live: fake, Authorizer: p}).Authorize(ctx, tc.attrs)
+			decision, _, err := (&Endpoint{Config: Config{Cached: fake, Live: fake, Authorizer: p}}).Authorize(ctx, tc.attrs)
 			if allowed := decision == authorizer.DecisionAllow; allowed != tc.allowed || err != nil {
 				t.Errorf("allowed = %v, %v", allowed, err)
 			}
@@ -129,7 +129,7 @@ func TestAuthorize(t *testing.T) {
 }
 
 func TestAuthorize_NothingElseIsDecidedHere(t *testing.T) {
-	e := New(Config{Cached: clienttest.NewFake(), Live: clienttest.NewFake(), Authorizer: rules{}})
+	e := &Endpoint{Config: Config{Cached: clienttest.NewFake(), Live: clienttest.NewFake(), Authorizer: rules{}}}
 	attrs := authorizer.AttributesRecord{User: &user.DefaultInfo{Name: "m", Groups: []string{user.SystemPrivilegedGroup}}, Verb: "get", Path: "/"}
 	if decision, _, _ := e.Authorize(logicalcluster.WithWildcard(t.Context()), attrs); decision != authorizer.DecisionDeny {
 		t.Errorf("no endpoint: %v", decision)
@@ -143,7 +143,7 @@ func TestAuthorize_NothingElseIsDecidedHere(t *testing.T) {
 func TestAuthorize_SeesABindingThatTheCachesDoNot(t *testing.T) {
 	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: named("things"), Status: apisv1alpha2.APIExportStatus{IdentityHash: "hash"}})
 	live := clienttest.NewFake(export, boundTo("c1", "provider", "things", "hash", false))
-	e := New(Config{Cached: clienttest.NewFake(), Live: live, Authorizer: rules{"alice * things provider": true}})
+	e := &Endpoint{Config: Config{Cached: clienttest.NewFake(), Live: live, Authorizer: rules{"alice * things provider": true}}}
 	attrs := authorizer.AttributesRecord{User: &user.DefaultInfo{Name: "alice"}, Verb: "list", APIGroup: "example.com", Resource: "widgets", ResourceRequest: true}
 	ctx := logicalcluster.WithCluster(withExport(t.Context(), "provider", "things"), "c1")
 	if decision, _, err := e.Authorize(ctx, attrs); decision != authorizer.DecisionAllow {

@@ -43,21 +43,21 @@ type fullStorage interface {
 
 // newBindingsContainer returns a container that serves apibindings in all of their versions for reading. What it holds is
 // also what discovery shows of them.
-func newBindingsContainer(s Serving) (*restful.Container, error) {
+func newBindingsContainer(c Config) (*restful.Container, error) {
 	container := restful.NewContainer()
 	container.Router(restful.CurlyRouter{})
-	versions := s.Scheme.Scheme.PrioritizedVersionsForGroup(bindings.Group)
+	versions := c.Scheme.Scheme.PrioritizedVersionsForGroup(bindings.Group)
 	group := metav1.APIGroup{Name: bindings.Group}
 	served := map[string][]string{}
 	for _, version := range versions {
 		served[bindings.Resource] = append(served[bindings.Resource], version.String())
 	}
 	for _, version := range versions {
-		storage, ok := s.Group.Versions[version.Version][bindings.Resource].(fullStorage)
+		storage, ok := c.Group.Versions[version.Version][bindings.Resource].(fullStorage)
 		if !ok {
 			return nil, fmt.Errorf("the storage of %s in %s does not list and watch", bindings.Resource, version)
 		}
-		if err := installBindings(container, s, version, storage, served); err != nil {
+		if err := installBindings(container, c, version, storage, served); err != nil {
 			return nil, err
 		}
 		group.Versions = append(group.Versions, metav1.GroupVersionForDiscovery{GroupVersion: version.String(), Version: version.Version})
@@ -66,12 +66,12 @@ func newBindingsContainer(s Serving) (*restful.Container, error) {
 		return nil, fmt.Errorf("the scheme has no version of %s", bindings.Group)
 	}
 	group.PreferredVersion = group.Versions[0]
-	container.Add(discovery.NewAPIGroupHandler(s.codecs(), group).WebService())
+	container.Add(discovery.NewAPIGroupHandler(c.Scheme.Codecs, group).WebService())
 	return container, nil
 }
 
-func installBindings(container *restful.Container, s Serving, version schema.GroupVersion, storage fullStorage, served map[string][]string) error {
-	types := s.Scheme.Scheme
+func installBindings(container *restful.Container, c Config, version schema.GroupVersion, storage fullStorage, served map[string][]string) error {
+	types := c.Scheme.Scheme
 	api := &endpoints.APIGroupVersion{
 		Root:                        genericapiserver.APIGroupPrefix,
 		GroupVersion:                version,
@@ -79,8 +79,8 @@ func installBindings(container *restful.Container, s Serving, version schema.Gro
 		Storage: map[string]rest.Storage{
 			bindings.Resource: &readOnlyBindings{storage, storage, storage, storage, storage, storage, storage},
 		},
-		ParameterCodec:             s.Scheme.ParameterCodec,
-		Serializer:                 s.codecs(),
+		ParameterCodec:             c.Scheme.ParameterCodec,
+		Serializer:                 c.Scheme.Codecs,
 		Creater:                    types,
 		Convertor:                  types,
 		ConvertabilityChecker:      types,
@@ -89,7 +89,7 @@ func installBindings(container *restful.Container, s Serving, version schema.Gro
 		Typer:                      types,
 		Namer:                      runtime.Namer(meta.NewAccessor()),
 		EquivalentResourceRegistry: runtime.NewEquivalentResourceRegistry(),
-		MinRequestTimeout:          s.MinRequestTimeout,
+		MinRequestTimeout:          c.MinRequestTimeout,
 		// Required, though nothing is written here.
 		TypeConverter: managedfields.NewDeducedTypeConverter(),
 	}

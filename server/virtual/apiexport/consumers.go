@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -46,16 +45,16 @@ func (e *Endpoint) shares(ctx context.Context, consumer logicalcluster.Name, end
 func (e *Endpoint) consumptionOf(ctx context.Context, consumer logicalcluster.Name, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport,
 	gr schema.GroupResource) (consumption, error) {
 	var use consumption
-	for _, from := range []client.Reader{e.Cached, e.Live} {
+	err := client.LookTwice(e.Cached, e.Live, func(from client.Reader) (enough bool, err error) {
 		objects, err := from.List(ctx, bindings, client.Scope{Cluster: consumer})
 		if err != nil {
-			return consumption{}, fmt.Errorf("listing the APIBindings of %q: %w", consumer, err)
+			return false, fmt.Errorf("listing the APIBindings of %q: %w", consumer, err)
 		}
 		use = consumption{}
 		for _, obj := range objects {
 			binding, ok := obj.(*apisv1alpha2.APIBinding)
 			if !ok {
-				return consumption{}, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", consumer, obj)
+				return false, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", consumer, obj)
 			}
 			if !isTo(binding, endpoint) {
 				continue
@@ -65,9 +64,10 @@ func (e *Endpoint) consumptionOf(ctx context.Context, consumer logicalcluster.Na
 				use.bound, use.terminating = true, binding.DeletionTimestamp != nil
 			}
 		}
-		if use.bound || (use.any && !offers(export, gr)) {
-			break
-		}
+		return use.bound || (use.any && !offers(export, gr)), nil
+	})
+	if err != nil {
+		return consumption{}, err
 	}
 	return use, nil
 }
@@ -100,20 +100,5 @@ func offers(export *apisv1alpha2.APIExport, gr schema.GroupResource) bool {
 
 // export returns the export of endpoint; nil when it does not exist, even on a second look past the watch caches.
 func (e *Endpoint) export(ctx context.Context, endpoint virtual.Endpoint) (*apisv1alpha2.APIExport, error) {
-	key := client.Key{Cluster: endpoint.Cluster, Name: endpoint.Name}
-	for _, from := range []client.Reader{e.Cached, e.Live} {
-		obj, err := from.Get(ctx, exports, key)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading APIExport %s: %w", key, err)
-		}
-		export, ok := obj.(*apisv1alpha2.APIExport)
-		if !ok {
-			return nil, fmt.Errorf("reading APIExport %s: unexpected type %T", key, obj)
-		}
-		return export, nil
-	}
-	return nil, nil
+	return client.FindNow[apisv1alpha2.APIExport](ctx, e.Cached, e.Live, exports, client.Key{Cluster: endpoint.Cluster, Name: endpoint.Name})
 }

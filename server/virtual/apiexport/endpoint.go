@@ -2,26 +2,31 @@ package apiexport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
 	"k8s.io/utils/lru"
 
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/virtual"
 )
+
+// Name is the name of the virtual workspace, which is also the first segment behind /services/.
+const Name = "apiexport"
 
 // resourceCapacity bounds how many offered resources are kept ready; each refers to a schema that its handler holds anyway.
 const resourceCapacity = 512
@@ -36,86 +41,97 @@ type Definitions interface {
 	ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, bucket string) (*catalog.Resource, error)
 }
 
-// Schemas gives the handler that serves a custom resource, whatever the cluster.
-type Schemas interface {
-	For(resource *catalog.Resource) (http.Handler, error)
-}
-
-// Config is what the endpoint needs to decide about requests.
+// Config is what the virtual workspace is made of. Everything is required unless it says otherwise.
 type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write.
 	Cached, Live client.Reader
 	Authorizer   Authorizer
-}
-
-// Serving is what the endpoint needs to serve them.
-type Serving struct {
-	Definitions Definitions
-	Schemas     Schemas
+	Definitions  Definitions
 	// Group is the storage of apis.kcp.io.
 	Group  *group.Group
-	Scheme *scheme.Scheme
+	Scheme *kinds.Scheme
 	// OpenAPIV3 and OpenAPIV2 describe the types of the process.
 	OpenAPIV3 *openapicommon.OpenAPIV3Config
 	OpenAPIV2 *openapicommon.Config
 	// Typed says which resources of root's exports are served by typed storage.
 	Typed func(schema.GroupResource) bool
-	// Version is what /version answers.
-	Version *version.Info
+	// Changed is told in which cluster an export or a schema has changed, so that watches can end; empty for perhaps any.
+	Changed func(cluster logicalcluster.Name)
 	// MinRequestTimeout is the shortest time after which the server ends a watch on apibindings; 0 stands for 30 minutes.
 	MinRequestTimeout time.Duration
 }
 
-// Endpoint authorizes and serves the requests whose context holds a virtual endpoint of kind apiexport. It is safe for
-// concurrent use.
+// Endpoint is the virtual workspace. It is safe for concurrent use.
 type Endpoint struct {
 	Config
-	serving atomic.Pointer[serving]
-	open    watches
-}
-
-var (
-	_ authorizer.UnconditionalAuthorizer = &Endpoint{}
-	_ http.Handler                       = &Endpoint{}
-)
-
-// serving is what Serve made of a Serving.
-type serving struct {
-	Serving
 	bindings  http.Handler
 	discovery *discovery.Discovery
 	// resources maps a resourceKey to a *catalog.Resource.
 	resources *lru.Cache
 }
 
-// New returns an endpoint that decides about requests, and answers them once Serve was called: the authorizer of a server
-// must exist before its storage does.
-func New(c Config) *Endpoint { return &Endpoint{Config: c} }
+var (
+	_ virtual.Workspace = &Endpoint{}
+	_ virtual.Follower  = &Endpoint{}
+	_ virtual.Proxied   = &Endpoint{}
+)
 
-// Serve makes the endpoint serve. Call it once; the error says what of the storage could not be used.
-func (e *Endpoint) Serve(s Serving) error {
-	if s.Typed == nil {
-		s.Typed = func(schema.GroupResource) bool { return false }
+// New returns the virtual workspace. The error says what of the storage cannot be used.
+func New(c Config) (*Endpoint, error) {
+	if c.MinRequestTimeout == 0 {
+		c.MinRequestTimeout = defaultMinRequestTimeout
 	}
-	if s.MinRequestTimeout == 0 {
-		s.MinRequestTimeout = defaultMinRequestTimeout
-	}
-	container, err := newBindingsContainer(s)
+	container, err := newBindingsContainer(c)
 	if err != nil {
-		return fmt.Errorf("building the virtual workspace of providers: %w", err)
+		return nil, fmt.Errorf("building the virtual workspace of providers: %w", err)
 	}
 	docs, err := discovery.New(discovery.Config{
 		Container: container,
-		OpenAPIV3: s.OpenAPIV3,
-		OpenAPIV2: s.OpenAPIV2,
+		OpenAPIV3: c.OpenAPIV3,
+		OpenAPIV2: c.OpenAPIV2,
 		Bound:     func(gr schema.GroupResource) bool { return gr == bindings },
-		Codecs:    s.codecs(),
+		Codecs:    c.Scheme.Codecs,
 	})
 	if err != nil {
-		return fmt.Errorf("building the discovery of the virtual workspace of providers: %w", err)
+		return nil, fmt.Errorf("building the discovery of the virtual workspace of providers: %w", err)
 	}
-	e.serving.Store(&serving{Serving: s, bindings: container, discovery: docs, resources: lru.New(resourceCapacity)})
-	return nil
+	return &Endpoint{Config: c, bindings: container, discovery: docs, resources: lru.New(resourceCapacity)}, nil
 }
 
-func (s *Serving) codecs() runtime.NegotiatedSerializer { return s.Scheme.Codecs }
+// Name implements virtual.Workspace.
+func (*Endpoint) Name() string { return Name }
+
+// Proxy implements virtual.Proxied.
+func (*Endpoint) Proxy() virtual.Proxy {
+	return virtual.Proxy{Kind: "APIExport", Resources: []schema.GroupVersionResource{
+		apisv1alpha1.SchemeGroupVersion.WithResource(exports.Resource), apisv1alpha2.SchemeGroupVersion.WithResource(exports.Resource),
+	}}
+}
+
+// Run tells of changes of exports and schemas until ctx ends. It returns nil then, or the reason why they cannot be watched.
+func (e *Endpoint) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, 2)
+	var both sync.WaitGroup
+	for i, gr := range []schema.GroupResource{exports, schemas} {
+		both.Go(func() {
+			if err := e.Cached.Watch(ctx, gr, e.observe); err != nil && ctx.Err() == nil {
+				errs[i] = fmt.Errorf("watching %s for the virtual workspaces of providers: %w", gr, err)
+				cancel()
+			}
+		})
+	}
+	both.Wait()
+	return errors.Join(errs...)
+}
+
+// observe tells of what an event of an export or schema may have changed.
+func (e *Endpoint) observe(event client.Event) {
+	switch {
+	case event.Object != nil:
+		e.Changed(logicalcluster.From(event.Object))
+	case event.Type == client.Synced:
+		e.Changed("") // what happened before was perhaps missed
+	}
+}

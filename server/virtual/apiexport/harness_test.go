@@ -24,6 +24,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/endpoints/filters"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	endpointsopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -38,15 +39,16 @@ import (
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/scheme"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/inprocess"
+	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // policy allows what it lists, each as "user verb export cluster".
 type rules map[string]bool
@@ -76,7 +78,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
-	s := scheme.New()
+	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Client: etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -90,8 +92,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, client: inprocess.New(), policy: rules{"alice * things provider": true, "alice * other provider": true}}
-	if err := w.client.Serve(inprocess.Config{Scheme: s.Scheme, Groups: []*group.Group{own, definitions}, Admission: admission.NewChainHandler()}); err != nil {
+	w := &world{t: t, policy: rules{"alice * things provider": true, "alice * other provider": true}}
+	reader, err := inprocess.NewReader(s.Scheme, []*group.Group{own, definitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.client, err = inprocess.New(reader, inprocess.Config{Scheme: s.Scheme, Admission: admission.NewChainHandler()})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(context.Context) (bool, error) {
@@ -100,23 +107,35 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(backend.Ready())
 	}
 	typed := func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" }
-	resources := catalog.New(catalog.Config{Reader: w.client, Live: w.client.Live(), Typed: typed})
+	resources := catalog.New(catalog.Config{Reader: w.client, Typed: typed})
 	handlers, err := registryschema.New(registryschema.Config{RESTOptionsGetter: backend.CustomResources(), Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(handlers.Close)
-	w.endpoint = New(Config{Cached: w.client, Live: w.client.Live(), Authorizer: w.policy})
 	namer := endpointsopenapi.NewDefinitionNamer(s.Scheme)
-	if err := w.endpoint.Serve(Serving{
-		Definitions: resources, Schemas: handlers, Group: own, Scheme: s, Typed: typed, Version: &version.Info{GitVersion: "v1.37.2"},
+	watches := serve.NewWatches()
+	w.endpoint, err = New(Config{
+		Cached: w.client, Live: w.client.Live(), Authorizer: w.policy, Changed: watches.Recheck,
+		Definitions: resources, Group: own, Scheme: s, Typed: typed,
 		OpenAPIV3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
 		OpenAPIV2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	served := &virtual.Handler{
+		List: virtual.List{w.endpoint},
+		Version: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			responsewriters.WriteRawJSON(http.StatusOK, version.Info{GitVersion: "v1.37.2"}, rw)
+		}),
+		Serve: serve.New(serve.Config{
+			Watches: watches, Catalog: resources, Inactive: func(logicalcluster.Name) bool { return false },
+			Schemas: handlers, API: http.NotFoundHandler(), Codecs: s.Codecs,
+		}),
+	}
 	info := &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
-	authorized := filters.WithAuthorization(w.endpoint, w.endpoint, s.Codecs)
+	authorized := filters.WithAuthorization(served, w.endpoint, s.Codecs)
 	w.handler = filters.WithAuditInit(filters.WithRequestInfo(authorized, info))
 	return w
 }
@@ -230,7 +249,7 @@ func (w *world) prepare(ctx context.Context, r request) *http.Request {
 		who.Groups = []string{user.SystemPrivilegedGroup}
 	}
 	ctx = genericapirequest.WithUser(ctx, who)
-	ctx = virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: virtual.APIExport, Cluster: provider, Name: r.export})
+	ctx = virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: Name, Cluster: provider, Name: r.export})
 	if r.target == "*" {
 		ctx = logicalcluster.WithWildcard(ctx)
 	} else {

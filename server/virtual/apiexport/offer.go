@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/apis/crd"
@@ -23,41 +22,31 @@ type resourceKey struct{ schemaUID, identity string }
 var bindingsResource = &catalog.Resource{Group: bindings.Group, Plural: bindings.Resource, Hash: "typed", Typed: true}
 
 // isTyped reports whether gr of an export in cluster is served by typed storage: no workspace but root can export that.
-func (s *serving) isTyped(cluster logicalcluster.Name, gr schema.GroupResource) bool {
-	return cluster == logicalcluster.Root && s.Typed(gr)
+func (e *Endpoint) isTyped(cluster logicalcluster.Name, gr schema.GroupResource) bool {
+	return cluster == logicalcluster.Root && e.Typed(gr)
 }
 
 // resource returns what export offers as gr; nil when it does not, or when the schema that it names does not exist.
-func (e *Endpoint) resource(ctx context.Context, s *serving, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, gr schema.GroupResource) (*catalog.Resource, error) {
+func (e *Endpoint) resource(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, gr schema.GroupResource) (*catalog.Resource, error) {
 	for _, offered := range export.Spec.Resources {
 		if offered.Group == gr.Group && offered.Name == gr.Resource {
-			return e.offered(ctx, s, endpoint, export, offered)
+			return e.offered(ctx, endpoint, export, offered)
 		}
 	}
 	return nil, nil
 }
 
-func (e *Endpoint) offered(ctx context.Context, s *serving, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
+func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
 	key := client.Key{Cluster: endpoint.Cluster, Name: offered.Schema}
-	obj, err := e.Cached.Get(ctx, schemas, key)
-	if apierrors.IsNotFound(err) {
-		obj, err = e.Live.Get(ctx, schemas, key)
-	}
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading APIResourceSchema %s: %w", key, err)
-	}
-	source, ok := obj.(*apisv1alpha1.APIResourceSchema)
-	if !ok {
-		return nil, fmt.Errorf("reading APIResourceSchema %s: unexpected type %T", key, obj)
+	source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, e.Cached, e.Live, schemas, key)
+	if source == nil || err != nil {
+		return nil, err
 	}
 	if source.Spec.Group != offered.Group || source.Spec.Names.Plural != offered.Name {
 		return nil, nil
 	}
 	kept := resourceKey{string(source.UID), export.Status.IdentityHash}
-	if known, ok := s.resources.Get(kept); ok {
+	if known, ok := e.resources.Get(kept); ok {
 		return known.(*catalog.Resource), nil
 	}
 	definition, err := crd.FromSchema(source)
@@ -73,23 +62,23 @@ func (e *Endpoint) offered(ctx context.Context, s *serving, endpoint virtual.End
 			}
 		}
 	}
-	resource, err := s.Definitions.ResourceOf(definition, export.Status.IdentityHash)
+	resource, err := e.Definitions.ResourceOf(definition, export.Status.IdentityHash)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the schema of %s.%s: %w", offered.Name, offered.Group, err)
 	}
-	s.resources.Add(kept, resource)
+	e.resources.Add(kept, resource)
 	return resource, nil
 }
 
 // snapshot returns everything that the virtual workspace of export shows.
-func (e *Endpoint) snapshot(ctx context.Context, s *serving, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport) (*catalog.Snapshot, error) {
+func (e *Endpoint) snapshot(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport) (*catalog.Snapshot, error) {
 	shown := []*catalog.Resource{bindingsResource}
 	for _, offered := range export.Spec.Resources {
 		gr := schema.GroupResource{Group: offered.Group, Resource: offered.Name}
-		if s.isTyped(endpoint.Cluster, gr) || gr == bindings {
+		if e.isTyped(endpoint.Cluster, gr) || gr == bindings {
 			continue
 		}
-		resource, err := e.offered(ctx, s, endpoint, export, offered)
+		resource, err := e.offered(ctx, endpoint, export, offered)
 		if err != nil {
 			return nil, err
 		}

@@ -414,11 +414,3 @@ func TestServe_BindingThatIsDeleted(t *testing.T) {
 	w.must(request{method: http.MethodPatch, target: "c1", path: widgetsIn + "/a", body: map[string]any{"spec": map[string]any{"color": "new"}}, contentType: "application/merge-patch+json"})
 	w.must(request{method: http.MethodDelete, target: "c1", path: widgetsIn + "/a"})
 }
-
-func TestServe_NotReady(t *testing.T) {
-	recorder := httptest.NewRecorder()
-	New(Config{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/apis", nil))
-	if recorder.Code != http.StatusServiceUnavailable {
-		t.Errorf("%d", recorder.Code)
-	}
-}

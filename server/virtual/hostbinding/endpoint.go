@@ -2,7 +2,7 @@ package hostbinding
 
 import (
 	"context"
-	"net/http"
+	"slices"
 	"sync/atomic"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -19,8 +19,12 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/serve"
+	"github.com/annex-dev/annex/server/virtual"
 )
+
+// Name is the name of the virtual workspace.
+const Name = "hostbinding"
 
 var (
 	hostBindings = annexv1alpha1.Resource("hostbindings")
@@ -38,99 +42,82 @@ type Clusters interface {
 	Phase(ctx context.Context, cluster logicalcluster.Name) (string, bool, error)
 	// PathOf returns the canonical path of a cluster from memory; false when it is not known.
 	PathOf(cluster logicalcluster.Name) (logicalcluster.Path, bool)
-	// Hold returns a context that ends when the cluster is switched off.
-	Hold(ctx context.Context, cluster logicalcluster.Name) (context.Context, context.CancelFunc)
 	// Ready returns nil once clusters can be found.
 	Ready() error
 }
 
 // Catalog says what a cluster serves.
 type Catalog interface {
-	For(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error)
-	Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error)
-	Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc)
+	serve.Catalog
 	// ResourceOf returns what a definition stands for in a bucket.
 	ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, bucket string) (*catalog.Resource, error)
 }
 
-// Schemas gives the handler that serves a custom resource, whatever the cluster.
-type Schemas interface {
-	For(resource *catalog.Resource) (http.Handler, error)
+// Policy decides about requests for clusters.
+type Policy interface {
+	authorizer.UnconditionalAuthorizer
+	// Projected decides a request for what is projected, by somebody below system:masters.
+	Projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error)
 }
 
-// Config is what the endpoint needs. Everything is required.
+// Config is what the virtual workspace is made of. Everything is required.
 type Config struct {
-	// Cached reads the watch caches, Live sees every acknowledged write. Writer writes as the server, and as returns one that
+	// Cached reads the watch caches, Live sees every acknowledged write. Writer writes as the server, and As returns one that
 	// writes as a user would: admission decides about them, authorization does not.
 	Cached, Live client.Reader
 	Writer       client.Writer
 	As           func(u user.Info) client.Writer
 	Clusters     Clusters
 	Catalog      Catalog
+	Policy       Policy
 	// Hosts reports whether a cluster is the host workspace: HostBindings elsewhere mean nothing.
 	Hosts func(cluster logicalcluster.Name) bool
 	// Typed reports whether a resource of root's exports is served by typed storage; those are not projected.
 	Typed func(schema.GroupResource) bool
-	// Info parses URLs as the authorizer will see them.
-	Info genericapirequest.RequestInfoResolver
+	// Own are the resources that the host forwards whatever is projected.
+	Own []*catalog.Resource
+	// Changed is told in which cluster a HostBinding projects something else, so that watches can end.
+	Changed func(cluster logicalcluster.Name)
+	// Info parses URLs as the authorizer will see them. Codecs encode what is answered without storage.
+	Info   genericapirequest.RequestInfoResolver
+	Codecs runtime.NegotiatedSerializer
 }
 
-// Serving is what the endpoint needs to serve requests. Everything is required.
-type Serving struct {
-	Schemas Schemas
-	// Authorizer decides whether the user of a request may do in one workspace what it asks for.
-	Authorizer authorizer.Authorizer
-	// Documents makes discovery and OpenAPI documents, and Own are the resources that the host forwards whatever is projected.
-	Documents *discovery.Discovery
-	Own       []*catalog.Resource
-	Codecs    runtime.NegotiatedSerializer
-}
-
-// Endpoint knows what is projected, and serves requests for it. It is safe for concurrent use.
+// Endpoint knows what is projected, and says what requests for it are served from. It is safe for concurrent use.
 type Endpoint struct {
+	// Closed, since it has no URL below /services/, and no discovery that depends on the request.
+	virtual.Closed
 	Config
-	serving Serving
 	current atomic.Pointer[set]
-	// documents serves discovery and OpenAPI of everything that the host forwards.
-	documents atomic.Pointer[http.Handler]
 	// built is set once the first set was made of what is stored.
 	built atomic.Bool
 	dirty chan struct{}
-	open  watches
 }
 
-var _ http.Handler = &Endpoint{}
+var (
+	_ virtual.Workspace = &Endpoint{}
+	_ virtual.Follower  = &Endpoint{}
+)
 
-// New returns an endpoint that projects nothing yet.
+// New returns a virtual workspace that projects nothing yet.
 func New(c Config) *Endpoint {
 	e := &Endpoint{Config: c, dirty: make(chan struct{}, 1)}
-	e.current.Store(newSet(nil))
+	e.current.Store(newSet(nil, c.Own))
 	return e
 }
 
-// Serve makes the endpoint serve. It must be called before the first request and before [Endpoint.Run].
-func (e *Endpoint) Serve(s Serving) {
-	e.serving = s
-	e.publish(newSet(nil))
-}
+// Name implements virtual.Workspace.
+func (*Endpoint) Name() string { return Name }
 
 // publish replaces the set, and ends the watches on what has changed.
 func (e *Endpoint) publish(next *set) {
-	documents := e.serving.Documents.HandlerWithoutBase(next.documented(e.serving.Own))
-	e.documents.Store(&documents)
 	before := e.current.Swap(next)
 	for _, old := range before.all {
-		kept := false
-		for _, p := range next.all {
-			kept = kept || p == old
-		}
-		if !kept {
-			e.open.end(old)
+		if !slices.Contains(next.all, old) {
+			e.Changed(old.key.Cluster)
 		}
 	}
 }
 
-// ServeDocuments serves discovery and OpenAPI of everything that the host forwards, from memory.
-func (e *Endpoint) ServeDocuments(w http.ResponseWriter, req *http.Request) {
-	(*e.documents.Load()).ServeHTTP(w, req)
-}
+// Shown returns everything that the host forwards, for its discovery and OpenAPI, from memory.
+func (e *Endpoint) Shown() *catalog.Snapshot { return e.current.Load().shown }

@@ -142,7 +142,7 @@ func (e *Endpoint) rebuild(ctx context.Context) error {
 			all = append(all, p)
 		}
 	}
-	e.publish(newSet(all))
+	e.publish(newSet(all, e.Own))
 	e.built.Store(true)
 	return nil
 }
@@ -162,7 +162,7 @@ func (e *Endpoint) project(ctx context.Context, binding *annexv1alpha1.HostBindi
 		return nil, nil //nolint:nilerr,nilnil // validation has seen to the path; nothing is projected yet
 	}
 	p.export = client.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: reference.Name}
-	export, err := find[apisv1alpha2.APIExport](ctx, e, exports, p.export)
+	export, err := client.FindNow[apisv1alpha2.APIExport](ctx, e.Cached, e.Live, exports, p.export)
 	if err != nil {
 		return nil, err
 	}
@@ -175,15 +175,6 @@ func (e *Endpoint) project(ctx context.Context, binding *annexv1alpha1.HostBindi
 	return p, nil
 }
 
-// find returns an object, which is looked for a second time past the watch caches; nil when there is none.
-func find[T any](ctx context.Context, e *Endpoint, gr schema.GroupResource, key client.Key) (*T, error) {
-	obj, err := client.Find[T](ctx, e.Cached, gr, key)
-	if obj != nil || err != nil {
-		return obj, err
-	}
-	return client.Find[T](ctx, e.Live, gr, key)
-}
-
 // fill adds the resources of export to p.
 func (e *Endpoint) fill(ctx context.Context, p *projection, export *apisv1alpha2.APIExport) error {
 	for _, offered := range export.Spec.Resources {
@@ -191,7 +182,7 @@ func (e *Endpoint) fill(ctx context.Context, p *projection, export *apisv1alpha2
 		if p.export.Cluster == logicalcluster.Root && e.Typed(gr) {
 			continue
 		}
-		source, err := find[apisv1alpha1.APIResourceSchema](ctx, e, schemas, client.Key{Cluster: p.export.Cluster, Name: offered.Schema})
+		source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, e.Cached, e.Live, schemas, client.Key{Cluster: p.export.Cluster, Name: offered.Schema})
 		if err != nil {
 			return err
 		}

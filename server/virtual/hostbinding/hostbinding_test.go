@@ -31,9 +31,10 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/scheme"
+	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -59,14 +60,25 @@ func (c clusters) PathOf(name logicalcluster.Name) (logicalcluster.Path, bool) {
 	return path, ok
 }
 
-func (c clusters) Hold(ctx context.Context, _ logicalcluster.Name) (context.Context, context.CancelFunc) {
-	return context.WithCancel(ctx)
-}
-
 func (c clusters) Ready() error { return nil }
 
-func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...client.Object) (*Endpoint, *clienttest.Fake) {
+// allowed is a Policy that lets everybody into the clusters for which it is true.
+type allowed func(logicalcluster.Name) bool
+
+func (a allowed) Authorize(ctx context.Context, _ authorizer.Attributes) (authorizer.Decision, string, error) {
+	if name, ok := logicalcluster.FromContext(ctx); ok && a(name) {
+		return authorizer.DecisionAllow, "", nil
+	}
+	return authorizer.DecisionDeny, "", nil
+}
+
+func (a allowed) Projected(ctx context.Context, _ bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	return a.Authorize(ctx, attrs)
+}
+
+func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...client.Object) (*Endpoint, *clienttest.Fake, *serve.Watches) {
 	t.Helper()
+	watches := serve.NewWatches()
 	fake := clienttest.NewFake(objects...)
 	e := New(Config{
 		Cached: fake, Live: fake, Writer: fake, As: func(user.Info) client.Writer { return fake },
@@ -74,23 +86,12 @@ func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...
 		Catalog:  catalog.New(catalog.Config{Reader: fake}),
 		Hosts:    func(name logicalcluster.Name) bool { return name == "host" },
 		Typed:    func(schema.GroupResource) bool { return false },
+		Policy:   allowed(allow),
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
+		Codecs:   kinds.All.NewScheme().Codecs,
+		Changed:  watches.Recheck,
 	})
-	codecs := scheme.New().Codecs
-	documents, err := discovery.New(discovery.Config{Container: restful.NewContainer(), OpenAPIV2: &openapicommon.Config{}, OpenAPIV3: &openapicommon.OpenAPIV3Config{}, Codecs: codecs})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.Serve(Serving{
-		Documents: documents, Codecs: codecs,
-		Authorizer: authorizer.AuthorizerFunc(func(ctx context.Context, _ authorizer.Attributes) (authorizer.Decision, string, error) {
-			if name, ok := logicalcluster.FromContext(ctx); ok && allow(name) {
-				return authorizer.DecisionAllow, "", nil
-			}
-			return authorizer.DecisionDeny, "", nil
-		}),
-	})
-	return e, fake
+	return e, fake, watches
 }
 
 func newHostBinding(name, path string, age int, gvs ...string) *annexv1alpha1.HostBinding {
@@ -132,7 +133,7 @@ func routed(t *testing.T, e *Endpoint, method, path string) string {
 		return ""
 	}
 	endpoint, ok := virtual.FromContext(ctx)
-	if _, projected := Projected(ctx); !ok || !projected || endpoint.Kind != virtual.HostBinding || endpoint.Cluster != "host" {
+	if _, projected := routeFrom(ctx); !ok || !projected || endpoint.Kind != Name || endpoint.Cluster != "host" {
 		t.Errorf("%s is for %+v", path, endpoint)
 	}
 	if to.Empty() {
@@ -142,7 +143,7 @@ func routed(t *testing.T, e *Endpoint, method, path string) string {
 }
 
 func TestRoute(t *testing.T) {
-	e, _ := newEndpoint(t, nil, append(newExport(),
+	e, _, _ := newEndpoint(t, nil, append(newExport(),
 		newHostBinding("teams", template, 2, "example.com/v1 Available", "example.com/v2 Conflict"),
 		newHostBinding("late", "root:teams", 1, "example.com/v1 Pending"),
 		newHostBinding("fixed", "root:teams:a", 3, "example.com/v2 Pending"),
@@ -200,7 +201,7 @@ func TestRoute(t *testing.T) {
 func TestRebuild_KeepsWhatIsRegistered(t *testing.T) {
 	objects := newExport()
 	binding := newHostBinding("teams", template, 2, "example.com/v1 Available")
-	e, fake := newEndpoint(t, nil, append(objects, binding)...)
+	e, fake, watches := newEndpoint(t, nil, append(objects, binding)...)
 	rebuild := func() *projection {
 		t.Helper()
 		if err := e.rebuild(t.Context()); err != nil {
@@ -215,12 +216,12 @@ func TestRebuild_KeepsWhatIsRegistered(t *testing.T) {
 	if first == nil || rebuild() != first {
 		t.Fatalf("not projected, or made anew without need: %v", first)
 	}
-	ctx, done := e.hold(t.Context(), first)
+	ctx, done := watches.Hold(t.Context(), e.projected(first))
 	defer done()
 	if err := fake.Delete(t.Context(), exports, client.Key{Cluster: "provider", Name: "widgets"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if rebuild() != first || ctx.Err() != nil {
+	if rebuild() != first || !e.projected(first).Holds(ctx) || ctx.Err() != nil {
 		t.Error("the export is gone, and what is registered with it")
 	}
 	change := binding.DeepCopy()
@@ -229,23 +230,28 @@ func TestRebuild_KeepsWhatIsRegistered(t *testing.T) {
 	if _, err := fake.Update(t.Context(), hostBindings, "host", change); err != nil {
 		t.Fatal(err)
 	}
-	if rebuild() != nil || ctx.Err() == nil {
-		t.Error("what the controller took back is still projected, or watched")
+	if rebuild() != nil {
+		t.Error("what the controller took back is still projected")
 	}
-	if late, done := e.hold(t.Context(), first); late.Err() == nil {
+	select {
+	case <-ctx.Done():
+	case <-time.After(30 * time.Second):
+		t.Error("what the controller took back is still watched")
+	}
+	if late, done := watches.Hold(t.Context(), e.projected(first)); late.Err() == nil {
 		t.Error("a watch begins on what is gone")
 		done()
 	}
 }
 
 func TestRun_FollowsChanges(t *testing.T) {
-	e, fake := newEndpoint(t, nil, newExport()...)
+	e, fake, _ := newEndpoint(t, nil, newExport()...)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
-		if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) { return ok(), nil }); err != nil {
+		if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) { return ok(), nil }); err != nil {
 			t.Fatal(what)
 		}
 	}
@@ -254,8 +260,12 @@ func TestRun_FollowsChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually("projected", func() bool { return e.Serves("example.com") })
+	documents, err := discovery.New(discovery.Config{Container: restful.NewContainer(), OpenAPIV2: &openapicommon.Config{}, OpenAPIV3: &openapicommon.OpenAPIV3Config{}, Codecs: e.Codecs})
+	if err != nil {
+		t.Fatal(err)
+	}
 	recorder := httptest.NewRecorder()
-	e.ServeDocuments(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/apis/example.com/v1", nil))
+	documents.HandlerWithoutBase(e.Shown()).ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/apis/example.com/v1", nil))
 	if recorder.Code != http.StatusOK || !strings.Contains(recorder.Body.String(), `"widgets"`) || strings.Contains(recorder.Body.String(), "planets") {
 		t.Errorf("discovery: %d %s", recorder.Code, recorder.Body)
 	}
@@ -284,7 +294,7 @@ func newTestShow(t *testing.T, e *Endpoint, path string, hidden bool) *show {
 }
 
 func TestShow_WhatIsMappedAndAllowed(t *testing.T) {
-	e, _ := newEndpoint(t, func(name logicalcluster.Name) bool { return name != "b" }, newExport()...)
+	e, _, _ := newEndpoint(t, func(name logicalcluster.Name) bool { return name != "b" }, newExport()...)
 	for _, tc := range []struct {
 		path, cluster, namespace string
 		want                     bool
@@ -315,7 +325,7 @@ func TestShow_WhatIsMappedAndAllowed(t *testing.T) {
 
 func TestShow_FollowsAWatch(t *testing.T) {
 	allowed := true
-	e, _ := newEndpoint(t, func(logicalcluster.Name) bool { return allowed }, newExport()...)
+	e, _, _ := newEndpoint(t, func(logicalcluster.Name) bool { return allowed }, newExport()...)
 	known := e.Clusters.(clusters)
 	s := newTestShow(t, e, template, false)
 	follows := func(cluster logicalcluster.Name, namespace string, deleted bool) string {

@@ -2,8 +2,8 @@ package hostbinding
 
 import (
 	"context"
-	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,9 +14,9 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/server/serve"
 )
 
 const (
@@ -27,38 +27,19 @@ const (
 	clusterInterval = 10 * time.Millisecond
 )
 
-// serveMany lists or watches resource in every workspace that the projection maps to and the user may read, with one
-// resourceVersion. hidden shows none of them.
-func (e *Endpoint) serveMany(w http.ResponseWriter, req *http.Request, r *route, resource *catalog.Resource, hidden bool) error {
-	ctx := req.Context()
-	handler, err := e.serving.Schemas.For(resource)
+// several is the target of a list or watch of resource in every workspace that the projection maps to and the user may read, with
+// one resourceVersion. hidden shows none of them.
+func (e *Endpoint) several(req *http.Request, r *route, resource *catalog.Resource, hidden bool) (serve.Target, error) {
+	show, err := e.newShow(req.Context(), r.projection, hidden)
 	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("preparing the schema of %s: %w", resource.GroupResource(), err))
+		return serve.Target{}, err
 	}
-	if r.info.Verb == "watch" {
-		var done func()
-		ctx, done = e.hold(ctx, r.projection)
-		defer done()
-	}
-	show, err := e.newShow(ctx, r.projection, hidden)
-	if err != nil {
-		return err
-	}
-	ctx = storage.WithFilter(storage.WithBucket(logicalcluster.WithWildcard(ctx), resource.Bucket), show)
-	handler.ServeHTTP(w, req.WithContext(ctx))
-	return nil
+	return serve.Target{All: true, Resource: resource, Filter: show, While: e.projected(r.projection)}, nil
 }
 
-// hold returns a context that ends when p is no longer current.
-func (e *Endpoint) hold(ctx context.Context, p *projection) (context.Context, func()) {
-	return e.open.hold(ctx, p, func() bool {
-		for _, current := range e.current.Load().all {
-			if current == p {
-				return true
-			}
-		}
-		return false
-	})
+// projected is the condition of watches on what p projects.
+func (e *Endpoint) projected(p *projection) serve.Condition {
+	return serve.Condition{Cluster: p.key.Cluster, Holds: func(context.Context) bool { return slices.Contains(e.current.Load().all, p) }}
 }
 
 // show decides for one request which objects are shown, by where they are. It implements filter.Follower.
@@ -178,7 +159,7 @@ func (s *show) allowed(cluster logicalcluster.Name) bool {
 	if known, ok := s.decisions[cluster]; ok && time.Since(known.at) < decisionHolds {
 		return known.allowed
 	}
-	verdict, _, err := s.endpoint.serving.Authorizer.Authorize(logicalcluster.WithCluster(s.ctx, cluster), s.attributes)
-	s.decisions[cluster] = decision{allowed: err == nil && verdict == authorizer.DecisionAllow, at: time.Now()}
-	return s.decisions[cluster].allowed
+	allowed := s.endpoint.allows(logicalcluster.WithCluster(s.ctx, cluster), s.projection, s.attributes)
+	s.decisions[cluster] = decision{allowed: allowed, at: time.Now()}
+	return allowed
 }

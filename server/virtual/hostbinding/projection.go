@@ -52,10 +52,12 @@ type set struct {
 	groups   map[string]bool
 	// all are the projections in the order in which they were asked for.
 	all []*projection
+	// shown is what discovery shows: what the host forwards anyway, and everything projected.
+	shown *catalog.Snapshot
 }
 
-// newSet returns the set of projections in their order: of two that claim a group version, the first has it.
-func newSet(all []*projection) *set {
+// newSet returns the set of projections in their order, beside own: of two that claim a group version, the first has it.
+func newSet(all []*projection, own []*catalog.Resource) *set {
 	s := &set{versions: map[schema.GroupVersion]*projection{}, groups: map[string]bool{}, all: all}
 	for _, p := range all {
 		for _, gv := range p.versions {
@@ -65,11 +67,6 @@ func newSet(all []*projection) *set {
 			}
 		}
 	}
-	return s
-}
-
-// documented returns the snapshot that discovery shows: own, and everything projected.
-func (s *set) documented(own []*catalog.Resource) *catalog.Snapshot {
 	resources := slices.Clone(own)
 	taken := map[schema.GroupResource]bool{}
 	for _, r := range own {
@@ -83,5 +80,6 @@ func (s *set) documented(own []*catalog.Resource) *catalog.Snapshot {
 			}
 		}
 	}
-	return catalog.NewSnapshot(resources...)
+	s.shown = catalog.NewSnapshot(resources...)
+	return s
 }

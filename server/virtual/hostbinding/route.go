@@ -32,12 +32,6 @@ func plain(ctx context.Context) context.Context {
 	return virtual.WithoutEndpoint(context.WithValue(ctx, routeKey{}, (*route)(nil)))
 }
 
-// Projected reports whether ctx is for a request that Route has taken, and whether the host's word is enough for it.
-func Projected(ctx context.Context) (byHost, ok bool) {
-	r, ok := routeFrom(ctx)
-	return ok && r.projection.byHost, ok
-}
-
 // Serves reports whether some version of an API group is projected.
 func (e *Endpoint) Serves(group string) bool { return e.current.Load().groups[group] }
 
@@ -64,6 +58,6 @@ func (e *Endpoint) Route(r *http.Request) (ctx context.Context, path logicalclus
 			path = mapped
 		}
 	}
-	ctx = virtual.WithEndpoint(r.Context(), virtual.Endpoint{Kind: virtual.HostBinding, Cluster: p.key.Cluster, Name: p.key.Name})
+	ctx = virtual.WithEndpoint(r.Context(), virtual.Endpoint{Kind: Name, Cluster: p.key.Cluster, Name: p.key.Name, Direct: true})
 	return context.WithValue(ctx, routeKey{}, &route{projection: p, info: info, path: path}), path, true
 }

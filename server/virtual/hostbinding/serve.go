@@ -1,6 +1,7 @@
 package hostbinding
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,120 +17,92 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/rbac/policy"
-	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authorization"
+	"github.com/annex-dev/annex/server/serve"
 )
 
-// ServeHTTP implements http.Handler. The request came by Route and is authorized.
-func (e *Endpoint) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if err := e.serve(w, req); err != nil {
-		responsewriters.ErrorNegotiated(err, e.serving.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
-	}
-}
-
-// serve answers req, or returns the API status to answer with.
-func (e *Endpoint) serve(w http.ResponseWriter, req *http.Request) error {
+// Target implements virtual.Workspace. The request came by Route and is authorized. A request that creates something may make the
+// workspace first, and the namespace in it.
+func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo) (serve.Target, error) {
 	ctx := req.Context()
 	r, ok := routeFrom(ctx)
-	info, known := genericapirequest.RequestInfoFrom(ctx)
 	user, authenticated := genericapirequest.UserFrom(ctx)
-	if !ok || !known || !authenticated || info.APIGroup != r.info.APIGroup || info.Resource != r.info.Resource || info.Namespace != r.info.Namespace || info.Verb != r.info.Verb {
-		return apierrors.NewInternalError(errors.New("the request is not the one that was routed"))
+	if !ok || !authenticated || info.APIGroup != r.info.APIGroup || info.Resource != r.info.Resource || info.Namespace != r.info.Namespace || info.Verb != r.info.Verb {
+		return serve.Target{}, apierrors.NewInternalError(errors.New("the request is not the one that was routed"))
 	}
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
 	resource := r.projection.resources[gr]
 	if resource == nil {
-		return apistatus.NotServed()
+		return serve.Target{}, apistatus.NotServed()
 	}
 	cluster, single := logicalcluster.FromContext(ctx)
 	many := info.Verb == "list" || info.Verb == "watch" || info.Verb == "deletecollection"
 	switch {
 	case many && authorization.ControlsHost(user) && (!r.projection.byHost || info.Namespace == ""):
-		return e.serveNothing(w, req, r, resource)
+		return e.nothing(req, r, resource)
 	case single:
 		bound, err := e.boundIn(ctx, cluster, r.projection, gr)
 		if err != nil {
-			return err
+			return serve.Target{}, err
 		}
 		if bound != nil {
-			return e.serveOne(w, req, r, cluster, bound)
+			return e.one(ctx, req, r, cluster, bound)
 		}
 	case r.path.Empty() && resource.Namespaced && info.Namespace == "":
 		if info.Verb == "list" || info.Verb == "watch" {
-			return e.serveMany(w, req, r, resource, false)
+			return e.several(req, r, resource, false)
 		}
 		refused := apierrors.NewMethodNotSupported(gr, info.Verb)
-		refused.ErrStatus.Message = info.Verb + " needs a namespace: each namespace is in a workspace of its own"
-		return refused
+		refused.ErrStatus.Message = info.Verb + " needs a namespace, because each namespace has its own workspace"
+		return serve.Target{}, refused
 	}
-	return e.serveAbsent(w, req, r, resource)
+	return e.absent(req, r, resource)
 }
 
-// serveOne serves a request for one workspace, which serves bound.
-func (e *Endpoint) serveOne(w http.ResponseWriter, req *http.Request, r *route, cluster logicalcluster.Name, bound *catalog.Resource) error {
-	ctx := logicalcluster.WithCluster(req.Context(), cluster)
-	if bound.Terminating && r.info.Verb == "create" {
-		return apierrors.NewMethodNotSupported(bound.GroupResource(), "create")
-	}
-	if r.creates(req) && bound.Namespaced && r.projection.create != nil && !dryRun(req) {
+// one is the target of a request for one workspace, which serves bound.
+func (e *Endpoint) one(ctx context.Context, req *http.Request, r *route, cluster logicalcluster.Name, bound *catalog.Resource) (serve.Target, error) {
+	if r.creates(req) && bound.Namespaced && !bound.Terminating && r.projection.create != nil && !dryRun(req) {
 		if err := e.ensureNamespace(ctx, cluster, r.info.Namespace); err != nil {
-			return err
+			return serve.Target{}, err
 		}
 	}
-	handler, err := e.serving.Schemas.For(bound)
-	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("preparing the schema of %s: %w", bound.GroupResource(), err))
-	}
-	if r.info.Verb == "watch" {
-		var done func()
-		ctx, done = e.hold(ctx, r.projection)
-		defer done()
-		var forget func()
-		ctx, forget = e.Catalog.Hold(ctx, cluster, bound)
-		defer forget()
-		if u, ok := genericapirequest.UserFrom(ctx); !ok || !policy.Master(u, cluster) {
-			var leave func()
-			ctx, leave = e.Clusters.Hold(ctx, cluster)
-			defer leave()
-		}
-	}
-	handler.ServeHTTP(w, req.WithContext(storage.WithBucket(ctx, bound.Bucket)))
-	return nil
+	return serve.Target{Cluster: cluster, Resource: bound, Cataloged: true, While: e.projected(r.projection)}, nil
 }
 
-// serveAbsent serves a request for a workspace that does not exist, or that does not have the API from this very export:
+// absent is the target of a request for a workspace that does not exist, or that does not have the API from this very export:
 // nothing is there to read, and what is created there is created in a workspace that is made for it, or refused.
-func (e *Endpoint) serveAbsent(w http.ResponseWriter, req *http.Request, r *route, resource *catalog.Resource) error {
+func (e *Endpoint) absent(req *http.Request, r *route, resource *catalog.Resource) (serve.Target, error) {
 	switch r.info.Verb {
 	case "list", "watch":
 		// It goes on when the workspace comes up.
-		return e.serveMany(w, req, r, resource, false)
+		return e.several(req, r, resource, false)
 	case "deletecollection":
-		return e.serveNothing(w, req, r, resource)
+		return e.nothing(req, r, resource)
 	}
 	switch {
 	case !r.creates(req):
-		return apierrors.NewNotFound(resource.GroupResource(), r.info.Name)
+		return serve.Target{}, apierrors.NewNotFound(resource.GroupResource(), r.info.Name)
 	case dryRun(req):
-		return apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s does not serve %s, and a dry run makes nothing", r.path, resource.GroupResource()))
+		return serve.Target{}, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound,
+			fmt.Sprintf("workspace %s does not serve %s, and a dry run creates nothing", r.path, resource.GroupResource()))
 	}
 	cluster, bound, err := e.makeWorkspace(req.Context(), r, resource)
 	if err != nil {
-		return err
+		return serve.Target{}, err
 	}
-	return e.serveOne(w, req, r, cluster, bound)
+	return e.one(req.Context(), req, r, cluster, bound)
 }
 
-// serveNothing serves a list, a watch or a deletion of many as if there were no objects.
-func (e *Endpoint) serveNothing(w http.ResponseWriter, req *http.Request, r *route, resource *catalog.Resource) error {
+// nothing is the target of a list, a watch or a deletion of many that finds no objects.
+func (e *Endpoint) nothing(req *http.Request, r *route, resource *catalog.Resource) (serve.Target, error) {
 	if r.info.Verb != "deletecollection" {
-		return e.serveMany(w, req, r, resource, true)
+		return e.several(req, r, resource, true)
 	}
-	done := &metav1.Status{Status: metav1.StatusSuccess}
-	responsewriters.WriteObjectNegotiated(e.serving.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{Version: "v1"}, w, req, http.StatusOK, done, false)
-	return nil
+	return serve.Target{All: true, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		done := &metav1.Status{Status: metav1.StatusSuccess}
+		responsewriters.WriteObjectNegotiated(e.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{Version: "v1"}, w, req, http.StatusOK, done, false)
+	})}, nil
 }
 
 // creates reports whether the request makes an object that is not there.

@@ -1,0 +1,138 @@
+package kinds
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
+)
+
+// ShardsExport is the name of root's APIExport of shards.
+const ShardsExport = "shards.core.kcp.io"
+
+type columns = []apiextensionsv1.CustomResourceColumnDefinition
+
+var age = apiextensionsv1.CustomResourceColumnDefinition{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"}
+
+// ourGroups are our own groups.
+func ourGroups() []Group {
+	return []Group{
+		{Name: tenancyv1alpha1.GroupName, Register: adders{tenancyv1alpha1.AddToScheme, tenancyv1alpha1.RegisterDefaults}, Host: true, Rows: []Row{
+			ours("v1alpha1", Row{
+				Resource: "workspaces", Singular: "workspace", ShortNames: []string{"ws"}, Object: &tenancyv1alpha1.Workspace{}, List: &tenancyv1alpha1.WorkspaceList{},
+				Serving: WhereBound, Export: tenancyv1alpha1.GroupName,
+				Columns: columns{
+					{Name: "Type", Type: "string", JSONPath: ".spec.type.name", Description: "Type of the workspace"},
+					{Name: "Region", Type: "string", JSONPath: ".metadata.labels['region']", Description: "Region of the workspace"},
+					{Name: "Phase", Type: "string", JSONPath: ".status.phase", Description: "Where the workspace stands in its life"},
+					{Name: "URL", Type: "string", JSONPath: ".spec.URL", Description: "Address of the workspace"},
+					age,
+				},
+			}),
+			ours("v1alpha1", Row{
+				Resource: "workspacetypes", Singular: "workspacetype", ShortNames: []string{"wst"}, Object: &tenancyv1alpha1.WorkspaceType{}, List: &tenancyv1alpha1.WorkspaceTypeList{},
+				Serving: WhereBound, Export: tenancyv1alpha1.GroupName, Status: ByUsers, Columns: columns{age},
+			}),
+		}},
+		{Name: topologyv1alpha1.GroupName, Register: adders{topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults}, Host: true, Rows: []Row{
+			ours("v1alpha1", Row{
+				Resource: "partitions", Singular: "partition", Object: &topologyv1alpha1.Partition{}, List: &topologyv1alpha1.PartitionList{},
+				Serving: WhereBound, Export: topologyv1alpha1.GroupName, Status: NoStatus,
+				Columns: columns{
+					{Name: "Owner", Type: "string", JSONPath: ".metadata.ownerReferences[0].name", Description: "PartitionSet that made the partition"},
+					age,
+				},
+			}),
+			ours("v1alpha1", Row{
+				Resource: "partitionsets", Singular: "partitionset", Object: &topologyv1alpha1.PartitionSet{}, List: &topologyv1alpha1.PartitionSetList{},
+				Serving: WhereBound, Export: topologyv1alpha1.GroupName, Status: ByUsers,
+				Columns: columns{
+					{Name: "Count", Type: "integer", JSONPath: ".status.count", Description: "How many partitions there are"},
+					age,
+				},
+			}),
+		}},
+		{Name: corev1alpha1.GroupName, Register: adders{corev1alpha1.AddToScheme, corev1alpha1.RegisterDefaults}, Host: true, Rows: []Row{
+			ours("v1alpha1", Row{
+				Resource: "logicalclusters", Singular: "logicalcluster", Object: &corev1alpha1.LogicalCluster{}, List: &corev1alpha1.LogicalClusterList{},
+				Serving: Everywhere,
+				Columns: columns{
+					{Name: "Phase", Type: "string", JSONPath: ".status.phase", Description: "Where the logical cluster stands in its life"},
+					{Name: "URL", Type: "string", JSONPath: ".status.URL", Description: "Address of the logical cluster"},
+					age,
+				},
+			}),
+			ours("v1alpha1", Row{
+				Resource: "shards", Singular: "shard", Object: &corev1alpha1.Shard{}, List: &corev1alpha1.ShardList{},
+				Serving: WhereBound, Export: ShardsExport, Status: ByUsers,
+				Columns: columns{
+					{Name: "Region", Type: "string", JSONPath: ".metadata.labels['region']", Description: "Region of the shard"},
+					{Name: "URL", Type: "string", JSONPath: ".spec.baseURL", Description: "Address for other shards"},
+					{Name: "External URL", Type: "string", JSONPath: ".spec.externalURL", Description: "Address for users"},
+					age,
+				},
+			}),
+		}},
+		{Name: apisv1alpha2.GroupName, Host: true, Rows: sharingRows(), Register: adders{
+			apisv1alpha1.AddToScheme, apisv1alpha1.RegisterDefaults, apisv1alpha1.RegisterConversions,
+			apisv1alpha2.AddToScheme, apisv1alpha2.RegisterDefaults,
+		}},
+		{Name: annexv1alpha1.GroupName, Register: adders{annexv1alpha1.AddToScheme, annexv1alpha1.RegisterDefaults}, Host: true, Rows: []Row{
+			ours("v1alpha1", Row{
+				Resource: "hostbindings", Singular: "hostbinding", Object: &annexv1alpha1.HostBinding{}, List: &annexv1alpha1.HostBindingList{},
+				Serving: InHostWorkspace,
+				Columns: columns{
+					{Name: "Ready", Type: "string", JSONPath: `.status.conditions[?(@.type=="Ready")].status`, Description: "Whether the host forwards requests for all of it"},
+					{Name: "Export", Type: "string", JSONPath: ".spec.reference.export.name", Description: "APIExport that is projected"},
+					{Name: "Workspace", Type: "string", JSONPath: ".spec.workspace.path", Description: "Workspace that a namespace maps to"},
+					age,
+					{Name: "Authorization", Type: "string", Priority: 1, JSONPath: ".spec.authorization", Description: "Who decides beside the host"},
+					{Name: "Reason", Type: "string", Priority: 1, JSONPath: `.status.conditions[?(@.type=="Ready")].reason`, Description: "Why it is not ready"},
+				},
+			}),
+		}},
+	}
+}
+
+func sharingRows() []Row {
+	schemas := ours("v1alpha1", Row{
+		Resource: "apiresourceschemas", Singular: "apiresourceschema", Object: &apisv1alpha1.APIResourceSchema{}, List: &apisv1alpha1.APIResourceSchemaList{},
+		Serving: Everywhere, Status: NoStatus, Raw: true, Columns: columns{age},
+	})
+	slices := ours("v1alpha1", Row{
+		Resource: "apiexportendpointslices", Singular: "apiexportendpointslice", Object: &apisv1alpha1.APIExportEndpointSlice{}, List: &apisv1alpha1.APIExportEndpointSliceList{},
+		Serving: Everywhere, Status: ByUsers,
+		Columns: columns{
+			{Name: "Export", Type: "string", JSONPath: ".spec.export.name", Description: "Name of the APIExport"},
+			{Name: "Partition", Type: "string", JSONPath: ".spec.partition", Description: "Partition that limits the shards"},
+			age,
+		},
+	})
+	exports := ours("v1alpha2", Row{
+		Resource: "apiexports", Singular: "apiexport", Object: &apisv1alpha2.APIExport{}, List: &apisv1alpha2.APIExportList{},
+		Serving: Everywhere, Columns: columns{age},
+	})
+	bindings := ours("v1alpha2", Row{
+		Resource: "apibindings", Singular: "apibinding", Object: &apisv1alpha2.APIBinding{}, List: &apisv1alpha2.APIBindingList{},
+		Serving: Everywhere,
+		Columns: columns{
+			age,
+			{Name: "Ready", Type: "string", JSONPath: `.status.conditions[?(@.type=="Ready")].status`, Description: "Whether the resources are bound"},
+		},
+	})
+	// Served in the older version too, and converted.
+	exports.Versions = append(exports.Versions, "v1alpha1")
+	bindings.Versions = append(bindings.Versions, "v1alpha1")
+	return []Row{schemas, slices, exports, bindings}
+}
+
+// ours completes the row of a kind of ours, which is stored as JSON. kubectl get kcp lists it.
+func ours(version string, r Row) Row {
+	r.Versions, r.MediaType, r.Categories = []string{version}, runtime.ContentTypeJSON, []string{"kcp"}
+	return r
+}

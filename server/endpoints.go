@@ -1,0 +1,115 @@
+package server
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/kinds"
+	registryschema "github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/server/virtual"
+	"github.com/annex-dev/annex/server/virtual/apiexport"
+	"github.com/annex-dev/annex/server/virtual/hostbinding"
+)
+
+// endpoints is the fourth layer: what is served where, in clusters and in virtual workspaces.
+type endpoints struct {
+	// base are the resources that every cluster serves.
+	base sets.Set[schema.GroupResource]
+	// catalog knows what each cluster serves beside them, and shown is the same with what the host workspace serves for being it.
+	catalog *catalog.Catalog
+	shown   *hosting
+
+	virtual virtual.List
+	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
+	projections *hostbinding.Endpoint
+	// authorizer decides about all requests, those for virtual workspaces included.
+	authorizer authorizer.Authorizer
+	// schemas serves custom resources by schema hash.
+	schemas *registryschema.Handlers
+}
+
+func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, error) {
+	e := &endpoints{base: baseOf(p.groups)}
+	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: i.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: e.base.Has})
+	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
+	exports, err := apiexport.New(apiexport.Config{
+		Cached:      s.reader,
+		Live:        s.reader.Live(),
+		Authorizer:  i.evaluator,
+		Definitions: e.catalog,
+		Group:       s.apis,
+		Scheme:      c.Scheme,
+		OpenAPIV3:   s.openAPI.v3,
+		OpenAPIV2:   s.openAPI.v2,
+		Typed:       kinds.All.IsBound,
+		Changed:     i.watches.Recheck,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The virtual workspaces: one line for each.
+	all := []virtual.Workspace{exports}
+	if c.Host != nil {
+		e.projections = newProjections(c, s, i, p, e)
+		all = append(all, e.projections)
+	}
+	if e.virtual, err = virtual.NewList(append(all, c.Virtual...)...); err != nil {
+		return nil, err
+	}
+	if e.authorizer, err = p.clusters.WithVirtual(e.virtual); err != nil {
+		return nil, err
+	}
+	e.schemas, err = registryschema.New(registryschema.Config{
+		RESTOptionsGetter:   c.Backend.CustomResources(),
+		Admission:           p.admission,
+		Authorizer:          e.authorizer,
+		RequestTimeout:      c.RequestTimeout,
+		MaxRequestBodyBytes: maxRequestBodyBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing custom resources: %w", err)
+	}
+	return e, nil
+}
+
+// baseOf returns what the groups serve in every cluster.
+func baseOf(groups []*group.Group) sets.Set[schema.GroupResource] {
+	base := sets.New[schema.GroupResource]()
+	for _, g := range groups {
+		for _, storage := range g.Versions {
+			for resource := range storage {
+				if gr := (schema.GroupResource{Group: g.Name, Resource: resource}); kinds.All.IsEverywhere(gr) {
+					base.Insert(gr)
+				}
+			}
+		}
+	}
+	return base
+}
+
+// newProjections returns what the host shows of workspaces in the place of API groups of its own.
+func newProjections(c Config, s *stores, i *indexes, p *policies, e *endpoints) *hostbinding.Endpoint {
+	return hostbinding.New(hostbinding.Config{
+		Cached:   s.reader,
+		Live:     s.reader.Live(),
+		Writer:   p.client,
+		As:       func(u user.Info) client.Writer { return p.client.As(u) },
+		Clusters: i.index,
+		Catalog:  e.catalog,
+		Policy:   p.clusters,
+		Hosts:    e.shown.hosts,
+		Typed:    kinds.All.IsBound,
+		Own:      hostResources(),
+		Changed:  i.watches.Recheck,
+		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
+		Codecs:   c.Scheme.Codecs,
+	})
+}

@@ -1,0 +1,13 @@
+// Package serve is the last mile of a request (step 5 of docs/request.md), the same for the router and for every virtual
+// workspace. They decide what a request is for and hand over a [Target]. A [Server] does the rest, in this order:
+//
+//	serve.go     refuse to create objects of a resource that is being removed; by server-side apply, too
+//	serve.go     find the handler: the CRD handler of the schema's hash (registry/schema), or a go-restful container
+//	hold.go      hold a watch: end it when what it was opened on is no longer so
+//	serve.go     put cluster, bucket and filter into the context, which storage obeys; a target that names no cluster is refused
+//
+// [Watches] is the one registry of open watches. Who learns of a change - the path index, the virtual workspaces - calls
+// [Watches.Recheck] with the cluster that changed, and keeps no list of its own.
+//
+// The package knows nothing of URLs, users' permissions or discovery. The router and server/virtual import it.
+package serve

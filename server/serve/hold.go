@@ -1,0 +1,55 @@
+package serve
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/registry/rbac/policy"
+)
+
+// hold returns the context of a watch on target. It ends when the client has to look again:
+//
+//	the cluster serves the resource no longer, or in another way
+//	the cluster is switched off, except for system:masters
+//	the condition of the virtual workspace is no longer true
+//
+// done must be called when the watch is over.
+func (s *Server) hold(ctx context.Context, target Target, info *genericapirequest.RequestInfo) (watch context.Context, done func()) {
+	var ends []func()
+	if !target.All && endsWhenInactive(ctx, target, info) {
+		var end func()
+		ctx, end = s.config.Watches.Hold(ctx, Condition{
+			Cluster: target.Cluster,
+			Holds:   func(context.Context) bool { return !s.config.Inactive(target.Cluster) },
+		})
+		ends = append(ends, end)
+	}
+	if target.Cataloged {
+		var end func()
+		ctx, end = s.config.Catalog.Hold(ctx, target.Cluster, target.Resource)
+		ends = append(ends, end)
+	}
+	if target.While.Holds != nil {
+		var end func()
+		ctx, end = s.config.Watches.Hold(ctx, target.While)
+		ends = append(ends, end)
+	}
+	return ctx, func() {
+		for _, end := range ends {
+			end()
+		}
+	}
+}
+
+// endsWhenInactive reports whether a watch ends when its cluster is switched off. It goes by what the authorizer lets pass then:
+// system:masters, and LogicalClusters, by which the cluster is switched on again.
+func endsWhenInactive(ctx context.Context, target Target, info *genericapirequest.RequestInfo) bool {
+	if (schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}) == corev1alpha1.Resource("logicalclusters") {
+		return false
+	}
+	u, ok := genericapirequest.UserFrom(ctx)
+	return !ok || !policy.Master(u, target.Cluster)
+}

@@ -1,0 +1,105 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/catalog"
+	registryschema "github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/server/apistatus"
+)
+
+// Schemas gives the handler that serves a custom resource, whatever the cluster.
+type Schemas interface {
+	For(resource *catalog.Resource) (http.Handler, error)
+}
+
+// Config is what a Server needs. Everything is required.
+type Config struct {
+	Watches *Watches
+	Catalog Catalog
+	// Inactive reports, from memory, whether a cluster is switched off.
+	Inactive func(cluster logicalcluster.Name) bool
+	Schemas  Schemas
+	// API serves the resources of the process's own groups.
+	API http.Handler
+	// Filters reports whether requests of API for a resource are answered from a storage that asks filters.
+	Filters func(gr schema.GroupResource) bool
+	// Codecs encode errors.
+	Codecs runtime.NegotiatedSerializer
+}
+
+// Server serves requests whose target is known. It is safe for concurrent use.
+type Server struct{ config Config }
+
+// New returns a server of targets.
+func New(c Config) *Server { return &Server{config: c} }
+
+// Serve answers an authorized request for objects from target.
+func (s *Server) Serve(w http.ResponseWriter, req *http.Request, target Target) {
+	if err := s.serve(w, req, target); err != nil {
+		s.Fail(w, req, err)
+	}
+}
+
+// Fail answers req with err. An error that asks the client to come again counts wherever it is in the chain of err.
+func (s *Server) Fail(w http.ResponseWriter, req *http.Request, err error) {
+	responsewriters.ErrorNegotiated(apistatus.Of(err), s.config.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
+}
+
+// serve answers req, or returns what to answer with.
+func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) error {
+	info, ok := genericapirequest.RequestInfoFrom(req.Context())
+	if !ok {
+		return apistatus.Internal(errors.New("the request has no RequestInfo"))
+	}
+	ctx, err := target.context(req.Context())
+	if err != nil {
+		return err
+	}
+	if target.Resource != nil && target.Resource.Terminating {
+		if info.Verb == "create" {
+			return apierrors.NewMethodNotSupported(target.Resource.GroupResource(), info.Verb)
+		}
+		// Server-side apply creates, too.
+		ctx = registryschema.WithTerminating(ctx)
+	}
+	handler, err := s.handler(target)
+	if err != nil {
+		return apistatus.Internal(err)
+	}
+	if info.Verb == "watch" {
+		var done func()
+		ctx, done = s.hold(ctx, target, info)
+		defer done()
+	}
+	handler.ServeHTTP(w, req.WithContext(ctx))
+	return nil
+}
+
+// handler returns who serves the target.
+func (s *Server) handler(target Target) (http.Handler, error) {
+	switch {
+	case target.Filter != nil && (target.Handler != nil || target.Resource != nil && target.Resource.Typed && !s.config.Filters(target.Resource.GroupResource())):
+		return nil, errors.New("the target of a request has a filter that nobody would ask")
+	case target.Handler != nil:
+		return target.Handler, nil
+	case target.Resource == nil:
+		return nil, errors.New("the target of a request has no resource")
+	case target.Resource.Typed:
+		return s.config.API, nil
+	}
+	handler, err := s.config.Schemas.For(target.Resource)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the schema of %s: %w", target.Resource.GroupResource(), err)
+	}
+	return handler, nil
+}

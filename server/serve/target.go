@@ -1,0 +1,86 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/apistatus"
+)
+
+// Target is what an authorized request for objects is served from. The zero value is refused.
+type Target struct {
+	// Cluster is the one cluster of the request. It is empty if All is set: then lists and watches cover all clusters.
+	Cluster logicalcluster.Name
+	All     bool
+
+	// Resource is what is served: a custom resource, or one of the process's own container if it is Typed.
+	Resource *catalog.Resource
+	// Handler serves the request instead of the handler of Resource. It is set for what the process serves in every cluster, and
+	// for what a virtual workspace answers by itself.
+	Handler http.Handler
+	// Filter narrows what the request can reach, for reads and writes; nil for no filter. It is refused where storage does not ask it.
+	Filter storage.Filter
+
+	// Cataloged says that Resource is what the catalog holds for Cluster. A watch ends when the catalog holds something else.
+	Cataloged bool
+	// While is the condition of a virtual workspace under which a watch goes on; the zero value for none.
+	While Condition
+}
+
+// Condition is what must stay true while a watch is open.
+type Condition struct {
+	// Cluster is where a change can make it false: who learns of one calls Watches.Recheck.
+	Cluster logicalcluster.Name
+	// Holds reports whether the condition is true now. It may be called by several goroutines, and must return when ctx ends.
+	Holds func(ctx context.Context) bool
+}
+
+// Catalog says what a cluster serves.
+type Catalog interface {
+	// For returns what the cluster serves as far as the watch caches know.
+	For(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error)
+	// Refresh looks again, past the watch caches, before something is said not to exist.
+	Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error)
+	// Hold returns a context that ends when the cluster no longer serves resource as it is.
+	Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc)
+}
+
+// Lookup returns what cluster serves as gr, looking a second time, past the watch caches, before it says that there is nothing:
+// nil. Something that accept does not want counts as nothing. A nil accept wants everything.
+func Lookup(ctx context.Context, from Catalog, cluster logicalcluster.Name, gr schema.GroupResource, accept func(*catalog.Resource) bool) (*catalog.Resource, error) {
+	for _, snapshot := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){from.For, from.Refresh} {
+		found, err := snapshot(ctx, cluster)
+		if err != nil {
+			return nil, fmt.Errorf("finding what is served: %w", err)
+		}
+		if resource, ok := found.Lookup(gr); ok && (accept == nil || accept(resource)) {
+			return resource, nil
+		}
+	}
+	return nil, nil
+}
+
+// context returns ctx as storage expects it for the target. It is an error to name no cluster, or to name one beside all.
+func (t Target) context(ctx context.Context) (context.Context, error) {
+	switch {
+	case t.All == !t.Cluster.Empty():
+		return nil, apistatus.Internal(fmt.Errorf("the target of a request must be one cluster or all: %q, all: %t", t.Cluster, t.All))
+	case t.All:
+		ctx = logicalcluster.WithWildcard(ctx)
+	default:
+		ctx = logicalcluster.WithCluster(ctx, t.Cluster)
+	}
+	if t.Resource != nil && !t.Resource.Typed {
+		ctx = storage.WithBucket(ctx, t.Resource.Bucket)
+	}
+	if t.Filter != nil {
+		ctx = storage.WithFilter(ctx, t.Filter)
+	}
+	return ctx, nil
+}

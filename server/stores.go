@@ -1,0 +1,120 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	openapicommon "k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"github.com/annex-dev/annex/generated/openapi"
+	"github.com/annex-dev/annex/registry/annex"
+	"github.com/annex-dev/annex/registry/apiextensions"
+	"github.com/annex-dev/annex/registry/apis"
+	"github.com/annex-dev/annex/registry/coordination"
+	"github.com/annex-dev/annex/registry/core"
+	"github.com/annex-dev/annex/registry/corekcp"
+	"github.com/annex-dev/annex/registry/events"
+	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/rbac"
+	"github.com/annex-dev/annex/registry/tenancy"
+	"github.com/annex-dev/annex/registry/topology"
+	"github.com/annex-dev/annex/server/inprocess"
+)
+
+// stores is the first layer: everything that is stored, and how the server itself reads it. Nobody decides about users yet.
+type stores struct {
+	openAPI openAPI
+	// paths are shown in objects, so they are there before the index that fills them, which reads the stores.
+	paths *index.Paths
+	urls  tenancy.URLs
+	// first and rest are the groups that are served as they are stored, before and after rbac and what is not stored.
+	first, rest []*group.Group
+	rbac        *rbac.Stores
+	// apis is the group apis.kcp.io, which is in rest.
+	apis *group.Group
+
+	reader    *inprocess.Reader
+	converter managedfields.TypeConverter
+}
+
+// newStores builds the REST storage of the API groups that are stored.
+func newStores(c Config) (*stores, error) {
+	s := &stores{openAPI: newOpenAPI(c.Scheme), paths: index.NewPaths()}
+	s.urls = tenancy.URLs{External: func() string { return c.Addresses.External }, PathOf: s.paths.PathOf}
+	getter := c.Backend.RESTOptionsGetter()
+	coreGroup, err := core.NewGroup(c.Scheme, getter)
+	if err != nil {
+		return nil, fmt.Errorf("building REST storage: %w", err)
+	}
+	if s.rbac, err = rbac.NewStores(c.Scheme, getter); err != nil {
+		return nil, fmt.Errorf("building REST storage: %w", err)
+	}
+	s.first, err = build(
+		func() (*group.Group, error) { return coreGroup, nil },
+		func() (*group.Group, error) { return events.NewGroup(coreGroup) },
+		func() (*group.Group, error) { return coordination.NewGroup(c.Scheme, getter) },
+	)
+	if err != nil {
+		return nil, err
+	}
+	s.rest, err = build(
+		func() (*group.Group, error) { return apiextensions.NewGroup(c.Scheme, getter) },
+		func() (*group.Group, error) { return tenancy.NewGroup(c.Scheme, getter, s.urls) },
+		func() (*group.Group, error) { return corekcp.NewGroup(c.Scheme, getter, s.urls.External) },
+		func() (*group.Group, error) { return topology.NewGroup(c.Scheme, getter) },
+		func() (g *group.Group, err error) {
+			s.apis, err = apis.NewGroup(c.Scheme, getter, func() string { return c.Addresses.Virtual })
+			return s.apis, err
+		},
+		func() (*group.Group, error) { return annex.NewGroup(c.Scheme, getter) },
+	)
+	if err != nil {
+		return nil, err
+	}
+	own := slices.Concat(s.first, []*group.Group{s.rbac.Unguarded()}, s.rest)
+	if s.reader, err = inprocess.NewReader(c.Scheme.Scheme, own); err != nil {
+		return nil, err
+	}
+	s.converter, err = inprocess.NewTypeConverter(c.Scheme.Scheme, s.openAPI.v3, own)
+	return s, err
+}
+
+// build returns the groups that the functions make, in their order.
+func build(groups ...func() (*group.Group, error)) ([]*group.Group, error) {
+	var built []*group.Group
+	for _, build := range groups {
+		g, err := build()
+		if err != nil {
+			return nil, fmt.Errorf("building REST storage: %w", err)
+		}
+		built = append(built, g)
+	}
+	return built, nil
+}
+
+// openAPI describes the types of the process.
+type openAPI struct {
+	v2 *openapicommon.Config
+	v3 *openapicommon.OpenAPIV3Config
+}
+
+func newOpenAPI(types *kinds.Scheme) openAPI {
+	namer := apiopenapi.NewDefinitionNamer(types.Scheme)
+	o := openAPI{
+		v2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
+		v3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
+	}
+	// As the stock server would complete them, were it the first to use them.
+	version, _, _ := strings.Cut(effectiveVersion().EmulationVersion().String(), "-")
+	for _, info := range []*spec.Info{o.v2.Info, o.v3.Info} {
+		info.Title, info.Version = "Annex", version
+	}
+	return o
+}
