@@ -82,13 +82,16 @@ type part struct {
 func (b *Backend) parts(scope HeadScope) []part {
 	var all []part
 	for _, shard := range b.custom {
+		if !shard.Clusters.Has(scope.Cluster) {
+			continue
+		}
 		for _, k := range shard.Holding(scope.Cluster) {
 			all = append(all, part{Kind: k, cache: shard.Cache})
 		}
 	}
 	roots := map[string]bool{}
 	for _, c := range b.caches.All() {
-		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && !roots[c.Root] {
+		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && !roots[c.Root] && c.Clusters.Has(scope.Cluster) {
 			roots[c.Root] = true
 			all = append(all, part{Kind: raw.Kind{Base: c.Root, Resource: c.Resource}, cache: c})
 		}

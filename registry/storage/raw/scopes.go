@@ -2,7 +2,6 @@ package raw
 
 import (
 	"context"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 const (
@@ -47,14 +47,9 @@ type scope struct {
 	resource schema.GroupResource
 	bucket   string
 	// seen is the last round in which an object of it was met.
-	seen atomic.Uint64
-	// clusters has a bit set for each cluster in which an object of it was met. Clusters may share a bit, and bits are never
-	// cleared. So a base that thousands of clusters use may be read for a cluster that has nothing there, which costs one seek.
-	clusters [clusterBits / 64]atomic.Uint64
+	seen     atomic.Uint64
+	clusters watchcache.Clusters
 }
-
-// clusterBits is the size of scope.clusters. A base that ten clusters use is read for one in four hundred other clusters.
-const clusterBits = 4096
 
 // newScope returns the scope of a base such as /cr/8/example.com/widgets/crd.
 func newScope(base string) *scope {
@@ -66,22 +61,12 @@ func newScope(base string) *scope {
 	return s
 }
 
-// bit returns where in scope.clusters a cluster is: the word and the bit in it.
-func bit(cluster string) (word int, mask uint64) {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(cluster)) // never fails
-	at := int(h.Sum32() % clusterBits)
-	return at / 64, 1 << (at % 64)
-}
-
 // meet notes that cluster has an object here.
 func (s *scope) meet(cluster string, round uint64) {
 	if s.seen.Load() != round {
 		s.seen.Store(round)
 	}
-	if word, mask := bit(cluster); s.clusters[word].Load()&mask == 0 {
-		s.clusters[word].Or(mask)
-	}
+	s.clusters.Add(cluster)
 }
 
 func newScopes(live func(context.Context, []string) ([]bool, error)) *scopes {
@@ -122,12 +107,11 @@ type Kind struct {
 
 // holding returns the kinds that may have objects of cluster, or of any cluster if it is empty.
 func (s *scopes) holding(cluster logicalcluster.Name) []Kind {
-	word, mask := bit(cluster.String())
 	s.lock.RLock()
 	defer s.lock.RUnlock()
 	var all []Kind
 	for base, found := range s.known {
-		if cluster.Empty() || found.clusters[word].Load()&mask != 0 {
+		if found.clusters.Has(cluster) {
 			all = append(all, Kind{Base: base, Resource: found.resource, Bucket: found.bucket})
 		}
 	}

@@ -24,6 +24,7 @@ type Source struct {
 	NewListFunc func() runtime.Object
 	// for the cacher only
 	PlainCodec runtime.Codec // encodes an empty object
+	Cluster    func(runtime.Object) string
 	KeyFunc    func(runtime.Object) (string, error)
 	GetAttrs   apistorage.AttrFunc
 	Trigger    apistorage.IndexerFunc
@@ -60,6 +61,7 @@ type Cache struct {
 	Resource    schema.GroupResource
 	Root        string
 	NewListFunc func() runtime.Object
+	Clusters    *Clusters // that have had objects here
 	Stop        func()
 }
 
@@ -73,6 +75,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	if s.withoutMarker {
 		handed = store
 	}
+	clusters := &Clusters{}
 	watchCache, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage:             handed,
 		Versioner:           apistorage.APIObjectVersioner{},
@@ -80,7 +83,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 		EventsHistoryWindow: s.historyWindow,
 		ResourcePrefix:      of.Root,
 		KeyFunc:             of.KeyFunc,
-		GetAttrsFunc:        of.GetAttrs,
+		GetAttrsFunc:        clusters.attrs(of.Cluster, of.GetAttrs),
 		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: of.Trigger},
 		NewFunc:             of.NewFunc,
 		NewListFunc:         of.NewListFunc,
@@ -92,7 +95,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &Cache{
 		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress,
-		Resource: of.Resource, Root: of.Root, NewListFunc: of.NewListFunc,
+		Resource: of.Resource, Root: of.Root, NewListFunc: of.NewListFunc, Clusters: clusters,
 	}
 	c.Stop = sync.OnceFunc(func() {
 		delegator.Stop()

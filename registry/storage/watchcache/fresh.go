@@ -44,8 +44,12 @@ func (p *progress) request() {
 	})
 }
 
-// caughtUpPeriod is the time between two looks at how far the watch caches are.
-const caughtUpPeriod = time.Millisecond
+const (
+	// caughtUpPeriod is the time between two looks at how far the watch caches are.
+	caughtUpPeriod = time.Millisecond
+	// progressPatience is how many looks pass before etcd is asked for its progress again: every answer goes through all caches.
+	progressPatience = 25
+)
 
 // reached reports whether the cache holds everything up to revision rv.
 func (c *Cache) reached(rv uint64) bool {

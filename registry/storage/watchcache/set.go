@@ -137,11 +137,13 @@ func (s *Set) CatchUp(ctx context.Context) (uint64, error) {
 	behind := s.All()
 	tick := time.NewTicker(caughtUpPeriod)
 	defer tick.Stop()
-	for {
+	for look := 0; ; look++ {
 		if behind = slices.DeleteFunc(behind, func(c *Cache) bool { return c.reached(uint64(now)) }); len(behind) == 0 {
 			return uint64(now), nil
 		}
-		s.progress.request()
+		if look%progressPatience == 0 {
+			s.progress.request()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
