@@ -21,24 +21,16 @@ type hosting struct {
 // hosted is what the host workspace serves: of its own, and with what it alone serves.
 type hosted struct{ own, all *catalog.Snapshot }
 
-// For implements router.Catalog.
+// For implements serve.Catalog.
 func (h *hosting) For(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
 	snapshot, err := h.Catalog.For(ctx, cluster)
 	return h.with(cluster, snapshot), err
 }
 
-// Refresh implements router.Catalog.
+// Refresh implements serve.Catalog.
 func (h *hosting) Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
 	snapshot, err := h.Catalog.Refresh(ctx, cluster)
 	return h.with(cluster, snapshot), err
-}
-
-// Hold implements router.Catalog. What the host workspace serves for being it does not change.
-func (h *hosting) Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc) {
-	if resource.Typed && kinds.All.IsInHostWorkspace(resource.GroupResource()) {
-		return context.WithCancel(ctx)
-	}
-	return h.Catalog.Hold(ctx, cluster, resource)
 }
 
 func (h *hosting) with(cluster logicalcluster.Name, own *catalog.Snapshot) *catalog.Snapshot {

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -35,6 +34,9 @@ type Config struct {
 	// Builtin says which resources every cluster serves by typed REST storage. A definition or binding never replaces one.
 	// Nil for none.
 	Builtin func(schema.GroupResource) bool
+	// Changed is told of a cluster after an event that may have changed what it serves; empty when that may be any cluster. It must
+	// not block. Nil for nobody.
+	Changed func(cluster logicalcluster.Name)
 }
 
 // Catalog computes and keeps snapshots. It is safe for concurrent use.
@@ -47,8 +49,7 @@ type Catalog struct {
 	snapshots   pool[Snapshot]
 	hashed      *lru.Cache
 
-	view  *view.View[*Snapshot]
-	holds holds
+	view *view.View[*Snapshot]
 }
 
 // Followed returns the resources that a Fresh waits for.
@@ -58,13 +59,16 @@ func Followed() []schema.GroupResource {
 
 // New returns a catalog. It answers at once, and keeps what it computed as soon as Run watches.
 func New(config Config) *Catalog {
-	c := &Catalog{reader: config.Reader, typed: config.Typed, builtin: config.Builtin, hashed: lru.New(hashedCapacity), holds: newHolds()}
+	c := &Catalog{reader: config.Reader, typed: config.Typed, builtin: config.Builtin, hashed: lru.New(hashedCapacity)}
 	none := func(schema.GroupResource) bool { return false }
 	if c.typed == nil {
 		c.typed = none
 	}
 	if c.builtin == nil {
 		c.builtin = none
+	}
+	if config.Changed == nil {
+		config.Changed = func(logicalcluster.Name) {}
 	}
 	c.view = view.New(view.Config[*Snapshot]{
 		Reader:    config.Reader,
@@ -74,20 +78,19 @@ func New(config Config) *Catalog {
 		Timeout:   buildTimeout,
 		Size:      (*Snapshot).size,
 		Capacity:  capacity,
-		Changed:   c.holds.changed,
+		Changed: func(cluster logicalcluster.Name) {
+			if cluster == logicalcluster.SystemBoundCRDs {
+				// Nobody remembers which of the clusters that are not kept bind the schema.
+				cluster = ""
+			}
+			config.Changed(cluster)
+		},
 	})
 	return c
 }
 
 // Run watches until ctx ends. Call it once, before requests are served.
-func (c *Catalog) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer cancel()
-	group.Go(func() { c.recheckHolds(ctx) })
-	return c.view.Run(ctx)
-}
+func (c *Catalog) Run(ctx context.Context) error { return c.view.Run(ctx) }
 
 // For returns what cluster serves, as the watch caches have it. A cluster that does not exist serves nothing.
 func (c *Catalog) For(ctx context.Context, cluster logicalcluster.Name) (*Snapshot, error) {

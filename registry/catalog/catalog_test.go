@@ -401,28 +401,81 @@ func countLists(fake *clienttest.Fake) func() int {
 	}
 }
 
-func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
+// holds ends contexts as a server ends watches: it looks again at those on a cluster of which it is told.
+type holds struct {
+	mu   sync.Mutex
+	open []held
+}
+
+type held struct {
+	cluster  logicalcluster.Name
+	resource *Resource
+	end      context.CancelFunc
+}
+
+func (h *holds) hold(ctx context.Context, t *testing.T, c *Catalog, cluster logicalcluster.Name, plural string) context.Context {
+	t.Helper()
+	s, err := c.For(ctx, cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok := s.Lookup(schema.GroupResource{Group: "example.com", Resource: plural})
+	if !ok {
+		t.Fatalf("%s does not serve %s", cluster, plural)
+	}
+	ctx, end := context.WithCancel(ctx)
+	t.Cleanup(end)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open = append(h.open, held{cluster, r, end})
+	return ctx
+}
+
+func (h *holds) recheck(ctx context.Context, c *Catalog, changed logicalcluster.Name) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, one := range h.open {
+		if !changed.Empty() && one.cluster != changed {
+			continue
+		}
+		s, err := c.For(ctx, one.cluster)
+		if err != nil {
+			continue
+		}
+		if now, _ := s.Lookup(one.resource.GroupResource()); !one.resource.Same(now) {
+			one.end()
+		}
+	}
+}
+
+// follow returns a catalog that runs, and what it tells of changes.
+func follow(t *testing.T, fake *clienttest.Fake) (context.Context, *Catalog, *holds) {
+	t.Helper()
+	h := &holds{}
+	changes := make(chan logicalcluster.Name, 100)
+	c := New(Config{Reader: fake, Changed: func(cluster logicalcluster.Name) { changes <- cluster }})
+	ctx := run(t, c)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case cluster := <-changes:
+				h.recheck(ctx, c, cluster)
+			}
+		}
+	}()
+	return ctx, c, h
+}
+
+func TestChanged_TellsWhenAResourceChanges(t *testing.T) {
 	fake := clienttest.NewFake(
 		binding("c1", "b"), boundDefinition("string"),
 		local("c2", "widgets", "string"), local("c2", "gadgets", "string"), local("c3", "widgets", "string"),
 	)
-	c := New(Config{Reader: fake})
-	ctx := run(t, c)
-	hold := func(cluster logicalcluster.Name, plural string) context.Context {
-		t.Helper()
-		s, err := c.For(ctx, cluster)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, ok := s.Lookup(schema.GroupResource{Group: "example.com", Resource: plural})
-		if !ok {
-			t.Fatalf("%s does not serve %s", cluster, plural)
-		}
-		held, release := c.Hold(ctx, cluster, r)
-		t.Cleanup(release)
-		return held
-	}
-	bound, changed, gadgets, untouched := hold("c1", "widgets"), hold("c2", "widgets"), hold("c2", "gadgets"), hold("c3", "widgets")
+	ctx, c, h := follow(t, fake)
+	bound, changed := h.hold(ctx, t, c, "c1", "widgets"), h.hold(ctx, t, c, "c2", "widgets")
+	gadgets, untouched := h.hold(ctx, t, c, "c2", "gadgets"), h.hold(ctx, t, c, "c3", "widgets")
 
 	labeled := local("c2", "widgets", "string")
 	labeled.Labels = map[string]string{"new": "label"}
@@ -441,21 +494,6 @@ func TestHold_EndsWhenTheResourceChanges(t *testing.T) {
 		if still.Err() != nil {
 			t.Error("a hold on something else ended")
 		}
-	}
-	s, err := c.For(ctx, "c2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	current, _ := s.Lookup(widgets)
-	stale := *current
-	stale.Hash = "of long ago"
-	late, release := c.Hold(ctx, "c2", &stale)
-	ended(late, t)
-	release()
-	c.holds.mu.Lock()
-	defer c.holds.mu.Unlock()
-	if n := len(c.holds.open["c2"]); n != 2 {
-		t.Errorf("%d holds in c2", n)
 	}
 }
 
@@ -565,24 +603,10 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-func TestHold_EndsWhenTheDefinitionOfABoundSchemaChanges(t *testing.T) {
+func TestChanged_TellsWhenTheDefinitionOfABoundSchemaChanges(t *testing.T) {
 	fake := clienttest.NewFake(binding("c1", "b"), boundDefinition("string"), local("c2", "widgets", "string"))
-	c := New(Config{Reader: fake})
-	ctx := run(t, c)
-	hold := func(cluster logicalcluster.Name) context.Context {
-		s, err := c.For(ctx, cluster)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, ok := s.Lookup(widgets)
-		if !ok {
-			t.Fatalf("%s does not serve widgets", cluster)
-		}
-		held, release := c.Hold(ctx, cluster, r)
-		t.Cleanup(release)
-		return held
-	}
-	bound, untouched := hold("c1"), hold("c2")
+	ctx, c, h := follow(t, fake)
+	bound, untouched := h.hold(ctx, t, c, "c1", "widgets"), h.hold(ctx, t, c, "c2", "widgets")
 	if _, err := fake.Update(ctx, definitionsResource, logicalcluster.SystemBoundCRDs, boundDefinition("integer")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package catalog knows what each logical cluster serves beyond the built-in APIs: its own CustomResourceDefinitions and
-// the resources that its APIBindings bind. It is step 3 on the way of a request: the router asks it which schema and which
+// the resources that its APIBindings bind. The router asks it (step 4 of docs/request.md) which schema and which
 // bucket a group and resource stand for in a cluster.
 //
 // A [Snapshot] is immutable and computed when somebody asks: from two lists in the cluster, and for bound resources from
@@ -17,5 +17,5 @@
 //
 // Reads come from watch caches and may be a little behind. Before a resource counts as missing, ask [Catalog.Refresh].
 //
-// A watch is served under [Catalog.Hold], which ends when its resource changes.
+// Who has a watch open learns from Config.Changed when to look again at what it is on.
 package catalog

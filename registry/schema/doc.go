@@ -1,8 +1,8 @@
 // Package schema serves custom resources: one stock CRD handler of k8s.io/apiextensions-apiserver for each schema hash, in
-// an LRU, shared by all clusters that serve the schema. It is step 4 on the way of a request.
+// an LRU, shared by all clusters that serve the schema. It is part of step 6 of docs/request.md, REST storage.
 //
 // The handler takes its one CustomResourceDefinition from a fake informer. Cluster and bucket are not its business: they are
-// in the context of a request, put there by the front door and the router, and end up in the storage key. What differs
+// in the context of a request, put there by the last mile (server/serve), and end up in the storage key. What differs
 // between clusters with the same schema is kept out of it: a definition that is being deleted is told through the context
 // too ([Handlers.For] does so), and every definition handed in was established long ago, since the stock handler delays
 // creates for two seconds after that moment.

@@ -1,5 +1,5 @@
-// Package storage is step 5 of a request: it turns what a REST storage asks for into keys of etcd. Only it and the packages below
-// it make or read a key.
+// Package storage is step 7 of docs/request.md: it turns what a REST storage asks for into keys of etcd. Only it and the packages
+// below it make or read a key.
 //
 //	/annex/<group|core>/<resource>/<cluster>/[<namespace>/]<name>                          typed resources
 //	/annex/cr/<shard 0-15>/<group>/<resource>/<bucket>/<cluster>/[<namespace>/]<name>      custom resources

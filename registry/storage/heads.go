@@ -43,7 +43,7 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 	var found []head.Head
 	for _, p := range b.parts(scope) {
 		list := p.cache.NewListFunc()
-		// The cache has what is needed, so "0" is enough. Waiting in a cache for a revision starts a goroutine that stays for 3 s.
+		// The cache has what is needed, so "0" is enough. A list at a revision starts a goroutine that stays for 3 s.
 		options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
 		if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
 			return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)

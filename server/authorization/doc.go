@@ -1,15 +1,15 @@
-// Package authorization decides whether an authenticated request is allowed (the last step before the router).
+// Package authorization decides whether an authenticated request is allowed, within step 2 of docs/request.md (the stock chain).
 //
-// [New] returns one authorizer with these steps, in this order. The first decision counts:
+// [New] returns the authorizer of clusters, and [Authorizer.WithVirtual] the authorizer of the whole server. It has these steps, in
+// this order. The first decision counts:
 //
 //	who and where                                                    decision
 //	no user                                                          deny
 //	health paths                                                     allow
 //	an address that resolved to nothing                              deny, for everybody
-//	a resource that a HostBinding projects                           the host, then each workspace: projected.go
 //	a constrained impersonation (KEP-5284)                           deny, impersonate.go
 //	impersonating a special group, user or extra without having it   deny (impersonate.go)
-//	a virtual endpoint                                               Config.Virtual decides; see inactive.go
+//	a virtual endpoint                                               its virtual workspace decides: virtual.go, projected.go
 //	system:masters                                                   allow
 //	all clusters at once                                             deny
 //	no cluster                                                       some paths, by RBAC of root (process.go)

@@ -1,5 +1,5 @@
-// Package fairness prevents one workspace from using up the server. It is the step of the chain between authorization and the router,
-// and decides when a request may proceed.
+// Package fairness prevents one workspace from using up the server. It is step 3 of docs/request.md, between authorization and the
+// router, and decides when a request may proceed.
 //
 // A request belongs to a flow, which is its cluster (flow.go). It passes these stages, if necessary after a wait:
 //

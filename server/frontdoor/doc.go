@@ -1,4 +1,4 @@
-// Package frontdoor is the first step of a request: it says which logical cluster the request is for.
+// Package frontdoor is step 1 of docs/request.md: it says which logical cluster a request is for.
 //
 // It stands outside the stock handler chain. It takes /clusters/<path or name> off the URL, resolves it, and puts the
 // target into the context; every later step relies on that and on nothing else. It answers by itself only what must not
@@ -6,9 +6,9 @@
 //
 //	/clusters/<path or name>/...        that cluster; unknown ones travel on and are refused by the authorizer
 //	/clusters/*/...                     all clusters
-//	/services/apiexport/<c>/<e>/clusters/<name or *>/...   a virtual endpoint, see server/virtual
+//	/services/<virtual workspace>/...   an endpoint of it, and its target: it reads the rest itself, see server/virtual
 //	/apis/tenancy.kcp.io/v1alpha1/workspaces/<path or child>/proxy/...   that cluster (host.go: with a host cluster only)
-//	/apis/apis.kcp.io/v1alpha2/apiexports/<path>:<name>/proxy/clusters/<name or *>/...   a virtual endpoint
+//	/apis/<group>/<version>/<resource>/<path>:<name>/proxy/...   the same, of an object that has an endpoint, such as an APIExport
 //	/apis/<group of ours>/<version>/<resource>...   the workspace that the host shows as its own
 //	/apis/<group that a HostBinding projects>/<version>/...   the workspace that its namespace maps to, or several
 //	/apis, /openapi, /apis/<group of ours>[/<version>]   answered here, from memory

@@ -92,8 +92,8 @@ func (c *Reader) resource(gr schema.GroupResource) (*resource, error) {
 	return r, nil
 }
 
-// at returns ctx as the storage of one cluster, or of all when cluster is empty, expects it of u. The filter of a request that is
-// being answered does not hold: the server reads and writes on its own account.
+// at returns ctx as the storage of one cluster, or of all when cluster is empty, expects it of u. The filter of a request does not
+// apply to what the server does on its own account meanwhile.
 func at(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace string) context.Context {
 	if cluster.Empty() {
 		ctx = logicalcluster.WithWildcard(ctx)
@@ -105,10 +105,6 @@ func at(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace
 
 // fromStorage returns obj as the served type.
 func (r *resource) fromStorage(obj runtime.Object) (client.Object, error) {
-	// The watch cache wraps objects that several watchers share.
-	if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
-		obj = cached.GetObject()
-	}
 	if r.convert != nil {
 		served, err := r.create.New(r.gvk)
 		if err != nil {

@@ -34,10 +34,6 @@ func (s served) Refresh(ctx context.Context, cluster logicalcluster.Name) (*cata
 	return s.For(ctx, cluster)
 }
 
-func (s served) Hold(ctx context.Context, _ logicalcluster.Name, _ *catalog.Resource) (context.Context, context.CancelFunc) {
-	return context.WithCancel(ctx)
-}
-
 type nothing struct{}
 
 func (nothing) For(*catalog.Resource) (http.Handler, error)  { return http.NotFoundHandler(), nil }

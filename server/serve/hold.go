@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/klog/v2"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/registry/rbac/policy"
@@ -18,30 +19,37 @@ import (
 //
 // done must be called when the watch is over.
 func (s *Server) hold(ctx context.Context, target Target, info *genericapirequest.RequestInfo) (watch context.Context, done func()) {
-	var ends []func()
-	if !target.All && endsWhenInactive(ctx, target, info) {
-		var end func()
-		ctx, end = s.config.Watches.Hold(ctx, Condition{
-			Cluster: target.Cluster,
-			Holds:   func(context.Context) bool { return !s.config.Inactive(target.Cluster) },
-		})
-		ends = append(ends, end)
-	}
+	conditions := []Condition{target.While}
 	if target.Cataloged {
-		var end func()
-		ctx, end = s.config.Catalog.Hold(ctx, target.Cluster, target.Resource)
-		ends = append(ends, end)
+		conditions = append(conditions, Condition{Cluster: target.Cluster, Holds: func(ctx context.Context) bool { return s.stillServed(ctx, target) }})
 	}
-	if target.While.Holds != nil {
-		var end func()
-		ctx, end = s.config.Watches.Hold(ctx, target.While)
-		ends = append(ends, end)
+	if !target.All && endsWhenInactive(ctx, target, info) {
+		conditions = append(conditions, Condition{Cluster: target.Cluster, Holds: func(context.Context) bool { return !s.config.Inactive(target.Cluster) }})
+	}
+	var ends []func()
+	for _, condition := range conditions {
+		if condition.Holds != nil {
+			var end func()
+			ctx, end = s.config.Watches.Hold(ctx, condition)
+			ends = append(ends, end)
+		}
 	}
 	return ctx, func() {
 		for _, end := range ends {
 			end()
 		}
 	}
+}
+
+// stillServed reports whether the cluster of target serves its resource as it did.
+func (s *Server) stillServed(ctx context.Context, target Target) bool {
+	snapshot, err := s.config.Catalog.For(ctx, target.Cluster)
+	if err != nil {
+		klog.FromContext(ctx).V(2).Info("Ending a watch, since what its cluster serves is unknown", "cluster", target.Cluster, "reason", err.Error())
+		return false
+	}
+	now, _ := snapshot.Lookup(target.Resource.GroupResource())
+	return target.Resource.Same(now)
 }
 
 // endsWhenInactive reports whether a watch ends when its cluster is switched off. It goes by what the authorizer lets pass then:

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -19,21 +20,22 @@ import (
 	"github.com/annex-dev/annex/registry/storage/head"
 )
 
-// holding is a catalog whose holds end at once.
-type holding struct{}
+// cataloged are the clusters that serve something.
+type cataloged map[logicalcluster.Name]*catalog.Resource
 
-func (holding) For(context.Context, logicalcluster.Name) (*catalog.Snapshot, error) {
-	return catalog.NewSnapshot(), nil
+func (c cataloged) For(_ context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
+	switch resource, ok := c[cluster]; {
+	case !ok:
+		return catalog.NewSnapshot(), nil
+	case resource == nil:
+		return nil, errors.New("unknown")
+	default:
+		return catalog.NewSnapshot(resource), nil
+	}
 }
 
-func (h holding) Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
-	return h.For(ctx, cluster)
-}
-
-func (holding) Hold(ctx context.Context, _ logicalcluster.Name, _ *catalog.Resource) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	cancel()
-	return ctx, cancel
+func (c cataloged) Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error) {
+	return c.For(ctx, cluster)
 }
 
 // seen is what a handler got.
@@ -53,13 +55,13 @@ func (s *seen) handler(by string) http.Handler {
 // For implements Schemas.
 func (s *seen) For(*catalog.Resource) (http.Handler, error) { return s.handler("schema"), nil }
 
-func newServer(got *seen, inactive logicalcluster.Name) *Server {
+func newServer(got *seen, inactive logicalcluster.Name, c cataloged) *Server {
 	scheme := runtime.NewScheme()
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	return New(Config{
-		Watches: NewWatches(), Catalog: holding{}, Inactive: func(name logicalcluster.Name) bool { return name == inactive },
+		Watches: NewWatches(), Catalog: c, Inactive: func(name logicalcluster.Name) bool { return name == inactive },
 		Schemas: got, API: got.handler("container"), Filters: func(gr schema.GroupResource) bool { return gr.Resource == "workspaces" }, Codecs: serializer.NewCodecFactory(scheme),
 	})
 }
@@ -92,7 +94,7 @@ func TestServe_WhoIsAskedAndWhatTargetsAreRefused(t *testing.T) {
 			ctx := genericapirequest.WithRequestInfo(t.Context(), &genericapirequest.RequestInfo{Verb: tc.verb, IsResourceRequest: true})
 			recorder := httptest.NewRecorder()
 			target := tc.target(&got)
-			newServer(&got, "").Serve(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), target)
+			newServer(&got, "", nil).Serve(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), target)
 			if got.by != tc.by || recorder.Code != tc.code {
 				t.Fatalf("asked %q, and answered %d %s; want %q, %d", got.by, recorder.Code, recorder.Body, tc.by, tc.code)
 			}
@@ -131,7 +133,7 @@ func TestServe_FiltersOnlyWhatHeedsThem(t *testing.T) {
 		if tc.own {
 			target.Handler = got.handler("own")
 		}
-		newServer(&got, "").Serve(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), target)
+		newServer(&got, "", nil).Serve(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), target)
 		if recorder.Code != tc.code || (got.by != "") != (tc.code == http.StatusOK) {
 			t.Errorf("%s: asked %q, and answered %d; want %d", name, got.by, recorder.Code, tc.code)
 		}
@@ -140,6 +142,9 @@ func TestServe_FiltersOnlyWhatHeedsThem(t *testing.T) {
 
 func TestServe_WhatAWatchIsHeldBy(t *testing.T) {
 	widgets := &catalog.Resource{Group: "example.com", Plural: "widgets", CRD: &apiextensionsv1.CustomResourceDefinition{}, Bucket: "b"}
+	changed := *widgets
+	changed.Hash = "new"
+	served := cataloged{"c": widgets, "changed": &changed, "broken": nil}
 	alice := &user.DefaultInfo{Name: "alice"}
 	master := &user.DefaultInfo{Name: "root", Groups: []string{user.SystemPrivilegedGroup}}
 	untrue := Condition{Cluster: "owner", Holds: func(context.Context) bool { return false }}
@@ -151,7 +156,10 @@ func TestServe_WhatAWatchIsHeldBy(t *testing.T) {
 		ended  bool
 	}{
 		"nothing":                         {Target{Cluster: "c", Resource: widgets}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
-		"what the catalog says":           {Target{Cluster: "c", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"what the catalog says":           {Target{Cluster: "c", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
+		"what it says no more":            {Target{Cluster: "other", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"what has changed":                {Target{Cluster: "changed", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"what cannot be read":             {Target{Cluster: "broken", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
 		"a condition":                     {Target{Cluster: "c", Resource: widgets, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
 		"a condition that holds":          {Target{Cluster: "c", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
 		"a condition, in all clusters":    {Target{All: true, Resource: widgets, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
@@ -169,7 +177,7 @@ func TestServe_WhatAWatchIsHeldBy(t *testing.T) {
 			if tc.who != nil {
 				ctx = genericapirequest.WithUser(ctx, tc.who)
 			}
-			server := newServer(&got, "off")
+			server := newServer(&got, "off", served)
 			server.Serve(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), tc.target)
 			if got.by == "" || got.ended != tc.ended {
 				t.Errorf("ended: %t, want %t (asked %q)", got.ended, tc.ended, got.by)

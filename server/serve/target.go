@@ -47,8 +47,6 @@ type Catalog interface {
 	For(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error)
 	// Refresh looks again, past the watch caches, before something is said not to exist.
 	Refresh(ctx context.Context, cluster logicalcluster.Name) (*catalog.Snapshot, error)
-	// Hold returns a context that ends when the cluster no longer serves resource as it is.
-	Hold(ctx context.Context, cluster logicalcluster.Name, resource *catalog.Resource) (context.Context, context.CancelFunc)
 }
 
 // Lookup returns what cluster serves as gr, looking a second time, past the watch caches, before it says that there is nothing:

@@ -12,7 +12,7 @@ const (
 	// maxRechecks is how many goroutines look again at watches at the same time.
 	maxRechecks = 8
 	// recheckTimeout bounds one look: a watch whose condition cannot be read must not keep others from being looked at.
-	recheckTimeout = 10 * time.Second
+	recheckTimeout = 30 * time.Second
 )
 
 // Watches knows the open watches by the cluster in which a change can end them. It is safe for concurrent use. While no watch is

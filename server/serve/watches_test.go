@@ -14,7 +14,7 @@ import (
 // patience is how long tests wait for what must happen.
 const patience = 30 * time.Second
 
-func ends(t *testing.T, what string, ctx context.Context) {
+func ends(ctx context.Context, t *testing.T, what string) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -57,7 +57,7 @@ func TestWatches_EndWhenTheirConditionDoes(t *testing.T) {
 	}
 	off.Store(logicalcluster.Name("team"), true)
 	w.Recheck("team")
-	ends(t, "a watch whose condition is false", team)
+	ends(team, t, "a watch whose condition is false")
 	if org.Err() != nil {
 		t.Error("so does another")
 	}
@@ -68,7 +68,7 @@ func TestWatches_EndWhenTheirConditionDoes(t *testing.T) {
 	// Who has missed changes cannot say where.
 	off.Store(logicalcluster.Name("org"), true)
 	w.Recheck("")
-	ends(t, "a watch after changes that were missed", org)
+	ends(org, t, "a watch after changes that were missed")
 	idle(t, w)
 	for _, done := range []func(){teamDone, orgDone, lateDone} {
 		done()
@@ -96,7 +96,8 @@ func TestWatches_SlowConditionsKeepNobodyWaiting(t *testing.T) {
 			}
 			n := looking.Add(1)
 			defer looking.Add(-1)
-			for before := most.Load(); n > before && !most.CompareAndSwap(before, n); before = most.Load() {
+			for m := most.Load(); m < n; m = most.Load() {
+				most.CompareAndSwap(m, n)
 			}
 			select {
 			case <-release:
@@ -136,7 +137,7 @@ func TestWatches_MissNoChange(t *testing.T) {
 			ctx, _ := w.Hold(t.Context(), Condition{Cluster: "c", Holds: func(context.Context) bool { return !off.Load() }})
 			begun <- ctx
 		})
-		ends(t, "a watch", <-begun)
+		ends(<-begun, t, "a watch")
 	}
 	all.Wait()
 	idle(t, w)

@@ -1,5 +1,5 @@
-// Package sharing contains the admission rules for apis.kcp.io: what may be exported, and who may bind it. It is part of step 4 on the
-// way of a request, before REST storage.
+// Package sharing contains the admission rules for apis.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
+// docs/request.md, before an object is stored.
 //
 // apis/apis/validation checks what depends on one object only. This package checks what depends on other objects:
 //

@@ -1,8 +1,8 @@
 // Package apiexport is the virtual workspace of the provider of an API: the objects of all consumers of one APIExport behind
 // one endpoint, /services/apiexport/<cluster>/<export>/clusters/{*|<consumer>}/..., with one resourceVersion.
 //
-// It takes the place of the router for requests of virtual endpoints (step 3 on the way of a request), and decides about
-// them as an authorizer before that. What keeps a provider from seeing more than is shared with it, in this order:
+// It is a virtual.Workspace: it decides about its requests as an authorizer (step 2 of docs/request.md), and says what they are
+// served from in the place of the router (step 4). What keeps a provider from seeing more than is shared with it, in this order:
 //
 //	authorize.go   the caller needs the verb of the request on apiexports/content of this export, in the export's cluster
 //	consumers.go   a request for one consumer needs a binding there that has bound the resource from this export
@@ -11,7 +11,7 @@
 //
 // Served are the resources of the export, as the schemas that it names now say, without /scale; and apibindings, read-only
 // and only those to this export (bindings.go). Lists and watches over all consumers go on when one more binds. A watch ends
-// when the export no longer offers the resource as it did (watches.go); clients then look again.
+// when the export no longer offers the resource as it did, or when its one consumer is switched off; clients then look again.
 //
 // Not served: resources that typed storage serves, which are those of root's exports tenancy.kcp.io and topology.kcp.io
 // (501), and permission claims, which are not supported yet.
