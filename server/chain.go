@@ -79,6 +79,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Inactive: s.paths.Inactive,
 		Schemas:  e.schemas,
 		API:      api,
+		Filters:  c.Backend.Filters,
 		Codecs:   c.Scheme.Codecs,
 	})
 	generic.Handler.FullHandlerChain = newHandler(

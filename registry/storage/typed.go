@@ -66,6 +66,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 		PlainCodec:  config.Codec,
 		KeyFunc:     l.CacheKey(keyOf),
 		GetAttrs:    b.fieldSets.Attrs(getAttrs),
+		Cluster:     watchcache.ClusterTrigger,
 		Trigger:     watchcache.ClusterTrigger,
 	}
 	if b.bulky(l.Resource) {

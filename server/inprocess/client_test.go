@@ -118,7 +118,7 @@ func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
 			t.Errorf("fields are managed by %v", fields)
 		}
 	}
-	if _, err := c.Get(storage.WithFilter(t.Context(), nobody{}), configMaps, client.Key{Cluster: "one", Namespace: "default", Name: "same"}); err != nil {
+	if _, err := c.Live().Get(storage.WithFilter(t.Context(), nobody{}), configMaps, client.Key{Cluster: "one", Namespace: "default", Name: "same"}); err != nil {
 		t.Errorf("reading while a request is answered that sees nothing: %v", err)
 	}
 	if !slices.Contains(plugin.users, UserName) {

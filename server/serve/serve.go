@@ -31,6 +31,8 @@ type Config struct {
 	Schemas  Schemas
 	// API serves the resources of the process's own groups.
 	API http.Handler
+	// Filters reports whether requests of API for a resource are answered from a storage that asks filters.
+	Filters func(gr schema.GroupResource) bool
 	// Codecs encode errors.
 	Codecs runtime.NegotiatedSerializer
 }
@@ -86,6 +88,8 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 // handler returns who serves the target.
 func (s *Server) handler(target Target) (http.Handler, error) {
 	switch {
+	case target.Filter != nil && (target.Handler != nil || target.Resource != nil && target.Resource.Typed && !s.config.Filters(target.Resource.GroupResource())):
+		return nil, errors.New("the target of a request has a filter that nobody would ask")
 	case target.Handler != nil:
 		return target.Handler, nil
 	case target.Resource == nil:

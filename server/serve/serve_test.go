@@ -17,6 +17,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // cataloged are the clusters that serve something.
@@ -61,7 +62,7 @@ func newServer(got *seen, inactive logicalcluster.Name, c cataloged) *Server {
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	return New(Config{
 		Watches: NewWatches(), Catalog: c, Inactive: func(name logicalcluster.Name) bool { return name == inactive },
-		Schemas: got, API: got.handler("container"), Codecs: serializer.NewCodecFactory(scheme),
+		Schemas: got, API: got.handler("container"), Filters: func(gr schema.GroupResource) bool { return gr.Resource == "workspaces" }, Codecs: serializer.NewCodecFactory(scheme),
 	})
 }
 
@@ -105,6 +106,37 @@ func TestServe_WhoIsAskedAndWhatTargetsAreRefused(t *testing.T) {
 				t.Errorf("served in %q, all: %t", cluster, logicalcluster.IsWildcard(got.ctx))
 			}
 		})
+	}
+}
+
+// all is a filter.
+type all struct{}
+
+func (all) Shows(head.Head) bool { return true }
+
+func TestServe_FiltersOnlyWhatHeedsThem(t *testing.T) {
+	for name, tc := range map[string]struct {
+		resource *catalog.Resource
+		own      bool
+		code     int
+	}{
+		"a custom resource":            {&catalog.Resource{Group: "example.com", Plural: "widgets", CRD: &apiextensionsv1.CustomResourceDefinition{}, Bucket: "b"}, false, 200},
+		"a typed one that is stored":   {&catalog.Resource{Group: "tenancy.kcp.io", Plural: "workspaces", Typed: true}, false, 200},
+		"a typed one that is not":      {&catalog.Resource{Group: "authorization.k8s.io", Plural: "subjectaccessreviews", Typed: true}, false, http.StatusInternalServerError},
+		"a handler of its own":         {nil, true, http.StatusInternalServerError},
+		"a handler of its own, stored": {&catalog.Resource{Group: "tenancy.kcp.io", Plural: "workspaces", Typed: true}, true, http.StatusInternalServerError},
+	} {
+		var got seen
+		ctx := genericapirequest.WithRequestInfo(t.Context(), &genericapirequest.RequestInfo{Verb: "get", IsResourceRequest: true})
+		recorder := httptest.NewRecorder()
+		target := Target{Cluster: "c", Resource: tc.resource, Filter: all{}}
+		if tc.own {
+			target.Handler = got.handler("own")
+		}
+		newServer(&got, "", nil).Serve(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), target)
+		if recorder.Code != tc.code || (got.by != "") != (tc.code == http.StatusOK) {
+			t.Errorf("%s: asked %q, and answered %d; want %d", name, got.by, recorder.Code, tc.code)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ type Target struct {
 	// Handler serves the request instead of the handler of Resource. It is set for what the process serves in every cluster, and
 	// for what a virtual workspace answers by itself.
 	Handler http.Handler
-	// Filter narrows what is shown of custom resources in all clusters; nil for no filter.
+	// Filter narrows what the request can reach, for reads and writes; nil for no filter. It is refused where storage does not ask it.
 	Filter storage.Filter
 
 	// Cataloged says that Resource is what the catalog holds for Cluster. A watch ends when the catalog holds something else.

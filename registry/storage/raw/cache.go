@@ -41,6 +41,7 @@ func NewCache(caches *watchcache.Set, name schema.GroupResource, root string, sh
 		PlainCodec:  codec,
 		KeyFunc:     keyOf,
 		GetAttrs:    s.Attrs,
+		Cluster:     clusterOf,
 		Trigger:     trigger,
 	})
 	return s, err
@@ -71,6 +72,15 @@ func keyOf(obj runtime.Object) (string, error) {
 		return "", fmt.Errorf("%T is not a stored object", obj)
 	}
 	return raw.Key(), nil
+}
+
+func clusterOf(obj runtime.Object) string {
+	raw, ok := obj.(*Object)
+	if !ok {
+		return ""
+	}
+	cluster, _, _, _ := raw.Tail()
+	return cluster
 }
 
 func trigger(obj runtime.Object) string {

@@ -24,6 +24,7 @@ type Source struct {
 	NewListFunc func() runtime.Object
 	// for the cacher only
 	PlainCodec runtime.Codec // encodes an empty object
+	Cluster    func(runtime.Object) string
 	KeyFunc    func(runtime.Object) (string, error)
 	GetAttrs   apistorage.AttrFunc
 	Trigger    apistorage.IndexerFunc
@@ -60,9 +61,8 @@ type Cache struct {
 	Resource    schema.GroupResource
 	Root        string
 	NewListFunc func() runtime.Object
-	// Clusters are those in which objects were met.
-	Clusters *Clusters
-	Stop     func()
+	Clusters    *Clusters // that have had objects here
+	Stop        func()
 }
 
 // NewCache starts the cacher of a source. The set stops it at the latest.
@@ -83,7 +83,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 		EventsHistoryWindow: s.historyWindow,
 		ResourcePrefix:      of.Root,
 		KeyFunc:             of.KeyFunc,
-		GetAttrsFunc:        clusters.attrs(of),
+		GetAttrsFunc:        clusters.attrs(of.Cluster, of.GetAttrs),
 		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: of.Trigger},
 		NewFunc:             of.NewFunc,
 		NewListFunc:         of.NewListFunc,
