@@ -44,11 +44,37 @@ func (r Remaining) Message() string {
 	return message
 }
 
-// Content deletes what lies in a cluster, whatever its resource.
+// Add counts one object that is left.
+func (r *Remaining) Add(resource schema.GroupResource, finalizers []string) {
+	if r.Resources == nil {
+		r.Resources, r.Finalizers = map[schema.GroupResource]int{}, map[string]int{}
+	}
+	r.Resources[resource]++
+	for _, finalizer := range finalizers {
+		r.Finalizers[finalizer]++
+	}
+}
+
+// ContentScope says what of the content of a cluster is meant.
+type ContentScope struct {
+	Cluster   logicalcluster.Name
+	Namespace string // empty for all namespaces and what has none
+	// Wanted reports whether the objects of a resource in a bucket are meant; nil stands for all. The bucket is the identity
+	// hash of an export or LocalBucket for custom resources, and empty for typed ones.
+	Wanted func(resource schema.GroupResource, bucket string) bool
+	// Stage puts resources in order: objects are deleted once nothing of an earlier stage is left. Nil stands for one stage.
+	Stage func(resource schema.GroupResource) int
+}
+
+// LocalBucket is the bucket of custom resources whose CustomResourceDefinition is in their own cluster.
+const LocalBucket = "crd"
+
+// Content deletes what a cluster stores, typed and custom resources alike.
 type Content interface {
-	// DeleteAll asks for the deletion of every object in namespace, or in the whole cluster when namespace is empty,
-	// finalizers honored, and returns what is left. Resources for which skip is true are left alone and not counted.
-	DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (Remaining, error)
+	// DeleteAll asks for the deletion of every object in scope, finalizers honored, and returns what is left of the first stage
+	// that does not end. It goes on with the other objects of a stage after an error. What it does not find was not there when
+	// it was called.
+	DeleteAll(ctx context.Context, scope ContentScope) (Remaining, error)
 	// Purge removes every key of the cluster from storage at once and returns how many there were; normally none.
 	Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error)
 }

@@ -24,6 +24,23 @@ func Find[T any](ctx context.Context, from Reader, resource schema.GroupResource
 	return typed, nil
 }
 
+// List returns the objects of resource in scope, whose Go type is *T, in key order. They are shared.
+func List[T any](ctx context.Context, from Reader, resource schema.GroupResource, scope Scope) ([]*T, error) {
+	objects, err := from.List(ctx, resource, scope)
+	if err != nil {
+		return nil, fmt.Errorf("listing %s in %q: %w", resource, scope.Cluster, err)
+	}
+	typed := make([]*T, 0, len(objects))
+	for _, obj := range objects {
+		one, ok := any(obj).(*T)
+		if !ok {
+			return nil, fmt.Errorf("listing %s in %q: unexpected type %T", resource, scope.Cluster, obj)
+		}
+		typed = append(typed, one)
+	}
+	return typed, nil
+}
+
 // FindNow is Find for callers who must not miss an object that exists: what cached does not have is looked up in live, which
 // sees every acknowledged write. An object that cached has may be a little behind. Nil when neither has one.
 func FindNow[T any](ctx context.Context, cached, live Reader, resource schema.GroupResource, key Key) (*T, error) {
@@ -42,21 +59,4 @@ func LookTwice(cached, live Reader, look func(from Reader) (enough bool, err err
 		_, err = look(live)
 	}
 	return err
-}
-
-// List returns the objects of resource in scope, whose Go type is *T, in key order. They are shared.
-func List[T any](ctx context.Context, from Reader, resource schema.GroupResource, scope Scope) ([]*T, error) {
-	objects, err := from.List(ctx, resource, scope)
-	if err != nil {
-		return nil, fmt.Errorf("listing %s in %q: %w", resource, scope.Cluster, err)
-	}
-	typed := make([]*T, 0, len(objects))
-	for _, obj := range objects {
-		one, ok := any(obj).(*T)
-		if !ok {
-			return nil, fmt.Errorf("listing %s in %q: unexpected type %T", resource, scope.Cluster, obj)
-		}
-		typed = append(typed, one)
-	}
-	return typed, nil
 }

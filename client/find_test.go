@@ -33,6 +33,27 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestList(t *testing.T) {
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	fake := clienttest.NewFake(
+		clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}}),
+		clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "b"}}),
+		clienttest.In("other", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "c"}}),
+	)
+	all, err := client.List[corev1.Namespace](t.Context(), fake, namespaces, client.Scope{Cluster: "root"})
+	if err != nil || len(all) != 2 || all[0].Name != "a" || all[1].Name != "b" {
+		t.Errorf("List = %v, %v", all, err)
+	}
+	if _, err := client.List[corev1.Secret](t.Context(), fake, namespaces, client.Scope{Cluster: "root"}); err == nil {
+		t.Error("objects of another type are listed")
+	}
+	broken := errors.New("storage is away")
+	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return broken })
+	if _, err := client.List[corev1.Namespace](t.Context(), fake, namespaces, client.Scope{}); !errors.Is(err, broken) {
+		t.Errorf("err = %v", err)
+	}
+}
+
 func TestFindNow(t *testing.T) {
 	namespaces := schema.GroupResource{Resource: "namespaces"}
 	named := func(name string) client.Object {
@@ -56,26 +77,5 @@ func TestFindNow(t *testing.T) {
 	looks = 0
 	if _, err := client.FindNow[corev1.Namespace](t.Context(), cached, live, namespaces, client.Key{Cluster: "root", Name: "new"}); !errors.Is(err, broken) || looks != 0 {
 		t.Errorf("err = %v after %d looks past the caches that cannot be read", err, looks)
-	}
-}
-
-func TestList(t *testing.T) {
-	namespaces := schema.GroupResource{Resource: "namespaces"}
-	fake := clienttest.NewFake(
-		clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}}),
-		clienttest.In("root", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "b"}}),
-		clienttest.In("other", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "c"}}),
-	)
-	all, err := client.List[corev1.Namespace](t.Context(), fake, namespaces, client.Scope{Cluster: "root"})
-	if err != nil || len(all) != 2 || all[0].Name != "a" || all[1].Name != "b" {
-		t.Errorf("List = %v, %v", all, err)
-	}
-	if _, err := client.List[corev1.Secret](t.Context(), fake, namespaces, client.Scope{Cluster: "root"}); err == nil {
-		t.Error("objects of another type are listed")
-	}
-	broken := errors.New("storage is away")
-	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return broken })
-	if _, err := client.List[corev1.Namespace](t.Context(), fake, namespaces, client.Scope{}); !errors.Is(err, broken) {
-		t.Errorf("err = %v", err)
 	}
 }

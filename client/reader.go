@@ -67,17 +67,17 @@ type Event struct {
 
 // Reader reads objects. Objects returned are shared: copy before changing one.
 type Reader interface {
-	// Get returns the object as the watch cache has it, which may be a little behind; NotFound when there is none.
+	// Get returns the object, NotFound when there is none. A watch cache may answer, which may be a little behind.
 	Get(ctx context.Context, resource schema.GroupResource, key Key) (Object, error)
-	// List returns the objects in scope, in key order.
+	// List returns the objects in scope, in the order of the keys under which the server stores them.
 	List(ctx context.Context, resource schema.GroupResource, scope Scope) ([]Object, error)
 	// Watch calls handle, from one goroutine, for everything that happens to the resource in all clusters until ctx ends.
 	// It starts over by itself and returns only with ctx, or when the resource is unknown.
 	Watch(ctx context.Context, resource schema.GroupResource, handle func(Event)) error
 }
 
-// Writer writes objects as the server itself: admission and validation apply, authorization does not. Spec, metadata and
-// status are written together.
+// Writer writes objects; admission and validation apply. Spec, metadata and status are written together, in one write inside
+// the server and in two requests over HTTP.
 type Writer interface {
 	// Create stores obj in cluster and returns what was stored; AlreadyExists when the name is taken.
 	Create(ctx context.Context, resource schema.GroupResource, cluster logicalcluster.Name, obj Object) (Object, error)

@@ -1,3 +1,3 @@
 // Package controllers lists every reconciler of the server, in the order in which they start; each has a folder of its own.
-// A reconciler's request is a cluster beside namespace and name, and one controller serves all clusters.
+// The request of a reconciler has a cluster in addition to namespace and name. One controller serves all clusters.
 package controllers

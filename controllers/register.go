@@ -25,43 +25,36 @@ import (
 
 // Resolver finds logical clusters by path.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Instances deletes the objects of custom resources.
-type Instances interface {
-	crd.InstanceDeleter
-	apibinding.Instances
-}
-
-// Config is what the controllers work with. Everything is required unless it says otherwise.
+// Config contains the dependencies of the controllers. All fields are required unless noted otherwise.
 type Config struct {
 	// Client reads the watch caches and writes as the server; Live sees every acknowledged write.
 	Client client.Client
 	Live   client.Reader
-	// Content empties clusters and namespaces; Instances empties single custom resources.
-	Content   client.Content
-	Instances Instances
-	Resolver  Resolver
+	// Content deletes the content of clusters and namespaces.
+	Content  client.Content
+	Resolver Resolver
 	// Typed says which resources of root's exports are served by typed storage.
 	Typed func(schema.GroupResource) bool
-	// CABundle is what ConfigMap kube-root-ca.crt holds, PEM, and a channel that is closed once it is no longer current.
+	// CABundle returns the content of the ConfigMap kube-root-ca.crt in PEM format, and a channel that is closed when it changes.
 	CABundle func() ([]byte, <-chan struct{})
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
-	// HostWorkspace is what a host shows as its own; empty without a host.
+	// HostWorkspace is the workspace that a host shows as its own; empty without a host.
 	HostWorkspace logicalcluster.Path
 }
 
-// All returns the controllers. Who makes things comes before who fills or removes them.
+// All returns the controllers. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
 	bindings := apibinding.New(apibinding.Config{
-		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Instances: c.Instances, Content: c.Content, Typed: c.Typed,
+		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Content: c.Content, Typed: c.Typed,
 	})
 	specs := workspace.Specs(workspace.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Binder: bindings})
 	specs = append(specs, namespace.Specs(c.Client, c.Content, c.CABundle)...)
-	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Instances))
+	specs = append(specs, clusterrole.Spec(c.Client), crd.Spec(c.Client, c.Live, c.Content))
 	specs = append(specs, apiexport.Spec(c.Client), endpointslice.Spec(c.Client, c.Resolver))
 	specs = append(specs, bindings.Specs()...)
 	if !c.HostWorkspace.Empty() {
@@ -74,7 +67,7 @@ func All(c Config) []multicluster.Spec {
 	return append(specs, lc.Specs(lc.Config{Client: c.Client, Content: c.Content})...)
 }
 
-// Run runs the controllers until ctx ends. One that cannot run is logged; the others go on.
+// Run runs the controllers until ctx ends. If one cannot run, the error is logged and the others continue.
 func Run(ctx context.Context, c Config) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 64)

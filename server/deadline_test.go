@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -15,23 +16,25 @@ func TestEarlierDeadline_LeavesTimeForTheAnswer(t *testing.T) {
 		"a watch":         {0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-			var limit time.Time
-			if test.limit > 0 {
-				limit = time.Now().Add(test.limit)
-				ctx, cancel := context.WithDeadline(request.Context(), limit)
-				defer cancel()
-				request = request.WithContext(ctx)
-			}
-			withEarlierDeadline(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				deadline, ok := r.Context().Deadline()
-				if ok != (test.limit > 0) {
-					t.Fatalf("deadline: %v, %v", deadline, ok)
+			synctest.Test(t, func(t *testing.T) { // time stands still
+				request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+				var limit time.Time
+				if test.limit > 0 {
+					limit = time.Now().Add(test.limit)
+					ctx, cancel := context.WithDeadline(request.Context(), limit)
+					defer cancel()
+					request = request.WithContext(ctx)
 				}
-				if early := limit.Sub(deadline); ok && (early > test.wantEarly || early < test.wantEarly*9/10) {
-					t.Errorf("the work ends %s early, want %s", early, test.wantEarly)
-				}
-			})).ServeHTTP(httptest.NewRecorder(), request)
+				withEarlierDeadline(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					deadline, ok := r.Context().Deadline()
+					if ok != (test.limit > 0) {
+						t.Fatalf("deadline: %v, %v", deadline, ok)
+					}
+					if early := limit.Sub(deadline); ok && early != test.wantEarly {
+						t.Errorf("the work ends %s early, want %s", early, test.wantEarly)
+					}
+				})).ServeHTTP(httptest.NewRecorder(), request)
+			})
 		})
 	}
 }

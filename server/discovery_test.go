@@ -67,7 +67,7 @@ func TestHostDiscovery_BeforeAnythingRuns(t *testing.T) {
 		paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String(), "/openapi/v3/apis/"+gv.String())
 	}
 	for _, path := range paths {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		recorder := httptest.NewRecorder()
 		s.Generic.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
 		if recorder.Code != http.StatusOK || ctx.Err() != nil {

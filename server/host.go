@@ -72,7 +72,7 @@ func hostRules(host *Host) *authorization.Host {
 	return &authorization.Host{Authorizer: host.Authorizer, Shows: frontdoor.ShownByHost}
 }
 
-// hostResources returns the resources that a host forwards whatever is projected.
+// hostResources returns the resources that the host forwards, whatever workspace it shows.
 func hostResources() []*catalog.Resource {
 	var resources []*catalog.Resource
 	for _, row := range kinds.All.Hosted() {

@@ -5,8 +5,8 @@ import (
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/index"
-	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/server/inprocess"
 )
 
@@ -16,10 +16,8 @@ type Server struct {
 	Generic *genericapiserver.GenericAPIServer
 	// Client reads and writes all clusters as the server itself.
 	Client *inprocess.Client
-	// Content deletes what is stored in a cluster.
-	Content *inprocess.Content
-	// Instances deletes the objects of single custom resources.
-	Instances *registryschema.Content
+	// Content lists and deletes what clusters store.
+	Content *content.Content
 	// Index finds clusters by path.
 	Index *index.Index
 
@@ -47,12 +45,12 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	instances := registryschema.NewContent(endpoints.catalog, endpoints.schemas)
 	s := &Server{
-		Generic:      generic,
-		Client:       policies.client,
-		Content:      inprocess.NewContent(policies.client, instances, c.Backend.Purge),
-		Instances:    instances,
+		Generic: generic,
+		Client:  policies.client,
+		Content: content.New(content.Config{
+			Backend: c.Backend, Client: policies.client, Live: policies.client.Live(), Catalog: endpoints.catalog, Schemas: endpoints.schemas,
+		}),
 		Index:        indexes.index,
 		config:       c,
 		bootstrapped: make(chan struct{}),

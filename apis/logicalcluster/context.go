@@ -4,7 +4,7 @@ import "context"
 
 type targetKey struct{}
 
-// target is what a request is for; the zero value stands for nothing at all.
+// target is the target of a request. The zero value is no target.
 type target struct {
 	name     Name
 	wildcard bool
@@ -21,8 +21,8 @@ func WithWildcard(ctx context.Context) context.Context {
 	return context.WithValue(ctx, targetKey{}, target{wildcard: true})
 }
 
-// WithUnknown returns a context for an address that resolved to nothing. The authorizer refuses it like any cluster that
-// the user may not enter, so that nobody learns what exists.
+// WithUnknown returns a context for an address that resolved to nothing. The authorizer refuses it like a cluster that the
+// user may not enter, so that users cannot find out which clusters exist.
 func WithUnknown(ctx context.Context) context.Context {
 	return context.WithValue(ctx, targetKey{}, target{unknown: true})
 }

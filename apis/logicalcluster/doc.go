@@ -1,11 +1,11 @@
-// Package logicalcluster holds the two ways to name a logical cluster, the storage partition behind a workspace, and the
-// context values that carry one through a request.
+// Package logicalcluster contains the two kinds of names of a logical cluster, the storage partition behind a workspace, and the
+// context values that pass one of them through a request.
 //
-// A [Name] never changes and is part of every storage key. A [Path] such as root:org:team is how people address a
-// workspace; the front door resolves it to a Name once, and nothing behind the door sees a Path again.
+// A [Name] never changes and is part of every storage key. A [Path] such as root:org:team is the address of a workspace
+// for users. The front door resolves it to a Name once, and later code never sees a Path.
 //
-// Past the front door a context holds exactly one target: a resolved name ([WithCluster]), all clusters ([WithWildcard],
-// reads only), or a name that resolved to nothing ([WithUnknown]). Storage refuses a context that holds none.
+// After the front door, a context has exactly one target: a resolved name ([WithCluster]), all clusters ([WithWildcard],
+// reads only), or a name that resolved to nothing ([WithUnknown]). Storage refuses a context without a target.
 //
 // Every other package may import this one; it imports nothing of ours.
 package logicalcluster

@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// AnnotationKey is the annotation by which every object served says which logical cluster it lives in. It is derived
-// from the storage key: a value sent by a client is ignored.
+// AnnotationKey is the annotation with the logical cluster of every served object. It is derived from the storage key. A value from
+// a client is ignored.
 const AnnotationKey = "kcp.io/cluster"
 
 // PathAnnotationKey is the annotation that holds the canonical path of a logical cluster.
@@ -19,11 +19,11 @@ const PathAnnotationKey = "kcp.io/path"
 const (
 	// Root is the top of the workspace tree.
 	Root Name = "root"
-	// SystemAdmin holds the RBAC policy that is effective in every logical cluster, and the Leases of the server.
+	// SystemAdmin contains the RBAC policy that applies in every logical cluster, and the Leases of the server.
 	SystemAdmin Name = "system:admin"
 	// SystemBoundCRDs holds one CustomResourceDefinition for each schema that some binding uses, named by the schema's UID.
 	SystemBoundCRDs Name = "system:bound-crds"
-	// SystemShard holds what the server keeps for itself.
+	// SystemShard contains internal objects of the server.
 	SystemShard Name = "system:shard"
 )
 
@@ -34,7 +34,7 @@ var (
 	systemExp = regexp.MustCompile(`^system:[a-z0-9]([a-z0-9:-]{0,61}[a-z0-9])?$`)
 )
 
-// Name identifies a logical cluster for ever, for example 2f8kq1z0c7a9x3bd, root or system:admin.
+// Name permanently identifies a logical cluster, for example 2f8kq1z0c7a9x3bd, root or system:admin.
 type Name string
 
 // ParseName returns s as a Name, or an error that quotes it when it is not a valid one. The wildcard is not a name.
@@ -57,5 +57,5 @@ func (n Name) IsSystem() bool { return strings.HasPrefix(string(n), systemPrefix
 // Path returns the path that consists of the name alone.
 func (n Name) Path() Path { return Path(n) }
 
-// From returns the logical cluster that obj says it lives in; empty when it was never served by us.
+// From returns the logical cluster in the annotation of obj; empty if this server never served obj.
 func From(obj metav1.Object) Name { return Name(obj.GetAnnotations()[AnnotationKey]) }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Separator stands between the segments of a path.
+// Separator separates the segments of a path.
 const Separator = ":"
 
 // Wildcard is the path of all logical clusters.

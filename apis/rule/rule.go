@@ -15,8 +15,8 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// NotSupportedYet refuses a field that asks for something that Annex does not do yet. It is refused and not ignored, so
-// that nobody relies on what is not there.
+// NotSupportedYet refuses a field of a feature that Annex does not support yet. The field is refused and not ignored, so that
+// nobody relies on a missing feature.
 func NotSupportedYet(path *field.Path, what string) *field.Error {
 	return field.Forbidden(path, what+" not supported yet")
 }
@@ -52,7 +52,7 @@ func ObjectMetaUpdate(meta, old *metav1.ObjectMeta) field.ErrorList {
 	return apivalidation.ValidateObjectMetaUpdate(meta, old, field.NewPath("metadata"))
 }
 
-// Required checks that a text is there.
+// Required checks that a text is not empty.
 func Required(value string, path *field.Path) field.ErrorList {
 	if value == "" {
 		return field.ErrorList{field.Required(path, "")}
@@ -60,7 +60,7 @@ func Required(value string, path *field.Path) field.ErrorList {
 	return nil
 }
 
-// SubdomainRequired checks that a text is there and is the name of an object.
+// SubdomainRequired checks that a text is not empty and is a valid object name.
 func SubdomainRequired(value string, path *field.Path) field.ErrorList {
 	if value == "" {
 		return field.ErrorList{field.Required(path, "")}
@@ -117,7 +117,7 @@ func Selector(selector *metav1.LabelSelector, path *field.Path) field.ErrorList 
 	return metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, path)
 }
 
-// Immutable checks that a field is what it was; message tells why.
+// Immutable checks that a field has not changed; message is the detail of the error.
 func Immutable(value, old any, path *field.Path, message string) field.ErrorList {
 	errs := apivalidation.ValidateImmutableField(value, old, path)
 	for _, e := range errs {
@@ -126,7 +126,7 @@ func Immutable(value, old any, path *field.Path, message string) field.ErrorList
 	return errs
 }
 
-// SetOnce checks a text that can be set but, once there, neither changed nor removed.
+// SetOnce checks a text that can be set once, and then neither changed nor removed.
 func SetOnce(value, old string, path *field.Path) field.ErrorList {
 	if old == "" || value == old {
 		return nil

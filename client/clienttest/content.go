@@ -2,6 +2,7 @@ package clienttest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,30 +40,46 @@ func (c *Content) failure() error {
 	return c.err
 }
 
-// DeleteAll implements client.Content.
-func (c *Content) DeleteAll(ctx context.Context, cluster logicalcluster.Name, namespace string, skip func(schema.GroupResource) bool) (client.Remaining, error) {
-	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
+// DeleteAll implements client.Content. A Fake knows no buckets: all that it holds counts as typed.
+func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (client.Remaining, error) {
+	var remaining client.Remaining
 	if err := c.failure(); err != nil {
 		return remaining, err
 	}
-	scope := client.Scope{Cluster: cluster, Namespace: namespace}
+	stages := map[int][]schema.GroupResource{}
 	for _, resource := range c.known() {
-		if skip != nil && skip(resource) {
-			continue
+		stage := 0
+		if scope.Stage != nil {
+			stage = scope.Stage(resource)
 		}
-		for _, obj := range c.listed(resource, scope) {
-			if err := c.fake.Delete(ctx, resource, client.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
+		if scope.Wanted == nil || scope.Wanted(resource, "") {
+			stages[stage] = append(stages[stage], resource)
+		}
+	}
+	for _, stage := range slices.Sorted(maps.Keys(stages)) {
+		for _, resource := range stages[stage] {
+			if err := c.delete(ctx, resource, client.Scope{Cluster: scope.Cluster, Namespace: scope.Namespace}, &remaining); err != nil {
 				return remaining, err
 			}
 		}
-		for _, obj := range c.listed(resource, scope) {
-			remaining.Resources[resource]++
-			for _, finalizer := range obj.GetFinalizers() {
-				remaining.Finalizers[finalizer]++
-			}
+		if !remaining.Empty() {
+			break
 		}
 	}
 	return remaining, nil
+}
+
+// delete deletes the objects of a resource, and counts what is left.
+func (c *Content) delete(ctx context.Context, resource schema.GroupResource, within client.Scope, remaining *client.Remaining) error {
+	for _, obj := range c.listed(resource, within) {
+		if err := c.fake.Delete(ctx, resource, client.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	for _, obj := range c.listed(resource, within) {
+		remaining.Add(resource, obj.GetFinalizers())
+	}
+	return nil
 }
 
 // Purge implements client.Content.

@@ -407,7 +407,7 @@ func (f *Fake) resourceOf(obj client.Object) schema.GroupResource {
 	if gvk.Empty() {
 		kinds, _, err := f.typer.ObjectKinds(obj)
 		if err != nil {
-			panic(fmt.Sprintf("readertest: %v", err))
+			panic(fmt.Sprintf("clienttest: %v", err))
 		}
 		gvk = kinds[0]
 	}

@@ -203,7 +203,7 @@ func TestContent(t *testing.T) {
 	held.Finalizers = []string{"example.com/hold"}
 	f := NewFake(held, configMap("a", "x", "one"), configMap("a", "y", "one"), configMap("b", "x", "one"))
 	content := NewContent(f)
-	remaining, err := content.DeleteAll(t.Context(), "a", "x", nil)
+	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "a", Namespace: "x"})
 	if err != nil || remaining.Resources[configMaps] != 1 || remaining.Finalizers["example.com/hold"] != 1 {
 		t.Errorf("remaining %v, %v", remaining, err)
 	}
@@ -213,7 +213,7 @@ func TestContent(t *testing.T) {
 	if n, err := content.Purge(t.Context(), "a"); n != 2 || err != nil {
 		t.Errorf("purged %d, %v", n, err)
 	}
-	if remaining, err := content.DeleteAll(t.Context(), "b", "", func(schema.GroupResource) bool { return true }); err != nil || !remaining.Empty() {
+	if remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "b", Wanted: func(schema.GroupResource, string) bool { return false }}); err != nil || !remaining.Empty() {
 		t.Errorf("remaining %v, %v", remaining, err)
 	}
 	if left := f.list(configMaps, client.Scope{}); len(left) != 1 {

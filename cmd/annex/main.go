@@ -1,5 +1,5 @@
-// Command annex is the server: `annex serve` runs it, `annex check` looks at an installation,
-// `annex kubeconfig` writes a kubeconfig for a workspace, `annex version` says what it is.
+// Command annex is the Annex program. `annex serve` runs the server, `annex check` checks an installation, `annex kubeconfig` writes
+// a kubeconfig for a workspace, and `annex version` prints the version.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 
 func main() {
 	if err := app.NewCommand().ExecuteContext(genericapiserver.SetupSignalContext()); err != nil {
-		// Several faults are joined by line breaks; what reads the log wants one line.
+		// Several faults are joined by line breaks. Print them on one line, which log readers expect.
 		fmt.Fprintln(os.Stderr, "annex:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1)
 	}

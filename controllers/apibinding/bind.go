@@ -17,14 +17,14 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// bind brings the status of binding, which is the caller's, up to what its export offers now. Faults of the export or of
-// the cluster become conditions; the error is for what may be tried again. From says who has taken which name. The caller
-// holds the lock of the cluster.
+// bind updates the status of binding, which the caller owns, to what its export offers now. Faults of the export or of the cluster
+// become conditions; the error means that bind may be tried again. from tells which names are in use. The caller holds the lock of
+// the cluster.
 func (c *Controller) bind(ctx context.Context, from client.Reader, key client.Key, binding *apisv1alpha2.APIBinding) error {
 	if binding.Status.Phase == "" {
 		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBinding
 	}
-	// Bindings from before stay ready when the export goes away: what is bound stays served.
+	// Existing bindings stay ready if the export is deleted, because bound resources are still served.
 	defer summarize(binding)
 	export, err := c.exportOf(ctx, key, binding)
 	if err != nil || export == nil {
@@ -51,7 +51,7 @@ func (c *Controller) bind(ctx context.Context, from client.Reader, key client.Ke
 	return nil
 }
 
-// exportOf returns the export that binding refers to, nil after it has said in the conditions why it cannot be used.
+// exportOf returns the export that binding refers to. If it cannot be used, exportOf sets the conditions and returns nil.
 func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (*apisv1alpha2.APIExport, error) {
 	reference := binding.Spec.Reference.Export
 	invalid := func(severity conditionsv1alpha1.ConditionSeverity, reason, format string, args ...any) {
@@ -59,7 +59,7 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 		waitForExport(binding, reason, severity)
 	}
 	if reference == nil {
-		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportInvalidReferenceReason, "the binding refers to no APIExport")
+		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportInvalidReferenceReason, "the binding does not refer to an APIExport")
 		return nil, nil
 	}
 	provider, found := key.Cluster, true
@@ -70,12 +70,12 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 		}
 	}
 	if !found {
-		// An export of this name may come up in a workspace that is made later.
+		// An export of this name may be created in a workspace that does not exist yet.
 		c.users.Set(key, client.Key{Name: reference.Name})
 		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportNotFoundReason, "APIExport %s:%s not found", reference.Path, reference.Name)
 		return nil, nil
 	}
-	// Before the export is read, so that no change of it is missed.
+	// Set this before the export is read, so that no change of it is missed.
 	c.users.Set(key, client.Key{Cluster: provider, Name: reference.Name})
 	binding.Status.APIExportClusterName = string(provider)
 	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, client.Key{Cluster: provider, Name: reference.Name})
@@ -84,7 +84,7 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 	}
 	switch {
 	case export == nil:
-		// It may come up here, or in another workspace that takes the place of this one.
+		// It may be created here, or in another workspace that replaces this one.
 		c.users.Set(key, client.Key{Name: reference.Name})
 		path := reference.Path
 		if path == "" {
@@ -100,14 +100,14 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 	return export, nil
 }
 
-// fault is why a resource could not be bound.
+// fault is the reason why a resource could not be bound.
 type fault struct {
 	reason   string
 	severity conditionsv1alpha1.ConditionSeverity
 	message  string
 }
 
-// bindResource binds one resource of export, or returns why it cannot be.
+// bindResource binds one resource of export, or returns the fault.
 func (c *Controller) bindResource(ctx context.Context, names *taken, binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport,
 	resource apisv1alpha2.ResourceSchema) (*fault, error) {
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
@@ -119,14 +119,14 @@ func (c *Controller) bindResource(ctx context.Context, names *taken, binding *ap
 		return invalidSchema("APIResourceSchema %q not found", resource.Schema), nil
 	}
 	if source.Spec.Names.Plural != resource.Name || source.Spec.Group != resource.Group {
-		return invalidSchema("APIResourceSchema %q is not of resource %s", resource.Schema, groupResource(resource.Group, resource.Name)), nil
+		return invalidSchema("APIResourceSchema %q is not for resource %s", resource.Schema, groupResource(resource.Group, resource.Name)), nil
 	}
 	gr := groupResource(resource.Group, resource.Name)
 	before := boundResource(binding, gr)
 	if before != nil && before.Schema.IdentityHash != export.Status.IdentityHash {
-		// Binding it anew would hide the objects that exist.
+		// Binding it again would hide the existing objects.
 		return &fault{apisv1alpha2.APIExportInvalidReferenceReason, conditionsv1alpha1.ConditionSeverityError,
-			fmt.Sprintf("resource %s was bound to an APIExport of another identity: delete the binding, and its objects with it, to bind this one", gr)}, nil
+			fmt.Sprintf("resource %s was bound to an APIExport with another identity: to bind this APIExport, delete the binding, which also deletes its objects", gr)}, nil
 	}
 	if before != nil && before.Schema.UID != string(source.UID) {
 		if f, err := c.mayFollow(ctx, before, source); f != nil || err != nil {
@@ -156,7 +156,7 @@ func invalidSchema(format string, args ...any) *fault {
 	return &fault{apisv1alpha2.APIResourceSchemaInvalidReason, conditionsv1alpha1.ConditionSeverityError, fmt.Sprintf(format, args...)}
 }
 
-// isTyped reports whether gr of an export in provider is served by typed storage: no workspace but root can export that.
+// isTyped reports whether gr of an export in provider is served by typed storage. Only root can export such a resource.
 func (c *Controller) isTyped(provider logicalcluster.Name, gr schema.GroupResource) bool {
 	return provider == logicalcluster.Root && c.Typed != nil && c.Typed(gr)
 }
@@ -165,7 +165,7 @@ func groupResource(group, resource string) schema.GroupResource {
 	return schema.GroupResource{Group: group, Resource: resource}
 }
 
-// boundResource returns the entry of gr in the status of binding; nil when it is not bound.
+// boundResource returns the entry of gr in the status of binding; nil if it is not bound.
 func boundResource(binding *apisv1alpha2.APIBinding, gr schema.GroupResource) *apisv1alpha2.BoundAPIResource {
 	for i, bound := range binding.Status.BoundResources {
 		if groupResource(bound.Group, bound.Resource) == gr {
@@ -175,7 +175,7 @@ func boundResource(binding *apisv1alpha2.APIBinding, gr schema.GroupResource) *a
 	return nil
 }
 
-// record notes in the status that gr is bound with source. Resources and storage versions are only ever added.
+// record adds gr, bound with source, to the status. Resources and storage versions are never removed.
 func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, identity string) {
 	entry := boundResource(binding, gr)
 	if entry == nil {
@@ -210,7 +210,7 @@ func conclude(binding *apisv1alpha2.APIBinding, faults []fault) {
 	}
 }
 
-// waitForExport says of a binding that was never complete that it waits.
+// waitForExport sets the condition of a binding that was never complete and waits for its export.
 func waitForExport(binding *apisv1alpha2.APIBinding, reason string, severity conditionsv1alpha1.ConditionSeverity) {
 	if conditionsv1alpha1.IsTrue(binding, apisv1alpha2.InitialBindingCompleted) {
 		return
@@ -223,7 +223,7 @@ func summarize(binding *apisv1alpha2.APIBinding) {
 	conditionsv1alpha1.SetSummary(binding, apisv1alpha2.InitialBindingCompleted)
 }
 
-// mirrorClaims repeats what the export asks for. Claims are not supported yet, so none can be open.
+// mirrorClaims copies the claims of the export. Claims are not supported yet, so none can be open.
 func mirrorClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
 	binding.Status.ExportPermissionClaims = nil
 	for _, claim := range export.Spec.PermissionClaims {

@@ -13,7 +13,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// onlyBound returns the definition itself if it lies in system:bound-crds: at the start each of them is looked at.
+// onlyBound returns the definition itself if it is in system:bound-crds, because each of them is checked at the start.
 func onlyBound(_ context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	if key.Cluster != logicalcluster.SystemBoundCRDs || event.Type == client.Deleted {
@@ -22,7 +22,7 @@ func onlyBound(_ context.Context, event client.Event) []client.Key {
 	return []client.Key{key}
 }
 
-// released returns the definitions that a binding used until now and does not use any more.
+// released returns the definitions that a binding used until now and no longer uses.
 func (c *Controller) released(_ context.Context, event client.Event) []client.Key {
 	binding, ok := event.Object.(*apisv1alpha2.APIBinding)
 	if !ok {
@@ -36,7 +36,7 @@ func (c *Controller) released(_ context.Context, event client.Event) []client.Ke
 	return c.definitionsOf(binding)
 }
 
-// cleanUp deletes a definition in system:bound-crds that no binding uses any more.
+// cleanUp deletes a definition in system:bound-crds that no binding uses.
 func (c *Controller) cleanUp(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	if used, err := c.isUsed(ctx, c.Client, key); used || err != nil {
 		return reconcile.Result{}, err
@@ -64,8 +64,8 @@ func (c *Controller) cleanUp(ctx context.Context, key client.Key) (reconcile.Res
 	return reconcile.Result{}, nil
 }
 
-// isUsed reports whether some binding uses the definition. The index answers for most; before one counts as unused all
-// bindings are looked at, since the index may still be being filled.
+// isUsed reports whether a binding uses the definition. It checks the index first. Before it reports that a definition is unused, it
+// checks all bindings, because the index may be incomplete at the start.
 func (c *Controller) isUsed(ctx context.Context, from client.Reader, key client.Key) (bool, error) {
 	_, indexed := c.definers.Any(key, func(user client.Key) bool {
 		binding, err := client.Find[apisv1alpha2.APIBinding](ctx, from, bindings, user)

@@ -29,29 +29,21 @@ var (
 	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
 )
 
-// Resolver finds the logical cluster behind a path or a name.
+// Resolver finds the logical cluster of a path or a name.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Instances deletes the objects of one bound custom resource.
-type Instances interface {
-	// DeleteBound asks for the deletion of every object in cluster that was stored through the bound schema with the given
-	// UID under the given identity hash, with regard to finalizers, and returns what is left.
-	DeleteBound(ctx context.Context, cluster logicalcluster.Name, gr schema.GroupResource, schemaUID, identity string) (client.Remaining, error)
-}
-
-// Config is what the controller needs.
+// Config contains the dependencies of the controller.
 type Config struct {
 	Client client.Client
-	// Live reads what was written before the call; nil stands for Client.
+	// Live sees every write that was acknowledged before the call; if nil, Client is used.
 	Live client.Reader
 	// Resolver finds the clusters of exports.
 	Resolver Resolver
-	// Instances deletes bound custom resources, Content those that typed storage serves.
-	Instances Instances
-	Content   client.Content
+	// Content deletes the objects of bound resources.
+	Content client.Content
 	// Typed says which resources of root's exports are served by typed storage and need no definition.
 	Typed func(schema.GroupResource) bool
 }
@@ -59,16 +51,17 @@ type Config struct {
 // Controller binds. It is safe for concurrent use.
 type Controller struct {
 	Config
-	// users knows which bindings refer to an export, definers which use a definition in system:bound-crds.
+	// users maps an export to the bindings that refer to it; definers maps a definition in system:bound-crds to the bindings that use
+	// it.
 	users, definers references.Index
-	// clusters keeps two bindings of one cluster from taking a name at once.
+	// clusters prevents two bindings of one cluster from taking a name at the same time.
 	clusters keymutex.KeyMutex
-	// using is held for reading from the time that a binding needs a definition until this is written, and for writing while
-	// one that nobody uses is deleted.
+	// using is locked for reading from the time that a binding needs a definition until the definition is written. It is locked for
+	// writing while an unused definition is deleted.
 	using sync.RWMutex
 
 	mu sync.Mutex
-	// expected holds bindings that somebody is about to create as FinalBinding returned them.
+	// expected contains bindings that FinalBinding returned and that the caller is about to create.
 	expected map[client.Key]expectation
 	now      func() time.Time
 }
@@ -118,7 +111,7 @@ func (c *Controller) Specs() []multicluster.Spec {
 	}
 }
 
-// lock holds name in locks until the function returned is called.
+// lock locks name in locks until the returned function is called.
 func lock(locks keymutex.KeyMutex, name string) (unlock func()) {
 	locks.LockKey(name)
 	return func() { _ = locks.UnlockKey(name) } // fails only for a lock that is not held

@@ -37,8 +37,8 @@ func (c *Controller) definition(ctx context.Context, uid string) (*apiextensions
 	return client.Find[apiextensionsv1.CustomResourceDefinition](ctx, c.Client, definitions, definitionKey(uid))
 }
 
-// ensureDefinition makes the definition of source if it is not there yet. It is created in
-// its final state, since nothing about it is left to decide: conflicts are a matter of each cluster that binds it.
+// ensureDefinition creates the definition of source if it does not exist. The definition is created in its final state, because each
+// cluster that binds it checks conflicts itself.
 func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.APIResourceSchema) (*fault, error) {
 	_, err := c.Client.Get(ctx, definitions, definitionKey(string(source.UID)))
 	if err == nil {
@@ -62,7 +62,7 @@ func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.
 	return nil, fmt.Errorf("creating the definition of schema %q: %w", source.UID, err)
 }
 
-// establish gives definition the status that it would get if it had its names to itself.
+// establish sets the status that definition would get if no name was in use.
 func establish(definition *apiextensionsv1.CustomResourceDefinition) {
 	definition.Status.AcceptedNames = *definition.Spec.Names.DeepCopy()
 	for _, condition := range []apiextensionsv1.CustomResourceDefinitionCondition{

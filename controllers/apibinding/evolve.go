@@ -8,14 +8,13 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 )
 
-// mayFollow returns nil when source may take the place of the schema that before is bound with, and otherwise why not. The
-// objects that exist must stay readable, or nobody could even delete them; so what Kubernetes forbids of a
-// CustomResourceDefinition with objects is not followed here: another scope, another kind, the end of a version in which
-// objects may be stored.
+// mayFollow returns nil if source may replace the schema that before is bound with, and otherwise the fault. Existing objects must stay
+// readable, or nobody could even delete them. So mayFollow refuses what Kubernetes forbids for a CustomResourceDefinition with objects:
+// another scope, another kind, and the removal of a version in which objects may be stored.
 func (c *Controller) mayFollow(ctx context.Context, before *apisv1alpha2.BoundAPIResource, source *apisv1alpha1.APIResourceSchema) (*fault, error) {
 	for _, stored := range before.StorageVersions {
 		if !slices.ContainsFunc(source.Spec.Versions, func(v apisv1alpha1.APIResourceVersion) bool { return v.Name == stored }) {
-			return invalidSchema("APIResourceSchema %q lacks version %q, in which objects may be stored: it must stay, with served: false if need be",
+			return invalidSchema("APIResourceSchema %q does not have version %q, in which objects may be stored: keep that version, if necessary with served: false",
 				source.Name, stored), nil
 		}
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// patience is how long a binding that FinalBinding returned may take to be stored.
+// patience is how long the caller of FinalBinding may take to store the binding.
 const patience = time.Minute
 
-// FinalBinding returns the default binding of cluster to the export called export in path, in the state that reconciling
-// would bring it to, so that creating it is all that is to be written. It is named as spec says: a function of its
-// arguments. What is missing of the export shows in its conditions, and the controller goes on from there. The caller stores
-// it within a minute, or drops it.
+// FinalBinding returns the default binding of cluster to the export called export in path, in the state after
+// reconciling, so that its creation is the only write. Its name is a function of the arguments, as the spec requires. If parts of the
+// export are missing, its conditions show that, and the controller continues later. The caller must store it within a minute, or drop
+// it.
 func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error) {
 	key := client.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, path, export)}
 	binding := &apisv1alpha2.APIBinding{
@@ -30,8 +30,8 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 	defer lock(c.clusters, string(cluster))()
 	c.using.RLock()
 	defer c.using.RUnlock()
-	// Nobody else writes into a cluster that is being made, so the watch caches and what is expected say enough: a
-	// consistent read costs more than the rest of this.
+	// Nobody else writes into a cluster that is being created, so the watch caches and the expected bindings are enough. A
+	// consistent read would cost more than the rest of this function.
 	if err := c.bind(ctx, c.Client, key, binding); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (c *Controller) arrived(key client.Key) {
 	delete(c.expected, key)
 }
 
-// expectedIn returns the bindings that may come up in cluster at any moment.
+// expectedIn returns the bindings that may be stored in cluster at any moment.
 func (c *Controller) expectedIn(cluster logicalcluster.Name) []*apisv1alpha2.APIBinding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *Controller) expectedIn(cluster logicalcluster.Name) []*apisv1alpha2.API
 	return found
 }
 
-// isExpected reports whether a binding that may come up uses the schema with the given UID, and for how long it may.
+// isExpected reports whether an expected binding uses the schema with the given UID, and for how long it is still expected.
 func (c *Controller) isExpected(uid string) (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,7 +22,7 @@ const (
 	deletionFailed      = "ContentDeletionFailed"
 )
 
-// finalize deletes the objects of what a binding has bound, and lets the binding go when none is left.
+// finalize deletes the objects of the bound resources. When none is left, it removes the finalizer of the binding.
 func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1alpha2.APIBinding) (reconcile.Result, error) {
 	at := slices.Index(old.Finalizers, apisv1alpha2.APIBindingFinalizer)
 	if at < 0 {
@@ -40,7 +40,7 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 		binding.Finalizers = slices.Delete(binding.Finalizers, at, at+1)
 		return c.update(ctx, key, old, binding, reconcile.Result{})
 	}
-	// The longer it takes, the later.
+	// The longer the deletion takes, the later the next check.
 	age := c.now().Sub(old.DeletionTimestamp.Time)
 	result, err := c.update(ctx, key, old, binding, reconcile.Result{RequeueAfter: min(max(age/10, soonest), latest)})
 	if failure != nil {
@@ -49,47 +49,43 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 	return result, err
 }
 
-// deleteObjects asks for the deletion of every object of what binding has bound, except what another binding of the
-// cluster waits to take over, and returns what is left. It goes on after an error.
+// deleteObjects requests the deletion of every object of the bound resources, except resources that another binding of the cluster
+// will adopt, and returns what remains. It continues after an error.
 func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding *apisv1alpha2.APIBinding) (client.Remaining, error) {
-	all := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
 	others, err := client.List[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		return all, err
+		return client.Remaining{}, err
 	}
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
+	buckets := map[schema.GroupResource]string{}
 	var failures []error
 	for _, bound := range binding.Status.BoundResources {
 		gr := groupResource(bound.Group, bound.Resource)
-		adopted, err := c.adopted(ctx, key, others, bound)
-		if err != nil {
+		switch adopted, err := c.adopted(ctx, key, others, bound); {
+		case err != nil:
 			failures = append(failures, err)
-			continue
-		}
-		if adopted {
-			continue
-		}
-		var remaining client.Remaining
-		if c.isTyped(provider, gr) {
-			remaining, err = c.Content.DeleteAll(ctx, key.Cluster, "", func(other schema.GroupResource) bool { return other != gr })
-		} else {
-			remaining, err = c.Instances.DeleteBound(ctx, key.Cluster, gr, bound.Schema.UID, bound.Schema.IdentityHash)
-		}
-		if err != nil {
-			failures = append(failures, fmt.Errorf("deleting the objects of %s in %q: %w", gr, key.Cluster, err))
-		}
-		for gr, n := range remaining.Resources {
-			all.Resources[gr] += n
-		}
-		for finalizer, n := range remaining.Finalizers {
-			all.Finalizers[finalizer] += n
+		case adopted:
+		case c.isTyped(provider, gr):
+			buckets[gr] = ""
+		case bound.Schema.IdentityHash != "": // or nothing was ever stored
+			buckets[gr] = bound.Schema.IdentityHash
 		}
 	}
-	return all, errors.Join(failures...)
+	if len(buckets) == 0 {
+		return client.Remaining{}, errors.Join(failures...)
+	}
+	remaining, err := c.Content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Wanted: func(gr schema.GroupResource, bucket string) bool {
+		its, ok := buckets[gr]
+		return ok && its == bucket
+	}})
+	if err != nil {
+		failures = append(failures, fmt.Errorf("deleting the objects of APIBinding %q in %q: %w", key.Name, key.Cluster, err))
+	}
+	return remaining, errors.Join(failures...)
 }
 
 // adopted reports whether one of others, the bindings of the cluster, will bind the same resource with the same schema under
-// the same identity once the binding called key is gone: then the objects are its.
+// the same identity after the binding called key is gone. It then adopts the objects.
 func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apisv1alpha2.APIBinding, bound apisv1alpha2.BoundAPIResource) (bool, error) {
 	for _, other := range others {
 		reference := other.Spec.Reference.Export
@@ -114,7 +110,7 @@ func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apis
 	return false, nil
 }
 
-// offers reports whether the export called key offers what bound says, as it says.
+// offers reports whether the export called key offers the same resource and schema as bound.
 func (c *Controller) offers(ctx context.Context, key client.Key, bound apisv1alpha2.BoundAPIResource) (bool, error) {
 	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
 	if err != nil || export == nil || export.Status.IdentityHash != bound.Schema.IdentityHash {

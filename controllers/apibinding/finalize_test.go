@@ -58,7 +58,7 @@ func TestFinalize(t *testing.T) {
 	if f.binding("b") != nil {
 		t.Error("the binding is still there")
 	}
-	if diff := cmp.Diff([]string{"consumer widgets.example.com uid-v1.widgets.example.com hash-things"}, f.instances.deleted); diff != "" {
+	if diff := cmp.Diff([]string{"consumer widgets.example.com hash-things"}, f.instances.deleted); diff != "" {
 		t.Error(diff)
 	}
 }

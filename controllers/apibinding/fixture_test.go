@@ -41,20 +41,32 @@ func (r resolver) Resolve(_ context.Context, path logicalcluster.Path) (logicalc
 	return logicalcluster.Name(path), path == "provider" || path == "consumer" || path == "root", nil
 }
 
-// instances remembers what it was asked to delete and says what is left.
+// instances deletes what the fake holds, and for custom resources remembers what it was asked to delete and says what is left.
 type instances struct {
+	client.Content
 	deleted []string
 	left    map[schema.GroupResource]int
 	err     error
 }
 
-func (i *instances) DeleteBound(_ context.Context, cluster logicalcluster.Name, gr schema.GroupResource, uid, identity string) (client.Remaining, error) {
-	i.deleted = append(i.deleted, fmt.Sprintf("%s %s %s %s", cluster, gr, uid, identity))
-	remaining := client.Remaining{Resources: map[schema.GroupResource]int{}, Finalizers: map[string]int{}}
-	if n := i.left[gr]; n > 0 {
-		remaining.Resources[gr] = n
+func (i *instances) DeleteAll(ctx context.Context, scope client.ContentScope) (client.Remaining, error) {
+	remaining, err := i.Content.DeleteAll(ctx, scope)
+	if err != nil {
+		return remaining, err
 	}
-	return remaining, i.err
+	for _, gr := range []schema.GroupResource{groupResource("example.com", "widgets"), groupResource("example.com", "gadgets")} {
+		for _, identity := range []string{client.LocalBucket, "hash-things", "hash-stranger"} {
+			if !scope.Wanted(gr, identity) {
+				continue
+			}
+			i.deleted = append(i.deleted, fmt.Sprintf("%s %s %s", scope.Cluster, gr, identity))
+			for range i.left[gr] {
+				remaining.Add(gr, nil)
+			}
+			err = i.err
+		}
+	}
+	return remaining, err
 }
 
 // fixture is a controller over a client in memory.
@@ -68,10 +80,10 @@ type fixture struct {
 func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	t.Helper()
 	fake := clienttest.NewFake(objects...)
-	deleter := &instances{left: map[schema.GroupResource]int{}}
+	deleter := &instances{Content: clienttest.NewContent(fake), left: map[schema.GroupResource]int{}}
 	f := &fixture{t: t, fake: fake, instances: deleter}
 	f.Controller = New(Config{
-		Client: fake, Resolver: resolver{"root:org:provider": provider}, Instances: deleter, Content: clienttest.NewContent(fake),
+		Client: fake, Resolver: resolver{"root:org:provider": provider}, Content: deleter,
 		Typed: func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
 	})
 	t.Cleanup(func() {

@@ -11,7 +11,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// forBinding returns the binding itself and, after a change that may have released a name, those of its cluster that wait.
+// forBinding returns the binding itself and, after a change that may have released a name, the waiting bindings of its cluster.
 func (c *Controller) forBinding(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	keys := []client.Key{key}
@@ -26,13 +26,13 @@ func (c *Controller) forExport(_ context.Context, event client.Event) []client.K
 	key := client.KeyOf(event.Object)
 	keys := c.users.From(key)
 	if event.Type == client.Added {
-		// Those that found none of this name when they looked.
+		// Include those that found no object of this name.
 		keys = append(keys, c.users.From(client.Key{Name: key.Name})...)
 	}
 	return keys
 }
 
-// forSchema returns the bindings to exports that offer the schema. Schemas do not change, they come and go.
+// forSchema returns the bindings to exports that offer the schema. Schemas are created and deleted but never changed.
 func (c *Controller) forSchema(ctx context.Context, event client.Event) []client.Key {
 	if event.Type == client.Modified {
 		return nil
@@ -55,8 +55,8 @@ func (c *Controller) forSchema(ctx context.Context, event client.Event) []client
 	return keys
 }
 
-// forDefinition returns, for a local definition that may have released a name, the bindings of its cluster that wait; for
-// one in system:bound-crds that is gone, the bindings that use it.
+// forDefinition returns, for a local definition that may have released a name, the waiting bindings of its cluster; for a
+// deleted definition in system:bound-crds, the bindings that use it.
 func (c *Controller) forDefinition(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	switch {
@@ -70,7 +70,7 @@ func (c *Controller) forDefinition(ctx context.Context, event client.Event) []cl
 	return nil
 }
 
-// waitingIn returns the bindings in cluster, other than the one called except, that are not bound as their export asks.
+// waitingIn returns the bindings in cluster, other than the one called except, that are not bound as their export requires.
 func (c *Controller) waitingIn(ctx context.Context, cluster logicalcluster.Name, except string) []client.Key {
 	all, err := client.List[apisv1alpha2.APIBinding](ctx, c.Client, bindings, client.Scope{Cluster: cluster})
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// taken knows which names are taken in the cluster of key by others than binding. It reads when it is first asked: most
+// taken contains the names in the cluster of key that others than binding use. It reads them at the first request, because most
 // reconciles bind nothing new. The caller holds the lock of the cluster.
 type taken struct {
 	controller *Controller
-	// from is where to read: whoever may miss a name that was just taken reads live.
+	// from is the reader. Use a live reader if a name that was just taken must not be missed.
 	from    client.Reader
 	key     client.Key
 	binding *apisv1alpha2.APIBinding
@@ -28,13 +28,13 @@ type taken struct {
 	others []holder
 }
 
-// holder is somebody who has names.
+// holder is an object that has names.
 type holder struct {
 	who   string
 	names naming.Names
 }
 
-// conflict says who has a name that newcomer wants, empty when nobody has. Entries of gr in the binding itself are its own.
+// conflict returns the holder of a name that newcomer requests; empty if there is none. It ignores entries of gr in the binding itself.
 func (t *taken) conflict(ctx context.Context, gr schema.GroupResource, newcomer naming.Names) (string, error) {
 	if !t.read {
 		if err := t.load(ctx); err != nil {
@@ -43,7 +43,7 @@ func (t *taken) conflict(ctx context.Context, gr schema.GroupResource, newcomer 
 		t.read = true
 	}
 	others := t.others
-	// What this very binding has bound, in this pass too.
+	// Names that this binding itself has bound, including in this pass.
 	own, err := t.ofBinding(ctx, t.binding, gr)
 	if err != nil {
 		return "", err
@@ -92,7 +92,7 @@ func (t *taken) load(ctx context.Context) error {
 	return nil
 }
 
-// namesOf returns the names that a local definition has. One whose names were refused has only those that were accepted.
+// namesOf returns the names that a local definition has. If names were refused, it has only the accepted ones.
 func namesOf(crd *apiextensionsv1.CustomResourceDefinition) naming.Names {
 	if apihelpers.IsCRDConditionFalse(crd, apiextensionsv1.NamesAccepted) {
 		crd = crd.DeepCopy()
@@ -118,7 +118,7 @@ func (t *taken) ofBinding(ctx context.Context, binding *apisv1alpha2.APIBinding,
 }
 
 // namesOfBound returns the names of a bound resource: those of its definition, or of its schema when typed storage serves
-// it; the plural alone if neither is there.
+// it; only the plural if neither exists.
 func (c *Controller) namesOfBound(ctx context.Context, provider logicalcluster.Name, bound apisv1alpha2.BoundAPIResource) (naming.Names, error) {
 	gr := groupResource(bound.Group, bound.Resource)
 	if !c.isTyped(provider, gr) {

@@ -13,14 +13,14 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// How long to wait for what no watch tells of.
+// How long to wait for changes without a watch event.
 const (
-	// soonest and latest bound the time between two looks at objects that are being deleted.
+	// soonest and latest limit the time between two checks of objects that are being deleted.
 	soonest = time.Second
 	latest  = 10 * time.Second
 )
 
-// reconcile moves one binding one step on, with one write at most.
+// reconcile does one step for one binding, with at most one write.
 func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	old, err := client.Find[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	return c.update(ctx, key, old, binding, reconcile.Result{})
 }
 
-// update writes binding if it differs from old, and returns result then.
+// update writes binding if it differs from old, and then returns result.
 func (c *Controller) update(ctx context.Context, key client.Key, old, binding *apisv1alpha2.APIBinding, result reconcile.Result) (reconcile.Result, error) {
 	if apiequality.Semantic.DeepEqual(old, binding) {
 		return result, nil

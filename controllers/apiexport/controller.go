@@ -48,7 +48,7 @@ type reconciler struct {
 	client client.Client
 }
 
-// forSecret returns the exports whose identity the secret holds.
+// forSecret returns the exports whose identity is in the secret.
 func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	all, err := client.List[apisv1alpha2.APIExport](ctx, r.client, exports, client.Scope{Cluster: key.Cluster})
@@ -66,7 +66,7 @@ func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client
 	return keys
 }
 
-// forSlice returns the export of the same name when a slice is gone: it may have been the export's own.
+// forSlice returns the export of the same name for a deleted slice, which may have been the slice of the export.
 func forSlice(_ context.Context, event client.Event) []client.Key {
 	if event.Type != client.Deleted {
 		return nil

@@ -1,9 +1,9 @@
-// Package apiexport looks after each APIExport: it gives it an identity, verifies that the identity stays what it was, says
-// which of its schemas are missing, and puts an endpoint slice of the same name beside it.
+// Package apiexport is the controller of APIExports. It creates the identity of an export, verifies that the identity does not change,
+// reports missing schemas, and creates an endpoint slice of the same name.
 //
-// The identity is a key in a Secret of the export's cluster; its hash is the bucket of all objects of consumers, and stands
-// in the status for ever. A key made here lies in namespace kcp-system under the name of the export, and stays there when
-// the export goes, so that one made anew finds its objects again.
+// The identity is a key in a Secret in the export's cluster. Its hash is the bucket of all objects of consumers, and stays in the status
+// permanently. A key that is generated here is in namespace kcp-system under the name of the export. It is kept after the export is
+// deleted, so that a new export of the same name finds its objects again.
 //
-// What bindings take over from an export is controllers/apibinding's; the addresses in slices are controllers/endpointslice's.
+// controllers/apibinding handles what bindings copy from an export. controllers/endpointslice sets the addresses in slices.
 package apiexport

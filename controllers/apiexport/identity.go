@@ -14,8 +14,8 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// ensureIdentity brings reference, hash and condition of export, which is the caller's, up to what the Secret says, and
-// makes a Secret when no other was asked for. The error is for what may be tried again; the condition says so too.
+// ensureIdentity updates the reference, the hash and the condition of export, which the caller owns, from the Secret. It creates a
+// Secret if the export names none. The error means that it may be tried again; the condition shows the fault, too.
 func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export *apisv1alpha2.APIExport) error {
 	failed := func(reason, format string, args ...any) {
 		conditionsv1alpha1.MarkFalse(export, apisv1alpha2.APIExportIdentityValid, reason, conditionsv1alpha1.ConditionSeverityError, format, args...)
@@ -24,7 +24,7 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export 
 	var err error
 	if export.Spec.Identity == nil || export.Spec.Identity.SecretRef == nil {
 		if secret, err = r.makeSecret(ctx, key); err != nil {
-			failed(apisv1alpha2.IdentityGenerationFailedReason, "the identity could not be made: %v", err)
+			failed(apisv1alpha2.IdentityGenerationFailedReason, "the identity could not be created: %v", err)
 			return err
 		}
 		export.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{Namespace: secret.Namespace, Name: secret.Name}}
@@ -49,7 +49,7 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export 
 		export.Status.IdentityHash = hash
 	}
 	if export.Status.IdentityHash != hash {
-		failed(apisv1alpha2.IdentityVerificationFailedReason, "hash mismatch: secret %s/%s holds identity %s, the export has %s",
+		failed(apisv1alpha2.IdentityVerificationFailedReason, "hash mismatch: secret %s/%s contains identity %s, the export has %s",
 			secret.Namespace, secret.Name, hash, export.Status.IdentityHash)
 		return nil
 	}
@@ -57,7 +57,7 @@ func (r *reconciler) ensureIdentity(ctx context.Context, key client.Key, export 
 	return nil
 }
 
-// makeSecret returns the Secret of the export called key in the system's namespace, and makes both if they are missing.
+// makeSecret returns the Secret of the export called key in the system's namespace, and creates both if they are missing.
 func (r *reconciler) makeSecret(ctx context.Context, key client.Key) (*corev1.Secret, error) {
 	at := client.Key{Cluster: key.Cluster, Namespace: apisv1alpha2.IdentitySecretNamespace, Name: key.Name}
 	secret, err := client.Find[corev1.Secret](ctx, r.client, secrets, at)
@@ -77,7 +77,7 @@ func (r *reconciler) makeSecret(ctx context.Context, key client.Key) (*corev1.Se
 		Data:       map[string][]byte{apisv1alpha2.SecretKeyAPIExportIdentity: identity.NewKey()},
 	})
 	if err != nil {
-		// Also when somebody was faster: the next try finds what they made.
+		// Also if another writer was faster: the next attempt finds its object.
 		return nil, fmt.Errorf("making secret %s: %w", at, err)
 	}
 	secret, ok := created.(*corev1.Secret)

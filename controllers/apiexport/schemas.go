@@ -14,8 +14,8 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// checkSchemas says in a condition of export, which is the caller's, which of the schemas that it names are missing. Consumers
-// learn of it by their bindings; the provider would not.
+// checkSchemas sets a condition of export, which the caller owns, that lists missing schemas. Consumers see this fault in their
+// bindings; the provider would not see it otherwise.
 func (r *reconciler) checkSchemas(ctx context.Context, key client.Key, export *apisv1alpha2.APIExport) error {
 	var missing []string
 	for _, resource := range export.Spec.Resources {
@@ -32,11 +32,11 @@ func (r *reconciler) checkSchemas(ctx context.Context, key client.Key, export *a
 		return nil
 	}
 	conditionsv1alpha1.MarkFalse(export, apisv1alpha2.APIExportSchemasValid, apisv1alpha2.SchemaNotFoundReason, conditionsv1alpha1.ConditionSeverityError,
-		"there is no APIResourceSchema %s in this workspace: what refers to it cannot be bound", strings.Join(missing, ", "))
+		"there is no APIResourceSchema %s in this workspace: resources that refer to it cannot be bound", strings.Join(missing, ", "))
 	return nil
 }
 
-// forSchema returns the exports that name a schema which came or went; it does not change in between.
+// forSchema returns the exports that name a schema that was created or deleted. Schemas never change.
 func (r *reconciler) forSchema(ctx context.Context, event client.Event) []client.Key {
 	if event.Type == client.Modified {
 		return nil

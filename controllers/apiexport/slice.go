@@ -14,7 +14,7 @@ import (
 
 const exportKind = "APIExport"
 
-// ensureSlice puts an endpoint slice of the same name beside export, unless its annotation says not to.
+// ensureSlice creates an endpoint slice of the same name as export, unless an annotation of the export prevents it.
 func (r *reconciler) ensureSlice(ctx context.Context, key client.Key, export *apisv1alpha2.APIExport) error {
 	if _, skip := export.Annotations[apisv1alpha2.APIExportEndpointSliceSkipAnnotation]; skip {
 		return nil

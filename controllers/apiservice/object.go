@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// AnchorLabel is on every APIService that a Registrar made; its value is the name of the anchor.
+	// AnchorLabel is the label of every APIService that a Registrar created. Its value is the name of the anchor.
 	AnchorLabel = "annex.dev/apiservice-anchor"
-	// OwnersAnnotation lists who wants an APIService, separated by commas.
+	// OwnersAnnotation lists the owners that want an APIService, separated by commas.
 	OwnersAnnotation = "annex.dev/wanted-by"
-	// injectedPrefix begins the annotations by which cert-manager is asked to write the caBundle.
+	// injectedPrefix is the prefix of the annotations that make cert-manager write the caBundle.
 	injectedPrefix = "cert-manager.io/inject-"
 )
 
-// Priorities are those that the host gives to the groups of CustomResourceDefinitions. They are the same for all versions of a
-// group: the host then puts newer versions first, by their names, and a version that comes or goes changes no other.
+// Priorities are the priorities that the host gives to groups of CustomResourceDefinitions. They are the same for all versions of a
+// group: the host then orders versions by their names, newer ones first, and a new or removed version does not change the others.
 const (
 	groupPriority   = 1000
 	versionPriority = 100
@@ -38,7 +38,7 @@ func groupVersionOf(s *apiregistrationv1.APIService) schema.GroupVersion {
 	return schema.GroupVersion{Group: s.Spec.Group, Version: s.Spec.Version}
 }
 
-// ownerReference makes the host's garbage collector delete what carries it once the anchor is gone.
+// ownerReference makes the host's garbage collector delete an object after the anchor is gone.
 func ownerReference(anchor *apiregistrationv1.APIService) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: apiregistrationv1.SchemeGroupVersion.String(),
@@ -56,22 +56,22 @@ func hasOwner(s *apiregistrationv1.APIService, name string, uid types.UID) bool 
 	})
 }
 
-// ours reports whether a Registrar made s after this very anchor.
+// ours reports whether a Registrar created s for exactly this anchor.
 func ours(s, anchor *apiregistrationv1.APIService) bool {
 	return s.Spec.Service != nil && s.Labels[AnchorLabel] == anchor.Name && hasOwner(s, anchor.Name, anchor.UID)
 }
 
-// leftOver reports whether a Registrar made s after an anchor of the same name that is gone: the host deletes it by itself.
+// leftOver reports whether a Registrar created s for an earlier anchor of the same name. The host deletes s by itself.
 func leftOver(s, anchor *apiregistrationv1.APIService) bool {
 	return s.Spec.Service != nil && s.Labels[AnchorLabel] == anchor.Name && hasOwner(s, anchor.Name, "") && !hasOwner(s, anchor.Name, anchor.UID)
 }
 
-// describeForeign says, for people, who serves the group version instead.
+// describeForeign describes, for users, what serves the group version instead.
 func describeForeign(s *apiregistrationv1.APIService) string {
 	if s.Spec.Service == nil {
-		return fmt.Sprintf("the host serves %s itself, by a CustomResourceDefinition or built in", groupVersionOf(s))
+		return fmt.Sprintf("the host itself serves %s, built in or for a CustomResourceDefinition", groupVersionOf(s))
 	}
-	return fmt.Sprintf("APIService %s of the host is somebody else's: it leads to Service %s/%s", s.Name, s.Spec.Service.Namespace, s.Spec.Service.Name)
+	return fmt.Sprintf("APIService %s of the host has another owner: it leads to Service %s/%s", s.Name, s.Spec.Service.Namespace, s.Spec.Service.Name)
 }
 
 // injected reports whether cert-manager writes the caBundle of s.
@@ -84,7 +84,7 @@ func injected(s *apiregistrationv1.APIService) bool {
 	return false
 }
 
-// like returns a new APIService for gv after the anchor.
+// like returns a new APIService for gv with the settings of the anchor.
 func like(anchor *apiregistrationv1.APIService, gv schema.GroupVersion, caBundle []byte, owners []string) *apiregistrationv1.APIService {
 	s := &apiregistrationv1.APIService{
 		ObjectMeta: metav1.ObjectMeta{Name: nameOf(gv), OwnerReferences: []metav1.OwnerReference{ownerReference(anchor)}},
@@ -94,7 +94,7 @@ func like(anchor *apiregistrationv1.APIService, gv schema.GroupVersion, caBundle
 	return s
 }
 
-// align makes s lead where the anchor leads, and reports whether that changed it.
+// align updates s to the settings of the anchor, and reports whether s changed.
 func align(s, anchor *apiregistrationv1.APIService, caBundle []byte, owners []string) (changed bool) {
 	before := s.DeepCopy()
 	s.Labels, s.Annotations = maps.Clone(s.Labels), maps.Clone(s.Annotations)
@@ -113,7 +113,7 @@ func align(s, anchor *apiregistrationv1.APIService, caBundle []byte, owners []st
 	return !apiequality.Semantic.DeepEqual(before, s)
 }
 
-// ownersOn returns who wanted s when it was last written.
+// ownersOn returns the owners that wanted s when it was last written.
 func ownersOn(s *apiregistrationv1.APIService) []string {
 	return strings.FieldsFunc(s.Annotations[OwnersAnnotation], func(r rune) bool { return r == ',' })
 }
@@ -129,5 +129,5 @@ func availability(s *apiregistrationv1.APIService) State {
 		}
 		return State{Phase: Registered, Message: c.Reason + ": " + c.Message}
 	}
-	return State{Phase: Registered, Message: "the host has not tried it yet"}
+	return State{Phase: Registered, Message: "the host has not checked it yet"}
 }

@@ -13,13 +13,13 @@ import (
 	aggregator "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 )
 
-// DefaultAnchor is the name of the APIService that the chart makes.
+// DefaultAnchor is the name of the APIService that the chart creates.
 const DefaultAnchor = "v1alpha1.tenancy.kcp.io"
 
-// staticOwner wants what the server itself serves.
+// staticOwner is the owner of the group versions that the server itself serves.
 const staticOwner = "annex"
 
-// How soon what failed is tried again.
+// How soon a failed operation is tried again.
 const (
 	minRetry = 500 * time.Millisecond
 	maxRetry = time.Minute
@@ -29,33 +29,33 @@ const (
 type Config struct {
 	// Client is for the host cluster.
 	Client aggregator.Interface
-	// Anchor is the name of the APIService that others are made after.
+	// Anchor is the name of the APIService whose settings the others copy.
 	Anchor string
-	// Static are the group versions to register always. The one of the anchor may be among them.
+	// Static are the group versions to register always. They may include the one of the anchor.
 	Static []schema.GroupVersion
-	// CABundle returns the certificates, PEM, by which the host verifies the server, and a channel that is closed once they are
-	// no longer the current ones.
+	// CABundle returns the certificates, in PEM format, that the host verifies the server with, and a channel that is closed when they
+	// change.
 	CABundle func() ([]byte, <-chan struct{})
-	// Covers returns why the serving certificate is not good for a DNS name; nil when it is.
+	// Covers returns an error if the serving certificate is not valid for a DNS name.
 	Covers func(name string) error
 }
 
-// Phase says how far the registration of a group version is.
+// Phase is the phase of the registration of a group version.
 type Phase string
 
 // Phases of a registration.
 const (
-	// Pending: it is not registered yet, or no longer wanted.
+	// Pending: the group version is not registered yet, or no longer wanted.
 	Pending Phase = ""
 	// Registered: the APIService is ours, and the host does not find it available.
 	Registered Phase = "Registered"
 	// Available: the host forwards requests.
 	Available Phase = "Available"
-	// Conflict: the host serves the group version from elsewhere.
+	// Conflict: the host serves the group version from another source.
 	Conflict Phase = "Conflict"
 )
 
-// State is what is known of the registration of a group version. Message says why it is not Available, for people.
+// State is the state of the registration of a group version. Message tells users why it is not Available.
 type State struct {
 	Phase   Phase
 	Message string
@@ -64,7 +64,7 @@ type State struct {
 // notYet is the state before the host was asked.
 const notYet = "the APIServices of the host have not been read yet"
 
-// Registrar is the one writer of APIServices. It is safe for many goroutines.
+// Registrar is the only writer of APIServices. It is safe for many goroutines.
 type Registrar struct {
 	config Config
 	queue  workqueue.TypedRateLimitingInterface[struct{}]
@@ -73,7 +73,7 @@ type Registrar struct {
 	read atomic.Bool
 
 	lock sync.Mutex
-	// wants holds what each owner asked for; an owner that asked for nothing has an empty entry.
+	// wants contains the group versions that each owner requested. An owner that requested none has an empty entry.
 	wants    map[string][]schema.GroupVersion
 	states   map[schema.GroupVersion]State
 	general  string
@@ -83,7 +83,7 @@ type Registrar struct {
 // New returns a Registrar that does nothing before [Registrar.Run].
 func New(c Config) (*Registrar, error) {
 	if c.Client == nil || c.Anchor == "" || c.CABundle == nil || c.Covers == nil {
-		return nil, errors.New("a registrar needs a client, the name of an anchor, a CA bundle and a certificate")
+		return nil, errors.New("a registrar requires a client, the name of an anchor, a CA bundle and a certificate")
 	}
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[struct{}](minRetry, maxRetry)
 	return &Registrar{
@@ -96,9 +96,9 @@ func New(c Config) (*Registrar, error) {
 	}, nil
 }
 
-// Want replaces what owner, for example "hostbinding/widgets", wants to be registered; nil takes all of it back. Owners are
-// written down on the APIServices: what an owner wanted in the life of an earlier process stays registered until that owner has
-// asked for something else, or for nothing, here.
+// Want replaces what owner, for example "hostbinding/widgets", wants to register; nil withdraws all of them. The owners are
+// recorded on the APIServices. So group versions that an owner requested in an earlier process stay registered until that owner calls
+// Want in this process.
 func (r *Registrar) Want(owner string, gvs []schema.GroupVersion) {
 	r.lock.Lock()
 	sorted := slices.SortedFunc(slices.Values(gvs), compare)
@@ -111,7 +111,7 @@ func (r *Registrar) Want(owner string, gvs []schema.GroupVersion) {
 	}
 }
 
-// State returns what is known of the registration of gv; Pending for one that nobody wants.
+// State returns the state of the registration of gv; Pending if nobody wants gv.
 func (r *Registrar) State(gv schema.GroupVersion) State {
 	r.lock.Lock()
 	defer r.lock.Unlock()
@@ -121,8 +121,8 @@ func (r *Registrar) State(gv schema.GroupVersion) State {
 	return State{Message: r.general}
 }
 
-// OnChange makes f be called, from one goroutine, whenever the state of any group version has changed, until remove is called.
-// f must return soon.
+// OnChange calls f, from one goroutine, whenever the state of a group version has changed, until remove is called. f must return
+// soon.
 func (r *Registrar) OnChange(f func()) (remove func()) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
@@ -134,7 +134,7 @@ func (r *Registrar) OnChange(f func()) (remove func()) {
 	}
 }
 
-// wanted returns the owners of every group version that is wanted, and who has asked for anything.
+// wanted returns the owners of every wanted group version, and the owners that called Want in this process.
 func (r *Registrar) wanted() (owners map[schema.GroupVersion][]string, spoken map[string]bool) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
@@ -150,7 +150,7 @@ func (r *Registrar) wanted() (owners map[schema.GroupVersion][]string, spoken ma
 	return owners, spoken
 }
 
-// report replaces all states, and tells who wants to know. general is for what has no state of its own.
+// report replaces all states and calls the listeners. general is the message for group versions without a state of their own.
 func (r *Registrar) report(states map[schema.GroupVersion]State, general string) {
 	r.lock.Lock()
 	changed := general != r.general || !maps.Equal(states, r.states)

@@ -19,15 +19,15 @@ import (
 // fieldManager owns the fields that a Registrar writes on the host.
 const fieldManager = "annex"
 
-// Subjects of faults that concern no single APIService.
+// Subjects of faults that do not concern a single APIService.
 const (
 	subjectRead   = "read"   // APIServices cannot be read
 	subjectWrite  = "write"  // they cannot be written
 	subjectAnchor = "anchor" // there is nothing to register after
 )
 
-// Run registers until ctx ends; a Registrar runs once. A host that cannot be reached is tried again and again, and disturbs
-// nobody but who asks for states.
+// Run registers until ctx ends; a Registrar runs once. If the host cannot be reached, it retries. Until then, only the
+// states are affected.
 func (r *Registrar) Run(ctx context.Context) error {
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("controller", "apiservice"))
 	factory := externalversions.NewSharedInformerFactoryWithOptions(r.config.Client, 0, externalversions.WithTransform(slim))
@@ -60,7 +60,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// slim drops what nobody here reads; an update without managed fields leaves those that are stored alone.
+// slim drops fields that this package does not read. An update without managed fields keeps the stored ones.
 func slim(obj any) (any, error) {
 	if accessor, err := meta.Accessor(obj); err == nil {
 		accessor.SetManagedFields(nil)
@@ -81,7 +81,7 @@ func (r *Registrar) followBundle(ctx context.Context) {
 	}
 }
 
-// next does one pass; false when the queue is shut down.
+// next does one pass; false if the queue is shut down.
 func (r *Registrar) next(ctx context.Context, lister listers.APIServiceLister) bool {
 	item, shutdown := r.queue.Get()
 	if shutdown {
@@ -99,14 +99,14 @@ func (r *Registrar) next(ctx context.Context, lister listers.APIServiceLister) b
 		r.queue.Forget(item)
 		return true
 	case !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && ctx.Err() == nil:
-		// Those two only say that the informer is behind.
+		// These two errors only mean that the informer is behind.
 		r.logged.note(ctx, subjectWrite, err.Error())
 	}
 	r.queue.AddRateLimited(item)
 	return true
 }
 
-// noteWatch keeps what the informer runs into, unless it is part of its life.
+// noteWatch records errors of the informer, except expected ones.
 func (r *Registrar) noteWatch(ctx context.Context, err error) {
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
@@ -124,7 +124,7 @@ type faults struct {
 	last map[string]string
 }
 
-// note logs reason unless it is what was noted for subject last; an empty one says that all is well.
+// note logs reason unless it is the last reason for subject. An empty reason means that there is no fault.
 func (f *faults) note(ctx context.Context, subject, reason string) {
 	f.lock.Lock()
 	defer f.lock.Unlock()

@@ -16,7 +16,7 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
 
-// pass is one look at all APIServices.
+// pass is one pass over all APIServices.
 type pass struct {
 	*Registrar
 	existing map[string]*apiregistrationv1.APIService
@@ -25,7 +25,7 @@ type pass struct {
 	states   map[schema.GroupVersion]State
 }
 
-// sync brings the host's APIServices to what is wanted. existing are shared and never changed.
+// sync updates the host's APIServices to the wanted state. existing is shared and never changed.
 func (r *Registrar) sync(ctx context.Context, existing []*apiregistrationv1.APIService) error {
 	p := &pass{Registrar: r, existing: map[string]*apiregistrationv1.APIService{}, states: map[schema.GroupVersion]State{}}
 	for _, s := range existing {
@@ -59,7 +59,7 @@ func (r *Registrar) sync(ctx context.Context, existing []*apiregistrationv1.APIS
 	return err
 }
 
-// findAnchor returns why nothing can be registered; empty when something can.
+// findAnchor returns the reason why nothing can be registered; empty if there is none.
 func (p *pass) findAnchor() (reason string) {
 	p.anchor = p.existing[p.config.Anchor]
 	switch {
@@ -73,7 +73,7 @@ func (p *pass) findAnchor() (reason string) {
 	return ""
 }
 
-// prepare finds the caBundle, and writes it on the anchor. It returns why nothing can be registered with it.
+// prepare finds the caBundle, and writes it on the anchor. It returns the reason why nothing can be registered.
 func (p *pass) prepare(ctx context.Context) (reason string, err error) {
 	service := p.anchor.Spec.Service
 	switch {
@@ -81,12 +81,12 @@ func (p *pass) prepare(ctx context.Context) (reason string, err error) {
 		return "", nil
 	case injected(p.anchor):
 		if len(p.anchor.Spec.CABundle) == 0 {
-			return fmt.Sprintf("APIService %s has no caBundle yet, which cert-manager is to write", p.anchor.Name), nil
+			return fmt.Sprintf("APIService %s has no caBundle yet; cert-manager must write it", p.anchor.Name), nil
 		}
 		p.caBundle = p.anchor.Spec.CABundle
 		return "", nil
 	}
-	// Somebody else's Annex may be installed here: then our CA would only keep the host from reaching it.
+	// The anchor may belong to another Annex. Our CA would then prevent the host from reaching it.
 	host := service.Name + "." + service.Namespace + ".svc"
 	if err := p.config.Covers(host); err != nil {
 		return fmt.Sprintf("APIService %s leads to %s, for which this server has no certificate (--tls-san): %v", p.anchor.Name, host, err), nil
@@ -109,7 +109,7 @@ func (p *pass) prepare(ctx context.Context) (reason string, err error) {
 	return "", nil
 }
 
-// registerAll registers what is wanted, and removes what is no longer.
+// registerAll registers wanted group versions, and removes those that are no longer wanted.
 func (p *pass) registerAll(ctx context.Context) error {
 	owners, spoken := p.wanted()
 	var errs []error
@@ -137,7 +137,7 @@ func (p *pass) registerAll(ctx context.Context) error {
 
 func compare(a, b schema.GroupVersion) int { return strings.Compare(nameOf(a), nameOf(b)) }
 
-// register brings the APIService of one group version into being, unless it is somebody else's.
+// register creates or updates the APIService of one group version, unless it has another owner.
 func (p *pass) register(ctx context.Context, gv schema.GroupVersion, owners []string) (State, error) {
 	s := p.existing[nameOf(gv)]
 	switch {
@@ -158,7 +158,7 @@ func (p *pass) register(ctx context.Context, gv schema.GroupVersion, owners []st
 	return p.update(ctx, s, owners)
 }
 
-// update brings an APIService that is ours in line with the anchor.
+// update updates one of our APIServices to the settings of the anchor.
 func (p *pass) update(ctx context.Context, s *apiregistrationv1.APIService, owners []string) (State, error) {
 	updated := s.DeepCopy()
 	if align(updated, p.anchor, p.caBundle, owners) {
@@ -171,8 +171,8 @@ func (p *pass) update(ctx context.Context, s *apiregistrationv1.APIService, owne
 	return availability(updated), nil
 }
 
-// release deletes an APIService of ours that nobody wants. One whose owners have not said anything since this process started
-// is kept, and kept right.
+// release deletes one of our APIServices that nobody wants. If its owners have not called Want since this process started, release
+// keeps and updates it.
 func (p *pass) release(ctx context.Context, s *apiregistrationv1.APIService, spoken map[string]bool) error {
 	if s.DeletionTimestamp != nil {
 		return nil
@@ -187,7 +187,7 @@ func (p *pass) release(ctx context.Context, s *apiregistrationv1.APIService, spo
 		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
 	})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("deleting APIService %s, which nobody wants any more: %w", s.Name, err)
+		return fmt.Errorf("deleting APIService %s, which is no longer needed: %w", s.Name, err)
 	}
 	klog.FromContext(ctx).Info("Removed a group version from the host", "apiservice", s.Name)
 	return nil

@@ -35,8 +35,8 @@ func Spec(c client.Client) multicluster.Spec {
 
 type reconciler struct{ client client.Client }
 
-// reconcile brings every aggregated ClusterRole of a cluster up to date. A role that is part of another is seen in its new
-// state by the event that its own update causes.
+// reconcile brings every aggregated ClusterRole of a cluster up to date. If a role is part of another one, the event of its
+// own update shows its new state.
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	resource := rbacv1.Resource("clusterroles")
 	all, err := client.List[rbacv1.ClusterRole](ctx, r.client, resource, client.Scope{Cluster: key.Cluster})
@@ -53,7 +53,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	for _, role := range aggregated {
 		rules, err := aggregation.Rules(role, all)
 		if err != nil {
-			// Trying again does not help; the others are not to suffer from it.
+			// A retry does not help, and other roles must not be affected.
 			klog.FromContext(ctx).Error(err, "A role cannot be aggregated")
 			continue
 		}

@@ -40,7 +40,7 @@ func TestAggregation(t *testing.T) {
 		outer, aggregated("a", "inner", "inner"), part("a", "p1", "inner", "get"), part("a", "q", "outer", "watch"),
 		aggregated("b", "inner", "inner"), part("b", "p1", "inner", "delete"),
 	)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// setCondition sets the condition unless it stands there already, so that nothing is written for its time alone.
+// setCondition sets the condition unless it is already set, so that an update never changes only its time.
 func setCondition(crd *apiextensionsv1.CustomResourceDefinition, condition apiextensionsv1.CustomResourceDefinitionCondition) {
 	old := apihelpers.FindCRDCondition(crd, condition.Type)
 	if old != nil && old.Status == condition.Status && old.Reason == condition.Reason && old.Message == condition.Message {
@@ -19,8 +19,8 @@ func setCondition(crd *apiextensionsv1.CustomResourceDefinition, condition apiex
 	apihelpers.SetCRDCondition(crd, condition)
 }
 
-// setStructuralCondition reports a schema that is not structural. Validation lets none through any more, so it is looked
-// for only before a definition is established, and to take the report back.
+// setStructuralCondition reports a schema that is not structural. Validation refuses such schemas now, so this is
+// checked only before a definition is established, and to remove an old report.
 func setStructuralCondition(crd *apiextensionsv1.CustomResourceDefinition) {
 	reported := apihelpers.FindCRDCondition(crd, apiextensionsv1.NonStructuralSchema) != nil
 	if !reported && apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established) {
@@ -35,7 +35,7 @@ func setStructuralCondition(crd *apiextensionsv1.CustomResourceDefinition) {
 	}
 }
 
-// structuralCondition returns what is wrong with the schemas; nil when nothing is.
+// structuralCondition returns the faults of the schemas; nil if there are none.
 func structuralCondition(crd *apiextensionsv1.CustomResourceDefinition) *apiextensionsv1.CustomResourceDefinitionCondition {
 	var violations field.ErrorList
 	if crd.Spec.PreserveUnknownFields {
@@ -72,7 +72,7 @@ func asStructural(validation *apiextensionsv1.CustomResourceValidation) (*schema
 	return schema.NewStructural(internal.OpenAPIV3Schema)
 }
 
-// setApprovalCondition reports whether a group of the Kubernetes community has the approval that it needs.
+// setApprovalCondition reports whether a group of the Kubernetes community has the required approval.
 func setApprovalCondition(crd *apiextensionsv1.CustomResourceDefinition) {
 	if !apihelpers.IsProtectedCommunityGroup(crd.Spec.Group) {
 		return

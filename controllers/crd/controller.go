@@ -26,19 +26,13 @@ var (
 	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
 )
 
-// InstanceDeleter deletes the objects that a local definition of a cluster has.
-type InstanceDeleter interface {
-	// DeleteLocal asks for the deletion of all of them, finalizers honored, and returns what is left.
-	DeleteLocal(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error)
-}
-
-// Spec describes the controller. Names are accepted on what live returns, whose reads must miss nothing that was written
-// before them; nil stands for client.
-func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multicluster.Spec {
+// Spec describes the controller. Names are accepted based on live, whose reads must see every acknowledged write; if nil, client
+// is used. Objects of definitions that are being deleted are deleted through content.
+func Spec(c client.Client, live client.Reader, content client.Content) multicluster.Spec {
 	if live == nil {
 		live = c
 	}
-	r := &reconciler{client: c, live: live, instances: instances, groups: keymutex.NewHashed(0)}
+	r := &reconciler{client: c, live: live, content: content, groups: keymutex.NewHashed(0)}
 	return multicluster.Spec{
 		Name:    "crd",
 		Workers: workers,
@@ -51,14 +45,14 @@ func Spec(c client.Client, live client.Reader, instances InstanceDeleter) multic
 }
 
 type reconciler struct {
-	client    client.Client
-	live      client.Reader
-	instances InstanceDeleter
-	// groups keeps two definitions of one group in one cluster from being accepted at once.
+	client  client.Client
+	live    client.Reader
+	content client.Content
+	// groups prevents two definitions of one group in one cluster from being accepted at the same time.
 	groups keymutex.KeyMutex
 }
 
-// concernedByDefinition returns the definition itself and, when it may have released a name, the others of its group.
+// concernedByDefinition returns the definition itself and, if it may have released a name, the others of its group.
 func (r *reconciler) concernedByDefinition(ctx context.Context, event client.Event) []client.Key {
 	key := client.KeyOf(event.Object)
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
@@ -80,7 +74,7 @@ func (r *reconciler) concernedByBinding(ctx context.Context, event client.Event)
 	return r.others(ctx, client.KeyOf(event.Object), "")
 }
 
-// others returns the definitions in the cluster of key, except key itself; only those of group when it is not empty.
+// others returns the definitions in the cluster of key, except key itself; only those of group if it is not empty.
 func (r *reconciler) others(ctx context.Context, key client.Key, group string) []client.Key {
 	objects, err := r.client.List(ctx, definitions, client.Scope{Cluster: key.Cluster})
 	if err != nil {

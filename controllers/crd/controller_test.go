@@ -21,17 +21,24 @@ import (
 )
 
 // waitFor is how long tests wait for what must happen; nothing waits that long when it works.
-const waitFor = 30 * time.Second
+const waitFor = 2 * time.Minute
 
-// instances is an InstanceDeleter that answers what it is told to.
+// instances is a client.Content that answers what it is told to.
 type instances struct {
+	client.Content
 	left    client.Remaining
 	err     error
 	deleted []string
 }
 
-func (i *instances) DeleteLocal(_ context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (client.Remaining, error) {
-	i.deleted = append(i.deleted, cluster.String()+"|"+crd.Name)
+func (i *instances) DeleteAll(_ context.Context, scope client.ContentScope) (client.Remaining, error) {
+	for _, resource := range []string{"widgets", "gadgets"} {
+		for _, bucket := range []string{"", client.LocalBucket, "identity"} {
+			if gr := (schema.GroupResource{Group: "example.com", Resource: resource}); scope.Wanted(gr, bucket) {
+				i.deleted = append(i.deleted, scope.Cluster.String()+"|"+gr.String()+"|"+bucket)
+			}
+		}
+	}
 	return i.left, i.err
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// taken holds the names that a group has already given away in a cluster.
+// taken contains the names that are already used in a group of a cluster.
 type taken struct {
 	// resources are plurals, singulars and short names, which share one space; kinds are kinds and list kinds.
 	resources, kinds sets.Set[string]
@@ -30,14 +30,14 @@ func (t taken) add(names apiextensionsv1.CustomResourceDefinitionNames) {
 	t.kinds.Delete("")
 }
 
-// settled reports whether crd has all the names that it asks for and is established.
+// settled reports whether crd has all requested names and is established.
 func settled(crd *apiextensionsv1.CustomResourceDefinition) bool {
 	return apiequality.Semantic.DeepEqual(crd.Spec.Names, crd.Status.AcceptedNames) &&
 		apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.NamesAccepted) &&
 		apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established)
 }
 
-// accept gives crd those of the names it asks for that are free, and establishes it when it has all of them.
+// accept gives crd the requested names that are free, and establishes it if it has all of them.
 func (r *reconciler) accept(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) error {
 	used, err := r.namesTaken(ctx, cluster, crd)
 	if err != nil {
@@ -63,8 +63,8 @@ func (r *reconciler) accept(ctx context.Context, cluster logicalcluster.Name, cr
 	return nil
 }
 
-// acceptNames returns which of the requested names are had after those of them that are free are taken, and the condition
-// that says so. A name that was accepted before stays, whoever else may have it.
+// acceptNames returns the accepted names after it takes the requested names that are free, and the condition for them. A name that was
+// accepted before stays accepted, even if another resource has it.
 func acceptNames(requested, accepted apiextensionsv1.CustomResourceDefinitionNames, used taken) (
 	apiextensionsv1.CustomResourceDefinitionNames, apiextensionsv1.CustomResourceDefinitionCondition) {
 	names := *accepted.DeepCopy()
@@ -103,7 +103,7 @@ func acceptNames(requested, accepted apiextensionsv1.CustomResourceDefinitionNam
 
 func inUse(name string) error { return fmt.Errorf("%q is already in use", name) }
 
-// namesTaken collects what other definitions of the group, and resources that the cluster has bound, are called.
+// namesTaken collects the names of other definitions of the group, and of resources that the cluster has bound.
 func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (taken, error) {
 	used := taken{resources: sets.New[string](), kinds: sets.New[string]()}
 	others, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Scope{Cluster: cluster})
@@ -134,7 +134,7 @@ func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name
 	return used, nil
 }
 
-// boundNames returns the names of a bound resource; the plural alone when it has no definition.
+// boundNames returns the names of a bound resource; only the plural if it has no definition.
 func (r *reconciler) boundNames(ctx context.Context, resource apisv1alpha2.BoundAPIResource) (apiextensionsv1.CustomResourceDefinitionNames, error) {
 	names := apiextensionsv1.CustomResourceDefinitionNames{Plural: resource.Resource}
 	definition, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})

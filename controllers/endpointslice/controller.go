@@ -28,9 +28,9 @@ var (
 	shards     = corev1alpha1.Resource("shards")
 )
 
-// Resolver finds the logical cluster behind a path or a name.
+// Resolver finds the logical cluster of a path or a name.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
@@ -54,7 +54,7 @@ func Spec(c client.Client, resolver Resolver) multicluster.Spec {
 type reconciler struct {
 	client   client.Client
 	resolver Resolver
-	// consumers knows which bindings use an export, referring which slices are for one.
+	// consumers maps an export to the bindings that use it; referring maps it to its slices.
 	consumers, referring references.Index
 }
 

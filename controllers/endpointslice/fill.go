@@ -16,7 +16,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// fill brings the status of slice, which is the caller's, up to date.
+// fill updates the status of slice, which the caller owns.
 func (r *reconciler) fill(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) error {
 	export, err := r.exportOf(ctx, key, slice)
 	if err != nil {
@@ -46,7 +46,7 @@ func PathOf(key client.Key) string {
 	return "/services/apiexport/" + key.Cluster.String() + "/" + key.Name
 }
 
-// exportOf returns the key of the export that slice is for; none after it has said in the conditions that it does not exist.
+// exportOf returns the key of the export of slice. If the export does not exist, exportOf sets the conditions and returns no key.
 func (r *reconciler) exportOf(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) (client.Key, error) {
 	reference := slice.Spec.APIExport
 	missing := func() (client.Key, error) {
@@ -62,19 +62,19 @@ func (r *reconciler) exportOf(ctx context.Context, key client.Key, slice *apisv1
 		}
 	}
 	if !found {
-		// An export of this name may come up in a workspace that is made later.
+		// An export of this name may be created in a workspace that does not exist yet.
 		r.referring.Set(key, client.Key{Name: reference.Name})
 		return missing()
 	}
 	at := client.Key{Cluster: provider, Name: reference.Name}
-	// Before the export is read, so that no change of it is missed.
+	// Set this before the export is read, so that no change of it is missed.
 	r.referring.Set(key, at)
 	export, err := client.Find[apisv1alpha2.APIExport](ctx, r.client, exports, at)
 	if err != nil {
 		return client.Key{}, err
 	}
 	if export == nil {
-		// It may come up here, or in another workspace that takes the place of this one.
+		// It may be created here, or in another workspace that replaces this one.
 		r.referring.Set(key, client.Key{Name: reference.Name})
 		return missing()
 	}
@@ -82,8 +82,8 @@ func (r *reconciler) exportOf(ctx context.Context, key client.Key, slice *apisv1
 	return at, nil
 }
 
-// placed reports whether the partition of slice, if it names one, holds a shard, and says in the conditions what is wrong
-// with it.
+// placed reports whether the partition of slice, if it names one, contains a shard. It sets the conditions if the partition has a
+// fault.
 func (r *reconciler) placed(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) (bool, error) {
 	slice.Status.ShardSelector = ""
 	if slice.Spec.Partition == "" {
@@ -118,8 +118,8 @@ func (r *reconciler) placed(ctx context.Context, key client.Key, slice *apisv1al
 	return len(inside) > 0, nil
 }
 
-// isUsed reports whether a binding to export exists. The index answers for most; before an address goes away that stands
-// there, all bindings are looked at, since the index may still be being filled.
+// isUsed reports whether a binding to export exists. It checks the index first. Before an existing address is removed, it checks all
+// bindings, because the index may be incomplete at the start.
 func (r *reconciler) isUsed(ctx context.Context, export client.Key, before bool) (bool, error) {
 	_, indexed := r.consumers.Any(export, func(key client.Key) bool {
 		binding, err := client.Find[apisv1alpha2.APIBinding](ctx, r.client, bindings, key)
@@ -141,7 +141,7 @@ func (r *reconciler) isUsed(ctx context.Context, export client.Key, before bool)
 	return false, nil
 }
 
-// exportKeyOf returns the export that binding uses; none while it has found none.
+// exportKeyOf returns the export that binding uses; no key while it has found none.
 func exportKeyOf(binding *apisv1alpha2.APIBinding) client.Key {
 	if binding.Status.APIExportClusterName == "" || binding.Spec.Reference.Export == nil {
 		return client.Key{}

@@ -40,12 +40,12 @@ func (r *reconciler) forBinding(_ context.Context, event client.Event) []client.
 // forExport returns the slices for the export.
 func (r *reconciler) forExport(_ context.Context, event client.Event) []client.Key {
 	if event.Type == client.Modified {
-		return nil // nothing in a slice follows from what an export says
+		return nil // nothing in a slice depends on the content of an export
 	}
 	key := client.KeyOf(event.Object)
 	keys := r.referring.From(key)
 	if event.Type == client.Added {
-		// Those that found none of this name when they looked.
+		// Include those that found no object of this name.
 		keys = append(keys, r.referring.From(client.Key{Name: key.Name})...)
 	}
 	return keys

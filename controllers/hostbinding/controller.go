@@ -23,10 +23,9 @@ import (
 )
 
 const (
-	// unregistering is how soon to look again whether the host has let go of a group version.
+	// unregistering is the pause between two checks whether the host has removed a group version.
 	unregistering = 200 * time.Millisecond
-	// elsewhere is how often to look for what no event of the kinds that are watched here tells, such as a workspace that
-	// comes up.
+	// elsewhere is the interval of checks for changes without an event here, such as a new workspace.
 	elsewhere = 5 * time.Second
 )
 
@@ -37,37 +36,37 @@ var (
 	schemas      = apisv1alpha1.Resource("apiresourceschemas")
 )
 
-// Resolver finds the logical cluster behind a path or a name.
+// Resolver finds the logical cluster of a path or a name.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
 // Registrar registers group versions with the host; controllers/apiservice.Registrar is one.
 type Registrar interface {
-	// Want replaces what owner wants to be registered.
+	// Want replaces the group versions that owner wants to register.
 	Want(owner string, gvs []schema.GroupVersion)
-	// State returns what became of a group version.
+	// State returns the state of a group version.
 	State(gv schema.GroupVersion) apiservice.State
-	// OnChange makes f be called when any state has changed.
+	// OnChange calls f when a state has changed.
 	OnChange(f func()) (remove func())
 }
 
-// Config is what the controller works with.
+// Config contains the dependencies of the controller.
 type Config struct {
 	Client client.Client
 	// Live sees every acknowledged write.
 	Live     client.Reader
 	Resolver Resolver
-	// Workspace is the host workspace: HostBindings elsewhere mean nothing.
+	// Workspace is the host workspace. HostBindings in other workspaces have no effect.
 	Workspace logicalcluster.Path
-	// Registrar is nil when nobody looks after the APIServices of the host.
+	// Registrar is nil if this server does not manage APIServices of the host.
 	Registrar Registrar
 	// Typed says which resources of root's exports are served by typed storage; those are not projected.
 	Typed func(schema.GroupResource) bool
 }
 
-// Spec describes the controller. One HostBinding is looked at at a time: which of two has a group version is decided here.
+// Spec describes the controller. It processes one HostBinding at a time, because it decides which HostBinding gets a group version.
 func Spec(c Config) multicluster.Spec {
 	r := &reconciler{Config: c}
 	return multicluster.Spec{
@@ -84,7 +83,7 @@ func Spec(c Config) multicluster.Spec {
 
 type reconciler struct{ Config }
 
-// every returns all HostBindings: there are few, and what one has concerns the others.
+// every returns all HostBindings: there are few, and a change of one affects the others.
 func (r *reconciler) every(ctx context.Context, event client.Event) []client.Key {
 	keys := r.all(ctx)
 	if gone := event.Object; event.Type == client.Deleted {
@@ -122,7 +121,7 @@ func (r *reconciler) followRegistrar(ctx context.Context, add func(client.Key, t
 	remove()
 }
 
-// ownerOf returns the name under which a HostBinding wants what it wants.
+// ownerOf returns the owner name of a HostBinding at the Registrar.
 func ownerOf(key client.Key) string { return "hostbinding/" + key.Name }
 
 func (r *reconciler) want(key client.Key, gvs []schema.GroupVersion) {
@@ -155,7 +154,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		return reconcile.Result{}, err
 	}
 	if !apiequality.Semantic.DeepEqual(old, binding) {
-		// What it wants is registered when this is known everywhere: the write comes back as an event.
+		// Register only after all servers know the status: the event of this write triggers the registration.
 		return r.write(ctx, key, binding)
 	}
 	r.want(key, gvs)
@@ -165,7 +164,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	return reconcile.Result{}, nil
 }
 
-// unregister lets go of a HostBinding once the host forwards nothing for it.
+// unregister removes the finalizer of a HostBinding when the host no longer forwards requests for it.
 func (r *reconciler) unregister(ctx context.Context, key client.Key, old *annexv1alpha1.HostBinding) (reconcile.Result, error) {
 	r.want(key, nil)
 	if !slices.Contains(old.Finalizers, annexv1alpha1.HostBindingFinalizer) {

@@ -1,7 +1,7 @@
-// Package hostbinding says in the status of HostBindings what they project, and has it registered with the host.
+// Package hostbinding is the controller of HostBindings. It sets their status, and registers their group versions with the host.
 //
-// The status is what every server goes by when it serves requests of the host: export, identity, and the group versions that
-// are the HostBinding's. Those are written down before they are registered, so that the host finds them served. A group version
-// that somebody else serves on the host, or that another HostBinding has, is a conflict and is never taken over; it is
-// registered once the other has gone.
+// Every server uses the status to serve requests of the host: the export, the identity, and the group versions of the HostBinding. The
+// status is written before the registration, so that the group versions are served when the host checks them. A group version that has
+// another owner on the host, or that another HostBinding has, is a conflict. It is never taken over, and is registered when the other
+// one is gone.
 package hostbinding

@@ -23,18 +23,18 @@ import (
 	"github.com/annex-dev/annex/controllers/apiservice"
 )
 
-// offer is what an export has for the host.
+// offer is the part of an export that can be projected.
 type offer struct {
 	versions []schema.GroupVersion
 	// unreachable are the resources for which the path has no workspace.
 	unreachable []string
 }
 
-// fill brings the status of binding, which is the caller's, up to date, and returns what is to be registered.
+// fill updates the status of binding, which the caller owns, and returns the group versions to register.
 func (r *reconciler) fill(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) ([]schema.GroupVersion, error) {
 	m, err := mapping.Parse(binding.Spec.Workspace.Path)
 	if err != nil || binding.Spec.Reference.Export == nil {
-		return nil, nil //nolint:nilerr // validation lets no such object in
+		return nil, nil //nolint:nilerr // validation refuses such objects
 	}
 	export, err := r.exportOf(ctx, key, binding)
 	if err != nil {
@@ -63,7 +63,7 @@ func (r *reconciler) fill(ctx context.Context, key client.Key, binding *annexv1a
 	return wanted, err
 }
 
-// exportOf returns the export; nil after it has said in the conditions why there is none.
+// exportOf returns the export. If there is none, exportOf sets the conditions and returns nil.
 func (r *reconciler) exportOf(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding) (*apisv1alpha2.APIExport, error) {
 	reference := binding.Spec.Reference.Export
 	provider, found := key.Cluster, true
@@ -95,7 +95,7 @@ func (r *reconciler) exportOf(ctx context.Context, key client.Key, binding *anne
 	return export, nil
 }
 
-// offerOf returns what export has for the host; nil after it has said in the conditions why that is nothing.
+// offerOf returns the offer of export. If it is empty, offerOf sets the conditions and returns nil.
 func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBinding, export *apisv1alpha2.APIExport, m mapping.Mapping) (*offer, error) {
 	provider := logicalcluster.From(export)
 	o := &offer{}
@@ -126,13 +126,13 @@ func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBin
 	slices.SortFunc(o.versions, func(a, b schema.GroupVersion) int { return cmp.Compare(a.String(), b.String()) })
 	if len(o.versions) == 0 && len(o.unreachable) == 0 {
 		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.NoResourcesReason,
-			conditionsv1alpha1.ConditionSeverityError, "the APIExport offers nothing that can be projected")
+			conditionsv1alpha1.ConditionSeverityError, "the APIExport offers no resource that can be projected")
 		return nil, nil
 	}
 	return o, nil
 }
 
-// usable returns what is wrong with the schema of gr.
+// usable returns an error if the schema of gr cannot be used.
 func usable(source *apisv1alpha1.APIResourceSchema, gr schema.GroupResource) error {
 	if source == nil {
 		return errors.New("not found")
@@ -144,13 +144,13 @@ func usable(source *apisv1alpha1.APIResourceSchema, gr schema.GroupResource) err
 	return err
 }
 
-// checkWorkspace says in the conditions whether requests find a workspace.
+// checkWorkspace sets the condition that tells whether requests reach a workspace.
 func (r *reconciler) checkWorkspace(ctx context.Context, binding *annexv1alpha1.HostBinding, m mapping.Mapping, offered *offer) error {
 	invalid := func(reason, format string, args ...any) {
 		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.WorkspaceValid, reason, conditionsv1alpha1.ConditionSeverityError, format, args...)
 	}
 	if len(offered.unreachable) > 0 {
-		invalid(annexv1alpha1.FixedWorkspaceRequiredReason, "not projected, since a cluster-scoped resource needs a path without %s: %s",
+		invalid(annexv1alpha1.FixedWorkspaceRequiredReason, "not projected, because a cluster-scoped resource needs a path without %s: %s",
 			mapping.Placeholder, strings.Join(offered.unreachable, ", "))
 		return nil
 	}
@@ -181,7 +181,7 @@ func (r *reconciler) checkWorkspace(ctx context.Context, binding *annexv1alpha1.
 	return nil
 }
 
-// binds reports whether cluster has bound something of the export with the identity.
+// binds reports whether cluster has bound a resource of the export with the identity.
 func (r *reconciler) binds(ctx context.Context, cluster logicalcluster.Name, identity string) (bool, error) {
 	objects, err := r.Client.List(ctx, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
@@ -197,7 +197,7 @@ func (r *reconciler) binds(ctx context.Context, cluster logicalcluster.Name, ide
 	return false, nil
 }
 
-// place says in the status what became of each group version, and returns those to register.
+// place sets the state of each group version in the status, and returns the group versions to register.
 func (r *reconciler) place(ctx context.Context, key client.Key, binding *annexv1alpha1.HostBinding, versions []schema.GroupVersion) ([]schema.GroupVersion, error) {
 	taken, err := r.takenBy(ctx, key)
 	if err != nil {
@@ -209,9 +209,9 @@ func (r *reconciler) place(ctx context.Context, key client.Key, binding *annexv1
 		entry := annexv1alpha1.HostGroupVersion{Name: gv.String()}
 		switch other := taken[gv.String()]; {
 		case reserved(gv.Group):
-			entry.State, entry.Message = annexv1alpha1.HostGroupVersionConflict, "Annex itself serves it on the host"
+			entry.State, entry.Message = annexv1alpha1.HostGroupVersionConflict, "Annex itself serves this group version on the host"
 		case other != "":
-			entry.State, entry.Message = annexv1alpha1.HostGroupVersionConflict, fmt.Sprintf("HostBinding %s projects it", other)
+			entry.State, entry.Message = annexv1alpha1.HostGroupVersionConflict, fmt.Sprintf("HostBinding %s projects this group version", other)
 		default:
 			wanted = append(wanted, gv)
 			entry.State, entry.Message = r.stateOf(gv)
@@ -223,7 +223,7 @@ func (r *reconciler) place(ctx context.Context, key client.Key, binding *annexv1
 	return wanted, nil
 }
 
-// takenBy returns which other HostBinding has a group version, by what is stored right now. Who has one keeps it.
+// takenBy returns the other HostBinding that has a group version, from the current stored state. That HostBinding keeps it.
 func (r *reconciler) takenBy(ctx context.Context, key client.Key) (map[string]string, error) {
 	objects, err := r.Live.List(ctx, hostBindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
@@ -244,15 +244,15 @@ func (r *reconciler) takenBy(ctx context.Context, key client.Key) (map[string]st
 	return taken, nil
 }
 
-// reserved reports whether a group is one that the server has on the host for itself.
+// reserved reports whether the server itself uses a group on the host.
 func reserved(group string) bool {
 	return group == annexv1alpha1.GroupName || group == "kcp.io" || strings.HasSuffix(group, ".kcp.io")
 }
 
-// stateOf returns what the host made of gv.
+// stateOf returns the state of gv on the host.
 func (r *reconciler) stateOf(gv schema.GroupVersion) (annexv1alpha1.HostGroupVersionState, string) {
 	if r.Registrar == nil {
-		return annexv1alpha1.HostGroupVersionPending, "nobody looks after the APIServices of the host: create one by hand"
+		return annexv1alpha1.HostGroupVersionPending, "this server does not manage APIServices of the host: create one manually"
 	}
 	state := r.Registrar.State(gv)
 	switch state.Phase {
@@ -266,7 +266,7 @@ func (r *reconciler) stateOf(gv schema.GroupVersion) (annexv1alpha1.HostGroupVer
 	return annexv1alpha1.HostGroupVersionPending, state.Message
 }
 
-// summarize says in the conditions whether the host forwards requests for everything.
+// summarize sets the condition that tells whether the host forwards requests for all group versions.
 func (r *reconciler) summarize(binding *annexv1alpha1.HostBinding) {
 	var conflicts, waiting []string
 	for _, gv := range binding.Status.GroupVersions {
@@ -286,7 +286,7 @@ func (r *reconciler) summarize(binding *annexv1alpha1.HostBinding) {
 	case len(conflicts) > 0:
 		conditionsv1alpha1.MarkFalse(binding, condition, annexv1alpha1.ConflictReason, conditionsv1alpha1.ConditionSeverityError, "%s", strings.Join(conflicts, "; "))
 	case r.Registrar == nil:
-		conditionsv1alpha1.MarkUnknown(binding, condition, annexv1alpha1.NotManagedReason, "nobody looks after the APIServices of the host (--host-apiservice is empty)")
+		conditionsv1alpha1.MarkUnknown(binding, condition, annexv1alpha1.NotManagedReason, "this server does not manage APIServices of the host (--host-apiservice is empty)")
 	case len(waiting) > 0:
 		conditionsv1alpha1.MarkFalse(binding, condition, annexv1alpha1.RegisteringReason, conditionsv1alpha1.ConditionSeverityInfo, "%s", strings.Join(waiting, "; "))
 	default:

@@ -1,7 +1,7 @@
-// Package leader sees to it that one of several servers on one etcd runs the controllers. Who does holds a Lease,
-// annex-controllers in namespace kube-system of system:admin, in the etcd that all of them share.
+// Package leader makes sure that only one of several servers on one etcd runs the controllers. That server holds the Lease
+// annex-controllers in namespace kube-system of system:admin, in the shared etcd.
 //
-// The election is client-go's. What is added here is the order in which things end: work stops before the lease is given up,
-// so that a successor begins at once and never beside its predecessor; and work stops when the lease could not be renewed for
-// the renew deadline, however long the attempts to renew or to give it up hang.
+// The election is client-go's. This package adds the order at the end of a term. Work stops before the lease is released, so that a
+// successor can begin at once and never runs at the same time as its predecessor. Work also stops when the lease could not be renewed
+// for the renew deadline, even if the attempts to renew or release it hang.
 package leader

@@ -15,7 +15,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// Config says who stands for election. Everything is required.
+// Config describes the candidate. All fields are required.
 type Config struct {
 	// Live must see every acknowledged write.
 	Live   client.Reader
@@ -25,12 +25,12 @@ type Config struct {
 	Timing
 }
 
-// Timing says how fast a leader is replaced. LeaseDuration, in whole seconds, is longer than RenewDeadline, and that
+// Timing defines how fast a leader is replaced. LeaseDuration, in whole seconds, must be longer than RenewDeadline, and RenewDeadline
 // longer than 1.2 times RetryPeriod.
 type Timing struct {
-	// LeaseDuration is how long the others wait for a leader that does not renew.
+	// LeaseDuration is how long other servers wait for a leader that does not renew its lease.
 	LeaseDuration time.Duration
-	// RenewDeadline is after how long without a renewal the leader stops its work.
+	// RenewDeadline is how long the leader works without a renewal before it stops.
 	RenewDeadline time.Duration
 	// RetryPeriod is the time between attempts to get or renew the lease.
 	RetryPeriod time.Duration
@@ -40,18 +40,18 @@ type Timing struct {
 func (t Timing) Validate() error {
 	var errs []error
 	if t.LeaseDuration < time.Second {
-		errs = append(errs, fmt.Errorf("a lease of %s: must be a second at least", t.LeaseDuration))
+		errs = append(errs, fmt.Errorf("a lease of %s: must be at least one second", t.LeaseDuration))
 	}
 	if t.LeaseDuration <= t.RenewDeadline {
 		errs = append(errs, fmt.Errorf("a lease of %s: must be longer than the renew deadline of %s", t.LeaseDuration, t.RenewDeadline))
 	}
 	if t.RetryPeriod <= 0 || float64(t.RenewDeadline) <= leaderelection.JitterFactor*float64(t.RetryPeriod) {
-		errs = append(errs, fmt.Errorf("a retry period of %s: must be more than nothing, and the renew deadline of %s longer than %.1f times that", t.RetryPeriod, t.RenewDeadline, leaderelection.JitterFactor))
+		errs = append(errs, fmt.Errorf("a retry period of %s: must be greater than 0, and the renew deadline of %s must be longer than %.1f times the retry period", t.RetryPeriod, t.RenewDeadline, leaderelection.JitterFactor))
 	}
 	return errors.Join(errs...)
 }
 
-// NewIdentity returns a name for this process that no other has: host and chance.
+// NewIdentity returns a unique name for this process: the host name and a random part.
 func NewIdentity() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -60,9 +60,8 @@ func NewIdentity() string {
 	return host + "_" + rand.String(8)
 }
 
-// Run calls lead whenever this server holds the lease, again and again until ctx ends. The context of lead ends with ctx or
-// when the lease is lost; lead must return soon after. The lease is given up once it has returned. When lead fails, another
-// server may get the lease.
+// Run calls lead each time this server gets the lease, until ctx ends. The context of lead ends with ctx or when the lease is lost;
+// lead must return soon after that. The lease is released after lead has returned. If lead fails, another server may get the lease.
 func Run(ctx context.Context, c Config, lead func(ctx context.Context) error) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("electing a leader: %w", err)
@@ -90,14 +89,14 @@ const (
 	over
 )
 
-// term waits for the lease, leads once, and returns when lead has returned and the lease is given up.
+// term waits for the lease, leads once, and returns when lead has returned and the lease is released.
 func term(ctx context.Context, c Config, lead func(ctx context.Context) error) error {
-	// The election outlives ctx until what it allowed has ended.
+	// The election continues after ctx ends, until the work has ended.
 	electing, resign := context.WithCancel(context.WithoutCancel(ctx))
 	defer resign()
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	// The election notices late that it has lost: it waits for its attempts first. The first renewal starts the clock.
+	// The election detects a lost lease late, because it waits for its attempts first. The first renewal starts this timer.
 	watchdog := time.AfterFunc(c.RenewDeadline, stopWork)
 	watchdog.Stop()
 	defer watchdog.Stop()

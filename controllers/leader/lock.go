@@ -25,12 +25,12 @@ const (
 
 var leases = coordinationv1.Resource("leases")
 
-// lock is the Lease as client-go's election wants it. It is used by one goroutine at a time.
+// lock adapts the Lease to client-go's election. It is used by one goroutine at a time.
 type lock struct {
 	live     client.Reader
 	writer   client.Writer
 	identity string
-	// renewed is called after every write that says that identity holds the lease.
+	// renewed is called after every write in which identity holds the lease.
 	renewed func()
 	// read is the Lease as it was read or written last.
 	read *coordinationv1.Lease
@@ -42,7 +42,7 @@ var _ resourcelock.Interface = &lock{}
 func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	obj, err := l.live.Get(ctx, leases, client.Key{Cluster: Cluster, Namespace: Namespace, Name: Name})
 	if err != nil {
-		return nil, nil, err // as it is: the election tells NotFound from the rest by its type
+		return nil, nil, err // not wrapped, because the election recognizes NotFound by its type
 	}
 	if err := l.keep(obj); err != nil {
 		return nil, nil, err
@@ -65,14 +65,14 @@ func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRec
 	return l.wrote(record, created, err)
 }
 
-// Update implements resourcelock.Interface. It fails when somebody else has written the Lease since.
+// Update implements resourcelock.Interface. It fails if another server has written the Lease in the meantime.
 func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	if l.read == nil {
 		return errors.New("the lease was not read yet")
 	}
-	// The election gives up what it believes to hold, not what it has just read.
+	// The election may release only a lease that it holds, not the one that it has just read.
 	if holder := ptr.Deref(l.read.Spec.HolderIdentity, ""); record.HolderIdentity == "" && holder != l.identity {
-		return fmt.Errorf("the lease is not given up: %q holds it", holder)
+		return fmt.Errorf("the lease is not released: %q holds it", holder)
 	}
 	lease := l.read.DeepCopy()
 	lease.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(&record)

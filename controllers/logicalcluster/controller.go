@@ -35,19 +35,18 @@ var (
 	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
 )
 
-// Config is what the controller works with.
+// Config contains the dependencies of the controller.
 type Config struct {
 	// Client reads the watch caches and writes as the server.
 	Client client.Client
-	// Content deletes what lies in a cluster.
+	// Content deletes the content of a cluster.
 	Content client.Content
-	// Clock is the real one when nil.
+	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }
 
 type reconciler struct {
 	Config
-	progress progress
 }
 
 // Specs returns the controllers of this package.
@@ -57,14 +56,14 @@ func Specs(c Config) []multicluster.Spec {
 	}
 	r := &reconciler{Config: c}
 	watches := []multicluster.Watch{{Resource: logicalClusters}}
-	// What is held by finalizers reports here when it goes, so that nobody has to wait for the next look.
+	// Watch resources with finalizers, so that their deletion triggers the next step without a wait.
 	for _, held := range []schema.GroupResource{workspaces, namespaces, apiBindings, crds} {
 		watches = append(watches, multicluster.Watch{Resource: held, Keys: r.keysOfContent})
 	}
 	return []multicluster.Spec{{Name: Name, Workers: workers, Watches: watches, Reconcile: r.reconcile}}
 }
 
-// keysOfContent returns the cluster that is one object emptier, if it is being deleted.
+// keysOfContent returns the cluster of a deleted object, if the cluster is being deleted.
 func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) []client.Key {
 	if event.Type != client.Deleted {
 		return nil
@@ -91,7 +90,6 @@ func (r *reconciler) get(ctx context.Context, key client.Key) (*corev1alpha1.Log
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	lc, err := r.get(ctx, key)
 	if apierrors.IsNotFound(err) {
-		r.progress.forget(key)
 		return reconcile.Result{}, nil
 	}
 	if err != nil {
@@ -106,7 +104,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	return result, err
 }
 
-// activePhase returns the phase that follows from the annotation which switches a cluster off.
+// activePhase returns the phase according to the annotation that makes a cluster inactive.
 func activePhase(lc *corev1alpha1.LogicalCluster) corev1alpha1.LogicalClusterPhaseType {
 	off := lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
 		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"

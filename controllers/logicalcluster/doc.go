@@ -1,14 +1,15 @@
-// Package logicalcluster is the controller that takes logical clusters apart when their LogicalCluster is deleted, and that
-// switches them off and on by annotation.
+// Package logicalcluster is the controller that deletes the content of a logical cluster after its LogicalCluster is deleted. It also
+// makes logical clusters inactive and active by annotation.
 //
-// Deletion goes in this order, and each step is repeated until nothing is left for it:
+// Deletion has these steps, in this order. Each step is repeated until nothing is left for it:
 //
 //  1. The owner Workspace is deleted too, if somebody deleted the LogicalCluster itself; phase Deleting.
-//  2. All content but what follows, finalizers honored. Child workspaces are content: their own logical clusters go first.
-//  3. APIBindings, which are gone when the objects of their resources are.
-//  4. RBAC, so that administrators could look into the cluster until here.
-//  5. One sweep over the cluster's keys, which normally finds nothing but the LogicalCluster itself, and its finalizer.
+//  2. All content except that of the next steps. Finalizers are respected. Child workspaces are content: their logical clusters
+//     are deleted first.
+//  3. APIBindings. They are gone when the objects of their resources are gone.
+//  4. RBAC. It comes late, so that administrators can look into the cluster until then.
+//  5. The keys that remain: normally only the key of the LogicalCluster itself.
 //
-// controllers/workspace then lets the Workspace go. What keeps a cluster from being empty is shown in the condition
-// WorkspaceContentDeleted.
+// controllers/workspace then removes the finalizer of the Workspace. The condition WorkspaceContentDeleted shows what remains in a
+// cluster.
 package logicalcluster

@@ -20,14 +20,15 @@ import (
 )
 
 const (
-	// quiet is how long a deletion may take before its obstacles are written down: most take less, and a write costs.
+	// quiet is how long a deletion may take before its obstacles are written to the status. Most deletions take less, and a write is
+	// expensive.
 	quiet = 2 * time.Second
-	// soonest and latest bound the time between two looks at a cluster that does not get empty.
+	// soonest and latest limit the time between two checks of a cluster that is not empty.
 	soonest = 100 * time.Millisecond
 	latest  = 10 * time.Second
 )
 
-// finalize takes the cluster apart as far as it goes.
+// finalize deletes the content of the cluster as far as possible.
 func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alpha1.LogicalCluster) (reconcile.Result, error) {
 	if !slices.Contains(lc.Finalizers, corev1alpha1.LogicalClusterDeletionFinalizer) {
 		return reconcile.Result{}, nil
@@ -55,16 +56,11 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 	if _, err := r.Content.Purge(ctx, key.Cluster); err != nil {
 		return reconcile.Result{}, fmt.Errorf("sweeping the keys of %s: %w", key.Cluster, err)
 	}
-	// The sweep took the LogicalCluster along, unless it leaves out what has a finalizer.
-	r.progress.forget(key)
-	_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
-		conditionsv1alpha1.MarkTrue(lc, corev1alpha1.WorkspaceContentDeleted)
-		lc.Finalizers = slices.DeleteFunc(lc.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterDeletionFinalizer })
-	})
-	return reconcile.Result{}, err
+	// The sweep has deleted the LogicalCluster as well.
+	return reconcile.Result{}, nil
 }
 
-// deleteOwner deletes the Workspace of lc, which makes no sense without it.
+// deleteOwner deletes the Workspace of lc, which is useless without lc.
 func (r *reconciler) deleteOwner(ctx context.Context, lc *corev1alpha1.LogicalCluster) error {
 	owner := lc.Spec.Owner
 	if owner == nil || owner.Resource != workspaces.Resource || owner.APIVersion != tenancyv1alpha1.SchemeGroupVersion.String() {
@@ -89,7 +85,7 @@ func (r *reconciler) deleteOwner(ctx context.Context, lc *corev1alpha1.LogicalCl
 	return nil
 }
 
-// wait says what remains, unless the deletion is young, and comes back later: the longer it takes, the later.
+// wait reports what remains, unless the deletion has just begun. The longer the deletion takes, the later the next check.
 func (r *reconciler) wait(ctx context.Context, lc *corev1alpha1.LogicalCluster, remaining client.Remaining) (reconcile.Result, error) {
 	age := r.Clock.Since(lc.DeletionTimestamp.Time)
 	if age >= quiet {
@@ -104,8 +100,8 @@ func (r *reconciler) wait(ctx context.Context, lc *corev1alpha1.LogicalCluster, 
 	return reconcile.Result{RequeueAfter: min(max(age/4, soonest), latest)}, nil
 }
 
-// update writes the copy of lc that change was applied to, if that changes anything, and returns what is stored now.
-// A LogicalCluster that is gone meanwhile is not an error.
+// update writes the copy of lc that change was applied to, if that changes anything, and returns the stored object.
+// It is not an error if the LogicalCluster was deleted in the meantime.
 func (r *reconciler) update(ctx context.Context, lc *corev1alpha1.LogicalCluster, change func(*corev1alpha1.LogicalCluster)) (*corev1alpha1.LogicalCluster, error) {
 	updated := lc.DeepCopy()
 	change(updated)

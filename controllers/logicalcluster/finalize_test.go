@@ -237,18 +237,15 @@ func TestFinalize_SaysWhatRemains(t *testing.T) {
 	}
 }
 
-// TestFinalize_LooksAtWhatHeldItUp has an object appear in a resource that was empty while another holds the deletion up: it
+// TestFinalize_AsksWhatAppearsLate has an object appear in a resource that was empty while another holds the deletion up: it
 // goes before the end, and its finalizer counts.
-func TestFinalize_LooksAtWhatHeldItUp(t *testing.T) {
+func TestFinalize_AsksWhatAppearsLate(t *testing.T) {
 	h := newHouse(filled()...)
 	held := client.Key{Cluster: id, Namespace: "default", Name: "a"}
 	h.change(t, configMaps, held, hold)
 	h.delete(t)
 	if _, err := h.step(t); err != nil {
 		t.Fatal(err)
-	}
-	if at := h.reconciler.progress.get(key); at.stage != 0 || !slices.Equal(at.waiting, []schema.GroupResource{configMaps}) {
-		t.Errorf("waiting at %+v", at)
 	}
 	late := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "late", Finalizers: []string{"example.com/hold"}}}
 	if _, err := h.Create(t.Context(), corev1.Resource("secrets"), id, late); err != nil {
@@ -268,9 +265,6 @@ func TestFinalize_LooksAtWhatHeldItUp(t *testing.T) {
 	}
 	if h.has(t, logicalClusters, key) {
 		t.Error("the LogicalCluster is still there")
-	}
-	if len(h.reconciler.progress.positions) > 0 {
-		t.Error("something is remembered of a cluster that is gone")
 	}
 }
 
@@ -387,7 +381,7 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 	root := clienttest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Annotations: map[string]string{logicalcluster.PathAnnotationKey: "root"}}})
 	root.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
 	fake := clienttest.NewFake(root, clienttest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root"}}))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	specs := append(Specs(Config{Client: fake, Content: clienttest.NewContent(fake)}),
 		workspace.Specs(workspace.Config{Client: fake, Live: fake, Resolver: noPaths{}})...)

@@ -17,10 +17,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// Watch says which keys a change of some resource concerns.
+// Watch maps changes of a resource to keys.
 type Watch struct {
 	Resource schema.GroupResource
-	// Keys returns what to reconcile after an Added, Modified or Deleted event; nil stands for the key of the object itself.
+	// Keys returns what to reconcile after an Added, Modified or Deleted event; if nil, it is the key of the object itself.
 	Keys func(ctx context.Context, event client.Event) []client.Key
 }
 
@@ -28,12 +28,12 @@ type Watch struct {
 type Spec struct {
 	// Name is unique in the process; it labels the metrics and logs of the controller.
 	Name string
-	// Workers is how many reconciles may run at once; 0 stands for 1. One key is never reconciled twice at once.
+	// Workers is how many reconciles may run at once; 0 means 1. One key is never reconciled twice at once.
 	Workers int
 	Watches []Watch
-	// Feeds queue keys, each after some time, for other reasons than a change of an object. They run until ctx ends.
+	// Feeds queue keys, each after some time, for reasons other than a change of an object. They run until ctx ends.
 	Feeds []func(ctx context.Context, add func(key client.Key, after time.Duration))
-	// Reconcile reads the world afresh for one key and moves it one step on. It may return the Conflict of a write as it is:
+	// Reconcile reads the current state for one key and does one step. It may return the Conflict of a write as it is:
 	// that is no failure, and the key is tried again after a moment.
 	Reconcile func(ctx context.Context, key client.Key) (reconcile.Result, error)
 }
@@ -53,7 +53,7 @@ func after(start <-chan struct{}, next reconcileFunc) reconcileFunc {
 	}
 }
 
-// afterConflict is how long to wait when somebody else's write was faster and is not in the watch cache yet.
+// afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
 const afterConflict = 20 * time.Millisecond
 
 // toleratingConflicts returns next with the one rule for conflicts: try again, without an error and without backoff.
@@ -79,7 +79,7 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 		behind.Wait()
 		close(synced)
 	}()
-	// What controller-runtime says about its own life is for those who ask for it; errors are logged at any verbosity.
+	// Log messages of controller-runtime only at a higher verbosity. Errors are always logged.
 	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
@@ -115,7 +115,7 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	return nil
 }
 
-// feed returns the source that queues what a watch delivers. It calls synced when the watch has shown all that exists, or ends.
+// feed returns the source that queues the events of a watch. It calls synced when the watch has shown all that exists, or ends.
 func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[client.Key] {
 	keys := watch.Keys
 	if keys == nil {

@@ -53,7 +53,7 @@ func next(t *testing.T, keys <-chan client.Key) client.Key {
 	select {
 	case key := <-keys:
 		return key
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("nothing is reconciled")
 		return client.Key{}
 	}

@@ -12,20 +12,19 @@ import (
 )
 
 const (
-	// bundlePace is the time between two ConfigMaps that are written anew because the bundle changed, so that others are served
-	// meanwhile.
+	// bundlePace is the pause between two updates of ConfigMaps after the bundle changed, so that other work can proceed.
 	bundlePace = 5 * time.Millisecond
 	// bundleRetry is how soon a list that failed is tried again.
 	bundleRetry = 5 * time.Second
 )
 
-// followBundle queues every namespace whose ConfigMap is out of date, now and each time the bundle has changed.
+// followBundle queues every namespace whose ConfigMap is outdated, now and after each change of the bundle.
 func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-chan struct{}), add func(client.Key, time.Duration)) {
 	for {
 		bundle, outdated := watch()
 		var again <-chan time.Time
 		if err := c.queueOutdated(ctx, bundle, add); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "ConfigMaps cannot be looked through for old CA bundles; trying again")
+			klog.FromContext(ctx).Error(err, "ConfigMaps cannot be checked for old CA bundles; trying again")
 			again = time.After(bundleRetry)
 		}
 		select {
@@ -37,8 +36,8 @@ func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-cha
 	}
 }
 
-// queueOutdated queues every namespace whose ConfigMap holds something else than bundle. It looks at the ConfigMaps of all
-// clusters in the watch cache, at no cost for etcd.
+// queueOutdated queues every namespace whose ConfigMap does not contain bundle. It reads the ConfigMaps of all clusters
+// from the watch cache, without load on etcd.
 func (c *contents) queueOutdated(ctx context.Context, bundle []byte, add func(client.Key, time.Duration)) error {
 	if len(bundle) == 0 {
 		return nil

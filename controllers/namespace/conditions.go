@@ -12,8 +12,8 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// setConditions says in the words of Kubernetes what keeps a namespace from going. err is what deleting its content failed
-// with, or nil.
+// setConditions sets the conditions with the reasons and messages of Kubernetes for what prevents the deletion of a namespace. err is
+// the error of deleting its content, or nil.
 func setConditions(status *corev1.NamespaceStatus, remaining client.Remaining, err error, now metav1.Time) {
 	failure := corev1.NamespaceCondition{
 		Type: corev1.NamespaceDeletionContentFailure, Status: corev1.ConditionFalse,
@@ -53,7 +53,7 @@ func setConditions(status *corev1.NamespaceStatus, remaining client.Remaining, e
 	}
 }
 
-// setCondition puts condition in place of the one of its type, whose time it keeps while the status is the same.
+// setCondition replaces the condition of the same type. It keeps the time if the status is the same.
 func setCondition(status *corev1.NamespaceStatus, condition corev1.NamespaceCondition, now metav1.Time) {
 	condition.LastTransitionTime = now
 	for i := range status.Conditions {

@@ -21,7 +21,7 @@ const (
 	RootCAName = "kube-root-ca.crt"
 	rootCAKey  = "ca.crt"
 
-	// descriptionKey is the annotation that tells people what an object is for.
+	// descriptionKey is the annotation that describes an object to users.
 	descriptionKey = "kubernetes.io/description"
 )
 
@@ -30,14 +30,14 @@ func DefaultServiceAccount(namespace string) *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ServiceAccountName}}
 }
 
-// RootCA returns the ConfigMap that every namespace has; bundle holds certificates, PEM.
+// RootCA returns the ConfigMap that every namespace has; bundle contains certificates in PEM format.
 func RootCA(namespace string, bundle []byte) *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace,
 			Name:      RootCAName,
 			Annotations: map[string]string{
-				descriptionKey: "Holds the CA bundle that verifies the certificate of this API server.",
+				descriptionKey: "Contains the CA bundle that verifies the certificate of this API server.",
 			},
 		},
 		Data: rootCAData(bundle),
@@ -46,13 +46,13 @@ func RootCA(namespace string, bundle []byte) *corev1.ConfigMap {
 
 func rootCAData(bundle []byte) map[string]string { return map[string]string{rootCAKey: string(bundle)} }
 
-// contents keeps what every active namespace holds.
+// contents maintains the objects that every active namespace has.
 type contents struct {
 	client   client.Client
 	caBundle func() []byte
 }
 
-// active returns the key of a namespace that stays.
+// active returns the key of a namespace that is not being deleted.
 func active(_ context.Context, event client.Event) []client.Key {
 	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() != nil {
 		return nil
@@ -68,7 +68,7 @@ func (c *contents) lostServiceAccount(_ context.Context, event client.Event) []c
 	return namespaceOf(event)
 }
 
-// lostRootCA returns the key of a namespace whose ConfigMap is not what it should be.
+// lostRootCA returns the key of a namespace whose ConfigMap is missing or wrong.
 func (c *contents) lostRootCA(_ context.Context, event client.Event) []client.Key {
 	if event.Object.GetName() != RootCAName {
 		return nil
@@ -84,7 +84,7 @@ func namespaceOf(event client.Event) []client.Key {
 	return []client.Key{{Cluster: key.Cluster, Name: key.Namespace}}
 }
 
-// reconcile puts back into one namespace what it lacks.
+// reconcile restores the missing objects of one namespace.
 func (c *contents) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	ns, err := c.client.Get(ctx, resource("namespaces"), key)
 	if apierrors.IsNotFound(err) {
@@ -131,17 +131,17 @@ func (c *contents) ensureRootCA(ctx context.Context, namespace client.Key) error
 		return nil
 	}
 	if cm.Immutable != nil && *cm.Immutable {
-		// Somebody froze it: only a new one can hold something else. Its deletion brings us back here.
+		// The ConfigMap is immutable, so delete it. The event of the deletion triggers another reconcile, which creates a new one.
 		err := c.client.Delete(ctx, resource("configmaps"), key, &metav1.Preconditions{UID: &cm.UID})
 		return wrap("deleting the frozen ConfigMap", ignoreGone(err))
 	}
 	updated := cm.DeepCopy()
 	updated.Data = rootCAData(bundle)
 	_, err = c.client.Update(ctx, resource("configmaps"), key.Cluster, updated)
-	return wrap("putting the ConfigMap right", ignoreGone(err))
+	return wrap("updating the ConfigMap", ignoreGone(err))
 }
 
-// ignoreSettled drops errors of a creation that is no longer needed: another was faster, or the namespace goes.
+// ignoreSettled drops errors of a creation that is no longer needed: another client was faster, or the namespace is being deleted.
 func ignoreSettled(err error) error {
 	if apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return nil

@@ -104,7 +104,7 @@ func TestContents(t *testing.T) {
 // The controllers as they run: what is deleted comes back, and what terminates is emptied and goes.
 func TestSpecs(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
 	ns := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})

@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// grace is how long after its deletion began a namespace stays at least, so that creations which were admitted before,
-	// here or by a replica that did not know yet, are over and found.
+	// grace is the minimum time that a namespace exists after its deletion began. By then, creations that were admitted before, here
+	// or by a replica with an outdated cache, have finished, and their objects are found.
 	grace = 2 * time.Second
-	// Between two looks at content that others have to let go of, a tenth of the time since the deletion began passes, but
-	// no less than the first and no more than the second of these.
+	// The time between two checks of content that other clients must release is a tenth of the time since the deletion began, but at
+	// least leastWait and at most the second constant.
 	leastWait = 200 * time.Millisecond
 	mostWait  = 30 * time.Second
 )
 
-// deletion empties terminating namespaces.
+// deletion deletes the content of terminating namespaces.
 type deletion struct {
 	client  client.Client
 	content client.Content
@@ -44,7 +44,7 @@ func terminating(_ context.Context, event client.Event) []client.Key {
 	return []client.Key{client.KeyOf(event.Object)}
 }
 
-// reconcile takes one namespace a step further on its way out.
+// reconcile does one step of the deletion of one namespace.
 func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	obj, err := d.client.Get(ctx, resource("namespaces"), key)
 	if apierrors.IsNotFound(err) {
@@ -61,7 +61,7 @@ func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Res
 	case ns.DeletionTimestamp == nil:
 		return reconcile.Result{}, nil
 	case len(ns.Spec.Finalizers) == 0 && len(ns.Finalizers) == 0:
-		// Somebody else finalized it before its deletion began.
+		// Another client finalized the namespace before its deletion began.
 		err := d.client.Delete(ctx, resource("namespaces"), key, &metav1.Preconditions{UID: &ns.UID})
 		return reconcile.Result{}, ignoreGone(err)
 	case !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes):
@@ -70,16 +70,16 @@ func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Res
 	return d.empty(ctx, key, ns)
 }
 
-// empty deletes what ns holds, and lets ns go when that was all.
+// empty deletes the content of ns, and removes the finalizer of ns when nothing is left.
 func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespace) (reconcile.Result, error) {
-	remaining, err := d.content.DeleteAll(ctx, key.Cluster, key.Name, nil)
+	remaining, err := d.content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Namespace: key.Name})
 	age := d.clock.Since(ns.DeletionTimestamp.Time)
 	updated := ns.DeepCopy()
 	setConditions(&updated.Status, remaining, err, metav1.NewTime(d.clock.Now()))
 	if err != nil || !remaining.Empty() {
 		if !apiequality.Semantic.DeepEqual(ns.Status, updated.Status) {
 			if _, updateErr := d.client.Update(ctx, resource("namespaces"), key.Cluster, updated); ignoreGone(updateErr) != nil {
-				return reconcile.Result{}, fmt.Errorf("saying what remains: %w", updateErr)
+				return reconcile.Result{}, fmt.Errorf("reporting what remains: %w", updateErr)
 			}
 		}
 		if err != nil {
@@ -99,12 +99,12 @@ func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespa
 	}
 	updated.Spec.Finalizers = slices.DeleteFunc(updated.Spec.Finalizers, func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
 	if _, err := d.client.Update(ctx, resource("namespaces"), key.Cluster, updated); ignoreGone(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("letting the namespace go: %w", err)
+		return reconcile.Result{}, fmt.Errorf("removing the finalizer of the namespace: %w", err)
 	}
 	return reconcile.Result{}, nil
 }
 
-// clusterGoes reports whether the whole cluster is being deleted, which leaves nothing behind anyway.
+// clusterGoes reports whether the whole cluster is being deleted, which deletes all content anyway.
 func (d *deletion) clusterGoes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
 	lc, err := d.client.Get(ctx, corev1alpha1.Resource("logicalclusters"), client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
 	if apierrors.IsNotFound(err) {
@@ -116,7 +116,7 @@ func (d *deletion) clusterGoes(ctx context.Context, cluster logicalcluster.Name)
 	return lc.GetDeletionTimestamp() != nil, nil
 }
 
-// ignoreGone drops errors that say the namespace is gone or has changed: either way there is an event to come.
+// ignoreGone drops errors for a deleted or changed namespace, because in both cases an event follows.
 func ignoreGone(err error) error {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil

@@ -1,9 +1,9 @@
 // Package namespace has the two controllers of namespaces, each for all logical clusters.
 //
-// One empties terminating namespaces (deletion.go): it deletes what they hold, says in conditions what is in the way, and
-// takes the kubernetes finalizer away when nothing is left, with which the namespace goes.
+// One deletes the content of terminating namespaces (deletion.go). It reports obstacles in conditions. When nothing is left, it removes
+// the kubernetes finalizer, and this deletes the namespace.
 //
-// The other keeps what every active namespace holds (contents.go): the ServiceAccount default, and the ConfigMap
-// kube-root-ca.crt by which clients inside verify the server. Whoever creates a namespace may create both along with it, from
-// [DefaultServiceAccount] and [RootCA]; then the controller finds nothing to do.
+// The other maintains the objects that every active namespace has (contents.go): the ServiceAccount default, and the ConfigMap
+// kube-root-ca.crt, which clients in the workspace verify the server with. Code that creates a namespace may create both at the same
+// time, from [DefaultServiceAccount] and [RootCA]. The controller then has nothing to do.
 package namespace

@@ -11,13 +11,13 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
-// Workers of each controller. Most of their time they wait for etcd.
+// Workers of each controller. They wait for etcd most of the time.
 const workers = 8
 
 func resource(name string) schema.GroupResource { return schema.GroupResource{Resource: name} }
 
-// Specs returns the controllers. caBundle returns the certificates, PEM, that kube-root-ca.crt holds, and a channel that is
-// closed once they are no longer the current ones; while there are none, that ConfigMap is left alone.
+// Specs returns the controllers. caBundle returns the certificates, in PEM format, for kube-root-ca.crt, and a channel
+// that is closed when they change. While there are none, that ConfigMap is not changed.
 func Specs(cl client.Client, content client.Content, caBundle func() ([]byte, <-chan struct{})) []multicluster.Spec {
 	d := &deletion{client: cl, content: content, clock: clock.RealClock{}}
 	c := &contents{client: cl, caBundle: func() []byte {

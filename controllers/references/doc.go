@@ -1,6 +1,6 @@
-// Package references holds an index of who refers to whom, across logical clusters: which APIBindings use an export, which
-// use a bound schema. Controllers fill it from what their watches and reconciles see and ask it whom a change concerns.
+// Package references contains an index of references between objects, across logical clusters: which APIBindings use an export, and
+// which use a bound schema. Controllers fill it from their watches and reconciles, and use it to find the objects that a change affects.
 //
-// An answer may hold objects that are gone, since a watch that starts over does not tell of deletions that it missed; so
-// look at an object before you rely on it. Memory is a few hundred bytes for each reference.
+// A result may contain deleted objects, because a restarted watch does not report deletions that it missed. So read an object before you
+// rely on it. Each reference needs a few hundred bytes of memory.
 package references

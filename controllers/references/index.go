@@ -8,14 +8,14 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// Index knows references. The zero value holds none; it is safe for concurrent use.
+// Index contains references. The zero value is empty; it is safe for concurrent use.
 type Index struct {
 	mu   sync.RWMutex
-	to   map[client.Key][]client.Key            // what each object refers to
-	from map[client.Key]map[client.Key]struct{} // what refers to each object
+	to   map[client.Key][]client.Key            // the targets of each object
+	from map[client.Key]map[client.Key]struct{} // the objects that refer to each target
 }
 
-// Set makes targets all that from refers to. It returns those it referred to before and does not any more.
+// Set replaces the targets of from. It returns the previous targets that are not in targets.
 func (i *Index) Set(from client.Key, targets ...client.Key) (left []client.Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -50,10 +50,10 @@ func (i *Index) Set(from client.Key, targets ...client.Key) (left []client.Key) 
 	return left
 }
 
-// Drop forgets what from refers to and returns it.
+// Drop removes all targets of from and returns them.
 func (i *Index) Drop(from client.Key) (left []client.Key) { return i.Set(from) }
 
-// From returns what refers to target, in key order.
+// From returns the objects that refer to target, in key order.
 func (i *Index) From(target client.Key) []client.Key {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -70,7 +70,7 @@ func (i *Index) From(target client.Key) []client.Key {
 	return keys
 }
 
-// Any returns the first object that refers to target and for which holds is true; false when there is none. It does not
+// Any returns the first object that refers to target and for which holds is true; false if there is none. It does not
 // sort, and calls holds without a lock.
 func (i *Index) Any(target client.Key, holds func(client.Key) bool) (client.Key, bool) {
 	i.mu.RLock()

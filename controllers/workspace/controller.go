@@ -35,29 +35,29 @@ var (
 	clusterRoleBindings = rbacv1.Resource("clusterrolebindings")
 )
 
-// Binder makes the default bindings of new workspaces.
+// Binder creates the default bindings of new workspaces.
 type Binder interface {
 	// FinalBinding returns the APIBinding that binds the APIExport called export in the cluster at path, for creation in
-	// cluster. If all that it needs is there, it is Bound already and can be created as it is; otherwise it is in an earlier
-	// phase and gets bound later.
+	// cluster. If everything that it needs exists, it is already Bound and can be created in this state. Otherwise it is in
+	// an earlier phase and is bound later.
 	FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error)
 }
 
 // Resolver finds logical clusters; registry/index.Index is one.
 type Resolver interface {
-	// Resolve returns the name of the cluster at path; false when there is none.
+	// Resolve returns the name of the cluster at path; false if there is none.
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
-// Config is what the controller works with.
+// Config contains the dependencies of the controller.
 type Config struct {
 	// Client reads the watch caches and writes as the server.
 	Client client.Client
-	// Live sees every acknowledged write; it is asked before a logical cluster counts as gone.
+	// Live sees every acknowledged write; it is read before a logical cluster counts as deleted.
 	Live     client.Reader
 	Resolver Resolver
 	Binder   Binder
-	// Clock is the real one when nil.
+	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }
 
@@ -108,7 +108,7 @@ func isPlaced(ws *tenancyv1alpha1.Workspace) bool {
 		ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling && ws.Status.Phase != corev1alpha1.LogicalClusterPhaseInitializing
 }
 
-// keysOfLogicalCluster returns the owner, unless the change is one that this controller has made and goes on from itself.
+// keysOfLogicalCluster returns the owner, unless this controller made the change and continues by itself.
 func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event client.Event) []client.Key {
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
 	if !ok {
@@ -141,7 +141,7 @@ func ownerOf(lc *corev1alpha1.LogicalCluster) (client.Key, bool) {
 	return client.Key{Cluster: logicalcluster.Name(owner.Cluster), Name: owner.Name}, true
 }
 
-// keysOfShard returns the workspaces that have no place yet: it may be that this shard is one.
+// keysOfShard returns the workspaces without a shard, because this shard may match them.
 func (r *reconciler) keysOfShard(ctx context.Context, event client.Event) []client.Key {
 	if event.Type == client.Deleted {
 		return nil
@@ -178,7 +178,7 @@ func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event client.
 	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool { return lc.DeletionTimestamp == nil })
 }
 
-// owner returns the Workspace of the cluster in which the event happened, if its LogicalCluster is one that wanted is true for.
+// owner returns the Workspace of the cluster in which the event happened, if wanted is true for its LogicalCluster.
 func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(*corev1alpha1.LogicalCluster) bool) []client.Key {
 	lc, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(event.Object))
 	if err != nil || !wanted(lc) {
@@ -190,7 +190,7 @@ func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(
 	return nil
 }
 
-// logicalCluster returns the LogicalCluster of a cluster, which is shared; NotFound when there is none.
+// logicalCluster returns the LogicalCluster of a cluster, which is shared; NotFound if there is none.
 func (r *reconciler) logicalCluster(ctx context.Context, from client.Reader, name logicalcluster.Name) (*corev1alpha1.LogicalCluster, error) {
 	obj, err := from.Get(ctx, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package workspace is the controller that gives each Workspace its logical cluster, keeps the two in step, and lets the
-// Workspace go when the logical cluster is gone.
+// Package workspace is the controller that creates the logical cluster of each Workspace, keeps the two consistent, and removes the
+// finalizer of the Workspace when the logical cluster is gone.
 //
-// A new workspace costs as few writes as possible, since etcd's revisions are what limits how many can be made in a second:
-// every object is created in its final state, and the Workspace itself is updated once. For a Workspace of type universal:
+// A new workspace needs as few writes as possible, because etcd's revisions limit how many workspaces can be created per second. Every
+// object is created in its final state, and the Workspace itself is updated once. For a Workspace of type universal:
 //
 //	create  logicalclusters      in phase Ready, with owner, type, path and finalizer
 //	create  apibindings          tenancy.kcp.io and topology.kcp.io, bound
@@ -10,11 +10,11 @@
 //	create  clusterrolebindings  workspace-admin, for the creator
 //	update  workspaces           spec.cluster, phase Ready, conditions
 //
-// The name of the logical cluster follows from the UID of the Workspace. So a server that stops anywhere finds what it has
-// made already: each step is an attempt to create, and what exists is left alone. Only who holds spec.cluster is found by
-// path, hence nobody gets in before the last step.
+// The name of the logical cluster is computed from the UID of the Workspace. So a server that stops at any point finds the objects that
+// it has already created: each step tries to create an object, and keeps an existing one. Only a Workspace with spec.cluster is found
+// by path, so nobody can enter before the last step.
 //
-// If a default binding cannot be bound at once, the logical cluster is made in phase Initializing and becomes Ready when the
-// last binding is. Deletion is the business of controllers/logicalcluster; here the LogicalCluster is deleted with its
-// Workspace, and its phase and conditions are repeated on the Workspace until it is gone.
+// If a default binding cannot be bound at once, the logical cluster is created in phase Initializing and becomes Ready when the
+// last binding is bound. controllers/logicalcluster deletes the content. This controller deletes the LogicalCluster together with its
+// Workspace, and copies its phase and conditions to the Workspace until it is gone.
 package workspace

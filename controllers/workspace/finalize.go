@@ -16,10 +16,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// checkAgain is how long the end of a LogicalCluster may stay untold: a watch that starts over tells of no deletion.
+// checkAgain is the interval of checks for a deleted LogicalCluster, because a restarted watch does not report deletions.
 const checkAgain = 15 * time.Second
 
-// finalize deletes the LogicalCluster of a workspace that is being deleted, and lets ws go when it is gone.
+// finalize deletes the LogicalCluster of a workspace that is being deleted, and then removes the finalizer of ws.
 func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	if !slices.Contains(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer) {
 		return reconcile.Result{}, nil
@@ -33,7 +33,7 @@ func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace
 			ws.Finalizers = slices.DeleteFunc(ws.Finalizers, func(f string) bool { return f == corev1alpha1.LogicalClusterFinalizer })
 		})
 	}
-	// Its events bring us back, as a rule.
+	// Its events usually trigger the next reconcile.
 	again := reconcile.Result{RequeueAfter: checkAgain}
 	if lc.DeletionTimestamp == nil {
 		uid := lc.UID
@@ -46,7 +46,7 @@ func (r *reconciler) finalize(ctx context.Context, ws *tenancyv1alpha1.Workspace
 	return again, r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) { mirror(ws, lc) })
 }
 
-// findLogicalCluster returns the LogicalCluster that was made for ws, or nil when there is none.
+// findLogicalCluster returns the LogicalCluster that was made for ws, or nil if there is none.
 func (r *reconciler) findLogicalCluster(ctx context.Context, ws *tenancyv1alpha1.Workspace) (*corev1alpha1.LogicalCluster, error) {
 	for attempt := range maxAttempts {
 		name, last := clusterName(ws, attempt)

@@ -22,11 +22,11 @@ import (
 
 const (
 	regionLabel = "region"
-	// disappearedAfter is how long the LogicalCluster of a workspace may be missing before that is said.
+	// disappearedAfter is how long the LogicalCluster of a workspace may be missing before a condition reports it.
 	disappearedAfter = time.Minute
 )
 
-// maintain repeats on ws what its LogicalCluster says, and gives the creator back what somebody took away.
+// maintain copies the state of the LogicalCluster to ws, and restores the creator's ClusterRoleBinding.
 func (r *reconciler) maintain(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	name := logicalcluster.Name(ws.Spec.Cluster)
 	lc, err := client.FindNow[corev1alpha1.LogicalCluster](ctx, r.Client, r.Live, logicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
@@ -45,7 +45,7 @@ func (r *reconciler) maintain(ctx context.Context, ws *tenancyv1alpha1.Workspace
 	return reconcile.Result{}, r.ensureAdmin(ctx, ws, name)
 }
 
-// disappeared says that the logical cluster is gone, after giving it some time to come back.
+// disappeared reports that the logical cluster is gone, after waiting some time for it.
 func (r *reconciler) disappeared(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	since := ws.CreationTimestamp.Time
 	if c := conditionsv1alpha1.Get(ws, tenancyv1alpha1.WorkspaceScheduled); c != nil {
@@ -61,7 +61,7 @@ func (r *reconciler) disappeared(ctx context.Context, ws *tenancyv1alpha1.Worksp
 	})
 }
 
-// mirror repeats phase and conditions of lc on ws.
+// mirror copies phase and conditions of lc to ws.
 func mirror(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster) {
 	if c := conditionsv1alpha1.Get(lc, corev1alpha1.WorkspaceContentDeleted); c != nil {
 		conditionsv1alpha1.Set(ws, *c)
@@ -86,7 +86,7 @@ func hasFault(ws *tenancyv1alpha1.Workspace) bool {
 	return false
 }
 
-// ensureAdmin creates the ClusterRoleBinding of the creator if it is not there.
+// ensureAdmin creates the ClusterRoleBinding of the creator if it does not exist.
 func (r *reconciler) ensureAdmin(ctx context.Context, ws *tenancyv1alpha1.Workspace, name logicalcluster.Name) error {
 	user, err := creator(ws)
 	if err != nil || user == nil {
@@ -103,7 +103,7 @@ func (r *reconciler) ensureAdmin(ctx context.Context, ws *tenancyv1alpha1.Worksp
 	return nil
 }
 
-// setPhase sets the phase and the label that repeats it.
+// setPhase sets the phase and its label.
 func setPhase(ws *tenancyv1alpha1.Workspace, phase corev1alpha1.LogicalClusterPhaseType) {
 	ws.Status.Phase = phase
 	label(ws, tenancyv1alpha1.WorkspacePhaseLabel, string(phase))

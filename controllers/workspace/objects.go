@@ -22,7 +22,7 @@ const AdminBindingName = "workspace-admin"
 // defaultNamespaces are in every workspace from the beginning.
 var defaultNamespaces = []string{metav1.NamespaceDefault, metav1.NamespaceSystem}
 
-// creator returns who created ws: nil when it was the system, which leaves no note of it.
+// creator returns the user who created ws; nil if the system created it, because it is then not recorded.
 func creator(ws *tenancyv1alpha1.Workspace) (*authenticationv1.UserInfo, error) {
 	note := ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey]
 	if note == "" {
@@ -38,16 +38,16 @@ func creator(ws *tenancyv1alpha1.Workspace) (*authenticationv1.UserInfo, error) 
 	return &user, nil
 }
 
-// shortNote returns what is kept of the creator in the annotation once the workspace has its place.
+// shortNote returns the part of the creator that stays in the annotation after the workspace is scheduled.
 func shortNote(user *authenticationv1.UserInfo) (string, error) {
 	note, err := json.Marshal(map[string]string{"username": user.Username})
 	if err != nil {
-		return "", fmt.Errorf("writing down the owner: %w", err)
+		return "", fmt.Errorf("recording the owner: %w", err)
 	}
 	return string(note), nil
 }
 
-// newLogicalCluster returns the LogicalCluster of ws in its final state but for the phase.
+// newLogicalCluster returns the LogicalCluster of ws in its final state, except the phase.
 func newLogicalCluster(ws *tenancyv1alpha1.Workspace, path logicalcluster.Path, shard string, user *authenticationv1.UserInfo) (*corev1alpha1.LogicalCluster, error) {
 	annotations := map[string]string{
 		logicalcluster.PathAnnotationKey:              path.String(),

@@ -22,23 +22,23 @@ import (
 )
 
 const (
-	// maxAttempts is how many names are tried; a second one is needed about once in 10^24 workspaces.
+	// maxAttempts is how many names are tried; a second one is needed for about one in 10^24 workspaces.
 	maxAttempts = 8
-	// soonest and latest bound the time after which a workspace is looked at again that waits for something whose event may
-	// have been missed. A look costs reads and writes, and some workspaces wait for ever.
+	// soonest and latest limit the time between two checks of a waiting workspace, whose event may have been missed. A check needs
+	// reads and writes, and some workspaces wait forever.
 	soonest = time.Second
 	latest  = time.Minute
 	// waitForTypes is how long until types that could not be resolved are tried again.
 	waitForTypes = 5 * time.Second
 )
 
-// content is an object that a new workspace begins with.
+// content is an initial object of a new workspace.
 type content struct {
 	resource schema.GroupResource
 	object   client.Object
 }
 
-// plan is what is to be made for a workspace.
+// plan is the plan for a new workspace.
 type plan struct {
 	shard   *corev1alpha1.Shard
 	path    logicalcluster.Path
@@ -46,18 +46,18 @@ type plan struct {
 	creator *authenticationv1.UserInfo
 }
 
-// provision makes what ws lacks and then updates it, once.
+// provision creates what ws needs, and then updates ws once.
 func (r *reconciler) provision(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	parent, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(ws))
 	if apierrors.IsNotFound(err) {
-		// Either the cache is behind, or the cluster is gone and this workspace with it.
+		// Either the cache is outdated, or the cluster is deleted together with this workspace.
 		return reconcile.Result{RequeueAfter: r.patience(ws)}, nil
 	}
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading the LogicalCluster above: %w", err)
+		return reconcile.Result{}, fmt.Errorf("reading the LogicalCluster of the parent: %w", err)
 	}
 	if parent.DeletionTimestamp != nil {
-		return reconcile.Result{}, nil // the workspace is deleted next
+		return reconcile.Result{}, nil // the workspace is about to be deleted
 	}
 	shard, reason, err := r.schedule(ctx, ws)
 	if err != nil {
@@ -82,12 +82,12 @@ func (r *reconciler) provision(ctx context.Context, ws *tenancyv1alpha1.Workspac
 	return r.build(ctx, ws, p)
 }
 
-// patience returns after what time a workspace that waits is looked at again: the older it is, the later.
+// patience returns the time until the next check of a waiting workspace. The older the workspace, the longer the time.
 func (r *reconciler) patience(ws *tenancyv1alpha1.Workspace) time.Duration {
 	return min(max(r.Clock.Since(ws.CreationTimestamp.Time)/4, soonest), latest)
 }
 
-// pathOf returns the canonical path of the cluster that lc stands for.
+// pathOf returns the canonical path of the cluster of lc.
 func pathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
 	if path := lc.Annotations[logicalcluster.PathAnnotationKey]; path != "" {
 		return logicalcluster.Path(path)
@@ -101,25 +101,25 @@ func isTransient(err error) bool {
 	return errors.As(err, &status) && !apierrors.IsNotFound(err)
 }
 
-// stuck says in the conditions of ws what keeps it.
+// stuck sets a condition of ws with the obstacle.
 func (r *reconciler) stuck(ctx context.Context, ws *tenancyv1alpha1.Workspace, condition conditionsv1alpha1.ConditionType, reason string, cause error) error {
 	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 		conditionsv1alpha1.MarkFalse(ws, condition, reason, conditionsv1alpha1.ConditionSeverityError, "%s", cause)
 	})
 }
 
-// build makes the logical cluster and its first content.
+// build creates the logical cluster and its initial content.
 func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p plan) (reconcile.Result, error) {
 	lc, bindings, err := r.ensureLogicalCluster(ctx, ws, p)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !owns(ws, lc) {
-		// An administrator has pointed the workspace at a cluster that exists already: there is nothing to make.
+		// An administrator set an existing cluster, so there is nothing to create.
 		return reconcile.Result{}, r.finish(ctx, ws, lc, p)
 	}
 	if lc.DeletionTimestamp != nil {
-		return reconcile.Result{}, nil // the workspace is deleted next
+		return reconcile.Result{}, nil // the workspace is about to be deleted
 	}
 	name := logicalcluster.From(lc)
 	var refused error
@@ -128,7 +128,7 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 		switch {
 		case err == nil, apierrors.IsAlreadyExists(err):
 		case c.resource == apiBindings && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)):
-			// A fault of the type, which names an export that is not there: people have to know, and users get the rest.
+			// The type names an export that does not exist. Report the fault, and create the rest of the workspace.
 			refused = cmp.Or(refused, fmt.Errorf("creating APIBinding %q: %w", c.object.GetName(), err))
 		default:
 			return reconcile.Result{}, fmt.Errorf("creating %s %q in %s: %w", c.resource, c.object.GetName(), name, err)
@@ -149,7 +149,7 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 		}
 	}
 	if refused != nil {
-		// The export has gone since the logical cluster was made, which is ready therefore.
+		// The export was deleted after the logical cluster was created. The logical cluster is ready.
 		return reconcile.Result{RequeueAfter: r.patience(ws)}, r.stuck(ctx, ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.APIBindingErrorsReason, refused)
 	}
 	return reconcile.Result{}, r.finish(ctx, ws, lc, p)
@@ -163,7 +163,7 @@ func typed(obj client.Object) (*corev1alpha1.LogicalCluster, error) {
 	return lc, nil
 }
 
-// basics returns what every workspace begins with, beside its bindings.
+// basics returns the initial objects of every workspace, except its bindings.
 func basics(p plan) []content {
 	var made []content
 	for _, name := range defaultNamespaces {
@@ -175,7 +175,7 @@ func basics(p plan) []content {
 	return made
 }
 
-// ensureLogicalCluster returns the LogicalCluster of ws, which it creates if need be, and the default bindings for it.
+// ensureLogicalCluster returns the LogicalCluster of ws, which it creates if necessary, and its default bindings.
 func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.LogicalCluster, []content, error) {
 	for attempt := range maxAttempts {
 		name, last := clusterName(ws, attempt)
@@ -205,10 +205,11 @@ func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alph
 			return lc, bindings, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("all %d names tried for the logical cluster are taken", maxAttempts)
+	return nil, nil, fmt.Errorf("all %d names that were tried for the logical cluster are already used", maxAttempts)
 }
 
-// clusterName returns the name to try for the logical cluster of ws, and whether there is no other: what spec.cluster says.
+// clusterName returns the name to try for the logical cluster of ws. last is true if there is no other name, because spec.cluster sets
+// it.
 func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluster.Name, last bool) {
 	if ws.Spec.Cluster != "" {
 		return logicalcluster.Name(ws.Spec.Cluster), true
@@ -216,7 +217,7 @@ func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluste
 	return clustername.FromUID(ws.UID, attempt), false
 }
 
-// bindings returns the default bindings of a new workspace, and whether all of them are bound as they are.
+// bindings returns the default bindings of a new workspace, and whether all of them are already bound.
 func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p plan) (made []content, final bool, err error) {
 	final = true
 	for _, ref := range p.exports {
@@ -224,7 +225,7 @@ func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p p
 		if err != nil {
 			return nil, false, fmt.Errorf("making the binding to %s: %w", ref.path.Join(ref.export), err)
 		}
-		// The cluster is new: admission would have to ask etcd for its path.
+		// The cluster is new, so admission would have to read its path from etcd.
 		annotate(obj, logicalcluster.PathAnnotationKey, p.path.String())
 		made = append(made, content{apiBindings, obj})
 		final = final && isBound(obj)
@@ -237,7 +238,7 @@ func isBound(obj client.Object) bool {
 	return ok && binding.Status.Phase == apisv1alpha2.APIBindingPhaseBound
 }
 
-// unbound names the first of the bindings that is not bound yet, or is empty.
+// unbound returns the name of the first binding that is not bound yet; empty if there is none.
 func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bindings []content) string {
 	for _, b := range bindings {
 		obj, err := r.Client.Get(ctx, apiBindings, client.Key{Cluster: name, Name: b.object.GetName()})
@@ -248,7 +249,7 @@ func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bind
 	return ""
 }
 
-// initializing shows that ws has a place and waits for a binding, and which one could not even be created, if refused says so.
+// initializing sets conditions of ws: it is scheduled and waits for a binding. If refused is set, that binding could not be created.
 func (r *reconciler) initializing(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan, binding string, refused error) error {
 	return r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 		r.place(ws, lc, p)
@@ -264,7 +265,7 @@ func (r *reconciler) initializing(ctx context.Context, ws *tenancyv1alpha1.Works
 	})
 }
 
-// finish lets users in.
+// finish makes ws Ready, so that users can enter it.
 func (r *reconciler) finish(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan) error {
 	var failed error
 	err := r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
@@ -283,7 +284,7 @@ func (r *reconciler) finish(ctx context.Context, ws *tenancyv1alpha1.Workspace, 
 	return errors.Join(failed, err)
 }
 
-// place writes down where ws is.
+// place records the logical cluster of ws.
 func (r *reconciler) place(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan) {
 	name := logicalcluster.From(lc)
 	ws.Spec.Cluster = name.String()

@@ -14,7 +14,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// schedule picks one of the shards that ws may be placed on, at random. With none it returns nil and the reason for people.
+// schedule selects one of the shards that ws may be placed on, at random. If there is none, it returns nil and the reason for users.
 func (r *reconciler) schedule(ctx context.Context, ws *tenancyv1alpha1.Workspace) (*corev1alpha1.Shard, string, error) {
 	selector := labels.Everything()
 	if location := ws.Spec.Location; location != nil && location.Selector != nil {
@@ -38,7 +38,7 @@ func (r *reconciler) schedule(ctx context.Context, ws *tenancyv1alpha1.Workspace
 		}
 	}
 	if len(fit) == 0 {
-		return nil, fmt.Sprintf("no shard is schedulable that matches selector %q", selector), nil
+		return nil, fmt.Sprintf("no schedulable shard matches selector %q", selector), nil
 	}
 	return fit[rand.IntN(len(fit))], "", nil
 }

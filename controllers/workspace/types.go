@@ -18,7 +18,7 @@ type exportRef struct {
 	export string
 }
 
-// defaultExports returns what is bound in ws from the beginning: what its type and all that it builds on ask for.
+// defaultExports returns the exports that are bound in a new ws: those of its type and of all types that it extends.
 func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Workspace) ([]exportRef, error) {
 	ref := ws.Spec.Type
 	if ref == nil {
@@ -48,7 +48,7 @@ func (r *reconciler) workspaceType(ctx context.Context, path logicalcluster.Path
 	if !found {
 		return nil, apierrors.NewNotFound(workspaceTypes, path.Join(string(name)).String())
 	}
-	// Admission has just seen it: the cache may be behind.
+	// Admission has just read it, so the cache may be outdated.
 	t, err := client.FindNow[typeresolution.Type](ctx, r.Client, r.Live, workspaceTypes, client.Key{Cluster: cluster, Name: string(name)})
 	if t == nil && err == nil {
 		err = apierrors.NewNotFound(workspaceTypes, string(name))

@@ -585,7 +585,7 @@ func schema_annex_apis_annex_v1alpha1_HostBinding(ref common.ReferenceCallback) 
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostBinding projects the resources of an APIExport onto the host cluster: requests that the host gets for them, without any prefix, are for the workspace that their namespace maps to. It exists in the host workspace only.",
+				Description: "HostBinding projects the resources of an APIExport onto the host cluster. If the host gets a request for one of them without a prefix, the request goes to the workspace that its namespace maps to. HostBindings exist only in the host workspace.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -611,14 +611,14 @@ func schema_annex_apis_annex_v1alpha1_HostBinding(ref common.ReferenceCallback) 
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says what is projected.",
+							Description: "spec defines the projection.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.HostBindingSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.HostBindingStatus{}.OpenAPIModelName()),
 						},
@@ -635,12 +635,12 @@ func schema_annex_apis_annex_v1alpha1_HostBindingCreate(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostBindingCreate says how a workspace is made.",
+				Description: "HostBindingCreate defines how a workspace is created.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is the type of the workspace, with its path. Left out, it is the one that the parent's type makes by default.",
+							Description: "type is the type of the workspace, with its path. If not set, it is the default child type of the parent's type.",
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
 						},
 					},
@@ -661,7 +661,7 @@ func schema_annex_apis_annex_v1alpha1_HostBindingExport(ref common.ReferenceCall
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "path is the path or the name of the workspace that holds the APIExport. Left out, it is the host workspace.",
+							Description: "path is the path or the name of the workspace that contains the APIExport. If not set, it is the host workspace.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -735,7 +735,7 @@ func schema_annex_apis_annex_v1alpha1_HostBindingReference(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostBindingReference names what is projected.",
+				Description: "HostBindingReference names the APIExport to project.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"export": {
@@ -757,26 +757,26 @@ func schema_annex_apis_annex_v1alpha1_HostBindingSpec(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostBindingSpec says what is projected.",
+				Description: "HostBindingSpec defines the projection.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"reference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reference names what is projected. It cannot be changed.",
+							Description: "reference names the APIExport to project. It cannot be changed.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.HostBindingReference{}.OpenAPIModelName()),
 						},
 					},
 					"workspace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "workspace says which workspace a request is for.",
+							Description: "workspace selects the workspace of a request.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.HostBindingWorkspace{}.OpenAPIModelName()),
 						},
 					},
 					"authorization": {
 						SchemaProps: spec.SchemaProps{
-							Description: "authorization says who decides about a request that RBAC of the host allows: Workspace, which is the default, or Host.\n\nPossible enum values:\n - `\"Host\"` takes the host's word for enough.\n - `\"Workspace\"` asks RBAC of the workspace, too: both must allow.",
+							Description: "authorization says who decides about a request that RBAC of the host allows: Workspace (the default) or Host.\n\nPossible enum values:\n - `\"Host\"` requires only that RBAC of the host allows the request.\n - `\"Workspace\"` requires that RBAC of the host and RBAC of the workspace both allow the request.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Host", "Workspace"},
@@ -795,19 +795,19 @@ func schema_annex_apis_annex_v1alpha1_HostBindingStatus(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostBindingStatus is what was found of a binding.",
+				Description: "HostBindingStatus is the observed state of a binding.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"apiExportClusterName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "apiExportClusterName is the name of the logical cluster that holds the APIExport.",
+							Description: "apiExportClusterName is the name of the logical cluster that contains the APIExport.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"identityHash": {
 						SchemaProps: spec.SchemaProps{
-							Description: "identityHash is the identity of the APIExport. Workspaces that have an API of the same name by other means are not shown.",
+							Description: "identityHash is the identity of the APIExport. Workspaces that have an API of the same name from another source are not shown.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -822,7 +822,7 @@ func schema_annex_apis_annex_v1alpha1_HostBindingStatus(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "groupVersions are the group versions of the APIExport and what became of them on the host.",
+							Description: "groupVersions are the group versions of the APIExport and their state on the host.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -866,12 +866,12 @@ func schema_annex_apis_annex_v1alpha1_HostBindingWorkspace(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostBindingWorkspace says which workspace a request is for.",
+				Description: "HostBindingWorkspace selects the workspace of a request.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "path is the path of the workspace, such as root:platform. One segment behind the first may be {namespace}, which stands for the namespace of the request: with root:teams:{namespace} each namespace has a workspace of its own. The objects lie in the namespace of the same name there. Cluster-scoped resources need a path without it. It cannot be changed.",
+							Description: "path is the path of the workspace, such as root:platform. One segment after the first may be {namespace}, the namespace of the request: with root:teams:{namespace}, each namespace has its own workspace. The objects are stored there in the namespace of the same name. Cluster-scoped resources need a path without {namespace}. The path cannot be changed.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -879,7 +879,7 @@ func schema_annex_apis_annex_v1alpha1_HostBindingWorkspace(ref common.ReferenceC
 					},
 					"create": {
 						SchemaProps: spec.SchemaProps{
-							Description: "create has a workspace made that does not exist when something is first created in it, with an APIBinding to the APIExport, and the namespace. Left out, writes are refused then.",
+							Description: "create makes the server create a missing workspace when the first object is created in it, with an APIBinding to the APIExport, and the namespace. If not set, writes to a missing workspace are refused.",
 							Ref:         ref(v1alpha1.HostBindingCreate{}.OpenAPIModelName()),
 						},
 					},
@@ -896,12 +896,12 @@ func schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref common.ReferenceCallb
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "HostGroupVersion is a group version of the APIExport and what became of it on the host.",
+				Description: "HostGroupVersion is a group version of the APIExport and its state on the host.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "name is group and version, such as example.com/v1.",
+							Description: "name is the group and the version, such as example.com/v1.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -909,7 +909,7 @@ func schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref common.ReferenceCallb
 					},
 					"state": {
 						SchemaProps: spec.SchemaProps{
-							Description: "state is Pending, Registered, Available or Conflict.\n\nPossible enum values:\n - `\"Available\"` means that the host has found it to be served.\n - `\"Conflict\"` means that somebody else serves it on the host; it is not projected.\n - `\"Pending\"` means that it is served here and about to be registered.\n - `\"Registered\"` means that the host has an APIService for it.",
+							Description: "state is Pending, Registered, Available or Conflict.\n\nPossible enum values:\n - `\"Available\"` means that the host has verified that the group version is served.\n - `\"Conflict\"` means that another owner serves the group version on the host, so it is not projected.\n - `\"Pending\"` means that Annex serves the group version and is about to register it.\n - `\"Registered\"` means that the host has an APIService for the group version.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -918,7 +918,7 @@ func schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref common.ReferenceCallb
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "message tells people more.",
+							Description: "message gives details for people.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -934,7 +934,7 @@ func schema_annex_apis_apis_v1alpha1_APIBinding(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIBinding makes the resources of an APIExport usable in the workspace that holds it. This is its older form; see v1alpha2.",
+				Description: "APIBinding makes the resources of an APIExport usable in the workspace that contains it. This is the older version; see v1alpha2.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -960,14 +960,14 @@ func schema_annex_apis_apis_v1alpha1_APIBinding(ref common.ReferenceCallback) co
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says what is bound.",
+							Description: "spec names the APIExport to bind.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIBindingSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIBindingStatus{}.OpenAPIModelName()),
 						},
@@ -1034,12 +1034,12 @@ func schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIBindingSpec says what is bound.",
+				Description: "APIBindingSpec names the APIExport to bind.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"reference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reference names what is bound. It cannot be changed.",
+							Description: "reference names the APIExport to bind. It cannot be changed.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.BindingReference{}.OpenAPIModelName()),
 						},
@@ -1051,7 +1051,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims answer what the APIExport asks for. Not supported yet.",
+							Description: "permissionClaims accept or reject the claims of the APIExport. Not supported yet.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1075,12 +1075,12 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIBindingStatus is what was found of a binding.",
+				Description: "APIBindingStatus is the observed state of a binding.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"apiExportClusterName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "apiExportClusterName is the name of the logical cluster that holds the APIExport.",
+							Description: "apiExportClusterName is the name of the logical cluster that contains the APIExport.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1109,7 +1109,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where the binding stands in its life: empty, Binding or Bound.\n\nPossible enum values:\n - `\"Binding\"` means that resources are being bound for the first time.\n - `\"Bound\"` means that they were bound.",
+							Description: "phase is the phase of the binding: empty, Binding or Bound.\n\nPossible enum values:\n - `\"Binding\"` means that resources are being bound for the first time.\n - `\"Bound\"` means that they were bound.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Binding", "Bound"},
@@ -1143,7 +1143,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "appliedPermissionClaims are the claims that are in force.",
+							Description: "appliedPermissionClaims are the claims that are in effect.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1184,7 +1184,7 @@ func schema_annex_apis_apis_v1alpha1_APIExport(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExport offers resources to other workspaces. This is its older form; see v1alpha2.",
+				Description: "APIExport offers resources to other workspaces. This is the older version; see v1alpha2.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1210,14 +1210,14 @@ func schema_annex_apis_apis_v1alpha1_APIExport(ref common.ReferenceCallback) com
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what is offered.",
+							Description: "spec describes the exported APIs.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIExportSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIExportStatus{}.OpenAPIModelName()),
 						},
@@ -1247,7 +1247,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref common.ReferenceCallb
 					},
 					"shards": {
 						SchemaProps: spec.SchemaProps{
-							Description: "shards picks the shards whose consumers are served there. Left out, it is the one that the address leads to.",
+							Description: "shards selects the shards whose consumers are served at the address. If not set, it is the shard that the address leads to.",
 							Ref:         ref(apisv1alpha1.EndpointShards{}.OpenAPIModelName()),
 						},
 					},
@@ -1264,7 +1264,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSlice(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportEndpointSlice lists the addresses at which the owner of an APIExport works on the objects of all its consumers.",
+				Description: "APIExportEndpointSlice lists the addresses at which the owner of an APIExport can work on the objects of all its consumers.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1290,14 +1290,14 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSlice(ref common.Reference
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says which endpoints are listed.",
+							Description: "spec selects the endpoints to list.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status holds the endpoints.",
+							Description: "status contains the endpoints.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName()),
 						},
@@ -1364,7 +1364,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref common.Refer
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportEndpointSliceSpec says which endpoints are listed.",
+				Description: "APIExportEndpointSliceSpec selects the endpoints to list.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"export": {
@@ -1376,7 +1376,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref common.Refer
 					},
 					"partition": {
 						SchemaProps: spec.SchemaProps{
-							Description: "partition names a Partition in the same workspace: only its shards are listed. Left out, all are.",
+							Description: "partition names a Partition in the same workspace. Only its shards are listed. If not set, all shards are listed.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1394,7 +1394,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref common.Ref
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportEndpointSliceStatus holds the endpoints.",
+				Description: "APIExportEndpointSliceStatus contains the endpoints.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"conditions": {
@@ -1441,7 +1441,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref common.Ref
 					},
 					"shardSelector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "shardSelector is the selector of the partition, in the form of a string.",
+							Description: "shardSelector is the selector of the partition, as a string.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1508,7 +1508,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportSpec is what is offered.",
+				Description: "APIExportSpec describes the exported APIs.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"latestResourceSchemas": {
@@ -1518,7 +1518,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "latestResourceSchemas are the names of the APIResourceSchemas of the resources on offer.",
+							Description: "latestResourceSchemas are the names of the APIResourceSchemas of the exported resources.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1532,7 +1532,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 					},
 					"identity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "identity says who owns the exported APIs. The system makes one when it is left out.",
+							Description: "identity identifies the owner of the exported APIs. If it is not set, the system creates one.",
 							Ref:         ref(apisv1alpha1.Identity{}.OpenAPIModelName()),
 						},
 					},
@@ -1553,7 +1553,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims ask for access to other resources in the workspaces that bind. Not supported yet.",
+							Description: "permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1576,7 +1576,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportStatus(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportStatus is what was found of an export.",
+				Description: "APIExportStatus is the observed state of an export.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"identityHash": {
@@ -1614,7 +1614,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportStatus(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "virtualWorkspaces is kept for old clients and not filled: addresses stand in APIExportEndpointSlices.",
+							Description: "virtualWorkspaces exists for old clients and is always empty. The addresses are in APIExportEndpointSlices.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1637,7 +1637,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref common.ReferenceCallb
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIResourceSchema says what a resource looks like, for use in an APIExport. It serves nothing by itself and never changes: a new form of the resource is a new APIResourceSchema.",
+				Description: "APIResourceSchema describes a resource for use in an APIExport. By itself it serves nothing. It never changes: to change the resource, create a new APIResourceSchema.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1663,7 +1663,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref common.ReferenceCallb
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what the resource looks like.",
+							Description: "spec describes the resource.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName()),
 						},
@@ -1731,7 +1731,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIResourceSchemaSpec is what a resource looks like.",
+				Description: "APIResourceSchemaSpec describes a resource.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"group": {
@@ -1744,14 +1744,14 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 					},
 					"names": {
 						SchemaProps: spec.SchemaProps{
-							Description: "names are what the resource is called.",
+							Description: "names are the names of the resource and its kind.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apiextensionsv1.CustomResourceDefinitionNames{}.OpenAPIModelName()),
 						},
 					},
 					"scope": {
 						SchemaProps: spec.SchemaProps{
-							Description: "scope says whether objects live in namespaces: Namespaced or Cluster.",
+							Description: "scope says whether objects are in namespaces: Namespaced or Cluster.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1788,7 +1788,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 					},
 					"conversion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "conversion says how objects are converted between versions. It is needed when there are several.",
+							Description: "conversion says how objects are converted between versions. It is required if there are several versions.",
 							Ref:         ref(apisv1alpha1.CustomResourceConversion{}.OpenAPIModelName()),
 						},
 					},
@@ -1818,7 +1818,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref common.ReferenceCall
 					},
 					"served": {
 						SchemaProps: spec.SchemaProps{
-							Description: "served says whether the version is served. Left out, it is.",
+							Description: "served says whether the version is served. If not set, it is true.",
 							Default:     true,
 							Type:        []string{"boolean"},
 							Format:      "",
@@ -1841,7 +1841,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref common.ReferenceCall
 					},
 					"deprecationWarning": {
 						SchemaProps: spec.SchemaProps{
-							Description: "deprecationWarning is the warning, if the usual one does not do.",
+							Description: "deprecationWarning replaces the default warning.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1854,7 +1854,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref common.ReferenceCall
 					},
 					"subresources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "subresources are those that the resource has.",
+							Description: "subresources are the subresources of the resource.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apiextensionsv1.CustomResourceSubresources{}.OpenAPIModelName()),
 						},
@@ -1869,7 +1869,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "additionalPrinterColumns are the columns that kubectl get shows. Left out, it is the age.",
+							Description: "additionalPrinterColumns are the columns that kubectl get shows. If not set, kubectl shows the age.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1887,7 +1887,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "selectableFields are those that field selectors may ask for, beside name and namespace.",
+							Description: "selectableFields are the fields that field selectors may use, in addition to name and namespace.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1911,7 +1911,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AcceptablePermissionClaim answers a claim.",
+				Description: "AcceptablePermissionClaim accepts or rejects a claim.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"group": {
@@ -1924,7 +1924,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1932,7 +1932,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 					},
 					"all": {
 						SchemaProps: spec.SchemaProps{
-							Description: "all asks for all objects.",
+							Description: "all requests access to all objects.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -1944,7 +1944,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "resourceSelector asks for some objects. It has the effect of all.",
+							Description: "resourceSelector requests access to some objects. It has the same effect as all.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1964,7 +1964,7 @@ func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.Refere
 					},
 					"state": {
 						SchemaProps: spec.SchemaProps{
-							Description: "state is the answer: Accepted or Rejected.\n\nPossible enum values:\n - `\"Accepted\"` gives what is asked for.\n - `\"Rejected\"` refuses it.",
+							Description: "state is the answer: Accepted or Rejected.\n\nPossible enum values:\n - `\"Accepted\"` grants the requested access.\n - `\"Rejected\"` refuses the requested access.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -1984,7 +1984,7 @@ func schema_annex_apis_apis_v1alpha1_BindingReference(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BindingReference names what is bound.",
+				Description: "BindingReference names the APIExport to bind.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"export": {
@@ -2019,7 +2019,7 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2027,7 +2027,7 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 					},
 					"schema": {
 						SchemaProps: spec.SchemaProps{
-							Description: "schema is what the resource looks like.",
+							Description: "schema identifies the schema of the resource.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(apisv1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName()),
 						},
@@ -2039,7 +2039,7 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "storageVersions are the versions that objects have ever been stored in.",
+							Description: "storageVersions are all versions that objects were ever stored in.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2107,7 +2107,7 @@ func schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref common.Referen
 				Properties: map[string]spec.Schema{
 					"strategy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "strategy is None, which changes nothing but the apiVersion, or Webhook, which is not supported yet.\n\nPossible enum values:\n - `\"None\"` changes nothing but the apiVersion.\n - `\"Webhook\"` asks a webhook.",
+							Description: "strategy is None, which changes only the apiVersion, or Webhook, which is not supported yet.\n\nPossible enum values:\n - `\"None\"` changes only the apiVersion.\n - `\"Webhook\"` calls a webhook.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2116,7 +2116,7 @@ func schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref common.Referen
 					},
 					"webhook": {
 						SchemaProps: spec.SchemaProps{
-							Description: "webhook is whom to ask when the strategy is Webhook.",
+							Description: "webhook is the webhook to call if the strategy is Webhook.",
 							Ref:         ref(apisv1alpha1.WebhookConversion{}.OpenAPIModelName()),
 						},
 					},
@@ -2133,19 +2133,19 @@ func schema_annex_apis_apis_v1alpha1_EndpointShards(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EndpointShards picks shards: all, or those with some labels. Exactly one of the fields is set.",
+				Description: "EndpointShards selects shards: all, or those with some labels. Exactly one of the fields is set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"matchAll": {
 						SchemaProps: spec.SchemaProps{
-							Description: "matchAll picks all shards.",
+							Description: "matchAll selects all shards.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "selector picks shards by their labels.",
+							Description: "selector selects shards by their labels.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -2166,7 +2166,7 @@ func schema_annex_apis_apis_v1alpha1_ExportBindingReference(ref common.Reference
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.",
+							Description: "path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2203,7 +2203,7 @@ func schema_annex_apis_apis_v1alpha1_GroupResource(ref common.ReferenceCallback)
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2220,12 +2220,12 @@ func schema_annex_apis_apis_v1alpha1_Identity(ref common.ReferenceCallback) comm
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Identity says where the identity of an APIExport is kept.",
+				Description: "Identity refers to the stored identity of an APIExport.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"secretRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "secretRef points to a Secret in the workspace of the APIExport whose data holds the identity under \"key\".",
+							Description: "secretRef refers to a Secret in the workspace of the APIExport. The data of the Secret contains the identity under \"key\".",
 							Ref:         ref(corev1.SecretReference{}.OpenAPIModelName()),
 						},
 					},
@@ -2273,7 +2273,7 @@ func schema_annex_apis_apis_v1alpha1_PermissionClaim(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PermissionClaim asks for access to a resource that the APIExport does not offer itself.",
+				Description: "PermissionClaim requests access to a resource that the APIExport itself does not offer.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"group": {
@@ -2286,7 +2286,7 @@ func schema_annex_apis_apis_v1alpha1_PermissionClaim(ref common.ReferenceCallbac
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2294,7 +2294,7 @@ func schema_annex_apis_apis_v1alpha1_PermissionClaim(ref common.ReferenceCallbac
 					},
 					"all": {
 						SchemaProps: spec.SchemaProps{
-							Description: "all asks for all objects.",
+							Description: "all requests access to all objects.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -2306,7 +2306,7 @@ func schema_annex_apis_apis_v1alpha1_PermissionClaim(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "resourceSelector asks for some objects. It has the effect of all.",
+							Description: "resourceSelector requests access to some objects. It has the same effect as all.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2337,7 +2337,7 @@ func schema_annex_apis_apis_v1alpha1_ResourceSelector(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ResourceSelector picks objects by name or namespace.",
+				Description: "ResourceSelector selects objects by name or namespace.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -2391,14 +2391,14 @@ func schema_annex_apis_apis_v1alpha1_WebhookClientConfig(ref common.ReferenceCal
 				Properties: map[string]spec.Schema{
 					"url": {
 						SchemaProps: spec.SchemaProps{
-							Description: "url is its address, with https.",
+							Description: "url is the address of the webhook, with https.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"caBundle": {
 						SchemaProps: spec.SchemaProps{
-							Description: "caBundle holds the certificates, in PEM, that its certificate is checked with. Left out, it is those of the system.",
+							Description: "caBundle contains the CA certificates, in PEM format, that verify the certificate of the webhook. If not set, those of the system are used.",
 							Type:        []string{"string"},
 							Format:      "byte",
 						},
@@ -2418,7 +2418,7 @@ func schema_annex_apis_apis_v1alpha1_WebhookConversion(ref common.ReferenceCallb
 				Properties: map[string]spec.Schema{
 					"clientConfig": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clientConfig says how to reach it.",
+							Description: "clientConfig says how to reach the webhook.",
 							Ref:         ref(apisv1alpha1.WebhookClientConfig{}.OpenAPIModelName()),
 						},
 					},
@@ -2429,7 +2429,7 @@ func schema_annex_apis_apis_v1alpha1_WebhookConversion(ref common.ReferenceCallb
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "conversionReviewVersions are the versions of ConversionReview that it understands, best first.",
+							Description: "conversionReviewVersions are the versions of ConversionReview that the webhook supports, in order of preference.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2454,7 +2454,7 @@ func schema_annex_apis_apis_v1alpha2_APIBinding(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIBinding makes the resources of an APIExport usable in the workspace that holds it.",
+				Description: "APIBinding makes the resources of an APIExport usable in the workspace that contains it.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -2480,14 +2480,14 @@ func schema_annex_apis_apis_v1alpha2_APIBinding(ref common.ReferenceCallback) co
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says what is bound.",
+							Description: "spec names the APIExport to bind.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.APIBindingSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.APIBindingStatus{}.OpenAPIModelName()),
 						},
@@ -2554,12 +2554,12 @@ func schema_annex_apis_apis_v1alpha2_APIBindingSpec(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIBindingSpec says what is bound.",
+				Description: "APIBindingSpec names the APIExport to bind.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"reference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reference names what is bound. It cannot be changed.",
+							Description: "reference names the APIExport to bind. It cannot be changed.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.BindingReference{}.OpenAPIModelName()),
 						},
@@ -2576,7 +2576,7 @@ func schema_annex_apis_apis_v1alpha2_APIBindingSpec(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims answer what the APIExport asks for. Not supported yet.",
+							Description: "permissionClaims accept or reject the claims of the APIExport. Not supported yet.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2600,12 +2600,12 @@ func schema_annex_apis_apis_v1alpha2_APIBindingStatus(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIBindingStatus is what was found of a binding.",
+				Description: "APIBindingStatus is the observed state of a binding.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"apiExportClusterName": {
 						SchemaProps: spec.SchemaProps{
-							Description: "apiExportClusterName is the name of the logical cluster that holds the APIExport.",
+							Description: "apiExportClusterName is the name of the logical cluster that contains the APIExport.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -2634,7 +2634,7 @@ func schema_annex_apis_apis_v1alpha2_APIBindingStatus(ref common.ReferenceCallba
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where the binding stands in its life: empty, Binding or Bound.\n\nPossible enum values:\n - `\"Binding\"` means that resources are being bound for the first time.\n - `\"Bound\"` means that they were bound.",
+							Description: "phase is the phase of the binding: empty, Binding or Bound.\n\nPossible enum values:\n - `\"Binding\"` means that resources are being bound for the first time.\n - `\"Bound\"` means that they were bound.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Binding", "Bound"},
@@ -2673,7 +2673,7 @@ func schema_annex_apis_apis_v1alpha2_APIBindingStatus(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "appliedPermissionClaims are the claims that are in force.",
+							Description: "appliedPermissionClaims are the claims that are in effect.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2719,7 +2719,7 @@ func schema_annex_apis_apis_v1alpha2_APIExport(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExport offers resources to other workspaces. They use them by an APIBinding that refers to it; whoever may use the content of the export works on the objects of all of them through its endpoints.",
+				Description: "APIExport offers resources to other workspaces. Another workspace uses the resources through an APIBinding that refers to the export. Users with permission for the content of the export can work on the objects in all those workspaces through its endpoints.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -2745,14 +2745,14 @@ func schema_annex_apis_apis_v1alpha2_APIExport(ref common.ReferenceCallback) com
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what is offered.",
+							Description: "spec describes the exported APIs.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.APIExportSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.APIExportStatus{}.OpenAPIModelName()),
 						},
@@ -2819,7 +2819,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportSpec(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportSpec is what is offered.",
+				Description: "APIExportSpec describes the exported APIs.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"resources": {
@@ -2833,7 +2833,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "resources are the resources on offer, each with the APIResourceSchema that says what it looks like. A change reaches the bindings by itself.",
+							Description: "resources are the exported resources, each with the APIResourceSchema that describes it. Existing bindings get a change automatically.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2846,7 +2846,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportSpec(ref common.ReferenceCallback)
 					},
 					"identity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "identity says who owns the exported APIs. The system makes one when it is left out.",
+							Description: "identity identifies the owner of the exported APIs. If it is not set, the system creates one.",
 							Ref:         ref(v1alpha2.Identity{}.OpenAPIModelName()),
 						},
 					},
@@ -2867,7 +2867,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims ask for access to other resources in the workspaces that bind. Not supported yet.",
+							Description: "permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2890,7 +2890,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportStatus(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "APIExportStatus is what was found of an export.",
+				Description: "APIExportStatus is the observed state of an export.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"identityHash": {
@@ -2928,7 +2928,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportStatus(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "virtualWorkspaces is kept for old clients and not filled: addresses stand in APIExportEndpointSlices.",
+							Description: "virtualWorkspaces exists for old clients and is always empty. The addresses are in APIExportEndpointSlices.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2951,7 +2951,7 @@ func schema_annex_apis_apis_v1alpha2_AcceptablePermissionClaim(ref common.Refere
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AcceptablePermissionClaim answers a claim.",
+				Description: "AcceptablePermissionClaim accepts or rejects a claim.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"group": {
@@ -2964,7 +2964,7 @@ func schema_annex_apis_apis_v1alpha2_AcceptablePermissionClaim(ref common.Refere
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -2977,7 +2977,7 @@ func schema_annex_apis_apis_v1alpha2_AcceptablePermissionClaim(ref common.Refere
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "verbs are what is asked for; * is every verb.",
+							Description: "verbs are the requested verbs; * is every verb.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2999,20 +2999,20 @@ func schema_annex_apis_apis_v1alpha2_AcceptablePermissionClaim(ref common.Refere
 					},
 					"defaultSelector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultSelector picks the objects in default bindings, where no user answers the claim.",
+							Description: "defaultSelector selects the objects in default bindings, where no user accepts or rejects the claim.",
 							Ref:         ref(v1alpha2.PermissionClaimSelector{}.OpenAPIModelName()),
 						},
 					},
 					"selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "selector picks the objects that the claim is for. It cannot be changed; remove the claim and add it again.",
+							Description: "selector selects the objects of the claim. It cannot be changed; remove the claim and add it again.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.PermissionClaimSelector{}.OpenAPIModelName()),
 						},
 					},
 					"state": {
 						SchemaProps: spec.SchemaProps{
-							Description: "state is the answer: Accepted or Rejected.\n\nPossible enum values:\n - `\"Accepted\"` gives what is asked for.\n - `\"Rejected\"` refuses it.",
+							Description: "state is the answer: Accepted or Rejected.\n\nPossible enum values:\n - `\"Accepted\"` grants the requested access.\n - `\"Rejected\"` refuses the requested access.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3032,7 +3032,7 @@ func schema_annex_apis_apis_v1alpha2_BindingReference(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BindingReference names what is bound.",
+				Description: "BindingReference names the APIExport to bind.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"export": {
@@ -3067,7 +3067,7 @@ func schema_annex_apis_apis_v1alpha2_BoundAPIResource(ref common.ReferenceCallba
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3075,7 +3075,7 @@ func schema_annex_apis_apis_v1alpha2_BoundAPIResource(ref common.ReferenceCallba
 					},
 					"schema": {
 						SchemaProps: spec.SchemaProps{
-							Description: "schema is what the resource looks like.",
+							Description: "schema identifies the schema of the resource.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.BoundAPIResourceSchema{}.OpenAPIModelName()),
 						},
@@ -3087,7 +3087,7 @@ func schema_annex_apis_apis_v1alpha2_BoundAPIResource(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "storageVersions are the versions that objects have ever been stored in.",
+							Description: "storageVersions are all versions that objects were ever stored in.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3155,7 +3155,7 @@ func schema_annex_apis_apis_v1alpha2_ExportBindingReference(ref common.Reference
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.",
+							Description: "path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3192,7 +3192,7 @@ func schema_annex_apis_apis_v1alpha2_GroupResource(ref common.ReferenceCallback)
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3209,12 +3209,12 @@ func schema_annex_apis_apis_v1alpha2_Identity(ref common.ReferenceCallback) comm
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Identity says where the identity of an APIExport is kept.",
+				Description: "Identity refers to the stored identity of an APIExport.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"secretRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "secretRef points to a Secret in the workspace of the APIExport whose data holds the identity under \"key\".",
+							Description: "secretRef refers to a Secret in the workspace of the APIExport. The data of the Secret contains the identity under \"key\".",
 							Ref:         ref(corev1.SecretReference{}.OpenAPIModelName()),
 						},
 					},
@@ -3262,7 +3262,7 @@ func schema_annex_apis_apis_v1alpha2_PermissionClaim(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PermissionClaim asks for access to a resource that the APIExport does not offer itself.",
+				Description: "PermissionClaim requests access to a resource that the APIExport itself does not offer.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"group": {
@@ -3275,7 +3275,7 @@ func schema_annex_apis_apis_v1alpha2_PermissionClaim(ref common.ReferenceCallbac
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3288,7 +3288,7 @@ func schema_annex_apis_apis_v1alpha2_PermissionClaim(ref common.ReferenceCallbac
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "verbs are what is asked for; * is every verb.",
+							Description: "verbs are the requested verbs; * is every verb.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3310,7 +3310,7 @@ func schema_annex_apis_apis_v1alpha2_PermissionClaim(ref common.ReferenceCallbac
 					},
 					"defaultSelector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultSelector picks the objects in default bindings, where no user answers the claim.",
+							Description: "defaultSelector selects the objects in default bindings, where no user accepts or rejects the claim.",
 							Ref:         ref(v1alpha2.PermissionClaimSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -3327,7 +3327,7 @@ func schema_annex_apis_apis_v1alpha2_PermissionClaimSelector(ref common.Referenc
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PermissionClaimSelector picks objects: all, or those with some labels. Exactly one kind of choice is set.",
+				Description: "PermissionClaimSelector selects objects: all, or those with some labels. Exactly one of the two is set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"matchLabels": {
@@ -3365,7 +3365,7 @@ func schema_annex_apis_apis_v1alpha2_PermissionClaimSelector(ref common.Referenc
 					},
 					"matchAll": {
 						SchemaProps: spec.SchemaProps{
-							Description: "matchAll picks all objects.",
+							Description: "matchAll selects all objects.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -3382,12 +3382,12 @@ func schema_annex_apis_apis_v1alpha2_ResourceSchema(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ResourceSchema is one resource on offer.",
+				Description: "ResourceSchema is one exported resource.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
 						SchemaProps: spec.SchemaProps{
-							Description: "name is the resource in plural, such as widgets.",
+							Description: "name is the plural name of the resource, such as widgets.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3411,7 +3411,7 @@ func schema_annex_apis_apis_v1alpha2_ResourceSchema(ref common.ReferenceCallback
 					},
 					"storage": {
 						SchemaProps: spec.SchemaProps{
-							Description: "storage says where the objects live. Left out, it is crd.",
+							Description: "storage defines where the objects are stored. If not set, it is crd.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.ResourceSchemaStorage{}.OpenAPIModelName()),
 						},
@@ -3429,12 +3429,12 @@ func schema_annex_apis_apis_v1alpha2_ResourceSchemaStorage(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ResourceSchemaStorage says where the objects of a resource live. Exactly one of the fields is set.",
+				Description: "ResourceSchemaStorage defines where the objects of a resource are stored. Exactly one of the fields is set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"crd": {
 						SchemaProps: spec.SchemaProps{
-							Description: "crd keeps the objects in the workspace that binds, as those of a CustomResourceDefinition.",
+							Description: "crd stores the objects in the workspace that binds the export, like the objects of a CustomResourceDefinition.",
 							Ref:         ref(v1alpha2.ResourceSchemaStorageCRD{}.OpenAPIModelName()),
 						},
 					},
@@ -3456,7 +3456,7 @@ func schema_annex_apis_apis_v1alpha2_ResourceSchemaStorageCRD(ref common.Referen
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ResourceSchemaStorageCRD keeps objects as those of a CustomResourceDefinition. It has no settings.",
+				Description: "ResourceSchemaStorageCRD stores objects like those of a CustomResourceDefinition. It has no settings.",
 				Type:        []string{"object"},
 			},
 		},
@@ -3472,14 +3472,14 @@ func schema_annex_apis_apis_v1alpha2_ResourceSchemaStorageVirtual(ref common.Ref
 				Properties: map[string]spec.Schema{
 					"reference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reference points to the object, in the workspace of the APIExport, whose status lists the endpoints.",
+							Description: "reference refers to an object in the workspace of the APIExport. The status of that object lists the endpoints.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1.TypedLocalObjectReference{}.OpenAPIModelName()),
 						},
 					},
 					"identityHash": {
 						SchemaProps: spec.SchemaProps{
-							Description: "identityHash is the identity of the resource behind the endpoints.",
+							Description: "identityHash is the identity of the resource that the endpoints serve.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3497,7 +3497,7 @@ func schema_annex_apis_apis_v1alpha2_ScopedPermissionClaim(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ScopedPermissionClaim is a claim with the objects it is for.",
+				Description: "ScopedPermissionClaim is a claim together with the objects that it applies to.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"group": {
@@ -3510,7 +3510,7 @@ func schema_annex_apis_apis_v1alpha2_ScopedPermissionClaim(ref common.ReferenceC
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource in plural.",
+							Description: "resource is the plural name of the resource.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3523,7 +3523,7 @@ func schema_annex_apis_apis_v1alpha2_ScopedPermissionClaim(ref common.ReferenceC
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "verbs are what is asked for; * is every verb.",
+							Description: "verbs are the requested verbs; * is every verb.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3545,13 +3545,13 @@ func schema_annex_apis_apis_v1alpha2_ScopedPermissionClaim(ref common.ReferenceC
 					},
 					"defaultSelector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultSelector picks the objects in default bindings, where no user answers the claim.",
+							Description: "defaultSelector selects the objects in default bindings, where no user accepts or rejects the claim.",
 							Ref:         ref(v1alpha2.PermissionClaimSelector{}.OpenAPIModelName()),
 						},
 					},
 					"selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "selector picks the objects that the claim is for. It cannot be changed; remove the claim and add it again.",
+							Description: "selector selects the objects of the claim. It cannot be changed; remove the claim and add it again.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha2.PermissionClaimSelector{}.OpenAPIModelName()),
 						},
@@ -3596,7 +3596,7 @@ func schema_annex_apis_conditions_v1alpha1_Condition(ref common.ReferenceCallbac
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type names what the condition is about, in CamelCase.",
+							Description: "type is the type of the condition, in CamelCase.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3612,7 +3612,7 @@ func schema_annex_apis_conditions_v1alpha1_Condition(ref common.ReferenceCallbac
 					},
 					"severity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "severity says how much it matters that the condition is False: Error, Warning or Info. It is empty for True and Unknown.",
+							Description: "severity is the severity of a condition that is False: Error, Warning or Info. It is empty for True and Unknown.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3625,14 +3625,14 @@ func schema_annex_apis_conditions_v1alpha1_Condition(ref common.ReferenceCallbac
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reason is one CamelCase word for programs that says why the condition has its status.",
+							Description: "reason is the reason for the status, as one CamelCase word for programs.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "message tells people what was seen.",
+							Description: "message describes the observation for people.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3650,7 +3650,7 @@ func schema_annex_apis_core_v1alpha1_LogicalCluster(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LogicalCluster makes a logical cluster exist: it lives inside it, under the name \"cluster\". Whoever may read it can see where the logical cluster stands in its life and at which URL it is served.",
+				Description: "LogicalCluster represents a logical cluster. The object is inside the logical cluster and is always called \"cluster\". It shows the phase of the logical cluster and the URL at which it is served.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3676,14 +3676,14 @@ func schema_annex_apis_core_v1alpha1_LogicalCluster(ref common.ReferenceCallback
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what is wanted.",
+							Description: "spec is the desired state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1alpha1.LogicalClusterSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1alpha1.LogicalClusterStatus{}.OpenAPIModelName()),
 						},
@@ -3750,7 +3750,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterOwner(ref common.ReferenceCal
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LogicalClusterOwner points to the object that a logical cluster belongs to.",
+				Description: "LogicalClusterOwner refers to the object that a logical cluster belongs to.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"apiVersion": {
@@ -3763,7 +3763,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterOwner(ref common.ReferenceCal
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource is the resource of the owner in plural, such as workspaces.",
+							Description: "resource is the plural name of the owner's resource, such as workspaces.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3786,7 +3786,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterOwner(ref common.ReferenceCal
 					},
 					"cluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "cluster is the name of the logical cluster that holds the owner.",
+							Description: "cluster is the name of the logical cluster that contains the owner.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3811,19 +3811,19 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterSpec(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LogicalClusterSpec is what is wanted of a logical cluster.",
+				Description: "LogicalClusterSpec is the desired state of a logical cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"directlyDeletable": {
 						SchemaProps: spec.SchemaProps{
-							Description: "directlyDeletable allows users to delete this object. When it is false they delete the Workspace instead.",
+							Description: "directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"owner": {
 						SchemaProps: spec.SchemaProps{
-							Description: "owner is the object that this logical cluster belongs to, a Workspace as a rule. Its deletion deletes this one, and the other way round.",
+							Description: "owner is the object that this logical cluster belongs to, usually a Workspace. Deleting one of them also deletes the other.",
 							Ref:         ref(corev1alpha1.LogicalClusterOwner{}.OpenAPIModelName()),
 						},
 					},
@@ -3883,7 +3883,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterStatus(ref common.ReferenceCa
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LogicalClusterStatus is what was found of a logical cluster.",
+				Description: "LogicalClusterStatus is the observed state of a logical cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"URL": {
@@ -3895,7 +3895,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterStatus(ref common.ReferenceCa
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where the logical cluster stands in its life.\n\nPossible enum values:\n - `\"Deleting\"` means that its content is being deleted.\n - `\"Inactive\"` means that it was switched off by annotation.\n - `\"Initializing\"` means that initializers are still at work.\n - `\"Ready\"` means that users may work in it.\n - `\"Scheduling\"` means that no place has been found yet.\n - `\"Terminating\"` means that it is being deleted and terminators are at work on its content.\n - `\"Unavailable\"` means that it was ready and cannot be reached at the moment.",
+							Description: "phase is the phase of the logical cluster.\n\nPossible enum values:\n - `\"Deleting\"` means that the content of the logical cluster is being deleted.\n - `\"Inactive\"` means that an annotation made the logical cluster inactive.\n - `\"Initializing\"` means that some initializers are not finished.\n - `\"Ready\"` means that users can work in the logical cluster.\n - `\"Scheduling\"` means that no shard was chosen yet.\n - `\"Terminating\"` means that the logical cluster is being deleted and terminators are working on its content.\n - `\"Unavailable\"` means that the logical cluster was ready but cannot be reached at the moment.",
 							Default:     "Scheduling",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3930,7 +3930,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterStatus(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "initializers are those that are not done yet. Each removes itself; when the list is empty the logical cluster is ready.",
+							Description: "initializers are the unfinished initializers. Each one removes itself. When the list is empty, the logical cluster is ready.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3949,7 +3949,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterStatus(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "terminators are those that still have work to do before the content is deleted. Each removes itself.",
+							Description: "terminators are the terminators that must still finish before the content is deleted. Each one removes itself.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3973,7 +3973,7 @@ func schema_annex_apis_core_v1alpha1_Shard(ref common.ReferenceCallback) common.
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Shard is an installation that holds logical clusters: one etcd with the servers in front of it. Each registers itself in the root workspace when it starts.",
+				Description: "Shard is an installation that contains logical clusters: one etcd with its servers. Each shard registers itself in the root workspace when it starts.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3999,14 +3999,14 @@ func schema_annex_apis_core_v1alpha1_Shard(ref common.ReferenceCallback) common.
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says where the shard is reached.",
+							Description: "spec contains the addresses of the shard.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1alpha1.ShardSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1alpha1.ShardStatus{}.OpenAPIModelName()),
 						},
@@ -4073,7 +4073,7 @@ func schema_annex_apis_core_v1alpha1_ShardSpec(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ShardSpec says where a shard is reached.",
+				Description: "ShardSpec contains the addresses of a shard.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"baseURL": {
@@ -4086,14 +4086,14 @@ func schema_annex_apis_core_v1alpha1_ShardSpec(ref common.ReferenceCallback) com
 					},
 					"externalURL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "externalURL is the address that users get to see, in Workspaces for instance. It is baseURL when left out.",
+							Description: "externalURL is the address that users see, for example in Workspaces. If not set, it is baseURL.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"virtualWorkspaceURL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "virtualWorkspaceURL is the address below which the shard serves virtual workspaces. It is baseURL when left out.",
+							Description: "virtualWorkspaceURL is the address below which the shard serves virtual workspaces. If not set, it is baseURL.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4109,7 +4109,7 @@ func schema_annex_apis_core_v1alpha1_ShardStatus(ref common.ReferenceCallback) c
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ShardStatus is what was found of a shard.",
+				Description: "ShardStatus is the observed state of a shard.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"conditions": {
@@ -4150,7 +4150,7 @@ func schema_annex_apis_tenancy_v1alpha1_APIExportReference(ref common.ReferenceC
 				Properties: map[string]spec.Schema{
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.",
+							Description: "path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4174,7 +4174,7 @@ func schema_annex_apis_tenancy_v1alpha1_AuthenticationConfigurationReference(ref
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that holds the WorkspaceType.",
+				Description: "AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that contains the WorkspaceType.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"name": {
@@ -4196,12 +4196,12 @@ func schema_annex_apis_tenancy_v1alpha1_Mount(ref common.ReferenceCallback) comm
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Mount says which object a workspace shows.",
+				Description: "Mount selects the object that a workspace shows.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"ref": {
 						SchemaProps: spec.SchemaProps{
-							Description: "ref points to the object, in the workspace that holds the Workspace. It cannot be changed.",
+							Description: "ref refers to an object in the workspace that contains the Workspace. It cannot be changed.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(tenancyv1alpha1.ObjectReference{}.OpenAPIModelName()),
 						},
@@ -4219,7 +4219,7 @@ func schema_annex_apis_tenancy_v1alpha1_ObjectReference(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ObjectReference points to an object in the same workspace.",
+				Description: "ObjectReference refers to an object in the same workspace.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"apiVersion": {
@@ -4277,7 +4277,7 @@ func schema_annex_apis_tenancy_v1alpha1_VirtualWorkspace(ref common.ReferenceCal
 					},
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type says what it is for: initializing or terminating.\n\nPossible enum values:\n - `\"initializing\"` is the type of the virtual workspace for initializers.\n - `\"terminating\"` is the type of the virtual workspace for terminators.",
+							Description: "type is the purpose of the virtual workspace: initializing or terminating.\n\nPossible enum values:\n - `\"initializing\"` is the type of the virtual workspace for initializers.\n - `\"terminating\"` is the type of the virtual workspace for terminators.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"initializing", "terminating"},
@@ -4294,7 +4294,7 @@ func schema_annex_apis_tenancy_v1alpha1_Workspace(ref common.ReferenceCallback) 
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Workspace is an entry in the workspace tree: it makes a logical cluster and gives it the name under which it is found below the workspace that holds this object.",
+				Description: "Workspace is an entry in the workspace tree. It creates a logical cluster, and gives it a name below the workspace that contains this object.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -4320,14 +4320,14 @@ func schema_annex_apis_tenancy_v1alpha1_Workspace(ref common.ReferenceCallback) 
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what is wanted.",
+							Description: "spec is the desired state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(tenancyv1alpha1.WorkspaceSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(tenancyv1alpha1.WorkspaceStatus{}.OpenAPIModelName()),
 						},
@@ -4394,12 +4394,12 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceLocation(ref common.ReferenceCa
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceLocation says where a workspace may be placed.",
+				Description: "WorkspaceLocation limits the shards for a workspace.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "selector picks shards by their labels.",
+							Description: "selector selects shards by their labels.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -4415,18 +4415,18 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceSpec(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceSpec is what is wanted of a workspace.",
+				Description: "WorkspaceSpec is the desired state of a workspace.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"type": {
 						SchemaProps: spec.SchemaProps{
-							Description: "type is the kind of workspace. Left out, it is the default child type of the workspace that holds this one. It cannot be changed.",
+							Description: "type is the type of the workspace. If not set, it is the default child type of the parent workspace. It cannot be changed.",
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
 						},
 					},
 					"location": {
 						SchemaProps: spec.SchemaProps{
-							Description: "location says where the workspace may be placed. It matters only until it has a place.",
+							Description: "location limits the shards for the workspace. It has no effect after a shard was chosen.",
 							Ref:         ref(tenancyv1alpha1.WorkspaceLocation{}.OpenAPIModelName()),
 						},
 					},
@@ -4446,7 +4446,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceSpec(ref common.ReferenceCallba
 					},
 					"mount": {
 						SchemaProps: spec.SchemaProps{
-							Description: "mount makes the workspace show what another object stands for instead of a logical cluster of its own. Not supported yet.",
+							Description: "mount makes the workspace show the target of another object instead of a logical cluster of its own. Not supported yet.",
 							Ref:         ref(tenancyv1alpha1.Mount{}.OpenAPIModelName()),
 						},
 					},
@@ -4462,12 +4462,12 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceStatus(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceStatus is what was found of a workspace.",
+				Description: "WorkspaceStatus is the observed state of a workspace.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where the workspace stands in its life.\n\nPossible enum values:\n - `\"Deleting\"` means that its content is being deleted.\n - `\"Inactive\"` means that it was switched off by annotation.\n - `\"Initializing\"` means that initializers are still at work.\n - `\"Ready\"` means that users may work in it.\n - `\"Scheduling\"` means that no place has been found yet.\n - `\"Terminating\"` means that it is being deleted and terminators are at work on its content.\n - `\"Unavailable\"` means that it was ready and cannot be reached at the moment.",
+							Description: "phase is the phase of the workspace.\n\nPossible enum values:\n - `\"Deleting\"` means that the content of the logical cluster is being deleted.\n - `\"Inactive\"` means that an annotation made the logical cluster inactive.\n - `\"Initializing\"` means that some initializers are not finished.\n - `\"Ready\"` means that users can work in the logical cluster.\n - `\"Scheduling\"` means that no shard was chosen yet.\n - `\"Terminating\"` means that the logical cluster is being deleted and terminators are working on its content.\n - `\"Unavailable\"` means that the logical cluster was ready but cannot be reached at the moment.",
 							Default:     "Scheduling",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4502,7 +4502,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceStatus(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "initializers repeats those of the logical cluster that are not done yet.",
+							Description: "initializers repeats the unfinished initializers of the logical cluster.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4521,7 +4521,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceStatus(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "terminators repeats those of the logical cluster that still have work to do.",
+							Description: "terminators repeats the unfinished terminators of the logical cluster.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4545,7 +4545,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceType(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceType says what new workspaces of a kind are like: what they inherit, which APIs are bound in them, and next to which other types they may stand in the tree.",
+				Description: "WorkspaceType defines a type of workspaces: the types that it extends, the APIs that are bound in new workspaces, and the types that are allowed above and below them in the tree.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -4571,14 +4571,14 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceType(ref common.ReferenceCallba
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what workspaces of this type are like.",
+							Description: "spec defines the workspaces of this type.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeStatus{}.OpenAPIModelName()),
 						},
@@ -4595,7 +4595,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeExtension(ref common.Refere
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceTypeExtension lists the types that a type builds on.",
+				Description: "WorkspaceTypeExtension lists the types that a type extends.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"with": {
@@ -4605,7 +4605,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeExtension(ref common.Refere
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "with are the types to build on, directly; those that they build on come with them.",
+							Description: "with are the types to extend directly. The types that they extend are included.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4691,7 +4691,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeReference(ref common.Refere
 					},
 					"path": {
 						SchemaProps: spec.SchemaProps{
-							Description: "path is the path or the name of the workspace that holds the WorkspaceType. In a Workspace it may be left out: the type is then looked for in the workspace itself, in each one above, and last in root; the path of the hit is filled in.",
+							Description: "path is the path or the name of the workspace that contains the WorkspaceType. In a Workspace, it is optional. The server then looks for the type in the parent workspace, in each workspace above it, and last in root, and sets the path.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4707,12 +4707,12 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSelector(ref common.Referen
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceTypeSelector picks types: none at all, or those in a list. Exactly one of the fields is set.",
+				Description: "WorkspaceTypeSelector selects types: none at all, or those in a list. Exactly one of the fields is set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"none": {
 						SchemaProps: spec.SchemaProps{
-							Description: "none picks no type.",
+							Description: "none selects no type.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -4724,7 +4724,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSelector(ref common.Referen
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "types picks the types in the list, and those that extend one of them.",
+							Description: "types selects the types in the list, and those that extend one of them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4747,7 +4747,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceTypeSpec is what workspaces of a type are like.",
+				Description: "WorkspaceTypeSpec defines the workspaces of a type.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"initializer": {
@@ -4766,14 +4766,14 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 					},
 					"extend": {
 						SchemaProps: spec.SchemaProps{
-							Description: "extend lists types that this one builds on: a workspace of this type is also one of those.",
+							Description: "extend lists the types that this type extends. A workspace of this type also has those types.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeExtension{}.OpenAPIModelName()),
 						},
 					},
 					"additionalWorkspaceLabels": {
 						SchemaProps: spec.SchemaProps{
-							Description: "additionalWorkspaceLabels are put on new Workspaces of this type, beside the labels that the user sets.",
+							Description: "additionalWorkspaceLabels are added to new Workspaces of this type, in addition to the labels that the user sets.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -4788,20 +4788,20 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 					},
 					"defaultChildWorkspaceType": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultChildWorkspaceType is the type of a Workspace created in a workspace of this type without naming one. It is not inherited.",
+							Description: "defaultChildWorkspaceType is the type of a Workspace that is created without a type in a workspace of this type. It is not inherited.",
 							Default:     map[string]interface{}{"name": "universal", "path": "root"},
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
 						},
 					},
 					"limitAllowedChildren": {
 						SchemaProps: spec.SchemaProps{
-							Description: "limitAllowedChildren says which types the workspaces directly below may have. Left out, any.",
+							Description: "limitAllowedChildren limits the types of the workspaces directly below. If not set, every type is allowed.",
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeSelector{}.OpenAPIModelName()),
 						},
 					},
 					"limitAllowedParents": {
 						SchemaProps: spec.SchemaProps{
-							Description: "limitAllowedParents says which types the workspace directly above may have. Left out, any.",
+							Description: "limitAllowedParents limits the types of the workspace directly above. If not set, every type is allowed.",
 							Ref:         ref(tenancyv1alpha1.WorkspaceTypeSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -4812,7 +4812,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultAPIBindings are the APIExports that are bound in new workspaces of this type. Whoever adds one needs permission to bind it.",
+							Description: "defaultAPIBindings are the APIExports that are bound in new workspaces of this type. To add one, a user needs permission to bind it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4825,7 +4825,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 					},
 					"defaultAPIBindingLifecycle": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultAPIBindingLifecycle says whether default bindings are made once (InitializeOnly, when left out) or kept for the life of the workspace (Maintain, which is not supported yet).\n\nPossible enum values:\n - `\"InitializeOnly\"` makes default bindings once; users may change or delete them afterwards.\n - `\"Maintain\"` keeps default bindings as the type wants them.",
+							Description: "defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for the lifetime of the workspace (Maintain, which is not supported yet).\n\nPossible enum values:\n - `\"InitializeOnly\"` creates default bindings once; users may change or delete them afterwards.\n - `\"Maintain\"` keeps default bindings equal to those of the type.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"InitializeOnly", "Maintain"},
@@ -4841,7 +4841,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "authenticationConfigurations name further ways to authenticate to workspaces of this type. Not supported yet.",
+							Description: "authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4900,7 +4900,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeStatus(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "WorkspaceTypeStatus is what was found of a type.",
+				Description: "WorkspaceTypeStatus is the observed state of a type.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"conditions": {
@@ -4931,7 +4931,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeStatus(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "virtualWorkspaces are the addresses at which the initializers and terminators of this type do their work.",
+							Description: "virtualWorkspaces are the addresses at which the initializers and terminators of this type work.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4980,7 +4980,7 @@ func schema_annex_apis_topology_v1alpha1_Partition(ref common.ReferenceCallback)
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is the selection.",
+							Description: "spec selects the shards.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(topologyv1alpha1.PartitionSpec{}.OpenAPIModelName()),
 						},
@@ -5047,7 +5047,7 @@ func schema_annex_apis_topology_v1alpha1_PartitionSet(ref common.ReferenceCallba
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PartitionSet makes one Partition for each combination of values that the shards have for some labels.",
+				Description: "PartitionSet creates one Partition for each combination of values that the shards have for some labels.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -5080,7 +5080,7 @@ func schema_annex_apis_topology_v1alpha1_PartitionSet(ref common.ReferenceCallba
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was found.",
+							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(topologyv1alpha1.PartitionSetStatus{}.OpenAPIModelName()),
 						},
@@ -5157,7 +5157,7 @@ func schema_annex_apis_topology_v1alpha1_PartitionSetSpec(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "dimensions are the label keys by whose values shards are grouped. A shard without one of the labels is in no partition.",
+							Description: "dimensions are label keys. Shards are grouped by the values of these labels. A shard without one of the labels is in no partition.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5171,7 +5171,7 @@ func schema_annex_apis_topology_v1alpha1_PartitionSetSpec(ref common.ReferenceCa
 					},
 					"shardSelector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "shardSelector picks the shards to group. Left out, it picks all.",
+							Description: "shardSelector selects the shards to group. If not set, it selects all shards.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -5187,7 +5187,7 @@ func schema_annex_apis_topology_v1alpha1_PartitionSetStatus(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PartitionSetStatus is what was found of a set.",
+				Description: "PartitionSetStatus is the observed state of a set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"count": {
@@ -5230,12 +5230,12 @@ func schema_annex_apis_topology_v1alpha1_PartitionSpec(ref common.ReferenceCallb
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PartitionSpec is a selection of shards.",
+				Description: "PartitionSpec selects shards.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"selector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "selector picks shards by their labels. Left out, it picks all.",
+							Description: "selector selects shards by their labels. If not set, it selects all shards.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},

@@ -44,7 +44,7 @@ func validSchema(next rest.ValidateObjectFunc) rest.ValidateObjectFunc {
 	return func(ctx context.Context, obj runtime.Object) error {
 		s, ok := obj.(*apisv1alpha1.APIResourceSchema)
 		if !ok {
-			return apierrors.NewInternalError(errors.New("the object is no APIResourceSchema"))
+			return apierrors.NewInternalError(errors.New("the object is not an APIResourceSchema"))
 		}
 		if err := forbid(s.Name, validation.ValidateAPIResourceSchema(ctx, s)); err != nil {
 			return err
@@ -61,7 +61,7 @@ func validSchemaUpdate(next rest.ValidateObjectUpdateFunc) rest.ValidateObjectUp
 		s, ok := obj.(*apisv1alpha1.APIResourceSchema)
 		before, okay := old.(*apisv1alpha1.APIResourceSchema)
 		if !ok || !okay {
-			return apierrors.NewInternalError(errors.New("the object is no APIResourceSchema"))
+			return apierrors.NewInternalError(errors.New("the object is not an APIResourceSchema"))
 		}
 		if err := forbid(s.Name, validation.ValidateAPIResourceSchemaUpdate(s, before)); err != nil {
 			return err

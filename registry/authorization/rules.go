@@ -25,7 +25,7 @@ func (r *reviewer) rules(ctx context.Context, obj runtime.Object) (runtime.Objec
 	}
 	cluster, ok := logicalcluster.FromContext(ctx)
 	if !ok {
-		return nil, apierrors.NewBadRequest("the request is for no logical cluster")
+		return nil, apierrors.NewBadRequest("the request names no logical cluster")
 	}
 	if review.Spec.Namespace == "" {
 		return nil, apierrors.NewBadRequest("no namespace on request")

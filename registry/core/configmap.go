@@ -11,7 +11,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// whenImmutable is what clients are told who change what they have frozen.
+// whenImmutable is the error for changes of an immutable object.
 const whenImmutable = "field is immutable when `immutable` is set"
 
 func configMaps() *kinds.Kind[corev1.ConfigMap, *corev1.ConfigMap] {
@@ -46,7 +46,7 @@ func validateConfigMap(cm *corev1.ConfigMap) field.ErrorList {
 		size += len(value)
 	}
 	if size > corev1.MaxSecretSize {
-		// An empty path stands for the whole object.
+		// An empty path refers to the whole object.
 		errs = append(errs, field.TooLong(field.NewPath(""), "", corev1.MaxSecretSize))
 	}
 	return errs

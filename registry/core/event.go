@@ -12,7 +12,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// EventTTL is how long an event stays after its last write.
+// EventTTL is how long an event is kept after its last write.
 const EventTTL = time.Hour
 
 func eventKind() *kinds.Kind[corev1.Event, *corev1.Event] {

@@ -20,8 +20,8 @@ const (
 	maxEventMessage = 1024
 )
 
-// throughCore reports whether a request speaks v1 of the core group, which has to bear with what old clients send. All
-// else, events.k8s.io and the server itself, is held to the strict rules.
+// throughCore reports whether a request uses v1 of the core group, which must accept the events of old clients. The strict rules apply
+// to all other requests: events.k8s.io and the server itself.
 func throughCore(ctx context.Context) bool {
 	info, ok := genericapirequest.RequestInfoFrom(ctx)
 	return ok && info.APIGroup == corev1.GroupName && info.APIVersion == version
@@ -35,7 +35,7 @@ func validateEventRequest(ctx context.Context, event, old *corev1.Event) field.E
 	return append(validateEvent(ctx, event), validateEventUpdate(ctx, event, old)...)
 }
 
-// validateEvent has the rules that hold for every event, whenever it is written; see validateNewEvent for the others.
+// validateEvent checks the rules for every write of an event; see validateNewEvent for the rules at creation.
 func validateEvent(ctx context.Context, event *corev1.Event) field.ErrorList {
 	errs := validateEventNamespace(event)
 	if !event.EventTime.IsZero() {
@@ -47,7 +47,7 @@ func validateEvent(ctx context.Context, event *corev1.Event) field.ErrorList {
 	return errs
 }
 
-// validateEventNamespace demands that an event lies beside what it is about, or in a namespace for what has none.
+// validateEventNamespace requires that an event is in the namespace of its object, or in a fixed namespace if the object has none.
 func validateEventNamespace(event *corev1.Event) field.ErrorList {
 	about := event.InvolvedObject.Namespace
 	ok := about == event.Namespace
@@ -65,7 +65,7 @@ func validateEventNamespace(event *corev1.Event) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace")}
 }
 
-// validateReporter checks what events must have that are told apart by eventTime.
+// validateReporter checks the required fields of events that have an eventTime.
 func validateReporter(ctx context.Context, event *corev1.Event) field.ErrorList {
 	controller := field.NewPath("reportingController")
 	if throughCore(ctx) {
@@ -96,7 +96,7 @@ func validateLength(name, value string, limit int) field.ErrorList {
 	return field.ErrorList{field.Invalid(field.NewPath(name), "", fmt.Sprintf("can have at most %d characters", limit))}
 }
 
-// validateNewEvent has the rules of events.k8s.io for an event that does not exist yet.
+// validateNewEvent checks the rules of events.k8s.io for a new event.
 func validateNewEvent(ctx context.Context, event *corev1.Event) field.ErrorList {
 	if throughCore(ctx) {
 		return nil
@@ -139,7 +139,7 @@ func validateSeries(event *corev1.Event) field.ErrorList {
 	return errs
 }
 
-// validateEventUpdate lets clients of events.k8s.io change nothing but the series and the metadata.
+// validateEventUpdate lets clients of events.k8s.io change only the series and the metadata.
 func validateEventUpdate(ctx context.Context, event, old *corev1.Event) field.ErrorList {
 	if throughCore(ctx) {
 		return nil
@@ -167,7 +167,7 @@ func validateEventUpdate(ctx context.Context, event, old *corev1.Event) field.Er
 	} {
 		errs = append(errs, apimachineryvalidation.ValidateImmutableField(f.now, f.was, field.NewPath(f.name))...)
 	}
-	// JSON carries microseconds, protobuf nanoseconds: what is lost on the way is no change.
+	// JSON has microseconds, protobuf nanoseconds. Lost precision is not a change.
 	if !event.EventTime.Truncate(time.Microsecond).Equal(old.EventTime.Truncate(time.Microsecond)) {
 		errs = append(errs, field.Invalid(field.NewPath("eventTime"), event.EventTime, apimachineryvalidation.FieldImmutableErrorMsg))
 	}

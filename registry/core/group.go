@@ -15,7 +15,7 @@ func resource(name string) schema.GroupResource {
 	return schema.GroupResource{Group: corev1.GroupName, Resource: name}
 }
 
-// NewGroup returns the storage of the core group. The error says which store could not be set up.
+// NewGroup returns the storage of the core group. The error names the store that could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
 	g, err := kinds.NewGroup(corev1.GroupName, s, getter,
 		namespaces(), configMaps(), secrets(), serviceAccounts(), eventKind(), limitRanges(), resourceQuotas())

@@ -58,7 +58,7 @@ func validateLimitType(kind corev1.LimitType, path *field.Path) field.ErrorList 
 	return validateQualified(string(kind), kind, path, "must be a standard limit type or fully qualified")
 }
 
-// validateLimitNames checks which resources an item names, and where.
+// validateLimitNames checks the resource names in each list of an item.
 func validateLimitNames(item *corev1.LimitRangeItem, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	validate := validateResourceName
@@ -102,7 +102,7 @@ func limitLists(item *corev1.LimitRangeItem) []limitList {
 	}
 }
 
-// validateLimitOrder demands min <= defaultRequest <= default <= max, as far as they are given, and a possible ratio.
+// validateLimitOrder requires min <= defaultRequest <= default <= max for the values that are set, and a possible ratio.
 func validateLimitOrder(item *corev1.LimitRangeItem, path *field.Path) field.ErrorList {
 	all := corev1.ResourceList{}
 	for _, l := range limitLists(item) {
@@ -114,7 +114,7 @@ func validateLimitOrder(item *corev1.LimitRangeItem, path *field.Path) field.Err
 	}
 	var errs field.ErrorList
 	for _, name := range sorted(all) {
-		// Each pair must rise; at names the list that is to blame, and whose value the error shows.
+		// In each pair, low must not exceed high. at is the field of the error.
 		for _, pair := range []struct {
 			low, high   corev1.ResourceList
 			lowName     string
@@ -152,7 +152,7 @@ func validateLimitOrder(item *corev1.LimitRangeItem, path *field.Path) field.Err
 	return errs
 }
 
-// validateRatio demands a ratio of limit to request that is at least 1 and that min and max leave room for.
+// validateRatio requires that the ratio of limit to request is at least 1 and possible with min and max.
 func validateRatio(item *corev1.LimitRangeItem, name corev1.ResourceName, path *field.Path) field.ErrorList {
 	ratio, ok := item.MaxLimitRequestRatio[name]
 	if !ok {

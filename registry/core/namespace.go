@@ -19,7 +19,7 @@ import (
 func guardNamespaces(g *group.Group) {
 	open := g.Versions[version]["namespaces"].(*kinds.REST)
 	g.Versions[version]["namespaces"] = &namespaceREST{namespaceParts: open, store: open.Store}
-	// Whoever deletes through the system store by mistake must not take away a namespace that still has content.
+	// A mistaken deletion through the system store must not delete a namespace that still has content.
 	guarded := *g.System["namespaces"]
 	guarded.Storage.Storage = &contentGuard{guarded.Storage.Storage}
 	g.System["namespaces"] = &guarded
@@ -60,7 +60,7 @@ func namespaces() *kinds.Kind[corev1.Namespace, *corev1.Namespace] {
 			}
 			return errs
 		},
-		// A name that was generated got no label from the defaults.
+		// The defaults do not label an object with a generated name.
 		Canonicalize: func(ns *corev1.Namespace) {
 			if ns.Labels[corev1.LabelMetadataName] == ns.Name {
 				return

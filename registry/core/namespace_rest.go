@@ -18,7 +18,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// namespaceParts is what namespaces have in common with other resources: all but deletion, one by one or as a collection.
+// namespaceParts are the operations that namespaces have in common with other resources: all except deletion.
 type namespaceParts interface {
 	rest.Storage
 	rest.Scoper
@@ -32,8 +32,8 @@ type namespaceParts interface {
 	rest.StorageVersionProvider
 }
 
-// namespaceREST deletes namespaces in two steps. The first request marks a namespace as terminating, on which a controller
-// empties it and takes its finalizers away, those of spec.finalizers last; the namespace goes with the last finalizer.
+// namespaceREST deletes namespaces in two steps. The first request marks a namespace as terminating, and a controller
+// then deletes its content and removes its finalizers, those of spec.finalizers last. Removing the last finalizer deletes the namespace.
 type namespaceREST struct {
 	namespaceParts
 	store *genericregistry.Store
@@ -61,7 +61,7 @@ func (r *namespaceREST) Delete(ctx context.Context, name string, validate rest.V
 	if err := meets(options.Preconditions, ns); err != nil {
 		return nil, false, apierrors.NewConflict(resource("namespaces"), name, err)
 	}
-	// Whatever is under this name a moment later, only the namespace just seen is to go.
+	// Delete only the namespace that was just read, even if another one has this name a moment later.
 	options.Preconditions.UID = &ns.UID
 
 	if ns.DeletionTimestamp.IsZero() {
@@ -108,7 +108,7 @@ func (r *namespaceREST) terminate(ctx context.Context, name string, validate res
 	return nil, err
 }
 
-// meets returns an error unless ns is the one that the client has in mind.
+// meets returns an error unless ns meets the preconditions of the client.
 func meets(preconditions *metav1.Preconditions, ns *corev1.Namespace) error {
 	if uid := preconditions.UID; uid != nil && *uid != ns.UID {
 		return fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *uid, ns.UID) //nolint:staticcheck // ST1005: clients know this text from Kubernetes.
@@ -119,8 +119,8 @@ func meets(preconditions *metav1.Preconditions, ns *corev1.Namespace) error {
 	return nil
 }
 
-// contentGuard refuses to delete a namespace from storage whose deletion never began. That of one whose deletion did begin
-// passes, since the update that takes the last finalizer away ends in it, while the stored object still has the finalizer.
+// contentGuard refuses to delete a namespace from storage if its deletion never began. If the deletion began, it allows this step: the
+// update that removes the last finalizer ends with it, while the stored object still has the finalizer.
 type contentGuard struct{ storage.Interface }
 
 // Delete implements storage.Interface.
@@ -128,7 +128,7 @@ func (g *contentGuard) Delete(ctx context.Context, key string, out runtime.Objec
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
 	guarded := func(ctx context.Context, obj runtime.Object) error {
 		if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 && ns.DeletionTimestamp.IsZero() {
-			return apierrors.NewConflict(resource("namespaces"), ns.Name, fmt.Errorf("finalizers %v still hold it", ns.Spec.Finalizers))
+			return apierrors.NewConflict(resource("namespaces"), ns.Name, fmt.Errorf("finalizers %v are still set", ns.Spec.Finalizers))
 		}
 		return validate(ctx, obj)
 	}

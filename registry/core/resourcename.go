@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// isCounted reports whether name stands for a number of objects in quotas.
+// isCounted reports whether name is a number of objects in quotas.
 func isCounted(name corev1.ResourceName) bool {
 	switch name {
 	case corev1.ResourcePods, corev1.ResourceQuotas, corev1.ResourceServices, corev1.ResourceReplicationControllers,
@@ -34,12 +34,12 @@ func isHugePages(name corev1.ResourceName) bool {
 	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
 }
 
-// isNative reports whether name is one that Kubernetes itself defines.
+// isNative reports whether Kubernetes itself defines name.
 func isNative(name corev1.ResourceName) bool {
 	return !strings.Contains(string(name), "/") || strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
 }
 
-// isExtended reports whether name is one that a vendor defines, which is always counted in whole numbers.
+// isExtended reports whether a vendor defines name. Such a resource always has whole numbers.
 func isExtended(name corev1.ResourceName) bool {
 	if isNative(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) {
 		return false
@@ -85,7 +85,7 @@ func validateContainerResourceName(name corev1.ResourceName, path *field.Path) f
 	return errs
 }
 
-// validateQualified demands a qualified name; if message is not empty, one with a domain, or else message is the error.
+// validateQualified requires a qualified name. If message is not empty, the name must have a domain; message is the error.
 func validateQualified(name string, value any, path *field.Path, message string) field.ErrorList {
 	var errs field.ErrorList
 	for _, m := range validation.IsQualifiedName(name) {

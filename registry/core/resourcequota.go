@@ -41,7 +41,7 @@ func resourceQuotas() *kinds.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
 	}
 }
 
-// quotaRow lists what is used of what is allowed, requests and limits apart.
+// quotaRow lists used and hard values, separately for requests and limits.
 func quotaRow(quota *corev1.ResourceQuota) []any {
 	var requests, limits []string
 	for _, name := range sorted(quota.Status.Hard) {
@@ -160,7 +160,7 @@ func validateScopeSelector(spec *corev1.ResourceQuotaSpec, path *field.Path) fie
 	return errs
 }
 
-// takesNoValues reports whether scope is one that either holds or does not.
+// takesNoValues reports whether scope has no values: it either applies or does not.
 func takesNoValues(scope corev1.ResourceQuotaScope) bool {
 	switch scope {
 	case corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeNotBestEffort, corev1.ResourceQuotaScopeTerminating,
@@ -174,7 +174,7 @@ func isScope(scope corev1.ResourceQuotaScope) bool {
 	return takesNoValues(scope) || scope == corev1.ResourceQuotaScopePriorityClass || scope == corev1.ResourceQuotaScopeVolumeAttributesClass
 }
 
-// scopeFits reports whether every standard resource in hard has objects that scope can tell apart.
+// scopeFits reports whether scope can be applied to every standard resource in hard.
 func scopeFits(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) bool {
 	var fit []corev1.ResourceName
 	switch scope {

@@ -46,13 +46,13 @@ func validateSecret(secret *corev1.Secret) field.ErrorList {
 	return append(errs, validateSecretType(secret, data)...)
 }
 
-// validateSecretType checks for the keys that readers of the type rely on.
+// validateSecretType checks the required keys of the type.
 func validateSecretType(secret *corev1.Secret, data *field.Path) field.ErrorList {
 	missing := func(key string) *field.Error { return field.Required(data.Key(key), "") }
 	has := func(key string) bool { _, ok := secret.Data[key]; return ok }
 	switch secret.Type {
 	case corev1.SecretTypeServiceAccountToken:
-		return field.ErrorList{field.Invalid(field.NewPath("type"), secret.Type, "not supported yet: nobody would put a token into the Secret")}
+		return field.ErrorList{field.Invalid(field.NewPath("type"), secret.Type, "not supported yet: the server does not add tokens to Secrets")}
 	case corev1.SecretTypeDockercfg:
 		return validateJSONKey(secret, corev1.DockerConfigKey, data)
 	case corev1.SecretTypeDockerConfigJson:
@@ -78,7 +78,7 @@ func validateSecretType(secret *corev1.Secret, data *field.Path) field.ErrorList
 	return nil
 }
 
-// validateJSONKey demands a key that holds a JSON object. Its value is a secret and does not appear in errors.
+// validateJSONKey requires a key whose value is a JSON object. Its value is a secret and does not appear in errors.
 func validateJSONKey(secret *corev1.Secret, key string, data *field.Path) field.ErrorList {
 	value, ok := secret.Data[key]
 	if !ok {
@@ -98,7 +98,7 @@ func validateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
 	return errs
 }
 
-// warnOfSecret warns of a certificate that does not go with its key.
+// warnOfSecret warns if a certificate does not match its key.
 func warnOfSecret(secret, _ *corev1.Secret) []string {
 	if secret.Type != corev1.SecretTypeTLS {
 		return nil

@@ -21,7 +21,7 @@ func serviceAccounts() *kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount
 		},
 		ReturnDeleted: true,
 		Prepare: func(sa, _ *corev1.ServiceAccount) {
-			// References to Secrets lie in the namespace of the ServiceAccount and need nothing but a name.
+			// References to Secrets are in the namespace of the ServiceAccount and need only a name.
 			for i := range sa.Secrets {
 				sa.Secrets[i] = corev1.ObjectReference{Name: sa.Secrets[i].Name}
 			}
@@ -31,7 +31,7 @@ func serviceAccounts() *kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount
 	}
 }
 
-// warnOfServiceAccount warns who sets the deprecated annotation, not who keeps it.
+// warnOfServiceAccount warns clients that set the deprecated annotation, but not clients that keep it.
 func warnOfServiceAccount(sa, old *corev1.ServiceAccount) []string {
 	if old != nil {
 		if _, had := old.Annotations[enforceMountableSecrets]; had {

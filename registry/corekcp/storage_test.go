@@ -36,7 +36,7 @@ func newGroup(t *testing.T, external func() string) *group.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())

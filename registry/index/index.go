@@ -19,22 +19,23 @@ var (
 	logicalClusters = corev1alpha1.Resource("logicalclusters")
 )
 
-// child is a name that means something in one cluster: that of a Workspace there.
+// child is the name of a Workspace in one cluster.
 type child struct {
 	parent logicalcluster.Name
 	name   string
 }
 
-// cluster is what the index keeps of a LogicalCluster.
+// cluster is the part of a LogicalCluster that the index stores.
 type cluster struct {
-	path  logicalcluster.Path // canonical path; empty when the object carries none
+	path  logicalcluster.Path // canonical path; empty if the object has none
 	phase string
 }
 
 // Followed returns the resources that a Fresh waits for.
 func Followed() []schema.GroupResource { return []schema.GroupResource{workspaces, logicalClusters} }
 
-// Fresh waits until the watch caches of what is followed hold every write acknowledged before the call; a fresh.Gate does.
+// Fresh waits until the watch caches of the Followed resources contain every write that was acknowledged before the call. A fresh.Gate
+// implements it.
 type Fresh interface {
 	Wait(ctx context.Context) (revision uint64, err error)
 }
@@ -58,7 +59,8 @@ type Config struct {
 // New returns an index of what c.Paths holds.
 func New(c Config) *Index { return &Index{c} }
 
-// Run keeps the index up to date until ctx ends. It returns nil then, or the reason why a watch cannot be had at all.
+// Run keeps the index up to date until ctx ends. It then returns nil. It returns an error if a watch cannot be
+// started at all.
 func (i *Index) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -372,10 +372,10 @@ func FuzzIndex_Resolve(f *testing.F) {
 	})
 }
 
-// until fails the test unless condition becomes true within half a minute.
+// until fails the test unless condition becomes true within two minutes.
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return condition(), nil
 	})
 	if err != nil {

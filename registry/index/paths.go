@@ -25,8 +25,8 @@ func (p *Paths) Ready() error {
 	return nil
 }
 
-// PathOf returns the canonical path of a logical cluster from memory; false when the cluster is not known. A
-// cluster without a path, as the server's own are, is its name.
+// PathOf returns the canonical path of a logical cluster from memory; false when the cluster is not known. If a
+// cluster has no path, as the server's own clusters, it is the name.
 func (p *Paths) PathOf(name logicalcluster.Name) (logicalcluster.Path, bool) {
 	if isOwn(name) {
 		return name.Path(), true

@@ -14,8 +14,8 @@ import (
 )
 
 // Resolve returns the name of the logical cluster at path, for example that of root:org:team, of 2f8kq1z0c7a9x3bd:team
-// or of 2f8kq1z0c7a9x3bd itself; false when there is none, also for the wildcard. The server's own clusters resolve to
-// themselves. It returns ServiceUnavailable until the index was filled once, and the error of a second look that failed.
+// or of 2f8kq1z0c7a9x3bd itself; false if there is none, and for the wildcard. The server's own clusters resolve to
+// themselves. It returns ServiceUnavailable until the index was filled once, and the error of a second lookup that failed.
 func (i *Index) Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error) {
 	if path.Empty() || path == logicalcluster.Wildcard {
 		return "", false, nil
@@ -32,7 +32,7 @@ func (i *Index) Resolve(ctx context.Context, path logicalcluster.Path) (logicalc
 		}
 		return name, true, err
 	}
-	// What lies on the way need not be looked up itself: a cluster that holds a Workspace exists.
+	// The clusters on the path need no lookup, because a cluster that contains a Workspace exists.
 	for _, segment := range segments[1:] {
 		next, found, err := i.child(ctx, child{parent: name, name: segment})
 		if err != nil {
@@ -56,7 +56,7 @@ func (i *Index) Phase(ctx context.Context, name logicalcluster.Name) (string, bo
 	return entry.phase, found, err
 }
 
-// PhaseNow is Phase past the index: it misses no change that was acknowledged before the call.
+// PhaseNow is like Phase without the index: it sees every change that was acknowledged before the call.
 func (i *Index) PhaseNow(ctx context.Context, name logicalcluster.Name) (string, bool, error) {
 	if isOwn(name) || name.IsSystem() {
 		return i.Phase(ctx, name)
@@ -106,14 +106,14 @@ func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool
 	return logicalcluster.Name(ws.Spec.Cluster), true, nil
 }
 
-// now returns an object, which misses no write that was acknowledged before the call; nil when there is none.
+// now returns an object with every write that was acknowledged before the call; nil if there is none.
 func now[T any](ctx context.Context, i *Index, resource schema.GroupResource, key client.Key) (*T, error) {
 	if _, err := i.Fresh.Wait(ctx); err != nil {
-		return nil, fmt.Errorf("looking a second time: %w", err)
+		return nil, fmt.Errorf("looking up a second time: %w", err)
 	}
 	obj, err := client.Find[T](ctx, i.Cached, resource, key)
 	if err != nil {
-		return nil, fmt.Errorf("looking a second time: %w", err)
+		return nil, fmt.Errorf("looking up a second time: %w", err)
 	}
 	return obj, nil
 }

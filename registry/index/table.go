@@ -2,12 +2,11 @@ package index
 
 import "sync"
 
-// table is a map that is rebuilt between reset and synced while readers go on with the old one. The zero value holds
-// nothing and is not ready.
+// table is a map that is rebuilt between reset and synced while readers use the old one. The zero value is empty and not ready.
 type table[K comparable, V any] struct {
 	mu      sync.RWMutex
 	current map[K]V
-	next    map[K]V // what is being built; nil outside a rebuild
+	next    map[K]V // the new map; nil outside a rebuild
 }
 
 // reset begins a rebuild.
@@ -17,7 +16,7 @@ func (t *table[K, V]) reset() {
 	t.next = map[K]V{}
 }
 
-// synced ends a rebuild: what was not set since reset is gone.
+// synced ends a rebuild. Keys that were not set since reset are gone.
 func (t *table[K, V]) synced() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

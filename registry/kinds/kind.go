@@ -30,8 +30,8 @@ type Pointer[E any] interface {
 // Kind is the behavior of the kind with the Go type E, whose facts are in the row of E. Its functions are called by many
 // goroutines, on objects that they may change; what is nil does nothing.
 //
-// Unless a field says otherwise, a kind behaves as custom resources do: metadata.generation counts the changes of the spec, users
-// change neither the status nor anything but the status in one request, and PUT does not create.
+// Unless a field says otherwise, a kind behaves as custom resources do: metadata.generation counts the changes of the spec, a
+// user's write of the object leaves its status alone, a write of the status leaves all else alone, and PUT does not create.
 type Kind[E any, T Pointer[E]] struct {
 	// Columns are what kubectl get shows, and Cells the values below them; both nil for what the row says.
 	Columns []metav1.TableColumnDefinition

@@ -31,7 +31,7 @@ type Row struct {
 	// Resource is the lower-case plural, for example workspaces.
 	Resource string
 	Singular string
-	// ShortNames are those that kubectl accepts; Categories are the groups of resources that it lists together.
+	// ShortNames are those that kubectl accepts. Categories are names under which kubectl lists many resources, such as kcp.
 	ShortNames, Categories []string
 	Namespaced             bool
 	// Versions are those that are served. Objects are stored in the first one.

@@ -29,7 +29,7 @@ func TestStorageCodec_List(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(backend.Destroy)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 
 	rows := map[schema.GroupResource]*kinds.Row{}

@@ -1,7 +1,7 @@
 // Package rbac is the REST storage of rbac.authorization.k8s.io: roles, rolebindings, clusterroles and clusterrolebindings.
 // Behavior follows Kubernetes.
 //
-// Nobody below system:masters gives away more than they hold themselves in the logical cluster: the storage that users reach
-// is wrapped by guarded (guard.go), which asks the evaluator of package policy on every create and update. The verbs escalate
-// and bind are the exceptions, as in Kubernetes. The stores in Group.System are for the server itself and not wrapped.
+// Except system:masters, users cannot grant more permissions than they have in the logical cluster. guarded (guard.go) wraps the
+// storage for users and checks every create and update with the evaluator of package policy. The verbs escalate and bind are the
+// exceptions, as in Kubernetes. The stores in Group.System are for the server itself and are not wrapped.
 package rbac

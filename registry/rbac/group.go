@@ -35,7 +35,7 @@ func (s *Stores) Unguarded() *group.Group { return s.open }
 // Guarded returns the group that users reach; evaluator knows what they hold.
 func (s *Stores) Guarded(evaluator *policy.Evaluator) (*group.Group, error) {
 	if evaluator == nil {
-		return nil, errors.New("building the storage of RBAC: an evaluator is needed")
+		return nil, errors.New("building the storage of RBAC: an evaluator is required")
 	}
 	checks := checks{evaluator: evaluator}
 	served := maps.Clone(s.open.Versions[version])

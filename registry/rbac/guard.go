@@ -25,7 +25,7 @@ import (
 // check decides whether the user in ctx may write obj; old is nil on create. It returns an API status.
 type check func(ctx context.Context, obj, old runtime.Object) error
 
-// guarded is the storage that users reach.
+// guarded is the storage for users.
 type guarded struct {
 	*kinds.REST
 	check check
@@ -44,13 +44,13 @@ func (g *guarded) Create(ctx context.Context, obj runtime.Object, validate rest.
 	return g.REST.Create(ctx, obj, validate, options)
 }
 
-// Update implements rest.Updater. The check is made on the very object that is about to be written, of every attempt.
+// Update implements rest.Updater. In every attempt, it checks the object that is about to be written.
 func (g *guarded) Update(ctx context.Context, name string, objInfo rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
 	updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	checked := rest.WrapUpdatedObjectInfo(objInfo, func(ctx context.Context, obj, old runtime.Object) (runtime.Object, error) {
 		existing, ok := old.(client.Object)
 		if !ok || existing.GetUID() == "" {
-			// The object will be created: there is an empty one in the place of the old.
+			// The object will be created, and the old object is an empty one.
 			return obj, g.check(ctx, obj, nil)
 		}
 		if onlyHousekeeping(obj, old) {
@@ -61,8 +61,8 @@ func (g *guarded) Update(ctx context.Context, name string, objInfo rest.UpdatedO
 	return g.REST.Update(ctx, name, checked, createValidation, updateValidation, forceAllowCreate, options)
 }
 
-// onlyHousekeeping reports whether an update changes owner references and finalizers alone. It must stay possible to whoever
-// cleans up, whatever the role grants.
+// onlyHousekeeping reports whether an update changes only owner references and finalizers. Clients that clean up need this, whatever
+// the role grants.
 func onlyHousekeeping(obj, old runtime.Object) bool {
 	a, ok := obj.DeepCopyObject().(client.Object)
 	if !ok {
@@ -78,12 +78,12 @@ func onlyHousekeeping(obj, old runtime.Object) bool {
 	return apiequality.Semantic.DeepEqual(a, b)
 }
 
-// checks are those of the four kinds.
+// checks contains the checks of the four kinds.
 type checks struct {
 	evaluator *policy.Evaluator
 }
 
-// writer says who writes, and where.
+// writer is the user who writes, and the cluster.
 type writer struct {
 	user    user.Info
 	cluster logicalcluster.Name
@@ -96,7 +96,7 @@ func writerFrom(ctx context.Context) (writer, error) {
 	}
 	cluster, ok := logicalcluster.FromContext(ctx)
 	if !ok {
-		return writer{}, apierrors.NewInternalError(errors.New("the request is for no logical cluster"))
+		return writer{}, apierrors.NewInternalError(errors.New("the request names no logical cluster"))
 	}
 	return writer{user: u, cluster: cluster}, nil
 }
@@ -133,12 +133,12 @@ func (c checks) clusterRole(ctx context.Context, obj, old runtime.Object) error 
 	if role.AggregationRule == nil || (before != nil && apiequality.Semantic.DeepEqual(role.AggregationRule, before.AggregationRule)) {
 		return nil
 	}
-	// What it will hold depends on labels that anybody may come to write.
+	// Its rules depend on labels that other users may set later.
 	return c.rules(ctx, w, "", "clusterroles", role.Name, old != nil, policy.Everything())
 }
 
-// rules allows to put rules into a role, to those who hold them and to those who may escalate it. As in Kubernetes, a role
-// that does not exist yet has no name in this.
+// rules returns an error unless the user has the permissions in rules, or may escalate the role. As in Kubernetes, the check of a new
+// role has no name.
 func (c checks) rules(ctx context.Context, w writer, namespace, resource, name string, exists bool, rules []rbacv1.PolicyRule) error {
 	escalated := ""
 	if exists {
@@ -173,7 +173,7 @@ func (c checks) clusterRoleBinding(ctx context.Context, obj, _ runtime.Object) e
 	return c.ref(ctx, "", "clusterrolebindings", binding.Name, binding.RoleRef)
 }
 
-// ref allows to give a role to somebody, to those who hold what is in it and to those who may bind it.
+// ref returns an error unless the user has the permissions of the role, or may bind it.
 func (c checks) ref(ctx context.Context, namespace, resource, name string, ref rbacv1.RoleRef) error {
 	w, err := writerFrom(ctx)
 	if err != nil {
@@ -205,7 +205,7 @@ func (c checks) ref(ctx context.Context, namespace, resource, name string, ref r
 	return nil
 }
 
-// refusal is the API status for what policy.Evaluator.MayGrant says.
+// refusal is the API status for an error of policy.Evaluator.MayGrant.
 func refusal(resource, name string, err error) error {
 	if errors.Is(err, policy.ErrUnread) {
 		return apierrors.NewServiceUnavailable(err.Error())

@@ -15,7 +15,7 @@ func roleColumns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{kinds.NameColumn(), created()}
 }
 
-// created is the column of roles, which show when they were created rather than how old they are.
+// created is a column of roles, which show their creation time instead of their age.
 func created() metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"]}
 }

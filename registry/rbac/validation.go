@@ -38,7 +38,7 @@ func validateRules(rules []rbacv1.PolicyRule, namespaced bool, at *field.Path) f
 	return errs
 }
 
-// validateRule checks that a rule is about resources, or, in a ClusterRole, about paths.
+// validateRule checks that a rule is for resources, or, in a ClusterRole, for paths.
 func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(rule.Verbs) == 0 {
@@ -78,7 +78,8 @@ func validateClusterRoleBindingUpdate(binding, old *rbacv1.ClusterRoleBinding) f
 	return validateRefUpdate(binding.RoleRef, old.RoleRef)
 }
 
-// validateRefUpdate keeps a binding from being turned into one of another role: who may change subjects need not hold that.
+// validateRefUpdate refuses to change the role of a binding, because a user who may change subjects may not have that role's
+// permissions.
 func validateRefUpdate(ref, old rbacv1.RoleRef) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(ref, old) {
 		return nil
@@ -109,7 +110,7 @@ func validateRef(ref rbacv1.RoleRef, kinds ...string) field.ErrorList {
 	return errs
 }
 
-// notASegment returns why name cannot stand in a URL path, as the names of roles must; empty when it can.
+// notASegment returns the reason why name is not valid in a URL path, which the names of roles must be; empty if it is valid.
 func notASegment(name string) string {
 	switch {
 	case name == ".", name == "..":

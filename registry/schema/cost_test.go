@@ -1,10 +1,14 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/annex-dev/annex/registry/catalog"
 )
@@ -27,8 +31,11 @@ func TestHandlers_StartNothingOfTheirOwn(t *testing.T) {
 	if s.handlers.Len() != schemas+1 {
 		t.Fatalf("%d handlers", s.handlers.Len())
 	}
-	if after := runtime.NumGoroutine(); after > before+schemas/4 {
-		t.Errorf("%d goroutines more for %d schemas", after-before, schemas)
+	// Those of the requests end soon.
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return runtime.NumGoroutine() <= before+schemas/4, nil
+	}); err != nil {
+		t.Errorf("%d goroutines more for %d schemas", runtime.NumGoroutine()-before, schemas)
 	}
 }
 

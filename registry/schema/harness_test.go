@@ -36,7 +36,7 @@ import (
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // widgetsA is a schema with all that one can have: defaults, rules, subresources, columns, selectable fields, two versions.
 const widgetsA = `
@@ -114,7 +114,6 @@ type server struct {
 	backend  *storage.Backend
 	catalog  *catalog.Catalog
 	handlers *Handlers
-	content  *Content
 	url      string
 
 	mu       sync.Mutex
@@ -157,7 +156,6 @@ func newServer(tb testing.TB, change func(*Config)) *server {
 		tb: tb, backend: backend, handlers: handlers, clusters: map[string]*catalog.Resource{},
 		catalog: catalog.New(catalog.Config{Reader: fake}),
 	}
-	s.content = NewContent(s.catalog, handlers)
 	web := httptest.NewServer(s.chain())
 	tb.Cleanup(func() {
 		web.CloseClientConnections()

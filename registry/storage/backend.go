@@ -14,6 +14,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/utils/clock"
+
+	"github.com/annex-dev/annex/registry/fresh"
 )
 
 // Config is what a [Backend] is made from.
@@ -45,13 +47,13 @@ type Backend struct {
 	fieldSets     *interner
 	shared        *sharer
 	progress      *progress
+	current       *fresh.Gate // before all watch caches
 	custom        [shards]*rawCache
 
 	lock      sync.Mutex
 	destroyed bool
 	caches    map[*cached]struct{}
-	typed     map[string]schema.GroupResource // roots of the typed resources, known for Purge
-	swept     bool                            // whether roots found in etcd itself are in typed, too
+	left      map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
 
 	// withoutMarker hands the cachers a storage that lacks the marker of listOnly: tests show what it is for.
 	withoutMarker bool
@@ -96,10 +98,10 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		fieldSets:     newInterner(),
 		shared:        newSharer(),
 		caches:        map[*cached]struct{}{},
-		typed:         map[string]schema.GroupResource{},
 		withoutMarker: withoutMarker,
 	}
 	b.progress = &progress{ask: b.askProgress}
+	b.current = fresh.New(b.catchUp)
 	for i := range b.custom {
 		s, err := b.newShard(i)
 		if err != nil {

@@ -56,11 +56,13 @@ func (b *Backend) newEtcdStore(s source) (apistorage.Interface, error) {
 // cached is a stock cacher above a stock store.
 type cached struct {
 	*cacher.CacheDelegator
-	watchCache *cacher.Cacher
-	store      apistorage.Interface
-	progress   *progress
-	resource   schema.GroupResource
-	stop       func()
+	watchCache  *cacher.Cacher
+	store       apistorage.Interface
+	progress    *progress
+	resource    schema.GroupResource
+	root        string
+	newListFunc func() runtime.Object
+	stop        func()
 }
 
 // newCached starts the cacher of s. The Backend stops it at the latest.
@@ -90,7 +92,10 @@ func (b *Backend) newCached(s source) (*cached, error) {
 		return nil, fmt.Errorf("creating the watch cache of %s: %w", s.resource, err)
 	}
 	delegator := cacher.NewCacheDelegator(watchCache, store)
-	c := &cached{CacheDelegator: delegator, watchCache: watchCache, store: store, progress: b.progress, resource: s.resource}
+	c := &cached{
+		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: b.progress,
+		resource: s.resource, root: s.root, newListFunc: s.newListFunc,
+	}
 	c.stop = sync.OnceFunc(func() {
 		delegator.Stop()
 		watchCache.Stop()

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // CustomResources returns the options for the stock CRD handler. Contexts need a bucket too: see [WithBucket]. Stores made
@@ -61,7 +62,7 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 		raw:       b.custom[shardOf(l.resource)],
 		codec:     config.Codec,
 		newFunc:   newFunc,
-		drop:      b.dropRaw,
+		drop:      b.Drop,
 	}, func() {}, nil
 }
 
@@ -75,7 +76,7 @@ type schemaStorage struct {
 	codec                runtime.Codec
 	newFunc              func() runtime.Object
 	// drop deletes an object that cannot be decoded; nil where that is never done.
-	drop func(context.Context, *Raw) error
+	drop func(ctx context.Context, h head.Head, reason error) error
 	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
 	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
 	decoded *lru.Cache
@@ -141,6 +142,9 @@ func (s *schemaStorage) Get(ctx context.Context, key string, opts apistorage.Get
 	at, err := s.layout.one(ctx, "get", key)
 	if err != nil {
 		return err
+	}
+	if err := s.dropUnreadable(ctx, at.key); err != nil {
+		return apiError(ctx, err, false)
 	}
 	if opts.ResourceVersion == "" {
 		return apiError(ctx, s.Interface.Get(ctx, at.key, opts, out), false)

@@ -31,10 +31,7 @@ func (s *schemaStorage) GetList(ctx context.Context, key string, opts apistorage
 	for i := range page.raws {
 		obj, err := page.object(s, i)
 		if err != nil {
-			if err := s.unreadable(ctx, &page.raws[i], err); err != nil {
-				return err
-			}
-			continue
+			return apistorage.NewInternalError(err)
 		}
 		objects = append(objects, obj)
 	}
@@ -80,10 +77,7 @@ func (s *schemaStorage) page(ctx context.Context, at place, opts apistorage.List
 			if !match.byKey {
 				obj, err := s.decode(raw, s.newFunc())
 				if err != nil {
-					if err := s.unreadable(ctx, raw, err); err != nil {
-						return nil, err
-					}
-					continue
+					return nil, apistorage.NewInternalError(err)
 				}
 				if ok, err := match.object(obj); err != nil || !ok {
 					continue // as stock stores do: what cannot be asked does not match

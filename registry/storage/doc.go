@@ -21,6 +21,9 @@
 //   - answers initial events from the cluster's own prefix, whatever else the cache holds (watch.go);
 //   - lists consistently without waiting for the cacher's next question to etcd (fresh.go).
 //
+// [Backend.Heads] lists what a cluster stores in all resources, typed and custom, after one look at etcd that all callers share;
+// [Backend.Purge] deletes it by key.
+//
 // One revision never holds two objects, as a watch that breaks inside a revision would lose the rest: nothing here
 // deletes a range or writes two keys in a transaction. (etcd does so itself when a lease ends; therefore a lease holds
 // one object.)

@@ -36,7 +36,7 @@ func apiError(ctx context.Context, err error, write bool) error {
 		return err
 	case errors.Is(err, rpctypes.ErrRequestTooLarge),
 		code == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"):
-		return apierrors.NewRequestEntityTooLargeError("the object is larger than the storage takes")
+		return apierrors.NewRequestEntityTooLargeError("the object is larger than the storage allows")
 	}
 	klog.FromContext(ctx).Error(err, "Storage failed", "code", code.String())
 	unavailable := apierrors.NewServiceUnavailable("the storage is not available")

@@ -32,7 +32,7 @@ var (
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // coreCodec stores core/v1 as protobuf and reads it back as itself.
 func coreCodec(tb testing.TB) func(schema.GroupResource) (runtime.Codec, error) {

@@ -45,6 +45,8 @@ func TestOutage_FailsClearlyAndLosesNothing(t *testing.T) {
 	c1 := in(t.Context(), "c1")
 	create(t, c1, typed, configMap("default", "before"))
 	create(t, c1, custom, widget("default", "before", "red"))
+	waitSeen(t, typed)
+	waitSeen(t, custom)
 	e.Server.HardStop()
 	e.Close()
 

@@ -2,57 +2,52 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 const (
-	// rangesPerTxn stays below etcd's default limit of 128 operations in a transaction.
-	rangesPerTxn = 100
 	// purgeWorkers is how many keys are deleted at once: each in a revision of its own.
 	purgeWorkers = 8
 	// logicalClustersRoot is where the object lies that says that a cluster exists.
 	logicalClustersRoot = "/core.kcp.io/logicalclusters/"
 )
 
-// CountKeys returns how many keys the cluster has in etcd, in all resources.
-func (b *Backend) CountKeys(ctx context.Context, cluster logicalcluster.Name) (int64, error) {
-	prefixes, err := b.prefixesOf(ctx, cluster)
-	if err != nil {
-		return 0, err
-	}
-	var count int64
-	err = b.ranges(ctx, prefixes, func(resp *clientv3.GetResponse) { count += resp.Count }, clientv3.WithCountOnly())
-	return count, err
-}
-
 // Purge deletes every key of the cluster, whatever finalizers its objects have, and returns how many there were. It is
 // for a cluster whose content was deleted before, so that there normally is none but its LogicalCluster. That goes last: as
-// long as it is there, somebody comes back after a crash.
+// long as it is there, somebody comes back after a crash. The watch caches say what there is; etcd is read only for resources
+// without one, which an earlier version of the server left.
 func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error) {
-	prefixes, err := b.prefixesOf(ctx, cluster)
+	if cluster.Empty() {
+		return 0, errors.New("only a cluster can be purged")
+	}
+	heads, err := b.Heads(ctx, HeadScope{Cluster: cluster})
 	if err != nil {
 		return 0, err
 	}
-	var keys, last []string
-	if err := b.ranges(ctx, prefixes, func(resp *clientv3.GetResponse) {
-		for _, kv := range resp.Kvs {
-			if key := string(kv.Key); strings.HasPrefix(key, b.prefix+logicalClustersRoot) {
-				last = append(last, key)
-			} else {
-				keys = append(keys, key)
-			}
-		}
-	}, clientv3.WithKeysOnly()); err != nil {
-		return 0, err
+	keys, err := b.leftKeys(ctx, cluster)
+	if err != nil {
+		return 0, apiError(ctx, err, false)
 	}
+	for _, h := range heads {
+		keys = append(keys, b.prefix+keyOf(h).String())
+	}
+	var last []string
+	keys = slices.DeleteFunc(keys, func(key string) bool {
+		is := strings.HasPrefix(key, b.prefix+logicalClustersRoot)
+		if is {
+			last = append(last, key)
+		}
+		return is
+	})
 	for _, some := range [][]string{keys, last} {
 		if err := b.delete(ctx, some); err != nil {
 			return 0, apiError(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
@@ -74,62 +69,40 @@ func (b *Backend) delete(ctx context.Context, keys []string) error {
 	return group.Wait()
 }
 
-// ranges reads all prefixes, many in one round trip.
-func (b *Backend) ranges(ctx context.Context, prefixes []string, each func(*clientv3.GetResponse), opts ...clientv3.OpOption) error {
-	for some := range slices.Chunk(prefixes, rangesPerTxn) {
-		ops := make([]clientv3.Op, len(some))
-		for i, prefix := range some {
-			ops[i] = clientv3.OpGet(prefix, append([]clientv3.OpOption{clientv3.WithPrefix()}, opts...)...)
-		}
-		resp, err := b.client.KV.Txn(ctx).Then(ops...).Commit()
-		if err != nil {
-			return apiError(ctx, fmt.Errorf("reading the keys of a cluster: %w", err), false)
-		}
-		for _, r := range resp.Responses {
-			each((*clientv3.GetResponse)(r.GetResponseRange()))
-		}
-	}
-	return nil
-}
-
-// prefixesOf returns one prefix of etcd keys, with Config.Prefix, for each resource that may hold objects of the cluster:
-// those with a store here, those that an earlier version of the server left, and every kind of custom resource.
-func (b *Backend) prefixesOf(ctx context.Context, cluster logicalcluster.Name) ([]string, error) {
-	if !validSegment(string(cluster)) {
-		return nil, fmt.Errorf("invalid cluster %q", cluster)
-	}
+// leftKeys returns the keys of a cluster in typed resources that have no watch cache here.
+func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]string, error) {
 	if err := b.sweep(ctx); err != nil {
-		return nil, apiError(ctx, err, false)
+		return nil, err
 	}
-	if err := b.catchUp(ctx); err != nil {
-		return nil, apiError(ctx, err, false)
-	}
-	var bases []string
 	b.lock.Lock()
-	for root := range b.typed {
-		bases = append(bases, root)
+	roots := maps.Clone(b.left)
+	for c := range b.caches {
+		delete(roots, c.root)
 	}
 	b.lock.Unlock()
-	for _, s := range b.custom {
-		bases = append(bases, s.bases()...)
+	var keys []string
+	for root := range roots {
+		resp, err := b.client.KV.Get(ctx, b.prefix+root+"/"+string(cluster)+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+		if err != nil {
+			return nil, fmt.Errorf("reading the keys of a cluster: %w", err)
+		}
+		for _, kv := range resp.Kvs {
+			keys = append(keys, string(kv.Key))
+		}
 	}
-	slices.Sort(bases)
-	for i, base := range bases {
-		bases[i] = b.prefix + base + "/" + string(cluster) + "/"
-	}
-	return bases, nil
+	return keys, nil
 }
 
 // sweep finds, once, the typed resources that are in etcd: it reads the first key, then the first one behind that
 // resource, and so on, so that it costs a round trip for each resource and not for each object.
 func (b *Backend) sweep(ctx context.Context) error {
 	b.lock.Lock()
-	swept := b.swept
+	swept := b.left != nil
 	b.lock.Unlock()
 	if swept {
 		return nil
 	}
-	found := map[string]schema.GroupResource{}
+	found := map[string]bool{}
 	from, end := b.prefix+"/", clientv3.GetPrefixRangeEnd(b.prefix+"/")
 	for {
 		resp, err := b.client.KV.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(1), clientv3.WithKeysOnly())
@@ -147,17 +120,12 @@ func (b *Backend) sweep(ctx context.Context) error {
 		case k.custom:
 			from = clientv3.GetPrefixRangeEnd(b.prefix + customRoot + "/")
 		default:
-			found[typedRoot(k.resource)] = k.resource
+			found[typedRoot(k.resource)] = true
 			from = clientv3.GetPrefixRangeEnd(b.prefix + typedRoot(k.resource) + "/")
 		}
 	}
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	for root, gr := range found {
-		if _, ok := b.typed[root]; !ok {
-			b.typed[root] = gr
-		}
-	}
-	b.swept = true
+	b.left = found
 	return nil
 }

@@ -18,7 +18,6 @@ import (
 // resource.
 type rawCache struct {
 	*cached
-	root   string
 	scopes *scopes
 }
 
@@ -29,11 +28,11 @@ func (b *Backend) newShard(number int) (*rawCache, error) {
 }
 
 func (b *Backend) newRawCache(gr schema.GroupResource, root string, codec rawCodec, scopes *scopes) (*rawCache, error) {
-	s := &rawCache{root: root, scopes: scopes}
+	s := &rawCache{scopes: scopes}
 	var err error
 	s.cached, err = b.newCached(source{
 		resource:    gr,
-		root:        s.root,
+		root:        root,
 		codec:       codec,
 		transformer: rawTransformer{prefix: b.prefix},
 		newFunc:     func() runtime.Object { return &Raw{} },
@@ -88,11 +87,9 @@ func (s *rawCache) attrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("%T is not a raw object", obj)
 	}
-	return raw.GetLabels(), s.scopes.of(raw.base()), nil
+	cluster, _, _, _ := raw.tail()
+	return raw.GetLabels(), s.scopes.of(raw.base(), cluster), nil
 }
-
-// bases returns every prefix down to a bucket that may have objects.
-func (s *rawCache) bases() []string { return s.scopes.all() }
 
 // list reads raw objects of a prefix; the label selector is the only one it takes.
 func (s *rawCache) list(ctx context.Context, key string, opts apistorage.ListOptions) (*RawList, error) {

@@ -64,7 +64,7 @@ func (c rawCodec) parse(envelope string) Raw {
 		r.damaged = true
 		return r
 	}
-	m := parts.head
+	m := parts.kept
 	h := rawHead{labels: c.labels.intern(m.Labels), finalizers: m.Finalizers, owners: m.OwnerReferences, deletionTimestamp: m.DeletionTimestamp}
 	if c.shareSpecs && parts.spec.size >= minShared {
 		start, end := parts.spec.start, parts.spec.start+parts.spec.size
@@ -83,12 +83,12 @@ func (c rawCodec) parse(envelope string) Raw {
 
 // objectParts is what is read of stored bytes.
 type objectParts struct {
-	head head
+	kept kept
 	spec span // in the stored bytes; empty when there is none
 }
 
-// head is the part of an object's metadata that is kept.
-type head struct {
+// kept is the part of an object's metadata that is kept.
+type kept struct {
 	UID               types.UID               `json:"uid"`
 	Labels            map[string]string       `json:"labels"`
 	Finalizers        []string                `json:"finalizers"`
@@ -104,12 +104,12 @@ func parseObject(payload string, withSpec bool) (objectParts, bool) {
 	}
 	// Case must count: a schema may keep unknown fields, "Metadata" among them.
 	var object struct {
-		Metadata head `json:"metadata"`
+		Metadata kept `json:"metadata"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts([]byte(payload), &object); err != nil {
 		return objectParts{}, false
 	}
-	parts := objectParts{head: object.Metadata}
+	parts := objectParts{kept: object.Metadata}
 	if !withSpec {
 		return parts, true
 	}
@@ -149,7 +149,7 @@ func parseProtobuf(payload []byte, withSpec bool) (objectParts, bool) {
 	if err := m.Unmarshal(payload[metadata.start:][:metadata.size]); err != nil {
 		return objectParts{}, false
 	}
-	parts := objectParts{head: head{UID: m.UID, Labels: m.Labels, Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp}}
+	parts := objectParts{kept: kept{UID: m.UID, Labels: m.Labels, Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp}}
 	if withSpec {
 		parts.spec, _ = protobufField(payload, object, objectSpec)
 	}

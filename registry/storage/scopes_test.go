@@ -12,15 +12,15 @@ import (
 // fill meets a base of its own for each of n kinds.
 func fill(s *scopes, name string, n int) {
 	for i := range n {
-		s.of(fmt.Sprintf("/%s/%d", name, i))
+		s.of(fmt.Sprintf("/%s/%d", name, i), "c")
 	}
 }
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for limit := time.Now().Add(20 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
-			t.Fatalf("%s: not so after 20 s", what)
+			t.Fatalf("%s: not so after %s", what, patience)
 		}
 	}
 }
@@ -44,8 +44,8 @@ func TestScopes_ForgetWhatHoldsNothing(t *testing.T) {
 	})
 	fill(s, "old", scopesKept)
 	<-began
-	s.of("/old/8") // met while the look goes on
-	s.of("/new/0") // and so was this one
+	s.of("/old/8", "c") // met while the look goes on
+	s.of("/new/0", "c") // and so was this one
 	close(goOn)
 	waitFor(t, "the look", s.idle)
 	known := map[string]bool{}
@@ -98,16 +98,16 @@ func TestScopes_ThrowAwayKinds(t *testing.T) {
 	more := 0
 	waitFor(t, "fewer bases than were ever there", func() bool {
 		// Another kind, so that a look that came too early is not the last one.
-		shard.scopes.of(fmt.Sprintf("/cr/8/example.com/widgets/more-%d", more))
+		shard.scopes.of(fmt.Sprintf("/cr/8/example.com/widgets/more-%d", more), "c3")
 		more++
-		return shard.scopes.idle() && len(shard.bases()) < 2*scopesKept
+		return shard.scopes.idle() && len(shard.scopes.all()) < 2*scopesKept
 	})
-	found, err := b.CustomKeys(kept, "c1", "")
+	found, err := b.Heads(kept, HeadScope{Cluster: "c1"})
 	if err != nil || len(found) != 1 || found[0].Name != "kept" {
 		t.Errorf("c1 holds %v, %v", found, err)
 	}
 	create(t, WithBucket(in(t.Context(), "c2"), "bucket-0-1"), s, widget("default", "again", "red"))
-	if found, err = b.CustomKeys(kept, "c2", ""); err != nil || len(found) != 1 || found[0].Bucket != "bucket-0-1" {
+	if found, err = b.Heads(kept, HeadScope{Cluster: "c2"}); err != nil || len(found) != 1 || found[0].Bucket != "bucket-0-1" {
 		t.Errorf("c2 holds %v, %v", found, err)
 	}
 }

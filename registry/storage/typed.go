@@ -54,9 +54,6 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	newFunc, newListFunc func() runtime.Object, getAttrs apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
 	l := layout{resource: config.GroupResource, root: root}
-	b.lock.Lock()
-	b.typed[root] = config.GroupResource
-	b.lock.Unlock()
 	s := source{
 		resource:    l.resource,
 		root:        l.root,

@@ -2,40 +2,68 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 type droppingKey struct{}
 
-// DroppingUnreadable returns a context in which lists of custom resources delete what cannot be decoded and leave it out. It
-// is for deleting all objects of a resource: whatever is broken can be neither read nor changed by anybody, so nothing else
-// would ever remove it, and finalizers that it may have would never be taken off.
+// DroppingUnreadable returns a context in which reading a single custom resource deletes it if it cannot be decoded, and
+// answers NotFound. It is for deletions, which read what they delete: whatever is broken can be neither read nor changed by
+// anybody, so nothing else would ever remove it, and finalizers that it may have would never be taken off.
 func DroppingUnreadable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, droppingKey{}, true)
 }
 
-// unreadable says what happens to an object that cannot be decoded: nil when it was dropped, or the error for the client.
-func (s *schemaStorage) unreadable(ctx context.Context, raw *Raw, err error) error {
+// dropUnreadable deletes the object at key, with regard to its cached state, if ctx asks for it and it cannot be decoded.
+func (s *schemaStorage) dropUnreadable(ctx context.Context, key string) error {
 	if dropping, _ := ctx.Value(droppingKey{}).(bool); !dropping || s.drop == nil {
-		return apistorage.NewInternalError(err)
+		return nil
 	}
-	cluster, namespace, name, _ := raw.tail()
-	klog.FromContext(ctx).Error(err, "Deleting an object that cannot be read", "cluster", cluster, "resource", s.layout.resource.String(), "object", klog.KRef(namespace, name))
-	return s.drop(ctx, raw)
+	var raw Raw
+	if err := s.raw.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &raw); err != nil {
+		return err
+	}
+	_, err := s.decode(&raw, s.newFunc())
+	if err == nil {
+		return nil
+	}
+	h, headErr := s.raw.head(&raw)
+	if headErr != nil {
+		return headErr
+	}
+	if err := s.drop(ctx, h, err); err != nil {
+		return err
+	}
+	return apistorage.NewKeyNotFoundError(key, 0)
 }
 
-// dropRaw deletes an object by its key, unless it has changed since it was read.
-func (b *Backend) dropRaw(ctx context.Context, raw *Raw) error {
-	revision, err := strconv.ParseInt(raw.GetResourceVersion(), 10, 64)
+// Drop deletes a custom resource by its key, whatever its finalizers, unless it has changed since its head was read: then the
+// error is a conflict. It is for what nobody can read, for the reason given, which is logged.
+func (b *Backend) Drop(ctx context.Context, h head.Head, reason error) error {
+	if h.Bucket == "" {
+		return fmt.Errorf("deleting %s %q unread: only custom resources are", h.Resource, h.Name)
+	}
+	revision, err := strconv.ParseInt(h.ResourceVersion, 10, 64)
 	if err != nil {
 		return fmt.Errorf("deleting an object that cannot be read: %w", err)
 	}
-	key := b.prefix + raw.Key()
-	_, err = b.client.KV.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpDelete(key)).Commit()
-	return apiError(ctx, err, true)
+	klog.FromContext(ctx).Error(reason, "Deleting an object that cannot be read", "cluster", h.Cluster, "resource", h.Resource.String(), "object", klog.KRef(h.Namespace, h.Name))
+	key := b.prefix + keyOf(h).String()
+	resp, err := b.client.KV.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpDelete(key)).Commit()
+	if err != nil {
+		return apiError(ctx, err, true)
+	}
+	if !resp.Succeeded {
+		return apierrors.NewConflict(h.Resource, h.Name, errors.New("it has changed or is gone"))
+	}
+	return nil
 }

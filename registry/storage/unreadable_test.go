@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	apistorage "k8s.io/apiserver/pkg/storage"
 )
 
 func TestUnreadable_DroppedOnlyWhenAsked(t *testing.T) {
@@ -26,7 +28,7 @@ func TestUnreadable_DroppedOnlyWhenAsked(t *testing.T) {
 	}
 	left := func() []string {
 		t.Helper()
-		found, err := b.CustomKeys(ctx, "c1", "")
+		found, err := b.Heads(ctx, HeadScope{Cluster: "c1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,12 +46,19 @@ func TestUnreadable_DroppedOnlyWhenAsked(t *testing.T) {
 	if got, want := left(), []string{"crd/broken", "crd/other", "crd/whole", "identity/broken"}; !slices.Equal(got, want) {
 		t.Errorf("a plain list leaves %q, want %q", got, want)
 	}
-	names, _, err := tryList(DroppingUnreadable(ctx), s, s.root, recursive)
-	if err != nil || len(names) != 1 {
-		t.Errorf("a list that drops: %v, %v", names, err)
+	if err := s.Get(ctx, s.key("default", "broken"), apistorage.GetOptions{}, newWidget()); err == nil || apistorage.IsNotFound(err) {
+		t.Errorf("a plain read of what cannot be read: %v", err)
+	}
+	for _, name := range []string{"broken", "other", "none"} {
+		if err := s.Get(DroppingUnreadable(ctx), s.key("default", name), apistorage.GetOptions{}, newWidget()); !apistorage.IsNotFound(err) {
+			t.Errorf("a read of %s that drops: %v", name, err)
+		}
+	}
+	if err := s.Get(DroppingUnreadable(ctx), s.key("default", "whole"), apistorage.GetOptions{}, newWidget()); err != nil {
+		t.Errorf("a read that finds nothing to drop: %v", err)
 	}
 	if got, want := left(), []string{"crd/whole", "identity/broken"}; !slices.Equal(got, want) {
-		t.Errorf("it leaves %q, want %q", got, want)
+		t.Errorf("they leave %q, want %q", got, want)
 	}
 	if _, _, err := tryList(in(t.Context(), "c2"), s, s.root, recursive); err == nil {
 		t.Error("an object of another cluster was dropped, too")

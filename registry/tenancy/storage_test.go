@@ -50,7 +50,7 @@ func newGroup(t *testing.T) *group.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(backend.Ready())
@@ -201,7 +201,7 @@ func TestWorkspaces_AddressInListWatchAndTable(t *testing.T) {
 			if event.Type != watch.Added || !ok || ws.Spec.URL != url {
 				t.Errorf("event %s with %+v", event.Type, event.Object)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatal("no event")
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/annex-dev/annex/server/apistatus"
 )
 
-// Config is what the plugins need. All fields are required.
+// Config contains the dependencies of the plugins. All fields are required.
 type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write.
 	Cached, Live client.Reader
@@ -25,9 +25,9 @@ type Config struct {
 	Resolver tree.Resolver
 	// Authorizer decides by the RBAC of one cluster; registry/rbac/policy.Evaluator is one.
 	Authorizer request.Authorizer
-	// WorkspaceURL returns the address with which a Workspace called name in the cluster parent is shown to users.
+	// WorkspaceURL returns the address that users see for a Workspace called name in the cluster parent.
 	WorkspaceURL func(parent logicalcluster.Name, name string) string
-	// NamespaceLifecycle keeps objects out of namespaces that are missing or on their way out; server/admission/namespacelifecycle.
+	// NamespaceLifecycle refuses objects in missing and terminating namespaces; see server/admission/namespacelifecycle.
 	NamespaceLifecycle admission.Interface
 }
 
@@ -48,8 +48,8 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// New returns the chain of all plugins. It fails when a field of c is missing: a chain with a gap would let pass what it
-// must hold back.
+// New returns the chain of all plugins. It returns an error if a field of c is missing, because an incomplete chain would allow what
+// it must refuse.
 func New(c Config) (admission.Interface, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -57,9 +57,9 @@ func New(c Config) (admission.Interface, error) {
 	t := &tree.Tree{Cached: c.Cached, Live: c.Live, Resolver: c.Resolver}
 
 	plugins := []admission.Interface{
-		// First, since what it refuses need not be looked at more closely.
+		// First, because no other plugin needs to check a request that it refuses.
 		c.NamespaceLifecycle,
-		// The owner, before the type: it is recorded whatever type the workspace gets.
+		// The owner comes before the type, because it is recorded for every type.
 		workspace.NewOwnership(t, c.WorkspaceURL),
 		workspace.NewTypes(t, c.Authorizer),
 		workspacetype.New(t, c.Authorizer),
@@ -73,7 +73,7 @@ func New(c Config) (admission.Interface, error) {
 		Live:       c.Live,
 	})...)
 	plugins = append(plugins,
-		// Last of those that change objects: no other may see a path that a user made up and go by it.
+		// Last of the plugins that change objects, so that no other plugin uses a path that a user made up.
 		pathannotation.New(t),
 	)
 	return apistatus.Admission(admission.NewChainHandler(plugins...)), nil

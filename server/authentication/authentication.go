@@ -20,37 +20,38 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// Audit annotations that say which logical cluster a request was for.
+// Audit annotations with the logical cluster of a request.
 const (
 	AuditWorkspace = "tenancy.kcp.io/workspace" // name of the logical cluster
 	AuditCluster   = "kcp.io/cluster"           // the same
 	AuditPath      = "kcp.io/path"              // canonical path, or what was asked for when it leads nowhere
 )
 
-// Config says who is let in. The zero value lets nobody in.
+// Config defines the accepted credentials. The zero value accepts none.
 type Config struct {
-	// ClientCAFile holds the certificates, PEM, of those who may sign client certificates; CN is the user and each O a group.
-	// The file is followed. Empty for no client certificates.
+	// ClientCAFile contains the CA certificates for client certificates, in PEM format; CN is the user and each O a group. The
+	// file is read again when it changes. Empty: no client certificates.
 	ClientCAFile string
-	// TokenFile holds lines of token,user,uid,"group,group"; read once. Empty for none.
+	// TokenFile contains lines of token,user,uid,"group,group". It is read once. Empty: no tokens.
 	TokenFile string
-	// Admins knows the tokens of the generated administrators; nil for none.
+	// Admins accepts the tokens of the generated administrators; nil if there are none.
 	Admins authenticator.Token
-	// Host lets users of a host cluster in; nil when the server is installed into none.
+	// Host accepts users of a host cluster; nil without a host.
 	Host *Host
-	// Anonymous lets requests without credentials pass as system:anonymous.
+	// Anonymous accepts requests without credentials as system:anonymous.
 	Anonymous bool
-	// PathOf returns the canonical path of a cluster for the audit log; false when it is not known. May be nil.
+	// PathOf returns the canonical path of a cluster for the audit log; false if it is unknown. May be nil.
 	PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
-	// Address returns what the client wrote as the cluster of the request; empty when it named none. May be nil.
+	// Address returns the cluster of the request as the client wrote it; empty if it named none. May be nil.
 	Address func(context.Context) string
 }
 
-// Authentication is the outcome of New.
+// Authentication is the result of New.
 type Authentication struct {
 	// Authenticator is for the configuration of the generic API server; never nil.
 	Authenticator authenticator.Request
-	// ClientCA is for its serving info, which then asks clients for certificates and runs it; nil without Config.ClientCAFile.
+	// ClientCA is for the serving info of the generic API server, which then requests client certificates and runs the provider; nil
+	// without Config.ClientCAFile.
 	ClientCA dynamiccertificates.CAContentProvider
 }
 
@@ -93,7 +94,7 @@ func New(c Config) (*Authentication, error) {
 	return out, nil
 }
 
-// outside takes from identities what they may not claim.
+// outside removes from identities what clients may not claim.
 type outside struct{ next authenticator.Request }
 
 // AuthenticateRequest implements authenticator.Request.
@@ -111,7 +112,7 @@ func (o *outside) AuthenticateRequest(req *http.Request) (*authenticator.Respons
 	return &clean, true, nil
 }
 
-// noting notes in the audit log where a request goes, and for the filters of this package who makes it.
+// noting records the cluster of a request in the audit log, and the user for the filters of this package.
 type noting struct {
 	Config
 	next authenticator.Request

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// frontProxyConfigMap is where a cluster says, in kube-system, how its front proxy is known.
+	// frontProxyConfigMap is the ConfigMap in kube-system with the configuration of a cluster's front proxy.
 	frontProxyConfigMap = "extension-apiserver-authentication"
-	// firstLookTimeout bounds how long a start waits for a host that does not answer.
+	// firstLookTimeout limits how long a start waits for a host that does not answer.
 	firstLookTimeout = 5 * time.Second
 )
 
-// FrontProxy follows what the host says about its front proxy. Until that has been read nobody's headers are believed.
+// FrontProxy follows the configuration of the host's front proxy. Until it has been read, no headers are trusted.
 type FrontProxy struct {
 	ca      *dynamiccertificates.ConfigMapCAController
 	headers *headerrequest.RequestHeaderAuthRequestController
@@ -32,8 +32,8 @@ var (
 	_ dynamiccertificates.ControllerRunner  = &FrontProxy{}
 )
 
-// NewFrontProxy returns a FrontProxy that reads with client. It must be run, which the stock server does with everything
-// that it checks client certificates by.
+// NewFrontProxy returns a FrontProxy that reads with client. It must be run. The stock server runs all providers of
+// CAs for client certificates.
 func NewFrontProxy(client kubernetes.Interface) (*FrontProxy, error) {
 	ca, err := dynamiccertificates.NewDynamicCAFromConfigMapController("front-proxy", metav1.NamespaceSystem, frontProxyConfigMap, "requestheader-client-ca-file", client)
 	if err != nil {
@@ -44,7 +44,7 @@ func NewFrontProxy(client kubernetes.Interface) (*FrontProxy, error) {
 		"requestheader-extra-headers-prefix", "requestheader-allowed-names")}, nil
 }
 
-// RequestHeader returns what the front proxy is known by.
+// RequestHeader returns the configuration that identifies the front proxy.
 func (f *FrontProxy) RequestHeader() *authenticatorfactory.RequestHeaderConfig {
 	value := func(values func() []string) headerrequest.StringSliceProvider {
 		return headerrequest.StringSliceProviderFunc(values)
@@ -59,7 +59,7 @@ func (f *FrontProxy) RequestHeader() *authenticatorfactory.RequestHeaderConfig {
 	}
 }
 
-// Ready returns why no front proxy is known; nil when one is.
+// Ready returns an error while the front proxy is unknown.
 func (f *FrontProxy) Ready() error {
 	if _, ok := f.VerifyOptions(); !ok {
 		return fmt.Errorf("ConfigMap kube-system/%s of the host has not been read", frontProxyConfigMap)
@@ -76,8 +76,8 @@ func (f *FrontProxy) CurrentCABundleContent() []byte { return f.ca.CurrentCABund
 // AddListener implements dynamiccertificates.CAContentProvider.
 func (f *FrontProxy) AddListener(listener dynamiccertificates.Listener) { f.ca.AddListener(listener) }
 
-// VerifyOptions implements dynamiccertificates.CAContentProvider. CA and names are read apart from each other, and no names
-// would stand for any: no certificate is good before both are known.
+// VerifyOptions implements dynamiccertificates.CAContentProvider. CA and names are read separately, and an
+// empty list of names would allow every name. So no certificate is valid before both are known.
 func (f *FrontProxy) VerifyOptions() (x509.VerifyOptions, bool) {
 	if len(f.headers.UsernameHeaders()) == 0 {
 		return x509.VerifyOptions{}, false

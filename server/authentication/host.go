@@ -14,36 +14,36 @@ import (
 )
 
 const (
-	// HostServiceAccountPrefix begins the user name of a ServiceAccount of the host, before <namespace>:<name>. It is no
-	// ServiceAccount of any workspace, also where a workspace has one of the same namespace and name.
+	// HostServiceAccountPrefix is the prefix of the user name of a ServiceAccount of the host, before <namespace>:<name>. Such a user
+	// is not a ServiceAccount of a workspace, even if a workspace has one with the same namespace and name.
 	HostServiceAccountPrefix = "host:serviceaccount:"
 	// HostServiceAccounts is the group of all ServiceAccounts of the host; with :<namespace>, of those in a namespace.
 	HostServiceAccounts = "host:serviceaccounts"
-	// serverGroups begins the groups that administer this server.
+	// serverGroups is the prefix of the groups that administer this server.
 	serverGroups = "system:kcp:"
 )
 
-// Host says how users of the host cluster are let in: the cluster whose API server forwards requests to this one.
+// Host configures the authentication of users of the host cluster, whose API server forwards requests to this server.
 type Host struct {
-	// RequestHeader says whose headers name the user of a request; nil for nobody's.
+	// RequestHeader identifies the proxy whose headers name the user of a request; nil if there is none.
 	RequestHeader *authenticatorfactory.RequestHeaderConfig
-	// Tokens lets the host review bearer tokens that are not known here; nil to refuse them.
+	// Tokens lets the host review bearer tokens that this server does not know; nil to refuse them.
 	Tokens authenticator.Request
-	// Masters leaves system:masters of the host what it is, and the groups that administer this server.
+	// Masters keeps the groups system:masters and system:kcp:* of host identities.
 	Masters bool
 }
 
-// hostUser is an identity that the host vouches for.
+// hostUser is an identity that the host authenticated.
 type hostUser struct {
 	user.Info
-	// claimed is who it is on the host.
+	// claimed is the identity on the host.
 	claimed user.Info
-	// forwarded is whether the host's front proxy named it, which has authorized the request before.
+	// forwarded is true if the host's front proxy named the identity. The host has then already authorized the request.
 	forwarded bool
 }
 
-// HostIdentity returns who u is on the host; false for users whom the host does not vouch for. Somebody impersonated here
-// is among the latter.
+// HostIdentity returns the identity of u on the host; false for users whom the host did not authenticate, which includes users who
+// are impersonated here.
 func HostIdentity(u user.Info) (user.Info, bool) {
 	h, ok := u.(*hostUser)
 	if !ok {
@@ -52,13 +52,13 @@ func HostIdentity(u user.Info) (user.Info, bool) {
 	return h.claimed, true
 }
 
-// Forwarded reports whether the host itself sent the request that u makes, having authorized it.
+// Forwarded reports whether the host authorized and forwarded the request of u.
 func Forwarded(u user.Info) bool {
 	h, ok := u.(*hostUser)
 	return ok && h.forwarded
 }
 
-// around returns an authenticator that asks for headers of the host's front proxy first, then next, then the host.
+// around returns authenticators in this order: the headers of the host's front proxy, next, token review by the host.
 func (h *Host) around(next authenticator.Request) []authenticator.Request {
 	var requests []authenticator.Request
 	if c := h.RequestHeader; c != nil {
@@ -95,7 +95,7 @@ func (f *fromHost) AuthenticateRequest(req *http.Request) (*authenticator.Respon
 	return &translated, true, nil
 }
 
-// translate returns who a user of the host is here; false when its very name is reserved.
+// translate returns the identity of a host user on this server; false if its name is reserved.
 func translate(claimed user.Info, masters, forwarded bool) (user.Info, bool) {
 	outside, ok := fromOutside(claimed)
 	if !ok {

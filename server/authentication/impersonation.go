@@ -20,12 +20,12 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// errMissing says that the chain was put together wrongly.
+// errMissing means that the chain was assembled incorrectly.
 var errMissing = errors.New("the request does not say who makes it")
 
 type requestKey struct{}
 
-// requestor is who makes a request, and whether in the name of somebody else.
+// requestor is the user of a request, and whether the user impersonates somebody.
 type requestor struct {
 	impersonates bool
 
@@ -33,8 +33,8 @@ type requestor struct {
 	user user.Info
 }
 
-// WithRequestor remembers who makes the request for WithImpersonationScope. It belongs outside of the stock chain, which
-// replaces the user in the context and removes the headers when somebody is impersonated.
+// WithRequestor records the user of the request for WithImpersonationScope. Put it outside the stock chain, because the chain replaces
+// the user in the context and removes the headers when somebody is impersonated.
 func WithRequestor(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := &requestor{impersonates: r.Header.Get(authenticationv1.ImpersonateUserHeader) != ""}
@@ -42,7 +42,7 @@ func WithRequestor(next http.Handler) http.Handler {
 	})
 }
 
-// noteRequestor records u as who makes the request; the first call counts, since a TokenReview authenticates again.
+// noteRequestor records u as the user of the request. Only the first call counts, because a TokenReview authenticates again.
 func noteRequestor(ctx context.Context, u user.Info) {
 	who, ok := ctx.Value(requestKey{}).(*requestor)
 	if !ok {
@@ -55,10 +55,10 @@ func noteRequestor(ctx context.Context, u user.Info) {
 	}
 }
 
-// WithImpersonationScope confines an identity that is impersonated by somebody below system:masters to the cluster that the
-// request is for. RBAC of that cluster has allowed it, which is written by tenants and can vouch for nobody elsewhere: what a
-// request has checked in other clusters - binding an API, using a workspace type - is refused as to an anonymous user. It
-// belongs inside of the stock chain, behind authorization, and refuses to work without WithRequestor.
+// WithImpersonationScope confines an impersonated identity to the cluster of the request, unless system:masters impersonates it. RBAC
+// of that cluster allowed the impersonation. Tenants write this RBAC, so it must not count elsewhere: permission checks in other
+// clusters, such as binding an API or using a workspace type, are refused as for an anonymous user. Put it inside the stock chain,
+// after authorization. It refuses every request without WithRequestor.
 func WithImpersonationScope(next http.Handler, codecs runtime.NegotiatedSerializer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
@@ -80,7 +80,7 @@ func WithImpersonationScope(next http.Handler, codecs runtime.NegotiatedSerializ
 	})
 }
 
-// clusterOf returns the cluster by whose RBAC a request was authorized; empty when it is for no particular one.
+// clusterOf returns the cluster whose RBAC authorized a request; empty if the request is not for one cluster.
 func clusterOf(ctx context.Context) logicalcluster.Name {
 	if endpoint, ok := virtual.FromContext(ctx); ok {
 		return endpoint.Cluster

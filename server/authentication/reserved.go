@@ -8,10 +8,10 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// bindingPrefix begins subjects in the RBAC of an exported API; it is put there by the server and belongs to nobody.
+// bindingPrefix is the prefix of subjects in the RBAC of an exported API. Only the server sets it, and no user has it.
 const bindingPrefix = "apis.kcp.io:binding:"
 
-// ReservedGroup reports whether the server alone puts users into group: a claim to it from outside has no effect.
+// ReservedGroup reports whether only the server may put users into group. A claim from outside has no effect.
 func ReservedGroup(group string) bool {
 	switch group {
 	case "system:kcp:logical-cluster-admin",
@@ -30,19 +30,19 @@ func ReservedGroup(group string) bool {
 	return false
 }
 
-// ReservedUser reports whether name is one that the server alone gives.
+// ReservedUser reports whether only the server may assign name.
 func ReservedUser(name string) bool {
 	return strings.HasPrefix(name, "system:kcp:serviceaccount:") || strings.HasPrefix(name, bindingPrefix) ||
 		strings.HasPrefix(name, HostServiceAccountPrefix)
 }
 
-// ReservedExtra reports whether the server alone sets the extra field of a user, such as authentication.kcp.io/scopes.
+// ReservedExtra reports whether only the server may set the extra field of a user, such as authentication.kcp.io/scopes.
 func ReservedExtra(key string) bool {
 	domain, _, _ := strings.Cut(strings.ToLower(key), "/")
 	return domain == "kcp.io" || strings.HasSuffix(domain, ".kcp.io")
 }
 
-// fromOutside returns u without what it may not claim; false when its very name is reserved.
+// fromOutside returns u without reserved groups and extras; false if its name is reserved.
 func fromOutside(u user.Info) (user.Info, bool) {
 	if ReservedUser(u.GetName()) {
 		return nil, false

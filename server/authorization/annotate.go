@@ -15,8 +15,8 @@ const (
 	reviewPrefix  = "sar.auth.kcp.io/"
 )
 
-// annotate records in the audit log what one step decided. An annotation cannot be changed once it is there: whether one may
-// stand in for somebody is therefore not recorded, but only the request that follows.
+// annotate records in the audit log what one step decided. An annotation cannot be changed once it is set.
+// Therefore annotate does not record the check of an impersonation, only the request that follows.
 func annotate(ctx context.Context, step string, attrs authorizer.Attributes, decision authorizer.Decision, reason string, err error) {
 	if isImpersonation(attrs) && !reviews.IsReview(ctx) {
 		return

@@ -16,33 +16,33 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// What users are told, and no more.
+// The only messages for users.
 const (
 	granted = "access granted"
 	denied  = "access denied"
 )
 
-// errUnavailable is what a user is told when a decision could not be made; the cause is logged.
+// errUnavailable is the message for users if a decision could not be made. The cause is logged.
 var errUnavailable = errors.New("access cannot be checked right now, try again")
 
 // ClusterLookup knows the logical clusters.
 type ClusterLookup interface {
-	// Phase returns the phase of a logical cluster, such as Ready; false when there is no such cluster.
+	// Phase returns the phase of a logical cluster, such as Ready; false if there is no such cluster.
 	Phase(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
-	// PhaseNow is Phase, except that it misses no change that was acknowledged before the call.
+	// PhaseNow is like Phase, but it sees every change that was acknowledged before the call.
 	PhaseNow(ctx context.Context, cluster logicalcluster.Name) (phase string, exists bool, err error)
 }
 
-// Config is what the authorizer decides by.
+// Config contains the parts that the authorizer decides with.
 type Config struct {
 	// Evaluator knows the RBAC of each cluster.
 	Evaluator *policy.Evaluator
 	// Clusters knows which clusters exist.
 	Clusters ClusterLookup
-	// Host is asked, too, about its users in the workspace that it shows as its own; nil when there is no host.
+	// Host also decides about its users in the host workspace; nil if there is no host.
 	Host *Host
-	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" stands for all paths with that prefix.
-	// DefaultAlwaysAllowPaths are the usual ones.
+	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" matches all paths with that prefix.
+	// See DefaultAlwaysAllowPaths.
 	AlwaysAllowPaths []string
 }
 
@@ -64,16 +64,16 @@ var _ authorizer.UnconditionalAuthorizer = &Authorizer{}
 func New(c Config) (*Authorizer, error) {
 	switch {
 	case c.Evaluator == nil:
-		return nil, errors.New("building the authorizer: an RBAC evaluator is needed")
+		return nil, errors.New("building the authorizer: an RBAC evaluator is required")
 	case c.Clusters == nil:
-		return nil, errors.New("building the authorizer: a lookup of clusters is needed")
+		return nil, errors.New("building the authorizer: a lookup of clusters is required")
 	}
 	if c.Host != nil && (c.Host.Authorizer == nil || c.Host.Shows == nil) {
-		return nil, errors.New("building the authorizer: asking a host needs an authorizer and what the host shows")
+		return nil, errors.New("building the authorizer: a host requires Authorizer and Shows")
 	}
 	for _, path := range c.AlwaysAllowPaths {
 		if !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, "*"), "*") {
-			return nil, errors.New("building the authorizer: a path that is always allowed begins with / and holds * at its end only, not " + path)
+			return nil, errors.New("building the authorizer: a path that is always allowed must begin with / and may contain * only at its end: " + path)
 		}
 	}
 	return &Authorizer{Config: c}, nil
@@ -83,7 +83,7 @@ func New(c Config) (*Authorizer, error) {
 // of system:masters included. It is the authorizer of a whole server.
 func (c *Authorizer) WithVirtual(virtual authorizer.UnconditionalAuthorizer) (authorizer.Authorizer, error) {
 	if virtual == nil {
-		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is needed")
+		return nil, errors.New("building the authorizer: an authorizer of virtual endpoints is required")
 	}
 	whole := &Authorizer{Config: c.Config, virtual: virtual}
 	return authorizer.AuthorizerFunc(whole.Authorize), nil
@@ -103,7 +103,7 @@ func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes)
 	}
 	logger.V(4).Info("Access denied", "decision", decision.String(), "reason", reason)
 	if u := attrs.GetUser(); u != nil && policy.Master(u, target(ctx)) {
-		// They may know what exists.
+		// system:masters may know which clusters exist.
 		return decision, reason, nil
 	}
 	return decision, denied, nil
@@ -172,7 +172,7 @@ func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name,
 		case decision == authorizer.DecisionAllow:
 			return decision, reason, nil
 		case err != nil && strings.HasPrefix(s.name, "05-"):
-			// Each of the two halves of RBAC can allow without the other.
+			// Each of the two policies can allow a request without the other.
 			failures = append(failures, err)
 		case err != nil || decision == authorizer.DecisionDeny:
 			return authorizer.DecisionDeny, reason, err
@@ -191,7 +191,7 @@ func (c *Authorizer) alwaysAllowed(path string) bool {
 	})
 }
 
-// target returns the cluster that scopes are to be checked against.
+// target returns the cluster to check scopes against.
 func target(ctx context.Context) logicalcluster.Name {
 	if endpoint, ok := virtual.FromContext(ctx); ok {
 		return endpoint.Cluster
@@ -200,5 +200,5 @@ func target(ctx context.Context) logicalcluster.Name {
 	return cluster
 }
 
-// authenticated reports whether u has proved who it is.
+// authenticated reports whether u is authenticated.
 func authenticated(u user.Info) bool { return slices.Contains(u.GetGroups(), user.AllAuthenticated) }

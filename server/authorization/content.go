@@ -15,10 +15,10 @@ import (
 	"github.com/annex-dev/annex/server/authentication/admin"
 )
 
-// groupLogicalClusterAdmin enters every cluster; RBAC still decides what it may do there.
+// groupLogicalClusterAdmin may enter every cluster. RBAC still decides what its members may do there.
 const groupLogicalClusterAdmin = "system:kcp:logical-cluster-admin"
 
-// requirementsSpare reports whether group is one of administrators whom no requirement of groups keeps out.
+// requirementsSpare reports whether group is a group of administrators that is exempt from required groups.
 func requirementsSpare(group string) bool {
 	switch group {
 	case admin.GroupAdmin, groupLogicalClusterAdmin, "system:kcp:external-logical-cluster-admin", "system:kcp:tenancy:workspace-bootstrapper":
@@ -27,7 +27,7 @@ func requirementsSpare(group string) bool {
 	return false
 }
 
-// requiredGroups keeps out who is not in the groups that the LogicalCluster asks for.
+// requiredGroups denies users who are not in the required groups of the LogicalCluster.
 func (c *Authorizer) requiredGroups(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := policy.Effective(attrs.GetUser(), cluster)
 	if isServiceAccount(u) || slices.ContainsFunc(u.GetGroups(), requirementsSpare) {
@@ -53,13 +53,13 @@ func enterable(phase string) bool {
 	return false
 }
 
-// content asks whether the user may enter the cluster at all: verb access on the path /, by the RBAC that holds there. No
-// opinion means yes, and that the next step decides.
+// content checks whether the user may enter the cluster at all: verb access on the path /, by the RBAC of that cluster. No opinion
+// means that the user may enter, and that the next step decides.
 func (c *Authorizer) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	u := policy.Effective(attrs.GetUser(), cluster)
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	if err == nil && exists && (isInactive(phase) || !enterable(phase)) {
-		// It may be Ready by now, and another server has said so.
+		// It may be Ready now, and another server may have reported that.
 		phase, exists, err = c.Clusters.PhaseNow(ctx, cluster)
 	}
 	switch {
@@ -83,8 +83,8 @@ func (c *Authorizer) content(ctx context.Context, cluster logicalcluster.Name, a
 	return authorizer.DecisionDeny, "verb access on / is not permitted", err
 }
 
-// isServiceAccount reports whether u is the ServiceAccount of a cluster. Its group cannot be had from outside: authentication
-// drops it from certificates and tokens of users.
+// isServiceAccount reports whether u is the ServiceAccount of a cluster. Clients cannot claim its group:
+// authentication drops it from certificates and tokens of users.
 func isServiceAccount(u user.Info) bool {
 	_, _, err := serviceaccount.SplitUsername(u.GetName())
 	return err == nil && slices.Contains(u.GetGroups(), serviceaccount.AllServiceAccountsGroup)

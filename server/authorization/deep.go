@@ -6,11 +6,11 @@ import (
 	reviews "github.com/annex-dev/annex/registry/authorization"
 )
 
-// deepHeader asks for a SubjectAccessReview of RBAC alone.
+// deepHeader requests a SubjectAccessReview that considers only RBAC.
 const deepHeader = "X-Kcp-Internal-Deep-SubjectAccessReview"
 
-// WithDeepReviews passes the header X-Kcp-Internal-Deep-SubjectAccessReview on to the storage of reviews, which heeds it for
-// system:masters alone. It may stand anywhere in the chain.
+// WithDeepReviews passes the header X-Kcp-Internal-Deep-SubjectAccessReview on to the storage of reviews, which honors it only
+// for system:masters. Its position in the chain does not matter.
 func WithDeepReviews(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(deepHeader) == "true" {

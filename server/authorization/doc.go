@@ -1,29 +1,30 @@
-// Package authorization decides whether an authenticated request may go on (within step 2 of docs/request.md, the
-// stock chain).
+// Package authorization decides whether an authenticated request is allowed (within step 2 of docs/request.md, the stock chain).
 //
-// [New] returns the authorizer of clusters, and [Authorizer.WithVirtual] that of the whole server. It asks, in this order; the first decision counts:
+// [New] returns the authorizer of clusters, and [Authorizer.WithVirtual] that of the whole server. It has these steps, in this order.
+// The first decision counts:
 //
 //	who and where                                                    decision
 //	no user                                                          deny
 //	health paths                                                     allow
 //	an address that resolved to nothing                              deny, for everybody
 //	a constrained impersonation (KEP-5284)                           deny, impersonate.go
-//	a special group, user or extra that one does not have oneself    deny (impersonate.go)
+//	impersonating a special group, user or extra without having it   deny (impersonate.go)
 //	a virtual endpoint                                               its virtual workspace decides: virtual.go, projected.go
 //	system:masters                                                   allow
 //	all clusters at once                                             deny
 //	no cluster                                                       some paths, by RBAC of root (process.go)
 //	clusters of the server itself (system:*)                         deny
-//	01-requiredgroups: groups that the LogicalCluster asks for       deny (content.go)
-//	02-content: a cluster that is not there, is switched off, or
+//	01-requiredgroups: required groups of the LogicalCluster         deny (content.go)
+//	02-content: a cluster that does not exist, is inactive, or
 //	may not be entered                                               deny (content.go, inactive.go)
 //	03-systemcrd: writes to the status of the server's own kinds     deny (systemcrd.go)
 //	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
 //	06-host: in the workspace that a host shows as its own, the
 //	host, about its users; behind 01, 03 and the phase (host.go)     allow, or no opinion
 //
-// A user only ever learns "access denied", in the same words for a cluster that does not exist and one that may not be
-// entered. Why it was so goes into audit annotations, request.auth.kcp.io/02-content-decision and the like. Errors deny.
+// A user only ever learns "access denied", with the same text for a cluster that does not exist and a cluster that the
+// user may not enter. The reason is recorded in audit annotations, such as request.auth.kcp.io/02-content-decision. Errors deny.
 //
-// The numbers are those of kcp (spec/04 §6). 04-maxpermissionpolicy comes with what it belongs to.
+// The numbers are those of kcp (spec/04 §6). 04-maxpermissionpolicy is missing until maximal permission
+// policies are supported.
 package authorization

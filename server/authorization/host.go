@@ -11,16 +11,17 @@ import (
 	"github.com/annex-dev/annex/server/authentication"
 )
 
-// Host is the word of a host cluster on what its users may do in the workspace that it shows as its own.
+// Host lets a host cluster decide what its users may do in the workspace that it shows as its own.
 type Host struct {
 	// Authorizer asks the host.
 	Authorizer authorizer.UnconditionalAuthorizer
-	// Shows reports whether ctx is for a resource that the host shows as its own. The host says nothing about others.
+	// Shows reports whether ctx is for a resource that the host shows as its own. The host does not decide about
+	// others.
 	Shows func(ctx context.Context) bool
 }
 
-// inHostWorkspace asks the host whether its user may do what RBAC of the workspace does not allow. It is asked about the user
-// as the host knows it, and cannot lift what keeps everybody out.
+// inHostWorkspace asks the host whether its user may do what RBAC of the workspace does not allow. It asks about the user's
+// identity on the host. The host cannot lift barriers that apply to everybody.
 func (c *Authorizer) inHostWorkspace(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if c.Host == nil || cluster.IsSystem() || !attrs.IsResourceRequest() || isImpersonation(attrs) || !c.Host.Shows(ctx) {
 		return authorizer.DecisionNoOpinion, "nothing to ask the host about", nil
@@ -40,7 +41,7 @@ func (c *Authorizer) inHostWorkspace(ctx context.Context, cluster logicalcluster
 	return decision, reason, err
 }
 
-// behindBarriers denies what nobody's word can allow in the cluster. No opinion means that it may be allowed.
+// behindBarriers denies requests that no decision can allow in the cluster. No opinion means that the request may be allowed.
 func (c *Authorizer) behindBarriers(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	switch {
@@ -59,7 +60,7 @@ func (c *Authorizer) behindBarriers(ctx context.Context, cluster logicalcluster.
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
-// asked is a request by somebody under another name.
+// asked is a request with another user.
 type asked struct {
 	authorizer.Attributes
 	user user.Info

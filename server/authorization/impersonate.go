@@ -16,22 +16,22 @@ const (
 	notPermitted    = "impersonation is not allowed for the requestor"
 )
 
-// isImpersonation reports whether attrs ask whether the user may stand in for somebody, as the impersonation filter does
-// before it lets a request go on.
+// isImpersonation reports whether attrs are the check of the impersonation filter, which asks whether the user may impersonate
+// somebody.
 func isImpersonation(attrs authorizer.Attributes) bool {
 	verb := attrs.GetVerb()
 	return attrs.IsResourceRequest() && (verb == verbImpersonate || isConstrained(verb))
 }
 
 // isConstrained reports whether verb belongs to constrained impersonation. Its filter keeps what it was allowed for ten
-// seconds under a key in which the logical cluster does not occur: permission in one cluster would hold in all others. So
-// nothing is ever allowed by these verbs, the filter has nothing to keep, and falls back to the verb impersonate.
+// seconds under a key without the logical cluster, so a permission in one cluster would count in all others. Therefore these
+// verbs never allow anything. The filter then caches nothing, and falls back to the verb impersonate.
 func isConstrained(verb string) bool {
 	return strings.HasPrefix(verb, "impersonate:") || strings.HasPrefix(verb, "impersonate-on:")
 }
 
-// refuseImpersonation returns why RBAC need not even be asked; empty when it decides. RBAC of a workspace is written by
-// tenants: it must not lend what means something outside of the workspace.
+// refuseImpersonation returns the reason to refuse an impersonation before RBAC is checked; empty if RBAC decides. Tenants write RBAC
+// of a workspace, so it must not grant identities that have a meaning outside the workspace.
 func refuseImpersonation(attrs authorizer.Attributes, master bool) string {
 	if isConstrained(attrs.GetVerb()) {
 		return "constrained impersonation is not supported"
@@ -56,8 +56,8 @@ func refuseImpersonation(attrs authorizer.Attributes, master bool) string {
 	return ""
 }
 
-// isSpecial reports whether a group means something to the server, so that only those who have it may lend it. Everybody who
-// may impersonate ServiceAccounts may do so in their own groups, and everybody may stand in for somebody anonymous.
+// isSpecial reports whether a group has a meaning to the server, so that only its members may impersonate it. ServiceAccounts may be
+// impersonated with their own groups, and everybody may impersonate an anonymous user.
 func isSpecial(group string) bool {
 	switch {
 	case group == "", group == "*":

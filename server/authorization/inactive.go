@@ -16,9 +16,9 @@ const (
 
 func isInactive(phase string) bool { return phase == string(corev1alpha1.LogicalClusterPhaseInactive) }
 
-// servedWhileInactive reports whether attrs ask for what a cluster that is switched off still serves: the object by which
-// it is switched on again, and the documents that clients read before they change it. Whether one may stand in for somebody
-// is decided as usual, since the request itself is asked about next.
+// servedWhileInactive reports whether an inactive cluster still serves the request: for the object that makes it active again, and for
+// the documents that clients read before they change that object. Impersonation is decided as usual, because the request itself is
+// checked next.
 func servedWhileInactive(attrs authorizer.Attributes) bool {
 	if !attrs.IsResourceRequest() {
 		return attrs.GetPath() == "/openapi" || strings.HasPrefix(attrs.GetPath(), "/openapi/")

@@ -9,8 +9,8 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// inProcess decides a request that names no cluster, by somebody below system:masters. Such paths are about the process and
-// thereby about all tenants, so only the few that are listed here are open at all.
+// inProcess decides a request that names no cluster, by somebody below system:masters. Such paths concern the process
+// and therefore all tenants, so only the few paths in this function are open.
 func (c *Authorizer) inProcess(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if attrs.IsResourceRequest() {
 		return authorizer.DecisionDeny, "the request names no cluster", nil
@@ -20,7 +20,7 @@ func (c *Authorizer) inProcess(ctx context.Context, attrs authorizer.Attributes)
 	}
 	switch path := strings.TrimSuffix(attrs.GetPath(), "/"); {
 	case path == "/version" && attrs.GetVerb() == "get":
-		return authorizer.DecisionAllow, "the version is open to all who are authenticated", nil
+		return authorizer.DecisionAllow, "the version is open to all authenticated users", nil
 	case path == "/metrics", strings.HasPrefix(path, "/metrics/"):
 		decision, reason, err := c.Evaluator.Authorize(ctx, logicalcluster.Root, attrs)
 		annotate(ctx, "05-local", attrs, decision, reason, err)

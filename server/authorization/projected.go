@@ -19,7 +19,7 @@ import (
 func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	switch {
 	case isImpersonation(attrs):
-		return authorizer.DecisionDeny, "whom one may stand in for is decided at the host", nil
+		return authorizer.DecisionDeny, "impersonation is decided at the host", nil
 	case !attrs.IsResourceRequest():
 		return authorizer.DecisionDeny, "the path is not projected", nil
 	}
@@ -29,12 +29,12 @@ func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorize
 	cluster, single := logicalcluster.FromContext(ctx)
 	switch {
 	case !single && logicalcluster.IsWildcard(ctx):
-		return authorizer.DecisionAllow, "asked about again for each workspace", nil
+		return authorizer.DecisionAllow, "checked again for each workspace", nil
 	case !single || cluster.IsSystem():
 		return authorizer.DecisionDeny, "the request names no workspace", nil
 	case !byHost && ControlsHost(attrs.GetUser()):
 		if verb := attrs.GetVerb(); verb == "list" || verb == "watch" || verb == "deletecollection" {
-			return authorizer.DecisionAllow, "nothing is shown to controllers of the host", nil
+			return authorizer.DecisionAllow, "controllers of the host see nothing", nil
 		}
 	}
 	if !byHost {
@@ -43,11 +43,11 @@ func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorize
 	if decision, reason, err := c.behindBarriers(ctx, cluster, attrs); err != nil || decision == authorizer.DecisionDeny {
 		return authorizer.DecisionDeny, reason, err
 	}
-	return authorizer.DecisionAllow, "the host's word is enough", nil
+	return authorizer.DecisionAllow, "the host's decision is enough", nil
 }
 
-// hostAllows reports what the host says about its user. It has authorized the request that it forwards, and nothing but
-// that: what a request turns out to do beside, such as a patch that creates, it is asked about.
+// hostAllows returns the host's decision about its user. The host has authorized only the request that it forwarded. If the request
+// does something else as well, such as a patch that creates an object, hostAllows asks the host about that.
 func (c *Authorizer) hostAllows(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	claimed, ok := authentication.HostIdentity(attrs.GetUser())
 	if !ok {
@@ -68,11 +68,11 @@ func (c *Authorizer) hostAllows(ctx context.Context, attrs authorizer.Attributes
 	return decision, reason, err
 }
 
-// ControlsHost reports whether u is a controller of the host's own that goes over all resources there are: the one that
-// empties namespaces, the garbage collector, the one that counts for quotas. Workspaces that decide for themselves let none
-// of them in. They are shown nothing then, instead of being refused: while a namespace controller is refused anything, it
-// deletes no namespace of the host. And none of them may ever see objects of several workspaces at once: the garbage
-// collector would delete objects whose owners, in the workspace, the host does not have.
+// ControlsHost reports whether u is a controller of the host that processes all resources: the namespace controller, the garbage
+// collector, or the quota controller. Workspaces that decide for themselves do not allow these controllers. The controllers then see
+// nothing instead of a refusal, because a namespace controller that is refused anything deletes no namespace of the host. None of
+// them may see objects of several workspaces at once, because the garbage collector would delete objects whose owners exist only in
+// the workspace and not on the host.
 func ControlsHost(u user.Info) bool {
 	claimed, ok := authentication.HostIdentity(u)
 	if !ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// systemCRD refuses writes to the status of kinds whose status the server itself decides by.
+// systemCRD refuses writes to the status of kinds if the server itself makes decisions with that status.
 func systemCRD(_ context.Context, _ logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if !attrs.IsResourceRequest() || attrs.GetSubresource() != "status" || attrs.IsReadOnly() {
 		return authorizer.DecisionNoOpinion, "", nil

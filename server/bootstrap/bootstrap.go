@@ -12,7 +12,7 @@ import (
 	"github.com/annex-dev/annex/server/bootstrap/policy"
 )
 
-// Config says what differs between servers. ShardName and the three URLs are required.
+// Config contains the settings that differ between servers. ShardName and the three URLs are required.
 type Config struct {
 	// ShardName is the name of the Shard object of this server, for example root.
 	ShardName string
@@ -33,8 +33,8 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// Run writes what is missing or different. When it fails it may be called again and goes on where it was; the error says at
-// what. The order matters: what refers to something comes after it.
+// Run writes missing and different objects. If it fails, the error names the object, and Run may be called again. The order matters:
+// an object comes after the objects that it refers to.
 func Run(ctx context.Context, cl client.Client, c Config) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -45,11 +45,11 @@ func Run(ctx context.Context, cl client.Client, c Config) error {
 			return err
 		}
 	}
-	// What the servers of one etcd share, such as the lease of their leader.
+	// For objects that the servers on one etcd share, such as the lease of their leader.
 	if err := w.ensureNamespaces(ctx, logicalcluster.SystemAdmin, metav1.NamespaceSystem); err != nil {
 		return err
 	}
-	// The LogicalCluster makes root exist; its type is written below.
+	// root needs its LogicalCluster first; its type is written below.
 	if err := w.ensureRoot(ctx, c); err != nil {
 		return err
 	}
@@ -64,6 +64,6 @@ func Run(ctx context.Context, cl client.Client, c Config) error {
 	if err := w.ensureShard(ctx, c); err != nil {
 		return err
 	}
-	// The types come last: with them, workspaces can be made, which need all of the above.
+	// The types come last, because workspaces can be created as soon as the types exist, and workspaces need everything above.
 	return w.ensureTypes(ctx, c)
 }

@@ -166,7 +166,7 @@ func TestRun_LostIdentityIsAnError(t *testing.T) {
 	if err := c.Delete(t.Context(), corev1.Resource("secrets"), key, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := Run(t.Context(), c, config()); err == nil || !strings.Contains(err.Error(), "put the old key back") {
+	if err := Run(t.Context(), c, config()); err == nil || !strings.Contains(err.Error(), "restore the old key") {
 		t.Errorf("Run returned %v", err)
 	}
 }

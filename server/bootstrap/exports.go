@@ -51,7 +51,7 @@ func (w *writer) ensureExports(ctx context.Context) error {
 	return nil
 }
 
-// ensureIdentity makes the key of an export, once, and returns its hash.
+// ensureIdentity creates the key of an export once, and returns its hash.
 func (w *writer) ensureIdentity(ctx context.Context, export string) (string, error) {
 	secret, err := ensure(ctx, w, corev1.Resource("secrets"), logicalcluster.Root, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: apisv1alpha2.IdentitySecretNamespace, Name: export},
@@ -63,7 +63,7 @@ func (w *writer) ensureIdentity(ctx context.Context, export string) (string, err
 	}
 	key := secret.Data[apisv1alpha2.SecretKeyAPIExportIdentity]
 	if len(key) == 0 {
-		return "", fmt.Errorf("secret %s/%s in root, the identity of APIExport %s, has no data %q: put it back, or objects of that export are lost",
+		return "", fmt.Errorf("secret %s/%s in root, the identity of APIExport %s, has no data %q: restore it, or the objects of that export are lost",
 			secret.Namespace, secret.Name, export, apisv1alpha2.SecretKeyAPIExportIdentity)
 	}
 	return identity.Hash(key), nil
@@ -108,13 +108,12 @@ func (w *writer) ensureExport(ctx context.Context, name, hash string, schemas []
 		return err
 	}
 	if stored.Status.IdentityHash != hash {
-		return fmt.Errorf("APIExport %s of root has identity %s, but its secret holds %s: put the old key back", name, stored.Status.IdentityHash, hash)
+		return fmt.Errorf("APIExport %s of root has identity %s, but its secret contains %s: restore the old key", name, stored.Status.IdentityHash, hash)
 	}
 	return nil
 }
 
-// ensureBinding binds an export in root itself, where nothing can be in its way. Bindings that exist are kept up to date by
-// their controller.
+// ensureBinding binds an export in root itself, where no name can conflict. The controller of bindings updates existing ones.
 func (w *writer) ensureBinding(ctx context.Context, export, hash string, schemas []*apisv1alpha1.APIResourceSchema) error {
 	path := logicalcluster.Root.Path()
 	binding := &apisv1alpha2.APIBinding{

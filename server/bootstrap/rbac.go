@@ -14,8 +14,8 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// ensureRBAC writes one object of the policy. As a kube-apiserver does, it adds rules and subjects that are missing, leaves
-// alone what was added to them, and does nothing to an object that is annotated against it.
+// ensureRBAC writes one object of the policy. Like a kube-apiserver, it adds missing rules and subjects, keeps additional ones, and does
+// not change an object with the opt-out annotation.
 func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, obj client.Object) error {
 	var err error
 	switch wanted := obj.(type) {
@@ -26,7 +26,7 @@ func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, ob
 			}
 			mergeMeta(role, wanted)
 			if wanted.AggregationRule != nil {
-				// The rules of an aggregated role are those of others, and are written by a controller.
+				// A controller writes the rules of an aggregated role from other roles.
 				role.AggregationRule = wanted.AggregationRule.DeepCopy()
 				return
 			}
@@ -62,7 +62,7 @@ func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, ob
 	return err
 }
 
-// dropRebound deletes a binding that binds another role than wanted, since the role of a binding cannot be changed.
+// dropRebound deletes a binding to a role other than wanted's, because the role of a binding cannot be changed.
 func (w *writer) dropRebound(ctx context.Context, cluster logicalcluster.Name, wanted *rbacv1.ClusterRoleBinding) error {
 	resource, key := rbacv1.Resource("clusterrolebindings"), client.Key{Cluster: cluster, Name: wanted.Name}
 	got, err := w.client.Get(ctx, resource, key)
@@ -88,7 +88,7 @@ func updatable(obj metav1.Object) bool {
 	return obj.GetAnnotations()[rbacv1.AutoUpdateAnnotationKey] != "false"
 }
 
-// withMissing returns have and what of want is not among it.
+// withMissing returns have, and the items of want that are not in have.
 func withMissing[T any](have, want []T) []T {
 	for _, item := range want {
 		if !slices.ContainsFunc(have, func(x T) bool { return apiequality.Semantic.DeepEqual(x, item) }) {

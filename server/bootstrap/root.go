@@ -52,7 +52,7 @@ func (w *writer) ensureNamespaces(ctx context.Context, cluster logicalcluster.Na
 	return nil
 }
 
-// ensureShard registers this server: its addresses are overwritten, whatever else somebody put on the object stays.
+// ensureShard registers this server: it overwrites the addresses and keeps everything else on the object.
 func (w *writer) ensureShard(ctx context.Context, c Config) error {
 	wanted := &corev1alpha1.Shard{
 		ObjectMeta: metav1.ObjectMeta{Name: c.ShardName, Labels: map[string]string{corev1alpha1.ShardNameLabelKey: c.ShardName}},

@@ -17,11 +17,11 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// schemaEpoch begins the name of every schema that is made here. It says since when names are made this way; the hash
-// behind it tells schemas of one resource apart.
+// schemaEpoch is the prefix of the name of every schema that is created here. It is the date of this naming scheme. The hash after it
+// distinguishes schemas of one resource.
 const schemaEpoch = "v261122"
 
-// schemaOf returns the APIResourceSchema of a resource, named by the hash of what it says.
+// schemaOf returns the APIResourceSchema of a resource. Its name contains the hash of its content.
 func schemaOf(models *models, row *kinds.Row) (*apisv1alpha1.APIResourceSchema, error) {
 	named, ok := row.Object.(util.OpenAPIModelNamer)
 	if !ok {
@@ -67,7 +67,7 @@ func schemaOf(models *models, row *kinds.Row) (*apisv1alpha1.APIResourceSchema, 
 	}, nil
 }
 
-// keptExtensions are the extensions of OpenAPI that a structural schema knows.
+// keptExtensions are the OpenAPI extensions that a structural schema supports.
 var keptExtensions = map[string]bool{
 	"x-kubernetes-list-type":               true,
 	"x-kubernetes-list-map-keys":           true,

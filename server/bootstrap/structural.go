@@ -16,7 +16,7 @@ import (
 
 const definitions = "#/definitions/"
 
-// models turns OpenAPI models, which refer to one another, into structural schemas, which do not.
+// models converts OpenAPI models, which refer to one another, to structural schemas, which have no references.
 type models struct {
 	all  map[string]common.OpenAPIDefinition
 	open []string // models that are being written, from the outside in
@@ -58,12 +58,12 @@ func (m *models) model(name string) (map[string]any, error) {
 	return m.resolve(tree)
 }
 
-// resolve returns a schema with every reference replaced by what it refers to.
+// resolve returns a schema in which every reference is replaced by its target.
 func (m *models) resolve(node map[string]any) (map[string]any, error) {
 	resolved := map[string]any{}
 	if ref, ok := node["$ref"].(string); ok {
 		if ref == definitions+(metav1.ObjectMeta{}).OpenAPIModelName() {
-			// The API server knows metadata: a schema may say nothing about it, not even in words.
+			// The API server handles metadata. A schema may not describe it, not even with a description.
 			return map[string]any{"type": "object"}, nil
 		}
 		target, err := m.model(strings.TrimPrefix(ref, definitions))
@@ -81,7 +81,7 @@ func (m *models) resolve(node map[string]any) (map[string]any, error) {
 		case "properties":
 			resolved[key], err = m.properties(value)
 		case "items", "additionalProperties":
-			// additionalProperties may be a bool, which needs nothing.
+			// additionalProperties may be a bool, which needs no conversion.
 			if child, ok := value.(map[string]any); ok {
 				value, err = m.resolve(child)
 			}
@@ -101,13 +101,13 @@ func (m *models) resolve(node map[string]any) (map[string]any, error) {
 func (m *models) properties(value any) (map[string]any, error) {
 	fields, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("a %T is no set of properties", value)
+		return nil, fmt.Errorf("a %T is not a set of properties", value)
 	}
 	resolved := map[string]any{}
 	for name, field := range fields {
 		child, ok := field.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: a %T is no schema", name, field)
+			return nil, fmt.Errorf("%s: a %T is not a schema", name, field)
 		}
 		schema, err := m.resolve(child)
 		if err != nil {
@@ -118,8 +118,8 @@ func (m *models) properties(value any) (map[string]any, error) {
 	return resolved, nil
 }
 
-// isZero reports whether a default is one that the generator derives from the Go type alone: it says no more than that the
-// field is there, and in a structural schema it would put it there.
+// isZero reports whether the generator derived a default only from the Go type. Such a default says only that the field exists, but a
+// structural schema would add the field to objects.
 func isZero(value any) bool {
 	if m, ok := value.(map[string]any); ok {
 		return len(m) == 0

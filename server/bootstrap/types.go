@@ -42,8 +42,8 @@ func workspaceType(name tenancyv1alpha1.WorkspaceTypeName, defaultChild tenancyv
 	return wt
 }
 
-// workspaceTypes returns the types of root: the one of the root workspace itself first, which is only ever created, since
-// administrators may set what is below root by default.
+// workspaceTypes returns the types of root: first the type of the root workspace itself. That type is created but never
+// updated, because administrators may change the default type below root.
 func workspaceTypes(c Config) []*tenancyv1alpha1.WorkspaceType {
 	universal := workspaceType(tenancyv1alpha1.UniversalWorkspaceTypeName, tenancyv1alpha1.UniversalWorkspaceTypeName)
 	for _, export := range []string{tenancyv1alpha1.GroupName, topologyv1alpha1.GroupName} {

@@ -15,20 +15,20 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// writer brings objects to the state that is wanted.
+// writer brings objects to the desired state.
 type writer struct {
 	client client.Client
 }
 
-// ensure creates obj in cluster, or, when it exists, writes what merge makes of it if that differs. A nil merge leaves what
-// exists alone. It returns what is stored then.
+// ensure creates obj in cluster. If it exists, ensure writes the result of merge if that differs. If merge is nil, ensure does not change
+// an existing object. It returns the stored object.
 func ensure[T client.Object](ctx context.Context, w *writer, resource schema.GroupResource, cluster logicalcluster.Name, obj T, merge func(existing T)) (T, error) {
 	var stored T
 	describe := func(err error) error {
 		return fmt.Errorf("writing %s %q in %s: %w", resource, obj.GetName(), cluster, err)
 	}
 	key := client.Key{Cluster: cluster, Namespace: obj.GetNamespace(), Name: obj.GetName()}
-	// The cache may be behind in both directions: an update of an old state is a conflict, a second create finds it exists.
+	// The cache may be outdated: an update of an old state is a conflict, and a second create gets AlreadyExists.
 	again := func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 	}
@@ -61,7 +61,7 @@ func ensure[T client.Object](ctx context.Context, w *writer, resource schema.Gro
 	return stored, nil
 }
 
-// mergeMeta puts the labels and annotations of wanted on obj, beside those it has.
+// mergeMeta adds the labels and annotations of wanted to those of obj.
 func mergeMeta(obj, wanted metav1.Object) {
 	if labels := wanted.GetLabels(); len(labels) > 0 {
 		obj.SetLabels(union(obj.GetLabels(), labels))

@@ -2,21 +2,21 @@ package fairness
 
 import "sync"
 
-// budget shares out places of which there are at most max: a flow gets another one while it has fewer than are free. So the
-// first few of a flow always find room, one greedy flow gets half of all places, two of them a third each, and a flow that
-// is nobody's rival is held back by nothing else. (Dynamic thresholds: Choudhury and Hahne, "Dynamic queue length thresholds
+// budget shares at most max places among flows: a flow gets another place while it has fewer places than are free. So there is always
+// room for the first few requests of a flow. One greedy flow gets half of all places, and two greedy flows get a third each. A flow
+// without rivals has no other limit. (Dynamic thresholds: Choudhury and Hahne, "Dynamic queue length thresholds
 // for shared-memory packet switches", 1998.) Safe for many goroutines.
 type budget struct {
 	max int
 
 	mu    sync.Mutex
 	used  int
-	flows map[string]int // without flows that have none
+	flows map[string]int // only flows that have places
 }
 
 func newBudget(limit int) *budget { return &budget{max: limit, flows: map[string]int{}} }
 
-// take takes a place for flow, to be given back; false when it may have none now. A budget of 0 has no bound.
+// take takes a place for flow; false if flow may not have another one now. Call give to return the place. A budget of 0 has no limit.
 func (b *budget) take(flow string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -28,7 +28,7 @@ func (b *budget) take(flow string) bool {
 	return true
 }
 
-// give gives a place of flow back.
+// give returns a place of flow.
 func (b *budget) give(flow string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

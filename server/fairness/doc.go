@@ -1,24 +1,24 @@
-// Package fairness keeps one workspace from using up the server: it is step 3 of docs/request.md, between authorization and
-// the router, and decides when a request may go on.
+// Package fairness prevents one workspace from using up the server. It is step 3 of docs/request.md, between authorization and the
+// router, and decides when a request may proceed.
 //
-// A request belongs to a flow, which is the cluster that it is for (flow.go). It passes, if need be after a wait:
+// A request belongs to a flow, which is its cluster (flow.go). It passes these stages, if necessary after a wait:
 //
 //		request ─► room to wait? ─► seats of its flow ─► room in the server? ─► router
 //		           budget.go        pool.go               budget.go
 //
-//	  - Each flow has a few seats, so that a flooding one waits for itself while the server has time for the others. In a flow
-//	    users take turns: one of them does not keep out the rest. While nobody else is there a flow has more (rivalry.go).
-//	    Turns are the stock fair queuing of k8s.io/apiserver. What costs much (a list of everything) takes several seats.
-//	  - Who has to wait does so for a bounded time; how many may wait depends on the room that is left.
-//	  - All flows together have as many requests in flight as the server wants, reads and writes apart.
-//	  - Who finds no room, or has waited too long, is answered with 429 and Retry-After.
+//	  - Each flow has a few seats, so that a flow that floods the server waits for itself, and the server has time for other flows.
+//	    In a flow, users take turns, so one user cannot block the others. A flow without rivals has more seats (rivalry.go). The
+//	    stock fair queuing of k8s.io/apiserver decides the turns. An expensive request (a list of everything) takes several seats.
+//	  - A request waits for a limited time. The number of waiting requests of a flow depends on the free room.
+//	  - The requests in flight of all flows together are limited, separately for reads and writes.
+//	  - A request that finds no room, or that has waited too long, gets 429 with Retry-After.
 //
-// A watch is in flight until it has begun; open watches have a budget of their own. A request that takes long gives its seats
-// to others (limiter.go): slow clients and a slow etcd must not hold what others wait for.
+// A watch is in flight until it has begun; open watches have a budget of their own. A long request gives its seats
+// to others (limiter.go), because slow clients and a slow etcd must not hold seats that others wait for.
 //
-// It stands behind authorization, since anybody can write the name of a cluster into a URL: only who is let into a cluster
-// uses its share. What is refused on the way never waits and holds no seat.
+// It comes after authorization, because anybody can write the name of a cluster into a URL: only users who may enter a cluster use its
+// share. A refused request never waits and has no seat.
 //
-// Nothing is kept for a flow that has no request. Health and the discovery for a host are answered by the front door and
-// never come here; nor do the server's own clients, and its loopback identity passes.
+// Nothing is kept for a flow that has no request. The front door answers health checks and the discovery for a host, so
+// these never come here. Neither do the server's own clients. The server's loopback identity passes without limits.
 package fairness

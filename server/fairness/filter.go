@@ -15,16 +15,16 @@ import (
 
 // Seconds after which a client may try again.
 const (
-	// retrySoon is for who found no room; it may be there a moment later.
+	// retrySoon is for a request that found no room. There may be room a moment later.
 	retrySoon = 1
-	// retryLater is for who has waited as long as anybody may: this workspace has more to do than it can.
+	// retryLater is for a request that waited for the maximum time: its workspace is overloaded.
 	retryLater = 5
 )
 
-// errIncomplete says that the chain was put together wrongly.
-var errIncomplete = errors.New("the request says neither what it asks for nor who asks")
+// errIncomplete means that the chain was assembled incorrectly.
+var errIncomplete = errors.New("the request has no RequestInfo or no user")
 
-// With returns next behind l. It belongs behind authorization.
+// With returns next with the limits of l. Put it after authorization.
 func With(next http.Handler, l *Limiter, codecs runtime.NegotiatedSerializer) http.Handler {
 	return &filter{Limiter: l, next: next, codecs: codecs}
 }
@@ -72,22 +72,22 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer end()
 	if watch {
-		// What begins a watch has been sent to it by then; what follows is the work of those who write.
+		// By then, the watch has received its initial events. Later events are caused by writers.
 		r = r.WithContext(flowcontrol.WithInitializationSignal(ctx, begun(end)))
 	}
 	f.next.ServeHTTP(w, r)
 }
 
-// begun is the signal by which storage says that a watch has begun.
+// begun is the signal from storage that a watch has begun.
 type begun func()
 
 // Signal implements flowcontrol.InitializationSignal.
 func (b begun) Signal() { b() }
 
-// Wait implements flowcontrol.InitializationSignal; nobody here waits.
+// Wait implements flowcontrol.InitializationSignal. Nothing here waits.
 func (b begun) Wait() {}
 
-// reject answers that a request of a kind gets no seat, because of err.
+// reject answers a request of a kind that gets no seat because of err.
 func (f *filter) reject(w http.ResponseWriter, r *http.Request, kind, message string, err error) {
 	reason, retry := reasonFull, retrySoon
 	switch {
@@ -104,7 +104,7 @@ func (f *filter) reject(w http.ResponseWriter, r *http.Request, kind, message st
 	f.fail(w, r, apierrors.NewTooManyRequests(message+", please try again later", retry))
 }
 
-// fail answers err, an API status, in the client's format.
+// fail writes err, an API status, in the client's format.
 func (f *filter) fail(w http.ResponseWriter, r *http.Request, err error) {
 	responsewriters.ErrorNegotiated(err, f.codecs, schema.GroupVersion{Version: "v1"}, w, r)
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// Flows that are no cluster; no name of a cluster has a space.
+// Flows that are not clusters. Names of clusters contain no space.
 const (
-	// operatorFlow is system:masters, wherever it works: it can do what it has to whatever a workspace does, and does not use
-	// up anybody's share.
+	// operatorFlow is system:masters in every cluster. It is not held up by a busy workspace, and does not use up the share of a
+	// workspace.
 	operatorFlow = "the operator"
 	// allFlow is for requests to all clusters, processFlow for those to none.
 	allFlow     = "all clusters"
@@ -44,7 +44,7 @@ func flowOf(ctx context.Context, u user.Info) string {
 	}
 }
 
-// isServer reports whether u is the server itself, over its loopback connection.
+// isServer reports whether u is the server itself, on its loopback connection.
 func isServer(u user.Info) bool {
 	return u.GetName() == user.APIServerUser && slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
 }
@@ -61,7 +61,7 @@ func isRead(info *genericapirequest.RequestInfo) bool {
 const (
 	// broadSeats are the seats of a request that works on many objects.
 	broadSeats = 4
-	// pageSize is how many objects a list may ask for and still count as one that is small: the page of kubectl and client-go.
+	// pageSize is the maximum limit of a list that counts as small: the page size of kubectl and client-go.
 	pageSize = 500
 )
 
@@ -81,7 +81,7 @@ func seatsOf(r *http.Request, info *genericapirequest.RequestInfo) int {
 		}
 		return broadSeats
 	case "watch":
-		// It begins with all objects, unless it goes on from somewhere.
+		// The watch begins with all objects, unless it resumes from a version.
 		if from := query.Get("resourceVersion"); from == "" || from == "0" || query.Get("sendInitialEvents") == "true" {
 			return broadSeats
 		}

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// longestTurn is how long a request may hold its seats. One that takes longer waits for something else than processors - etcd,
-// or a client that reads slowly - and others of its workspace must not wait for that, too. It still counts as in flight.
+// longestTurn is how long a request may hold its seats. A longer request does not wait for processors but for
+// etcd or a slow client, and other requests of its workspace must not wait for that. It still counts as in flight.
 const longestTurn = 3 * time.Second
 
-// Config says how much is served at once. 0 is for no bound, in each of them.
+// Config limits how much is served at once. In each field, 0 means no limit.
 type Config struct {
-	// Reads and Writes are in flight at once, of all clusters together. A cluster may have as many as there is room for more.
+	// Reads and Writes are the requests in flight of all clusters together. A cluster may have as many as remain free.
 	Reads, Writes int
-	// Seats is how many a cluster has while others are there, for requests that are served; alone it has aloneFactor times as
-	// many. A request takes one, or several when it works on many objects.
+	// Seats are the seats of a cluster while other clusters are active. If no other cluster is active, it has aloneFactor times as
+	// many. A request takes one seat, or several if it works on many objects.
 	Seats int
-	// Waiting is how many requests may wait for seats, shared out like Reads.
+	// Waiting limits the requests that wait for seats. It is shared like Reads.
 	Waiting int
-	// Wait is how long each of them may.
+	// Wait is how long each of them may wait.
 	Wait time.Duration
-	// Watches is how many watches may be open, shared out like Reads.
+	// Watches limits the open watches. It is shared like Reads.
 	Watches int
 }
 
-// Limiter decides when requests may go on. Safe for many goroutines.
+// Limiter decides when requests may proceed. Safe for many goroutines.
 type Limiter struct {
 	pool                   *pool
 	reads, writes, watches *budget
@@ -52,7 +52,7 @@ func New(c Config, m *Metrics) *Limiter {
 	}
 }
 
-// admit waits for the turn of a request and returns the function that ends it; it may be called again.
+// admit waits for the turn of a request and returns the function that ends it; it may be called more than once.
 func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int) (end func(), err error) {
 	inFlight := l.writes
 	if kind == kindRead {

@@ -8,7 +8,7 @@ import (
 	basemetrics "k8s.io/component-base/metrics"
 )
 
-// Values of the labels; there are no others, however many workspaces there are.
+// Values of the labels. There are no others, so the number of series does not depend on the number of workspaces.
 const (
 	kindRead  = "read"
 	kindWrite = "write"
@@ -18,7 +18,7 @@ const (
 	reasonTimeout = "timeout"
 )
 
-// Metrics tell how busy a limiter is.
+// Metrics show how busy a limiter is.
 type Metrics struct {
 	waiting, executing    *basemetrics.GaugeVec
 	seats, flows, watches *basemetrics.Gauge
@@ -26,7 +26,7 @@ type Metrics struct {
 	wait                  *basemetrics.HistogramVec
 }
 
-// NewMetrics returns metrics that count nothing before they are registered.
+// NewMetrics returns metrics. They count nothing before they are registered.
 func NewMetrics() *Metrics {
 	options := func(name, help string) *basemetrics.GaugeOpts {
 		return &basemetrics.GaugeOpts{Namespace: "annex", Subsystem: "fairness", Name: name, Help: help, StabilityLevel: basemetrics.ALPHA}
@@ -34,7 +34,7 @@ func NewMetrics() *Metrics {
 	return &Metrics{
 		waiting:   basemetrics.NewGaugeVec(options("requests_waiting", "Requests that wait for seats of their workspace."), []string{"kind"}),
 		executing: basemetrics.NewGaugeVec(options("requests_executing", "Requests that are being served."), []string{"kind"}),
-		seats:     basemetrics.NewGauge(options("seats_in_use", "Seats that requests hold; one that works on many objects holds several.")),
+		seats:     basemetrics.NewGauge(options("seats_in_use", "Seats that requests hold. A request for many objects holds several.")),
 		flows:     basemetrics.NewGauge(options("workspaces_active", "Workspaces that have a request that waits or holds a seat.")),
 		watches:   basemetrics.NewGauge(options("watches_open", "Watches that are open.")),
 		rejected: basemetrics.NewCounterVec(&basemetrics.CounterOpts{
@@ -59,7 +59,7 @@ func (m *Metrics) Register(register func(basemetrics.Registerable) error) error 
 	return nil
 }
 
-// gauge is what stock queues count in. Many of them share one, so only differences count; they report no other than by Add.
+// gauge counts for stock queues. Many queues share one gauge, so only differences count. The queues report only with Add.
 type gauge struct{ add func(float64) }
 
 var _ metrics.RatioedGauge = gauge{}

@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	// userQueues are the queues in which users of one flow wait for their turn. Each user has hand of them, so that few have all
-	// of theirs in common with a busy one.
+	// userQueues is the number of queues in which users of one flow wait. Each user has hand of them, so that few users share all their
+	// queues with a busy user.
 	userQueues, hand = 16, 2
-	// queuesName stands in logs.
+	// queuesName appears in logs.
 	queuesName = "annex-workspace"
 )
 
-// Why a request gets no seat.
+// Reasons why a request gets no seat.
 var (
 	errFull    = errors.New("there is no room")
 	errTimeout = errors.New("waited for too long")
 	errGone    = errors.New("the request has ended")
 )
 
-// pool has the seats of all flows. Safe for many goroutines.
+// pool manages the seats of all flows. Safe for many goroutines.
 type pool struct {
-	// seats is how many a flow has while others are there; 0 for any number.
+	// seats is the number of seats of a flow while other flows are active; 0 means no limit.
 	seats   int
 	rivalry rivalry
 	// wait is how long a request may wait.
@@ -45,17 +45,17 @@ type pool struct {
 	active basemetrics.GaugeMetric
 
 	mu    sync.Mutex
-	flows map[string]*flow // those that have a request
+	flows map[string]*flow // flows with a request
 }
 
-// flow has the seats of one flow.
+// flow manages the seats of one flow.
 type flow struct {
 	requests int
 	seats    int
-	queues   fairqueuing.QueueSet // nil when it has any number
+	queues   fairqueuing.QueueSet // nil if the seats are not limited
 }
 
-// queuing returns the configuration of the queues of a flow. Their lengths are bounded by the budget alone.
+// queuing returns the configuration of the queues of a flow. Only the budget limits their lengths.
 func queuing() fairqueuing.QueuingConfig {
 	return fairqueuing.QueuingConfig{Name: queuesName, DesiredNumQueues: userQueues, QueueLengthLimit: math.MaxInt32, HandSize: hand}
 }
@@ -64,7 +64,7 @@ func dispatching(seats int) fairqueuing.DispatchingConfig {
 	return fairqueuing.DispatchingConfig{ConcurrencyLimit: seats, ConcurrencyDenominator: seats}
 }
 
-// join notes a request of the flow called name, and lets the flow have the seats that it may have now.
+// join records a request of the flow called name, and sets the current number of seats of the flow.
 func (p *pool) join(name string) (*flow, error) {
 	seats := p.seats
 	if !p.rivalry.note(name, time.Now()) {
@@ -89,7 +89,7 @@ func (p *pool) join(name string) (*flow, error) {
 	return f, nil
 }
 
-// resize gives f so many seats.
+// resize sets the number of seats of f.
 func (f *flow) resize(seats int, inUse gauge) error {
 	var change fairqueuing.QueueSetCompleter
 	var err error
@@ -116,8 +116,8 @@ func (p *pool) leave(name string, f *flow) {
 	}
 }
 
-// acquire waits until it is the turn of user in the flow called name, and returns the function that gives the seats back;
-// it may be called again. It fails with errFull, errTimeout or errGone.
+// acquire waits until it is the turn of user in the flow called name, and returns the function that releases the seats;
+// it may be called more than once. It fails with errFull, errTimeout or errGone.
 func (p *pool) acquire(ctx context.Context, name, user string, seats int) (release func(), err error) {
 	if !p.waiting.take(name) {
 		return nil, errFull
@@ -142,7 +142,7 @@ func (p *pool) acquire(ctx context.Context, name, user string, seats int) (relea
 		return nil, errFull
 	}
 	granted, refused, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	// Seats are taken for as long as a function runs. It runs beside the request, which may give them back before it ends.
+	// Seats are taken while a function runs. It runs concurrently with the request, which may release the seats before it ends.
 	go func() {
 		defer close(refused)
 		defer cancel()

@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// aloneFactor is how many times its seats a flow has while nobody else is there.
+	// aloneFactor multiplies the seats of a flow while no other flow is active.
 	aloneFactor = 16
-	// memory is how long a flow counts as there after its last request. It spans the pauses of somebody who works.
+	// memory is how long a flow counts as active after its last request. It covers the pauses of an active user.
 	memory = 2 * time.Second
 )
 
-// rivalry knows whether more than one flow is there. It remembers no flow but the last one. Safe for many goroutines.
+// rivalry detects whether more than one flow is active. It remembers only the last flow. Safe for many goroutines.
 type rivalry struct {
 	mu   sync.Mutex
 	last string
-	// seen is when last had a request; until is how long another flow is there beside it.
+	// seen is the time of last's most recent request. until is the time until which another flow counts as active.
 	seen, until time.Time
 }
 
-// note notes a request of flow and reports whether another flow is there, too. Who reads the metrics is nobody's rival.
+// note records a request of flow and reports whether another flow is active. A client that reads the metrics does not count.
 func (r *rivalry) note(flow string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

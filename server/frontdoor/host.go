@@ -15,25 +15,25 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// Host is what the API server of a host cluster finds here.
+// Host configures what the API server of a host cluster reaches on this server.
 type Host struct {
-	// Workspace is shown by the host as its own: the cluster of a URL without prefix.
+	// Workspace is the workspace that the host shows as its own: the cluster of a URL without a prefix.
 	Workspace logicalcluster.Path
 	// Serves reports whether an API group is registered with the host.
 	Serves func(group string) bool
-	// Discovery answers /apis, /openapi and what lies below /apis/<group>[/<version>] for these groups. It is asked before
-	// authentication, limits and storage: while it does not answer, the host can delete no namespace.
+	// Discovery answers /apis, /openapi and everything below /apis/<group>[/<version>] for these groups. It runs before
+	// authentication, limits and storage, because the host can delete no namespace while discovery does not answer.
 	Discovery http.Handler
-	// Projections knows which other API groups HostBindings have registered with the host.
+	// Projections finds the other API groups, which HostBindings have registered with the host.
 	Projections Projections
 }
 
-// Projections knows what HostBindings project.
+// Projections finds the resources that HostBindings project.
 type Projections interface {
 	// Serves reports whether some version of an API group is projected.
 	Serves(group string) bool
-	// Route returns the context of a request for objects that are projected, and the path of the workspace that it is for:
-	// empty when it is for several. False for every other request.
+	// Route returns the context of a request for objects that are projected, and the path of its workspace:
+	// empty if there are several. False for every other request.
 	Route(r *http.Request) (ctx context.Context, path logicalcluster.Path, ok bool)
 }
 
@@ -51,7 +51,7 @@ type proxy struct {
 	prefix string
 }
 
-// parseProxy splits an escaped path; false when it is no proxy.
+// parseProxy splits an escaped path; false if it is not a proxy URL.
 func (d *door) parseProxy(escapedPath string) (proxy, bool) {
 	segments := strings.SplitN(escapedPath, "/", 8) // "", apis, group, version, resource, name, proxy, rest
 	if len(segments) < 7 || segments[0] != "" || segments[1] != "apis" || segments[6] != "proxy" {
@@ -113,8 +113,8 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// projected serves URLs of groups that HostBindings project; false for any other. A workspace that does not exist is no
-// reason to refuse: namespaces come before it, and the authorizer hears of the host first.
+// projected serves URLs of groups that HostBindings project; false for any other. It does not refuse a
+// workspace that does not exist, because namespaces are created before workspaces, and the authorizer checks with the host first.
 func (d *door) projected(w http.ResponseWriter, r *http.Request, segments []string) bool {
 	if !d.Host.Projections.Serves(segments[2]) {
 		return false
@@ -159,7 +159,7 @@ func (d *door) workspaceProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 }
 
 // virtualProxy serves .../<path>:<name>/proxy/<rest> of an object that a virtual workspace has an endpoint for, such as
-// .../apiexports/root:org:widgets/proxy/clusters/<cluster>/<rest>; a name without a path is one in the host's workspace.
+// .../apiexports/root:org:widgets/proxy/clusters/<cluster>/<rest>; a name without a path refers to the host workspace.
 func (d *door) virtualProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	path, name := d.Host.Workspace, p.name
 	if i := strings.LastIndex(name, logicalcluster.Separator); i >= 0 {
@@ -193,7 +193,7 @@ func (d *door) virtualProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	d.service(w, inner)
 }
 
-// absolute returns the path of the workspace that the host calls name.
+// absolute returns the path of the workspace for a name in a URL of the host.
 func (d *door) absolute(name string) (logicalcluster.Path, error) {
 	if name != logicalcluster.Root.String() && !strings.Contains(name, logicalcluster.Separator) {
 		name = d.Host.Workspace.Join(name).String()
@@ -205,7 +205,7 @@ func (d *door) absolute(name string) (logicalcluster.Path, error) {
 	return path, nil
 }
 
-// behind returns r without prefix. An address is rewritten once, so what lies behind one proxy leads to no other.
+// behind returns r without prefix. An address is rewritten only once, so a proxy URL cannot lead through another proxy.
 func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 	inner, err := trim(r, prefix)
 	if err != nil {
@@ -217,7 +217,7 @@ func (d *door) behind(r *http.Request, prefix string) (*http.Request, error) {
 		rest = "/" + rest
 	}
 	if _, nested := d.parseProxy(rest); nested {
-		return nil, apierrors.NewBadRequest("a proxy cannot be reached through another one: address the workspace by its absolute path")
+		return nil, apierrors.NewBadRequest("a proxy URL cannot be used behind another proxy URL: address the workspace by its absolute path")
 	}
 	return inner, nil
 }

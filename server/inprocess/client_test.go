@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/apiextensions"
+	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
@@ -84,7 +85,7 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		return backend.Ready() == nil, nil
 	})
 	if err != nil {
@@ -179,7 +180,7 @@ func TestClient_WatchFollowsAllClusters(t *testing.T) {
 				if got != text {
 					t.Fatalf("event %q, want %q", got, text)
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatalf("no event, want %q", text)
 			}
 		}
@@ -239,13 +240,6 @@ func TestClient_ConvertsWhatIsStoredAsAnotherType(t *testing.T) {
 	}
 }
 
-// nothing is a CustomContent that holds nothing.
-type nothing struct{}
-
-func (nothing) DeleteAll(context.Context, logicalcluster.Name, string, func(schema.GroupResource) bool) (client.Remaining, error) {
-	return client.Remaining{}, nil
-}
-
 func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
 	c, backend, _ := newClient(t)
 	for _, cluster := range []logicalcluster.Name{"one", "two"} {
@@ -263,17 +257,17 @@ func TestContent_DeletesOneClusterAndSaysWhatStays(t *testing.T) {
 	if _, err := c.Create(t.Context(), namespaces, "one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}); err != nil {
 		t.Fatal(err)
 	}
-	content := NewContent(c, nothing{}, backend.Purge)
-	keepNamespaces := func(gr schema.GroupResource) bool { return gr == namespaces }
-	remaining, err := content.DeleteAll(t.Context(), "one", "", keepNamespaces)
+	content := content.New(content.Config{Backend: backend, Client: c, Live: c.Live()})
+	keepNamespaces := func(gr schema.GroupResource, _ string) bool { return gr != namespaces }
+	remaining, err := content.DeleteAll(t.Context(), client.ContentScope{Cluster: "one", Wanted: keepNamespaces})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if remaining.Resources[configMaps] != 1 || len(remaining.Resources) != 1 || remaining.Finalizers["example.com/hold"] != 1 {
 		t.Errorf("remaining = %+v", remaining)
 	}
-	if keys, err := backend.CountKeys(t.Context(), "two"); err != nil || keys != 3 {
-		t.Errorf("the other cluster has %d keys (%v), want 3", keys, err)
+	if heads, err := content.List(t.Context(), client.ContentScope{Cluster: "two"}); err != nil || len(heads) != 3 {
+		t.Errorf("the other cluster holds %v (%v), want 3 objects", heads, err)
 	}
 	if purged, err := content.Purge(t.Context(), "one"); err != nil || purged != 2 {
 		t.Errorf("purged %d keys (%v), want the held one and the namespace", purged, err)

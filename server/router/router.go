@@ -136,5 +136,5 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		r.Serve.Serve(w, req, serve.Target{All: true, Handler: r.API})
 		return
 	}
-	r.Serve.Fail(w, req, apierrors.NewBadRequest("custom resources across all clusters are served to the provider of an API only, at the URL in its APIExportEndpointSlice"))
+	r.Serve.Fail(w, req, apierrors.NewBadRequest("custom resources across all clusters are served only to the provider of an API, at the URL in its APIExportEndpointSlice"))
 }

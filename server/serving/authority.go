@@ -23,16 +23,16 @@ import (
 const (
 	day = 24 * time.Hour
 
-	// authorityLife is how long a CA is good. renewAuthority before its end another one follows it, which is in the bundle for
-	// publishAuthority before it signs. What one signs, at most leafLife, ends before the CA does.
+	// authorityLife is how long a CA is valid. Its successor is made renewAuthority before its end, and is in the bundle for
+	// publishAuthority before it signs. A certificate is valid for at most leafLife, so it ends before its CA.
 	authorityLife    = 10 * 365 * day
 	renewAuthority   = 2 * 365 * day
 	publishAuthority = 30 * day
 
-	// leafLife is how long a certificate is good. It is renewed after two thirds of that.
+	// leafLife is how long a certificate is valid. It is renewed after two thirds of that time.
 	leafLife = 365 * day
 
-	// clockSkew is how far behind the clock of a client may be, authoritySkew that of another replica.
+	// clockSkew is how far the clock of a client may be behind, and authoritySkew the clock of another replica.
 	clockSkew     = time.Hour
 	authoritySkew = day
 )
@@ -53,7 +53,7 @@ func newAuthority(now time.Time) (*pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The name differs from that of every other CA: verifiers find the issuer by it.
+	// The name differs from the name of every other CA, because verifiers find the issuer by its name.
 	name := pkix.Name{CommonName: fmt.Sprintf("annex-serving-ca@%d", now.Unix()), SerialNumber: serial.Text(16)}
 	template := &x509.Certificate{
 		SerialNumber:          serial,
@@ -129,15 +129,15 @@ func encodeCertificate(certificate *x509.Certificate) []byte {
 func encodeKey(key crypto.Signer) ([]byte, error) {
 	encoded, err := keyutil.MarshalPrivateKeyToPEM(key)
 	if err != nil {
-		return nil, errors.New("encoding a key failed") // the error might say more than is good
+		return nil, errors.New("encoding a key failed") // the error might contain parts of the key
 	}
 	return encoded, nil
 }
 
-// authorities are the CAs that are known, oldest first.
+// authorities are the known CAs, oldest first.
 type authorities []*pair
 
-// parse reads certificates and their keys, PEM, in the same order.
+// parse reads certificates and their keys, both in PEM format and in the same order.
 func parse(certificates, keys []byte) (authorities, error) {
 	parsed, err := certutil.ParseCertsPEM(certificates)
 	if err != nil {
@@ -155,10 +155,10 @@ func parse(certificates, keys []byte) (authorities, error) {
 		}
 		key, ok := decoded.(*ecdsa.PrivateKey)
 		if !ok || !key.PublicKey.Equal(certificate.PublicKey) {
-			return nil, fmt.Errorf("the key of certificate %q is another's", certificate.Subject)
+			return nil, fmt.Errorf("the key does not belong to certificate %q", certificate.Subject)
 		}
 		if !certificate.IsCA {
-			return nil, fmt.Errorf("certificate %q is not of a CA", certificate.Subject)
+			return nil, fmt.Errorf("certificate %q is not a CA certificate", certificate.Subject)
 		}
 		all = append(all, &pair{certificate: certificate, key: key})
 	}
@@ -179,12 +179,13 @@ func (as authorities) encode() (certificates, keys []byte, err error) {
 	return as.bundle(), out.Bytes(), nil
 }
 
-// unexpired returns those that have not ended; the clock that made one may be ahead of ours.
+// unexpired returns the CAs that have not expired. It includes CAs that are not valid yet, because the clock of their maker may be
+// ahead of ours.
 func (as authorities) unexpired(now time.Time) authorities {
 	return slices.DeleteFunc(slices.Clone(as), func(a *pair) bool { return !now.Before(a.certificate.NotAfter) })
 }
 
-// bundle returns the certificates, PEM.
+// bundle returns the certificates in PEM format.
 func (as authorities) bundle() []byte {
 	var out bytes.Buffer
 	for _, a := range as {
@@ -193,18 +194,18 @@ func (as authorities) bundle() []byte {
 	return out.Bytes()
 }
 
-// valid returns those that are good now.
+// valid returns the CAs that are valid now.
 func (as authorities) valid(now time.Time) authorities {
 	return slices.DeleteFunc(as.unexpired(now), func(a *pair) bool { return now.Before(a.certificate.NotBefore) })
 }
 
-// due reports whether another CA is needed.
+// due reports whether a new CA must be made.
 func (as authorities) due(now time.Time) bool {
 	valid := as.valid(now)
 	return len(valid) == 0 || !now.Before(valid[len(valid)-1].certificate.NotAfter.Add(-renewAuthority))
 }
 
-// next returns the CAs that have not ended and a new one. It shares the former with as.
+// next returns the CAs that have not expired, and a new one. It shares the former with as.
 func (as authorities) next(now time.Time) (authorities, error) {
 	added, err := newAuthority(now)
 	if err != nil {
@@ -213,8 +214,8 @@ func (as authorities) next(now time.Time) (authorities, error) {
 	return append(as.unexpired(now), added), nil
 }
 
-// signer returns the CA that signs now: the newest that has been published for long enough, or else the oldest; nil when none
-// is good now.
+// signer returns the CA that signs now: the newest CA that has been published for long enough, or else the oldest one; nil if
+// none is valid now.
 func (as authorities) signer(now time.Time) *pair {
 	valid := as.valid(now)
 	if len(valid) == 0 {

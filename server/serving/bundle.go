@@ -8,7 +8,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 )
 
-// Bundle holds the certificates by which clients verify the server. The zero value is empty and ready. It is safe for many
+// Bundle contains the certificates that clients verify the server with. The zero value is empty and ready to use. It is safe for many
 // goroutines.
 type Bundle struct {
 	lock     sync.Mutex
@@ -16,7 +16,8 @@ type Bundle struct {
 	outdated chan struct{}
 }
 
-// Watch returns the bundle, PEM, which nobody may change, and a channel that is closed when it is no longer the current one.
+// Watch returns the bundle in PEM format, and a channel that is closed when the bundle changes. The caller must not modify the
+// bundle.
 func (b *Bundle) Watch() ([]byte, <-chan struct{}) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
@@ -40,7 +41,8 @@ func (b *Bundle) set(content []byte) {
 	}
 }
 
-// certificatesIn returns the certificates in content, PEM, and drops all else: a key may be in the same file.
+// certificatesIn returns the certificates in content, in PEM format, and drops everything else, because the file may also contain a
+// key.
 func certificatesIn(content []byte) []byte {
 	var out bytes.Buffer
 	for {
@@ -49,7 +51,7 @@ func certificatesIn(content []byte) []byte {
 			return out.Bytes()
 		}
 		if block.Type == certutil.CertificateBlockType {
-			// What stands beside the certificate is of no use to anybody.
+			// Drop the headers of the PEM block; nobody needs them.
 			_ = pem.Encode(&out, &pem.Block{Type: block.Type, Bytes: block.Bytes}) // to memory
 		}
 	}

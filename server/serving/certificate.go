@@ -9,7 +9,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 )
 
-// covers returns why the certificate that provider shows is not good for a DNS name.
+// covers returns an error if provider's certificate is not valid for a DNS name.
 func covers(provider dynamiccertificates.CertKeyContentProvider, name string) error {
 	leaf, err := leafOf(provider)
 	if err != nil {
@@ -21,7 +21,7 @@ func covers(provider dynamiccertificates.CertKeyContentProvider, name string) er
 	return nil
 }
 
-// leafOf returns the certificate that provider shows, without those that follow it.
+// leafOf returns the first certificate of provider, without its intermediate certificates.
 func leafOf(provider dynamiccertificates.CertKeyContentProvider) (*x509.Certificate, error) {
 	content, _ := provider.CurrentCertKeyContent()
 	certificates, err := certutil.ParseCertsPEM(content)

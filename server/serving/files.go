@@ -7,8 +7,8 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 )
 
-// Files are certificate, key and CA bundle in files, read again when they change. A pair that does not fit is not taken: the
-// one before it stays.
+// Files are the certificate, the key and the CA bundle in files. They are read again when they change. If a new certificate and key do
+// not match, the previous pair stays in use.
 type Files struct {
 	Bundle
 
@@ -16,7 +16,7 @@ type Files struct {
 	ca   *dynamiccertificates.DynamicFileCAContent
 }
 
-// NewFiles reads the files. An empty caFile stands for certFile: then the bundle changes with the certificate.
+// NewFiles reads the files. If caFile is empty, certFile is used, and the bundle changes together with the certificate.
 func NewFiles(certFile, keyFile, caFile string) (*Files, error) {
 	if caFile == "" {
 		caFile = certFile
@@ -37,10 +37,10 @@ func NewFiles(certFile, keyFile, caFile string) (*Files, error) {
 // Enqueue implements dynamiccertificates.Listener: the file of the CA has changed.
 func (f *Files) Enqueue() { f.set(certificatesIn(f.ca.CurrentCABundleContent())) }
 
-// Certificate returns what the server shows. The server runs it.
+// Certificate returns the serving certificate. The generic API server runs the provider.
 func (f *Files) Certificate() dynamiccertificates.CertKeyContentProvider { return f.pair }
 
-// Covers returns why the certificate is not good for a DNS name; nil when it is.
+// Covers returns an error if the certificate is not valid for a DNS name.
 func (f *Files) Covers(name string) error { return covers(f.pair, name) }
 
 // Run follows the file of the CA until ctx ends.

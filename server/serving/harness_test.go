@@ -38,7 +38,7 @@ func shake(address, name string, bundle []byte, now time.Time) (*x509.Certificat
 	if !roots.AppendCertsFromPEM(bundle) {
 		return nil, fmt.Errorf("no certificates in the bundle %q", bundle)
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	dialer := &net.Dialer{Timeout: time.Minute}
 	connection, err := tls.DialWithDialer(dialer, "tcp", address, &tls.Config{RootCAs: roots, ServerName: name, Time: func() time.Time { return now }})
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func shake(address, name string, bundle []byte, now time.Time) (*x509.Certificat
 func eventually(t *testing.T, condition func() error) {
 	t.Helper()
 	var last error
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) {
 		last = condition()
 		return last == nil, nil
 	}); err != nil {

@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	// checkInterval is how often the CA is read again, and the end of the certificate looked at.
+	// checkInterval is the interval at which the CA is read again and the expiry of the certificate is checked.
 	checkInterval = time.Minute
-	// checkTimeout bounds one such look.
+	// checkTimeout is the time limit for one such check.
 	checkTimeout = 10 * time.Second
 )
 
-// Own is a certificate that the server makes for itself, by a CA that all replicas share. It is safe for many goroutines.
+// Own is a certificate that the server makes for itself. A CA that all replicas share signs it. It is safe for many goroutines.
 type Own struct {
 	Bundle
 
@@ -45,7 +45,7 @@ func NewOwn(names []string, clock clock.WithTicker) *Own {
 	return &Own{names: slices.Clone(names), clock: clock}
 }
 
-// Load reads the CA, which it makes if there is none yet, and signs the first certificate. live sees every acknowledged write.
+// Load reads the CA, or makes one if there is none, and signs the first certificate. live must see every acknowledged write.
 func (o *Own) Load(ctx context.Context, live client.Reader, writer client.Writer) error {
 	o.store = &secrets.Secret{Name: SecretName, Description: description, Live: live, Writer: writer}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -53,7 +53,7 @@ func (o *Own) Load(ctx context.Context, live client.Reader, writer client.Writer
 	return o.check(ctx)
 }
 
-// Run renews certificate and CA until ctx ends. While storage cannot be read, all stays as it is.
+// Run renews certificate and CA until ctx ends. While storage cannot be read, nothing changes.
 func (o *Own) Run(ctx context.Context) {
 	ticker := o.clock.NewTicker(checkInterval)
 	defer ticker.Stop()
@@ -74,7 +74,7 @@ func (o *Own) Run(ctx context.Context) {
 	}
 }
 
-// check brings bundle and certificate to what they should be now.
+// check updates the bundle and the certificate.
 func (o *Own) check(ctx context.Context) error {
 	now := o.clock.Now()
 	as, err := settle(ctx, o.store, now)
@@ -83,12 +83,12 @@ func (o *Own) check(ctx context.Context) error {
 	}
 	signer := as.signer(now)
 	if signer == nil {
-		return errors.New("no CA of serving certificates is good now")
+		return errors.New("no CA for serving certificates is valid now")
 	}
 	o.lock.Lock()
 	current := o.leaf != nil && now.Before(renewalOf(o.leaf)) && o.issuer.Equal(signer.certificate)
 	o.lock.Unlock()
-	// The bundle first: clients may know a CA before anything is signed by it, not after.
+	// Set the bundle first, because clients must know a CA before it signs a certificate.
 	o.set(as.bundle())
 	if current {
 		return nil
@@ -96,12 +96,12 @@ func (o *Own) check(ctx context.Context) error {
 	return o.renew(ctx, now, signer)
 }
 
-// renewalOf returns when a certificate is to be replaced: after two thirds of its life.
+// renewalOf returns the time to replace a certificate: after two thirds of its lifetime.
 func renewalOf(leaf *x509.Certificate) time.Time {
 	return leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2)
 }
 
-// renew shows a new certificate from now on.
+// renew makes a new certificate and uses it from now on.
 func (o *Own) renew(ctx context.Context, now time.Time, signer *pair) error {
 	leaf, err := signer.issue(now, o.names)
 	if err != nil {
@@ -123,10 +123,10 @@ func (o *Own) renew(ctx context.Context, now time.Time, signer *pair) error {
 	return nil
 }
 
-// Certificate returns what the server shows.
+// Certificate returns the serving certificate.
 func (o *Own) Certificate() dynamiccertificates.CertKeyContentProvider { return o }
 
-// Covers returns why the certificate is not good for a DNS name; nil when it is.
+// Covers returns an error if the certificate is not valid for a DNS name.
 func (o *Own) Covers(name string) error { return covers(o, name) }
 
 // Name implements dynamiccertificates.CertKeyContentProvider.

@@ -11,7 +11,7 @@ import (
 // SecretName is the Secret of the CA, in namespace kube-system of the cluster system:admin.
 const SecretName = "annex-serving-ca"
 
-// Keys of the Secret: certificates and keys, PEM, in the same order.
+// Keys of the Secret: certificates and keys, both in PEM format and in the same order.
 const (
 	certificatesKey = "ca.crt"
 	keysKey         = "ca.key"

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -111,7 +110,7 @@ func TestCertificates_GivenFilesAreFollowed(t *testing.T) {
 	path, _ := server.NewWorkspace("root", "one", "")
 	holds := func(ca *authority) {
 		t.Helper()
-		annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+		annex.Eventually(t, func(ctx context.Context) error {
 			config := server.Config(annex.ContextBase)
 			if !bytes.Equal(config.CAData, ca.certificate) {
 				return errors.New("the kubeconfig has another CA")

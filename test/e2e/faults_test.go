@@ -111,7 +111,7 @@ func TestServe_FaultIsOneLineAndChangesNothing(t *testing.T) {
 		},
 		"an unreachable etcd": func(t *testing.T, _ string) fault {
 			url := "http://127.0.0.1:" + busyPort(t)
-			return fault{[]string{"--etcd-servers=" + url}, []string{"--etcd-servers", url, "check that it runs"}}
+			return fault{[]string{"--etcd-servers=" + url}, []string{"--etcd-servers", url, "check that etcd is running"}}
 		},
 		"data of something else": func(t *testing.T, dir string) fault {
 			write(t, filepath.Join(dir, "root", "etcd-server", "base", "1"), "relation")

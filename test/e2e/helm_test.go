@@ -3,7 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -22,7 +21,7 @@ func TestHelm_ReleaseFromInstallToUninstall(t *testing.T) {
 	contains(t, "list", server.Helm(path, "list", "--all-namespaces"), "roses", "garden", "deployed", "garden-0.1.0")
 	contains(t, "status", server.Helm(path, "status", "roses", "-n", "garden"), "deployed")
 	kubectl("", "create", "clusterrolebinding", "enter", "--clusterrole=system:kcp:workspace:access", "--user=gardener")
-	annex.Eventually(t, 10*time.Second, canI(server, path, "yes", "get", "configmaps", "-n", "garden", "--as=gardener"))
+	annex.Eventually(t, canI(server, path, "yes", "get", "configmaps", "-n", "garden", "--as=gardener"))
 	if out := server.Helm(other, "list", "--all-namespaces"); strings.Contains(out, "roses") {
 		t.Errorf("another workspace lists the release: %s", out)
 	}

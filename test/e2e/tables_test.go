@@ -82,7 +82,7 @@ func TestKubectl_TablesHaveTheColumnsThatUsersKnow(t *testing.T) {
 	kubectl(everyKind, "apply", "-f", "-")
 	kubectl("", "apply", "-f", gadgets)
 	kubectl("apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: child}\n", "apply", "-f", "-")
-	kubectl("", "wait", "--for=jsonpath={.status.phase}=Ready", "workspace/child", "--timeout=30s")
+	kubectl("", "wait", "--for=jsonpath={.status.phase}=Ready", "workspace/child", "--timeout=120s")
 	for _, table := range []struct{ resource, header, row string }{
 		{"namespace/default", "NAME STATUS AGE", "default Active"},
 		{"configmap/kube-root-ca.crt", "NAME DATA AGE", "kube-root-ca.crt 1"},

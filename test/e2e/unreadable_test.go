@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -54,7 +53,7 @@ func TestUnreadable_DeletionHeals(t *testing.T) {
 		path, cluster := server.NewWorkspace("root", name, "")
 		consumers[name] = cluster
 		server.Kubectl(path, fmt.Sprintf(gadgetBinding, provider), "apply", "-f", "-")
-		annex.Eventually(t, time.Minute, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			_, stderr, err := server.TryKubectl(path, fmt.Sprintf(heldGadget, "in-"+name), "apply", "-f", "-")
 			if err != nil {
 				return fmt.Errorf("%s: %w", stderr, err)
@@ -73,7 +72,7 @@ func TestUnreadable_DeletionHeals(t *testing.T) {
 	etcd.Break(t, "/gadgets/", "/"+consumers["binding"]+"/")
 	etcd.Break(t, "/gadgets/", "/"+consumers["workspace"]+"/")
 	// The error says which object it is, as users name it.
-	annex.Eventually(t, 30*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		out, err := list()
 		if err == nil || !strings.Contains(out, `gadgets.example.com "in-`) || !strings.Contains(out, "cannot be decoded") || strings.Contains(out, "/cr/") {
 			return fmt.Errorf("the provider's list: %w: %s", err, out)
@@ -81,9 +80,9 @@ func TestUnreadable_DeletionHeals(t *testing.T) {
 		return nil
 	})
 
-	server.Kubectl("root:binding", "", "delete", "apibinding", "gadgets", "--timeout=60s")
-	server.Kubectl("root", "", "delete", "workspace", "workspace", "--timeout=60s")
-	annex.Eventually(t, 30*time.Second, func(context.Context) error {
+	server.Kubectl("root:binding", "", "delete", "apibinding", "gadgets", "--timeout=120s")
+	server.Kubectl("root", "", "delete", "workspace", "workspace", "--timeout=120s")
+	annex.Eventually(t, func(context.Context) error {
 		out, err := list()
 		if err == nil && (strings.Count(out, `"kind":"Gadget"`) != 1 || !strings.Contains(out, "in-healthy")) {
 			err = errors.New("not the healthy one alone")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -15,9 +14,9 @@ func TestNamespaces_AreEmptiedWhenDeleted(t *testing.T) {
 	path, _ := server.NewWorkspace("root", "team", "")
 	kubectl := kubectlIn(server, path)
 	kubectl("", "apply", "-f", gadgets)
-	kubectl("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=30s")
+	kubectl("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=120s")
 	kubectl("", "create", "namespace", "project")
-	annex.Eventually(t, 20*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if out := kubectl("", "get", "serviceaccounts,configmaps", "-n", "project", "-o", "name"); !strings.Contains(out, "serviceaccount/default") || !strings.Contains(out, "kube-root-ca.crt") {
 			return errors.New("the namespace has no ServiceAccount or CA: " + out)
 		}
@@ -31,7 +30,7 @@ func TestNamespaces_AreEmptiedWhenDeleted(t *testing.T) {
 	kubectl(held, "apply", "-n", "project", "-f", "-")
 
 	kubectl("", "delete", "namespace", "project", "--wait=false")
-	annex.Eventually(t, 20*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if out := kubectl("", "get", "configmaps,secrets,gadgets,roles,leases", "-n", "project", "-o", "name"); strings.TrimSpace(out) != "configmap/held" {
 			return errors.New("left are " + out)
 		}
@@ -41,10 +40,10 @@ func TestNamespaces_AreEmptiedWhenDeleted(t *testing.T) {
 	contains(t, "its reason", kubectl("", "get", "namespace", "project", "-o", "yaml"), "NamespaceFinalizersRemaining", "example.org/hold")
 	contains(t, "creating in it", mustFail(t, server, path, configMap("late", "x"), "create", "-n", "project", "-f", "-"), "being terminated")
 	kubectl("", "patch", "configmap", "held", "-n", "project", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-	kubectl("", "wait", "--for=delete", "namespace/project", "--timeout=30s")
+	kubectl("", "wait", "--for=delete", "namespace/project", "--timeout=120s")
 	contains(t, "another namespace", kubectl("", "get", "gadgets,leases", "-o", "name"), "gadget.example.org/cart", "lease.coordination.k8s.io/le")
 	kubectl("", "create", "namespace", "project")
-	annex.Eventually(t, 20*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if out := strings.Fields(kubectl("", "get", "configmaps,secrets,gadgets,roles,leases,serviceaccounts", "-n", "project", "-o", "name")); len(out) != 2 {
 			return errors.New("the namespace of the same name begins with " + strings.Join(out, ", "))
 		}
@@ -58,7 +57,7 @@ func TestWorkspaces_WithTheSameNamesKnowNothingOfEachOther(t *testing.T) {
 	blue, blueCluster := server.NewWorkspace("root", "blue", "")
 	// The same CRD name with another schema in each.
 	kubectlIn(server, red)("", "apply", "-f", gadgets)
-	kubectlIn(server, red)("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=30s")
+	kubectlIn(server, red)("", "wait", "--for=condition=Established", "crd/gadgets.example.org", "--timeout=120s")
 	for workspace, value := range map[string]string{red: "red", blue: "blue"} {
 		kubectl := kubectlIn(server, workspace)
 		kubectl("", "create", "namespace", "project")
@@ -71,7 +70,7 @@ func TestWorkspaces_WithTheSameNamesKnowNothingOfEachOther(t *testing.T) {
 	contains(t, "the value in red", kubectlIn(server, red)("", "get", "configmap", "same", "-n", "project", "-o", "jsonpath={.data.key} {.metadata.annotations.kcp\\.io/cluster}"), "red "+redCluster)
 	contains(t, "the value in blue by name", kubectlIn(server, blueCluster)("", "get", "configmap", "same", "-n", "project", "-o", "jsonpath={.data.key} {.metadata.annotations.kcp\\.io/cluster}"), "blue "+blueCluster)
 
-	server.Kubectl("root", "", "delete", "workspace", "red", "--timeout=60s")
+	server.Kubectl("root", "", "delete", "workspace", "red", "--timeout=120s")
 	contains(t, "a deleted workspace", mustFail(t, server, red, "", "get", "configmaps"), "Forbidden")
 	contains(t, "a deleted workspace by name", mustFail(t, server, redCluster, "", "get", "configmaps"), "Forbidden")
 	contains(t, "the other workspace", kubectlIn(server, blue)("", "get", "configmap", "same", "-n", "project", "-o", "jsonpath={.data.key}"), "blue")

@@ -40,7 +40,7 @@ provider-token,provider,4
 operator-token,operator,5,"system:masters"
 `
 
-const waitTimeout = 30 * time.Second
+const waitTimeout = 2 * time.Minute
 
 var (
 	workspaces     = schema.GroupVersionResource{Group: "tenancy.kcp.io", Version: "v1alpha1", Resource: "workspaces"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -107,6 +108,31 @@ func TestImports_OnlyStorageReachesEtcd(t *testing.T) {
 			if !ok {
 				t.Errorf("%s imports %s", path, imported)
 			}
+		}
+	}
+}
+
+// An operator that imports client must not need what only a server needs.
+func TestImports_ClientNeedsNoServer(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"client/...").Output()
+	if err != nil {
+		t.Fatalf("listing what client needs: %v", err)
+	}
+	needed := strings.Fields(string(out))
+	if !slices.Contains(needed, module+"client/remote") || !slices.Contains(needed, "k8s.io/client-go/rest") {
+		t.Fatalf("client/remote is not among the %d packages", len(needed))
+	}
+	for _, path := range needed {
+		for _, server := range []string{
+			module + "registry", module + "server", module + "controllers", module + "cmd",
+			"k8s.io/apiserver", "k8s.io/component-base", "k8s.io/kube-aggregator", "go.etcd.io", "google.golang.org/grpc",
+		} {
+			if within(path, server) {
+				t.Errorf("client needs %s", path)
+			}
+		}
+		if within(path, "k8s.io/apiextensions-apiserver") && !within(path, "k8s.io/apiextensions-apiserver/pkg/apis") {
+			t.Errorf("client needs %s", path)
 		}
 	}
 }

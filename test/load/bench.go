@@ -72,7 +72,7 @@ func (b *bench) connect(ctx context.Context) error {
 	}
 	switch {
 	case b.opts.serverBinary != "":
-		if b.server, err = newServer(b.opts, b.dir+"/server"); err != nil {
+		if b.server, err = newServer(ctx, b.opts, b.dir+"/server"); err != nil {
 			return fmt.Errorf("preparing the server: %w", err)
 		}
 		return b.startServer(ctx)

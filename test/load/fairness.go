@@ -13,7 +13,8 @@ import (
 const (
 	// fairnessPause is how long the quiet workspace rests between requests.
 	fairnessPause = 5 * time.Millisecond
-	// floodLead is how long a flood goes on before one looks at its neighbor.
+	// floodLead is how long a flood goes on, from its first answers, before one
+	// looks at its neighbor.
 	floodLead = 2 * time.Second
 )
 

@@ -39,7 +39,8 @@ type flooding struct {
 	Clients                    int
 }
 
-// flooded is what it prints when it ends.
+// flooded is what it prints: empty when it is underway, and what came of it
+// when it ends.
 type flooded struct {
 	Served, TooMany, Refused, Failed int64
 	Seconds                          float64
@@ -53,7 +54,9 @@ func runFlood(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("reading what to do: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var counts floodCounts
+	encoder := json.NewEncoder(out)
+	var told error
+	counts := floodCounts{underway: func() { told = encoder.Encode(flooded{}) }}
 	var wg sync.WaitGroup
 	start := time.Now()
 	for i := range f.Clients {
@@ -64,10 +67,16 @@ func runFlood(in io.Reader, out io.Writer) error {
 	cancel()
 	wg.Wait()
 	result := flooded{counts.served.Load(), counts.tooMany.Load(), counts.refused.Load(), counts.failed.Load(), elapsed.Seconds()}
-	return errors.Join(err, json.NewEncoder(out).Encode(result))
+	return errors.Join(err, told, encoder.Encode(result))
 }
 
-type floodCounts struct{ served, tooMany, refused, failed atomic.Int64 }
+// floodCounts counts requests by what came of them.
+type floodCounts struct {
+	served, tooMany, refused, failed atomic.Int64
+
+	answered atomic.Int64 // the first three
+	underway func()       // called once, when there are as many answers as clients
+}
 
 // client sends one request after the other and does not heed Retry-After.
 func (f *flooding) client(ctx context.Context, number int, counts *floodCounts) {
@@ -86,18 +95,21 @@ func (f *flooding) client(ctx context.Context, number int, counts *floodCounts) 
 				`"},"data":{"payload":"` + payload + `"}}`
 		}
 		code, err := f.send(ctx, conn, method, body)
+		count := &counts.failed
 		switch {
 		case ctx.Err() != nil:
+			return
 		case err != nil:
-			counts.failed.Add(1)
 		case code == http.StatusTooManyRequests:
-			counts.tooMany.Add(1)
+			count = &counts.tooMany
 		case code == http.StatusUnauthorized || code == http.StatusForbidden:
-			counts.refused.Add(1)
+			count = &counts.refused
 		case code < http.StatusMultipleChoices:
-			counts.served.Add(1)
-		default:
-			counts.failed.Add(1)
+			count = &counts.served
+		}
+		count.Add(1)
+		if count != &counts.failed && counts.answered.Add(1) == int64(f.Clients) {
+			counts.underway()
 		}
 	}
 }
@@ -124,7 +136,9 @@ type flood struct {
 	out     *json.Decoder
 }
 
-// startFlood begins a flood of a workspace.
+// startFlood begins a flood of a workspace. It returns when the flood is
+// underway: the server has answered as many requests as there are clients. On a
+// busy machine a process of the lowest priority may take long to get there.
 func startFlood(ctx context.Context, c *rest.Config, url, id, kind string, clients int) (*flood, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -152,6 +166,10 @@ func startFlood(ctx context.Context, c *rest.Config, url, id, kind string, clien
 	if err := json.NewEncoder(in).Encode(what); err != nil {
 		_, stopped := f.stop()
 		return nil, errors.Join(fmt.Errorf("telling the flood what to do: %w", err), stopped)
+	}
+	if err := f.out.Decode(&flooded{}); err != nil {
+		_, stopped := f.stop()
+		return nil, errors.Join(fmt.Errorf("waiting for the first answers to the flood: %w", err), stopped)
 	}
 	return f, nil
 }

@@ -31,10 +31,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// small makes a run take seconds.
+// small makes a run take seconds. The timeout is for a server that hangs: a busy
+// machine may take minutes.
 var small = []string{
 	"--workspaces=120", "--bound-workspaces=10", "--clients=4", "--objects=40", "--rounds=2", "--samples=5",
-	"--settle=0s", "--timeout=2m", "--quiet-requests=5", "--flood-clients=5", "--host-watches=20",
+	"--settle=0s", "--timeout=10m", "--quiet-requests=5", "--flood-clients=5", "--host-watches=20",
 }
 
 func TestRun_MeasuresCRUDOfAPlainServer(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -38,7 +37,7 @@ type server struct {
 
 // newServer prepares a server that keeps its data in dir. Relative paths of
 // binaries are those of the working directory.
-func newServer(o options, dir string) (*server, error) {
+func newServer(ctx context.Context, o options, dir string) (*server, error) {
 	binary, err := filepath.Abs(o.serverBinary)
 	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", o.serverBinary, err)
@@ -48,20 +47,11 @@ func newServer(o options, dir string) (*server, error) {
 	}
 	port := o.securePort
 	if port == 0 {
-		if port, err = freePort(); err != nil {
+		if port, err = process.FreePort(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return &server{binary: binary, args: o.serverArgs, dir: dir, log: dir + ".log", port: port}, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 func (s *server) kubeconfig() string { return filepath.Join(s.dir, "admin.kubeconfig") }

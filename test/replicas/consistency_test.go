@@ -104,7 +104,7 @@ func create(t *testing.T, client dynamic.Interface, resource schema.GroupVersion
 	if done == "" {
 		return
 	}
-	annex.Eventually(t, patience, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		got, err := client.Resource(resource).Get(ctx, obj.GetName(), metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -170,25 +170,32 @@ func TestReplicas_KnowWhatIsAllowed(t *testing.T) {
 		_, err := w.as(t, i, user, path).CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
 		return err
 	}
+	grant := func(i int, name, user string) error {
+		_, err := at.typed[i].RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+		}, metav1.CreateOptions{})
+		return err
+	}
+	// Mallory keeps what she has: a server that refuses her, too, does not know, and lets nobody in.
+	if err := grant(0, "mallory", "mallory"); err != nil {
+		t.Fatal(err)
+	}
 	for round := range rounds {
 		a, b := round%replicas, (round+1)%replicas
 		if err := refused(b, "alice"); !apierrors.IsForbidden(err) {
 			t.Fatalf("round %d: alice is let in without a binding: %v", round, err)
 		}
 		name := fmt.Sprintf("alice-%d", round)
-		_, err := at.typed[a].RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "alice"}},
-		}, metav1.CreateOptions{})
-		if err != nil {
+		if err := grant(a, name, "alice"); err != nil {
 			t.Fatal(err)
 		}
 		if err := refused(b, "alice"); err != nil {
 			t.Errorf("round %d: alice was let in by server %d, and server %d says %v", round, a, b, err)
 		}
 		// With what she was just given she gives to others.
-		_, err = w.as(t, (round+2)%replicas, "alice", path).RbacV1().Roles("default").Create(t.Context(), &rbacv1.Role{
+		_, err := w.as(t, (round+2)%replicas, "alice", path).RbacV1().Roles("default").Create(t.Context(), &rbacv1.Role{
 			ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"secrets"}}},
 		}, metav1.CreateOptions{})
 		if err != nil {
@@ -197,10 +204,13 @@ func TestReplicas_KnowWhatIsAllowed(t *testing.T) {
 		if err := at.typed[a].RbacV1().ClusterRoleBindings().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		annex.Eventually(t, 5*time.Second, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			for i := range replicas {
 				if err := refused(i, "alice"); !apierrors.IsForbidden(err) {
 					return fmt.Errorf("server %d still lets alice in: %w", i, err)
+				}
+				if err := refused(i, "mallory"); err != nil {
+					t.Errorf("round %d: with alice server %d refuses mallory: %v", round, i, err)
 				}
 			}
 			return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -90,19 +89,10 @@ func startEtcd(ctx context.Context, dir string) (*etcdCluster, error) {
 	return e, e.learn(ctx)
 }
 
-// freeAddress returns an address of the loopback interface on which nobody listens. Its port is not one that the system gives
-// to connections, so that it is still free when a process is started again.
+// freeAddress returns an address of the loopback interface for a process that may be started again.
 func freeAddress(ctx context.Context) (string, error) {
-	for {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(18000)))
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-		if err == nil {
-			return address, listener.Close()
-		}
-		if ctx.Err() != nil || !errors.Is(err, syscall.EADDRINUSE) {
-			return "", err
-		}
-	}
+	port, err := process.FreePort(ctx)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }
 
 // start runs member i, for the first time or again on its data.
@@ -164,7 +154,7 @@ func (e *etcdCluster) lead(ctx context.Context, i int) error {
 	})
 }
 
-// ask calls question until it succeeds or half a minute has passed.
+// ask calls question until it succeeds, for as long as patience lasts.
 func (e *etcdCluster) ask(ctx context.Context, question func(context.Context, *clientv3.Client) error) error {
 	client, err := clientv3.New(clientv3.Config{Endpoints: e.urls(), Logger: zap.NewNop()})
 	if err != nil {

@@ -142,7 +142,7 @@ func (l *load) count() int {
 func (l *load) more(n int) {
 	l.t.Helper()
 	before := l.count()
-	annex.Eventually(l.t, patience, func(context.Context) error {
+	annex.Eventually(l.t, func(context.Context) error {
 		if now := l.count(); now < before+n {
 			return fmt.Errorf("%d of %d writes are acknowledged", now-before, n)
 		}

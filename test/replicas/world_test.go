@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
@@ -26,8 +27,8 @@ const (
 	replicas = 3
 	// lonely is the replica that knows one member of etcd only: the one of its number.
 	lonely = 2
-	// patience is for what has no limit of its own.
-	patience = 30 * time.Second
+	// patience ends a wait for what never comes.
+	patience = 2 * time.Minute
 	// requestTimeout bounds a single request of a test.
 	requestTimeout = 15 * time.Second
 )
@@ -169,15 +170,24 @@ func (w *world) as(t *testing.T, i int, user, path string) kubernetes.Interface 
 	return typed
 }
 
-// leader returns the number of the replica that runs the controllers, according to the lease as replica at knows it.
-func (w *world) leader(t *testing.T, at int) int {
+// leaseName is the name of the lease of the controllers.
+const leaseName = "annex-controllers"
+
+// leases returns the leases of the servers, as replica at knows them.
+func (w *world) leases(t *testing.T, at int) coordinationclient.LeaseInterface {
 	t.Helper()
 	config := w.replicas[at].For(t).Config(annex.ContextShardBase)
 	config.Host += "/clusters/system:admin"
 	typed, _ := annex.Clients(t, config)
-	leader := -1
-	annex.Eventually(t, patience, func(ctx context.Context) error {
-		lease, err := typed.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, "annex-controllers", metav1.GetOptions{})
+	return typed.CoordinationV1().Leases(metav1.NamespaceSystem)
+}
+
+// leader returns the number of the replica that runs the controllers, according to the lease as replica at knows it.
+func (w *world) leader(t *testing.T, at int) int {
+	t.Helper()
+	leases, leader := w.leases(t, at), -1
+	annex.Eventually(t, func(ctx context.Context) error {
+		lease, err := leases.Get(ctx, leaseName, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

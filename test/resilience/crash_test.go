@@ -99,7 +99,7 @@ func TestKill_DuringParallelCreatesKeepsWhatWasAcknowledged(t *testing.T) {
 	}
 	select {
 	case <-enough:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the writers are too slow")
 	}
 	server.Kill()
@@ -143,7 +143,7 @@ func TestKill_DuringParallelCreatesKeepsWhatWasAcknowledged(t *testing.T) {
 		}
 		owned[cluster] = item.GetName()
 		client, _ := annex.Clients(t, server.Workspace("root:"+item.GetName()))
-		annex.Eventually(t, 20*time.Second, func(ctx context.Context) error { return complete(ctx, client) })
+		annex.Eventually(t, func(ctx context.Context) error { return complete(ctx, client) })
 	}
 	for _, name := range acknowledged["workspace"] {
 		if !found[name] {
@@ -194,7 +194,7 @@ func createGadgets(t *testing.T, client dynamic.Interface, gadget *unstructured.
 	if _, err := client.Resource(crds).Create(t.Context(), gadgetCRD(), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	annex.Eventually(t, 20*time.Second, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		_, err := client.Resource(gadgets).Namespace("default").Create(ctx, gadget, metav1.CreateOptions{})
 		return err
 	})
@@ -247,7 +247,7 @@ func TestKill_EqualNamesInManyWorkspacesAreAllServed(t *testing.T) {
 	}
 	for _, cluster := range clusters {
 		_, untyped := annex.Clients(t, server.Workspace(cluster))
-		annex.Eventually(t, 20*time.Second, func(ctx context.Context) error {
+		annex.Eventually(t, func(ctx context.Context) error {
 			_, err := untyped.Resource(gadgets).Namespace("default").Create(ctx, newGadget("same", cluster), metav1.CreateOptions{})
 			return err
 		})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,7 +58,7 @@ func bindWidgets(t *testing.T, client dynamic.Interface, path, owner string, fin
 	widget := newGadget("same", owner, finalizers...)
 	widget.SetAPIVersion("example.com/v1")
 	widget.SetKind("Widget")
-	annex.Eventually(t, 20*time.Second, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		_, err := client.Resource(widgets).Namespace("default").Create(ctx, widget, metav1.CreateOptions{})
 		return err
 	})
@@ -112,7 +111,7 @@ func TestDeletion_LeavesNoKey(t *testing.T) {
 			{Version: "v1", Resource: "configmaps"}: "held", gadgets: "same", widgets: "same",
 		} {
 			object := clients[cluster].Resource(resource).Namespace("default")
-			annex.Eventually(t, 30*time.Second, func(ctx context.Context) error {
+			annex.Eventually(t, func(ctx context.Context) error {
 				got, err := object.Get(ctx, name, metav1.GetOptions{})
 				if err != nil {
 					return fmt.Errorf("%s in %s went in spite of its finalizer: %w", resource.Resource, cluster, err)
@@ -130,7 +129,7 @@ func TestDeletion_LeavesNoKey(t *testing.T) {
 			}
 		}
 	}
-	annex.Eventually(t, 40*time.Second, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		got, err := root.Resource(workspaces).Get(ctx, "doomed", metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -142,7 +141,7 @@ func TestDeletion_LeavesNoKey(t *testing.T) {
 		return fmt.Errorf("the workspace is still there: %v", status)
 	})
 	for _, cluster := range []string{doomed, child, grandchild} {
-		annex.Eventually(t, 10*time.Second, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			keys, values := etcd.Mentions(cluster)
 			if len(keys)+len(values) > 0 {
 				return fmt.Errorf("cluster %s is left in the keys %v and in the values of %v", cluster, keys, values)
@@ -178,7 +177,7 @@ func TestDeletion_LeavesNoKey(t *testing.T) {
 	if err := client.Resource(bindings).Delete(t.Context(), "widgets", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	annex.Eventually(t, 30*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		keys, _ := etcd.Mentions("/customresourcedefinitions/system:bound-crds/")
 		left, _ := etcd.Mentions("/example.com/widgets/")
 		if len(keys)+len(left) > 0 {

@@ -25,11 +25,14 @@ import (
 // requestTimeout is what the server allows a request; short, so that a test sees the end of it.
 const requestTimeout = 4 * time.Second
 
+// tooLong is much more than that, also on a busy machine, and less than the minute that a request is allowed by default.
+const tooLong = 40 * time.Second
+
 var outage = flag.Duration("outage", 8*time.Second, "how long etcd is away")
 
 // clearly returns what is wrong with the answer to a request that could not be served.
 func clearly(err error, took time.Duration) error {
-	if took > requestTimeout+2*time.Second {
+	if took > tooLong {
 		return fmt.Errorf("took %s: %w", took, err)
 	}
 	var status apierrors.APIStatus
@@ -148,7 +151,7 @@ func TestOutage_RequestsFailClearlyAndNothingIsLost(t *testing.T) {
 			"readiness": func(ctx context.Context) error { return healthy(ctx, server, "/readyz") },
 		} {
 			asked.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 3*requestTimeout)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*tooLong)
 				defer cancel()
 				from := time.Now()
 				err := do(ctx)
@@ -171,8 +174,8 @@ func TestOutage_RequestsFailClearlyAndNothingIsLost(t *testing.T) {
 	t.Logf("etcd was away for %s", time.Since(began).Round(time.Millisecond))
 	etcd.Start()
 
-	annex.Eventually(t, 30*time.Second, func(ctx context.Context) error { return add(ctx, "after") })
-	annex.Eventually(t, 30*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error { return add(ctx, "after") })
+	annex.Eventually(t, func(context.Context) error {
 		return healthy(t.Context(), server, "/readyz")
 	})
 	list, err := configMaps.List(t.Context(), metav1.ListOptions{})
@@ -197,7 +200,7 @@ func TestOutage_RequestsFailClearlyAndNothingIsLost(t *testing.T) {
 	}
 
 	// The watch goes on, or ends so that the client begins a new one; it does not stay open in silence.
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for open := true; open && !seen["after"]; {
 		select {
 		case event, ok := <-watch.ResultChan():
@@ -210,7 +213,7 @@ func TestOutage_RequestsFailClearlyAndNothingIsLost(t *testing.T) {
 			t.Fatal("the watch is open and shows nothing that happened after the outage")
 		}
 	}
-	annex.Eventually(t, 40*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if n := len(informer.GetStore().ListKeys()); n != len(list.Items) {
 			return fmt.Errorf("the informer knows %d ConfigMaps, want %d", n, len(list.Items))
 		}

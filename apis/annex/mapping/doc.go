@@ -1,3 +1,3 @@
-// Package mapping says which workspace a namespace of the host stands for: the paths of HostBindings and what becomes of
-// them. It is pure logic; anyone may import it.
+// Package mapping maps a namespace of the host to a workspace, with the paths of HostBindings. It is pure logic; anyone may import
+// it.
 package mapping

@@ -9,7 +9,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// Placeholder is the segment of a path that stands for the namespace of a request.
+// Placeholder is the segment of a path that is replaced by the namespace of a request.
 const Placeholder = "{namespace}"
 
 // Mapping is the path of a HostBinding, such as root:platform or root:teams:{namespace}.
@@ -18,18 +18,19 @@ type Mapping struct {
 	at       int // index of the placeholder, or -1
 }
 
-// Parse returns the mapping that path describes, or an error for people. A path is absolute and not one of the server's own.
+// Parse returns the mapping that path describes, or an error for users. A path is absolute and does not lead to a cluster
+// of the server itself.
 func Parse(path string) (Mapping, error) {
 	m := Mapping{segments: strings.Split(path, logicalcluster.Separator), at: -1}
 	for i, segment := range m.segments {
 		switch {
 		case segment != Placeholder && strings.ContainsAny(segment, "{}"):
-			return Mapping{}, fmt.Errorf("%q: only %s may stand in braces, as one whole segment", segment, Placeholder)
+			return Mapping{}, fmt.Errorf("%q: the only text allowed in braces is %s, as a complete segment", segment, Placeholder)
 		case segment != Placeholder:
 		case i == 0:
 			return Mapping{}, fmt.Errorf("%s cannot be the first segment", Placeholder)
 		case m.at >= 0:
-			return Mapping{}, fmt.Errorf("%s may stand in it once", Placeholder)
+			return Mapping{}, fmt.Errorf("%s is allowed only once", Placeholder)
 		default:
 			m.at = i
 		}
@@ -39,7 +40,7 @@ func Parse(path string) (Mapping, error) {
 		return Mapping{}, errors.New("must be a workspace")
 	}
 	if _, err := logicalcluster.ParsePath(sample.String()); err != nil {
-		return Mapping{}, fmt.Errorf("with a namespace called x: %w", err)
+		return Mapping{}, fmt.Errorf("if the namespace is x: %w", err)
 	}
 	return m, nil
 }
@@ -47,12 +48,12 @@ func Parse(path string) (Mapping, error) {
 // Fixed reports whether all namespaces map to one workspace.
 func (m Mapping) Fixed() bool { return m.at < 0 }
 
-// Last reports whether the last segment stands for the namespace, so that nothing has to exist between what is fixed and
-// the workspace itself.
+// Last reports whether the last segment is the namespace, so that no other workspace is necessary between the fixed part and the
+// workspace itself.
 func (m Mapping) Last() bool { return m.at == len(m.segments)-1 }
 
-// For returns the path of the workspace of namespace; false when there can be none. A mapping that is not [Mapping.Fixed]
-// has no workspace for what lies in no namespace, and namespace is then empty.
+// For returns the path of the workspace of namespace; false if there can be none. namespace is empty for
+// cluster-scoped objects. A mapping that is not [Mapping.Fixed] has no workspace for them.
 func (m Mapping) For(namespace string) (logicalcluster.Path, bool) {
 	if !m.Fixed() && namespace == "" {
 		return "", false
@@ -65,8 +66,8 @@ func (m Mapping) For(namespace string) (logicalcluster.Path, bool) {
 	return parsed, true
 }
 
-// Base returns the path in front of the segment that stands for the namespace, or all of a fixed one: who may speak for
-// that workspace speaks for all that are mapped.
+// Base returns the path before the segment of the namespace, or the whole path of a fixed mapping. A user who may decide for that
+// workspace decides for all mapped workspaces.
 func (m Mapping) Base() logicalcluster.Path {
 	if m.Fixed() {
 		return m.join("", len(m.segments))

@@ -1,6 +1,6 @@
 // Package v1alpha1 is annex.dev/v1alpha1: [HostBinding], which projects the resources of an APIExport onto the host cluster.
 //
-// It holds types and their registration; what is valid is in apis/annex/validation, how namespaces map to workspaces in
+// It contains types and their registration; validation is in apis/annex/validation, how namespaces map to workspaces in
 // apis/annex/mapping. Anyone may import it.
 //
 // +k8s:deepcopy-gen=package

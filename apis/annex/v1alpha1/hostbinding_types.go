@@ -9,17 +9,17 @@ import (
 
 // Finalizers and annotations around a HostBinding.
 const (
-	// HostBindingFinalizer keeps a HostBinding until the host no longer forwards requests for what it projects.
+	// HostBindingFinalizer keeps a HostBinding until the host no longer forwards requests for the projected resources.
 	HostBindingFinalizer = "annex.dev/hostbinding"
-	// HostBindingAnnotationKey, on a Workspace, holds the name of the HostBinding on whose demand it was made.
+	// HostBindingAnnotationKey, on a Workspace, contains the name of the HostBinding that caused its creation.
 	HostBindingAnnotationKey = "annex.dev/hostbinding"
 )
 
 // Conditions of a HostBinding.
 const (
-	// APIExportValid says whether the APIExport is there, has an identity and offers something.
+	// APIExportValid says whether the APIExport exists, has an identity and offers resources.
 	APIExportValid conditionsv1alpha1.ConditionType = "APIExportValid"
-	// WorkspaceValid says whether requests find a workspace.
+	// WorkspaceValid says whether requests reach a workspace.
 	WorkspaceValid conditionsv1alpha1.ConditionType = "WorkspaceValid"
 	// GroupVersionsRegistered says whether the host forwards requests for all group versions.
 	GroupVersionsRegistered conditionsv1alpha1.ConditionType = "GroupVersionsRegistered"
@@ -27,30 +27,30 @@ const (
 
 // Reasons of those conditions.
 const (
-	// APIExportNotFoundReason means that the APIExport, or the workspace that should hold it, does not exist.
+	// APIExportNotFoundReason means that the APIExport, or its workspace, does not exist.
 	APIExportNotFoundReason = "APIExportNotFound"
 	// MissingIdentityHashReason means that the APIExport has no identity yet.
 	MissingIdentityHashReason = "MissingIdentityHash"
-	// NoResourcesReason means that the APIExport offers nothing that can be projected.
+	// NoResourcesReason means that the APIExport offers no resource that can be projected.
 	NoResourcesReason = "NoResources"
 	// APIResourceSchemaInvalidReason means that an APIResourceSchema that the APIExport names is missing or invalid.
 	APIResourceSchemaInvalidReason = "APIResourceSchemaInvalid"
-	// WorkspaceNotFoundReason means that the workspace does not exist, and that none is made on demand.
+	// WorkspaceNotFoundReason means that the workspace does not exist, and is not created on demand.
 	WorkspaceNotFoundReason = "WorkspaceNotFound"
 	// APINotBoundReason means that the workspace does not bind the APIExport.
 	APINotBoundReason = "APINotBound"
 	// FixedWorkspaceRequiredReason means that a resource is cluster-scoped and the path depends on a namespace.
 	FixedWorkspaceRequiredReason = "FixedWorkspaceRequired"
-	// ConflictReason means that somebody else serves a group version on the host.
+	// ConflictReason means that another owner serves a group version on the host.
 	ConflictReason = "Conflict"
 	// RegisteringReason means that a group version is about to be registered with the host.
 	RegisteringReason = "Registering"
-	// NotManagedReason means that APIServices of the host are not looked after.
+	// NotManagedReason means that this server does not manage APIServices of the host.
 	NotManagedReason = "NotManaged"
 )
 
-// HostBinding projects the resources of an APIExport onto the host cluster: requests that the host gets for them, without
-// any prefix, are for the workspace that their namespace maps to. It exists in the host workspace only.
+// HostBinding projects the resources of an APIExport onto the host cluster. If the host gets a request for one of them without a
+// prefix, the request goes to the workspace that its namespace maps to. HostBindings exist only in the host workspace.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -60,28 +60,28 @@ type HostBinding struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec says what is projected.
+	// spec defines the projection.
 	// +optional
 	Spec HostBindingSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status HostBindingStatus `json:"status,omitempty"`
 }
 
-// HostBindingSpec says what is projected.
+// HostBindingSpec defines the projection.
 type HostBindingSpec struct {
-	// reference names what is projected. It cannot be changed.
+	// reference names the APIExport to project. It cannot be changed.
 	// +required
 	Reference HostBindingReference `json:"reference"`
-	// workspace says which workspace a request is for.
+	// workspace selects the workspace of a request.
 	// +required
 	Workspace HostBindingWorkspace `json:"workspace"`
-	// authorization says who decides about a request that RBAC of the host allows: Workspace, which is the default, or Host.
+	// authorization says who decides about a request that RBAC of the host allows: Workspace (the default) or Host.
 	// +optional
 	Authorization AuthorizationType `json:"authorization,omitempty"`
 }
 
-// HostBindingReference names what is projected.
+// HostBindingReference names the APIExport to project.
 type HostBindingReference struct {
 	// export names the APIExport.
 	// +required
@@ -90,7 +90,7 @@ type HostBindingReference struct {
 
 // HostBindingExport names an APIExport.
 type HostBindingExport struct {
-	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the host workspace.
+	// path is the path or the name of the workspace that contains the APIExport. If not set, it is the host workspace.
 	// +optional
 	Path string `json:"path,omitempty"`
 	// name is the name of the APIExport.
@@ -98,23 +98,23 @@ type HostBindingExport struct {
 	Name string `json:"name"`
 }
 
-// HostBindingWorkspace says which workspace a request is for.
+// HostBindingWorkspace selects the workspace of a request.
 type HostBindingWorkspace struct {
-	// path is the path of the workspace, such as root:platform. One segment behind the first may be {namespace}, which
-	// stands for the namespace of the request: with root:teams:{namespace} each namespace has a workspace of its own. The
-	// objects lie in the namespace of the same name there. Cluster-scoped resources need a path without it. It cannot be
-	// changed.
+	// path is the path of the workspace, such as root:platform. One segment after the first may be {namespace},
+	// the namespace of the request: with root:teams:{namespace}, each namespace has its own workspace. The objects are
+	// stored there in the namespace of the same name. Cluster-scoped resources need a path without {namespace}. The path
+	// cannot be changed.
 	// +required
 	Path string `json:"path"`
-	// create has a workspace made that does not exist when something is first created in it, with an APIBinding to the
-	// APIExport, and the namespace. Left out, writes are refused then.
+	// create makes the server create a missing workspace when the first object is created in it, with an APIBinding to the
+	// APIExport, and the namespace. If not set, writes to a missing workspace are refused.
 	// +optional
 	Create *HostBindingCreate `json:"create,omitempty"`
 }
 
-// HostBindingCreate says how a workspace is made.
+// HostBindingCreate defines how a workspace is created.
 type HostBindingCreate struct {
-	// type is the type of the workspace, with its path. Left out, it is the one that the parent's type makes by default.
+	// type is the type of the workspace, with its path. If not set, it is the default child type of the parent's type.
 	// +optional
 	Type *tenancyv1alpha1.WorkspaceTypeReference `json:"type,omitempty"`
 }
@@ -124,21 +124,21 @@ type HostBindingCreate struct {
 type AuthorizationType string
 
 const (
-	// AuthorizationWorkspace asks RBAC of the workspace, too: both must allow.
+	// AuthorizationWorkspace requires that RBAC of the host and RBAC of the workspace both allow the request.
 	AuthorizationWorkspace AuthorizationType = "Workspace"
-	// AuthorizationHost takes the host's word for enough.
+	// AuthorizationHost requires only that RBAC of the host allows the request.
 	AuthorizationHost AuthorizationType = "Host"
 )
 
-// HostBindingStatus is what was found of a binding.
+// HostBindingStatus is the observed state of a binding.
 type HostBindingStatus struct {
-	// apiExportClusterName is the name of the logical cluster that holds the APIExport.
+	// apiExportClusterName is the name of the logical cluster that contains the APIExport.
 	// +optional
 	APIExportClusterName string `json:"apiExportClusterName,omitempty"`
-	// identityHash is the identity of the APIExport. Workspaces that have an API of the same name by other means are not shown.
+	// identityHash is the identity of the APIExport. Workspaces that have an API of the same name from another source are not shown.
 	// +optional
 	IdentityHash string `json:"identityHash,omitempty"`
-	// groupVersions are the group versions of the APIExport and what became of them on the host.
+	// groupVersions are the group versions of the APIExport and their state on the host.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -150,31 +150,31 @@ type HostBindingStatus struct {
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
 }
 
-// HostGroupVersion is a group version of the APIExport and what became of it on the host.
+// HostGroupVersion is a group version of the APIExport and its state on the host.
 type HostGroupVersion struct {
-	// name is group and version, such as example.com/v1.
+	// name is the group and the version, such as example.com/v1.
 	// +required
 	Name string `json:"name"`
 	// state is Pending, Registered, Available or Conflict.
 	// +required
 	State HostGroupVersionState `json:"state"`
-	// message tells people more.
+	// message gives details for people.
 	// +optional
 	Message string `json:"message,omitempty"`
 }
 
-// HostGroupVersionState is what became of a group version on the host.
+// HostGroupVersionState is the state of a group version on the host.
 // +enum
 type HostGroupVersionState string
 
 const (
-	// HostGroupVersionPending means that it is served here and about to be registered.
+	// HostGroupVersionPending means that Annex serves the group version and is about to register it.
 	HostGroupVersionPending HostGroupVersionState = "Pending"
-	// HostGroupVersionRegistered means that the host has an APIService for it.
+	// HostGroupVersionRegistered means that the host has an APIService for the group version.
 	HostGroupVersionRegistered HostGroupVersionState = "Registered"
-	// HostGroupVersionAvailable means that the host has found it to be served.
+	// HostGroupVersionAvailable means that the host has verified that the group version is served.
 	HostGroupVersionAvailable HostGroupVersionState = "Available"
-	// HostGroupVersionConflict means that somebody else serves it on the host; it is not projected.
+	// HostGroupVersionConflict means that another owner serves the group version on the host, so it is not projected.
 	HostGroupVersionConflict HostGroupVersionState = "Conflict"
 )
 

@@ -1,2 +1,2 @@
-// Package validation says which objects of annex.dev are valid, as far as the object alone tells.
+// Package validation checks which objects of annex.dev are valid, as far as the object alone tells.
 package validation

@@ -40,22 +40,22 @@ func validateWorkspace(ws annexv1alpha1.HostBindingWorkspace, at *field.Path) fi
 	var errs field.ErrorList
 	create := at.Child("create")
 	if parent, _ := m.Base().Split(); m.Fixed() && parent.Empty() {
-		errs = append(errs, field.Invalid(path, ws.Path, "a workspace that is made on demand needs a parent, so the path has two segments at least"))
+		errs = append(errs, field.Invalid(path, ws.Path, "must have at least two segments, because a workspace that is created on demand needs a parent"))
 	}
 	if !m.Fixed() && !m.Last() {
-		errs = append(errs, field.Invalid(path, ws.Path, mapping.Placeholder+" must be the last segment of the path of a workspace that is made on demand"))
+		errs = append(errs, field.Invalid(path, ws.Path, mapping.Placeholder+" must be the last segment of the path if the workspace is created on demand"))
 	}
 	if ref := ws.Create.Type; ref != nil {
 		errs = append(errs, rule.SubdomainRequired(string(ref.Name), create.Child("type", "name"))...)
-		// Whether the creator may use the type must not depend on which one is found first.
+		// Require the path, so that the permission check does not depend on which type is found first.
 		errs = append(errs, rule.Required(ref.Path, create.Child("type", "path"))...)
 		errs = append(errs, rule.WorkspacePath(ref.Path, create.Child("type", "path"))...)
 	}
 	return errs
 }
 
-// ValidateHostBindingUpdate returns what is wrong with the change of a HostBinding from old to binding. What is projected, and
-// from where, stays: objects would come and go on the host without anybody's doing.
+// ValidateHostBindingUpdate returns what is wrong with the change of a HostBinding from old to binding. The reference and
+// the path must not change, because objects would appear and disappear on the host although nobody created or deleted them.
 func ValidateHostBindingUpdate(binding, old *annexv1alpha1.HostBinding) field.ErrorList {
 	errs := rule.ObjectMetaUpdate(&binding.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, ValidateHostBinding(binding)...)

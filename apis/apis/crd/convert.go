@@ -16,8 +16,8 @@ import (
 )
 
 // FromSchema returns the CustomResourceDefinition that serves the resource of schema, called plural.group, defaulted, with
-// status.storedVersions set and no conditions. Nothing in it is shared with schema. The error says which version holds
-// JSON that is not a schema at all; whether the result is valid is for Validate to say.
+// status.storedVersions set and no conditions. Nothing in it is shared with schema. The error names the version
+// whose JSON is not a schema. Call Validate to check whether the result is valid.
 func FromSchema(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.CustomResourceDefinition, error) {
 	spec := schema.Spec.DeepCopy()
 	crd := &apiextensionsv1.CustomResourceDefinition{
@@ -53,8 +53,8 @@ func FromSchema(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.Custom
 	return crd, nil
 }
 
-// Bound returns the CustomResourceDefinition under which the resource of schema is served to those that bind it: like
-// FromSchema, but named by the UID of the schema and with annotations that say where it comes from.
+// Bound returns the CustomResourceDefinition that serves the resource of schema to workspaces that bind it. It is like FromSchema,
+// but its name is the UID of the schema, and it has annotations that identify the schema.
 func Bound(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.CustomResourceDefinition, error) {
 	if schema.UID == "" {
 		return nil, fmt.Errorf("schema %q has no UID", schema.Name)
@@ -110,8 +110,8 @@ func ParseSchema(raw runtime.RawExtension) (*apiextensionsv1.JSONSchemaProps, er
 	return props, nil
 }
 
-// ToSchema returns the APIResourceSchema that says what crd says, called prefix.plural.group. The error tells what an
-// APIResourceSchema cannot say.
+// ToSchema returns the APIResourceSchema that is equivalent to crd, called prefix.plural.group. It returns an error if an
+// APIResourceSchema cannot express crd.
 func ToSchema(crd *apiextensionsv1.CustomResourceDefinition, prefix string) (*apisv1alpha1.APIResourceSchema, error) {
 	crd = crd.DeepCopy()
 	apiextensionsv1.SetDefaults_CustomResourceDefinition(crd)

@@ -1,6 +1,5 @@
-// Package crd turns an APIResourceSchema into the CustomResourceDefinition by which the resource is served, turns a
-// CustomResourceDefinition into an APIResourceSchema, and validates schemas the way CustomResourceDefinitions are
-// validated: structural schemas, defaults, CEL rules and their cost, printer columns, selectable fields, protected groups.
+// Package crd converts an APIResourceSchema to the CustomResourceDefinition that serves the resource, and a CustomResourceDefinition
+// to an APIResourceSchema. It validates schemas in the same way as CustomResourceDefinitions: structural schemas, defaults, CEL rules and their cost, printer columns, selectable fields, protected groups.
 //
-// It is logic only, but brings the CEL compiler with it; packages that only need the types do not import it.
+// It is logic only, but it imports the CEL compiler, so packages that need only the types do not import it.
 package crd

@@ -7,14 +7,14 @@ import (
 )
 
 // Checkable returns definition in a form that upstream's validation can take, and what is wrong with the rest: selectable
-// fields without a structural schema beside them, over which upstream's validation panics (v0.37,
+// fields without a structural schema, on which upstream's validation panics (v0.37,
 // ValidateCustomResourceSelectableFields with a nil schema). definition itself is not changed, and returned when nothing is wrong.
 func Checkable(definition *apiextensions.CustomResourceDefinition) (*apiextensions.CustomResourceDefinition, field.ErrorList) {
 	spec := field.NewPath("spec")
 	var errs field.ErrorList
 	out := definition
 	refuse := func(path *field.Path) *apiextensions.CustomResourceDefinition {
-		errs = append(errs, field.Invalid(path.Child("selectableFields"), "", "may only be set beside a structural schema"))
+		errs = append(errs, field.Invalid(path.Child("selectableFields"), "", "may only be set together with a structural schema"))
 		if out == definition {
 			out = definition.DeepCopy()
 		}

@@ -38,7 +38,7 @@ func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field
 	perVersion := spreadSchema(&internal.Spec)
 	internal, found := Checkable(internal)
 	for _, e := range append(found, apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal)...) {
-		// Upstream wants a dot in every group, kcp allows some without; apis/apis/validation knows which.
+		// Upstream requires a dot in every group. kcp allows some groups without a dot; apis/apis/validation checks them.
 		if e.Field == "spec.group" && schema.Spec.Group != "" && !strings.Contains(schema.Spec.Group, ".") {
 			continue
 		}
@@ -53,7 +53,7 @@ func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field
 
 // spreadSchema puts the schema that all versions share back into each of them when they differ in their selectable fields,
 // and reports whether it did. The conversion to the internal type moves an equal schema out of the versions, and upstream's
-// validation then refuses the selectable fields of a version for want of a schema beside them.
+// validation then refuses the selectable fields of a version because the version has no schema.
 func spreadSchema(spec *apiextensions.CustomResourceDefinitionSpec) bool {
 	differ := false
 	for _, v := range spec.Versions {
@@ -69,13 +69,13 @@ func spreadSchema(spec *apiextensions.CustomResourceDefinitionSpec) bool {
 	return true
 }
 
-// fieldOfSchema returns where in an APIResourceSchema the field of a CustomResourceDefinition stands.
+// fieldOfSchema returns the field of an APIResourceSchema for a field of a CustomResourceDefinition.
 func fieldOfSchema(path string) string {
 	path = strings.Replace(path, ".schema.openAPIV3Schema", ".schema", 1)
 	if strings.Contains(path, "additionalPrinterColumns") {
 		path = strings.Replace(path, ".JSONPath", ".jsonPath", 1) // as in the internal type
 	}
-	// With one version, upstream reports faults of it as those of the whole.
+	// If there is only one version, upstream reports its faults for the whole spec.
 	for _, name := range []string{"validation.openAPIV3Schema", "validation"} {
 		if rest, ok := strings.CutPrefix(path, "spec."+name); ok {
 			return "spec.versions[0].schema" + rest
@@ -89,7 +89,7 @@ func fieldOfSchema(path string) string {
 	return path
 }
 
-// shorten keeps answers readable: a schema may be a megabyte.
+// shorten keeps responses readable, because a schema may have a megabyte.
 func shorten(raw []byte) string {
 	const most = 100
 	if len(raw) > most {

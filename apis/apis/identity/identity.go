@@ -15,7 +15,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// ClaimedLabelPrefix begins the key of the labels by which objects are found that an APIExport has a claim on.
+// ClaimedLabelPrefix is the prefix of the keys of labels on objects that an APIExport has a claim on.
 const ClaimedLabelPrefix = "claimed.internal.apis.kcp.io/"
 
 const (
@@ -30,14 +30,14 @@ func NewKey() []byte {
 	return []byte(hex.EncodeToString(b))
 }
 
-// Hash returns the identity hash of a key, which is what the Secret holds under "key": its SHA-256 in lower-case hexadecimal.
+// Hash returns the identity hash of a key: its SHA-256 in lower-case hexadecimal. The Secret contains the key under "key".
 func Hash(key []byte) string {
 	sum := sha256.Sum256(key)
 	return hex.EncodeToString(sum[:])
 }
 
 // ExportLabelValue returns the value of label internal.apis.kcp.io/export on bindings to this export, at most 38
-// letters and digits. cluster is the one that holds the export.
+// letters and digits. cluster is the logical cluster of the export.
 func ExportLabelValue(cluster logicalcluster.Name, export string) string {
 	return base62Sum(cluster.String() + ":" + export)
 }
@@ -58,7 +58,7 @@ func ClaimLabelValue(claim apisv1alpha2.ScopedPermissionClaim) (string, error) {
 }
 
 // DefaultBindingName returns the name of the binding that is made in cluster for a default binding to export in path: the
-// name of the export, cut if need be, and five characters that tell bindings to exports of the same name apart.
+// name of the export, cut if necessary, and five characters that distinguish bindings to exports of the same name.
 func DefaultBindingName(cluster logicalcluster.Name, path logicalcluster.Path, export string) string {
 	suffix := strings.ToLower(base62Sum(fmt.Sprintf("%s|%s|%s", cluster, path, export))[:bindingSuffixLen])
 	if most := validation.DNS1123SubdomainMaxLength - len(suffix) - 1; len(export) > most {

@@ -10,7 +10,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 )
 
-// Names are what a resource is called in its group.
+// Names are the names of a resource in its group.
 type Names struct {
 	Group      string
 	Plural     string
@@ -20,12 +20,12 @@ type Names struct {
 	ListKind   string
 }
 
-// OfSchema returns the names that a schema asks for.
+// OfSchema returns the names that a schema requests.
 func OfSchema(schema *apisv1alpha1.APIResourceSchema) Names {
 	return of(schema.Spec.Group, schema.Spec.Names)
 }
 
-// OfCRD returns the names that a CustomResourceDefinition was granted, or those it asks for while it was granted none.
+// OfCRD returns the names that were accepted for a CustomResourceDefinition, or the requested names while none are accepted.
 func OfCRD(crd *apiextensionsv1.CustomResourceDefinition) Names {
 	if crd.Status.AcceptedNames.Plural != "" {
 		return of(crd.Spec.Group, crd.Status.AcceptedNames)
@@ -38,7 +38,7 @@ func of(group string, names apiextensionsv1.CustomResourceDefinitionNames) Names
 		Group: group, Plural: names.Plural, Singular: names.Singular, ShortNames: names.ShortNames,
 		Kind: names.Kind, ListKind: names.ListKind,
 	}
-	// What a CustomResourceDefinition leaves out is filled in like this when it is served.
+	// The server uses the same defaults for names that a CustomResourceDefinition does not set.
 	if n.Singular == "" {
 		n.Singular = strings.ToLower(n.Kind)
 	}
@@ -48,9 +48,9 @@ func of(group string, names apiextensionsv1.CustomResourceDefinitionNames) Names
 	return n
 }
 
-// Conflict is a name that two resources want.
+// Conflict is a name that two resources request.
 type Conflict struct {
-	// Field is where the newcomer has the name: plural, singular, shortNames, kind or listKind.
+	// Field is the field of the new resource with the name: plural, singular, shortNames, kind or listKind.
 	Field string
 	// Value is the name.
 	Value string
@@ -58,7 +58,7 @@ type Conflict struct {
 	With string
 }
 
-// Error tells people what is wrong. It lets a Conflict be used as an error.
+// Error implements error. The text is for users.
 func (c Conflict) Error() string {
 	return fmt.Sprintf("%s %q is already used by %s", c.Field, c.Value, c.With)
 }

@@ -1,7 +1,7 @@
 package v1alpha1
 
-// What one version of an object can say and the other cannot is kept in these annotations of the other, as the JSON of the
-// whole list. They come and go with the conversion: an object never has those that keep what its own version can say.
+// If one version of an object can express something that the other version cannot, these annotations of the other version keep it, as
+// the JSON of the whole list. Conversion adds and removes them: an object never has annotations for what its own version can express.
 const (
 	annotationPrefix = "apis.v1alpha2.kcp.io/"
 

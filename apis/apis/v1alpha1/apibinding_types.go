@@ -6,7 +6,7 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 )
 
-// APIBinding makes the resources of an APIExport usable in the workspace that holds it. This is its older form; see v1alpha2.
+// APIBinding makes the resources of an APIExport usable in the workspace that contains it. This is the older version; see v1alpha2.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -16,26 +16,26 @@ type APIBinding struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec says what is bound.
+	// spec names the APIExport to bind.
 	// +optional
 	Spec APIBindingSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status APIBindingStatus `json:"status,omitempty"`
 }
 
-// APIBindingSpec says what is bound.
+// APIBindingSpec names the APIExport to bind.
 type APIBindingSpec struct {
-	// reference names what is bound. It cannot be changed.
+	// reference names the APIExport to bind. It cannot be changed.
 	// +required
 	Reference BindingReference `json:"reference"`
-	// permissionClaims answer what the APIExport asks for. Not supported yet.
+	// permissionClaims accept or reject the claims of the APIExport. Not supported yet.
 	// +optional
 	// +listType=atomic
 	PermissionClaims []AcceptablePermissionClaim `json:"permissionClaims,omitempty"`
 }
 
-// BindingReference names what is bound.
+// BindingReference names the APIExport to bind.
 type BindingReference struct {
 	// export names the APIExport.
 	// +required
@@ -44,7 +44,7 @@ type BindingReference struct {
 
 // ExportBindingReference names an APIExport.
 type ExportBindingReference struct {
-	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.
+	// path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.
 	// +optional
 	Path string `json:"path,omitempty"`
 	// name is the name of the APIExport.
@@ -52,7 +52,7 @@ type ExportBindingReference struct {
 	Name string `json:"name"`
 }
 
-// AcceptablePermissionClaim answers a claim.
+// AcceptablePermissionClaim accepts or rejects a claim.
 type AcceptablePermissionClaim struct {
 	PermissionClaim `json:",inline"`
 	// state is the answer: Accepted or Rejected.
@@ -65,13 +65,13 @@ type AcceptablePermissionClaim struct {
 type AcceptablePermissionClaimState string
 
 const (
-	// ClaimAccepted gives what is asked for.
+	// ClaimAccepted grants the requested access.
 	ClaimAccepted AcceptablePermissionClaimState = "Accepted"
-	// ClaimRejected refuses it.
+	// ClaimRejected refuses the requested access.
 	ClaimRejected AcceptablePermissionClaimState = "Rejected"
 )
 
-// APIBindingPhaseType is a step in the life of a binding.
+// APIBindingPhaseType is a phase in the lifecycle of a binding.
 // +enum
 type APIBindingPhaseType string
 
@@ -82,9 +82,9 @@ const (
 	APIBindingPhaseBound APIBindingPhaseType = "Bound"
 )
 
-// APIBindingStatus is what was found of a binding.
+// APIBindingStatus is the observed state of a binding.
 type APIBindingStatus struct {
-	// apiExportClusterName is the name of the logical cluster that holds the APIExport.
+	// apiExportClusterName is the name of the logical cluster that contains the APIExport.
 	// +optional
 	APIExportClusterName string `json:"apiExportClusterName,omitempty"`
 	// boundResources are the resources that the binding makes usable.
@@ -93,7 +93,7 @@ type APIBindingStatus struct {
 	// +listMapKey=group
 	// +listMapKey=resource
 	BoundResources []BoundAPIResource `json:"boundResources,omitempty"`
-	// phase is where the binding stands in its life: empty, Binding or Bound.
+	// phase is the phase of the binding: empty, Binding or Bound.
 	// +optional
 	Phase APIBindingPhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.
@@ -101,7 +101,7 @@ type APIBindingStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// appliedPermissionClaims are the claims that are in force.
+	// appliedPermissionClaims are the claims that are in effect.
 	// +optional
 	// +listType=atomic
 	AppliedPermissionClaims []PermissionClaim `json:"appliedPermissionClaims,omitempty"`
@@ -116,13 +116,13 @@ type BoundAPIResource struct {
 	// group is the API group of the resource; empty for the core group.
 	// +required
 	Group string `json:"group"`
-	// resource is the resource in plural.
+	// resource is the plural name of the resource.
 	// +required
 	Resource string `json:"resource"`
-	// schema is what the resource looks like.
+	// schema identifies the schema of the resource.
 	// +required
 	Schema BoundAPIResourceSchema `json:"schema"`
-	// storageVersions are the versions that objects have ever been stored in.
+	// storageVersions are all versions that objects were ever stored in.
 	// +optional
 	// +listType=set
 	StorageVersions []string `json:"storageVersions,omitempty"`

@@ -7,7 +7,7 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 )
 
-// APIExport offers resources to other workspaces. This is its older form; see v1alpha2.
+// APIExport offers resources to other workspaces. This is the older version; see v1alpha2.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -17,27 +17,27 @@ type APIExport struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is what is offered.
+	// spec describes the exported APIs.
 	// +optional
 	Spec APIExportSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status APIExportStatus `json:"status,omitempty"`
 }
 
-// APIExportSpec is what is offered.
+// APIExportSpec describes the exported APIs.
 type APIExportSpec struct {
-	// latestResourceSchemas are the names of the APIResourceSchemas of the resources on offer.
+	// latestResourceSchemas are the names of the APIResourceSchemas of the exported resources.
 	// +optional
 	// +listType=set
 	LatestResourceSchemas []string `json:"latestResourceSchemas,omitempty"`
-	// identity says who owns the exported APIs. The system makes one when it is left out.
+	// identity identifies the owner of the exported APIs. If it is not set, the system creates one.
 	// +optional
 	Identity *Identity `json:"identity,omitempty"`
 	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
 	// +optional
 	MaximalPermissionPolicy *MaximalPermissionPolicy `json:"maximalPermissionPolicy,omitempty"`
-	// permissionClaims ask for access to other resources in the workspaces that bind. Not supported yet.
+	// permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=group
@@ -45,9 +45,9 @@ type APIExportSpec struct {
 	PermissionClaims []PermissionClaim `json:"permissionClaims,omitempty"`
 }
 
-// Identity says where the identity of an APIExport is kept.
+// Identity refers to the stored identity of an APIExport.
 type Identity struct {
-	// secretRef points to a Secret in the workspace of the APIExport whose data holds the identity under "key".
+	// secretRef refers to a Secret in the workspace of the APIExport. The data of the Secret contains the identity under "key".
 	// +optional
 	SecretRef *corev1.SecretReference `json:"secretRef,omitempty"`
 }
@@ -68,18 +68,18 @@ type GroupResource struct {
 	// +optional
 	// +default=""
 	Group string `json:"group,omitempty"`
-	// resource is the resource in plural.
+	// resource is the plural name of the resource.
 	// +required
 	Resource string `json:"resource"`
 }
 
-// PermissionClaim asks for access to a resource that the APIExport does not offer itself.
+// PermissionClaim requests access to a resource that the APIExport itself does not offer.
 type PermissionClaim struct {
 	GroupResource `json:",inline"`
-	// all asks for all objects.
+	// all requests access to all objects.
 	// +optional
 	All bool `json:"all,omitempty"`
-	// resourceSelector asks for some objects. It has the effect of all.
+	// resourceSelector requests access to some objects. It has the same effect as all.
 	// +optional
 	// +listType=atomic
 	ResourceSelector []ResourceSelector `json:"resourceSelector,omitempty"`
@@ -88,7 +88,7 @@ type PermissionClaim struct {
 	IdentityHash string `json:"identityHash,omitempty"`
 }
 
-// ResourceSelector picks objects by name or namespace.
+// ResourceSelector selects objects by name or namespace.
 type ResourceSelector struct {
 	// name is the name of the object.
 	// +optional
@@ -98,7 +98,7 @@ type ResourceSelector struct {
 	Namespace string `json:"namespace,omitempty"`
 }
 
-// APIExportStatus is what was found of an export.
+// APIExportStatus is the observed state of an export.
 type APIExportStatus struct {
 	// identityHash is the SHA-256 of the identity, in hexadecimal. Once set it never changes.
 	// +optional
@@ -108,7 +108,7 @@ type APIExportStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// virtualWorkspaces is kept for old clients and not filled: addresses stand in APIExportEndpointSlices.
+	// virtualWorkspaces exists for old clients and is always empty. The addresses are in APIExportEndpointSlices.
 	// +optional
 	// +listType=atomic
 	VirtualWorkspaces []VirtualWorkspace `json:"virtualWorkspaces,omitempty"`

@@ -8,9 +8,9 @@ import (
 
 // Conditions of an APIExportEndpointSlice and their reasons.
 const (
-	// APIExportValid says whether the APIExport is there.
+	// APIExportValid says whether the APIExport exists.
 	APIExportValid conditionsv1alpha1.ConditionType = "APIExportValid"
-	// PartitionValid says whether the Partition is there and can be worked with.
+	// PartitionValid says whether the Partition exists and can be used.
 	PartitionValid conditionsv1alpha1.ConditionType = "PartitionValid"
 	// APIExportEndpointSliceURLsReady says whether the endpoints are complete. Kept for old clients.
 	APIExportEndpointSliceURLsReady conditionsv1alpha1.ConditionType = "EndpointURLsReady"
@@ -22,7 +22,7 @@ const (
 	PartitionInvalidReferenceReason = "PartitionInvalidReference"
 )
 
-// APIExportEndpointSlice lists the addresses at which the owner of an APIExport works on the objects of all its consumers.
+// APIExportEndpointSlice lists the addresses at which the owner of an APIExport can work on the objects of all its consumers.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -32,25 +32,25 @@ type APIExportEndpointSlice struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec says which endpoints are listed.
+	// spec selects the endpoints to list.
 	// +optional
 	Spec APIExportEndpointSliceSpec `json:"spec,omitempty"`
-	// status holds the endpoints.
+	// status contains the endpoints.
 	// +optional
 	Status APIExportEndpointSliceStatus `json:"status,omitempty"`
 }
 
-// APIExportEndpointSliceSpec says which endpoints are listed.
+// APIExportEndpointSliceSpec selects the endpoints to list.
 type APIExportEndpointSliceSpec struct {
 	// export names the APIExport. It cannot be changed.
 	// +required
 	APIExport ExportBindingReference `json:"export"`
-	// partition names a Partition in the same workspace: only its shards are listed. Left out, all are.
+	// partition names a Partition in the same workspace. Only its shards are listed. If not set, all shards are listed.
 	// +optional
 	Partition string `json:"partition,omitempty"`
 }
 
-// APIExportEndpointSliceStatus holds the endpoints.
+// APIExportEndpointSliceStatus contains the endpoints.
 type APIExportEndpointSliceStatus struct {
 	// conditions are the latest observations.
 	// +optional
@@ -62,7 +62,7 @@ type APIExportEndpointSliceStatus struct {
 	// +listType=map
 	// +listMapKey=url
 	APIExportEndpoints []APIExportEndpoint `json:"endpoints,omitempty"`
-	// shardSelector is the selector of the partition, in the form of a string.
+	// shardSelector is the selector of the partition, as a string.
 	// +optional
 	ShardSelector string `json:"shardSelector,omitempty"`
 }
@@ -72,17 +72,17 @@ type APIExportEndpoint struct {
 	// url is the address.
 	// +required
 	URL string `json:"url"`
-	// shards picks the shards whose consumers are served there. Left out, it is the one that the address leads to.
+	// shards selects the shards whose consumers are served at the address. If not set, it is the shard that the address leads to.
 	// +optional
 	Shards *EndpointShards `json:"shards,omitempty"`
 }
 
-// EndpointShards picks shards: all, or those with some labels. Exactly one of the fields is set.
+// EndpointShards selects shards: all, or those with some labels. Exactly one of the fields is set.
 type EndpointShards struct {
-	// matchAll picks all shards.
+	// matchAll selects all shards.
 	// +optional
 	MatchAll bool `json:"matchAll,omitempty"`
-	// selector picks shards by their labels.
+	// selector selects shards by their labels.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }

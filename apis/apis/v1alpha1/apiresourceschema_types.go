@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// APIResourceSchema says what a resource looks like, for use in an APIExport. It serves nothing by itself and never
-// changes: a new form of the resource is a new APIResourceSchema.
+// APIResourceSchema describes a resource for use in an APIExport. By itself it serves nothing. It never changes: to change the
+// resource, create a new APIResourceSchema.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -18,20 +18,20 @@ type APIResourceSchema struct {
 	// joined by dots, such as v260801-1a2b3c.widgets.example.com.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is what the resource looks like.
+	// spec describes the resource.
 	// +required
 	Spec APIResourceSchemaSpec `json:"spec"`
 }
 
-// APIResourceSchemaSpec is what a resource looks like.
+// APIResourceSchemaSpec describes a resource.
 type APIResourceSchemaSpec struct {
 	// group is the API group of the resource. The core group, written as the empty string, is not supported yet.
 	// +required
 	Group string `json:"group"`
-	// names are what the resource is called.
+	// names are the names of the resource and its kind.
 	// +required
 	Names apiextensionsv1.CustomResourceDefinitionNames `json:"names"`
-	// scope says whether objects live in namespaces: Namespaced or Cluster.
+	// scope says whether objects are in namespaces: Namespaced or Cluster.
 	// +required
 	Scope apiextensionsv1.ResourceScope `json:"scope"`
 	// versions are the versions of the resource. Exactly one of them is the storage version.
@@ -43,16 +43,16 @@ type APIResourceSchemaSpec struct {
 	// +optional
 	// +default="DNS1123Subdomain"
 	NameValidation string `json:"nameValidation,omitempty"`
-	// conversion says how objects are converted between versions. It is needed when there are several.
+	// conversion says how objects are converted between versions. It is required if there are several versions.
 	// +optional
 	Conversion *CustomResourceConversion `json:"conversion,omitempty"`
 }
 
 // Values of nameValidation.
 const (
-	// NameValidationDNS1123Subdomain allows names as most kinds of Kubernetes have them.
+	// NameValidationDNS1123Subdomain allows the same names as most kinds of Kubernetes.
 	NameValidationDNS1123Subdomain = "DNS1123Subdomain"
-	// NameValidationPathSegmentName allows every name that can stand in a URL, such as system:admin.
+	// NameValidationPathSegmentName allows every name that is valid in a URL, such as system:admin.
 	NameValidationPathSegmentName = "PathSegmentName"
 )
 
@@ -61,7 +61,7 @@ type APIResourceVersion struct {
 	// name is the name of the version, such as v1 or v1beta1.
 	// +required
 	Name string `json:"name"`
-	// served says whether the version is served. Left out, it is.
+	// served says whether the version is served. If not set, it is true.
 	// +optional
 	// +default=true
 	Served *bool `json:"served,omitempty"`
@@ -71,22 +71,22 @@ type APIResourceVersion struct {
 	// deprecated makes the server warn clients that use this version.
 	// +optional
 	Deprecated bool `json:"deprecated,omitempty"`
-	// deprecationWarning is the warning, if the usual one does not do.
+	// deprecationWarning replaces the default warning.
 	// +optional
 	DeprecationWarning *string `json:"deprecationWarning,omitempty"`
 	// schema is the structural OpenAPI v3 schema of the resource, as in a CustomResourceDefinition.
 	// +required
 	// +k8s:validation:opaqueType
 	Schema runtime.RawExtension `json:"schema"`
-	// subresources are those that the resource has.
+	// subresources are the subresources of the resource.
 	// +optional
 	Subresources apiextensionsv1.CustomResourceSubresources `json:"subresources,omitempty"`
-	// additionalPrinterColumns are the columns that kubectl get shows. Left out, it is the age.
+	// additionalPrinterColumns are the columns that kubectl get shows. If not set, kubectl shows the age.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	AdditionalPrinterColumns []apiextensionsv1.CustomResourceColumnDefinition `json:"additionalPrinterColumns,omitempty"`
-	// selectableFields are those that field selectors may ask for, beside name and namespace.
+	// selectableFields are the fields that field selectors may use, in addition to name and namespace.
 	// +optional
 	// +listType=atomic
 	SelectableFields []apiextensionsv1.SelectableField `json:"selectableFields,omitempty"`
@@ -94,31 +94,31 @@ type APIResourceVersion struct {
 
 // CustomResourceConversion says how objects are converted between versions.
 type CustomResourceConversion struct {
-	// strategy is None, which changes nothing but the apiVersion, or Webhook, which is not supported yet.
+	// strategy is None, which changes only the apiVersion, or Webhook, which is not supported yet.
 	// +required
 	Strategy ConversionStrategyType `json:"strategy"`
-	// webhook is whom to ask when the strategy is Webhook.
+	// webhook is the webhook to call if the strategy is Webhook.
 	// +optional
 	Webhook *WebhookConversion `json:"webhook,omitempty"`
 }
 
-// ConversionStrategyType is a way of converting.
+// ConversionStrategyType is a conversion strategy.
 // +enum
 type ConversionStrategyType string
 
 const (
-	// NoneConverter changes nothing but the apiVersion.
+	// NoneConverter changes only the apiVersion.
 	NoneConverter ConversionStrategyType = "None"
-	// WebhookConverter asks a webhook.
+	// WebhookConverter calls a webhook.
 	WebhookConverter ConversionStrategyType = "Webhook"
 )
 
 // WebhookConversion is a webhook that converts.
 type WebhookConversion struct {
-	// clientConfig says how to reach it.
+	// clientConfig says how to reach the webhook.
 	// +optional
 	ClientConfig *WebhookClientConfig `json:"clientConfig,omitempty"`
-	// conversionReviewVersions are the versions of ConversionReview that it understands, best first.
+	// conversionReviewVersions are the versions of ConversionReview that the webhook supports, in order of preference.
 	// +required
 	// +listType=atomic
 	ConversionReviewVersions []string `json:"conversionReviewVersions"`
@@ -126,10 +126,10 @@ type WebhookConversion struct {
 
 // WebhookClientConfig says how to reach a webhook.
 type WebhookClientConfig struct {
-	// url is its address, with https.
+	// url is the address of the webhook, with https.
 	// +optional
 	URL string `json:"url,omitempty"`
-	// caBundle holds the certificates, in PEM, that its certificate is checked with. Left out, it is those of the system.
+	// caBundle contains the CA certificates, in PEM format, that verify the certificate of the webhook. If not set, those of the system are used.
 	// +optional
 	CABundle []byte `json:"caBundle,omitempty"`
 }

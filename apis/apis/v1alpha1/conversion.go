@@ -93,7 +93,7 @@ func Convert_v1alpha2_APIBinding_To_v1alpha1_APIBinding(in *apisv1alpha2.APIBind
 	return nil
 }
 
-// Convert_v1alpha1_APIExportSpec_To_v1alpha2_APIExportSpec converts what both versions can say.
+// Convert_v1alpha1_APIExportSpec_To_v1alpha2_APIExportSpec converts what both versions can express.
 func Convert_v1alpha1_APIExportSpec_To_v1alpha2_APIExportSpec(in *APIExportSpec, out *apisv1alpha2.APIExportSpec, s conversion.Scope) error {
 	if err := autoConvert_v1alpha1_APIExportSpec_To_v1alpha2_APIExportSpec(in, out, s); err != nil {
 		return err
@@ -102,7 +102,7 @@ func Convert_v1alpha1_APIExportSpec_To_v1alpha2_APIExportSpec(in *APIExportSpec,
 	return nil
 }
 
-// Convert_v1alpha2_APIExportSpec_To_v1alpha1_APIExportSpec converts what both versions can say.
+// Convert_v1alpha2_APIExportSpec_To_v1alpha1_APIExportSpec converts what both versions can express.
 func Convert_v1alpha2_APIExportSpec_To_v1alpha1_APIExportSpec(in *apisv1alpha2.APIExportSpec, out *APIExportSpec, s conversion.Scope) error {
 	if err := autoConvert_v1alpha2_APIExportSpec_To_v1alpha1_APIExportSpec(in, out, s); err != nil {
 		return err
@@ -111,8 +111,8 @@ func Convert_v1alpha2_APIExportSpec_To_v1alpha1_APIExportSpec(in *apisv1alpha2.A
 	return nil
 }
 
-// schemaToV2 reads resource and group from the name of a schema: prefix.resource.group. A name of another form, which
-// validation refuses, gives neither.
+// schemaToV2 reads resource and group from the name of a schema: prefix.resource.group. Validation refuses
+// names of any other form; for these, it returns neither.
 func schemaToV2(name string) apisv1alpha2.ResourceSchema {
 	out := apisv1alpha2.ResourceSchema{
 		Schema:  name,
@@ -151,8 +151,7 @@ func schemasToV1() listConversion[apisv1alpha2.ResourceSchema, string] {
 	}
 }
 
-// mergeResources takes over the kept form of each schema that is still listed, and the kept resources of which v1alpha1
-// knows nothing.
+// mergeResources restores the kept form of each schema that is still listed, and the kept resources that v1alpha1 cannot express.
 func mergeResources(converted, kept []apisv1alpha2.ResourceSchema) []apisv1alpha2.ResourceSchema {
 	for _, k := range kept {
 		if k.Storage.Virtual == nil {

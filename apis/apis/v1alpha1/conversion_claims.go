@@ -7,10 +7,10 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 )
 
-// allVerbs is what a claim of v1alpha1, which has no verbs, asks for.
+// allVerbs returns the verbs of a v1alpha1 claim. v1alpha1 has no verbs, so it requests all of them.
 func allVerbs() []string { return []string{"*"} }
 
-// claimKey is what makes two claims the same one.
+// claimKey identifies a claim: two claims with the same key are the same claim.
 //
 // +k8s:deepcopy-gen=false
 // +k8s:openapi-gen=false
@@ -70,7 +70,7 @@ func takeScopedV2(to *apisv1alpha2.ScopedPermissionClaim, kept apisv1alpha2.Scop
 	to.Selector = kept.Selector
 }
 
-// claimsToV2 converts the claims of an APIExport or those that an APIBinding repeats of it.
+// claimsToV2 converts the claims of an APIExport or the copy of them in an APIBinding.
 func claimsToV2(keepKey, takeKey string) listConversion[PermissionClaim, apisv1alpha2.PermissionClaim] {
 	return listConversion[PermissionClaim, apisv1alpha2.PermissionClaim]{
 		to: each(claimToV2), back: each(claimToV1), merge: mergeByKey(keyOfV2, takeClaimV2), keepKey: keepKey, takeKey: takeKey,
@@ -83,7 +83,7 @@ func claimsToV1(keepKey, takeKey string) listConversion[apisv1alpha2.PermissionC
 	}
 }
 
-// scopedClaimsToV2 converts the claims that are in force.
+// scopedClaimsToV2 converts the claims that are in effect.
 func scopedClaimsToV2(keepKey, takeKey string) listConversion[PermissionClaim, apisv1alpha2.ScopedPermissionClaim] {
 	return listConversion[PermissionClaim, apisv1alpha2.ScopedPermissionClaim]{
 		to: each(scopedToV2), back: each(scopedToV1), keepKey: keepKey, takeKey: takeKey,
@@ -97,7 +97,7 @@ func scopedClaimsToV1(keepKey, takeKey string) listConversion[apisv1alpha2.Scope
 	}
 }
 
-// acceptableClaimsToV2 converts the answers of an APIBinding.
+// acceptableClaimsToV2 converts the accepted and rejected claims of an APIBinding.
 func acceptableClaimsToV2(keepKey, takeKey string) listConversion[AcceptablePermissionClaim, apisv1alpha2.AcceptablePermissionClaim] {
 	return listConversion[AcceptablePermissionClaim, apisv1alpha2.AcceptablePermissionClaim]{
 		to: each(acceptableToV2), back: each(acceptableToV1), keepKey: keepKey, takeKey: takeKey,
@@ -119,7 +119,7 @@ func acceptableClaimsToV1(keepKey, takeKey string) listConversion[apisv1alpha2.A
 }
 
 // The functions below are for the generated conversion of the structs around them. They convert one claim as far as the
-// other version can say it; what is beyond that is kept one level up, where the annotations are.
+// other version can express it. The rest is kept one level up, in the annotations.
 
 // Convert_v1alpha1_PermissionClaim_To_v1alpha2_PermissionClaim gives every verb.
 func Convert_v1alpha1_PermissionClaim_To_v1alpha2_PermissionClaim(in *PermissionClaim, out *apisv1alpha2.PermissionClaim, _ conversion.Scope) error {

@@ -8,24 +8,24 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 )
 
-// listConversion converts a list of A to a list of B, where each can say things that the other cannot. The original is
-// kept in an annotation of the result, and what an earlier conversion kept is taken up again, so that nothing is lost on
-// the way there and back - also when somebody changed the list in between.
+// listConversion converts a list of A to a list of B, if each can express things that the other cannot. It keeps the original in
+// an annotation of the result, and restores what an earlier conversion kept. So a round trip loses nothing, even if somebody changes
+// the list in between.
 //
 // +k8s:deepcopy-gen=false
 // +k8s:openapi-gen=false
 type listConversion[A, B any] struct {
-	to   func([]A) []B // what B can say of A
-	back func([]B) []A // what A can say of B
-	// merge takes over into the freshly converted list what kept says beyond it.
+	to   func([]A) []B // what B can express of A
+	back func([]B) []A // what A can express of B
+	// merge adds to the newly converted list what only kept expresses.
 	merge func(converted, kept []B) []B
-	// keepKey is the annotation of the result in which the A are kept, takeKey the one of the source that keeps the B.
+	// keepKey is the annotation of the result that keeps the A. takeKey is the annotation of the source that keeps the B.
 	keepKey, takeKey string
 }
 
 // convert returns the B of in. It moves the annotations of the conversion in annotations, which the caller owns. An
-// annotation that does not hold such a list was not written by us, and is dropped: refusing it here would make a stored
-// object, and with it every list that holds it, unreadable.
+// annotation that does not hold such a list was not written by us, and is dropped. An error would make a stored
+// object, and every list that contains it, unreadable.
 func (c listConversion[A, B]) convert(in []A, annotations map[string]string) ([]B, error) {
 	var kept []B
 	if s, ok := annotations[c.takeKey]; ok {
@@ -41,7 +41,7 @@ func (c listConversion[A, B]) convert(in []A, annotations map[string]string) ([]
 	case kept == nil:
 		out = c.to(in)
 	case apiequality.Semantic.DeepEqual(c.back(kept), in):
-		out = kept // nobody touched the list: exactly what it was, order included
+		out = kept // nobody changed the list, so restore it exactly, including its order
 	default:
 		out = c.merge(c.to(in), kept)
 	}
@@ -55,8 +55,8 @@ func (c listConversion[A, B]) convert(in []A, annotations map[string]string) ([]
 	return out, nil
 }
 
-// mergeByKey returns a merge function that pairs each converted entry with the first kept entry of the same key that has
-// no partner yet.
+// mergeByKey returns a merge function that pairs each converted entry with the first unpaired kept entry of the same
+// key.
 func mergeByKey[B any, K comparable](key func(B) K, take func(converted *B, kept B)) func(converted, kept []B) []B {
 	return func(converted, kept []B) []B {
 		waiting := map[K][]B{}
@@ -84,7 +84,7 @@ func ownAnnotations(annotations map[string]string) map[string]string {
 	return own
 }
 
-// orNil undoes what ownAnnotations added when nothing was put in.
+// orNil returns nil for an empty map, which ownAnnotations may have created.
 func orNil(annotations map[string]string) map[string]string {
 	if len(annotations) == 0 {
 		return nil

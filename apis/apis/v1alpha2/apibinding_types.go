@@ -10,29 +10,29 @@ import (
 const (
 	// APIBindingFinalizer keeps an APIBinding until the objects of its resources are gone.
 	APIBindingFinalizer = "apis.kcp.io/apibinding-finalizer"
-	// InternalAPIBindingExportLabelKey holds which APIExport an APIBinding refers to, as apis/apis/identity makes it.
+	// InternalAPIBindingExportLabelKey identifies the APIExport that an APIBinding refers to. apis/apis/identity computes the value.
 	InternalAPIBindingExportLabelKey = "internal.apis.kcp.io/export"
-	// ResourceBindingsAnnotationKey, on a LogicalCluster, says by whom each resource name is taken, as JSON.
+	// ResourceBindingsAnnotationKey, on a LogicalCluster, says which binding or CRD uses each resource name, as JSON.
 	ResourceBindingsAnnotationKey = "internal.apis.kcp.io/resource-bindings"
 	// AnnotationBoundCRDKey marks the CustomResourceDefinition of a bound resource.
 	AnnotationBoundCRDKey = "apis.kcp.io/bound-crd"
-	// AnnotationSchemaClusterKey holds the cluster of the APIResourceSchema that such a CustomResourceDefinition was made of.
+	// AnnotationSchemaClusterKey contains the cluster of the APIResourceSchema that such a CustomResourceDefinition was made of.
 	AnnotationSchemaClusterKey = "apis.kcp.io/schema-cluster"
-	// AnnotationSchemaNameKey holds the name of the APIResourceSchema that such a CustomResourceDefinition was made of.
+	// AnnotationSchemaNameKey contains the name of the APIResourceSchema that such a CustomResourceDefinition was made of.
 	AnnotationSchemaNameKey = "apis.kcp.io/schema-name"
 )
 
 // Conditions of an APIBinding.
 const (
-	// APIExportValid says whether the APIExport is there and has an identity.
+	// APIExportValid says whether the APIExport exists and has an identity.
 	APIExportValid conditionsv1alpha1.ConditionType = "APIExportValid"
 	// InitialBindingCompleted says whether the resources were bound once; once True it stays True.
 	InitialBindingCompleted conditionsv1alpha1.ConditionType = "InitialBindingCompleted"
-	// BindingUpToDate says whether the resources are bound as the APIExport offers them now.
+	// BindingUpToDate says whether the resources are bound as the APIExport offers them at present.
 	BindingUpToDate conditionsv1alpha1.ConditionType = "BindingUpToDate"
 	// BindingResourceDeleteSuccess says, during deletion, whether the objects of the resources are gone.
 	BindingResourceDeleteSuccess conditionsv1alpha1.ConditionType = "BindingResourceDeleteSuccess"
-	// PermissionClaimsValid says whether the claims that the user answered are those that the APIExport makes.
+	// PermissionClaimsValid says whether the user accepted or rejected exactly the claims of the APIExport.
 	PermissionClaimsValid conditionsv1alpha1.ConditionType = "PermissionClaimsValid"
 	// PermissionClaimsApplied says whether accepted claims have taken effect.
 	PermissionClaimsApplied conditionsv1alpha1.ConditionType = "PermissionClaimsApplied"
@@ -52,17 +52,17 @@ const (
 	WaitingForEstablishedReason = "WaitingForEstablished"
 	// LogicalClusterNotFoundReason means that the workspace of the binding has no LogicalCluster.
 	LogicalClusterNotFoundReason = "LogicalClusterNotFound"
-	// NamingConflictsReason means that another binding or a CustomResourceDefinition has taken a name.
+	// NamingConflictsReason means that another binding or a CustomResourceDefinition already uses a name.
 	NamingConflictsReason = "NamingConflicts"
 	// APIResourceSchemaInvalidReason means that an APIResourceSchema is missing or invalid.
 	APIResourceSchemaInvalidReason = "APIResourceSchemaInvalid"
-	// InvalidPermissionClaimsReason means that a claim was accepted that the APIExport does not make.
+	// InvalidPermissionClaimsReason means that the user accepted a claim that the APIExport does not have.
 	InvalidPermissionClaimsReason = "InvalidPermissionClaims"
-	// PermissionClaimsMismatchReason means that a claim was not answered yet.
+	// PermissionClaimsMismatchReason means that a claim was neither accepted nor rejected yet.
 	PermissionClaimsMismatchReason = "PermissionClaimsMismatch"
 )
 
-// APIBinding makes the resources of an APIExport usable in the workspace that holds it.
+// APIBinding makes the resources of an APIExport usable in the workspace that contains it.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -72,20 +72,20 @@ type APIBinding struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec says what is bound.
+	// spec names the APIExport to bind.
 	// +optional
 	Spec APIBindingSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status APIBindingStatus `json:"status,omitempty"`
 }
 
-// APIBindingSpec says what is bound.
+// APIBindingSpec names the APIExport to bind.
 type APIBindingSpec struct {
-	// reference names what is bound. It cannot be changed.
+	// reference names the APIExport to bind. It cannot be changed.
 	// +required
 	Reference BindingReference `json:"reference"`
-	// permissionClaims answer what the APIExport asks for. Not supported yet.
+	// permissionClaims accept or reject the claims of the APIExport. Not supported yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=group
@@ -94,7 +94,7 @@ type APIBindingSpec struct {
 	PermissionClaims []AcceptablePermissionClaim `json:"permissionClaims,omitempty"`
 }
 
-// BindingReference names what is bound.
+// BindingReference names the APIExport to bind.
 type BindingReference struct {
 	// export names the APIExport.
 	// +required
@@ -103,7 +103,7 @@ type BindingReference struct {
 
 // ExportBindingReference names an APIExport.
 type ExportBindingReference struct {
-	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.
+	// path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.
 	// +optional
 	Path string `json:"path,omitempty"`
 	// name is the name of the APIExport.
@@ -111,15 +111,15 @@ type ExportBindingReference struct {
 	Name string `json:"name"`
 }
 
-// ScopedPermissionClaim is a claim with the objects it is for.
+// ScopedPermissionClaim is a claim together with the objects that it applies to.
 type ScopedPermissionClaim struct {
 	PermissionClaim `json:",inline"`
-	// selector picks the objects that the claim is for. It cannot be changed; remove the claim and add it again.
+	// selector selects the objects of the claim. It cannot be changed; remove the claim and add it again.
 	// +required
 	Selector PermissionClaimSelector `json:"selector"`
 }
 
-// AcceptablePermissionClaim answers a claim.
+// AcceptablePermissionClaim accepts or rejects a claim.
 type AcceptablePermissionClaim struct {
 	ScopedPermissionClaim `json:",inline"`
 	// state is the answer: Accepted or Rejected.
@@ -132,13 +132,13 @@ type AcceptablePermissionClaim struct {
 type AcceptablePermissionClaimState string
 
 const (
-	// ClaimAccepted gives what is asked for.
+	// ClaimAccepted grants the requested access.
 	ClaimAccepted AcceptablePermissionClaimState = "Accepted"
-	// ClaimRejected refuses it.
+	// ClaimRejected refuses the requested access.
 	ClaimRejected AcceptablePermissionClaimState = "Rejected"
 )
 
-// APIBindingPhaseType is a step in the life of a binding.
+// APIBindingPhaseType is a phase in the lifecycle of a binding.
 // +enum
 type APIBindingPhaseType string
 
@@ -149,9 +149,9 @@ const (
 	APIBindingPhaseBound APIBindingPhaseType = "Bound"
 )
 
-// APIBindingStatus is what was found of a binding.
+// APIBindingStatus is the observed state of a binding.
 type APIBindingStatus struct {
-	// apiExportClusterName is the name of the logical cluster that holds the APIExport.
+	// apiExportClusterName is the name of the logical cluster that contains the APIExport.
 	// +optional
 	APIExportClusterName string `json:"apiExportClusterName,omitempty"`
 	// boundResources are the resources that the binding makes usable.
@@ -160,7 +160,7 @@ type APIBindingStatus struct {
 	// +listMapKey=group
 	// +listMapKey=resource
 	BoundResources []BoundAPIResource `json:"boundResources,omitempty"`
-	// phase is where the binding stands in its life: empty, Binding or Bound.
+	// phase is the phase of the binding: empty, Binding or Bound.
 	// +optional
 	Phase APIBindingPhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.
@@ -168,7 +168,7 @@ type APIBindingStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// appliedPermissionClaims are the claims that are in force.
+	// appliedPermissionClaims are the claims that are in effect.
 	// +optional
 	// +listType=map
 	// +listMapKey=group
@@ -189,13 +189,13 @@ type BoundAPIResource struct {
 	// group is the API group of the resource; empty for the core group.
 	// +required
 	Group string `json:"group"`
-	// resource is the resource in plural.
+	// resource is the plural name of the resource.
 	// +required
 	Resource string `json:"resource"`
-	// schema is what the resource looks like.
+	// schema identifies the schema of the resource.
 	// +required
 	Schema BoundAPIResourceSchema `json:"schema"`
-	// storageVersions are the versions that objects have ever been stored in.
+	// storageVersions are all versions that objects were ever stored in.
 	// +optional
 	// +listType=set
 	StorageVersions []string `json:"storageVersions,omitempty"`

@@ -9,13 +9,13 @@ import (
 
 // Annotations and data keys around an APIExport.
 const (
-	// APIExportEndpointSliceSkipAnnotation keeps an APIExport without an endpoint slice of its own name, whatever its value.
+	// APIExportEndpointSliceSkipAnnotation prevents an endpoint slice of the same name for an APIExport, whatever its value.
 	APIExportEndpointSliceSkipAnnotation = "apiexports.apis.kcp.io/skip-endpointslice"
 	// ExtraAnnotationPrefix begins the keys of annotations that are copied from an APIExport to its APIBindings.
 	ExtraAnnotationPrefix = "extra.apis.kcp.io/"
-	// SecretKeyAPIExportIdentity is the data key of the identity Secret that holds the identity.
+	// SecretKeyAPIExportIdentity is the data key of the identity Secret that contains the identity.
 	SecretKeyAPIExportIdentity = "key"
-	// IdentitySecretNamespace is the namespace in which the system makes identity Secrets.
+	// IdentitySecretNamespace is the namespace in which the system creates identity Secrets.
 	IdentitySecretNamespace = "kcp-system"
 	// APIResourceSchemaCoreSuffix stands for the core group at the end of the name of an APIResourceSchema.
 	APIResourceSchemaCoreSuffix = "core"
@@ -23,24 +23,25 @@ const (
 
 // Conditions of an APIExport and their reasons.
 const (
-	// APIExportIdentityValid says whether the identity is there and is the one it always was.
+	// APIExportIdentityValid says whether the identity exists and has not changed.
 	APIExportIdentityValid conditionsv1alpha1.ConditionType = "IdentityValid"
 	// APIExportVirtualWorkspaceURLsReady says whether the addresses of the virtual workspaces are known.
 	APIExportVirtualWorkspaceURLsReady conditionsv1alpha1.ConditionType = "VirtualWorkspaceURLsReady"
 	// APIExportSchemasValid says whether every APIResourceSchema that the export names exists.
 	APIExportSchemasValid conditionsv1alpha1.ConditionType = "APIResourceSchemasValid"
-	// SchemaNotFoundReason means that one does not.
+	// SchemaNotFoundReason means that at least one of them does not exist.
 	SchemaNotFoundReason = "APIResourceSchemaNotFound"
-	// IdentityVerificationFailedReason means that the Secret is missing, or holds another identity than before.
+	// IdentityVerificationFailedReason means that the Secret is missing, or that its identity has changed.
 	IdentityVerificationFailedReason = "IdentityVerificationFailed"
-	// IdentityGenerationFailedReason means that the Secret could not be made.
+	// IdentityGenerationFailedReason means that the Secret could not be created.
 	IdentityGenerationFailedReason = "IdentityGenerationFailed"
-	// ErrorGeneratingURLsReason means that the addresses could not be made.
+	// ErrorGeneratingURLsReason means that the addresses could not be generated.
 	ErrorGeneratingURLsReason = "ErrorGeneratingURLs"
 )
 
-// APIExport offers resources to other workspaces. They use them by an APIBinding that refers to it; whoever may use the
-// content of the export works on the objects of all of them through its endpoints.
+// APIExport offers resources to other workspaces. Another workspace uses the resources through an APIBinding that
+// refers to the export. Users with permission for the content of the export can work on the objects in all those workspaces
+// through its endpoints.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -50,29 +51,29 @@ type APIExport struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is what is offered.
+	// spec describes the exported APIs.
 	// +optional
 	Spec APIExportSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status APIExportStatus `json:"status,omitempty"`
 }
 
-// APIExportSpec is what is offered.
+// APIExportSpec describes the exported APIs.
 type APIExportSpec struct {
-	// resources are the resources on offer, each with the APIResourceSchema that says what it looks like. A change reaches the bindings by itself.
+	// resources are the exported resources, each with the APIResourceSchema that describes it. Existing bindings get a change automatically.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +listMapKey=group
 	Resources []ResourceSchema `json:"resources,omitempty"`
-	// identity says who owns the exported APIs. The system makes one when it is left out.
+	// identity identifies the owner of the exported APIs. If it is not set, the system creates one.
 	// +optional
 	Identity *Identity `json:"identity,omitempty"`
 	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
 	// +optional
 	MaximalPermissionPolicy *MaximalPermissionPolicy `json:"maximalPermissionPolicy,omitempty"`
-	// permissionClaims ask for access to other resources in the workspaces that bind. Not supported yet.
+	// permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=group
@@ -80,9 +81,9 @@ type APIExportSpec struct {
 	PermissionClaims []PermissionClaim `json:"permissionClaims,omitempty"`
 }
 
-// ResourceSchema is one resource on offer.
+// ResourceSchema is one exported resource.
 type ResourceSchema struct {
-	// name is the resource in plural, such as widgets.
+	// name is the plural name of the resource, such as widgets.
 	// +required
 	Name string `json:"name"`
 	// group is the API group of the resource; empty for the core group.
@@ -91,14 +92,14 @@ type ResourceSchema struct {
 	// schema is the name of the APIResourceSchema in the workspace of the APIExport. It ends in .name.group, with core for the core group.
 	// +required
 	Schema string `json:"schema"`
-	// storage says where the objects live. Left out, it is crd.
+	// storage defines where the objects are stored. If not set, it is crd.
 	// +optional
 	Storage ResourceSchemaStorage `json:"storage,omitempty"`
 }
 
-// ResourceSchemaStorage says where the objects of a resource live. Exactly one of the fields is set.
+// ResourceSchemaStorage defines where the objects of a resource are stored. Exactly one of the fields is set.
 type ResourceSchemaStorage struct {
-	// crd keeps the objects in the workspace that binds, as those of a CustomResourceDefinition.
+	// crd stores the objects in the workspace that binds the export, like the objects of a CustomResourceDefinition.
 	// +optional
 	CRD *ResourceSchemaStorageCRD `json:"crd,omitempty"`
 	// virtual serves the objects from somewhere else. Not supported yet.
@@ -106,22 +107,22 @@ type ResourceSchemaStorage struct {
 	Virtual *ResourceSchemaStorageVirtual `json:"virtual,omitempty"`
 }
 
-// ResourceSchemaStorageCRD keeps objects as those of a CustomResourceDefinition. It has no settings.
+// ResourceSchemaStorageCRD stores objects like those of a CustomResourceDefinition. It has no settings.
 type ResourceSchemaStorageCRD struct{}
 
 // ResourceSchemaStorageVirtual serves objects from an endpoint.
 type ResourceSchemaStorageVirtual struct {
-	// reference points to the object, in the workspace of the APIExport, whose status lists the endpoints.
+	// reference refers to an object in the workspace of the APIExport. The status of that object lists the endpoints.
 	// +required
 	Reference corev1.TypedLocalObjectReference `json:"reference"`
-	// identityHash is the identity of the resource behind the endpoints.
+	// identityHash is the identity of the resource that the endpoints serve.
 	// +optional
 	IdentityHash string `json:"identityHash,omitempty"`
 }
 
-// Identity says where the identity of an APIExport is kept.
+// Identity refers to the stored identity of an APIExport.
 type Identity struct {
-	// secretRef points to a Secret in the workspace of the APIExport whose data holds the identity under "key".
+	// secretRef refers to a Secret in the workspace of the APIExport. The data of the Secret contains the identity under "key".
 	// +optional
 	SecretRef *corev1.SecretReference `json:"secretRef,omitempty"`
 }
@@ -142,15 +143,15 @@ type GroupResource struct {
 	// +optional
 	// +default=""
 	Group string `json:"group"`
-	// resource is the resource in plural.
+	// resource is the plural name of the resource.
 	// +required
 	Resource string `json:"resource"`
 }
 
-// PermissionClaim asks for access to a resource that the APIExport does not offer itself.
+// PermissionClaim requests access to a resource that the APIExport itself does not offer.
 type PermissionClaim struct {
 	GroupResource `json:",inline"`
-	// verbs are what is asked for; * is every verb.
+	// verbs are the requested verbs; * is every verb.
 	// +required
 	// +listType=set
 	Verbs []string `json:"verbs"`
@@ -158,20 +159,20 @@ type PermissionClaim struct {
 	// +optional
 	// +default=""
 	IdentityHash string `json:"identityHash,omitempty"`
-	// defaultSelector picks the objects in default bindings, where no user answers the claim.
+	// defaultSelector selects the objects in default bindings, where no user accepts or rejects the claim.
 	// +optional
 	DefaultSelector *PermissionClaimSelector `json:"defaultSelector,omitempty"`
 }
 
-// PermissionClaimSelector picks objects: all, or those with some labels. Exactly one kind of choice is set.
+// PermissionClaimSelector selects objects: all, or those with some labels. Exactly one of the two is set.
 type PermissionClaimSelector struct {
 	metav1.LabelSelector `json:",inline"`
-	// matchAll picks all objects.
+	// matchAll selects all objects.
 	// +optional
 	MatchAll bool `json:"matchAll,omitempty"`
 }
 
-// APIExportStatus is what was found of an export.
+// APIExportStatus is the observed state of an export.
 type APIExportStatus struct {
 	// identityHash is the SHA-256 of the identity, in hexadecimal. Once set it never changes.
 	// +optional
@@ -181,7 +182,7 @@ type APIExportStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// virtualWorkspaces is kept for old clients and not filled: addresses stand in APIExportEndpointSlices.
+	// virtualWorkspaces exists for old clients and is always empty. The addresses are in APIExportEndpointSlices.
 	// +optional
 	// +listType=atomic
 	VirtualWorkspaces []VirtualWorkspace `json:"virtualWorkspaces,omitempty"`

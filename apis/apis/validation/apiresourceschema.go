@@ -52,7 +52,7 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 	}
 	errs = append(errs, validateConversion(schema, spec.Child("conversion"))...)
 	if len(errs) > 0 {
-		return errs // the checks below would say it all again in other words
+		return errs // the checks below would report the same faults again
 	}
 	return crd.Validate(ctx, schema)
 }
@@ -62,12 +62,12 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 func ValidateAPIResourceSchemaUpdate(schema, old *apisv1alpha1.APIResourceSchema) field.ErrorList {
 	errs := rule.ObjectMetaUpdate(&schema.ObjectMeta, &old.ObjectMeta)
 	if !sameSpec(&schema.Spec, &old.Spec) {
-		errs = append(errs, field.Forbidden(field.NewPath("spec"), "an APIResourceSchema cannot be changed; make a new one"))
+		errs = append(errs, field.Forbidden(field.NewPath("spec"), "an APIResourceSchema cannot be changed; create a new one"))
 	}
 	return errs
 }
 
-// sameSpec compares schemas by what they say: their JSON is stored as the client wrote it, and the next client may write
+// sameSpec compares the content of schemas. Their JSON is stored as the client wrote it, and the next client may write
 // the keys in another order.
 func sameSpec(a, b *apisv1alpha1.APIResourceSchemaSpec) bool {
 	if len(a.Versions) != len(b.Versions) {
@@ -120,7 +120,7 @@ func validateSchemaName(name, plural, suffix string, path *field.Path) field.Err
 		return field.ErrorList{field.Invalid(path, name, "must end in ."+plural+"."+suffix)}
 	}
 	if !prefixExp.MatchString(prefix) {
-		return field.ErrorList{field.Invalid(path, name, validation.RegexError("what stands before ."+plural+"."+suffix+" is invalid", prefixExp.String(), "v1"))}
+		return field.ErrorList{field.Invalid(path, name, validation.RegexError("the prefix before ."+plural+"."+suffix+" is invalid", prefixExp.String(), "v1"))}
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func validateConversion(schema *apisv1alpha1.APIResourceSchema, path *field.Path
 	conversion := schema.Spec.Conversion
 	if conversion == nil {
 		if len(schema.Spec.Versions) > 1 {
-			return field.ErrorList{field.Required(path, "must say how to convert between several versions")}
+			return field.ErrorList{field.Required(path, "is required if there are several versions")}
 		}
 		return nil
 	}

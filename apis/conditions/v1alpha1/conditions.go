@@ -54,8 +54,8 @@ func GetMessage(from Getter, t ConditionType) string {
 	return ""
 }
 
-// Set puts c in the place of the condition of its type. The transition time stays when nothing else changes; otherwise it
-// is c's, or now (whole seconds, as on the wire) when c has none. The caller's slice is not changed.
+// Set replaces the condition of c's type with c. If nothing else changes, the transition time does not change. Otherwise it is c's, or
+// now (whole seconds, as on the wire) if c has none. The caller's slice is not changed.
 func Set(to Setter, c Condition) {
 	old := to.GetConditions()
 	conditions := make(Conditions, 0, len(old)+1)
@@ -104,9 +104,9 @@ func Delete(to Setter, t ConditionType) {
 	to.SetConditions(conditions)
 }
 
-// SetSummary sets Ready from the conditions of the given types, or of all types when none is given: False as the gravest
-// one that is False, else Unknown as one that is Unknown, else True. Types the object does not have yet are left out, and
-// with none at all Ready is not touched.
+// SetSummary sets Ready from the conditions of the given types, or of all types when none is given: False like the most
+// severe condition that is False, otherwise Unknown like one that is Unknown, otherwise True. It ignores types that the object does
+// not have, and does not change Ready if the object has none of them.
 func SetSummary(to Setter, types ...ConditionType) {
 	wanted := map[ConditionType]bool{}
 	for _, t := range types {

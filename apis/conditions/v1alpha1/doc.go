@@ -1,8 +1,8 @@
-// Package v1alpha1 holds the condition that all kinds of our API groups carry in status.conditions, with the functions
+// Package v1alpha1 contains the condition that all kinds of our API groups carry in status.conditions, with the functions
 // that read and set it.
 //
-// It has what metav1.Condition has, less the generation, and a severity: an Error needs somebody's action, a Warning may
-// heal by itself, and Info is how things are while work goes on. The wire format is that of the Cluster API project, as kcp uses it.
+// It has the fields of metav1.Condition without the generation, and a severity: Error means that somebody must act, Warning may
+// recover by itself, and Info means that work continues. The wire format is that of the Cluster API project, which kcp uses.
 //
 // The list of an object is kept with Ready first and the others by name, one entry for each type, so that two writers who
 // set the same conditions write the same bytes. Anyone may import this package; it imports only apimachinery and k8s.io/api.

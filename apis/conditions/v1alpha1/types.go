@@ -5,21 +5,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ConditionType names what a condition is about, in CamelCase.
+// ConditionType is the type of a condition, in CamelCase.
 type ConditionType string
 
-// ReadyCondition sums up all other conditions of an object.
+// ReadyCondition summarizes all other conditions of an object.
 const ReadyCondition ConditionType = "Ready"
 
-// ConditionSeverity says how much a condition that is False matters.
+// ConditionSeverity is the severity of a condition that is False.
 type ConditionSeverity string
 
 const (
-	// ConditionSeverityError asks for somebody's action.
+	// ConditionSeverityError means that somebody must act.
 	ConditionSeverityError ConditionSeverity = "Error"
-	// ConditionSeverityWarning is worth a look, and may heal by itself.
+	// ConditionSeverityWarning means that somebody should check, although the condition may recover by itself.
 	ConditionSeverityWarning ConditionSeverity = "Warning"
-	// ConditionSeverityInfo is not a fault: work goes on.
+	// ConditionSeverityInfo means that there is no fault and work continues.
 	ConditionSeverityInfo ConditionSeverity = "Info"
 	// ConditionSeverityNone is the severity of every condition that is not False.
 	ConditionSeverityNone ConditionSeverity = ""
@@ -27,22 +27,22 @@ const (
 
 // Condition is one observation of the state of an object.
 type Condition struct {
-	// type names what the condition is about, in CamelCase.
+	// type is the type of the condition, in CamelCase.
 	// +required
 	Type ConditionType `json:"type"`
 	// status is True, False or Unknown.
 	// +required
 	Status corev1.ConditionStatus `json:"status"`
-	// severity says how much it matters that the condition is False: Error, Warning or Info. It is empty for True and Unknown.
+	// severity is the severity of a condition that is False: Error, Warning or Info. It is empty for True and Unknown.
 	// +optional
 	Severity ConditionSeverity `json:"severity,omitempty"`
 	// lastTransitionTime is when the condition last changed.
 	// +required
 	LastTransitionTime metav1.Time `json:"lastTransitionTime"`
-	// reason is one CamelCase word for programs that says why the condition has its status.
+	// reason is the reason for the status, as one CamelCase word for programs.
 	// +optional
 	Reason string `json:"reason,omitempty"`
-	// message tells people what was seen.
+	// message describes the observation for people.
 	// +optional
 	Message string `json:"message,omitempty"`
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // FromUID returns the name of the logical cluster of the Workspace with this UID, for example 2f8kq1z0c7a9x3bd. It is the
-// same every time. attempt is 0 at first and counts up when a name turns out to be taken by somebody else.
+// same every time. attempt is 0 at first, and is incremented if another workspace already uses the name.
 func FromUID(uid types.UID, attempt int) logicalcluster.Name {
 	seed := string(uid)
 	if attempt > 0 {
@@ -39,7 +39,7 @@ func Home(username string) logicalcluster.Name {
 	return logicalcluster.Name(base36(sum[:homeBytes]))
 }
 
-// ShardHash returns what stands for a shard in annotations and labels, 8 characters of base 36.
+// ShardHash returns the hash that identifies a shard in annotations and labels: 8 characters of base 36.
 func ShardHash(shard string) string {
 	sum := sha256.Sum224([]byte(shard))
 	return base36(sum[:])[:shardHashLength]

@@ -1,7 +1,7 @@
-// Package v1alpha1 is core.kcp.io/v1alpha1: [LogicalCluster], the object that makes a logical cluster exist, and [Shard],
-// an installation that holds logical clusters.
+// Package v1alpha1 is core.kcp.io/v1alpha1: [LogicalCluster], the object that represents a logical cluster, and [Shard],
+// an installation that contains logical clusters.
 //
-// It holds types, defaults and their registration; what is valid is in apis/core/validation. Anyone may import it.
+// It contains types, defaults and their registration; validation is in apis/core/validation. Anyone may import it.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:defaulter-gen=TypeMeta

@@ -8,35 +8,36 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 )
 
-// LogicalClusterName is the name of the only LogicalCluster that a logical cluster holds.
+// LogicalClusterName is the name of the only LogicalCluster that a logical cluster contains.
 const LogicalClusterName = "cluster"
 
-// LogicalClusterPhaseType is a step in the life of a logical cluster.
+// LogicalClusterPhaseType is a phase in the lifecycle of a logical cluster.
 // +enum
 type LogicalClusterPhaseType string
 
 const (
-	// LogicalClusterPhaseScheduling means that no place has been found yet.
+	// LogicalClusterPhaseScheduling means that no shard was chosen yet.
 	LogicalClusterPhaseScheduling LogicalClusterPhaseType = "Scheduling"
-	// LogicalClusterPhaseInitializing means that initializers are still at work.
+	// LogicalClusterPhaseInitializing means that some initializers are not finished.
 	LogicalClusterPhaseInitializing LogicalClusterPhaseType = "Initializing"
-	// LogicalClusterPhaseReady means that users may work in it.
+	// LogicalClusterPhaseReady means that users can work in the logical cluster.
 	LogicalClusterPhaseReady LogicalClusterPhaseType = "Ready"
-	// LogicalClusterPhaseUnavailable means that it was ready and cannot be reached at the moment.
+	// LogicalClusterPhaseUnavailable means that the logical cluster was ready but cannot be reached at the moment.
 	LogicalClusterPhaseUnavailable LogicalClusterPhaseType = "Unavailable"
-	// LogicalClusterPhaseInactive means that it was switched off by annotation.
+	// LogicalClusterPhaseInactive means that an annotation made the logical cluster inactive.
 	LogicalClusterPhaseInactive LogicalClusterPhaseType = "Inactive"
-	// LogicalClusterPhaseTerminating means that it is being deleted and terminators are at work on its content.
+	// LogicalClusterPhaseTerminating means that the logical cluster is being deleted and terminators are working on its content.
 	LogicalClusterPhaseTerminating LogicalClusterPhaseType = "Terminating"
-	// LogicalClusterPhaseDeleting means that its content is being deleted.
+	// LogicalClusterPhaseDeleting means that the content of the logical cluster is being deleted.
 	LogicalClusterPhaseDeleting LogicalClusterPhaseType = "Deleting"
 )
 
-// LogicalClusterInitializer names who has to finish before a logical cluster is ready: the cluster and the name of a
-// WorkspaceType joined by a colon, or "system:" and a name.
+// LogicalClusterInitializer names an initializer, which must finish before a logical cluster is ready. The name is the cluster and
+// the name of a WorkspaceType joined by a colon, or "system:" and a name.
 type LogicalClusterInitializer string
 
-// LogicalClusterTerminator names who has to finish before the content of a logical cluster is deleted. Written like an initializer.
+// LogicalClusterTerminator names a terminator, which must finish before the content of a logical cluster is deleted. It has the
+// same form as the name of an initializer.
 type LogicalClusterTerminator string
 
 // Finalizers of workspaces and logical clusters.
@@ -51,19 +52,19 @@ const (
 
 // Annotations and labels of workspaces and logical clusters.
 const (
-	// LogicalClusterTypeAnnotationKey holds the type of a logical cluster as path:name, such as root:universal.
+	// LogicalClusterTypeAnnotationKey contains the type of a logical cluster as path:name, such as root:universal.
 	LogicalClusterTypeAnnotationKey = "internal.tenancy.kcp.io/type"
-	// LogicalClusterInactiveAnnotationKey switches a logical cluster off when it is "true".
+	// LogicalClusterInactiveAnnotationKey makes a logical cluster inactive if its value is "true".
 	LogicalClusterInactiveAnnotationKey = "core.kcp.io/inactive"
 	// LegacyLogicalClusterInactiveAnnotationKey is the older spelling of LogicalClusterInactiveAnnotationKey.
 	LegacyLogicalClusterInactiveAnnotationKey = "internal.kcp.io/inactive"
-	// LogicalClusterShardAnnotationKey holds the name of the shard that a logical cluster lives on.
+	// LogicalClusterShardAnnotationKey contains the name of the shard of a logical cluster.
 	LogicalClusterShardAnnotationKey = "core.kcp.io/shard"
 	// ReplicateAnnotationKey marks objects that other shards need to see.
 	ReplicateAnnotationKey = "internal.kcp.io/replicate"
-	// RequiredGroupsAnnotationKey holds the groups that a user must be in to enter a logical cluster.
+	// RequiredGroupsAnnotationKey contains the groups that a user must be in to enter a logical cluster.
 	RequiredGroupsAnnotationKey = "authorization.kcp.io/required-groups"
-	// UnschedulableAnnotationKey keeps new logical clusters off a Shard.
+	// UnschedulableAnnotationKey prevents new logical clusters on a Shard.
 	UnschedulableAnnotationKey = "experimental.core.kcp.io/unschedulable"
 )
 
@@ -75,21 +76,21 @@ const (
 	WorkspaceContentDeleted conditionsv1alpha1.ConditionType = "WorkspaceContentDeleted"
 	// APIBindingsInitialized says whether the default bindings are bound.
 	APIBindingsInitialized conditionsv1alpha1.ConditionType = "APIBindingsInitialized"
-	// APIBindingsReconciled says whether default bindings with lifecycle Maintain are as their type wants them.
+	// APIBindingsReconciled says whether default bindings with lifecycle Maintain match their type.
 	APIBindingsReconciled conditionsv1alpha1.ConditionType = "APIBindingsReconciled"
 )
 
 // Reasons of those conditions.
 const (
-	// InitializerExistsReason means that initializers are still at work.
+	// InitializerExistsReason means that some initializers are not finished.
 	InitializerExistsReason = "InitializerExists"
 	// WorkspaceDisappearedReason means that the logical cluster of a Workspace is gone.
 	WorkspaceDisappearedReason = "WorkspaceDisappeared"
-	// DiscoveryFailedReason means that it is not known which resources the logical cluster holds.
+	// DiscoveryFailedReason means that the resources in the logical cluster could not be determined.
 	DiscoveryFailedReason = "DiscoveryFailed"
 	// ContentDeletionFailedReason means that some content could not be deleted.
 	ContentDeletionFailedReason = "ContentDeletionFailed"
-	// SomeResourcesRemainReason means that objects are still there, held by finalizers for instance.
+	// SomeResourcesRemainReason means that objects remain, for example because of finalizers.
 	SomeResourcesRemainReason = "SomeResourcesRemain"
 	// WaitingOnAPIBindingsReason means that default bindings are not bound yet.
 	WaitingOnAPIBindingsReason = "WaitingOnAPIBindings"
@@ -99,8 +100,8 @@ const (
 	APIBindingErrorsReason = "APIBindingErrors"
 )
 
-// LogicalCluster makes a logical cluster exist: it lives inside it, under the name "cluster". Whoever may read it can see
-// where the logical cluster stands in its life and at which URL it is served.
+// LogicalCluster represents a logical cluster. The object is inside the logical cluster and is always called "cluster". It shows the
+// phase of the logical cluster and the URL at which it is served.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -110,20 +111,20 @@ type LogicalCluster struct {
 	// metadata is the standard object metadata. The name is always "cluster".
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +optional
 	Spec LogicalClusterSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status LogicalClusterStatus `json:"status,omitempty"`
 }
 
-// LogicalClusterSpec is what is wanted of a logical cluster.
+// LogicalClusterSpec is the desired state of a logical cluster.
 type LogicalClusterSpec struct {
-	// directlyDeletable allows users to delete this object. When it is false they delete the Workspace instead.
+	// directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead.
 	// +optional
 	DirectlyDeletable bool `json:"directlyDeletable,omitempty"`
-	// owner is the object that this logical cluster belongs to, a Workspace as a rule. Its deletion deletes this one, and the other way round.
+	// owner is the object that this logical cluster belongs to, usually a Workspace. Deleting one of them also deletes the other.
 	// +optional
 	Owner *LogicalClusterOwner `json:"owner,omitempty"`
 	// createdBy is the user who created it.
@@ -139,12 +140,12 @@ type LogicalClusterSpec struct {
 	Terminators []LogicalClusterTerminator `json:"terminators,omitempty"`
 }
 
-// LogicalClusterOwner points to the object that a logical cluster belongs to.
+// LogicalClusterOwner refers to the object that a logical cluster belongs to.
 type LogicalClusterOwner struct {
 	// apiVersion is the group and version of the owner, such as tenancy.kcp.io/v1alpha1.
 	// +required
 	APIVersion string `json:"apiVersion"`
-	// resource is the resource of the owner in plural, such as workspaces.
+	// resource is the plural name of the owner's resource, such as workspaces.
 	// +required
 	Resource string `json:"resource"`
 	// name is the name of the owner.
@@ -153,7 +154,7 @@ type LogicalClusterOwner struct {
 	// namespace is the namespace of the owner, if it has one.
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
-	// cluster is the name of the logical cluster that holds the owner.
+	// cluster is the name of the logical cluster that contains the owner.
 	// +required
 	Cluster string `json:"cluster"`
 	// uid is the UID of the owner.
@@ -161,12 +162,12 @@ type LogicalClusterOwner struct {
 	UID types.UID `json:"uid"`
 }
 
-// LogicalClusterStatus is what was found of a logical cluster.
+// LogicalClusterStatus is the observed state of a logical cluster.
 type LogicalClusterStatus struct {
 	// URL is the address of the logical cluster by its name, which stays the same when workspaces above it are renamed.
 	// +optional
 	URL string `json:"URL,omitempty"`
-	// phase is where the logical cluster stands in its life.
+	// phase is the phase of the logical cluster.
 	// +optional
 	// +default="Scheduling"
 	Phase LogicalClusterPhaseType `json:"phase,omitempty"`
@@ -175,11 +176,11 @@ type LogicalClusterStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// initializers are those that are not done yet. Each removes itself; when the list is empty the logical cluster is ready.
+	// initializers are the unfinished initializers. Each one removes itself. When the list is empty, the logical cluster is ready.
 	// +optional
 	// +listType=atomic
 	Initializers []LogicalClusterInitializer `json:"initializers,omitempty"`
-	// terminators are those that still have work to do before the content is deleted. Each removes itself.
+	// terminators are the terminators that must still finish before the content is deleted. Each one removes itself.
 	// +optional
 	// +listType=atomic
 	Terminators []LogicalClusterTerminator `json:"terminators,omitempty"`

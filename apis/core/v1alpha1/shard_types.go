@@ -6,11 +6,11 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 )
 
-// ShardNameLabelKey is the label in which a Shard carries its own name, for use in location selectors.
+// ShardNameLabelKey is the label that contains the name of the Shard, for use in location selectors.
 const ShardNameLabelKey = "name"
 
-// Shard is an installation that holds logical clusters: one etcd with the servers in front of it. Each registers itself
-// in the root workspace when it starts.
+// Shard is an installation that contains logical clusters: one etcd with its servers. Each shard registers itself in the
+// root workspace when it starts.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -20,28 +20,28 @@ type Shard struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec says where the shard is reached.
+	// spec contains the addresses of the shard.
 	// +optional
 	Spec ShardSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status ShardStatus `json:"status,omitempty"`
 }
 
-// ShardSpec says where a shard is reached.
+// ShardSpec contains the addresses of a shard.
 type ShardSpec struct {
 	// baseURL is the address at which other shards reach this one.
 	// +required
 	BaseURL string `json:"baseURL"`
-	// externalURL is the address that users get to see, in Workspaces for instance. It is baseURL when left out.
+	// externalURL is the address that users see, for example in Workspaces. If not set, it is baseURL.
 	// +optional
 	ExternalURL string `json:"externalURL,omitempty"`
-	// virtualWorkspaceURL is the address below which the shard serves virtual workspaces. It is baseURL when left out.
+	// virtualWorkspaceURL is the address below which the shard serves virtual workspaces. If not set, it is baseURL.
 	// +optional
 	VirtualWorkspaceURL string `json:"virtualWorkspaceURL,omitempty"`
 }
 
-// ShardStatus is what was found of a shard.
+// ShardStatus is the observed state of a shard.
 type ShardStatus struct {
 	// conditions are the latest observations.
 	// +optional

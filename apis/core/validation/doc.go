@@ -1,3 +1,3 @@
-// Package validation says which objects of core.kcp.io are valid, as far as the object alone tells. What needs a look
-// elsewhere - who asks, what went before - is for admission.
+// Package validation checks which objects of core.kcp.io are valid, as far as the object alone tells. Admission
+// checks what depends on other information, such as the user and the previous state.
 package validation

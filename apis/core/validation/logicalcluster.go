@@ -14,7 +14,7 @@ import (
 
 var singleton = rule.Matching(regexp.MustCompile("^"+corev1alpha1.LogicalClusterName+"$"), corev1alpha1.LogicalClusterName)
 
-// initializerNameExp is what stands behind the cluster in the name of an initializer or terminator.
+// initializerNameExp matches the part after the cluster in the name of an initializer or terminator.
 var initializerNameExp = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // ValidateLogicalCluster returns what is wrong with a new LogicalCluster.
@@ -70,7 +70,7 @@ func ValidateTerminators(names []corev1alpha1.LogicalClusterTerminator, path *fi
 	return validateOwners(names, path)
 }
 
-// validateOwners checks names of the form path:name or system:name, each of which may be there once.
+// validateOwners checks names of the form path:name or system:name, each of which is allowed once.
 func validateOwners[T ~string](names []T, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[T]bool{}

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Rules returns the rules that role is to have: those of all others that one of its selectors matches, in the order of their
-// names, each rule once. all is not changed and may hold role itself, which is passed over. It is an error to call it with a
-// role that has no aggregationRule, or one whose selector is malformed.
+// Rules returns the aggregated rules of role: the rules of all other roles that one of its selectors matches, in the order of their
+// names, each rule once. all is not changed; it may contain role itself, which is skipped. Rules returns an error if role has no
+// aggregationRule, or if a selector is malformed.
 func Rules(role *rbacv1.ClusterRole, all []*rbacv1.ClusterRole) ([]rbacv1.PolicyRule, error) {
 	if role.AggregationRule == nil {
 		return nil, fmt.Errorf("aggregating ClusterRole %q: it has no aggregationRule", role.Name)

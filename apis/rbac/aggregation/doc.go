@@ -1,3 +1,3 @@
-// Package aggregation computes the rules of ClusterRoles that consist of other ClusterRoles. It is pure: the server uses it
-// for the roles that it makes at start, a controller for those of users.
+// Package aggregation computes the rules of ClusterRoles that aggregate other ClusterRoles. It is pure. The server uses it
+// for the roles that it creates at start, and a controller uses it for the roles of users.
 package aggregation

@@ -1,6 +1,6 @@
-// Package typeresolution says how WorkspaceTypes work together: where an unqualified type is looked for, which types a type
-// builds on (its aliases), which types may stand above and below one another, and what a new workspace gets from them.
+// Package typeresolution contains the rules for WorkspaceTypes: where the server looks for an unqualified type, which types a type
+// extends (its aliases), which types are allowed above and below one another, and what a new workspace gets from them.
 //
-// It reads types through a Getter and keeps nothing. The faults it returns are meant for people; the caller makes an API
-// status of them (403, spec/01 §6.2). Anyone may import it.
+// It reads types through a Getter and stores nothing. Its errors are for users; the caller turns them into an API
+// status (403, spec/01 §6.2). Anyone may import it.
 package typeresolution

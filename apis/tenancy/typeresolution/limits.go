@@ -9,7 +9,7 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
-// Allowed returns nil when a workspace with the aliases child may stand directly below one with the aliases parent. Every
+// Allowed returns nil if a workspace with the aliases child is allowed directly below one with the aliases parent. Every
 // alias of either may limit the other; since aliases count, a type that extends an allowed one is allowed. The last alias
 // is the type itself, and is named in the error.
 func Allowed(parent, child []*Type) error {
@@ -38,8 +38,8 @@ func Allowed(parent, child []*Type) error {
 	return nil
 }
 
-// implements reports whether one of the aliases is in the list of allowed ones. A reference may hold the path of the
-// workspace or the name of its cluster; without either it is the workspace of the type that sets the limit.
+// implements reports whether one of the aliases is in the list of allowed ones. A reference may contain the path of the
+// workspace or the name of its cluster. Without either, it refers to the workspace of the type that sets the limit.
 func implements(limiting *Type, aliases []*Type, allowed []tenancyv1alpha1.WorkspaceTypeReference) bool {
 	return slices.ContainsFunc(allowed, func(ref tenancyv1alpha1.WorkspaceTypeReference) bool {
 		path := logicalcluster.Path(ref.Path)
@@ -52,7 +52,7 @@ func implements(limiting *Type, aliases []*Type, allowed []tenancyv1alpha1.Works
 	})
 }
 
-// by says that the limit was inherited, when it was.
+// by returns a note if the limit was inherited; otherwise the empty string.
 func by(aliases []*Type, t *Type) string {
 	if self := aliases[len(aliases)-1]; self != t {
 		return fmt.Sprintf(" (inherited by %s)", Qualified(self))

@@ -11,7 +11,7 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
-// Type is a WorkspaceType with annotations kcp.io/cluster and, where it has one, kcp.io/path, as it is read.
+// Type is a WorkspaceType as it is read: with the annotation kcp.io/cluster and, if the workspace has a path, kcp.io/path.
 type Type = tenancyv1alpha1.WorkspaceType
 
 // Getter returns the type called name in the workspace at path, which may also be a cluster name. It returns an error that
@@ -29,7 +29,7 @@ func Path(t *Type) logicalcluster.Path {
 // Qualified returns path and name of t, for example root:universal, as in annotation internal.tenancy.kcp.io/type.
 func Qualified(t *Type) string { return Path(t).Join(t.Name).String() }
 
-// Reference returns the reference to t that a Workspace of the type holds.
+// Reference returns the reference to t in a Workspace of the type.
 func Reference(t *Type) tenancyv1alpha1.WorkspaceTypeReference {
 	return tenancyv1alpha1.WorkspaceTypeReference{Name: tenancyv1alpha1.WorkspaceTypeName(t.Name), Path: Path(t).String()}
 }
@@ -43,8 +43,8 @@ func ParseQualified(s string) (logicalcluster.Path, tenancyv1alpha1.WorkspaceTyp
 	return logicalcluster.Path(s[:i]), tenancyv1alpha1.WorkspaceTypeName(s[i+1:]), true
 }
 
-// SearchPath returns where a type without a path is looked for, in this order: the workspace at path, each one above it,
-// and root. No workspace is listed twice.
+// SearchPath returns the workspaces in which the server looks for a type without a path, in this order: the workspace at path, each
+// workspace above it, and root. No workspace is listed twice.
 func SearchPath(path logicalcluster.Path) []logicalcluster.Path {
 	var paths []logicalcluster.Path
 	for p := path; !p.Empty(); p, _ = p.Split() {
@@ -56,8 +56,9 @@ func SearchPath(path logicalcluster.Path) []logicalcluster.Path {
 	return paths
 }
 
-// Aliases returns every type that a workspace of type t also is: those that t builds on, each before what builds on it,
-// and t itself at the end. A type that is reached twice is listed once. It fails when one cannot be read, and on a circle.
+// Aliases returns every type that a workspace of type t has: the types that t extends, each before the types that extend it, and t
+// itself at the end. A type that is reached twice is listed once. Aliases returns an error if a type cannot be read, or if types
+// extend one another in a circle.
 func Aliases(ctx context.Context, t *Type, get Getter) ([]*Type, error) {
 	r := resolution{get: get, done: map[string]bool{}}
 	if err := r.add(ctx, t); err != nil {
@@ -101,8 +102,8 @@ func (r *resolution) add(ctx context.Context, t *Type) error {
 	return nil
 }
 
-// InitializerOf returns by which name t stands among the initializers and terminators of a logical cluster: the cluster
-// that holds t, not its path, and the name of t.
+// InitializerOf returns the name of t in the initializers and terminators of a logical cluster: the cluster that contains t (not its
+// path), and the name of t.
 func InitializerOf(t *Type) string {
 	return logicalcluster.From(t).String() + logicalcluster.Separator + t.Name
 }
@@ -110,8 +111,8 @@ func InitializerOf(t *Type) string {
 // SystemAPIBindingsInitializer is the initializer that makes default bindings.
 const SystemAPIBindingsInitializer corev1alpha1.LogicalClusterInitializer = "system:apibindings"
 
-// Initializers returns the initializers of a new workspace with these aliases, in their order, last the one that makes
-// default bindings when there are any. A server that has made the bindings already leaves that one out.
+// Initializers returns the initializers of a new workspace with these aliases, in their order. If there are default
+// bindings, the last one is the initializer that creates them. A server that has already created the bindings omits it.
 func Initializers(aliases []*Type) []corev1alpha1.LogicalClusterInitializer {
 	var initializers []corev1alpha1.LogicalClusterInitializer
 	bindings := false
@@ -139,7 +140,7 @@ func Terminators(aliases []*Type) []corev1alpha1.LogicalClusterTerminator {
 }
 
 // DefaultAPIBindings returns the exports that are bound in a new workspace with these aliases, each once, in their order.
-// A path that was left out is that of the type which lists the export.
+// If a reference has no path, it is the path of the type that lists the export.
 func DefaultAPIBindings(aliases []*Type) []tenancyv1alpha1.APIExportReference {
 	var refs []tenancyv1alpha1.APIExportReference
 	for _, t := range aliases {

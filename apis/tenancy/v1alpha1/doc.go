@@ -1,7 +1,7 @@
-// Package v1alpha1 is tenancy.kcp.io/v1alpha1: [Workspace], by which a logical cluster is found and made, and
-// [WorkspaceType], which says what new workspaces of a kind are like.
+// Package v1alpha1 is tenancy.kcp.io/v1alpha1: [Workspace], which names and creates a logical cluster, and
+// [WorkspaceType], which defines a type of workspaces.
 //
-// It holds types, defaults and their registration; what is valid is in apis/tenancy/validation, how types extend and limit
+// It contains types, defaults and their registration; validation is in apis/tenancy/validation, how types extend and limit
 // one another in apis/tenancy/typeresolution. Anyone may import it.
 //
 // +k8s:deepcopy-gen=package

@@ -17,7 +17,7 @@ func Resource(resource string) schema.GroupResource {
 	return SchemeGroupVersion.WithResource(resource).GroupResource()
 }
 
-// AddToScheme registers the kinds of this package. It returns no error; the result is there because schemes are built
+// AddToScheme registers the kinds of this package. It always returns nil. The result exists because schemes are built
 // from functions of this form. Defaults and conversions have functions of their own.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,

@@ -9,25 +9,25 @@ import (
 
 // Annotations and labels of a Workspace.
 const (
-	// WorkspacePhaseLabel repeats status.phase, so that a selector can ask for it.
+	// WorkspacePhaseLabel repeats status.phase, so that label selectors can use it.
 	WorkspacePhaseLabel = "tenancy.kcp.io/phase"
-	// WorkspaceInitializerLabelPrefix begins the key of the label that a Workspace has for each initializer at work.
+	// WorkspaceInitializerLabelPrefix begins the key of the label that a Workspace has for each unfinished initializer.
 	WorkspaceInitializerLabelPrefix = "initializer.internal.kcp.io/"
-	// WorkspaceTerminatorLabelPrefix begins the key of the label that a Workspace has for each terminator at work.
+	// WorkspaceTerminatorLabelPrefix begins the key of the label that a Workspace has for each unfinished terminator.
 	WorkspaceTerminatorLabelPrefix = "terminator.internal.kcp.io/"
-	// ExperimentalWorkspaceOwnerAnnotationKey holds who created the Workspace, as the JSON of a UserInfo.
+	// ExperimentalWorkspaceOwnerAnnotationKey contains the user who created the Workspace, as the JSON of a UserInfo.
 	ExperimentalWorkspaceOwnerAnnotationKey = "experimental.tenancy.kcp.io/owner"
-	// WorkspaceShardHashAnnotationKey holds the hash of the name of the shard that was chosen.
+	// WorkspaceShardHashAnnotationKey contains the hash of the name of the shard that was chosen.
 	WorkspaceShardHashAnnotationKey = "internal.tenancy.kcp.io/shard"
-	// WorkspaceClusterAnnotationKey holds the name of the logical cluster that was chosen.
+	// WorkspaceClusterAnnotationKey contains the name of the logical cluster that was chosen.
 	WorkspaceClusterAnnotationKey = "internal.tenancy.kcp.io/cluster"
 	// IsMountAnnotationKey marks objects that a Workspace may be mounted on.
 	IsMountAnnotationKey = "experimental.tenancy.kcp.io/is-mount"
 )
 
-// Conditions of a Workspace, besides those that it mirrors from its LogicalCluster.
+// Conditions of a Workspace, in addition to those that it mirrors from its LogicalCluster.
 const (
-	// WorkspaceScheduled says whether the workspace has a place.
+	// WorkspaceScheduled says whether a logical cluster was chosen for the workspace.
 	WorkspaceScheduled conditionsv1alpha1.ConditionType = "WorkspaceScheduled"
 	// MountConditionReady says whether the object that the workspace is mounted on is ready.
 	MountConditionReady conditionsv1alpha1.ConditionType = "WorkspaceMountReady"
@@ -37,9 +37,9 @@ const (
 const (
 	// WorkspaceReasonUnschedulable means that no shard fits.
 	WorkspaceReasonUnschedulable = "Unschedulable"
-	// WorkspaceReasonReasonUnknown means that placing failed for a reason that the message tells.
+	// WorkspaceReasonReasonUnknown means that scheduling failed. The message gives the reason.
 	WorkspaceReasonReasonUnknown = "Unknown"
-	// MountAnnotationInvalidReason means that the object is not marked as one to mount on.
+	// MountAnnotationInvalidReason means that the object is not marked as a mount.
 	MountAnnotationInvalidReason = "MountAnnotationInvalid"
 	// MountObjectNotFoundReason means that the object does not exist.
 	MountObjectNotFoundReason = "MountObjectNotFound"
@@ -47,8 +47,8 @@ const (
 	MountObjectNotReadyReason = "MountObjectNotReady"
 )
 
-// Workspace is an entry in the workspace tree: it makes a logical cluster and gives it the name under which it is found
-// below the workspace that holds this object.
+// Workspace is an entry in the workspace tree. It creates a logical cluster, and gives it a name below the workspace that contains
+// this object.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -58,20 +58,20 @@ type Workspace struct {
 	// metadata is the standard object metadata. The name is one segment of the path: at most 63 lower-case letters, digits and dashes.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is what is wanted.
+	// spec is the desired state.
 	// +optional
 	Spec WorkspaceSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status WorkspaceStatus `json:"status,omitempty"`
 }
 
-// WorkspaceSpec is what is wanted of a workspace.
+// WorkspaceSpec is the desired state of a workspace.
 type WorkspaceSpec struct {
-	// type is the kind of workspace. Left out, it is the default child type of the workspace that holds this one. It cannot be changed.
+	// type is the type of the workspace. If not set, it is the default child type of the parent workspace. It cannot be changed.
 	// +optional
 	Type *WorkspaceTypeReference `json:"type,omitempty"`
-	// location says where the workspace may be placed. It matters only until it has a place.
+	// location limits the shards for the workspace. It has no effect after a shard was chosen.
 	// +optional
 	Location *WorkspaceLocation `json:"location,omitempty"`
 	// cluster is the name of the logical cluster of this workspace. The system sets it, once.
@@ -80,7 +80,7 @@ type WorkspaceSpec struct {
 	// URL is the address of the workspace by its path. The system sets it.
 	// +optional
 	URL string `json:"URL,omitempty"`
-	// mount makes the workspace show what another object stands for instead of a logical cluster of its own. Not supported yet.
+	// mount makes the workspace show the target of another object instead of a logical cluster of its own. Not supported yet.
 	// +optional
 	Mount *Mount `json:"mount,omitempty"`
 }
@@ -90,8 +90,8 @@ type WorkspaceTypeReference struct {
 	// name is the name of the WorkspaceType.
 	// +required
 	Name WorkspaceTypeName `json:"name"`
-	// path is the path or the name of the workspace that holds the WorkspaceType. In a Workspace it may be left out: the
-	// type is then looked for in the workspace itself, in each one above, and last in root; the path of the hit is filled in.
+	// path is the path or the name of the workspace that contains the WorkspaceType. In a Workspace, it is optional. The
+	// server then looks for the type in the parent workspace, in each workspace above it, and last in root, and sets the path.
 	// +optional
 	Path string `json:"path,omitempty"`
 }
@@ -99,21 +99,21 @@ type WorkspaceTypeReference struct {
 // WorkspaceTypeName is the name of a WorkspaceType: lower-case letters, digits and dashes, a letter first.
 type WorkspaceTypeName string
 
-// WorkspaceLocation says where a workspace may be placed.
+// WorkspaceLocation limits the shards for a workspace.
 type WorkspaceLocation struct {
-	// selector picks shards by their labels.
+	// selector selects shards by their labels.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
-// Mount says which object a workspace shows.
+// Mount selects the object that a workspace shows.
 type Mount struct {
-	// ref points to the object, in the workspace that holds the Workspace. It cannot be changed.
+	// ref refers to an object in the workspace that contains the Workspace. It cannot be changed.
 	// +required
 	Reference ObjectReference `json:"ref"`
 }
 
-// ObjectReference points to an object in the same workspace.
+// ObjectReference refers to an object in the same workspace.
 type ObjectReference struct {
 	// apiVersion is the group and version of the object.
 	// +required
@@ -129,9 +129,9 @@ type ObjectReference struct {
 	Namespace string `json:"namespace,omitempty"`
 }
 
-// WorkspaceStatus is what was found of a workspace.
+// WorkspaceStatus is the observed state of a workspace.
 type WorkspaceStatus struct {
-	// phase is where the workspace stands in its life.
+	// phase is the phase of the workspace.
 	// +optional
 	// +default="Scheduling"
 	Phase corev1alpha1.LogicalClusterPhaseType `json:"phase,omitempty"`
@@ -140,11 +140,11 @@ type WorkspaceStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// initializers repeats those of the logical cluster that are not done yet.
+	// initializers repeats the unfinished initializers of the logical cluster.
 	// +optional
 	// +listType=atomic
 	Initializers []corev1alpha1.LogicalClusterInitializer `json:"initializers,omitempty"`
-	// terminators repeats those of the logical cluster that still have work to do.
+	// terminators repeats the unfinished terminators of the logical cluster.
 	// +optional
 	// +listType=atomic
 	Terminators []corev1alpha1.LogicalClusterTerminator `json:"terminators,omitempty"`

@@ -15,19 +15,19 @@ const (
 	SystemWorkspaceTypeName WorkspaceTypeName = "system"
 	// RootWorkspaceTypeName is the type of the root workspace, and may exist only there.
 	RootWorkspaceTypeName WorkspaceTypeName = "root"
-	// UniversalWorkspaceTypeName is the type, held by root, of workspaces for general use.
+	// UniversalWorkspaceTypeName is the type of workspaces for general use. It is in root.
 	UniversalWorkspaceTypeName WorkspaceTypeName = "universal"
 )
 
 const (
 	// WorkspaceTypeVirtualWorkspaceURLsReady says whether status.virtualWorkspaces is complete.
 	WorkspaceTypeVirtualWorkspaceURLsReady conditionsv1alpha1.ConditionType = "VirtualWorkspaceURLsReady"
-	// ErrorGeneratingURLsReason means that the addresses could not be made.
+	// ErrorGeneratingURLsReason means that the addresses could not be generated.
 	ErrorGeneratingURLsReason = "ErrorGeneratingURLs"
 )
 
-// WorkspaceType says what new workspaces of a kind are like: what they inherit, which APIs are bound in them, and next to
-// which other types they may stand in the tree.
+// WorkspaceType defines a type of workspaces: the types that it extends, the APIs that are bound in new workspaces, and the types
+// that are allowed above and below them in the tree.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -37,15 +37,15 @@ type WorkspaceType struct {
 	// metadata is the standard object metadata. The names any and system are reserved.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is what workspaces of this type are like.
+	// spec defines the workspaces of this type.
 	// +optional
 	Spec WorkspaceTypeSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status WorkspaceTypeStatus `json:"status,omitempty"`
 }
 
-// WorkspaceTypeSpec is what workspaces of a type are like.
+// WorkspaceTypeSpec defines the workspaces of a type.
 type WorkspaceTypeSpec struct {
 	// initializer makes new workspaces wait for a controller of the type's author before they are ready. Not supported yet.
 	// +optional
@@ -53,31 +53,31 @@ type WorkspaceTypeSpec struct {
 	// terminator makes the deletion of workspaces wait for a controller of the type's author. Not supported yet.
 	// +optional
 	Terminator bool `json:"terminator,omitempty"`
-	// extend lists types that this one builds on: a workspace of this type is also one of those.
+	// extend lists the types that this type extends. A workspace of this type also has those types.
 	// +optional
 	Extend WorkspaceTypeExtension `json:"extend,omitempty"`
-	// additionalWorkspaceLabels are put on new Workspaces of this type, beside the labels that the user sets.
+	// additionalWorkspaceLabels are added to new Workspaces of this type, in addition to the labels that the user sets.
 	// +optional
 	AdditionalWorkspaceLabels map[string]string `json:"additionalWorkspaceLabels,omitempty"`
-	// defaultChildWorkspaceType is the type of a Workspace created in a workspace of this type without naming one. It is not inherited.
+	// defaultChildWorkspaceType is the type of a Workspace that is created without a type in a workspace of this type. It is not inherited.
 	// +optional
 	// +default={"name": "universal", "path": "root"}
 	DefaultChildWorkspaceType *WorkspaceTypeReference `json:"defaultChildWorkspaceType,omitempty"`
-	// limitAllowedChildren says which types the workspaces directly below may have. Left out, any.
+	// limitAllowedChildren limits the types of the workspaces directly below. If not set, every type is allowed.
 	// +optional
 	LimitAllowedChildren *WorkspaceTypeSelector `json:"limitAllowedChildren,omitempty"`
-	// limitAllowedParents says which types the workspace directly above may have. Left out, any.
+	// limitAllowedParents limits the types of the workspace directly above. If not set, every type is allowed.
 	// +optional
 	LimitAllowedParents *WorkspaceTypeSelector `json:"limitAllowedParents,omitempty"`
-	// defaultAPIBindings are the APIExports that are bound in new workspaces of this type. Whoever adds one needs permission to bind it.
+	// defaultAPIBindings are the APIExports that are bound in new workspaces of this type. To add one, a user needs permission to bind it.
 	// +optional
 	// +listType=atomic
 	DefaultAPIBindings []APIExportReference `json:"defaultAPIBindings,omitempty"`
-	// defaultAPIBindingLifecycle says whether default bindings are made once (InitializeOnly, when left out) or kept for
-	// the life of the workspace (Maintain, which is not supported yet).
+	// defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for
+	// the lifetime of the workspace (Maintain, which is not supported yet).
 	// +optional
 	DefaultAPIBindingLifecycle *APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
-	// authenticationConfigurations name further ways to authenticate to workspaces of this type. Not supported yet.
+	// authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -92,31 +92,31 @@ type WorkspaceTypeSpec struct {
 	TerminatorPermissions []rbacv1.PolicyRule `json:"terminatorPermissions,omitempty"`
 }
 
-// APIBindingLifecycleMode says how long default bindings are looked after.
+// APIBindingLifecycleMode says how long default bindings are maintained.
 // +enum
 type APIBindingLifecycleMode string
 
 const (
-	// APIBindingLifecycleModeInitializeOnly makes default bindings once; users may change or delete them afterwards.
+	// APIBindingLifecycleModeInitializeOnly creates default bindings once; users may change or delete them afterwards.
 	APIBindingLifecycleModeInitializeOnly APIBindingLifecycleMode = "InitializeOnly"
-	// APIBindingLifecycleModeMaintain keeps default bindings as the type wants them.
+	// APIBindingLifecycleModeMaintain keeps default bindings equal to those of the type.
 	APIBindingLifecycleModeMaintain APIBindingLifecycleMode = "Maintain"
 )
 
-// WorkspaceTypeExtension lists the types that a type builds on.
+// WorkspaceTypeExtension lists the types that a type extends.
 type WorkspaceTypeExtension struct {
-	// with are the types to build on, directly; those that they build on come with them.
+	// with are the types to extend directly. The types that they extend are included.
 	// +optional
 	// +listType=atomic
 	With []WorkspaceTypeReference `json:"with,omitempty"`
 }
 
-// WorkspaceTypeSelector picks types: none at all, or those in a list. Exactly one of the fields is set.
+// WorkspaceTypeSelector selects types: none at all, or those in a list. Exactly one of the fields is set.
 type WorkspaceTypeSelector struct {
-	// none picks no type.
+	// none selects no type.
 	// +optional
 	None bool `json:"none,omitempty"`
-	// types picks the types in the list, and those that extend one of them.
+	// types selects the types in the list, and those that extend one of them.
 	// +optional
 	// +listType=atomic
 	Types []WorkspaceTypeReference `json:"types,omitempty"`
@@ -124,7 +124,7 @@ type WorkspaceTypeSelector struct {
 
 // APIExportReference names an APIExport.
 type APIExportReference struct {
-	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.
+	// path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.
 	// +optional
 	Path string `json:"path,omitempty"`
 	// export is the name of the APIExport.
@@ -132,27 +132,27 @@ type APIExportReference struct {
 	Export string `json:"export"`
 }
 
-// AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that holds the WorkspaceType.
+// AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that contains the WorkspaceType.
 type AuthenticationConfigurationReference struct {
 	// name is the name of the WorkspaceAuthenticationConfiguration.
 	// +required
 	Name string `json:"name"`
 }
 
-// WorkspaceTypeStatus is what was found of a type.
+// WorkspaceTypeStatus is the observed state of a type.
 type WorkspaceTypeStatus struct {
 	// conditions are the latest observations.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// virtualWorkspaces are the addresses at which the initializers and terminators of this type do their work.
+	// virtualWorkspaces are the addresses at which the initializers and terminators of this type work.
 	// +optional
 	// +listType=atomic
 	VirtualWorkspaces []VirtualWorkspace `json:"virtualWorkspaces,omitempty"`
 }
 
-// VirtualWorkspaceType says what a virtual workspace is for.
+// VirtualWorkspaceType is the purpose of a virtual workspace.
 // +enum
 type VirtualWorkspaceType string
 
@@ -168,7 +168,7 @@ type VirtualWorkspace struct {
 	// url is the address.
 	// +required
 	URL string `json:"url"`
-	// type says what it is for: initializing or terminating.
+	// type is the purpose of the virtual workspace: initializing or terminating.
 	// +optional
 	Type VirtualWorkspaceType `json:"type,omitempty"`
 }

@@ -1,3 +1,3 @@
-// Package validation says which objects of tenancy.kcp.io are valid, as far as the object alone tells. What needs a look
-// elsewhere - whether a type exists, who asks, what may stand where in the tree - is for admission.
+// Package validation checks which objects of tenancy.kcp.io are valid, as far as the object alone tells. Admission
+// checks what depends on other information: whether a type exists, who the user is, and what is allowed where in the tree.
 package validation

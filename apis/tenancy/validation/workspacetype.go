@@ -8,8 +8,8 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
-// ValidateWorkspaceType returns what is wrong with a new WorkspaceType. That root may exist only in the root workspace is
-// for admission, which knows where it is.
+// ValidateWorkspaceType returns what is wrong with a new WorkspaceType. Admission checks that root
+// exists only in the root workspace, because the object alone does not tell where it is.
 func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
 	errs := rule.ObjectMeta(&wt.ObjectMeta, typeName)
 	if name := tenancyv1alpha1.WorkspaceTypeName(wt.Name); name == tenancyv1alpha1.AnyWorkspaceTypeName || name == tenancyv1alpha1.SystemWorkspaceTypeName {
@@ -33,7 +33,7 @@ func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
 	return append(errs, validateNotYet(&wt.Spec, spec)...)
 }
 
-// validateNotYet refuses what WorkspaceTypes cannot do yet.
+// validateNotYet refuses the features of WorkspaceTypes that are not supported yet.
 func validateNotYet(wt *tenancyv1alpha1.WorkspaceTypeSpec, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	refuse := func(asked bool, name, what string) {
@@ -45,7 +45,7 @@ func validateNotYet(wt *tenancyv1alpha1.WorkspaceTypeSpec, spec *field.Path) fie
 	refuse(wt.Terminator, "terminator", "terminators are")
 	refuse(len(wt.InitializerPermissions) > 0, "initializerPermissions", "initializers are")
 	refuse(len(wt.TerminatorPermissions) > 0, "terminatorPermissions", "terminators are")
-	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "authentication of a workspace's own is")
+	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "workspace-specific authentication is")
 	if mode := wt.DefaultAPIBindingLifecycle; mode != nil {
 		path := spec.Child("defaultAPIBindingLifecycle")
 		switch *mode {
@@ -80,7 +80,7 @@ func ValidateWorkspaceTypeStatusUpdate(wt, old *tenancyv1alpha1.WorkspaceType) f
 	return errs
 }
 
-// validateQualifiedTypeReference checks a reference that needs a path, since it is read from many workspaces.
+// validateQualifiedTypeReference checks a reference that needs a path, because it is resolved from many workspaces.
 func validateQualifiedTypeReference(ref tenancyv1alpha1.WorkspaceTypeReference, path *field.Path) field.ErrorList {
 	return append(validateTypeReference(ref, path), rule.Required(ref.Path, path.Child("path"))...)
 }

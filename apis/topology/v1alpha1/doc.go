@@ -1,7 +1,7 @@
-// Package v1alpha1 is topology.kcp.io/v1alpha1: [Partition], a selection of shards, and [PartitionSet], which makes
+// Package v1alpha1 is topology.kcp.io/v1alpha1: [Partition], a selection of shards, and [PartitionSet], which creates
 // partitions by the values of shard labels.
 //
-// It holds types and their registration; what is valid is in apis/topology/validation. Anyone may import it.
+// It contains types and their registration; validation is in apis/topology/validation. Anyone may import it.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:defaulter-gen=TypeMeta

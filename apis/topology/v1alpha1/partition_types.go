@@ -14,14 +14,14 @@ type Partition struct {
 	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	// spec is the selection.
+	// spec selects the shards.
 	// +optional
 	Spec PartitionSpec `json:"spec,omitempty"`
 }
 
-// PartitionSpec is a selection of shards.
+// PartitionSpec selects shards.
 type PartitionSpec struct {
-	// selector picks shards by their labels. Left out, it picks all.
+	// selector selects shards by their labels. If not set, it selects all shards.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }

@@ -8,9 +8,9 @@ import (
 
 // Conditions of a PartitionSet and their reasons.
 const (
-	// PartitionSetValid says whether the spec can be worked with.
+	// PartitionSetValid says whether the spec can be used.
 	PartitionSetValid conditionsv1alpha1.ConditionType = "PartitionSetValid"
-	// PartitionsReady says whether all partitions are made.
+	// PartitionsReady says whether all partitions were created.
 	PartitionsReady conditionsv1alpha1.ConditionType = "PartitionsReady"
 	// PartitionSetInvalidSelectorReason means that the shard selector is malformed.
 	PartitionSetInvalidSelectorReason = "InvalidSelector"
@@ -18,7 +18,7 @@ const (
 	ErrorGeneratingPartitionsReason = "ErrorGeneratingPartitions"
 )
 
-// PartitionSet makes one Partition for each combination of values that the shards have for some labels.
+// PartitionSet creates one Partition for each combination of values that the shards have for some labels.
 //
 // +genclient
 // +genclient:nonNamespaced
@@ -31,23 +31,23 @@ type PartitionSet struct {
 	// spec says how shards are grouped.
 	// +optional
 	Spec PartitionSetSpec `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	// +optional
 	Status PartitionSetStatus `json:"status,omitempty"`
 }
 
 // PartitionSetSpec says how shards are grouped.
 type PartitionSetSpec struct {
-	// dimensions are the label keys by whose values shards are grouped. A shard without one of the labels is in no partition.
+	// dimensions are label keys. Shards are grouped by the values of these labels. A shard without one of the labels is in no partition.
 	// +optional
 	// +listType=atomic
 	Dimensions []string `json:"dimensions,omitempty"`
-	// shardSelector picks the shards to group. Left out, it picks all.
+	// shardSelector selects the shards to group. If not set, it selects all shards.
 	// +optional
 	ShardSelector *metav1.LabelSelector `json:"shardSelector,omitempty"`
 }
 
-// PartitionSetStatus is what was found of a set.
+// PartitionSetStatus is the observed state of a set.
 type PartitionSetStatus struct {
 	// count is the number of partitions.
 	// +optional

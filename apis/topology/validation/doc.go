@@ -1,2 +1,2 @@
-// Package validation says which objects of topology.kcp.io are valid, as far as the object alone tells.
+// Package validation checks which objects of topology.kcp.io are valid, as far as the object alone tells.
 package validation

@@ -1,4 +1,4 @@
-{{/* The command line of the server, a flag a line. */}}
+{{/* The command line of the server, one flag per line. */}}
 {{- define "annex.args" -}}
 - serve
 - --root-directory=/var/lib/annex

@@ -3,7 +3,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of all objects. Short enough for what is appended, since DNS labels end at 63. */}}
+{{/* The name of all objects. It leaves room for suffixes, because DNS labels have at most 63 characters. */}}
 {{- define "annex.fullname" -}}
 {{- $name := include "annex.name" . -}}
 {{- if .Values.fullnameOverride -}}
@@ -15,7 +15,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What the pods of the server are selected by; never changed, for selectors cannot be. */}}
+{{/* Labels that select the pods of the server. Never change them, because selectors are immutable. */}}
 {{- define "annex.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "annex.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -50,7 +50,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* Where the server is reached inside of the host cluster. */}}
+{{/* The address of the server inside the host cluster. */}}
 {{- define "annex.serviceHost" -}}
 {{- printf "%s.%s.svc" (include "annex.fullname" .) .Release.Namespace -}}
 {{- end -}}
@@ -61,14 +61,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- .Values.externalURL | default $service -}}
 {{- end -}}
 
-{{/* Names in the serving certificate, as a JSON list; the name that the host's API server asks for comes first. */}}
+{{/* Names in the serving certificate, as a JSON list. The name that the host's API server uses comes first. */}}
 {{- define "annex.certificateNames" -}}
 {{- $service := include "annex.fullname" . -}}
 {{- $names := list (include "annex.serviceHost" .) (printf "%s.%s.svc.%s" $service .Release.Namespace .Values.clusterDomain) (printf "%s.%s" $service .Release.Namespace) $service -}}
 {{- concat $names .Values.tls.extraSANs | uniq | toJson -}}
 {{- end -}}
 
-{{/* The Secret with the serving certificate; empty when the server makes its own. */}}
+{{/* The Secret with the serving certificate. Empty if the server makes its own. */}}
 {{- define "annex.certificateSecret" -}}
 {{- if eq .Values.tls.type "existingSecret" -}}
 {{- .Values.tls.existingSecret -}}
@@ -77,7 +77,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* The key in that Secret of the CA bundle; empty when the certificate itself is what clients check with. */}}
+{{/* The key of the CA bundle in that Secret. Empty if clients verify with the certificate itself. */}}
 {{- define "annex.certificateCAKey" -}}
 {{- if eq .Values.tls.type "existingSecret" -}}
 {{- .Values.tls.caKey -}}
@@ -86,7 +86,7 @@ ca.crt
 {{- end -}}
 {{- end -}}
 
-{{/* How many servers run. */}}
+{{/* The number of servers. */}}
 {{- define "annex.replicas" -}}
 {{- if not (kindIs "invalid" .Values.replicas) -}}
 {{- int .Values.replicas -}}
@@ -95,7 +95,7 @@ ca.crt
 {{- end -}}
 {{- end -}}
 
-{{/* For how many seconds a server that is told to stop goes on serving: until equal ones have taken over, if there are any. */}}
+{{/* Seconds that a server continues to serve after it is told to stop. Equal servers, if any, take over during this time. */}}
 {{- define "annex.shutdownDelay" -}}
 {{- if not (kindIs "invalid" .Values.shutdown.delaySeconds) -}}
 {{- int .Values.shutdown.delaySeconds -}}

@@ -9,7 +9,7 @@ metadata:
   annotations:
     kubectl.kubernetes.io/default-container: annex
     {{- if .Values.audit.policy }}
-    # The server reads its audit policy at its start.
+    # The server reads its audit policy when it starts.
     checksum/audit-policy: {{ toJson .Values.audit.policy | sha256sum }}
     {{- end }}
     {{- with .Values.podAnnotations }}
@@ -34,7 +34,7 @@ spec:
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
-  # The delay, the watches, a minute for requests in flight, and etcd.
+  # Time for the delay, the watches, requests in flight (one minute), and etcd.
   terminationGracePeriodSeconds: {{ add (int (include "annex.shutdownDelay" .)) (int .Values.shutdown.watchGraceSeconds) 65 }}
   containers:
     - name: annex
@@ -62,8 +62,8 @@ spec:
           port: https
           scheme: HTTPS
         {{- toYaml .Values.livenessProbe | nindent 8 }}
-      # Not of etcd: a server without it still tells the host from memory what it serves. A Service without endpoints would
-      # keep the host from deleting namespaces, its own ones too.
+      # This probe does not check etcd. Without etcd, the server still answers the host's discovery from memory. A Service without
+      # endpoints would prevent the host from deleting namespaces, including its own.
       readinessProbe:
         httpGet:
           path: /readyz?exclude=etcd&exclude=watch-caches

@@ -13,12 +13,12 @@ import (
 	"github.com/annex-dev/annex/cmd/annex/check"
 )
 
-// addClientFlags adds the flags that say which cluster a command talks to and returns what they stand for: as for kubectl,
-// --kubeconfig, else the files in KUBECONFIG, else ~/.kube/config, else the cluster of the pod.
+// addClientFlags adds the flags that select the cluster of a command, and returns their values. The order is that of kubectl:
+// --kubeconfig, then the files in KUBECONFIG, then ~/.kube/config, then the cluster of the pod.
 func addClientFlags(fs *pflag.FlagSet) (*clientcmd.ClientConfigLoadingRules, *clientcmd.ConfigOverrides) {
 	rules, overrides := clientcmd.NewDefaultClientConfigLoadingRules(), &clientcmd.ConfigOverrides{}
-	fs.StringVar(&rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "Kubeconfig to use. Default: those in KUBECONFIG, then ~/.kube/config, then the cluster of the pod.")
-	fs.StringVar(&overrides.CurrentContext, clientcmd.FlagContext, "", "Context of the kubeconfig to use. Default: its current one.")
+	fs.StringVar(&rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "Kubeconfig to use. Default: the files in KUBECONFIG, then ~/.kube/config, then the cluster of the pod.")
+	fs.StringVar(&overrides.CurrentContext, clientcmd.FlagContext, "", "Context of the kubeconfig to use. Default: the current context.")
 	return rules, overrides
 }
 
@@ -31,25 +31,25 @@ func newCheckCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "check",
 		Short: "Check from the outside that a host cluster serves Annex",
-		Long: "Ask the API server of the host cluster for each API group version that Annex serves there, and say what is wrong.\n" +
-			"It needs the rights of any authenticated user; APIServices are looked at, too, where that is allowed.",
+		Long: "Ask the API server of the host cluster for each API group version that Annex serves there, and report what is wrong.\n" +
+			"The command needs the rights of any authenticated user. If you may read APIServices, it checks them, too.",
 		Args: cobra.NoArgs,
 	}
 	rules, overrides := addClientFlags(command.Flags())
-	command.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "How long all of it may take.")
-	command.Flags().BoolVar(&wait, "wait", false, "Look again and again until all is well, or the time is over.")
-	command.Flags().StringVarP(&output, "output", "o", "", "json for a report that programs read. Default: a line for each group version.")
+	command.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "Time limit for the whole command.")
+	command.Flags().BoolVar(&wait, "wait", false, "Repeat the check until there is no fault, or until --timeout.")
+	command.Flags().StringVarP(&output, "output", "o", "", "Output format: json, for programs. Default: one line of text per group version.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if timeout <= 0 {
-			return fmt.Errorf("--timeout %s: must be longer than nothing", timeout)
+			return fmt.Errorf("--timeout %s: must be greater than 0", timeout)
 		}
 		if output != "" && output != "json" {
-			return fmt.Errorf("--output %q: must be json, or nothing for lines of text", output)
+			return fmt.Errorf("--output %q: must be json or empty", output)
 		}
 		config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 		switch {
 		case clientcmd.IsEmptyConfig(err):
-			return errors.New("there is no kubeconfig that says which cluster to check, and this is no pod: give --kubeconfig")
+			return errors.New("no kubeconfig found, and this is not a pod: set --kubeconfig to select the cluster to check")
 		case err != nil:
 			return fmt.Errorf("reading the kubeconfig: %w", err)
 		}

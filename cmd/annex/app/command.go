@@ -20,7 +20,7 @@ var version = "unknown"
 func NewCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "annex",
-		Short:         "Workspaces for Kubernetes: a whole API for every team, without a control plane for each",
+		Short:         "Workspaces for Kubernetes: a complete API for every team, without a control plane for each team",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -37,8 +37,8 @@ func newServeCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Run the server. Without flags it keeps its data in an etcd of its own and its certificates under .annex,\n" +
-			"listens on port 6443, and writes .annex/admin.kubeconfig.",
+		Long: "Run the server. Without flags, it stores its data in an embedded etcd under .annex, listens on port 6443,\n" +
+			"and writes .annex/admin.kubeconfig.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			logs.InitLogs()
@@ -46,7 +46,7 @@ func newServeCommand() *cobra.Command {
 			streams := &logsapi.LoggingOptions{ErrorStream: command.ErrOrStderr(), InfoStream: command.ErrOrStderr()}
 			if logging.Verbosity == 0 && logging.Format == logsapi.DefaultLogFormat {
 				streams.ErrorStream = quiet{streams.ErrorStream}
-				// It tells of every attempt to reach etcd; what fails for that says so itself.
+				// gRPC logs every attempt to reach etcd. Code that fails without etcd reports that itself.
 				grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 			}
 			if err := logsapi.ValidateAndApplyWithOptions(logging, streams, nil); err != nil {
@@ -88,8 +88,8 @@ func newVersionCommand() *cobra.Command {
 	}
 }
 
-// quiet keeps what the libraries say about their normal life off the terminal; warnings and errors pass. The text logger
-// writes each message at once, with the letter of its severity first.
+// quiet drops the info messages of the libraries and passes on warnings and errors. The text logger writes each message in one
+// call, and its first byte is the letter of the severity.
 type quiet struct{ io.Writer }
 
 // Write implements io.Writer.

@@ -23,20 +23,20 @@ import (
 	"github.com/annex-dev/annex/server/etcd"
 )
 
-// setGates turns off what the stock libraries do without a thought of clusters.
+// setGates turns off features of the stock libraries that do not take logical clusters into account.
 func setGates() error {
 	gates := utilfeature.DefaultMutableFeatureGate
 	if err := storage.DisableUnscopedGates(gates); err != nil {
 		return err
 	}
-	// It remembers by user alone what was allowed, and would carry it from one workspace into another.
+	// It caches decisions by user alone, so a permission in one workspace would also count in another.
 	if err := gates.SetFromMap(map[string]bool{string(genericfeatures.ConstrainedImpersonation): false}); err != nil {
 		return fmt.Errorf("turning off constrained impersonation: %w", err)
 	}
 	return nil
 }
 
-// prepareDirectory makes sure that the root directory exists and is closed to others.
+// prepareDirectory makes sure that the root directory exists and that other users cannot enter it.
 func (o *Options) prepareDirectory() error {
 	if err := os.MkdirAll(o.RootDirectory, 0o700); err != nil {
 		return fmt.Errorf("--root-directory: %w", err)
@@ -44,7 +44,7 @@ func (o *Options) prepareDirectory() error {
 	return nil
 }
 
-// check finds the faults of files that flags name.
+// check returns the faults in the files that the flags name.
 func (o *Options) check() error {
 	if _, err := authentication.New(authentication.Config{ClientCAFile: o.ClientCAFile, TokenFile: o.TokenAuthFile}); err != nil {
 		return err
@@ -60,18 +60,18 @@ func (o *Options) check() error {
 	return admin.Check(o.RootDirectory, o.KubeconfigPath)
 }
 
-// listen takes the port.
+// listen starts to listen on the port.
 func (o *Options) listen() error {
 	address := net.JoinHostPort(o.Serving.BindAddress.String(), strconv.Itoa(o.Serving.BindPort))
 	listener, port, err := genericoptions.CreateListener("tcp", address, net.ListenConfig{})
 	if err != nil {
-		return fmt.Errorf("--secure-port: listening on %s: %w; stop what uses the port, or give another one (0 picks a free one)", address, err)
+		return fmt.Errorf("--secure-port: listening on %s: %w; stop the process that uses the port, or set another port (0 selects a free one)", address, err)
 	}
 	o.Serving.Listener, o.Serving.BindPort = listener, port
 	return nil
 }
 
-// addresses returns the URLs to show; the port must be known.
+// addresses returns the URLs that workspaces show. Call it after listen, which sets the port.
 func (o *Options) addresses() server.Addresses {
 	host := o.Serving.BindAddress
 	if host.IsUnspecified() {
@@ -84,7 +84,8 @@ func (o *Options) addresses() server.Addresses {
 	return server.Addresses{Base: o.ShardBaseURL, External: o.ShardExternalURL, Virtual: o.ShardVirtualURL}
 }
 
-// administrators returns who knows the tokens of the admin kubeconfig, which is not written yet.
+// administrators returns the authenticator for the tokens of the admin kubeconfig, which is written later. It returns nil without
+// BatteryAdmin.
 func (s *Server) administrators() (authenticator.Token, error) {
 	if !slices.Contains(s.options.BatteriesIncluded, BatteryAdmin) {
 		return nil, nil //nolint:nilnil // nobody is generated, as asked for
@@ -115,7 +116,7 @@ type store struct {
 	close    func() error
 }
 
-// openStore connects to etcd, which it starts unless there is an external one.
+// openStore connects to etcd. It starts the embedded etcd unless there is an external one.
 func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
 	s := &store{}
 	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
@@ -129,7 +130,7 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 	client, err := etcd.NewClient(ctx, endpoints)
 	if err != nil {
 		s.stop()
-		return nil, fmt.Errorf("%w; check that it runs, and --etcd-servers", err)
+		return nil, fmt.Errorf("%w; check that etcd is running and that --etcd-servers is correct", err)
 	}
 	s.close = client.Close
 	config := storage.Config{Client: client, Prefix: o.EtcdPrefix}
@@ -141,7 +142,7 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 	return s, nil
 }
 
-// stop ends everything in the order in which one part needs the other: watch caches, client, etcd.
+// stop stops all parts, each before the part that it depends on: watch caches, client, etcd.
 func (s *store) stop() {
 	if s.backend != nil {
 		s.backend.Destroy()

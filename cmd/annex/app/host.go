@@ -28,21 +28,21 @@ const (
 	hostRequestTimeout = 10 * time.Second
 	// hostQPS and hostBurst bound reviews: they bound the server itself, so they are high, as in other such servers.
 	hostQPS, hostBurst = 200, 400
-	// readyInterval is how often it is looked whether the host's front proxy is known by now.
+	// readyInterval is the pause between two checks whether the configuration of the host's front proxy has been read.
 	readyInterval = 100 * time.Millisecond
 )
 
-// HostOptions say which cluster the server is installed into. Flags have the names of the stock delegating options.
+// HostOptions select the cluster that the server is installed in. Flags have the names of the stock delegating options.
 type HostOptions struct {
-	// Workspace is shown by the host as its own; empty for no host at all.
+	// Workspace is the workspace that the host shows as its own. Empty: there is no host.
 	Workspace string
-	// APIService is the anchor of what is registered with the host; empty to register nothing.
+	// APIService is the anchor: the APIService that owns all others which the server registers. Empty: register nothing.
 	APIService string
-	// Masters keeps the administrators of the host administrators here.
+	// Masters makes administrators of the host administrators of this server.
 	Masters bool
 
 	AuthenticationKubeconfig, AuthorizationKubeconfig string
-	// SkipLookup leaves the front proxy to RequestHeader alone.
+	// SkipLookup uses only RequestHeader for the front proxy.
 	SkipLookup                                 bool
 	TokenCacheTTL, AllowCacheTTL, DenyCacheTTL time.Duration
 	RequestHeader                              genericoptions.RequestHeaderAuthenticationOptions
@@ -62,15 +62,15 @@ func NewHostOptions() *HostOptions {
 
 // AddFlags adds a flag for every option.
 func (o *HostOptions) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.Workspace, "host-workspace", o.Workspace, "Workspace whose objects the host cluster shows as its own: what `kubectl get workspaces` there lists. Empty: no host, also in a pod.")
-	fs.StringVar(&o.APIService, "host-apiservice", o.APIService, "APIService of the host that leads here, <version>.<group>. Its caBundle is kept right, and what else is served is registered after it; while it does not exist, nothing is. Empty: leave all APIServices alone.")
-	fs.BoolVar(&o.Masters, "host-masters", o.Masters, "Let system:masters of the host, and its members of system:kcp:* groups, be administrators here. By default they are ordinary users.")
-	fs.StringVar(&o.AuthenticationKubeconfig, "authentication-kubeconfig", o.AuthenticationKubeconfig, "Kubeconfig for the host: to review bearer tokens, and to read how its front proxy is known. Default: the cluster of the pod; outside of a pod there is no host.")
-	fs.BoolVar(&o.SkipLookup, "authentication-skip-lookup", o.SkipLookup, "Do not read from the host how its front proxy is known; only --requestheader-client-ca-file counts.")
-	fs.DurationVar(&o.TokenCacheTTL, "authentication-token-webhook-cache-ttl", o.TokenCacheTTL, "How long the host's word on a bearer token holds.")
-	fs.StringVar(&o.AuthorizationKubeconfig, "authorization-kubeconfig", o.AuthorizationKubeconfig, "Kubeconfig for the host: to review what its users may do in the host workspace. Default: the cluster of the pod; outside of a pod the workspace's RBAC alone decides.")
-	fs.DurationVar(&o.AllowCacheTTL, "authorization-webhook-cache-authorized-ttl", o.AllowCacheTTL, "How long a permission given by the host holds.")
-	fs.DurationVar(&o.DenyCacheTTL, "authorization-webhook-cache-unauthorized-ttl", o.DenyCacheTTL, "How long a refusal by the host holds.")
+	fs.StringVar(&o.Workspace, "host-workspace", o.Workspace, "Workspace whose objects the host cluster shows as its own. 'kubectl get workspaces' on the host lists the workspaces in it. Empty: no host, even in a pod.")
+	fs.StringVar(&o.APIService, "host-apiservice", o.APIService, "APIService of the host that leads to this server, <version>.<group>. The server updates its caBundle, and registers its other group versions in the same way while this APIService exists. Empty: do not change any APIService.")
+	fs.BoolVar(&o.Masters, "host-masters", o.Masters, "Keep the groups system:masters and system:kcp:* of host users, so that administrators of the host are administrators of this server. By default they are ordinary users.")
+	fs.StringVar(&o.AuthenticationKubeconfig, "authentication-kubeconfig", o.AuthenticationKubeconfig, "Kubeconfig for the host. The server uses it to review bearer tokens and to read the configuration of the front proxy. Default: the cluster of the pod. Outside of a pod, the default is no host.")
+	fs.BoolVar(&o.SkipLookup, "authentication-skip-lookup", o.SkipLookup, "Do not read the configuration of the front proxy from the host. Use only --requestheader-client-ca-file.")
+	fs.DurationVar(&o.TokenCacheTTL, "authentication-token-webhook-cache-ttl", o.TokenCacheTTL, "How long to cache the host's decision about a bearer token.")
+	fs.StringVar(&o.AuthorizationKubeconfig, "authorization-kubeconfig", o.AuthorizationKubeconfig, "Kubeconfig for the host. The server uses it to review permissions of host users in the host workspace. Default: the cluster of the pod. Outside of a pod, only RBAC of the workspace decides.")
+	fs.DurationVar(&o.AllowCacheTTL, "authorization-webhook-cache-authorized-ttl", o.AllowCacheTTL, "How long to cache the host's decision that a request is allowed.")
+	fs.DurationVar(&o.DenyCacheTTL, "authorization-webhook-cache-unauthorized-ttl", o.DenyCacheTTL, "How long to cache the host's decision that a request is denied.")
 	o.RequestHeader.AddFlags(fs)
 }
 
@@ -82,7 +82,7 @@ func (o *HostOptions) files() map[string]string {
 	}
 }
 
-// validate returns every fault but those of files.
+// validate returns every fault, except faults in files.
 func (o *HostOptions) validate() []error {
 	errs := o.RequestHeader.Validate()
 	for flag, value := range map[string]time.Duration{
@@ -100,7 +100,7 @@ func (o *HostOptions) validate() []error {
 	if o.Workspace == "" {
 		for flag, value := range o.files() {
 			if value != "" {
-				errs = append(errs, fmt.Errorf("--%s: means nothing while --host-workspace is empty", flag))
+				errs = append(errs, fmt.Errorf("--%s: has no effect while --host-workspace is empty", flag))
 			}
 		}
 		return errs
@@ -115,7 +115,7 @@ func (o *HostOptions) validate() []error {
 	return errs
 }
 
-// hostConfig returns the credentials in a kubeconfig, or else those of the pod; nil outside of one.
+// hostConfig returns the credentials in a kubeconfig, or those of the pod if kubeconfig is empty. Outside of a pod it returns nil.
 func hostConfig(flag, kubeconfig string) (*rest.Config, error) {
 	config, err := rest.InClusterConfig()
 	if kubeconfig != "" {
@@ -123,7 +123,7 @@ func hostConfig(flag, kubeconfig string) (*rest.Config, error) {
 	}
 	switch {
 	case kubeconfig == "" && (errors.Is(err, rest.ErrNotInCluster) || errors.Is(err, os.ErrNotExist)):
-		// A pod that is given no token is installed into no cluster, either.
+		// A pod without a token has no host, either.
 		return nil, nil //nolint:nilnil // alone, as asked for
 	case err != nil:
 		return nil, fmt.Errorf("--%s: %w", flag, err)
@@ -132,7 +132,7 @@ func hostConfig(flag, kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// build returns the host, and how its users are let in; nil for both without a host. Nothing is asked of the host yet.
+// build returns the host and the authentication of its users; nil for both without a host. It sends no request to the host.
 func (o *HostOptions) build() (*server.Host, *authentication.Host, error) {
 	if o.Workspace == "" {
 		return nil, nil, nil
@@ -157,15 +157,15 @@ func (o *HostOptions) build() (*server.Host, *authentication.Host, error) {
 	return host, users, o.buildAuthorizer(host)
 }
 
-// withoutHost returns the fault of asking a host for permissions when there is none.
+// withoutHost returns an error if a flag asks the host for permissions although there is no host.
 func (o *HostOptions) withoutHost() error {
 	if o.AuthorizationKubeconfig != "" {
-		return errors.New("--authorization-kubeconfig: means nothing without --authentication-kubeconfig or --requestheader-client-ca-file")
+		return errors.New("--authorization-kubeconfig: has no effect without --authentication-kubeconfig or --requestheader-client-ca-file")
 	}
 	return nil
 }
 
-// follow lets the host review tokens, and reads from it how its front proxy is known.
+// follow lets the host review tokens, and reads the configuration of its front proxy.
 func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *authentication.Host) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -197,8 +197,8 @@ func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *auth
 	return nil
 }
 
-// awaitReady returns what ready still says when ctx ends: right after the start the host's front proxy is being read, which is no
-// fault of the host.
+// awaitReady waits until ready returns nil, and returns its last error when ctx ends. Right after the start, the configuration of
+// the front proxy is still being read, which is not a fault of the host.
 func awaitReady(ctx context.Context, ready func() error) error {
 	var fault error
 	if err := wait.PollUntilContextCancel(ctx, readyInterval, true, func(context.Context) (bool, error) {
@@ -210,7 +210,7 @@ func awaitReady(ctx context.Context, ready func() error) error {
 	return fault
 }
 
-// buildAuthorizer lets the host say what its users may do in its workspace.
+// buildAuthorizer lets the host decide what its users may do in the host workspace.
 func (o *HostOptions) buildAuthorizer(host *server.Host) error {
 	config, err := hostConfig("authorization-kubeconfig", o.AuthorizationKubeconfig)
 	if err != nil || config == nil {

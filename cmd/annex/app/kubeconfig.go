@@ -12,7 +12,7 @@ import (
 	"github.com/annex-dev/annex/cmd/annex/kubeconfig"
 )
 
-// askTimeout bounds what a kubeconfig takes to make.
+// askTimeout is the time limit for making a kubeconfig.
 const askTimeout = 15 * time.Second
 
 func newKubeconfigCommand() *cobra.Command {
@@ -24,9 +24,9 @@ func newKubeconfigCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "kubeconfig (--workspace PATH | --export PATH:NAME)",
 		Short: "Write a kubeconfig for a workspace, or for the endpoint of an APIExport",
-		Long: "Write a kubeconfig that leads into a workspace, or to the endpoint of an APIExport for all its consumers, with the\n" +
-			"certificate authority, proxy and credentials of the current context. Through a host cluster when the current context is\n" +
-			"one of a cluster that Annex is installed in; else, or with --server, through Annex's own door.",
+		Long: "Write a kubeconfig for a workspace, or for the endpoint of an APIExport that shows all its consumers. The kubeconfig has the\n" +
+			"certificate authority, the proxy and the credentials of the current context. If that context belongs to a host cluster\n" +
+			"with Annex, the kubeconfig goes through the host. Otherwise, or with --server, it goes to Annex's own endpoint.",
 		Example: "  annex kubeconfig --workspace root:org:team > team.kubeconfig\n" +
 			"  annex kubeconfig --workspace root:org:team -o ~/.kube/config --set-current\n" +
 			"  annex kubeconfig --export root:provider:widgets --flatten > widgets.kubeconfig",
@@ -34,20 +34,20 @@ func newKubeconfigCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	rules, overrides := addClientFlags(flags)
-	flags.StringVar(&workspace, "workspace", "", "Workspace: a path such as root:org:team, or the name of a child of where the current context is.")
-	flags.StringVar(&export, "export", "", "APIExport: <path of its workspace>:<name>, or the name of one where the current context is.")
-	flags.StringVar(&options.Server, "server", "", "URL of Annex's own door, to go there and not through the host.")
+	flags.StringVar(&workspace, "workspace", "", "Workspace: a path such as root:org:team, or the name of a child of the current context's workspace.")
+	flags.StringVar(&export, "export", "", "APIExport: <path of its workspace>:<name>, or the name of an APIExport in the current context's workspace.")
+	flags.StringVar(&options.Server, "server", "", "URL of Annex's own endpoint, to use it instead of the host.")
 	flags.StringVar(&options.CAFile, "certificate-authority", "", "File with the certificate authority of --server.")
 	flags.StringVar(&options.Name, "name", "", "Name of the context. Default: the path of the workspace, or apiexport/<path>:<name>.")
-	flags.StringVarP(&output, "output", "o", "", "Kubeconfig to put the context into. Its other entries stay as they are. Default: a whole kubeconfig on stdout.")
-	flags.BoolVar(&setCurrent, "set-current", false, "Make it the current context of --output.")
-	flags.BoolVar(&options.Flatten, "flatten", false, "Put the content of certificate and key files into the kubeconfig.")
+	flags.StringVarP(&output, "output", "o", "", "Kubeconfig to add the context to. Other entries do not change. Default: write a complete kubeconfig to stdout.")
+	flags.BoolVar(&setCurrent, "set-current", false, "Make the context the current context of --output.")
+	flags.BoolVar(&options.Flatten, "flatten", false, "Embed the content of certificate and key files in the kubeconfig.")
 	command.RunE = func(command *cobra.Command, _ []string) (err error) {
 		switch {
 		case (workspace == "") == (export == ""):
-			return errors.New("give --workspace or --export")
+			return errors.New("set either --workspace or --export")
 		case setCurrent && output == "":
-			return errors.New("--set-current: means nothing without --output; a kubeconfig on stdout has one context only")
+			return errors.New("--set-current: has no effect without --output; a kubeconfig on stdout has only one context")
 		case workspace != "":
 			if options.Target, err = kubeconfig.ParseWorkspace(workspace); err != nil {
 				return fmt.Errorf("--workspace: %w", err)
@@ -92,6 +92,6 @@ func show(command *cobra.Command, entry *kubeconfig.Entry, output string, setCur
 	if warning != "" {
 		fmt.Fprintln(command.ErrOrStderr(), "Warning:", warning)
 	}
-	_, err = fmt.Fprintf(command.OutOrStdout(), "Context %q is in %s.\n", entry.Name, output)
+	_, err = fmt.Fprintf(command.OutOrStdout(), "Wrote context %q to %s.\n", entry.Name, output)
 	return err
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/annex-dev/annex/server/fairness"
 )
 
-// LimitOptions are the flags that say how much is served at once; 0 is for no limit.
+// LimitOptions are the flags that limit how much the server serves at once. 0 means no limit.
 type LimitOptions struct {
-	// MaxRequests and MaxMutatingRequests are for the whole server.
+	// MaxRequests and MaxMutatingRequests limit the reads and the writes in flight in the whole server.
 	MaxRequests, MaxMutatingRequests int
-	// WorkspaceSeats is how much of it a workspace has while others work, too.
+	// WorkspaceSeats limits the requests served at once for one workspace while other workspaces are active.
 	WorkspaceSeats int
-	// MaxQueued is how many requests may wait.
+	// MaxQueued limits the waiting requests.
 	MaxQueued int
-	// MaxWatches is how many watches may be open.
+	// MaxWatches limits the open watches.
 	MaxWatches int
 }
 
-// NewLimitOptions returns the defaults. The seats of a workspace follow from the processors that there are: one that floods the
-// server keeps half of them busy, and others find the other half free.
+// NewLimitOptions returns the defaults. The seats of a workspace depend on the number of processors: a workspace that floods the
+// server keeps half of the processors busy, and the other half is free for other workspaces.
 func NewLimitOptions() *LimitOptions {
 	return &LimitOptions{
 		MaxRequests:         1600,
@@ -41,18 +41,18 @@ type limitFlag struct {
 
 func (l *LimitOptions) flags() []limitFlag {
 	return []limitFlag{
-		{"max-requests-inflight", "Reads in flight at once. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxRequests},
-		{"max-mutating-requests-inflight", "Writes in flight at once, in the same way.", &l.MaxMutatingRequests},
-		{"workspace-seats", "Requests that are served at once for one workspace while others work, too; alone it has 16 times as many. One that works on many objects counts as 4. More wait for their turn; users take turns. The default is half the number of processors, and at least 1.", &l.WorkspaceSeats},
-		{"max-requests-queued", "Requests that may wait for their turn, for up to a quarter of --request-timeout. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxQueued},
-		{"max-watches", "Watches open at once. A workspace may have as many as there is room for more; others are answered with 429.", &l.MaxWatches},
+		{"max-requests-inflight", "Maximum number of reads in flight. A workspace may use as many as remain free; further requests get 429.", &l.MaxRequests},
+		{"max-mutating-requests-inflight", "Maximum number of writes in flight. A workspace may use as many as remain free; further requests get 429.", &l.MaxMutatingRequests},
+		{"workspace-seats", "Requests served at once for one workspace while other workspaces are active. If no other workspace is active, it has 16 times as many. A request for many objects counts as 4. Further requests wait, and users take turns. The default is half the number of processors, and at least 1.", &l.WorkspaceSeats},
+		{"max-requests-queued", "Maximum number of waiting requests. A request waits for at most a quarter of --request-timeout. A workspace may use as many as remain free; further requests get 429.", &l.MaxQueued},
+		{"max-watches", "Maximum number of open watches. A workspace may use as many as remain free; further requests get 429.", &l.MaxWatches},
 	}
 }
 
 // AddFlags adds a flag for every option.
 func (l *LimitOptions) AddFlags(fs *pflag.FlagSet) {
 	for _, flag := range l.flags() {
-		fs.IntVar(flag.value, flag.name, *flag.value, flag.usage+" 0 is for no limit.")
+		fs.IntVar(flag.value, flag.name, *flag.value, flag.usage+" 0 means no limit.")
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// gcPercent bounds how far the heap grows between collections. What lives long, the watch caches, is decoded amid
-	// garbage: the more garbage, the thinner the pages on which it stays, and a page with one live object is not given back.
+	// gcPercent limits how far the heap grows between collections. Long-lived objects of the watch caches are allocated among
+	// garbage. More garbage spreads them over more pages, and the runtime cannot return a page with one live object.
 	gcPercent = 50
-	// idleInterval is how often a quiet process looks at its heap.
+	// idleInterval is the pause between two checks of the heap.
 	idleInterval = 20 * time.Second
-	// idleGarbage is how much garbage, in bytes, is worth a collection of its own.
+	// idleGarbage is the amount of garbage, in bytes, that triggers a collection in an idle process.
 	idleGarbage = 4 << 20
 )
 
@@ -25,9 +25,9 @@ const (
 	metricFree    = "/memory/classes/heap/free:bytes"
 )
 
-// keepSmall keeps the memory of the process near what is alive, until ctx ends. The runtime collects when the heap has grown
-// by a share of itself; after a burst nothing grows, and the garbage of the burst would stay for minutes. GOGC and GOMEMLIMIT
-// in the environment come first: who sets one is left alone.
+// keepSmall keeps the memory of the process close to its live objects, until ctx ends. The runtime starts a collection only when
+// the heap has grown by a percentage. After a burst the heap does not grow, so the garbage of the burst would stay for minutes.
+// keepSmall does nothing if GOGC or GOMEMLIMIT is set in the environment.
 func keepSmall(ctx context.Context) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return

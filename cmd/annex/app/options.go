@@ -17,7 +17,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage"
 )
 
-// Batteries are parts of the bootstrap that one can do without.
+// Batteries are optional parts of the bootstrap.
 const (
 	// BatteryWorkspaceTypes adds the workspace types organization and team.
 	BatteryWorkspaceTypes = "workspace-types"
@@ -27,13 +27,13 @@ const (
 
 var batteries = []string{BatteryWorkspaceTypes, BatteryAdmin}
 
-// Options are the flags of the server. Names are kcp's where kcp has the flag.
+// Options are the flags of the server. If kcp has the same flag, the name is kcp's.
 type Options struct {
-	// RootDirectory holds what the server writes: certificates, tokens, kubeconfig and the embedded etcd.
+	// RootDirectory contains all files that the server writes: certificates, tokens, kubeconfig and the embedded etcd.
 	RootDirectory string
 
 	Serving *genericoptions.SecureServingOptionsWithLoopback
-	// ServingCAFile verifies a given certificate; ServingNames are in one that the server makes.
+	// ServingCAFile is the CA of a given certificate. ServingNames are more names in a certificate that the server makes.
 	ServingCAFile string
 	ServingNames  []string
 
@@ -52,7 +52,7 @@ type Options struct {
 	ShardExternalURL, ShardVirtualURL     string
 	BatteriesIncluded                     []string
 	RunControllers, Profiling             bool
-	// LeaderElect lets one of several servers on one etcd run the controllers; Complete decides when it is not said.
+	// LeaderElect lets only one of several servers on one etcd run the controllers. If it is not set, Complete sets it.
 	LeaderElect                       flag.Tristate
 	Leader                            leader.Timing
 	ShutdownDelay, ShutdownWatchGrace time.Duration
@@ -78,7 +78,7 @@ func NewOptions() *Options {
 		Limits:             NewLimitOptions(),
 	}
 	o.Serving.BindPort = 6443
-	// All watches of one host API server share few connections.
+	// All watches through one host API server share a few connections.
 	o.Serving.HTTP2MaxStreamsPerConnection = 1000
 	return o
 }
@@ -86,38 +86,38 @@ func NewOptions() *Options {
 // AddFlags adds a flag for every option.
 func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs := sets.FlagSet("annex")
-	fs.StringVar(&o.RootDirectory, "root-directory", o.RootDirectory, "Directory for everything the server writes; created with mode 0700.")
-	fs.StringVar(&o.KubeconfigPath, "kubeconfig-path", o.KubeconfigPath, "Where the admin kubeconfig is written. Default: admin.kubeconfig in the root directory.")
-	fs.StringSliceVar(&o.BatteriesIncluded, "batteries-included", o.BatteriesIncluded, fmt.Sprintf("Optional parts of the bootstrap, any of %s.", strings.Join(batteries, ", ")))
+	fs.StringVar(&o.RootDirectory, "root-directory", o.RootDirectory, "Directory for all files that the server writes. Created with mode 0700.")
+	fs.StringVar(&o.KubeconfigPath, "kubeconfig-path", o.KubeconfigPath, "File for the admin kubeconfig. Default: admin.kubeconfig in the root directory.")
+	fs.StringSliceVar(&o.BatteriesIncluded, "batteries-included", o.BatteriesIncluded, fmt.Sprintf("Optional parts of the bootstrap. Any of %s.", strings.Join(batteries, ", ")))
 	fs.BoolVar(&o.RunControllers, "run-controllers", o.RunControllers, "Run the controllers in this process.")
-	fs.Var(&o.LeaderElect, "leader-elect", "Run the controllers only while holding a lease, which one of several servers on one etcd has. Default: true with --etcd-servers.")
+	fs.Var(&o.LeaderElect, "leader-elect", "Run the controllers only while this server holds a lease. Of several servers on one etcd, one holds it. Default: true with --etcd-servers.")
 	fs.Lookup("leader-elect").NoOptDefVal = "true"
-	fs.DurationVar(&o.Leader.LeaseDuration, "leader-elect-lease-duration", o.Leader.LeaseDuration, "How long the others wait before they replace a leader that does not renew its lease.")
-	fs.DurationVar(&o.Leader.RenewDeadline, "leader-elect-renew-deadline", o.Leader.RenewDeadline, "After how long without a renewal the leader stops its controllers; shorter than the lease.")
+	fs.DurationVar(&o.Leader.LeaseDuration, "leader-elect-lease-duration", o.Leader.LeaseDuration, "How long other servers wait before they replace a leader that does not renew its lease.")
+	fs.DurationVar(&o.Leader.RenewDeadline, "leader-elect-renew-deadline", o.Leader.RenewDeadline, "How long the leader tries to renew its lease before it stops its controllers. Must be shorter than the lease.")
 	fs.DurationVar(&o.Leader.RetryPeriod, "leader-elect-retry-period", o.Leader.RetryPeriod, "The time between attempts to get or renew the lease.")
-	fs.BoolVar(&o.Profiling, "profiling", o.Profiling, "Serve /debug/pprof to system:masters, outside of workspaces.")
-	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "How long to go on serving after SIGTERM while /readyz already fails.")
-	fs.DurationVar(&o.ShutdownWatchGrace, "shutdown-watch-termination-grace-period", o.ShutdownWatchGrace, "How long open watches may take to end at shutdown.")
-	fs.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "How long a request that is no watch may take.")
+	fs.BoolVar(&o.Profiling, "profiling", o.Profiling, "Serve /debug/pprof to system:masters, outside workspaces.")
+	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "How long to continue to serve after SIGTERM. /readyz fails during this time.")
+	fs.DurationVar(&o.ShutdownWatchGrace, "shutdown-watch-termination-grace-period", o.ShutdownWatchGrace, "Time limit for open watches to end at shutdown.")
+	fs.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "Time limit for a request, except a watch.")
 
 	fs = sets.FlagSet("addresses")
 	fs.StringVar(&o.ShardName, "shard-name", o.ShardName, "Name of the Shard object of this server.")
-	fs.StringVar(&o.ShardBaseURL, "shard-base-url", o.ShardBaseURL, "URL under which other servers reach this one. Default: the external URL.")
-	fs.StringVar(&o.ShardExternalURL, "shard-external-url", o.ShardExternalURL, "URL under which clients reach the server; it is shown in workspaces. Default: derived from the bind address.")
-	fs.StringVar(&o.ShardVirtualURL, "shard-virtual-workspace-url", o.ShardVirtualURL, "URL under which providers reach virtual workspaces. Default: the external URL.")
+	fs.StringVar(&o.ShardBaseURL, "shard-base-url", o.ShardBaseURL, "URL at which other servers reach this one. Default: the external URL.")
+	fs.StringVar(&o.ShardExternalURL, "shard-external-url", o.ShardExternalURL, "URL at which clients reach the server. Workspaces show it. Default: derived from the bind address.")
+	fs.StringVar(&o.ShardVirtualURL, "shard-virtual-workspace-url", o.ShardVirtualURL, "URL at which providers reach virtual workspaces. Default: the external URL.")
 
 	fs = sets.FlagSet("etcd")
-	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an external etcd cluster. Default: an etcd inside the process.")
-	fs.StringVar(&o.EtcdPrefix, "etcd-prefix", o.EtcdPrefix, "What all keys begin with.")
-	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of the etcd servers, PEM.")
-	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "Client certificate for etcd, PEM.")
-	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "Key of the client certificate for etcd, PEM.")
-	fs.StringVar(&o.EmbeddedEtcdDirectory, "embedded-etcd-directory", o.EmbeddedEtcdDirectory, "Data of the etcd inside the process. Default: etcd-server in the root directory.")
+	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an external etcd cluster. Default: the embedded etcd.")
+	fs.StringVar(&o.EtcdPrefix, "etcd-prefix", o.EtcdPrefix, "Prefix of all keys in etcd.")
+	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of the etcd servers, in PEM format.")
+	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "Client certificate for etcd, in PEM format.")
+	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "Key of the client certificate for etcd, in PEM format.")
+	fs.StringVar(&o.EmbeddedEtcdDirectory, "embedded-etcd-directory", o.EmbeddedEtcdDirectory, "Data directory of the embedded etcd. Default: etcd-server in the root directory.")
 
 	fs = sets.FlagSet("authentication")
-	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "CA whose client certificates are accepted, PEM; read again when it changes.")
-	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens: token,user,uid[,\"group1,group2\"].")
-	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Let requests without credentials in as system:anonymous.")
+	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "CA in PEM format. Accept client certificates of this CA. The file is read again when it changes.")
+	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens, one per line: token,user,uid[,\"group1,group2\"].")
+	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Accept requests without credentials as system:anonymous.")
 
 	o.Limits.AddFlags(sets.FlagSet("limits"))
 	o.Host.AddFlags(sets.FlagSet("host"))
@@ -125,7 +125,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
 }
 
-// Complete fills in what follows from other options.
+// Complete sets the options that depend on other options.
 func (o *Options) Complete() error {
 	root, err := filepath.Abs(o.RootDirectory)
 	if err != nil {
@@ -166,12 +166,12 @@ func (o *Options) Validate() error {
 		}
 	}
 	if !strings.HasPrefix(o.EtcdPrefix, "/") || o.EtcdPrefix != filepath.Clean(o.EtcdPrefix) || o.EtcdPrefix == "/" {
-		fault("--etcd-prefix %q: must begin with a slash and not end with one, such as /annex", o.EtcdPrefix)
+		fault("--etcd-prefix %q: must begin with a slash and must not end with one, such as /annex", o.EtcdPrefix)
 	}
 	pair := o.Serving.ServerCert.CertKey
 	errs = append(errs, o.validateServing()...)
 	if (o.EtcdCertFile == "") != (o.EtcdKeyFile == "") {
-		fault("--etcd-certfile and --etcd-keyfile: give both or none")
+		fault("--etcd-certfile and --etcd-keyfile: set both or neither")
 	}
 	for name, value := range map[string]string{
 		"etcd-cafile": o.EtcdCAFile, "etcd-certfile": o.EtcdCertFile, "etcd-keyfile": o.EtcdKeyFile,
@@ -193,11 +193,11 @@ func (o *Options) Validate() error {
 	}
 	for _, flag := range o.Limits.flags() {
 		if *flag.value < 0 {
-			fault("--%s %d: must not be negative; 0 is for no limit", flag.name, *flag.value)
+			fault("--%s %d: must not be negative; 0 means no limit", flag.name, *flag.value)
 		}
 	}
 	if o.RequestTimeout <= 0 {
-		fault("--request-timeout %s: must be longer than nothing", o.RequestTimeout)
+		fault("--request-timeout %s: must be greater than 0", o.RequestTimeout)
 	}
 	for name, value := range map[string]time.Duration{
 		"shutdown-delay-duration": o.ShutdownDelay, "shutdown-watch-termination-grace-period": o.ShutdownWatchGrace,
@@ -219,7 +219,7 @@ func (o *Options) Validate() error {
 	}
 	errs = append(errs, o.Host.validate()...)
 	errs = append(errs, o.Audit.Validate()...)
-	// Port 0 stands for a free one here.
+	// Port 0 selects a free port.
 	if o.Serving.BindPort != 0 {
 		errs = append(errs, o.Serving.Validate()...)
 	}

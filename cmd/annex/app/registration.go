@@ -8,10 +8,10 @@ import (
 	"github.com/annex-dev/annex/controllers/apiservice"
 )
 
-// hostWriteQPS and hostWriteBurst bound what is written on the host; there are few APIServices.
+// hostWriteQPS and hostWriteBurst limit writes on the host. They are low because there are few APIServices.
 const hostWriteQPS, hostWriteBurst = 10, 20
 
-// registration returns what reaches the APIServices of the host; nil without a host, and when nobody is to care for them.
+// registration returns a client for the APIServices of the host; nil without a host, or if the server registers none.
 func (o *HostOptions) registration() (aggregator.Interface, error) {
 	if o.Workspace == "" || o.APIService == "" {
 		return nil, nil //nolint:nilnil // left alone, as asked for
@@ -28,7 +28,7 @@ func (o *HostOptions) registration() (aggregator.Interface, error) {
 	return client, nil
 }
 
-// newRegistrar returns what registers APIs with the host; nil when nobody is to do so.
+// newRegistrar returns the registrar of APIs with the host; nil if the server registers none.
 func (s *Server) newRegistrar() (*apiservice.Registrar, error) {
 	if s.registration == nil {
 		return nil, nil //nolint:nilnil // left alone, as asked for

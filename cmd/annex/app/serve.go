@@ -29,20 +29,20 @@ type Server struct {
 	store        *store
 	server       *server.Server
 	certificates certificates
-	// admins are the files of the administrators; nil when nobody is generated.
+	// admins are the files of the administrators; nil if none are generated.
 	admins *admin.Files
-	// registration reaches the APIServices of the host; nil when nobody cares for them.
+	// registration is the client for the APIServices of the host; nil if the server registers none.
 	registration aggregator.Interface
 }
 
-// New builds a server from complete and valid options. It listens, makes the files that are missing, and connects to etcd;
-// an error says which flag to mend, and leaves nothing running.
+// New builds a server from complete and valid options. It listens, creates missing files, and connects to etcd. The error names
+// the flag to correct. After an error, nothing is running.
 func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	ctrllog.SetLogger(klog.Background())
 	if err := setGates(); err != nil {
 		return nil, err
 	}
-	// Nothing is written before all that can be wrong with the flags has been found.
+	// Find every fault of the flags before anything is written.
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		}
 	}()
 	types := kinds.All.NewScheme()
-	// The store comes first: another server may have the directory.
+	// Open the store first, because another server may use the directory.
 	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec = types.StorageCodec }); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the server: %w", err)
 	}
-	// It may be stored in the server itself; nobody is served before it is there.
+	// The certificate may be stored in the server itself, so load it before the first request is served.
 	if err := s.loadCertificates(ctx); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	return s, err
 }
 
-// lead runs the controllers until ctx ends, while this server is the one to do so.
+// lead runs the controllers while this server is the leader, until ctx ends.
 func (s *Server) lead(ctx context.Context) error {
 	if !s.options.LeaderElect.Value() {
 		return s.runControllers(ctx)
@@ -141,7 +141,6 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Client:    s.server.Client,
 		Live:      s.server.Client.Live(),
 		Content:   s.server.Content,
-		Instances: s.server.Instances,
 		Resolver:  s.server.Index,
 		Typed:     kinds.All.IsBound,
 		CABundle:  s.certificates.Watch,
@@ -151,7 +150,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 	})
 }
 
-// Run serves until ctx ends, then drains and closes everything. It prints to out what to type next as soon as it is ready.
+// Run serves until ctx ends, then drains and closes everything. As soon as the server is ready, it prints the next commands to out.
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	defer s.store.stop()
 	go keepSmall(ctx)
@@ -164,7 +163,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	return s.server.Run(ctx)
 }
 
-// greet prints what to type next, once the server is ready.
+// greet prints the next commands when the server is ready.
 func (s *Server) greet(ctx context.Context, out io.Writer) {
 	if !s.server.WaitReady(ctx) {
 		return
@@ -172,8 +171,8 @@ func (s *Server) greet(ctx context.Context, out io.Writer) {
 	_, _ = io.WriteString(out, greeting(s.options.ShardExternalURL, s.options.KubeconfigPath, s.server.HostWorkspace() != ""))
 }
 
-// greeting is for who has started the server at a terminal. With a host it runs in a pod as a rule, where its log has use for no
-// more than one line.
+// greeting returns the message for a user who started the server in a terminal. With a host, the server usually runs in a pod, so
+// the message is a single line for its log.
 func greeting(url, kubeconfig string, hasHost bool) string {
 	ready := fmt.Sprintf("Annex is ready at %s\n", url)
 	if hasHost {
@@ -182,7 +181,7 @@ func greeting(url, kubeconfig string, hasHost bool) string {
 	return ready + fmt.Sprintf("\nIn another terminal:\n\n  export KUBECONFIG=%s\n  %s get workspaces\n\nStop it with Ctrl-C.\n", kubeconfig, kubectl())
 }
 
-// kubectl returns what to type for kubectl on this machine.
+// kubectl returns the command for kubectl on this machine.
 func kubectl() string {
 	if _, err := exec.LookPath("kubectl"); err == nil {
 		return "kubectl"

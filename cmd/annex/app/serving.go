@@ -19,7 +19,8 @@ import (
 	"github.com/annex-dev/annex/server/serving"
 )
 
-// certificates is what the server shows and how clients verify it: given files, or made by the server.
+// certificates provides the serving certificate and the CA bundle that clients verify it with. The server makes them, or reads
+// them from given files.
 type certificates interface {
 	Certificate() dynamiccertificates.CertKeyContentProvider
 	Watch() (bundle []byte, outdated <-chan struct{})
@@ -27,34 +28,34 @@ type certificates interface {
 	Run(ctx context.Context)
 }
 
-// addServingFlags adds the stock flags but for those that mean something else here.
+// addServingFlags adds the stock flags, except those that have another meaning here.
 func (o *Options) addServingFlags(fs *pflag.FlagSet) {
 	stock := pflag.NewFlagSet("", pflag.ContinueOnError)
 	o.Serving.AddFlags(stock)
-	stock.Lookup("secure-port").Usage = "The port on which to serve HTTPS. 0 picks a free one."
-	stock.Lookup("tls-cert-file").Usage = "Serving certificate, PEM, followed by those that link it to its CA; read again when it changes. Default: made and renewed by the server, by a CA in its own storage."
-	stock.Lookup("tls-private-key-file").Usage = "Key of --tls-cert-file, PEM."
+	stock.Lookup("secure-port").Usage = "The port on which to serve HTTPS. 0 selects a free port."
+	stock.Lookup("tls-cert-file").Usage = "Serving certificate in PEM format, followed by intermediate certificates. The file is read again when it changes. Default: the server makes and renews a certificate, signed by a CA in its own storage."
+	stock.Lookup("tls-private-key-file").Usage = "Private key of --tls-cert-file, in PEM format."
 	stock.VisitAll(func(f *pflag.Flag) {
 		if f.Name != "cert-dir" {
 			fs.AddFlag(f)
 		}
 	})
-	fs.StringVar(&o.ServingCAFile, "serving-ca-file", o.ServingCAFile, "CA by which clients verify --tls-cert-file, PEM; read again when it changes. Default: that file itself.")
-	fs.StringSliceVar(&o.ServingNames, "tls-san", o.ServingNames, "DNS names and IP addresses for which the certificate that the server makes is good, beside localhost, the bind address and the host of --shard-external-url.")
+	fs.StringVar(&o.ServingCAFile, "serving-ca-file", o.ServingCAFile, "CA with which clients verify --tls-cert-file, in PEM format. The file is read again when it changes. Default: the certificate file itself.")
+	fs.StringSliceVar(&o.ServingNames, "tls-san", o.ServingNames, "More DNS names and IP addresses in the certificate that the server makes. It always contains localhost, the bind address and the host of --shard-external-url.")
 }
 
-// validateServing returns every fault of the options about certificates but those of files.
+// validateServing returns every fault of the options about certificates, except faults in files.
 func (o *Options) validateServing() (errs []error) {
 	pair := o.Serving.ServerCert.CertKey
 	given := pair.CertFile != "" || pair.KeyFile != ""
 	if (pair.CertFile == "") != (pair.KeyFile == "") {
-		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file: give both or none"))
+		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file: set both or neither"))
 	}
 	if o.ServingCAFile != "" && !given {
-		errs = append(errs, errors.New("--serving-ca-file: means nothing without --tls-cert-file"))
+		errs = append(errs, errors.New("--serving-ca-file: has no effect without --tls-cert-file"))
 	}
 	if len(o.ServingNames) > 0 && given {
-		errs = append(errs, errors.New("--tls-san: means nothing with --tls-cert-file, whose names stand in the file"))
+		errs = append(errs, errors.New("--tls-san: has no effect with --tls-cert-file, because the names are in that file"))
 	}
 	for _, name := range o.ServingNames {
 		if net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(strings.TrimPrefix(name, "*."))) > 0 {
@@ -64,7 +65,7 @@ func (o *Options) validateServing() (errs []error) {
 	return errs
 }
 
-// certificates returns the certificate of the server. One that the server makes must be loaded before it is shown.
+// certificates returns the certificate of the server. If the server makes it, loadCertificates must run before the first request.
 func (o *Options) certificates(external string) (certificates, error) {
 	if pair := o.Serving.ServerCert.CertKey; pair.CertFile != "" {
 		return serving.NewFiles(pair.CertFile, pair.KeyFile, o.ServingCAFile)
@@ -81,7 +82,7 @@ func (o *Options) certificates(external string) (certificates, error) {
 	return serving.NewOwn(slices.Compact(names), clock.RealClock{}), nil
 }
 
-// loadCertificates makes sure that there is something to show, and writes the kubeconfig by which one verifies it.
+// loadCertificates makes sure that there is a certificate, and writes the admin kubeconfig with its CA bundle.
 func (s *Server) loadCertificates(ctx context.Context) error {
 	if own, ok := s.certificates.(*serving.Own); ok {
 		if err := own.Load(ctx, s.server.Client.Live(), s.server.Client); err != nil {
@@ -103,7 +104,7 @@ func (s *Server) loadCertificates(ctx context.Context) error {
 	return nil
 }
 
-// followCertificates renews the certificate and keeps the kubeconfig right for as long as the server runs.
+// followCertificates renews the certificate and updates the kubeconfig while the server runs.
 func (s *Server) followCertificates(hook genericapiserver.PostStartHookContext) error {
 	go s.certificates.Run(hook)
 	if s.admins != nil {
@@ -126,7 +127,7 @@ func (s *Server) followBundle(ctx context.Context) {
 			continue
 		}
 		if err := s.admins.Refresh(s.options.ShardExternalURL, bundle); err != nil {
-			klog.FromContext(ctx).Error(err, "The admin kubeconfig does not hold the new CA")
+			klog.FromContext(ctx).Error(err, "The admin kubeconfig does not contain the new CA")
 		}
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// registration is what is read of an APIService.
+// registration is the part of an APIService that this package reads.
 type registration struct {
 	Spec struct {
-		// Service is missing for what the host serves by itself, such as a CRD.
+		// Service is nil if the host itself serves the group version, for example for a CRD.
 		Service *struct {
 			Namespace string `json:"namespace"`
 			Name      string `json:"name"`
@@ -24,8 +24,8 @@ type registration struct {
 	} `json:"status"`
 }
 
-// apiService returns how the host sees the group version, in words, and what is wrong with that; both empty when the user
-// may not read it.
+// apiService returns the state of the APIService for the group version, and its fault, both as text. Both are empty if the user may
+// not read the APIService.
 func apiService(ctx context.Context, client *rest.RESTClient, gv schema.GroupVersion) (state, fault string) {
 	name := gv.Version + "." + gv.Group
 	var found registration
@@ -50,5 +50,5 @@ func apiService(ctx context.Context, client *rest.RESTClient, gv schema.GroupVer
 		}
 		return state, fault
 	}
-	return found.Spec.Service.Namespace + "/" + found.Spec.Service.Name, "the host has not yet looked at APIService " + name
+	return found.Spec.Service.Namespace + "/" + found.Spec.Service.Name, "the host has not checked APIService " + name
 }

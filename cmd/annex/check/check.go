@@ -20,38 +20,39 @@ import (
 )
 
 const (
-	// answerTimeout bounds one answer. The host gives discovery five seconds before it calls an API unavailable.
+	// answerTimeout is the time limit for one response. The host itself waits five seconds for discovery before it marks an API as
+	// unavailable.
 	answerTimeout = 10 * time.Second
-	// pollInterval is the pause between two looks.
+	// pollInterval is the pause between two checks.
 	pollInterval = time.Second
 )
 
-// Report is what one look has found.
+// Report is the result of one check.
 type Report struct {
-	// Server is the URL of the host, Version that of its Kubernetes.
+	// Server is the URL of the host. Version is its Kubernetes version.
 	Server  string `json:"server"`
 	Version string `json:"version"`
-	// GroupVersions are all that Annex serves to a host.
+	// GroupVersions are all group versions that Annex serves to a host.
 	GroupVersions []GroupVersion `json:"groupVersions"`
-	// Good says that there is no fault in any of them.
+	// Good is true if none of them has a fault.
 	Good bool `json:"good"`
 }
 
-// GroupVersion is what was found about one of them.
+// GroupVersion is the result for one group version.
 type GroupVersion struct {
-	// Name is one such as tenancy.kcp.io/v1alpha1.
+	// Name is the group version, such as tenancy.kcp.io/v1alpha1.
 	Name string `json:"name"`
-	// Resources are those in the answer, without subresources.
+	// Resources are the resources in the response, without subresources.
 	Resources []string `json:"resources,omitempty"`
-	// Took is how long the answer took.
+	// Took is the duration of the request.
 	Took metav1.Duration `json:"took"`
-	// APIService says how the host itself sees it; empty when the user may not read that.
+	// APIService is the state of the APIService on the host; empty if the user may not read it.
 	APIService string `json:"apiService,omitempty"`
-	// Faults say what is wrong.
+	// Faults describe what is wrong.
 	Faults []string `json:"faults,omitempty"`
 }
 
-// Once looks at the host that config leads to. The error says why the host could not be asked at all.
+// Once checks the host that config refers to. It returns an error if it could not reach the host at all.
 func Once(ctx context.Context, config *rest.Config) (*Report, error) {
 	client, err := clientFor(config)
 	if err != nil {
@@ -78,12 +79,12 @@ func Once(ctx context.Context, config *rest.Config) (*Report, error) {
 	return report, nil
 }
 
-// Until looks again and again until there is no fault, and returns what it saw last. The error says why the host could not
-// be asked at all when ctx ended.
+// Until repeats the check until there is no fault or ctx ends, and returns the last report. It returns an error if it could not reach
+// the host at all when ctx ended.
 func Until(ctx context.Context, config *rest.Config) (report *Report, err error) {
 	_ = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		seen, fault := Once(ctx, config)
-		// A look that was cut short says nothing; what the one before it saw does.
+		// A check that was cut short has no valid result, so keep the one before it.
 		if ctx.Err() == nil || (report == nil && err == nil) {
 			report, err = seen, fault
 		}
@@ -107,14 +108,14 @@ func clientFor(config *rest.Config) (*rest.RESTClient, error) {
 	return client, nil
 }
 
-// get reads the JSON at path into into, and returns how long that took.
+// get decodes the JSON at path into into, and returns the duration of the request.
 func get(ctx context.Context, client *rest.RESTClient, path string, into any) (time.Duration, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("no answer within "+answerTimeout.String()))
 	defer cancel()
 	before := time.Now()
 	result := client.Get().AbsPath(path).SetHeader("Accept", "application/json").MaxRetries(0).Do(ctx)
 	took := time.Since(before)
-	// Only this one reads the status in the answer.
+	// Only Error decodes the Status in the response.
 	err := result.Error()
 	if err == nil {
 		var data []byte
@@ -128,7 +129,7 @@ func get(ctx context.Context, client *rest.RESTClient, path string, into any) (t
 	return took, err
 }
 
-// look asks for one group version.
+// look checks one group version.
 func look(ctx context.Context, client *rest.RESTClient, expected kinds.Served) GroupVersion {
 	found := GroupVersion{Name: expected.String()}
 	list := metav1.APIResourceList{}
@@ -147,7 +148,7 @@ func look(ctx context.Context, client *rest.RESTClient, expected kinds.Served) G
 	return found
 }
 
-// read takes the resources from list and returns what is missing.
+// read stores the resources of list and returns the missing kinds as faults.
 func (gv *GroupVersion) read(list metav1.APIResourceList, expected []string) []string {
 	kinds := map[string]bool{}
 	for _, resource := range list.APIResources {
@@ -169,20 +170,20 @@ func (gv *GroupVersion) read(list metav1.APIResourceList, expected []string) []s
 	return nil
 }
 
-// explain says in a user's words why the host gave no answer.
+// explain returns the reason, for users, why a request failed.
 func explain(err error) string {
 	switch {
 	case apierrors.IsNotFound(err):
-		return "the host does not know it, since no APIService is registered for it"
+		return "the host does not know the group version, because no APIService is registered for it"
 	case apierrors.IsServiceUnavailable(err):
-		return "the host does not reach Annex (503)"
+		return "the host cannot reach Annex (503)"
 	case apierrors.IsUnauthorized(err), apierrors.IsForbidden(err):
 		return fmt.Sprintf("refused (%d): %v", code(err), err)
 	}
 	return err.Error()
 }
 
-// code returns the HTTP status of a refusal.
+// code returns the HTTP status of an error.
 func code(err error) int32 {
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		return status.Status().Code

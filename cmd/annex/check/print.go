@@ -43,7 +43,7 @@ func (r *Report) PrintJSON(out io.Writer) error {
 	return encoder.Encode(r)
 }
 
-// Err returns nil when all is well, or how much is not.
+// Err returns nil if there is no fault, or an error that counts the faulty group versions.
 func (r *Report) Err() error {
 	faulty := 0
 	for _, gv := range r.GroupVersions {
@@ -54,5 +54,5 @@ func (r *Report) Err() error {
 	if faulty == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d API group versions are not served as they should be by %s", faulty, len(r.GroupVersions), r.Server)
+	return fmt.Errorf("%d of %d API group versions are not served correctly by %s", faulty, len(r.GroupVersions), r.Server)
 }

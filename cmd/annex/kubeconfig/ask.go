@@ -17,10 +17,10 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
-// asker asks one server, as one user.
+// asker sends requests to one server as one user.
 type asker struct {
 	client *rest.RESTClient
-	// base is the URL without any path of a workspace.
+	// base is the URL without the path of a workspace.
 	base string
 }
 
@@ -38,10 +38,10 @@ func newAsker(config *rest.Config, base string) (*asker, error) {
 	return &asker{client: client, base: base}, nil
 }
 
-// get reads the JSON at a URL below base into into, which may be nil.
+// get decodes the JSON at a URL below base into into, which may be nil.
 func (a *asker) get(ctx context.Context, target string, into any) error {
 	result := a.client.Get().AbsPath(strings.TrimPrefix(target, a.base)).SetHeader("Accept", "application/json").MaxRetries(0).Do(ctx)
-	// Only this one reads the status in the answer.
+	// Only Error decodes the Status in the response.
 	if err := result.Error(); err != nil || into == nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (a *asker) get(ctx context.Context, target string, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// code returns the HTTP status of an answer; 0 when there was none.
+// code returns the HTTP status of a response; 0 if there was none.
 func code(err error) int32 {
 	if err == nil {
 		return http.StatusOK
@@ -63,7 +63,7 @@ func code(err error) int32 {
 	return 0
 }
 
-// isOwnDoor reports whether Annex itself answers at base: nobody needs credentials for the health of a workspace there.
+// isOwnDoor reports whether Annex itself answers at base. The health check of a workspace needs no credentials there.
 func (a *asker) isOwnDoor(ctx context.Context, base string) (bool, error) {
 	err := a.get(ctx, base+"/clusters/root/livez", nil)
 	if code(err) == 0 {
@@ -72,14 +72,14 @@ func (a *asker) isOwnDoor(ctx context.Context, base string) (bool, error) {
 	return err == nil, nil
 }
 
-// isHost reports an error unless the server forwards API groups of Annex.
+// isHost returns an error unless the server forwards API groups of Annex.
 func (a *asker) isHost(ctx context.Context) error {
 	err := a.get(ctx, a.base+"/apis/tenancy.kcp.io/v1alpha1", nil)
 	switch code(err) {
 	case http.StatusOK:
 		return nil
 	case http.StatusNotFound:
-		return fmt.Errorf("%s serves no workspaces: no Annex is installed in that cluster; give --server for Annex's own door", a.base)
+		return fmt.Errorf("%s serves no workspaces: Annex is not installed in that cluster; set --server for Annex's own endpoint", a.base)
 	case http.StatusUnauthorized:
 		return fmt.Errorf("%s does not accept the credentials of the kubeconfig", a.base)
 	}
@@ -93,9 +93,9 @@ func (a *asker) child(ctx context.Context, parent, name string) (logicalcluster.
 	switch code(err) {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return "", fmt.Errorf("there is no workspace %q at %s", name, parent)
+		return "", fmt.Errorf("there is not a workspace %q at %s", name, parent)
 	case http.StatusForbidden:
-		return "", fmt.Errorf("you may not read the workspace %q at %s: give its absolute path, such as root:org:%s", name, parent, name)
+		return "", fmt.Errorf("you may not read the workspace %q at %s: use its absolute path, such as root:org:%s", name, parent, name)
 	default:
 		return "", fmt.Errorf("reading the workspace %q at %s: %w", name, parent, err)
 	}
@@ -115,7 +115,7 @@ func (a *asker) clusterOf(ctx context.Context, workspace, export string) (logica
 	return logicalcluster.ParseName(object.Annotations[logicalcluster.AnnotationKey])
 }
 
-// explain returns in a user's words why nothing is reached at a URL; empty when something is.
+// explain returns the reason, for users, why a URL cannot be reached; empty if it can.
 func (a *asker) explain(ctx context.Context, target string, viaHost bool) string {
 	err := a.get(ctx, target+"/api", nil)
 	if viaExport := strings.HasSuffix(target, "/clusters/*"); viaExport {
@@ -128,9 +128,9 @@ func (a *asker) explain(ctx context.Context, target string, viaHost bool) string
 		return "the server does not accept these credentials"
 	case http.StatusForbidden:
 		if viaHost && strings.Contains(err.Error(), "/proxy\" in API group") {
-			return fmt.Sprintf("the host does not let you through; ask for a rule there that allows proxy subresources (workspaces/proxy, apiexports/proxy): %v", err)
+			return fmt.Sprintf("the host refuses the request; ask for a rule on the host that allows proxy subresources (workspaces/proxy, apiexports/proxy): %v", err)
 		}
-		return "it does not exist, or you may not enter it: an administrator of the workspace can bind you to the ClusterRole system:kcp:workspace:access there"
+		return "the workspace does not exist, or you may not enter it: an administrator of the workspace can bind you to the ClusterRole system:kcp:workspace:access there"
 	case http.StatusNotFound:
 		return "there is nothing at " + target
 	case http.StatusServiceUnavailable:

@@ -1,13 +1,12 @@
 // Package kubeconfig makes kubeconfigs for workspaces and for providers' endpoints, as `annex kubeconfig` does.
 //
-//	source.go    the context to begin with: a cluster, and the credentials of a user
-//	target.go    what is asked for: a workspace or an APIExport, by path or relative to where that context is
-//	door.go      the two ways there, and which of them the context's server offers: through a host, or Annex's own door
-//	ask.go       what the server is asked for
+//	source.go    the context to start from: a cluster, and the credentials of a user
+//	target.go    the target: a workspace or an APIExport, by path or relative to that context
+//	door.go      the two routes to a target, through a host or at Annex's own endpoint, and which one the context's server offers
+//	ask.go       the requests to the server
 //	make.go      the new context
-//	merge.go     a file that gets it, whose other entries stay as they are, byte by byte where YAML allows
-//	file.go      locking and writing of that file
+//	merge.go     adding it to a file; other entries do not change, byte for byte where YAML allows
+//	file.go      locking and writing that file
 //
-// Nothing is added to the credentials and nothing taken from them: exec plugins, impersonation and files are those of the
-// context to begin with.
+// The credentials do not change: exec plugins, impersonation and files are those of the context to start from.
 package kubeconfig

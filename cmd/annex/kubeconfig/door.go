@@ -8,14 +8,14 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// door is a way to workspaces.
+// door is a route to workspaces: through a host, or at Annex's own endpoint.
 type door struct {
 	// base is the URL before the path that names a workspace, without a slash at its end.
 	base string
-	// host says that it leads through the API server of a host cluster.
+	// host is true if the route leads through the API server of a host cluster.
 	host bool
-	// here is where the URL that the door was read from leads: an absolute path, the name of a child of the host's
-	// workspace, or empty for a URL that names no workspace.
+	// here is the workspace in the URL that the door was parsed from: an absolute path, or the name of a child of the host
+	// workspace. It is empty if the URL names no workspace.
 	here string
 }
 
@@ -31,12 +31,13 @@ var (
 	virtual   = regexp.MustCompile(`^(.*)/services/apiexport/[^/]+/[^/]+(/.*)?$`)
 )
 
-// parseDoor reads the URL of a server. found is false for one without a path of ours: it may lead to a host, or to Annex's
-// own door. A door that is found below another path is certain only for the paths of a host, since others serve /clusters/, too.
+// parseDoor parses the URL of a server. found is false if the URL has none of our paths; it may then lead to a host or to Annex's
+// own endpoint. If one of our paths follows another path, only the paths of a host are certain, because other servers also serve
+// /clusters/.
 func parseDoor(server string) (d door, found bool, err error) {
 	u, err := url.Parse(server)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return door{}, false, fmt.Errorf("the server %q is no URL such as https://annex.example.com:6443", server)
+		return door{}, false, fmt.Errorf("the server %q is not a URL such as https://annex.example.com:6443", server)
 	}
 	path := u.Path
 	for _, pattern := range []struct {
@@ -68,8 +69,8 @@ func (d door) workspaceURL(path logicalcluster.Path) string {
 	return d.base + "/clusters/" + path.String()
 }
 
-// exportURL returns the URL of the endpoint of an APIExport, for all its consumers. cluster is the name of the logical cluster
-// of the export: Annex's own door knows it by that alone, the host by its path alone.
+// exportURL returns the URL of the endpoint of an APIExport, for all its consumers. cluster is the name of the logical cluster of
+// the export. The URL at Annex's own endpoint contains only that name, and the URL on a host contains only the path.
 func (d door) exportURL(t Target, cluster logicalcluster.Name) string {
 	if d.host {
 		return d.base + exports + t.exportName() + "/proxy/clusters/*"
@@ -77,7 +78,7 @@ func (d door) exportURL(t Target, cluster logicalcluster.Name) string {
 	return d.base + "/services/apiexport/" + cluster.String() + "/" + t.Export + "/clusters/*"
 }
 
-// inside returns the URL of where the door was read from; root's at Annex's own door without a path.
+// inside returns the URL of the workspace that the door was parsed from. At Annex's own endpoint without a path, it is root.
 func (d door) inside() string {
 	switch {
 	case d.here != "":

@@ -18,11 +18,11 @@ import (
 // lockTimeout is how long another program may hold the lock of a kubeconfig.
 const lockTimeout = 5 * time.Second
 
-// WriteTo merges the context into the kubeconfig in a file, which is made when it is missing, and becomes its current context
-// when setCurrent says so or the file had none at all. The context refers to the user of the source when the file is where
-// that user was read from. The warning says why the context is not the current one in spite of setCurrent.
+// WriteTo merges the context into the kubeconfig in file, and creates the file if it is missing. The context becomes the current
+// context if setCurrent is true or the file had no content. If the user of the source was read from the same file, the context refers to
+// that user. The warning is not empty if the context is not the current one although setCurrent is true.
 func (e *Entry) WriteTo(ctx context.Context, file string, setCurrent bool) (warning string, err error) {
-	// What a link leads to is written, not the link.
+	// Write the target of a link, not the link itself.
 	target, err := filepath.EvalSymlinks(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -61,7 +61,7 @@ func (e *Entry) WriteTo(ctx context.Context, file string, setCurrent bool) (warn
 		return "", err
 	}
 	if first := e.firstWithCurrent(target); setCurrent && first != "" {
-		warning = fmt.Sprintf("%s stands before %s in KUBECONFIG and says which context is the current one", first, file)
+		warning = fmt.Sprintf("%s comes before %s in KUBECONFIG and sets the current context", first, file)
 	}
 	return warning, nil
 }
@@ -70,15 +70,15 @@ func (e *Entry) WriteTo(ctx context.Context, file string, setCurrent bool) (warn
 func (e *Entry) configFor(file string) *clientcmdapi.Config {
 	config := e.Config()
 	if e.source.UserName != "" && same(e.source.User.LocationOfOrigin, file) {
-		// Credentials that are renewed there are renewed for this context, too.
+		// If the credentials are renewed there, they are renewed for this context, too.
 		delete(config.AuthInfos, e.Name)
 		config.Contexts[e.Name].AuthInfo = e.source.UserName
 	}
 	return config
 }
 
-// shadowed returns an error when another file of the list in KUBECONFIG has an entry of the same name, for that would win or
-// be lost.
+// shadowed returns an error if another file of the list in KUBECONFIG has an entry of the same name, because one of the two entries
+// would hide the other.
 func (e *Entry) shadowed(added *clientcmdapi.Config, file string) error {
 	if !slices.ContainsFunc(e.source.files, func(other string) bool { return same(other, file) }) {
 		return nil
@@ -95,14 +95,14 @@ func (e *Entry) shadowed(added *clientcmdapi.Config, file string) error {
 	}
 	for _, list := range lists {
 		if origin := origins[list]; origin != "" && !same(origin, file) {
-			return fmt.Errorf("%s: %q stands in %s already, which is in KUBECONFIG, too; give another --name", list, e.Name, origin)
+			return fmt.Errorf("%s: %q already exists in %s, which is also in KUBECONFIG; set another --name", list, e.Name, origin)
 		}
 	}
 	return nil
 }
 
-// firstWithCurrent returns the file of the list in KUBECONFIG that names the current context although it is not this one;
-// empty for none, and when this file is not in the list.
+// firstWithCurrent returns the file of the list in KUBECONFIG that comes before file and sets the current context. It returns the
+// empty string if there is none, or if file is not in the list.
 func (e *Entry) firstWithCurrent(file string) string {
 	if !slices.ContainsFunc(e.source.files, func(other string) bool { return same(other, file) }) {
 		return ""
@@ -118,7 +118,7 @@ func (e *Entry) firstWithCurrent(file string) string {
 	return ""
 }
 
-// same reports whether two names are of one file.
+// same reports whether two names refer to the same file.
 func same(a, b string) bool {
 	if a == "" || b == "" {
 		return false
@@ -133,7 +133,7 @@ func same(a, b string) bool {
 	return errA == nil && errB == nil && absA == absB
 }
 
-// lock takes the lock that kubectl and other users of clientcmd take, too: a file beside the kubeconfig.
+// lock takes the same lock as kubectl and other users of clientcmd: a file next to the kubeconfig.
 func lock(ctx context.Context, file string) (unlock func(), err error) {
 	name := file + ".lock"
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
@@ -149,7 +149,7 @@ func lock(ctx context.Context, file string) (unlock func(), err error) {
 		return true, held.Close()
 	})
 	if wait.Interrupted(err) {
-		return nil, fmt.Errorf("another program is writing %s; if that is not so, remove %s", file, name)
+		return nil, fmt.Errorf("another program is writing %s; if no program is writing it, remove %s", file, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", file, err)
@@ -157,7 +157,7 @@ func lock(ctx context.Context, file string) (unlock func(), err error) {
 	return func() { _ = os.Remove(name) }, nil
 }
 
-// replace writes the file so that it is there whole, or as before. Others may not read a new one.
+// replace writes the file atomically. Other users may not read a new file.
 func replace(file string, data []byte) (err error) {
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(file); err == nil {

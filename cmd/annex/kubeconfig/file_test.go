@@ -96,7 +96,7 @@ func TestWriteTo_Lists(t *testing.T) {
 	source := load(t, first, second, filepath.Join(directory, "missing"))
 	// The current context is the one that the first file names.
 	warning, err := made(t, source, "root:team").WriteTo(t.Context(), second, true)
-	if err != nil || !strings.Contains(warning, first+" stands before") {
+	if err != nil || !strings.Contains(warning, first+" comes before") {
 		t.Errorf("warning %q, %v", warning, err)
 	}
 	merged := load(t, first, second)
@@ -151,7 +151,7 @@ func TestLoad_Faults(t *testing.T) {
 		t.Errorf("%+v, %v", source, err)
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	if _, err := Load(&clientcmd.ClientConfigLoadingRules{}, ""); err == nil || !strings.Contains(err.Error(), "give --kubeconfig") {
+	if _, err := Load(&clientcmd.ClientConfigLoadingRules{}, ""); err == nil || !strings.Contains(err.Error(), "set --kubeconfig") {
 		t.Errorf("nothing at all: %v", err)
 	}
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// extension marks entries of ours: these may be replaced, and no others.
+// extension marks entries that this command made. Only these may be replaced.
 const extension = "annex.dev"
 
-// Options say what is wanted.
+// Options describe the context to make.
 type Options struct {
 	Target Target
-	// Name is that of the context; empty for one that follows from the target.
+	// Name is the name of the context. Empty: derived from the target.
 	Name string
-	// Server is the URL of Annex's own door; empty for the way that the server of the source offers.
+	// Server is the URL of Annex's own endpoint. Empty: use the route that the server of the source offers.
 	Server string
-	// CAFile holds the certificate authority of Server; empty for that of the source when it is the same server, or else
-	// for what the system trusts.
+	// CAFile contains the certificate authority of Server. Empty: that of the source if it is the same server, or else the
+	// certificate authorities of the system.
 	CAFile string
-	// Flatten puts the content of files into the kubeconfig. The file of a token stays one, since it is renewed.
+	// Flatten embeds the content of files in the kubeconfig. A token file stays a file, because it is renewed.
 	Flatten bool
 }
 
 // Entry is a new context.
 type Entry struct {
 	Name string
-	// Warning says why the context may be of no use; empty when it was seen to be.
+	// Warning says why the target could not be reached; empty if it was reached.
 	Warning string
 
 	cluster *clientcmdapi.Cluster
@@ -42,8 +42,8 @@ type Entry struct {
 	source  *Source
 }
 
-// Make returns the context for a target. The server is asked which way it offers when its URL does not say so, where a relative
-// name leads, and whether the target can be reached; only the last may fail.
+// Make returns the context for a target. It asks the server which route it offers if the URL does not tell, which workspace a
+// relative name refers to, and whether the target can be reached. Only the last request may fail without an error.
 func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 	cluster, err := o.cluster(source)
 	if err != nil {
@@ -66,7 +66,7 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 			return nil, err
 		}
 	} else if d.host {
-		return nil, fmt.Errorf("--server %s: leads through a host; give the address of Annex's own door", o.Server)
+		return nil, fmt.Errorf("--server %s: leads through a host; set it to the address of Annex's own endpoint", o.Server)
 	}
 	t, err := resolve(ctx, ask, d, o.Target)
 	if err != nil {
@@ -80,17 +80,17 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 		entry.Name = t.contextName()
 	}
 	if reason := ask.explain(ctx, cluster.Server, d.host); reason != "" {
-		entry.Warning = fmt.Sprintf("%s cannot be reached as yet: %s", cluster.Server, reason)
+		entry.Warning = fmt.Sprintf("%s cannot be reached yet: %s", cluster.Server, reason)
 	}
 	return entry, entry.finish(o.Flatten)
 }
 
-// cluster returns how the server is reached.
+// cluster returns the cluster entry for the server.
 func (o Options) cluster(source *Source) (*clientcmdapi.Cluster, error) {
 	cluster := source.Cluster.DeepCopy()
 	if o.Server == "" {
 		if o.CAFile != "" {
-			return nil, errors.New("--certificate-authority: means nothing without --server")
+			return nil, errors.New("--certificate-authority: has no effect without --server")
 		}
 		return cluster, nil
 	}
@@ -103,7 +103,7 @@ func (o Options) cluster(source *Source) (*clientcmdapi.Cluster, error) {
 		return nil, fmt.Errorf("--server: %w", err)
 	}
 	if before.Host != after.Host {
-		// What is said about the host's certificate does not hold for another one.
+		// The settings for the host's certificate do not apply to another server.
 		cluster.CertificateAuthority, cluster.CertificateAuthorityData, cluster.TLSServerName, cluster.InsecureSkipTLSVerify = "", nil, "", false
 	}
 	cluster.Server = o.Server
@@ -116,7 +116,7 @@ func (o Options) cluster(source *Source) (*clientcmdapi.Cluster, error) {
 	return cluster, nil
 }
 
-// detect returns the door that the source's server is.
+// detect returns the route that the source's server offers.
 func detect(ctx context.Context, d door, found bool, server string, config *rest.Config, ask *asker) (door, *asker, error) {
 	if found && d.host {
 		return d, ask, nil
@@ -128,7 +128,7 @@ func detect(ctx context.Context, d door, found bool, server string, config *rest
 	if err != nil || own {
 		return d, ask, err
 	}
-	// Proxies of others end with /clusters/<name>, too, and what they lead to may be a host.
+	// Other proxies also have URLs that end with /clusters/<name>, and such a proxy may lead to a host.
 	plain := door{base: server, host: true}
 	for len(plain.base) > 0 && plain.base[len(plain.base)-1] == '/' {
 		plain.base = plain.base[:len(plain.base)-1]
@@ -139,7 +139,7 @@ func detect(ctx context.Context, d door, found bool, server string, config *rest
 	return plain, ask, ask.isHost(ctx)
 }
 
-// resolve returns the target with an absolute path; an APIExport of the host's workspace may go without.
+// resolve returns the target with an absolute path. An APIExport of the host workspace may have no path.
 func resolve(ctx context.Context, ask *asker, d door, t Target) (Target, error) {
 	if !t.Workspace.Empty() {
 		return t, nil
@@ -157,7 +157,7 @@ func resolve(ctx context.Context, ask *asker, d door, t Target) (Target, error) 
 		here, err = logicalcluster.Root.Path(), nil
 	}
 	if _, single := here.Name(); err == nil && single && d.host && here != logicalcluster.Root.Path() {
-		err = fmt.Errorf("the context is in the workspace %q below that of the host: give <path>:%s", d.here, t.Export)
+		err = fmt.Errorf("the context is in the workspace %q below the host workspace: use <path>:%s", d.here, t.Export)
 	}
 	t.Workspace = here
 	return t, err
@@ -191,7 +191,7 @@ func (e *Entry) finish(flatten bool) error {
 	return nil
 }
 
-// marked returns extensions with ours.
+// marked returns extensions together with ours.
 func marked(extensions map[string]runtime.Object) map[string]runtime.Object {
 	out := map[string]runtime.Object{extension: &runtime.Unknown{Raw: []byte(`{"generated-by":"annex kubeconfig"}`), ContentType: runtime.ContentTypeJSON}}
 	for name, value := range extensions {
@@ -202,7 +202,7 @@ func marked(extensions map[string]runtime.Object) map[string]runtime.Object {
 	return out
 }
 
-// Config returns a kubeconfig with the context alone.
+// Config returns a kubeconfig that contains only this context.
 func (e *Entry) Config() *clientcmdapi.Config {
 	config := clientcmdapi.NewConfig()
 	config.Clusters[e.Name], config.AuthInfos[e.Name] = e.cluster, e.user

@@ -71,13 +71,13 @@ func TestMake_WhereItLeads(t *testing.T) {
 		"through the host, a child":                 {answers: host, workspace: "team", want: "/apis/tenancy.kcp.io/v1alpha1/workspaces/root:org:team/proxy", wantName: "root:org:team"},
 		"from a workspace":                          {answers: host, at: inOrg, workspace: "root:x", want: "/apis/tenancy.kcp.io/v1alpha1/workspaces/root:x/proxy", wantName: "root:x"},
 		"from a workspace, a child":                 {answers: host, at: inOrg, workspace: "team", want: "/apis/tenancy.kcp.io/v1alpha1/workspaces/root:org:team/proxy", wantName: "root:org:team"},
-		"a child that is not there":                 {answers: host, workspace: "none", wantErr: `there is no workspace "none"`},
+		"a child that is not there":                 {answers: host, workspace: "none", wantErr: `there is not a workspace "none"`},
 		"a child that is not Ready":                 {answers: host, workspace: "new", wantErr: "wait until it is Ready"},
-		"a child that may not be read":              {answers: host, workspace: "secret", wantErr: "give its absolute path"},
+		"a child that may not be read":              {answers: host, workspace: "secret", wantErr: "use its absolute path"},
 		"an export through the host":                {answers: host, export: "root:p:widgets", want: "/apis/apis.kcp.io/v1alpha2/apiexports/root:p:widgets/proxy/clusters/*", wantName: "apiexport/root:p:widgets"},
 		"an export of the host's workspace":         {answers: host, export: "widgets", want: "/apis/apis.kcp.io/v1alpha2/apiexports/widgets/proxy/clusters/*", wantName: "apiexport/widgets"},
 		"an export of the current workspace":        {answers: host, at: inOrg, export: "widgets", want: "/apis/apis.kcp.io/v1alpha2/apiexports/root:org:widgets/proxy/clusters/*", wantName: "apiexport/root:org:widgets"},
-		"an export beside a child's name":           {answers: host, at: "/apis/tenancy.kcp.io/v1alpha1/workspaces/team/proxy", export: "widgets", wantErr: "give <path>:widgets"},
+		"an export beside a child's name":           {answers: host, at: "/apis/tenancy.kcp.io/v1alpha1/workspaces/team/proxy", export: "widgets", wantErr: "use <path>:widgets"},
 		"a host behind another proxy":               {answers: behind, at: "/k8s/clusters/c-1", workspace: "root:a", want: "/k8s/clusters/c-1/apis/tenancy.kcp.io/v1alpha1/workspaces/root:a/proxy", wantName: "root:a"},
 		"the own door":                              {answers: own, workspace: "root:org:team", want: "/clusters/root:org:team", wantName: "root:org:team"},
 		"the own door, a child of root":             {answers: own, workspace: "team", want: "/clusters/root:org:team", wantName: "root:org:team"},
@@ -85,7 +85,7 @@ func TestMake_WhereItLeads(t *testing.T) {
 		"the own door, an export":                   {answers: own, at: "/clusters/root", export: "root:p:widgets", want: "/services/apiexport/2f8kq1z0c7a9x3bd/widgets/clusters/*", wantName: "apiexport/root:p:widgets"},
 		"the own door, an export of root":           {answers: own, at: "/clusters/root", export: "widgets", want: "/services/apiexport/root/widgets/clusters/*", wantName: "apiexport/root:widgets"},
 		"the own door, an export that is not there": {answers: own, at: "/clusters/root", export: "none", wantErr: `reading the APIExport "none"`},
-		"a cluster without Annex":                   {answers: map[string]string{"/version": "{}"}, workspace: "root:a", wantErr: "no Annex is installed"},
+		"a cluster without Annex":                   {answers: map[string]string{"/version": "{}"}, workspace: "root:a", wantErr: "Annex is not installed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := serve(t, test.answers)
@@ -219,8 +219,8 @@ func TestMake_TheOwnDoorByItsURL(t *testing.T) {
 		wantErr string
 	}{
 		"no file":        {Options{Server: server, CAFile: "/none"}, "--certificate-authority"},
-		"no server":      {Options{CAFile: ca}, "means nothing without --server"},
-		"no URL":         {Options{Server: "annex"}, "is no URL"},
+		"no server":      {Options{CAFile: ca}, "has no effect without --server"},
+		"no URL":         {Options{Server: "annex"}, "is not a URL"},
 		"a host's route": {Options{Server: "https://h" + inOrg}, "leads through a host"},
 	} {
 		test.options.Target = Target{Workspace: "root:a"}

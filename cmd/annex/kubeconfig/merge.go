@@ -12,14 +12,14 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// errForeign says that an entry of the same name is not ours.
-var errForeign = errors.New("not made by annex kubeconfig, and therefore left alone; give another --name")
+// errForeign means that an entry of the same name was not made by this command.
+var errForeign = errors.New("not made by annex kubeconfig and is therefore not changed; set another --name")
 
-// lists are the parts of a kubeconfig that hold entries.
+// lists are the parts of a kubeconfig that contain entries.
 var lists = []string{"clusters", "users", "contexts"}
 
-// merge returns the kubeconfig in file with the entries of added. Entries of ours are replaced; other entries, their order and
-// comments stay as they are. The error wraps errForeign when one of them has the name of an added one.
+// merge returns the kubeconfig in file with the entries of added. It replaces entries that this command made. Other entries, their
+// order and comments do not change. The error wraps errForeign if one of those has the name of an added entry.
 func merge(file, added []byte, setCurrent bool) ([]byte, error) {
 	document, err := parse(file)
 	if err != nil {
@@ -56,12 +56,12 @@ func merge(file, added []byte, setCurrent bool) ([]byte, error) {
 		return nil, err
 	}
 	if _, err := clientcmd.Load(out); err != nil {
-		return nil, fmt.Errorf("the file would not be a kubeconfig any more: %w", err)
+		return nil, fmt.Errorf("the result would not be a valid kubeconfig: %w", err)
 	}
 	return out, nil
 }
 
-// parse returns a document that holds a mapping; nil when it is empty.
+// parse returns a document that contains a mapping; nil if data is empty.
 func parse(data []byte) (*yaml.Node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
@@ -70,19 +70,19 @@ func parse(data []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil //nolint:nilnil // nothing is there
 	case err != nil:
-		return nil, fmt.Errorf("the file is no YAML: %w", err)
+		return nil, fmt.Errorf("the file is not valid YAML: %w", err)
 	case document.Content[0].Tag == "!!null":
 		return nil, nil //nolint:nilnil // comments at most
 	case document.Content[0].Kind != yaml.MappingNode:
-		return nil, errors.New("the file is no kubeconfig")
+		return nil, errors.New("the file is not a kubeconfig")
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the file holds several YAML documents, of which kubectl reads the first one only")
+		return nil, errors.New("the file contains several YAML documents, but kubectl reads only the first one")
 	}
 	return &document, nil
 }
 
-// render writes the document as the file was written: with or without two spaces before the dashes of lists.
+// render writes the document in the style of the file: with two spaces before the dashes of lists, or without if dense is true.
 func render(document *yaml.Node, dense bool) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -96,18 +96,18 @@ func render(document *yaml.Node, dense bool) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// compact reports whether lists stand without spaces before their dashes, as kubectl writes them.
+// compact reports whether lists have no spaces before their dashes, as kubectl writes them.
 func compact(mapping *yaml.Node) bool {
 	for _, list := range lists {
 		if entries := value(mapping, list); entries != nil && len(entries.Content) > 0 && entries.Content[0].Column > 0 {
-			// The column is that of what follows the dash.
+			// The column is the position after the dash.
 			return entries.Content[0].Column == mapping.Column+2
 		}
 	}
 	return true
 }
 
-// value returns what a mapping holds for key; nil for nothing.
+// value returns the value of key in a mapping; nil if there is none.
 func value(mapping *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {
@@ -117,7 +117,7 @@ func value(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// sequence returns the list at key, which it makes if needed.
+// sequence returns the list at key, and creates it if necessary.
 func sequence(mapping *yaml.Node, key string) (*yaml.Node, error) {
 	found := value(mapping, key)
 	switch {
@@ -128,7 +128,7 @@ func sequence(mapping *yaml.Node, key string) (*yaml.Node, error) {
 	case found.Tag == "!!null":
 		found.Kind, found.Tag, found.Value = yaml.SequenceNode, "!!seq", ""
 	case found.Kind != yaml.SequenceNode:
-		return nil, fmt.Errorf("%s in the file is no list", key)
+		return nil, fmt.Errorf("%s in the file is not a list", key)
 	}
 	if len(found.Content) == 0 && mapping.Style&yaml.FlowStyle == 0 {
 		found.Style &^= yaml.FlowStyle
@@ -136,7 +136,7 @@ func sequence(mapping *yaml.Node, key string) (*yaml.Node, error) {
 	return found, nil
 }
 
-// put adds entry to a list, or replaces one of ours.
+// put adds entry to a list, or replaces an entry that this command made.
 func put(list, entry *yaml.Node) error {
 	name := value(entry, "name").Value
 	i := slices.IndexFunc(list.Content, func(other *yaml.Node) bool {
@@ -161,7 +161,7 @@ func put(list, entry *yaml.Node) error {
 	return nil
 }
 
-// isOurs reports whether an entry carries our mark.
+// isOurs reports whether an entry has our mark.
 func isOurs(entry *yaml.Node) bool {
 	for i := 1; i < len(entry.Content); i += 2 {
 		body := entry.Content[i]

@@ -12,22 +12,22 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Source is the context to begin with. Relative file names in it are made absolute.
+// Source is the context to start from. Its file names are absolute.
 type Source struct {
 	Cluster *clientcmdapi.Cluster
 	User    *clientcmdapi.AuthInfo
-	// UserName is the user's name in the file that the user was read from; empty for that of a pod.
+	// UserName is the name of the user in its kubeconfig; empty for the ServiceAccount of a pod.
 	UserName string
-	// files are those that the kubeconfig was merged from, with the first that holds an entry winning, and merged is it.
+	// files are the files that merged was merged from. If several have the same entry, the first one wins.
 	files  []string
 	merged clientcmdapi.Config
 }
 
-// serviceAccount is where a pod finds its credentials.
+// serviceAccount is the directory of a pod's credentials.
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// Load returns the current context of the kubeconfig that rules find, or the one that is named. Without any kubeconfig it is
-// the ServiceAccount of the pod.
+// Load returns a context of the kubeconfig that rules find: the one called name, or the current one if name is empty. Without any
+// kubeconfig, it returns the ServiceAccount of the pod.
 func Load(rules *clientcmd.ClientConfigLoadingRules, name string) (*Source, error) {
 	merged, err := rules.Load()
 	if err != nil {
@@ -40,7 +40,7 @@ func Load(rules *clientcmd.ClientConfigLoadingRules, name string) (*Source, erro
 		name = merged.CurrentContext
 	}
 	if name == "" {
-		return nil, errors.New("the kubeconfig has no current context: give --context")
+		return nil, errors.New("the kubeconfig has no current context: set --context")
 	}
 	context := merged.Contexts[name]
 	if context == nil {
@@ -48,21 +48,21 @@ func Load(rules *clientcmd.ClientConfigLoadingRules, name string) (*Source, erro
 	}
 	cluster, user := merged.Clusters[context.Cluster], merged.AuthInfos[context.AuthInfo]
 	if cluster == nil || cluster.Server == "" {
-		return nil, fmt.Errorf("the context %q of the kubeconfig names no cluster with a server", name)
+		return nil, fmt.Errorf("the context %q of the kubeconfig does not name a cluster with a server", name)
 	}
 	if user == nil {
-		// A user without credentials, as kubectl takes it.
+		// kubectl also treats this as a user without credentials.
 		user = &clientcmdapi.AuthInfo{}
 	}
 	return &Source{Cluster: cluster, User: user, UserName: context.AuthInfo, files: rules.GetLoadingPrecedence(), merged: *merged}, nil
 }
 
-// pod returns the credentials that a pod finds in directory.
+// pod returns the credentials of a pod in directory.
 func pod(directory string) (*Source, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 	token, ca := filepath.Join(directory, "token"), filepath.Join(directory, "ca.crt")
 	if host == "" || port == "" {
-		return nil, errors.New("there is no kubeconfig to begin with, and this is no pod: give --kubeconfig")
+		return nil, errors.New("no kubeconfig found, and this is not a pod: set --kubeconfig")
 	}
 	for _, file := range []string{token, ca} {
 		if _, err := os.Stat(file); err != nil {
@@ -71,7 +71,7 @@ func pod(directory string) (*Source, error) {
 	}
 	return &Source{
 		Cluster: &clientcmdapi.Cluster{Server: "https://" + net.JoinHostPort(host, port), CertificateAuthority: ca},
-		// The file, not what is in it: it is renewed every hour.
+		// Use the file and not its content, because the token is renewed every hour.
 		User:   &clientcmdapi.AuthInfo{TokenFile: token},
 		merged: *clientcmdapi.NewConfig(),
 	}, nil

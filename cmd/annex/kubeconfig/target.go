@@ -10,13 +10,13 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// Target is what a kubeconfig is wanted for. The zero value stands for nothing.
+// Target is the workspace or APIExport that a kubeconfig is for. The zero value is not a target.
 type Target struct {
-	// Workspace is an absolute path, or empty for the workspace that the context to begin with is in.
+	// Workspace is an absolute path. Empty: the workspace of the context to start from.
 	Workspace logicalcluster.Path
-	// Child is the name of a workspace below that one; empty for itself.
+	// Child is the name of a workspace below that one. Empty: that workspace itself.
 	Child string
-	// Export is the name of an APIExport in the workspace; empty for the workspace itself.
+	// Export is the name of an APIExport in the workspace. Empty: the workspace itself.
 	Export string
 }
 
@@ -32,8 +32,8 @@ func ParseWorkspace(s string) (Target, error) {
 	return Target{Workspace: path}, err
 }
 
-// ParseExport returns the target for the endpoint of an APIExport: <path>:<name>, or the name alone for one in the workspace
-// of the context to begin with.
+// ParseExport returns the target for the endpoint of an APIExport: <path>:<name>, or only the name if the APIExport is in the
+// workspace of the context to start from.
 func ParseExport(s string) (Target, error) {
 	t := Target{Export: s}
 	if i := strings.LastIndex(s, logicalcluster.Separator); i >= 0 {
@@ -44,10 +44,10 @@ func ParseExport(s string) (Target, error) {
 		t.Workspace, t.Export = path, s[i+1:]
 	}
 	if t.Export == "" {
-		return Target{}, fmt.Errorf("%q names no APIExport: give <path of its workspace>:<name>, such as root:provider:widgets", s)
+		return Target{}, fmt.Errorf("%q does not name an APIExport: use <path of its workspace>:<name>, such as root:provider:widgets", s)
 	}
 	if faults := content.IsPathSegmentName(t.Export); len(faults) > 0 {
-		return Target{}, fmt.Errorf("%q is no name of an APIExport: it %s", t.Export, strings.Join(faults, ", "))
+		return Target{}, fmt.Errorf("%q is not a name of an APIExport: it %s", t.Export, strings.Join(faults, ", "))
 	}
 	return t, nil
 }
@@ -55,10 +55,10 @@ func ParseExport(s string) (Target, error) {
 func parsePath(s string) (logicalcluster.Path, error) {
 	path, err := logicalcluster.ParsePath(s)
 	if err == nil && path == logicalcluster.Wildcard {
-		err = errors.New("* stands for all workspaces: only the endpoint of an APIExport leads into several")
+		err = errors.New("* means all workspaces: only the endpoint of an APIExport shows several workspaces")
 	}
 	if err != nil {
-		return "", fmt.Errorf("%q is no path of a workspace, such as root:org:team: %w", s, err)
+		return "", fmt.Errorf("%q is not a path of a workspace, such as root:org:team: %w", s, err)
 	}
 	return path, nil
 }
@@ -66,13 +66,13 @@ func parsePath(s string) (logicalcluster.Path, error) {
 // validChild checks the name of a workspace in its parent.
 func validChild(name string) error {
 	if _, err := logicalcluster.ParsePath(logicalcluster.Root.Path().Join(name).String()); name == "" || err != nil {
-		return fmt.Errorf("%q is no workspace: give a path such as root:org:team, or the name of a child, of lower-case letters, digits and dashes", name)
+		return fmt.Errorf("%q is not a workspace: use a path such as root:org:team, or the name of a child, which has lower-case letters, digits and dashes", name)
 	}
 	return nil
 }
 
-// contextName is how the context for the target is called unless the user says otherwise. No path holds a slash, so an
-// APIExport and a workspace of the same path differ.
+// contextName returns the default name of the context for the target. No path contains a slash, so the names for an APIExport and
+// for a workspace with the same path differ.
 func (t Target) contextName() string {
 	if t.Export == "" {
 		return t.Workspace.String()
@@ -80,7 +80,7 @@ func (t Target) contextName() string {
 	return "apiexport/" + t.exportName()
 }
 
-// exportName is how the host's URL and people name the APIExport.
+// exportName returns the name of the APIExport as the host's URL and users write it.
 func (t Target) exportName() string {
 	if t.Workspace.Empty() {
 		return t.Export

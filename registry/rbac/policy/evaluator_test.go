@@ -327,7 +327,7 @@ func running(t *testing.T, fake *clienttest.Fake) (*Evaluator, *atomic.Int64) {
 
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) { return condition(), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) { return condition(), nil })
 	if err != nil {
 		t.Fatal("the condition never held")
 	}

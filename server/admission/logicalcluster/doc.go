@@ -1,4 +1,4 @@
-// Package logicalcluster holds the admission rules for LogicalClusters: users do not create them, delete one only if it says
-// that they may, and leave alone what ties it to its Workspace and its creator. The finalizers that hold a Workspace and
-// its LogicalCluster until their content is gone stay until the server itself takes them away.
+// Package logicalcluster contains the admission rules for LogicalClusters. Users cannot create them, can delete one only if it is
+// directly deletable, and cannot change its links to its Workspace and its creator. Finalizers keep a Workspace and its LogicalCluster
+// until their content is gone. Only the server itself removes these finalizers.
 package logicalcluster

@@ -19,8 +19,8 @@ type guard struct{ *admission.Handler }
 
 var _ admission.MutationInterface = &guard{}
 
-// NewGuard returns the plugin that sees to the finalizers of Workspaces and LogicalClusters: a LogicalCluster is created
-// with its own, and a user who leaves one out of an update does not remove it.
+// NewGuard returns the plugin for the finalizers of Workspaces and LogicalClusters. It adds the finalizer to a new LogicalCluster, and
+// restores a finalizer that a user omits from an update.
 func NewGuard() admission.Interface {
 	return &guard{Handler: admission.NewHandler(admission.Create, admission.Update)}
 }

@@ -48,7 +48,7 @@ func (r *rules) check(name cluster.Name, a admission.Attributes) error {
 	switch a.GetOperation() {
 	case admission.Create:
 		if !internal {
-			return errors.New("LogicalClusters are created by the system only; create a Workspace")
+			return errors.New("only the system creates LogicalClusters; create a Workspace")
 		}
 	case admission.Delete:
 		if name == cluster.Root {
@@ -72,7 +72,7 @@ func (r *rules) check(name cluster.Name, a admission.Attributes) error {
 	return nil
 }
 
-// fixed are the annotations by which the system knows a logical cluster.
+// fixed are the annotations that identify a logical cluster to the system.
 var fixed = []string{
 	corev1alpha1.LogicalClusterTypeAnnotationKey,
 	corev1alpha1.LogicalClusterShardAnnotationKey,
@@ -107,7 +107,7 @@ func inactive(lc *corev1alpha1.LogicalCluster) bool {
 		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
 }
 
-// order is how phases follow each other; those that a cluster may go back and forth between share a rank.
+// order is the order of phases. Phases that a cluster may switch between have the same rank.
 var order = map[corev1alpha1.LogicalClusterPhaseType]int{
 	corev1alpha1.LogicalClusterPhaseScheduling:   1,
 	corev1alpha1.LogicalClusterPhaseInitializing: 2,

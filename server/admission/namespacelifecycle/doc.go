@@ -1,7 +1,7 @@
-// Package namespacelifecycle is the admission plugin that ties objects to their namespace, in every logical cluster: nothing
-// is created in a namespace that does not exist or that is being emptied, and the namespaces that every cluster relies on
-// are not deleted while the cluster lives.
+// Package namespacelifecycle is the admission plugin that ties objects to their namespace, in every logical cluster. It refuses objects
+// in a namespace that does not exist or is terminating. It also refuses to delete the namespaces that every cluster needs, while the
+// cluster exists.
 //
-// It does what the stock plugin of the same purpose does, which knows one cluster only. It answers from the watch cache and
-// looks a second time, past the cache, before it refuses.
+// It corresponds to the stock plugin for namespaces, which supports only one cluster. It reads the watch cache, and reads again from
+// etcd before it refuses a request.
 package namespacelifecycle

@@ -24,8 +24,8 @@ import (
 // PluginName names the plugin in messages and metrics.
 const PluginName = "WorkspaceNamespaceLifecycle"
 
-// After the deletion of a namespace passed here, this many such namespaces are looked up past the cache for this long: the
-// cache may not know yet.
+// After the plugin admits the deletion of a namespace, it reads that namespace from etcd for some time, because the cache may be
+// outdated. These are the number of such namespaces, and the time.
 const (
 	recentDeletions = 1000
 	recentFor       = 30 * time.Second
@@ -35,7 +35,7 @@ const (
 type Plugin struct {
 	*admission.Handler
 	cached, live client.Reader
-	// deleted holds the client.Key of namespaces whose deletion passed here.
+	// deleted contains the client.Key of namespaces whose deletion was admitted here.
 	deleted *cache.LRUExpireCache
 }
 
@@ -44,7 +44,8 @@ var (
 	_ admission.InitializationValidator = &Plugin{}
 )
 
-// New returns the plugin. cached answers first; live sees every acknowledged write and is asked before a request is refused.
+// New returns the plugin. It reads cached first. live must see every acknowledged write; it is read before a
+// request is refused.
 func New(cached, live client.Reader) *Plugin {
 	return &Plugin{
 		Handler: admission.NewHandler(admission.Create, admission.Delete),
@@ -64,8 +65,8 @@ func (p *Plugin) ValidateInitialization() error {
 
 func namespaces() schema.GroupResource { return schema.GroupResource{Resource: "namespaces"} }
 
-// Admit implements admission.MutationInterface, so that requests are refused before anything else looks at them; it changes
-// nothing. It answers NotFound when the namespace is missing and Forbidden when it is terminating or must not be deleted.
+// Admit implements admission.MutationInterface, so that requests are refused before any other check. It changes
+// nothing. It returns NotFound if the namespace is missing, and Forbidden if it is terminating or must not be deleted.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	resource := a.GetResource().GroupResource()
 	isNamespace := resource == namespaces()
@@ -75,7 +76,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	case !isNamespace && (a.GetOperation() != admission.Create || a.GetNamespace() == ""):
 		return nil
 	case resource == schema.GroupResource{Group: authorizationv1.GroupName, Resource: "localsubjectaccessreviews"}:
-		// An answer would tell people which namespaces exist who only ask what they may do.
+		// A refusal would reveal which namespaces exist to users who only ask for their permissions.
 		return nil
 	}
 	cluster, ok := logicalcluster.FromContext(ctx)
@@ -88,11 +89,11 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	return p.admitContent(ctx, a, cluster)
 }
 
-// admitContent refuses content for a namespace that is not there or does not stay.
+// admitContent refuses objects in a namespace that is missing or terminating.
 func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
 	key := client.Key{Cluster: cluster, Name: a.GetNamespace()}
 	if len(apivalidation.ValidateNamespaceName(key.Name, false)) > 0 {
-		// Storage would refuse to look for it, and that would be a fault of the server.
+		// Storage refuses such a name, and the response would be an internal error.
 		return apierrors.NewNotFound(namespaces(), key.Name)
 	}
 	first := p.cached
@@ -127,7 +128,7 @@ func (p *Plugin) admitContent(ctx context.Context, a admission.Attributes, clust
 
 func terminating(ns *corev1.Namespace) bool { return ns.Status.Phase == corev1.NamespaceTerminating }
 
-// admitDeletion refuses to delete a namespace that the cluster relies on for as long as the cluster lives.
+// admitDeletion refuses to delete a namespace that the cluster needs, while the cluster exists.
 func (p *Plugin) admitDeletion(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name) error {
 	switch a.GetName() {
 	case metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic:
@@ -145,7 +146,8 @@ func (p *Plugin) admitDeletion(ctx context.Context, a admission.Attributes, clus
 	return nil
 }
 
-// goes reports whether the cluster itself is being deleted. The server's own clusters have no LogicalCluster and stay.
+// goes reports whether the cluster itself is being deleted. The server's own clusters have no
+// LogicalCluster and are never deleted.
 func (p *Plugin) goes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
 	key := client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}
 	goes := false

@@ -1,4 +1,4 @@
-// Package pathannotation puts the canonical path of the logical cluster, kcp.io/path, on objects that are found by path from
-// elsewhere: WorkspaceTypes, APIExports, APIBindings, and whatever carries the annotation already. What a user writes there
-// is replaced.
+// Package pathannotation puts the canonical path of the logical cluster, kcp.io/path, on objects that other
+// workspaces find by path: WorkspaceTypes, APIExports, APIBindings, and every object that already has the annotation. It replaces a
+// value that a user sets.
 package pathannotation

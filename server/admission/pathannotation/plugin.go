@@ -36,12 +36,12 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	}
 	obj, err := meta.Accessor(a.GetObject())
 	if err != nil {
-		return nil // an object without metadata has no annotations, such as a SubjectAccessReview sent bare
+		return nil // an object without metadata has no annotations, such as a SubjectAccessReview
 	}
 	written, has := obj.GetAnnotations()[logicalcluster.PathAnnotationKey]
 	switch a.GetResource().GroupResource() {
 	case tree.LogicalClusters:
-		// The path of a cluster is decided by who makes it, once.
+		// The creator of a cluster sets its path once.
 		if a.GetOperation() == admission.Update && !request.IsMaster(a) {
 			return p.keep(a, obj)
 		}
@@ -53,7 +53,7 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		}
 	}
 	if has && request.IsMaster(a) {
-		return nil // the server knows the path, also of a cluster that it is just making
+		return nil // the server knows the path, even of a cluster that it is creating
 	}
 	cluster, err := request.Cluster(ctx)
 	if err != nil {

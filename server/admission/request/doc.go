@@ -1,3 +1,3 @@
-// Package request reads from an admission request what several of our plugins ask for: which logical cluster it is in, and
-// whether the user is one of the identities that the rules for users do not hold for.
+// Package request reads from an admission request what several plugins need: its logical cluster, and whether the rules for users do
+// not apply to its user.
 package request

@@ -14,7 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// Groups of identities that work on workspaces for the system. Users cannot get into them.
+// Groups of identities that work on workspaces for the system. Users cannot be in them.
 const (
 	// LogicalClusterAdmin manages LogicalClusters within one installation.
 	LogicalClusterAdmin = "system:kcp:logical-cluster-admin"
@@ -24,17 +24,17 @@ const (
 	WorkspaceBootstrapper = "system:kcp:tenancy:workspace-bootstrapper"
 )
 
-// clusterNameKey is the extra field of a user that names the logical cluster where the identity comes from.
+// clusterNameKey is the extra field of a user with the logical cluster of the identity.
 const clusterNameKey = "authentication.kcp.io/cluster-name"
 
-// Authorizer decides by the RBAC of one cluster together with that of system:admin, without asking whether the user may
+// Authorizer decides by the RBAC of one cluster together with that of system:admin, without checking whether the user may
 // enter that cluster. registry/rbac/policy.Evaluator is one.
 type Authorizer interface {
 	Authorize(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error)
 }
 
-// Cluster returns the logical cluster that the request is in. The error is for the server's log: past the front door every
-// write names one.
+// Cluster returns the logical cluster of the request. The error is only for the server's log, because after the front door every write
+// has a cluster.
 func Cluster(ctx context.Context) (logicalcluster.Name, error) {
 	name, ok := logicalcluster.FromContext(ctx)
 	if !ok {
@@ -60,8 +60,8 @@ func IsInternal(a admission.Attributes) bool {
 	})
 }
 
-// Allowed reports whether the user of a, who sends the request in cluster from, may use verb on an object that may lie in
-// another cluster, in. Members of system:masters may everything.
+// Allowed reports whether the user of a, who sends the request in cluster from, may use verb on an object in cluster in, which
+// may be another cluster. Members of system:masters may do everything.
 func Allowed(ctx context.Context, by Authorizer, a admission.Attributes, from, in logicalcluster.Name, verb string, resource schema.GroupVersionResource, name string) (bool, error) {
 	if IsMaster(a) {
 		return true, nil
@@ -84,8 +84,8 @@ func Allowed(ctx context.Context, by Authorizer, a admission.Attributes, from, i
 	return false, nil
 }
 
-// abroad marks a ServiceAccount with the cluster it is from, unless it is marked already: one that was impersonated is not,
-// and must not pass for the account of the same name in another cluster.
+// abroad marks a ServiceAccount with its cluster, unless it already has the mark. An impersonated ServiceAccount has no mark, and must
+// not count as the account of the same name in another cluster.
 func abroad(u user.Info, from logicalcluster.Name) user.Info {
 	if _, _, err := serviceaccount.SplitUsername(u.GetName()); err != nil || len(u.GetExtra()[clusterNameKey]) > 0 {
 		return u

@@ -14,7 +14,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
-// bindingPlugin admits apibindings.
+// bindingPlugin checks apibindings.
 type bindingPlugin struct {
 	*admission.Handler
 	exports exports
@@ -25,7 +25,7 @@ var (
 	_ admission.ValidationInterface = &bindingPlugin{}
 )
 
-// Admit implements admission.MutationInterface: it sets label and finalizer.
+// Admit implements admission.MutationInterface: it sets the label and the finalizer.
 func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
 	if !ok || !request.Is(a, apiBindings) {
@@ -40,7 +40,7 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 	}
 	export := binding.Spec.Reference.Export
 	if export == nil {
-		return nil // validation says what is missing
+		return nil // validation reports what is missing
 	}
 	cluster, err := clusterOf(ctx, a)
 	if err != nil {
@@ -52,12 +52,13 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 	}
 	addFinalizer(binding)
 	if provider.Empty() {
-		return nil // Validate refuses it, after a malformed path was found to be Invalid
+		return nil // Validate refuses it, after validation has refused malformed paths as Invalid
 	}
 	return setLabel(a, binding, identity.ExportLabelValue(provider, export.Name))
 }
 
-// Validate implements admission.ValidationInterface: the creator must be allowed to bind, and only the server ends a deletion.
+// Validate implements admission.ValidationInterface: the creator must have permission to bind, and only the server may end a
+// deletion.
 func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
 	if !ok || !request.Is(a, apiBindings) {
@@ -99,7 +100,7 @@ func (p *bindingPlugin) validateUpdate(a admission.Attributes, binding *apisv1al
 	return nil
 }
 
-// keep carries the label and, until deletion, the finalizer over into an update that left them out.
+// keep restores the label and, until deletion, the finalizer in an update that omits them.
 func keep(a admission.Attributes, binding, old *apisv1alpha2.APIBinding) error {
 	if label := old.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; label != "" {
 		if err := setLabel(a, binding, label); err != nil {
@@ -124,7 +125,7 @@ func setLabel(a admission.Attributes, binding *apisv1alpha2.APIBinding, label st
 		binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] = label
 		return nil
 	}
-	return admission.NewForbidden(a, fmt.Errorf("label %s is set by the server: leave it out", apisv1alpha2.InternalAPIBindingExportLabelKey))
+	return admission.NewForbidden(a, fmt.Errorf("label %s is set by the server and must not be set in the request", apisv1alpha2.InternalAPIBindingExportLabelKey))
 }
 
 func addFinalizer(binding *apisv1alpha2.APIBinding) {
@@ -133,7 +134,7 @@ func addFinalizer(binding *apisv1alpha2.APIBinding) {
 	}
 }
 
-// noPermission is the one answer for an export that may not be bound and one that does not exist. It says no more than
+// noPermission is the response both for an export that the user may not bind and for an export that does not exist. It contains only
 // what the user wrote.
 func noPermission(a admission.Attributes, cluster logicalcluster.Name, export *apisv1alpha2.ExportBindingReference) error {
 	path := export.Path

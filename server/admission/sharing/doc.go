@@ -1,7 +1,7 @@
-// Package sharing is the admission of apis.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
+// Package sharing contains the admission rules for apis.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
 // docs/request.md, before an object is stored.
 //
-// What depends on one object alone is validated in apis/apis/validation; here is what needs to look elsewhere:
+// apis/apis/validation checks what depends on one object only. This package checks what depends on other objects:
 //
 //	apibindings              a creator needs verb bind on the export, in the export's cluster; label and finalizer are set
 //	apiexportendpointslices  the same permission
@@ -10,6 +10,7 @@
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others
 //	customresourcedefinitions   the same
 //
-// A missing export, an unknown workspace and a missing permission give the same answer, so that nobody learns what exists.
+// A missing export, an unknown workspace and a missing permission give the same response, so that users cannot find out
+// what exists.
 // The server's own writes come as system:masters, who may bind whatever exists.
 package sharing

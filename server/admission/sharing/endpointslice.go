@@ -10,7 +10,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
-// endpointSlicePlugin admits apiexportendpointslices. The reference cannot change later, so creation is all it looks at.
+// endpointSlicePlugin checks apiexportendpointslices. It checks only creation, because the reference cannot change later.
 type endpointSlicePlugin struct {
 	*admission.Handler
 	exports exports

@@ -11,13 +11,13 @@ import (
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
-// exportPlugin admits apiexports.
+// exportPlugin checks apiexports.
 type exportPlugin struct{ *admission.Handler }
 
 var _ admission.MutationInterface = &exportPlugin{}
 
-// Admit implements admission.MutationInterface. It changes nothing: what it refuses is Forbidden in kcp, and validation,
-// which runs later, would call it Invalid.
+// Admit implements admission.MutationInterface. It changes nothing. It runs here because kcp answers Forbidden, and
+// validation, which runs later, would answer Invalid.
 func (p *exportPlugin) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	export, ok := a.GetObject().(*apisv1alpha2.APIExport)
 	if !ok || !request.Is(a, apiExports) {

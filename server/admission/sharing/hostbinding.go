@@ -16,12 +16,12 @@ import (
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
-// verbProject is what lets the host reach into a workspace: on its LogicalCluster. Who has it in the workspace before
-// {namespace} speaks for all below it.
+// verbProject on the LogicalCluster of a workspace lets a user give the host access to the workspace. A user with this verb in the
+// workspace before {namespace} decides for all workspaces below it.
 const verbProject = "project"
 
-// hostBindingPlugin admits hostbindings. They widen who reaches what in other workspaces, so their author must be somebody
-// who may bind the export, and whom the workspaces concerned let do so.
+// hostBindingPlugin checks hostbindings. They give users access to other workspaces, so their author must have permission to bind the
+// export, and permission in the affected workspaces.
 type hostBindingPlugin struct {
 	*admission.Handler
 	exports exports
@@ -29,7 +29,7 @@ type hostBindingPlugin struct {
 
 var _ admission.ValidationInterface = &hostBindingPlugin{}
 
-// Validate implements admission.ValidationInterface. Any change of the spec is asked about like a creation.
+// Validate implements admission.ValidationInterface. Any change of the spec is checked like a creation.
 func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	binding, ok := a.GetObject().(*annexv1alpha1.HostBinding)
 	if !ok || !request.Is(a, hostBindings) {
@@ -41,7 +41,7 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 	export := binding.Spec.Reference.Export
 	m, err := mapping.Parse(binding.Spec.Workspace.Path)
 	if export == nil || err != nil {
-		return nil //nolint:nilerr // validation says what is wrong with it
+		return nil //nolint:nilerr // validation reports the error
 	}
 	cluster, err := clusterOf(ctx, a)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 	return nil
 }
 
-// mayProject asks for the permission that an APIBinding needs.
+// mayProject requires the same permission as an APIBinding.
 func (p *hostBindingPlugin) mayProject(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, export *annexv1alpha1.HostBindingExport) error {
 	provider, err := p.exports.resolve(ctx, cluster, export.Path)
 	if err != nil {
@@ -76,8 +76,8 @@ func (p *hostBindingPlugin) mayProject(ctx context.Context, a admission.Attribut
 	return admission.NewForbidden(a, fmt.Errorf("unable to write HostBinding: no permission to bind to export %s:%s", path, export.Name))
 }
 
-// mayReach asks the workspace that m leads to or, when that depends on a namespace, the one in front of it. A fixed workspace
-// that does not exist is spoken for by its parent, as one that a template leads to.
+// mayReach checks the permission in the workspace that m leads to. If the path depends on a namespace, it checks the workspace before
+// {namespace}. If a fixed workspace does not exist, its parent decides.
 func (p *hostBindingPlugin) mayReach(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, m mapping.Mapping) error {
 	at, err := p.exports.resolve(ctx, cluster, m.Base().String())
 	if err != nil {
@@ -92,7 +92,7 @@ func (p *hostBindingPlugin) mayReach(ctx context.Context, a admission.Attributes
 		fmt.Sprintf("to let the host into workspace %s (verb %s on logicalclusters.core.kcp.io there)", m.Base(), verbProject))
 }
 
-// mayMake asks for what the author would need to make the workspaces.
+// mayMake requires the permissions that the author would need to create the workspaces.
 func (p *hostBindingPlugin) mayMake(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, m mapping.Mapping, create *annexv1alpha1.HostBindingCreate) error {
 	parent := m.Base()
 	if m.Fixed() {
@@ -115,8 +115,8 @@ func (p *hostBindingPlugin) mayMake(ctx context.Context, a admission.Attributes,
 		fmt.Sprintf("to use workspace type %s:%s", create.Type.Path, create.Type.Name))
 }
 
-// need refuses a unless its user has verb on the resource in the cluster at, which is empty when there is none: the answer
-// is the same. what says what for.
+// need returns a Forbidden error unless the user of a may use verb on the resource in the cluster at. An empty at, for a cluster that
+// does not exist, gives the same error. what describes the permission in the error.
 func (p *hostBindingPlugin) need(ctx context.Context, a admission.Attributes, from, at logicalcluster.Name, verb, resource, name, what string) error {
 	allowed := false
 	if !at.Empty() {

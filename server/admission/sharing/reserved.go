@@ -14,7 +14,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
-// reservedGroups keeps the groups that the server serves itself from being defined by others.
+// reservedGroups prevents users from defining resources in the groups that the server itself serves.
 type reservedGroups struct{ *admission.Handler }
 
 var _ admission.ValidationInterface = &reservedGroups{}
@@ -34,7 +34,7 @@ func (p *reservedGroups) Validate(ctx context.Context, a admission.Attributes, _
 	return nil
 }
 
-// groupOf returns the API group that obj defines resources of; false when it is of no kind that does.
+// groupOf returns the API group in which obj defines resources; false if objects of this kind define none.
 func groupOf(obj runtime.Object) (string, bool) {
 	switch o := obj.(type) {
 	case *apisv1alpha1.APIResourceSchema:

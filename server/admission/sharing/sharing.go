@@ -28,11 +28,11 @@ var (
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
 )
 
-// Config is what the plugins need.
+// Config contains the dependencies of the plugins.
 type Config struct {
 	Authorizer request.Authorizer
 	Resolver   tree.Resolver
-	// Cached reads exports fast, Live as of now: it is asked before an export counts as missing.
+	// Cached reads exports fast. Live reads their current state; it is read before an export counts as missing.
 	Cached, Live client.Reader
 }
 
@@ -48,10 +48,10 @@ func New(c Config) []admission.Interface {
 	}
 }
 
-// exports answers who may use which export.
+// exports decides who may use which export.
 type exports struct{ Config }
 
-// resolve returns the cluster that path stands for in an object of cluster; empty when there is none.
+// resolve returns the cluster at path, as written in an object of cluster; empty if there is none.
 func (e exports) resolve(ctx context.Context, cluster logicalcluster.Name, path string) (logicalcluster.Name, error) {
 	if path == "" {
 		return cluster, nil
@@ -72,7 +72,7 @@ func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, clus
 	if cluster.Empty() || name == "" {
 		return false, nil
 	}
-	// The permission first: who has none must not learn from the time it takes whether the export exists.
+	// Check the permission first, so that the response time does not reveal whether the export exists.
 	allowed, err := request.Allowed(ctx, e.Authorizer, a, from, cluster, "bind", apisv1alpha2.SchemeGroupVersion.WithResource(apiExports.Resource), name)
 	if err != nil {
 		return false, apistatus.Internal(err)
@@ -87,7 +87,7 @@ func (e exports) mayBind(ctx context.Context, a admission.Attributes, from, clus
 	return export != nil, nil
 }
 
-// clusterOf returns the cluster of the request; without one it is refused.
+// clusterOf returns the cluster of the request, or a Forbidden error if there is none.
 func clusterOf(ctx context.Context, a admission.Attributes) (logicalcluster.Name, error) {
 	cluster, ok := logicalcluster.FromContext(ctx)
 	if !ok {

@@ -1,6 +1,5 @@
-// Package tree reads what admission needs to know of the workspace tree: LogicalClusters, WorkspaceTypes and APIExports,
-// by path.
+// Package tree reads the parts of the workspace tree that admission needs: LogicalClusters, WorkspaceTypes and APIExports, by path.
 //
-// A [Tree] answers from the watch caches. What is not there it looks up a second time with a reader that sees every
-// acknowledged write, so that an object may be used at once after it was created, through whichever replica.
+// A [Tree] reads the watch caches. If an object is not there, it reads again with a reader that sees every acknowledged write. So an
+// object can be used at once after its creation, through every replica.
 package tree

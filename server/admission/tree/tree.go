@@ -29,7 +29,7 @@ type Resolver interface {
 
 // Tree reads the workspace tree. It is safe for concurrent use.
 type Tree struct {
-	// Cached answers first, Live when Cached has nothing.
+	// Cached is read first, and Live if Cached does not have the object.
 	Cached, Live client.Reader
 	Resolver     Resolver
 }
@@ -39,7 +39,7 @@ func (t *Tree) LogicalCluster(ctx context.Context, name logicalcluster.Name) (*c
 	return get[corev1alpha1.LogicalCluster](ctx, t.Cached, t.Live, LogicalClusters, client.Key{Cluster: name, Name: corev1alpha1.LogicalClusterName})
 }
 
-// Path returns the canonical path of a cluster, which is its name where no other is known.
+// Path returns the canonical path of a cluster, or its name if no path is known.
 func (t *Tree) Path(ctx context.Context, name logicalcluster.Name) (logicalcluster.Path, error) {
 	lc, err := t.LogicalCluster(ctx, name)
 	if apierrors.IsNotFound(err) {
@@ -51,7 +51,7 @@ func (t *Tree) Path(ctx context.Context, name logicalcluster.Name) (logicalclust
 	return PathOf(lc), nil
 }
 
-// PathOf returns the canonical path of the cluster that lc stands for.
+// PathOf returns the canonical path of the cluster of lc.
 func PathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
 	if path := lc.Annotations[logicalcluster.PathAnnotationKey]; path != "" {
 		return logicalcluster.Path(path)
@@ -59,8 +59,8 @@ func PathOf(lc *corev1alpha1.LogicalCluster) logicalcluster.Path {
 	return logicalcluster.From(lc).Path()
 }
 
-// WorkspaceType returns the WorkspaceType called name in the cluster at path; NotFound when either is not there. With
-// cachedOnly it does not look a second time. The object is shared.
+// WorkspaceType returns the WorkspaceType called name in the cluster at path; NotFound if either does not exist. With
+// cachedOnly, it reads only the cache. The object is shared.
 func (t *Tree) WorkspaceType(ctx context.Context, path logicalcluster.Path, name string, cachedOnly bool) (*tenancyv1alpha1.WorkspaceType, error) {
 	cluster, err := t.resolve(ctx, path, WorkspaceTypes, name)
 	if err != nil {
@@ -73,7 +73,7 @@ func (t *Tree) WorkspaceType(ctx context.Context, path logicalcluster.Path, name
 	return get[tenancyv1alpha1.WorkspaceType](ctx, t.Cached, live, WorkspaceTypes, client.Key{Cluster: cluster, Name: name})
 }
 
-// APIExport returns the APIExport called name in cluster; NotFound when it is not there. The object is shared.
+// APIExport returns the APIExport called name in cluster; NotFound if it does not exist. The object is shared.
 func (t *Tree) APIExport(ctx context.Context, cluster logicalcluster.Name, name string) (*apisv1alpha2.APIExport, error) {
 	return get[apisv1alpha2.APIExport](ctx, t.Cached, t.Live, APIExports, client.Key{Cluster: cluster, Name: name})
 }

@@ -1,8 +1,8 @@
-// Package workspace holds the admission rules for Workspaces.
+// Package workspace contains the admission rules for Workspaces.
 //
-// The plugin of [NewOwnership] records who creates a workspace, hands down the required groups of the workspace above, and
-// keeps the fields that the system sets. The plugin of [NewTypes] finds the WorkspaceType: it fills in the default and the
-// path, adds the labels of the type, and checks that the creator may use it and that it may stand where it is created.
+// The plugin of [NewOwnership] records the creator of a workspace, copies the required groups of the parent workspace, and
+// protects the fields that the system sets. The plugin of [NewTypes] resolves the WorkspaceType: it sets the default and the path, adds
+// the labels of the type, and checks that the creator may use the type and that the type is allowed in the parent workspace.
 //
-// All refusals are 403 with a message for people.
+// All refusals are 403 with a message for users.
 package workspace

@@ -41,13 +41,14 @@ type ownership struct {
 
 var _ admission.MutationInterface = &ownership{}
 
-// NewOwnership returns the plugin. urls returns the address that a Workspace called name in the cluster parent is shown with.
+// NewOwnership returns the plugin. urls returns the address that users see for a Workspace called name in
+// the cluster parent.
 func NewOwnership(t *tree.Tree, urls func(parent logicalcluster.Name, name string) string) admission.Interface {
 	return &ownership{Handler: admission.NewHandler(admission.Create, admission.Update), tree: t, urls: urls}
 }
 
-// Admit implements admission.MutationInterface. It also refuses what users may not set: the strategy, which comes between
-// here and validating admission, drops the URL.
+// Admit implements admission.MutationInterface. It also refuses fields that users may not set. It does so here because
+// the strategy, which runs before validating admission, drops the URL.
 func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
 	if !ok || !request.Is(a, tree.Workspaces) || request.IsMaster(a) {
@@ -74,7 +75,7 @@ func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admissi
 	}
 	owner, err := json.Marshal(userInfo(a.GetUserInfo()))
 	if err != nil {
-		return fmt.Errorf("writing down the owner: %w", err)
+		return fmt.Errorf("recording the owner: %w", err)
 	}
 	for _, key := range reserved {
 		delete(annotations, key)
@@ -124,7 +125,7 @@ func userInfo(u user.Info) *authenticationv1.UserInfo {
 	return info
 }
 
-// checkPlace refuses changes of where the workspace is.
+// checkPlace refuses changes of the workspace's cluster and URL.
 func (o *ownership) checkPlace(ctx context.Context, a admission.Attributes, ws *tenancyv1alpha1.Workspace) error {
 	cluster, err := request.Cluster(ctx)
 	if err != nil {
@@ -137,7 +138,7 @@ func (o *ownership) checkPlace(ctx context.Context, a admission.Attributes, ws *
 	if ws.Spec.Cluster != old.Spec.Cluster {
 		return admission.NewForbidden(a, fmt.Errorf("spec.cluster %w", errPrivileged))
 	}
-	// The stored object has no URL; a client that sends back what it read sends the one that is made up on read.
+	// The stored object has no URL. The server computes it on each read, and clients send it back.
 	shown := old.Spec.Cluster != "" && ws.Spec.URL == o.urls(cluster, ws.Name)
 	if ws.Spec.URL != "" && !shown {
 		return admission.NewForbidden(a, fmt.Errorf("spec.URL %w", errPrivileged))

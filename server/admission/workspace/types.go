@@ -66,7 +66,7 @@ func (p *types) Admit(ctx context.Context, a admission.Attributes, _ admission.O
 		return refuse(a, err)
 	}
 	labels := maps.Clone(ws.Labels)
-	// The type itself is last and wins over what it builds on; the user wins over all.
+	// The type itself is last and overrides the types that it extends. Labels of the user override all.
 	for _, t := range slices.Backward(aliases) {
 		for key, value := range t.Spec.AdditionalWorkspaceLabels {
 			if _, set := labels[key]; set {
@@ -82,7 +82,7 @@ func (p *types) Admit(ctx context.Context, a admission.Attributes, _ admission.O
 	return nil
 }
 
-// wanted returns the type that is asked for, possibly without a path: the default of the workspace above if none is.
+// wanted returns the requested type, possibly without a path. If none is requested, it is the default of the parent workspace.
 func (p *types) wanted(ctx context.Context, ws *tenancyv1alpha1.Workspace, above *corev1alpha1.LogicalCluster) (tenancyv1alpha1.WorkspaceTypeReference, error) {
 	if ws.Spec.Type != nil && ws.Spec.Type.Name != "" {
 		return *ws.Spec.Type, nil
@@ -97,7 +97,7 @@ func (p *types) wanted(ctx context.Context, ws *tenancyv1alpha1.Workspace, above
 	return *t.Spec.DefaultChildWorkspaceType, nil
 }
 
-// typeOf returns the type of the workspace that lc stands for.
+// typeOf returns the type of the workspace of lc.
 func (p *types) typeOf(ctx context.Context, lc *corev1alpha1.LogicalCluster) (*typeresolution.Type, error) {
 	note := lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey]
 	path, name, ok := typeresolution.ParseQualified(note)
@@ -111,7 +111,7 @@ func (p *types) typeOf(ctx context.Context, lc *corev1alpha1.LogicalCluster) (*t
 	return t, err
 }
 
-// find returns the type that ref stands for in a workspace below the one of above.
+// find resolves ref for a workspace whose parent is above.
 func (p *types) find(ctx context.Context, ref tenancyv1alpha1.WorkspaceTypeReference, above *corev1alpha1.LogicalCluster) (*typeresolution.Type, error) {
 	if ref.Path != "" {
 		t, err := p.get(ctx, logicalcluster.Path(ref.Path), ref.Name)
@@ -120,7 +120,7 @@ func (p *types) find(ctx context.Context, ref tenancyv1alpha1.WorkspaceTypeRefer
 		}
 		return t, err
 	}
-	// First from memory all the way up, for most are found in root; only a type that is nowhere is looked for a second time.
+	// Search the cache on the whole path first, because most types are in root. Search again only if the type is nowhere.
 	for _, cachedOnly := range []bool{true, false} {
 		for _, path := range typeresolution.SearchPath(tree.PathOf(above)) {
 			t, err := p.tree.WorkspaceType(ctx, path, string(ref.Name), cachedOnly)
@@ -140,7 +140,8 @@ func (p *types) get(ctx context.Context, path logicalcluster.Path, name tenancyv
 	return p.tree.WorkspaceType(ctx, path, string(name), false)
 }
 
-// Validate implements admission.ValidationInterface: the creator may use the type, and it may stand here.
+// Validate implements admission.ValidationInterface: the creator must have permission to use the type, and the type must be
+// allowed here.
 func (p *types) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
 	if !ok || !request.Is(a, tree.Workspaces) || ws.Spec.Mount != nil {
@@ -178,7 +179,7 @@ func (p *types) Validate(ctx context.Context, a admission.Attributes, _ admissio
 	return nil
 }
 
-// checkUse asks whether the creator may use every one of the types, each where it lives.
+// checkUse checks that the creator may use each of the types, by RBAC of the type's workspace.
 func (p *types) checkUse(ctx context.Context, a admission.Attributes, aliases []*typeresolution.Type) error {
 	cluster, err := request.Cluster(ctx)
 	if err != nil {
@@ -197,10 +198,10 @@ func (p *types) checkUse(ctx context.Context, a admission.Attributes, aliases []
 	return nil
 }
 
-// fault is an error that tells users what they may change.
+// fault is an error that users can correct.
 type fault struct{ error }
 
-// refuse returns err as the answer to the request: Forbidden, unless the storage could not be read.
+// refuse returns err as the response: Forbidden, unless the storage could not be read.
 func refuse(a admission.Attributes, err error) error {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && !apierrors.IsNotFound(err) {

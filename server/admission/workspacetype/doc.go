@@ -1,5 +1,5 @@
-// Package workspacetype holds the admission rules for WorkspaceTypes: the type called root exists only in root, and whoever
-// adds an APIExport to the default bindings may bind it. What the object alone tells is in apis/tenancy/validation.
+// Package workspacetype contains the admission rules for WorkspaceTypes: the type root exists only in root, and a user who adds an
+// APIExport to the default bindings must have permission to bind it. apis/tenancy/validation checks the object alone.
 //
-// All refusals are 403 with a message for people.
+// All refusals are 403 with a message for users.
 package workspacetype

@@ -56,7 +56,7 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	return nil
 }
 
-// checkBinding refuses with the same words whether the export is missing or may not be bound.
+// checkBinding gives the same error if the export does not exist and if the user may not bind it.
 func (p *plugin) checkBinding(ctx context.Context, a admission.Attributes, in logicalcluster.Name, ref tenancyv1alpha1.APIExportReference) error {
 	if request.IsMaster(a) {
 		return nil
@@ -73,7 +73,7 @@ func (p *plugin) checkBinding(ctx context.Context, a admission.Attributes, in lo
 	if !found {
 		return refused
 	}
-	// The permission first: who has none must not learn from the time it takes whether the export exists.
+	// Check the permission first, so that the response time does not reveal whether the export exists.
 	allowed, err := request.Allowed(ctx, p.authorizer, a, in, cluster, "bind", apisv1alpha2.SchemeGroupVersion.WithResource("apiexports"), ref.Export)
 	if err != nil {
 		return err

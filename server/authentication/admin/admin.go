@@ -31,7 +31,7 @@ const GroupAdmin = "system:kcp:admin"
 
 type hash = [sha256.Size]byte
 
-// administrators returns who is made.
+// administrators returns the users to create.
 func administrators() []*user.DefaultInfo {
 	return []*user.DefaultInfo{
 		{Name: kcpAdmin, UID: kcpAdmin, Groups: []string{GroupAdmin, user.AllAuthenticated}},
@@ -42,15 +42,15 @@ func administrators() []*user.DefaultInfo {
 // Files are the kubeconfig of the administrators and the hashes of the tokens in it.
 type Files struct {
 	rootDir, kubeconfigPath string
-	known                   bool              // whether the tokens are those of the files
+	known                   bool              // whether the tokens are the same as in the files
 	secrets                 map[string]string // by user, until they are written
 	tokens                  tokens
 }
 
-// Prepare reads the files and makes the tokens that are missing; it writes nothing before [Files.Write]. A relative
-// kubeconfigPath is below rootDir. With an empty rootDir no file is written and nobody authenticated.
+// Prepare reads the files and generates missing tokens. It writes nothing; [Files.Write] does. A relative kubeconfigPath is below
+// rootDir. If rootDir is empty, no file is written and nobody is authenticated.
 //
-// A file that is not a kubeconfig of this server is an error and left alone.
+// If a file is not a kubeconfig of this server, Prepare returns an error and does not change the file.
 func Prepare(rootDir, kubeconfigPath string) (*Files, error) {
 	f := &Files{rootDir: rootDir, kubeconfigPath: absolute(rootDir, kubeconfigPath)}
 	if rootDir == "" {
@@ -70,16 +70,16 @@ func Prepare(rootDir, kubeconfigPath string) (*Files, error) {
 	return f, nil
 }
 
-// Authenticator knows the tokens of the kubeconfig, also after [Files.Share].
+// Authenticator accepts the tokens of the kubeconfig, also after [Files.Share].
 func (f *Files) Authenticator() authenticator.Token {
 	return authenticator.TokenFunc(func(ctx context.Context, presented string) (*authenticator.Response, bool, error) {
 		return f.tokens.AuthenticateToken(ctx, presented)
 	})
 }
 
-// Write writes the kubeconfig, with url and the CA certificates in caPEM (PEM, may be empty) as they are now, and the hashes
-// when they are new. url is the address of the server without any path, such as https://127.0.0.1:6443. Other users, clusters
-// and contexts in the kubeconfig are kept, and so is its current context while that exists. It is called once.
+// Write writes the kubeconfig with url and the current CA certificates in caPEM (PEM, may be empty). It also writes the hashes if they
+// are new. url is the address of the server without any path, such as https://127.0.0.1:6443. Other users, clusters
+// and contexts in the kubeconfig are kept, and so is its current context if that exists. Call Write once.
 func (f *Files) Write(url string, caPEM []byte) error {
 	if f.rootDir == "" {
 		return nil
@@ -88,7 +88,7 @@ func (f *Files) Write(url string, caPEM []byte) error {
 	if err != nil {
 		return err
 	}
-	// A crash between the two leaves files that do not agree, and new tokens at the next start.
+	// A crash between the two writes leaves inconsistent files. The next start then generates new tokens.
 	if !f.known {
 		hashes := map[string]hash{}
 		for _, t := range f.tokens {
@@ -103,7 +103,8 @@ func (f *Files) Write(url string, caPEM []byte) error {
 	return writeKubeconfig(f.kubeconfigPath, config, secrets, url, caPEM)
 }
 
-// Refresh writes url and caPEM into the kubeconfig, whose tokens stay as they are. One that somebody has taken away stays away.
+// Refresh writes url and caPEM into the kubeconfig and keeps its tokens. If somebody has deleted the kubeconfig, Refresh does not
+// create it again.
 func (f *Files) Refresh(url string, caPEM []byte) error {
 	if f.rootDir == "" {
 		return nil
@@ -118,7 +119,7 @@ func (f *Files) Refresh(url string, caPEM []byte) error {
 	return writeKubeconfig(f.kubeconfigPath, config, nil, url, caPEM)
 }
 
-// Check returns the error that Prepare would return for files that are not its own, and changes nothing.
+// Check returns the error that Prepare would return for foreign files. It changes nothing.
 func Check(rootDir, kubeconfigPath string) error {
 	if rootDir == "" {
 		return nil
@@ -174,5 +175,5 @@ func (t tokens) AuthenticateToken(_ context.Context, presented string) (*authent
 	return nil, false, nil
 }
 
-// describe wraps err with what was done to which file.
+// describe wraps err with the operation and the file.
 func describe(doing, path string, err error) error { return fmt.Errorf("%s %s: %w", doing, path, err) }

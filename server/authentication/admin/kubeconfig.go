@@ -11,13 +11,13 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// entry is one context of the kubeconfig, beside a cluster of the same name.
+// entry is one context of the kubeconfig, with a cluster of the same name.
 type entry struct {
 	name, user string
 	path       string // of the server URL
 }
 
-// entries returns what is written; the first is the current context.
+// entries returns the entries to write. The first one is the current context.
 func entries() []entry {
 	return []entry{
 		{name: "root", user: kcpAdmin, path: "/clusters/root"},
@@ -27,8 +27,8 @@ func entries() []entry {
 	}
 }
 
-// readKubeconfig returns the kubeconfig at path, or an empty one when there is none. It refuses one that holds nothing of
-// ours: somebody may have named the wrong file.
+// readKubeconfig returns the kubeconfig at path, or an empty one if there is none. It refuses a kubeconfig without our
+// entries, because it may be the wrong file.
 func readKubeconfig(path string) (*clientcmdapi.Config, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && info.Mode().IsRegular() && info.Size() == 0) {
@@ -42,12 +42,12 @@ func readKubeconfig(path string) (*clientcmdapi.Config, error) {
 		return nil, fmt.Errorf("reading the kubeconfig of the administrators: %s is not a kubeconfig (%w); remove it or choose another --kubeconfig-path", path, err)
 	}
 	if config.AuthInfos[kcpAdmin] == nil && config.AuthInfos[shardAdmin] == nil {
-		return nil, fmt.Errorf("writing the kubeconfig of the administrators: %s is the kubeconfig of something else; choose another --kubeconfig-path", path)
+		return nil, fmt.Errorf("writing the kubeconfig of the administrators: %s is a kubeconfig that this server did not write; choose another --kubeconfig-path", path)
 	}
 	return config, nil
 }
 
-// tokensIn returns the tokens in config by user; false when they are not all those of the store.
+// tokensIn returns the tokens in config by user; false if they do not all match the stored hashes.
 func tokensIn(config *clientcmdapi.Config, stored map[string]hash) (map[string]string, bool) {
 	out := map[string]string{}
 	for _, u := range administrators() {

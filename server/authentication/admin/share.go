@@ -14,9 +14,9 @@ import (
 // an administrator.
 const SecretName = "annex-administrators"
 
-// Share makes the tokens those that all replicas on one etcd have, so that the kubeconfig of one is good at every other. The
-// first replica stores its own; the others take what is stored in place of theirs. Call it before [Files.Write], and before
-// anybody is served. live must see every acknowledged write.
+// Share makes all replicas on one etcd use the same tokens, so that the kubeconfig of each replica is valid at all of them. The first
+// replica stores its own tokens; the others use the stored tokens instead of their own. Call Share before [Files.Write], and before
+// the first request is served. live must see every acknowledged write.
 func (f *Files) Share(ctx context.Context, live client.Reader, writer client.Writer) error {
 	if f.rootDir == "" {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// readStore returns the hashes in the store by user: lines of "name hash", hash in hexadecimal. There are none when there is
+// readStore returns the hashes in the store by user: lines of "name hash", hash in hexadecimal. It returns none if there is
 // no store.
 func readStore(path string) (map[string]hash, error) {
 	content, err := os.ReadFile(path)
@@ -28,7 +28,7 @@ func readStore(path string) (map[string]hash, error) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		sum, err := hex.DecodeString(value)
 		if err != nil || len(sum) != sha256.Size {
-			return nil, fmt.Errorf("reading the hashes of the administrators' tokens: %s does not hold lines of user and SHA-256 hash; remove it to get new tokens", path)
+			return nil, fmt.Errorf("reading the hashes of the administrators' tokens: %s does not contain lines of user and SHA-256 hash; remove it to get new tokens", path)
 		}
 		out[name] = hash(sum)
 	}
@@ -44,13 +44,13 @@ func writeStore(path string, hashes map[string]hash) error {
 	return writeFile(path, []byte(b.String()))
 }
 
-// writeFile replaces the file at once, readable by its owner alone, whatever it was before.
+// writeFile replaces the file atomically. Only the owner can read the new file, whatever its mode was.
 func writeFile(path string, content []byte) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return describe("making the directory", dir, err)
 	}
-	// A link is followed, so that it stays one.
+	// Follow a link, so that it stays a link.
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}

@@ -1,4 +1,4 @@
-// Package policy holds, as Go values, the RBAC that is there from the start: [SystemAdmin] is effective in every logical
-// cluster, [Root] in root alone. It is the default policy of Kubernetes as far as its resources are served here, and that of
-// kcp (spec/04 §8); what belongs to home workspaces and to maximal permission policies comes with those.
+// Package policy contains the initial RBAC as Go values: [SystemAdmin] applies in every logical cluster, [Root] only in root. It is
+// the default policy of Kubernetes for the resources that are served here, and the policy of kcp (spec/04 §8). The parts for home
+// workspaces and for maximal permission policies are missing until these features are supported.
 package policy

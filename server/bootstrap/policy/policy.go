@@ -8,10 +8,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// SystemAdmin returns what belongs into system:admin, new objects at each call. Aggregated roles have their rules already.
+// SystemAdmin returns the objects of system:admin, new ones at each call. Aggregated roles already have their rules.
 func SystemAdmin() []client.Object {
 	roles := append(kubernetesRoles(), kcpRoles()...)
-	// A role that is a part of another stands before it.
+	// A role that is part of another role comes before it.
 	for _, r := range roles {
 		if r.AggregationRule == nil {
 			continue
@@ -40,7 +40,7 @@ func SystemAdmin() []client.Object {
 	return out
 }
 
-// kubernetesRoles are the default roles of Kubernetes, as far as there is something here for them to apply to.
+// kubernetesRoles are the default roles of Kubernetes for the resources that are served here.
 func kubernetesRoles() []*rbacv1.ClusterRole {
 	const core = ""
 	return []*rbacv1.ClusterRole{
@@ -71,7 +71,7 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 	}
 }
 
-// kcpRoles are those of kcp that hold in every logical cluster.
+// kcpRoles are the roles of kcp that apply in every logical cluster.
 func kcpRoles() []*rbacv1.ClusterRole {
 	const tenancy, core, apis = "tenancy.kcp.io", "core.kcp.io", "apis.kcp.io"
 	return []*rbacv1.ClusterRole{
@@ -96,7 +96,7 @@ func kcpRoles() []*rbacv1.ClusterRole {
 	}
 }
 
-// Root returns what belongs into root beside that, new objects at each call.
+// Root returns the additional objects of root, new ones at each call.
 func Root() []client.Object {
 	const (
 		useTypes     = "system:kcp:universal-workspacetype-use"

@@ -31,7 +31,7 @@ func readWrite() []string {
 	return []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 }
 
-// meta is the metadata of what is made at start: the marks of Kubernetes for it.
+// meta returns the metadata of objects that are created at start, with the labels that Kubernetes uses for them.
 func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:        name,
@@ -51,7 +51,7 @@ func part(to string, rules ...rbacv1.PolicyRule) *rbacv1.ClusterRole {
 	return r
 }
 
-// aggregate returns a role that consists of others; it becomes part of the roles into itself.
+// aggregate returns a role that aggregates other roles. The role itself becomes part of the roles in into.
 func aggregate(name string, into ...string) *rbacv1.ClusterRole {
 	r := role(name)
 	for _, to := range into {

@@ -48,7 +48,7 @@ import (
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // policy allows what it lists, each as "user verb export cluster".
 type rules map[string]bool

@@ -250,7 +250,7 @@ func TestRun_FollowsChanges(t *testing.T) {
 	go func() { ended <- e.Run(ctx) }()
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
-		if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) { return ok(), nil }); err != nil {
+		if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(context.Context) (bool, error) { return ok(), nil }); err != nil {
 			t.Fatal(what)
 		}
 	}

@@ -44,7 +44,7 @@ const (
 func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *projection, gr schema.GroupResource) (*catalog.Resource, error) {
 	bound, err := serve.Lookup(ctx, e.Catalog, cluster, gr, func(r *catalog.Resource) bool { return r.Bucket == p.identity && !r.Typed })
 	if err != nil {
-		return nil, apierrors.NewServiceUnavailable("what the workspace serves cannot be found out right now, try again")
+		return nil, apierrors.NewServiceUnavailable("the resources of the workspace cannot be looked up right now, try again")
 	}
 	return bound, nil
 }
@@ -80,7 +80,7 @@ func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalo
 		phase, exists, err := e.Clusters.Phase(ctx, cluster)
 		return exists && phase == string(corev1alpha1.LogicalClusterPhaseReady), err
 	}); err != nil {
-		return "", nil, comeBack(r, "is being made")
+		return "", nil, comeBack(r, "is being created")
 	}
 	if err := e.authorize(ctx, r, cluster); err != nil {
 		return "", nil, err
@@ -91,7 +91,7 @@ func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalo
 	}
 	if !made {
 		return "", nil, apistatus.New(http.StatusConflict, metav1.StatusReasonConflict,
-			fmt.Sprintf("workspace %s was not made for HostBinding %s and has no %s: create %s there", r.path, p.key.Name, resource.GroupResource(), bind))
+			fmt.Sprintf("workspace %s was not created for HostBinding %s and has no %s: create %s there", r.path, p.key.Name, resource.GroupResource(), bind))
 	}
 	if err := e.ensureBinding(ctx, cluster, p); err != nil {
 		return "", nil, err
@@ -129,7 +129,7 @@ func (e *Endpoint) ensureWorkspace(ctx context.Context, r *route, exists bool) (
 		return false, apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
 	}
 	if !found {
-		return false, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s, in which %s is to be made, does not exist", parentPath, name))
+		return false, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("workspace %s does not exist, so workspace %s cannot be created in it", parentPath, name))
 	}
 	key := client.Key{Cluster: parent, Name: name}
 	ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
@@ -171,7 +171,7 @@ func (e *Endpoint) mark(ctx context.Context, key client.Key, binding string) err
 	for {
 		ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, e.Live, workspaces, key)
 		if err != nil || ws == nil || ws.Annotations[annexv1alpha1.HostBindingAnnotationKey] != "" {
-			return asStatus(err, "reading the workspace that was made")
+			return asStatus(err, "reading the new workspace")
 		}
 		marked := ws.DeepCopy()
 		marked.Annotations = maps.Clone(ws.Annotations)
@@ -180,7 +180,7 @@ func (e *Endpoint) mark(ctx context.Context, key client.Key, binding string) err
 		}
 		marked.Annotations[annexv1alpha1.HostBindingAnnotationKey] = binding
 		if _, err := e.Writer.Update(ctx, workspaces, key.Cluster, marked); !apierrors.IsConflict(err) || ctx.Err() != nil {
-			return asStatus(err, "noting what the workspace was made for")
+			return asStatus(err, "annotating the new workspace")
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 			return e.several(req, r, resource, false)
 		}
 		refused := apierrors.NewMethodNotSupported(gr, info.Verb)
-		refused.ErrStatus.Message = info.Verb + " needs a namespace: each namespace is in a workspace of its own"
+		refused.ErrStatus.Message = info.Verb + " needs a namespace, because each namespace has its own workspace"
 		return serve.Target{}, refused
 	}
 	return e.absent(req, r, resource)
@@ -85,7 +85,7 @@ func (e *Endpoint) absent(req *http.Request, r *route, resource *catalog.Resourc
 		return serve.Target{}, apierrors.NewNotFound(resource.GroupResource(), r.info.Name)
 	case dryRun(req):
 		return serve.Target{}, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound,
-			fmt.Sprintf("workspace %s does not serve %s, and a dry run makes nothing", r.path, resource.GroupResource()))
+			fmt.Sprintf("workspace %s does not serve %s, and a dry run creates nothing", r.path, resource.GroupResource()))
 	}
 	cluster, bound, err := e.makeWorkspace(req.Context(), r, resource)
 	if err != nil {

@@ -54,7 +54,7 @@ func TestCheck_AHostWithoutAnnex(t *testing.T) {
 	if err == nil {
 		t.Error("annex check succeeds on a host without Annex")
 	}
-	for _, want := range []string{"FAULT", "tenancy.kcp.io/v1alpha1", "APIService v1alpha1.tenancy.kcp.io is missing", "are not served as they should be"} {
+	for _, want := range []string{"FAULT", "tenancy.kcp.io/v1alpha1", "APIService v1alpha1.tenancy.kcp.io is missing", "are not served correctly"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

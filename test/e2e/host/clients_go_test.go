@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"regexp"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -20,6 +23,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/remote"
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
@@ -49,6 +54,33 @@ func runInTeam(ctx context.Context, config *rest.Config, reconciler reconcile.Re
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// readyWidgets marks the Widgets of all consumers as ready.
+func readyWidgets(ctx context.Context, config *rest.Config, endpoint string) error {
+	config = rest.CopyConfig(config)
+	config.Host = endpoint + "/clusters/*"
+	c, err := remote.New(config, nil)
+	if err != nil {
+		return err
+	}
+	widgets := schema.GroupResource{Group: "example.com", Resource: "widgets"}
+	return c.Watch(ctx, widgets, func(event client.Event) {
+		widget, ok := event.Object.(*unstructured.Unstructured)
+		if !ok || event.Type == client.Deleted {
+			return
+		}
+		widget = widget.DeepCopy() // objects are shared
+		if err := unstructured.SetNestedField(widget.Object, "Ready", "status", "phase"); err != nil {
+			log.Print(err)
+			return
+		}
+		// An update that changes nothing causes no event.
+		key := client.KeyOf(widget)
+		if _, err := c.Update(ctx, widgets, key.Cluster, widget); err != nil {
+			log.Printf("updating Widget %s: %v", key, err)
+		}
+	})
 }
 
 // Until here.
@@ -89,7 +121,7 @@ func TestClients_Go(t *testing.T) {
 	server := team(t)
 	server.Kubectl("root:org:team", "", "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", "--user="+name)
 	dev := newUser(t, name, workspaceRule("root:org:team"))
-	annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		list, err := listConfigMaps(ctx, dev.config)
 		if err == nil && len(list.Items) == 0 {
 			err = errors.New("no ConfigMap")
@@ -109,7 +141,7 @@ func TestClients_Go(t *testing.T) {
 		}))
 	}()
 	server.Kubectl("root:org:team", "", "create", "configmap", name)
-	for limit := time.After(time.Minute); ; {
+	for limit := time.After(2 * time.Minute); ; {
 		select {
 		case request := <-seen:
 			if request != "default/"+name {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -205,7 +204,7 @@ func TestClients_InAPod(t *testing.T) {
 		return string(out), err
 	}
 	var out string
-	annex.Eventually(t, 30*time.Second, func(context.Context) (err error) {
+	annex.Eventually(t, func(context.Context) (err error) {
 		if out, err = run(); err != nil {
 			return fmt.Errorf("%s: %w", out, err)
 		}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -81,11 +80,11 @@ func ready(u *user, name string) func(context.Context) error {
 func TestHost_WorkspacesThroughTheHost(t *testing.T) {
 	dev := newUser(t, "dev", workspaceRule())
 	dev.kubectl("", fmt.Sprintf(workspaceManifest, "team"), "create", "-f", "-")
-	annex.Eventually(t, time.Minute, ready(dev, "team"))
+	annex.Eventually(t, ready(dev, "team"))
 	if out := dev.kubectl("", "", "get", "workspaces"); !strings.Contains(out, "PHASE") || !strings.Contains(out, "team") {
 		t.Errorf("kubectl get workspaces on the host: %s", out)
 	}
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		out, err := dev.try("", "", "explain", "workspaces.spec")
 		if err == nil && !strings.Contains(out, "type") {
 			err = errors.New("not explained")
@@ -98,7 +97,7 @@ func TestHost_WorkspacesThroughTheHost(t *testing.T) {
 
 	const team = "root:team"
 	dev.kubectl(team, widgets, "apply", "-f", "-")
-	dev.kubectl(team, "", "wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=30s")
+	dev.kubectl(team, "", "wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=120s")
 	dev.kubectl(team, widget, "apply", "--server-side", "-f", "-")
 	if out := dev.kubectl(team, "", "get", "widgets"); !strings.Contains(out, "SIZE") || !strings.Contains(out, "3") {
 		t.Errorf("table of widgets: %s", out)
@@ -127,7 +126,7 @@ func TestHost_ProviderThroughTheHost(t *testing.T) {
 	consumer, _ := server.NewWorkspace("root", "consumer", "")
 	server.Kubectl(provider, export, "apply", "-f", "-")
 	server.Kubectl(consumer, fmt.Sprintf(exportBinding, provider), "apply", "-f", "-")
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		_, stderr, err := server.TryKubectl(consumer, "apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g}", "apply", "-f", "-")
 		if err != nil {
 			return fmt.Errorf("%s: %w", stderr, err)
@@ -141,7 +140,7 @@ func TestHost_ProviderThroughTheHost(t *testing.T) {
 		t.Errorf("the endpoint for somebody whom the provider does not know: %d", code)
 	}
 	server.Kubectl(provider, "", "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", "--user="+name)
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		out, err := author.try("", "", "get", "--raw", path)
 		if err == nil && !strings.Contains(out, `"name":"g"`) {
 			err = errors.New("the gadget is missing")
@@ -185,7 +184,7 @@ spec: {reference: {export: {path: %s, name: gadgets}}}
 func TestHost_StrangersAreRefused(t *testing.T) {
 	owner := newUser(t, "owner", workspaceRule())
 	owner.kubectl("", fmt.Sprintf(workspaceManifest, "private"), "create", "-f", "-")
-	annex.Eventually(t, time.Minute, ready(owner, "private"))
+	annex.Eventually(t, ready(owner, "private"))
 
 	// The host lets the stranger use every proxy; the workspace does not know them.
 	stranger := newUser(t, "stranger", workspaceRule())
@@ -342,7 +341,7 @@ func TestHost_TokensAtTheDirectDoor(t *testing.T) {
 		c.BearerToken = installed.token(t, "marker")
 		return c
 	}())
-	annex.Eventually(t, 30*time.Second, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		_, err := marker.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 		return err
 	})
@@ -356,7 +355,7 @@ func TestHost_TokensAtTheDirectDoor(t *testing.T) {
 	}
 	grant(t, "robot", rbacv1.Subject{Kind: "ServiceAccount", Namespace: "default", Name: "robot"},
 		rbacv1.PolicyRule{Verbs: []string{"list"}, APIGroups: []string{"apis.kcp.io"}, Resources: []string{"apibindings"}})
-	annex.Eventually(t, 30*time.Second, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if code := annex.Status(t, unprefixed, http.MethodGet, bindings); code != http.StatusOK {
 			return fmt.Errorf("what the host shows to a robot with rights there: %d", code)
 		}
@@ -425,7 +424,7 @@ func TestHost_DiscoveryAtTheDoor(t *testing.T) {
 	if strings.Contains(string(body), "k8s.io") || !strings.Contains(string(body), "tenancy.kcp.io") {
 		t.Errorf("/apis shows %s", body)
 	}
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if code := annex.Status(t, config, http.MethodGet, "/readyz/host"); code != http.StatusOK {
 			return fmt.Errorf("/readyz/host: %d", code)
 		}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/client-go/tools/clientcmd"
@@ -37,7 +36,7 @@ func kubectlWith(t *testing.T, kubeconfig string, args ...string) (string, error
 // reads fails the test unless kubectl reads the namespaces at where a kubeconfig leads.
 func reads(t *testing.T, kubeconfig string, args ...string) {
 	t.Helper()
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		out, err := kubectlWith(t, kubeconfig, append(args, "get", "namespaces", "-o", "name")...)
 		if err == nil && !strings.Contains(out, "namespace/default") {
 			err = errors.New("no namespace default")
@@ -66,7 +65,7 @@ func makeKubeconfig(t *testing.T, kubeconfig string, args ...string) string {
 func TestKubeconfig_ThroughTheHost(t *testing.T) {
 	dev := newUser(t, "kubeconfig-dev", workspaceRule())
 	dev.kubectl("", fmt.Sprintf(workspaceManifest, "kc"), "create", "-f", "-")
-	annex.Eventually(t, time.Minute, ready(dev, "kc"))
+	annex.Eventually(t, ready(dev, "kc"))
 
 	// By its name, from the host; then by name from there; and put into the user's own file.
 	reads(t, makeKubeconfig(t, dev.kubeconfig, "--workspace", "kc"))
@@ -74,7 +73,7 @@ func TestKubeconfig_ThroughTheHost(t *testing.T) {
 	if out, err := kubectlWith(t, parent, "create", "-f", manifestFile(t, fmt.Sprintf(workspaceManifest, "below"))); err != nil {
 		t.Fatal(out, err)
 	}
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		out, err := kubectlWith(t, parent, "wait", "--for=jsonpath={.status.phase}=Ready", "workspace/below", "--timeout=1s")
 		if err != nil {
 			return fmt.Errorf("%s: %w", out, err)
@@ -107,7 +106,7 @@ func TestKubeconfig_ThroughTheHost(t *testing.T) {
 			t.Errorf("somebody %s: %v\n%s", name, err, out)
 		}
 	}
-	if out, err := annexCommand(t, nobody.kubeconfig, "kubeconfig", "--workspace", "kc"); err == nil || !strings.Contains(out, "give its absolute path") {
+	if out, err := annexCommand(t, nobody.kubeconfig, "kubeconfig", "--workspace", "kc"); err == nil || !strings.Contains(out, "use its absolute path") {
 		t.Errorf("a child that may not be read: %v\n%s", err, out)
 	}
 }
@@ -169,7 +168,7 @@ func TestKubeconfig_TheOwnDoorAndProviders(t *testing.T) {
 	consumer, _ := server.NewWorkspace("root", "kubeconfig-consumer", "")
 	server.Kubectl(provider, export, "apply", "-f", "-")
 	server.Kubectl(consumer, fmt.Sprintf(exportBinding, provider), "apply", "-f", "-")
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		_, stderr, err := server.TryKubectl(consumer, "apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g}", "apply", "-f", "-")
 		if err != nil {
 			return fmt.Errorf("%s: %w", stderr, err)
@@ -186,7 +185,7 @@ func TestKubeconfig_TheOwnDoorAndProviders(t *testing.T) {
 		"the own door": makeKubeconfig(t, server.Kubeconfig(), "--export", provider+":gadgets"),
 		"the host":     makeKubeconfig(t, author.kubeconfig, "--export", provider+":gadgets"),
 	} {
-		annex.Eventually(t, time.Minute, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			out, err := kubectlWith(t, kubeconfig, "get", "gadgets", "-o", "name")
 			if err == nil && !strings.Contains(out, "gadget.example.com/g") {
 				err = errors.New("no gadget")

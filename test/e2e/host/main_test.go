@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	installTimeout = 3 * time.Minute
+	installTimeout = 10 * time.Minute
 	serviceName    = "annex"
 	installedIn    = "annex-system"
 	serviceHost    = serviceName + "." + installedIn + ".svc"

@@ -28,7 +28,7 @@ func TestHost_WatchesOutliveTheHost(t *testing.T) {
 	root := server.Config(annex.ContextBase)
 	readiness := func(want int) {
 		t.Helper()
-		annex.Eventually(t, time.Minute, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			if code := annex.Status(t, root, http.MethodGet, "/readyz/host"); code != want {
 				return fmt.Errorf("/readyz/host: %d, want %d", code, want)
 			}
@@ -49,7 +49,7 @@ func TestHost_WatchesOutliveTheHost(t *testing.T) {
 	config := rest.AnonymousClientConfig(server.Workspace(path))
 	config.BearerToken = own.token(t, "robot")
 	robot, _ := annex.Clients(t, config)
-	annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		_, err := robot.CoreV1().ConfigMaps("default").List(ctx, metav1.ListOptions{})
 		return err
 	})
@@ -74,13 +74,12 @@ func TestHost_WatchesOutliveTheHost(t *testing.T) {
 		if !open || event.Type != "ADDED" {
 			t.Errorf("the watch showed %+v", event)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("the watch shows nothing any more")
 	}
 }
 
-// While discovery of a registered group hangs, the host deletes no namespace: all of it is answered from memory. The fastest of
-// several answers says what one takes, on a machine that does other things, too.
+// While discovery of a registered group hangs, the host deletes no namespace: all of it is answered from memory.
 func TestHost_DiscoveryWithoutEtcd(t *testing.T) {
 	etcd := annex.StartEtcd(t)
 	kubeconfig, err := (&cluster{dir: t.TempDir(), host: installed.host}).credentials()
@@ -99,31 +98,16 @@ func TestHost_DiscoveryWithoutEtcd(t *testing.T) {
 	for _, gv := range groupVersions {
 		paths = append(paths, "/apis/"+gv.Group, "/apis/"+gv.String(), "/openapi/v3/apis/"+gv.String())
 	}
-	const limit, times = 100 * time.Millisecond, 5
 	for _, path := range paths {
-		var fastest, slowest time.Duration
-		for i := range times {
-			before := time.Now()
+		annex.Quickly(t, path, 100*time.Millisecond, func() {
 			response, err := client.Get(config.Host + path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_ = response.Body.Close()
-			took := time.Since(before)
 			if response.StatusCode != http.StatusOK {
 				t.Errorf("%s: %s", path, response.Status)
 			}
-			if slowest = max(slowest, took); i == 0 || took < fastest {
-				fastest = took
-			}
-		}
-		t.Logf("%s: %s to %s", path, fastest, slowest)
-		if fastest > limit {
-			t.Errorf("%s took %s", path, fastest)
-		}
-		// The host waits five seconds.
-		if slowest > 2*time.Second {
-			t.Errorf("%s took %s once", path, slowest)
-		}
+		})
 	}
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // deletionLimit is how long the host may take to delete a namespace; seconds, on a busy machine.
-const deletionLimit = "60s"
+const deletionLimit = "120s"
 
 // servingFiles are a certificate, by a CA of its own, and its key.
 type servingFiles struct{ cert, key string }
@@ -95,7 +95,7 @@ func TestRegistration(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("a foreign APIService is left alone and reported", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		for _, gv := range groupVersions {
 			if gv == topology {
@@ -105,8 +105,8 @@ func TestRegistration(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		annex.Eventually(t, time.Minute, func(context.Context) error {
-			if !own.annex.Printed("somebody else's: it leads to Service " + installedIn + "/somebody-elses") {
+		annex.Eventually(t, func(context.Context) error {
+			if !own.annex.Printed("of the host has another owner: it leads to Service " + installedIn + "/somebody-elses") {
 				return errors.New("the log does not name it")
 			}
 			return nil
@@ -134,7 +134,7 @@ func TestRegistration(t *testing.T) {
 	t.Run("a new certificate by another CA", func(t *testing.T) {
 		ca = files.put(t)
 		available(t, ca)
-		annex.Eventually(t, time.Minute, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			if out, err := admin.Command("kubectl", "", "get", "workspaces").CombinedOutput(); err != nil {
 				return fmt.Errorf("%w: %s", err, out)
 			}
@@ -159,7 +159,7 @@ func TestRegistration(t *testing.T) {
 		if err := services.Delete(t.Context(), apiServiceOf(anchor), metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+		annex.Eventually(t, func(ctx context.Context) error {
 			for _, gv := range groupVersions {
 				if _, err := services.Get(ctx, apiServiceOf(gv), metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 					return fmt.Errorf("the APIService of %s is still there, or %w", gv, err)
@@ -187,7 +187,7 @@ func TestRegistration_LeavesOtherInstallationsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := annex.Start(t, "--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig)
-	annex.Eventually(t, time.Minute, func(context.Context) error {
+	annex.Eventually(t, func(context.Context) error {
 		if !server.Printed("no certificate (--tls-san)") {
 			return errors.New("the log does not say so")
 		}

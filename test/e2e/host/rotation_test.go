@@ -79,7 +79,7 @@ func announce(t *testing.T, host *hostframework.Host, p frontProxy, names ...str
 		return string(text)
 	}
 	maps := client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
-	annex.Eventually(t, time.Minute, func(ctx context.Context) error {
+	annex.Eventually(t, func(ctx context.Context) error {
 		found, err := maps.Get(ctx, "extension-apiserver-authentication", metav1.GetOptions{})
 		missing := apierrors.IsNotFound(err)
 		if missing {
@@ -136,7 +136,7 @@ func TestHost_FrontProxyIsFollowed(t *testing.T) {
 	}
 	expect := func(when string, wantFirst, wantSecond bool) {
 		t.Helper()
-		annex.Eventually(t, 30*time.Second, func(context.Context) error {
+		annex.Eventually(t, func(context.Context) error {
 			gotFirst, err := believed(first)
 			if err != nil {
 				return err

@@ -27,7 +27,7 @@ func entered(t *testing.T, name string) (throughHost, direct *rest.Config) {
 	server := installed.annex.For(t)
 	path, _ := server.NewWorkspace("root", name, "")
 	server.Kubectl(path, widgets, "apply", "-f", "-")
-	server.Kubectl(path, "", "wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=30s")
+	server.Kubectl(path, "", "wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=120s")
 	server.Kubectl(path, "", "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", "--user="+name)
 	dev := newUser(t, name, workspaceRule(path))
 	throughHost = rest.CopyConfig(dev.config)
@@ -116,7 +116,7 @@ func TestHost_LargeBodies(t *testing.T) {
 		return fmt.Sprintf(`{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":%q,"finalizers":["example.com/%s"]}}`, name, strings.Repeat("x", size))
 	}
 	installed.annex.For(t).Kubectl("root:large", strings.ReplaceAll(strings.ReplaceAll(widgets, "idget", "lob"), "properties: {size:", "properties: {data: {type: string}, size:"), "apply", "-f", "-")
-	installed.annex.For(t).Kubectl("root:large", "", "wait", "--for=condition=Established", "crd/wlobs.example.com", "--timeout=30s")
+	installed.annex.For(t).Kubectl("root:large", "", "wait", "--for=condition=Established", "crd/wlobs.example.com", "--timeout=120s")
 	blob := func(name string, size int) string {
 		return fmt.Sprintf(`{"apiVersion":"example.com/v1","kind":"Wlob","metadata":{"name":%q},"spec":{"data":%q}}`, name, strings.Repeat("x", size))
 	}
@@ -186,7 +186,7 @@ func TestHost_WatchOverWebsocket(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = connection.Close() }()
-			if err := connection.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			if err := connection.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "seen"}}, metav1.CreateOptions{}); err != nil {

@@ -157,7 +157,7 @@ func follow(t *testing.T, u *user, args ...string) *following {
 
 func (f *following) expect(want string) {
 	f.t.Helper()
-	for limit := time.After(30 * time.Second); ; {
+	for limit := time.After(2 * time.Minute); ; {
 		select {
 		case line, open := <-f.lines:
 			if !open {
@@ -185,7 +185,7 @@ spec:
   scope: Namespaced
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
 `, w.group), "apply", "-f", "-")
-	root.kubectl("", "wait", "--for=condition=Established", "crd/things."+w.group, "--timeout=30s")
+	root.kubectl("", "wait", "--for=condition=Established", "crd/things."+w.group, "--timeout=120s")
 	w.apply(w.template(), byHost)
 	w.eventually("a conflict with a CRD of the host", func() error {
 		if got := w.condition("GroupVersionsRegistered"); !strings.HasPrefix(got, "False Conflict") || !strings.Contains(got, "CustomResourceDefinition") {

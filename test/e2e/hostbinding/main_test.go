@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	installTimeout = 3 * time.Minute
+	installTimeout = 10 * time.Minute
 	serviceName    = "annex"
 	installedIn    = "annex-system"
 )

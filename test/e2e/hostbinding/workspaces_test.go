@@ -22,7 +22,7 @@ spec:
   scope: Namespaced
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `, w.group), "apply", "-f", "-")
-	w.Kubectl(local, "", "wait", "--for=condition=Established", "crd/"+kind, "--timeout=30s")
+	w.Kubectl(local, "", "wait", "--for=condition=Established", "crd/"+kind, "--timeout=120s")
 	impostor := &world{Server: w.Server, t: t, group: w.group, teams: w.teams}
 	impostor.provider, _ = w.NewWorkspace("root", "identity-impostor", "")
 	w.Kubectl(impostor.provider, fmt.Sprintf(exportManifest, w.group), "apply", "-f", "-")
@@ -44,7 +44,7 @@ spec:
 			}
 		}
 		out, err := dev.try(fmt.Sprintf(widgetManifest, w.group, "mine", 1), "create", "-n", namespace, "-f", "-")
-		if err == nil || !strings.Contains(out, "Conflict") || !strings.Contains(out, "was not made for HostBinding "+w.group) {
+		if err == nil || !strings.Contains(out, "Conflict") || !strings.Contains(out, "was not created for HostBinding "+w.group) {
 			t.Errorf("%s: creation: %v: %s", namespace, err, out)
 		}
 		if out := w.Kubectl(workspace, "", "get", kind, "-A", "-o", "name"); strings.TrimSpace(out) != "widget."+w.group+"/secret" {
@@ -69,7 +69,7 @@ func TestHostBinding_WorkspacesOnDemand(t *testing.T) {
 	if out, err := dev.try("", "delete", kind, "x", "-n", "demand-a"); err == nil || !strings.Contains(out, "NotFound") {
 		t.Errorf("a deletion without a workspace: %v: %s", err, out)
 	}
-	if out, err := dev.try(fmt.Sprintf(widgetManifest, w.group, "x", 1), "apply", "--dry-run=server", "-n", "demand-a", "-f", "-"); err == nil || !strings.Contains(out, "a dry run makes nothing") {
+	if out, err := dev.try(fmt.Sprintf(widgetManifest, w.group, "x", 1), "apply", "--dry-run=server", "-n", "demand-a", "-f", "-"); err == nil || !strings.Contains(out, "a dry run creates nothing") {
 		t.Errorf("a dry run without a workspace: %v: %s", err, out)
 	}
 	if out := w.Kubectl(w.teams, "", "get", "workspaces", "-o", "name"); strings.TrimSpace(out) != "" {

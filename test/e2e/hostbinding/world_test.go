@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -108,7 +107,7 @@ func (w *world) team(name string) string {
 func (w *world) bind(path string) {
 	w.t.Helper()
 	w.Kubectl(path, fmt.Sprintf("apiVersion: apis.kcp.io/v1alpha2\nkind: APIBinding\nmetadata: {name: %[2]s}\nspec: {reference: {export: {path: %[1]s, name: %[2]s}}}", w.provider, w.group), "apply", "-f", "-")
-	w.Kubectl(path, "", "wait", "--for=condition=InitialBindingCompleted", "apibinding/"+w.group, "--timeout=30s")
+	w.Kubectl(path, "", "wait", "--for=condition=InitialBindingCompleted", "apibinding/"+w.group, "--timeout=120s")
 }
 
 // namespace makes a namespace on the host, and removes it with the test.
@@ -124,7 +123,7 @@ func (w *world) namespace(name string) {
 func (w *world) project(path, more string) {
 	w.t.Helper()
 	w.apply(path, more)
-	admin(w.t).kubectl("", "wait", "--for=condition=Ready", "hostbinding/"+w.group, "--timeout=60s")
+	admin(w.t).kubectl("", "wait", "--for=condition=Ready", "hostbinding/"+w.group, "--timeout=120s")
 }
 
 func (w *world) apply(path, more string) {
@@ -132,7 +131,7 @@ func (w *world) apply(path, more string) {
 	// The host may make HostBindings, but has no say about exports and workspaces: that is the administrator of Annex.
 	w.Kubectl("root", fmt.Sprintf("apiVersion: annex.dev/v1alpha1\nkind: HostBinding\nmetadata: {name: %[2]s}\nspec:\n  reference: {export: {path: %[1]s, name: %[2]s}}\n  workspace: {path: %[3]q%[4]s", w.provider, w.group, path, more), "apply", "-f", "-")
 	w.t.Cleanup(func() {
-		if _, stderr, err := w.TryKubectl("root", "", "delete", "hostbinding", w.group, "--ignore-not-found", "--timeout=60s"); err != nil {
+		if _, stderr, err := w.TryKubectl("root", "", "delete", "hostbinding", w.group, "--ignore-not-found", "--timeout=120s"); err != nil {
 			w.t.Errorf("%v: %s", err, stderr)
 		}
 	})
@@ -155,7 +154,7 @@ func (w *world) condition(name string) string {
 
 func (w *world) eventually(what string, condition func() error) {
 	w.t.Helper()
-	annex.Eventually(w.t, time.Minute, func(context.Context) error {
+	annex.Eventually(w.t, func(context.Context) error {
 		if err := condition(); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}

@@ -54,7 +54,7 @@ func startSecureEtcd(dir string) (*secureEtcd, error) {
 	e.server = server
 	select {
 	case <-server.Server.ReadyNotify():
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		e.stop()
 		return nil, errors.New("etcd is not ready after a minute")
 	}

@@ -28,7 +28,7 @@ const (
 	// newer is the tag of another build of the server.
 	newer = "newer"
 	// startTimeout bounds the start of host and node, and the installation.
-	startTimeout = 5 * time.Minute
+	startTimeout = 10 * time.Minute
 )
 
 // keptClaim is what uninstalling leaves: the claim with the data, and its volume.

@@ -21,7 +21,7 @@ const (
 	// watchTime is three times what hosts give to a request that is no watch.
 	watchTime = 3 * time.Minute
 	// eventTime bounds how late a watch may be, also on a busy machine.
-	eventTime = 30 * time.Second
+	eventTime = 2 * time.Minute
 )
 
 const flower = `apiVersion: garden.example.com/v1

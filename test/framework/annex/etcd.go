@@ -1,10 +1,13 @@
 package annex
 
 import (
+	"bufio"
 	"bytes"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +25,7 @@ type Etcd struct {
 	address url.URL
 	server  *embed.Etcd
 	client  *clientv3.Client
+	asked   int // by Revision
 }
 
 // StartEtcd starts an etcd that ends with the test. Start it before the server that uses it, which then ends first.
@@ -77,11 +81,37 @@ func (e *Etcd) URL() string { return e.address.String() }
 // Revision returns the current revision, which grows by one with each write.
 func (e *Etcd) Revision() int64 {
 	e.tb.Helper()
+	e.asked++
 	answer, err := e.client.Get(e.tb.Context(), "/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
 		e.tb.Fatalf("reading from etcd: %v", err)
 	}
 	return answer.Header.Revision
+}
+
+// Reads returns how many ranges of keys were read since the process began, not counting those of Revision.
+func (e *Etcd) Reads() int {
+	e.tb.Helper()
+	request, err := http.NewRequestWithContext(e.tb.Context(), http.MethodGet, e.URL()+"/metrics", nil)
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		e.tb.Fatalf("reading the metrics of etcd: %v", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if value, found := strings.CutPrefix(lines.Text(), "etcd_mvcc_range_total "); found {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				e.tb.Fatalf("reading the metrics of etcd: %v", err)
+			}
+			return int(n) - e.asked
+		}
+	}
+	e.tb.Fatal("etcd does not count what is read")
+	return 0
 }
 
 // Mentions returns the keys that hold the word, or whose value holds it.

@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	startTimeout = time.Minute
+	startTimeout = 2 * time.Minute
 	stopGrace    = 30 * time.Second
 )
 
@@ -274,7 +274,7 @@ func (s *Server) Helm(workspace string, args ...string) string {
 }
 
 func (s *Server) run(binary, stdin string, args []string) (stdout, stderr string, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.tb.Context()), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.tb.Context()), 5*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, binary, args...)
 	command.Env = append(os.Environ(), "HOME="+filepath.Dir(s.dir))

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -65,25 +64,12 @@ func apiServerArgs(port int, etcdURL string, f certificateFiles, extra []string)
 	return append(args, extra...)
 }
 
-// freePort returns a port of the loopback interface that is free right now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("listening on any port: %w", err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return 0, fmt.Errorf("releasing port %d: %w", port, err)
-	}
-	return port, nil
-}
-
 // runAPIServer starts kube-apiserver and waits until it is ready. It cannot
 // choose a port by itself, so a port that was free a moment ago may be taken
 // when it binds. The returned credentials are those of system:masters.
 func runAPIServer(ctx context.Context, binary, logFile, etcdURL string, ca *authority, files certificateFiles, extra []string) (*process.Process, *rest.Config, error) {
 	for attempt := 1; ; attempt++ {
-		port, err := freePort()
+		port, err := process.FreePort(ctx)
 		if err != nil {
 			return nil, nil, fmt.Errorf("finding a free port: %w", err)
 		}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,7 +81,7 @@ func runControllerManager(ctx context.Context, binary, dir string, ca *authority
 
 func startControllerManager(ctx context.Context, binary, kubeconfig, logFile string, files certificateFiles, admin *rest.Config) (*process.Process, error) {
 	for attempt := 1; ; attempt++ {
-		port, err := freePort()
+		port, err := process.FreePort(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("finding a free port: %w", err)
 		}
@@ -112,7 +111,7 @@ func waitServiceAccount(ctx context.Context, p *process.Process, admin *rest.Con
 		return fmt.Errorf("making a client: %w", err)
 	}
 	core := client.CoreV1()
-	return wait.PollUntilContextTimeout(ctx, readyInterval, time.Minute, true, func(ctx context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, readyInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
 		select {
 		case <-p.Done():
 			return false, process.ErrExited

@@ -24,7 +24,7 @@ import (
 // eventually waits until the condition holds; what is a few words for the failure.
 func eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
 	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 30*time.Second, true, condition); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 2*time.Minute, true, condition); err != nil {
 		t.Fatalf("waiting until %s: %v", what, err)
 	}
 }

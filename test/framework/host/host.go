@@ -15,9 +15,9 @@ import (
 	"github.com/annex-dev/annex/test/framework/host/process"
 )
 
-// startTimeout bounds everything from the first certificate to /readyz. On two
-// busy cores a start takes 5 to 15 seconds.
-const startTimeout = 2 * time.Minute
+// startTimeout bounds everything from the first certificate to /readyz. A start
+// takes 5 to 15 seconds on two busy cores, and minutes where much more goes on.
+const startTimeout = 5 * time.Minute
 
 // Host is a running kube-apiserver with the etcd behind it and, when wanted,
 // the controllers in front of it. All methods are safe for many goroutines.

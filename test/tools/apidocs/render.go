@@ -10,8 +10,8 @@ const head = `# API reference
 
 <!-- Written by test/tools/apidocs from the Go types below apis/. Change the comments there and run make generate. -->
 
-The groups that Annex adds to the Kubernetes API. The wire format is that of kcp. A field marked "not supported yet" is known,
-and refused when it is set.
+The groups that Annex adds to the Kubernetes API. The wire format is that of kcp. A field marked "not supported yet"
+exists, but the server refuses a request that sets it.
 
 `
 

@@ -16,15 +16,15 @@ import (
 // HostBindingApplyConfiguration represents a declarative configuration of the HostBinding type for use
 // with apply.
 //
-// HostBinding projects the resources of an APIExport onto the host cluster: requests that the host gets for them, without
-// any prefix, are for the workspace that their namespace maps to. It exists in the host workspace only.
+// HostBinding projects the resources of an APIExport onto the host cluster. If the host gets a request for one of them without a
+// prefix, the request goes to the workspace that its namespace maps to. HostBindings exist only in the host workspace.
 type HostBindingApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says what is projected.
+	// spec defines the projection.
 	Spec *HostBindingSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *HostBindingStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -11,9 +11,9 @@ import (
 // HostBindingCreateApplyConfiguration represents a declarative configuration of the HostBindingCreate type for use
 // with apply.
 //
-// HostBindingCreate says how a workspace is made.
+// HostBindingCreate defines how a workspace is created.
 type HostBindingCreateApplyConfiguration struct {
-	// type is the type of the workspace, with its path. Left out, it is the one that the parent's type makes by default.
+	// type is the type of the workspace, with its path. If not set, it is the default child type of the parent's type.
 	Type *tenancyv1alpha1.WorkspaceTypeReferenceApplyConfiguration `json:"type,omitempty"`
 }
 

@@ -9,7 +9,7 @@ package v1alpha1
 //
 // HostBindingExport names an APIExport.
 type HostBindingExportApplyConfiguration struct {
-	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the host workspace.
+	// path is the path or the name of the workspace that contains the APIExport. If not set, it is the host workspace.
 	Path *string `json:"path,omitempty"`
 	// name is the name of the APIExport.
 	Name *string `json:"name,omitempty"`

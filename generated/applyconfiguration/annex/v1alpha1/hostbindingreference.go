@@ -7,7 +7,7 @@ package v1alpha1
 // HostBindingReferenceApplyConfiguration represents a declarative configuration of the HostBindingReference type for use
 // with apply.
 //
-// HostBindingReference names what is projected.
+// HostBindingReference names the APIExport to project.
 type HostBindingReferenceApplyConfiguration struct {
 	// export names the APIExport.
 	Export *HostBindingExportApplyConfiguration `json:"export,omitempty"`

@@ -11,13 +11,13 @@ import (
 // HostBindingSpecApplyConfiguration represents a declarative configuration of the HostBindingSpec type for use
 // with apply.
 //
-// HostBindingSpec says what is projected.
+// HostBindingSpec defines the projection.
 type HostBindingSpecApplyConfiguration struct {
-	// reference names what is projected. It cannot be changed.
+	// reference names the APIExport to project. It cannot be changed.
 	Reference *HostBindingReferenceApplyConfiguration `json:"reference,omitempty"`
-	// workspace says which workspace a request is for.
+	// workspace selects the workspace of a request.
 	Workspace *HostBindingWorkspaceApplyConfiguration `json:"workspace,omitempty"`
-	// authorization says who decides about a request that RBAC of the host allows: Workspace, which is the default, or Host.
+	// authorization says who decides about a request that RBAC of the host allows: Workspace (the default) or Host.
 	Authorization *annexv1alpha1.AuthorizationType `json:"authorization,omitempty"`
 }
 

@@ -11,13 +11,13 @@ import (
 // HostBindingStatusApplyConfiguration represents a declarative configuration of the HostBindingStatus type for use
 // with apply.
 //
-// HostBindingStatus is what was found of a binding.
+// HostBindingStatus is the observed state of a binding.
 type HostBindingStatusApplyConfiguration struct {
-	// apiExportClusterName is the name of the logical cluster that holds the APIExport.
+	// apiExportClusterName is the name of the logical cluster that contains the APIExport.
 	APIExportClusterName *string `json:"apiExportClusterName,omitempty"`
-	// identityHash is the identity of the APIExport. Workspaces that have an API of the same name by other means are not shown.
+	// identityHash is the identity of the APIExport. Workspaces that have an API of the same name from another source are not shown.
 	IdentityHash *string `json:"identityHash,omitempty"`
-	// groupVersions are the group versions of the APIExport and what became of them on the host.
+	// groupVersions are the group versions of the APIExport and their state on the host.
 	GroupVersions []HostGroupVersionApplyConfiguration `json:"groupVersions,omitempty"`
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`

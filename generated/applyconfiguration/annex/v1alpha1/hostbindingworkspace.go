@@ -7,15 +7,15 @@ package v1alpha1
 // HostBindingWorkspaceApplyConfiguration represents a declarative configuration of the HostBindingWorkspace type for use
 // with apply.
 //
-// HostBindingWorkspace says which workspace a request is for.
+// HostBindingWorkspace selects the workspace of a request.
 type HostBindingWorkspaceApplyConfiguration struct {
-	// path is the path of the workspace, such as root:platform. One segment behind the first may be {namespace}, which
-	// stands for the namespace of the request: with root:teams:{namespace} each namespace has a workspace of its own. The
-	// objects lie in the namespace of the same name there. Cluster-scoped resources need a path without it. It cannot be
-	// changed.
+	// path is the path of the workspace, such as root:platform. One segment after the first may be {namespace},
+	// the namespace of the request: with root:teams:{namespace}, each namespace has its own workspace. The objects are
+	// stored there in the namespace of the same name. Cluster-scoped resources need a path without {namespace}. The path
+	// cannot be changed.
 	Path *string `json:"path,omitempty"`
-	// create has a workspace made that does not exist when something is first created in it, with an APIBinding to the
-	// APIExport, and the namespace. Left out, writes are refused then.
+	// create makes the server create a missing workspace when the first object is created in it, with an APIBinding to the
+	// APIExport, and the namespace. If not set, writes to a missing workspace are refused.
 	Create *HostBindingCreateApplyConfiguration `json:"create,omitempty"`
 }
 

@@ -11,13 +11,13 @@ import (
 // HostGroupVersionApplyConfiguration represents a declarative configuration of the HostGroupVersion type for use
 // with apply.
 //
-// HostGroupVersion is a group version of the APIExport and what became of it on the host.
+// HostGroupVersion is a group version of the APIExport and its state on the host.
 type HostGroupVersionApplyConfiguration struct {
-	// name is group and version, such as example.com/v1.
+	// name is the group and the version, such as example.com/v1.
 	Name *string `json:"name,omitempty"`
 	// state is Pending, Registered, Available or Conflict.
 	State *annexv1alpha1.HostGroupVersionState `json:"state,omitempty"`
-	// message tells people more.
+	// message gives details for people.
 	Message *string `json:"message,omitempty"`
 }
 

@@ -11,7 +11,7 @@ import (
 // AcceptablePermissionClaimApplyConfiguration represents a declarative configuration of the AcceptablePermissionClaim type for use
 // with apply.
 //
-// AcceptablePermissionClaim answers a claim.
+// AcceptablePermissionClaim accepts or rejects a claim.
 type AcceptablePermissionClaimApplyConfiguration struct {
 	PermissionClaimApplyConfiguration `json:""`
 	// state is the answer: Accepted or Rejected.

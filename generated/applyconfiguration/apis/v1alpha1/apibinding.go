@@ -16,14 +16,14 @@ import (
 // APIBindingApplyConfiguration represents a declarative configuration of the APIBinding type for use
 // with apply.
 //
-// APIBinding makes the resources of an APIExport usable in the workspace that holds it. This is its older form; see v1alpha2.
+// APIBinding makes the resources of an APIExport usable in the workspace that contains it. This is the older version; see v1alpha2.
 type APIBindingApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says what is bound.
+	// spec names the APIExport to bind.
 	Spec *APIBindingSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *APIBindingStatusApplyConfiguration `json:"status,omitempty"`
 }
 

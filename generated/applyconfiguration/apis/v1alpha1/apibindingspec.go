@@ -7,11 +7,11 @@ package v1alpha1
 // APIBindingSpecApplyConfiguration represents a declarative configuration of the APIBindingSpec type for use
 // with apply.
 //
-// APIBindingSpec says what is bound.
+// APIBindingSpec names the APIExport to bind.
 type APIBindingSpecApplyConfiguration struct {
-	// reference names what is bound. It cannot be changed.
+	// reference names the APIExport to bind. It cannot be changed.
 	Reference *BindingReferenceApplyConfiguration `json:"reference,omitempty"`
-	// permissionClaims answer what the APIExport asks for. Not supported yet.
+	// permissionClaims accept or reject the claims of the APIExport. Not supported yet.
 	PermissionClaims []AcceptablePermissionClaimApplyConfiguration `json:"permissionClaims,omitempty"`
 }
 

@@ -16,14 +16,14 @@ import (
 // APIExportApplyConfiguration represents a declarative configuration of the APIExport type for use
 // with apply.
 //
-// APIExport offers resources to other workspaces. This is its older form; see v1alpha2.
+// APIExport offers resources to other workspaces. This is the older version; see v1alpha2.
 type APIExportApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what is offered.
+	// spec describes the exported APIs.
 	Spec *APIExportSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *APIExportStatusApplyConfiguration `json:"status,omitempty"`
 }
 

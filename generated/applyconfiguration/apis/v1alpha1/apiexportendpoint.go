@@ -11,7 +11,7 @@ package v1alpha1
 type APIExportEndpointApplyConfiguration struct {
 	// url is the address.
 	URL *string `json:"url,omitempty"`
-	// shards picks the shards whose consumers are served there. Left out, it is the one that the address leads to.
+	// shards selects the shards whose consumers are served at the address. If not set, it is the shard that the address leads to.
 	Shards *EndpointShardsApplyConfiguration `json:"shards,omitempty"`
 }
 

@@ -16,14 +16,14 @@ import (
 // APIExportEndpointSliceApplyConfiguration represents a declarative configuration of the APIExportEndpointSlice type for use
 // with apply.
 //
-// APIExportEndpointSlice lists the addresses at which the owner of an APIExport works on the objects of all its consumers.
+// APIExportEndpointSlice lists the addresses at which the owner of an APIExport can work on the objects of all its consumers.
 type APIExportEndpointSliceApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says which endpoints are listed.
+	// spec selects the endpoints to list.
 	Spec *APIExportEndpointSliceSpecApplyConfiguration `json:"spec,omitempty"`
-	// status holds the endpoints.
+	// status contains the endpoints.
 	Status *APIExportEndpointSliceStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -7,11 +7,11 @@ package v1alpha1
 // APIExportEndpointSliceSpecApplyConfiguration represents a declarative configuration of the APIExportEndpointSliceSpec type for use
 // with apply.
 //
-// APIExportEndpointSliceSpec says which endpoints are listed.
+// APIExportEndpointSliceSpec selects the endpoints to list.
 type APIExportEndpointSliceSpecApplyConfiguration struct {
 	// export names the APIExport. It cannot be changed.
 	APIExport *ExportBindingReferenceApplyConfiguration `json:"export,omitempty"`
-	// partition names a Partition in the same workspace: only its shards are listed. Left out, all are.
+	// partition names a Partition in the same workspace. Only its shards are listed. If not set, all shards are listed.
 	Partition *string `json:"partition,omitempty"`
 }
 

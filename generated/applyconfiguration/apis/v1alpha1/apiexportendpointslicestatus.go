@@ -11,13 +11,13 @@ import (
 // APIExportEndpointSliceStatusApplyConfiguration represents a declarative configuration of the APIExportEndpointSliceStatus type for use
 // with apply.
 //
-// APIExportEndpointSliceStatus holds the endpoints.
+// APIExportEndpointSliceStatus contains the endpoints.
 type APIExportEndpointSliceStatusApplyConfiguration struct {
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
 	// endpoints are the addresses, one for each shard with a consumer.
 	APIExportEndpoints []APIExportEndpointApplyConfiguration `json:"endpoints,omitempty"`
-	// shardSelector is the selector of the partition, in the form of a string.
+	// shardSelector is the selector of the partition, as a string.
 	ShardSelector *string `json:"shardSelector,omitempty"`
 }
 

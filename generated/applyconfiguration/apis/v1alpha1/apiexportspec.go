@@ -7,15 +7,15 @@ package v1alpha1
 // APIExportSpecApplyConfiguration represents a declarative configuration of the APIExportSpec type for use
 // with apply.
 //
-// APIExportSpec is what is offered.
+// APIExportSpec describes the exported APIs.
 type APIExportSpecApplyConfiguration struct {
-	// latestResourceSchemas are the names of the APIResourceSchemas of the resources on offer.
+	// latestResourceSchemas are the names of the APIResourceSchemas of the exported resources.
 	LatestResourceSchemas []string `json:"latestResourceSchemas,omitempty"`
-	// identity says who owns the exported APIs. The system makes one when it is left out.
+	// identity identifies the owner of the exported APIs. If it is not set, the system creates one.
 	Identity *IdentityApplyConfiguration `json:"identity,omitempty"`
 	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
 	MaximalPermissionPolicy *MaximalPermissionPolicyApplyConfiguration `json:"maximalPermissionPolicy,omitempty"`
-	// permissionClaims ask for access to other resources in the workspaces that bind. Not supported yet.
+	// permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.
 	PermissionClaims []PermissionClaimApplyConfiguration `json:"permissionClaims,omitempty"`
 }
 

@@ -16,14 +16,14 @@ import (
 // APIResourceSchemaApplyConfiguration represents a declarative configuration of the APIResourceSchema type for use
 // with apply.
 //
-// APIResourceSchema says what a resource looks like, for use in an APIExport. It serves nothing by itself and never
-// changes: a new form of the resource is a new APIResourceSchema.
+// APIResourceSchema describes a resource for use in an APIExport. By itself it serves nothing. It never changes: to change the
+// resource, create a new APIResourceSchema.
 type APIResourceSchemaApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata. The name is a prefix of the author's choice, the plural and the group,
 	// joined by dots, such as v260801-1a2b3c.widgets.example.com.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what the resource looks like.
+	// spec describes the resource.
 	Spec *APIResourceSchemaSpecApplyConfiguration `json:"spec,omitempty"`
 }
 

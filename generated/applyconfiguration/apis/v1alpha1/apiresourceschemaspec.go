@@ -11,19 +11,19 @@ import (
 // APIResourceSchemaSpecApplyConfiguration represents a declarative configuration of the APIResourceSchemaSpec type for use
 // with apply.
 //
-// APIResourceSchemaSpec is what a resource looks like.
+// APIResourceSchemaSpec describes a resource.
 type APIResourceSchemaSpecApplyConfiguration struct {
 	// group is the API group of the resource. The core group, written as the empty string, is not supported yet.
 	Group *string `json:"group,omitempty"`
-	// names are what the resource is called.
+	// names are the names of the resource and its kind.
 	Names *v1.CustomResourceDefinitionNames `json:"names,omitempty"`
-	// scope says whether objects live in namespaces: Namespaced or Cluster.
+	// scope says whether objects are in namespaces: Namespaced or Cluster.
 	Scope *v1.ResourceScope `json:"scope,omitempty"`
 	// versions are the versions of the resource. Exactly one of them is the storage version.
 	Versions []APIResourceVersionApplyConfiguration `json:"versions,omitempty"`
 	// nameValidation says which names objects may have: DNS1123Subdomain, or PathSegmentName, which is not supported yet.
 	NameValidation *string `json:"nameValidation,omitempty"`
-	// conversion says how objects are converted between versions. It is needed when there are several.
+	// conversion says how objects are converted between versions. It is required if there are several versions.
 	Conversion *CustomResourceConversionApplyConfiguration `json:"conversion,omitempty"`
 }
 

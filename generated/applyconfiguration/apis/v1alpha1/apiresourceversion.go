@@ -16,21 +16,21 @@ import (
 type APIResourceVersionApplyConfiguration struct {
 	// name is the name of the version, such as v1 or v1beta1.
 	Name *string `json:"name,omitempty"`
-	// served says whether the version is served. Left out, it is.
+	// served says whether the version is served. If not set, it is true.
 	Served *bool `json:"served,omitempty"`
 	// storage says whether objects are stored in this version.
 	Storage *bool `json:"storage,omitempty"`
 	// deprecated makes the server warn clients that use this version.
 	Deprecated *bool `json:"deprecated,omitempty"`
-	// deprecationWarning is the warning, if the usual one does not do.
+	// deprecationWarning replaces the default warning.
 	DeprecationWarning *string `json:"deprecationWarning,omitempty"`
 	// schema is the structural OpenAPI v3 schema of the resource, as in a CustomResourceDefinition.
 	Schema *runtime.RawExtension `json:"schema,omitempty"`
-	// subresources are those that the resource has.
+	// subresources are the subresources of the resource.
 	Subresources *v1.CustomResourceSubresources `json:"subresources,omitempty"`
-	// additionalPrinterColumns are the columns that kubectl get shows. Left out, it is the age.
+	// additionalPrinterColumns are the columns that kubectl get shows. If not set, kubectl shows the age.
 	AdditionalPrinterColumns []v1.CustomResourceColumnDefinition `json:"additionalPrinterColumns,omitempty"`
-	// selectableFields are those that field selectors may ask for, beside name and namespace.
+	// selectableFields are the fields that field selectors may use, in addition to name and namespace.
 	SelectableFields []v1.SelectableField `json:"selectableFields,omitempty"`
 }
 

@@ -11,11 +11,11 @@ package v1alpha1
 type BoundAPIResourceApplyConfiguration struct {
 	// group is the API group of the resource; empty for the core group.
 	Group *string `json:"group,omitempty"`
-	// resource is the resource in plural.
+	// resource is the plural name of the resource.
 	Resource *string `json:"resource,omitempty"`
-	// schema is what the resource looks like.
+	// schema identifies the schema of the resource.
 	Schema *BoundAPIResourceSchemaApplyConfiguration `json:"schema,omitempty"`
-	// storageVersions are the versions that objects have ever been stored in.
+	// storageVersions are all versions that objects were ever stored in.
 	StorageVersions []string `json:"storageVersions,omitempty"`
 }
 

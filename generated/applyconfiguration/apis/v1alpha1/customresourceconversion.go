@@ -13,9 +13,9 @@ import (
 //
 // CustomResourceConversion says how objects are converted between versions.
 type CustomResourceConversionApplyConfiguration struct {
-	// strategy is None, which changes nothing but the apiVersion, or Webhook, which is not supported yet.
+	// strategy is None, which changes only the apiVersion, or Webhook, which is not supported yet.
 	Strategy *apisv1alpha1.ConversionStrategyType `json:"strategy,omitempty"`
-	// webhook is whom to ask when the strategy is Webhook.
+	// webhook is the webhook to call if the strategy is Webhook.
 	Webhook *WebhookConversionApplyConfiguration `json:"webhook,omitempty"`
 }
 

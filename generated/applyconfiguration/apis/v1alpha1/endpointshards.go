@@ -11,11 +11,11 @@ import (
 // EndpointShardsApplyConfiguration represents a declarative configuration of the EndpointShards type for use
 // with apply.
 //
-// EndpointShards picks shards: all, or those with some labels. Exactly one of the fields is set.
+// EndpointShards selects shards: all, or those with some labels. Exactly one of the fields is set.
 type EndpointShardsApplyConfiguration struct {
-	// matchAll picks all shards.
+	// matchAll selects all shards.
 	MatchAll *bool `json:"matchAll,omitempty"`
-	// selector picks shards by their labels.
+	// selector selects shards by their labels.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
 }
 

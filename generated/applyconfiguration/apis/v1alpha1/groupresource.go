@@ -11,7 +11,7 @@ package v1alpha1
 type GroupResourceApplyConfiguration struct {
 	// group is the API group of the resource; empty for the core group.
 	Group *string `json:"group,omitempty"`
-	// resource is the resource in plural.
+	// resource is the plural name of the resource.
 	Resource *string `json:"resource,omitempty"`
 }
 

@@ -11,9 +11,9 @@ import (
 // IdentityApplyConfiguration represents a declarative configuration of the Identity type for use
 // with apply.
 //
-// Identity says where the identity of an APIExport is kept.
+// Identity refers to the stored identity of an APIExport.
 type IdentityApplyConfiguration struct {
-	// secretRef points to a Secret in the workspace of the APIExport whose data holds the identity under "key".
+	// secretRef refers to a Secret in the workspace of the APIExport. The data of the Secret contains the identity under "key".
 	SecretRef *v1.SecretReferenceApplyConfiguration `json:"secretRef,omitempty"`
 }
 

@@ -7,12 +7,12 @@ package v1alpha1
 // PermissionClaimApplyConfiguration represents a declarative configuration of the PermissionClaim type for use
 // with apply.
 //
-// PermissionClaim asks for access to a resource that the APIExport does not offer itself.
+// PermissionClaim requests access to a resource that the APIExport itself does not offer.
 type PermissionClaimApplyConfiguration struct {
 	GroupResourceApplyConfiguration `json:""`
-	// all asks for all objects.
+	// all requests access to all objects.
 	All *bool `json:"all,omitempty"`
-	// resourceSelector asks for some objects. It has the effect of all.
+	// resourceSelector requests access to some objects. It has the same effect as all.
 	ResourceSelector []ResourceSelectorApplyConfiguration `json:"resourceSelector,omitempty"`
 	// identityHash is the identity of the APIExport that the resource comes from. It is empty for a resource that every workspace has.
 	IdentityHash *string `json:"identityHash,omitempty"`

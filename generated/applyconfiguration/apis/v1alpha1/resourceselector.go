@@ -7,7 +7,7 @@ package v1alpha1
 // ResourceSelectorApplyConfiguration represents a declarative configuration of the ResourceSelector type for use
 // with apply.
 //
-// ResourceSelector picks objects by name or namespace.
+// ResourceSelector selects objects by name or namespace.
 type ResourceSelectorApplyConfiguration struct {
 	// name is the name of the object.
 	Name *string `json:"name,omitempty"`

@@ -9,9 +9,9 @@ package v1alpha1
 //
 // WebhookClientConfig says how to reach a webhook.
 type WebhookClientConfigApplyConfiguration struct {
-	// url is its address, with https.
+	// url is the address of the webhook, with https.
 	URL *string `json:"url,omitempty"`
-	// caBundle holds the certificates, in PEM, that its certificate is checked with. Left out, it is those of the system.
+	// caBundle contains the CA certificates, in PEM format, that verify the certificate of the webhook. If not set, those of the system are used.
 	CABundle []byte `json:"caBundle,omitempty"`
 }
 

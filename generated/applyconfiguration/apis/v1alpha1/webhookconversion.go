@@ -9,9 +9,9 @@ package v1alpha1
 //
 // WebhookConversion is a webhook that converts.
 type WebhookConversionApplyConfiguration struct {
-	// clientConfig says how to reach it.
+	// clientConfig says how to reach the webhook.
 	ClientConfig *WebhookClientConfigApplyConfiguration `json:"clientConfig,omitempty"`
-	// conversionReviewVersions are the versions of ConversionReview that it understands, best first.
+	// conversionReviewVersions are the versions of ConversionReview that the webhook supports, in order of preference.
 	ConversionReviewVersions []string `json:"conversionReviewVersions,omitempty"`
 }
 

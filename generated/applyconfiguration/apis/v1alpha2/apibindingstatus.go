@@ -12,17 +12,17 @@ import (
 // APIBindingStatusApplyConfiguration represents a declarative configuration of the APIBindingStatus type for use
 // with apply.
 //
-// APIBindingStatus is what was found of a binding.
+// APIBindingStatus is the observed state of a binding.
 type APIBindingStatusApplyConfiguration struct {
-	// apiExportClusterName is the name of the logical cluster that holds the APIExport.
+	// apiExportClusterName is the name of the logical cluster that contains the APIExport.
 	APIExportClusterName *string `json:"apiExportClusterName,omitempty"`
 	// boundResources are the resources that the binding makes usable.
 	BoundResources []BoundAPIResourceApplyConfiguration `json:"boundResources,omitempty"`
-	// phase is where the binding stands in its life: empty, Binding or Bound.
+	// phase is the phase of the binding: empty, Binding or Bound.
 	Phase *apisv1alpha2.APIBindingPhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.
 	Conditions *v1alpha1.Conditions `json:"conditions,omitempty"`
-	// appliedPermissionClaims are the claims that are in force.
+	// appliedPermissionClaims are the claims that are in effect.
 	AppliedPermissionClaims []ScopedPermissionClaimApplyConfiguration `json:"appliedPermissionClaims,omitempty"`
 	// exportPermissionClaims are the claims that the APIExport makes.
 	ExportPermissionClaims []PermissionClaimApplyConfiguration `json:"exportPermissionClaims,omitempty"`

@@ -16,15 +16,16 @@ import (
 // APIExportApplyConfiguration represents a declarative configuration of the APIExport type for use
 // with apply.
 //
-// APIExport offers resources to other workspaces. They use them by an APIBinding that refers to it; whoever may use the
-// content of the export works on the objects of all of them through its endpoints.
+// APIExport offers resources to other workspaces. Another workspace uses the resources through an APIBinding that
+// refers to the export. Users with permission for the content of the export can work on the objects in all those workspaces
+// through its endpoints.
 type APIExportApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what is offered.
+	// spec describes the exported APIs.
 	Spec *APIExportSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *APIExportStatusApplyConfiguration `json:"status,omitempty"`
 }
 

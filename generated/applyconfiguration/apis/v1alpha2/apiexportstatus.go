@@ -11,13 +11,13 @@ import (
 // APIExportStatusApplyConfiguration represents a declarative configuration of the APIExportStatus type for use
 // with apply.
 //
-// APIExportStatus is what was found of an export.
+// APIExportStatus is the observed state of an export.
 type APIExportStatusApplyConfiguration struct {
 	// identityHash is the SHA-256 of the identity, in hexadecimal. Once set it never changes.
 	IdentityHash *string `json:"identityHash,omitempty"`
 	// conditions are the latest observations.
 	Conditions *v1alpha1.Conditions `json:"conditions,omitempty"`
-	// virtualWorkspaces is kept for old clients and not filled: addresses stand in APIExportEndpointSlices.
+	// virtualWorkspaces exists for old clients and is always empty. The addresses are in APIExportEndpointSlices.
 	VirtualWorkspaces []VirtualWorkspaceApplyConfiguration `json:"virtualWorkspaces,omitempty"`
 }
 

@@ -7,7 +7,7 @@ package v1alpha2
 // BindingReferenceApplyConfiguration represents a declarative configuration of the BindingReference type for use
 // with apply.
 //
-// BindingReference names what is bound.
+// BindingReference names the APIExport to bind.
 type BindingReferenceApplyConfiguration struct {
 	// export names the APIExport.
 	Export *ExportBindingReferenceApplyConfiguration `json:"export,omitempty"`

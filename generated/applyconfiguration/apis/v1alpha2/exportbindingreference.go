@@ -9,7 +9,7 @@ package v1alpha2
 //
 // ExportBindingReference names an APIExport.
 type ExportBindingReferenceApplyConfiguration struct {
-	// path is the path or the name of the workspace that holds the APIExport. Left out, it is the workspace of this object.
+	// path is the path or the name of the workspace that contains the APIExport. If not set, it is the workspace of this object.
 	Path *string `json:"path,omitempty"`
 	// name is the name of the APIExport.
 	Name *string `json:"name,omitempty"`

@@ -7,14 +7,14 @@ package v1alpha2
 // PermissionClaimApplyConfiguration represents a declarative configuration of the PermissionClaim type for use
 // with apply.
 //
-// PermissionClaim asks for access to a resource that the APIExport does not offer itself.
+// PermissionClaim requests access to a resource that the APIExport itself does not offer.
 type PermissionClaimApplyConfiguration struct {
 	GroupResourceApplyConfiguration `json:""`
-	// verbs are what is asked for; * is every verb.
+	// verbs are the requested verbs; * is every verb.
 	Verbs []string `json:"verbs,omitempty"`
 	// identityHash is the identity of the APIExport that the resource comes from. It is empty for a resource that every workspace has.
 	IdentityHash *string `json:"identityHash,omitempty"`
-	// defaultSelector picks the objects in default bindings, where no user answers the claim.
+	// defaultSelector selects the objects in default bindings, where no user accepts or rejects the claim.
 	DefaultSelector *PermissionClaimSelectorApplyConfiguration `json:"defaultSelector,omitempty"`
 }
 

@@ -11,10 +11,10 @@ import (
 // PermissionClaimSelectorApplyConfiguration represents a declarative configuration of the PermissionClaimSelector type for use
 // with apply.
 //
-// PermissionClaimSelector picks objects: all, or those with some labels. Exactly one kind of choice is set.
+// PermissionClaimSelector selects objects: all, or those with some labels. Exactly one of the two is set.
 type PermissionClaimSelectorApplyConfiguration struct {
 	v1.LabelSelectorApplyConfiguration `json:""`
-	// matchAll picks all objects.
+	// matchAll selects all objects.
 	MatchAll *bool `json:"matchAll,omitempty"`
 }
 

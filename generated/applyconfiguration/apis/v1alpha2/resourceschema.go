@@ -7,15 +7,15 @@ package v1alpha2
 // ResourceSchemaApplyConfiguration represents a declarative configuration of the ResourceSchema type for use
 // with apply.
 //
-// ResourceSchema is one resource on offer.
+// ResourceSchema is one exported resource.
 type ResourceSchemaApplyConfiguration struct {
-	// name is the resource in plural, such as widgets.
+	// name is the plural name of the resource, such as widgets.
 	Name *string `json:"name,omitempty"`
 	// group is the API group of the resource; empty for the core group.
 	Group *string `json:"group,omitempty"`
 	// schema is the name of the APIResourceSchema in the workspace of the APIExport. It ends in .name.group, with core for the core group.
 	Schema *string `json:"schema,omitempty"`
-	// storage says where the objects live. Left out, it is crd.
+	// storage defines where the objects are stored. If not set, it is crd.
 	Storage *ResourceSchemaStorageApplyConfiguration `json:"storage,omitempty"`
 }
 

@@ -11,9 +11,9 @@ import (
 // ResourceSchemaStorageApplyConfiguration represents a declarative configuration of the ResourceSchemaStorage type for use
 // with apply.
 //
-// ResourceSchemaStorage says where the objects of a resource live. Exactly one of the fields is set.
+// ResourceSchemaStorage defines where the objects of a resource are stored. Exactly one of the fields is set.
 type ResourceSchemaStorageApplyConfiguration struct {
-	// crd keeps the objects in the workspace that binds, as those of a CustomResourceDefinition.
+	// crd stores the objects in the workspace that binds the export, like the objects of a CustomResourceDefinition.
 	CRD *apisv1alpha2.ResourceSchemaStorageCRD `json:"crd,omitempty"`
 	// virtual serves the objects from somewhere else. Not supported yet.
 	Virtual *ResourceSchemaStorageVirtualApplyConfiguration `json:"virtual,omitempty"`

@@ -13,9 +13,9 @@ import (
 //
 // ResourceSchemaStorageVirtual serves objects from an endpoint.
 type ResourceSchemaStorageVirtualApplyConfiguration struct {
-	// reference points to the object, in the workspace of the APIExport, whose status lists the endpoints.
+	// reference refers to an object in the workspace of the APIExport. The status of that object lists the endpoints.
 	Reference *v1.TypedLocalObjectReferenceApplyConfiguration `json:"reference,omitempty"`
-	// identityHash is the identity of the resource behind the endpoints.
+	// identityHash is the identity of the resource that the endpoints serve.
 	IdentityHash *string `json:"identityHash,omitempty"`
 }
 

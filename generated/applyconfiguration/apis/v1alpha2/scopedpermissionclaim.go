@@ -7,10 +7,10 @@ package v1alpha2
 // ScopedPermissionClaimApplyConfiguration represents a declarative configuration of the ScopedPermissionClaim type for use
 // with apply.
 //
-// ScopedPermissionClaim is a claim with the objects it is for.
+// ScopedPermissionClaim is a claim together with the objects that it applies to.
 type ScopedPermissionClaimApplyConfiguration struct {
 	PermissionClaimApplyConfiguration `json:""`
-	// selector picks the objects that the claim is for. It cannot be changed; remove the claim and add it again.
+	// selector selects the objects of the claim. It cannot be changed; remove the claim and add it again.
 	Selector *PermissionClaimSelectorApplyConfiguration `json:"selector,omitempty"`
 }
 

@@ -16,15 +16,15 @@ import (
 // LogicalClusterApplyConfiguration represents a declarative configuration of the LogicalCluster type for use
 // with apply.
 //
-// LogicalCluster makes a logical cluster exist: it lives inside it, under the name "cluster". Whoever may read it can see
-// where the logical cluster stands in its life and at which URL it is served.
+// LogicalCluster represents a logical cluster. The object is inside the logical cluster and is always called "cluster". It shows the
+// phase of the logical cluster and the URL at which it is served.
 type LogicalClusterApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata. The name is always "cluster".
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what is wanted.
+	// spec is the desired state.
 	Spec *LogicalClusterSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *LogicalClusterStatusApplyConfiguration `json:"status,omitempty"`
 }
 

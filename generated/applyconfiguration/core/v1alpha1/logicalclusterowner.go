@@ -11,17 +11,17 @@ import (
 // LogicalClusterOwnerApplyConfiguration represents a declarative configuration of the LogicalClusterOwner type for use
 // with apply.
 //
-// LogicalClusterOwner points to the object that a logical cluster belongs to.
+// LogicalClusterOwner refers to the object that a logical cluster belongs to.
 type LogicalClusterOwnerApplyConfiguration struct {
 	// apiVersion is the group and version of the owner, such as tenancy.kcp.io/v1alpha1.
 	APIVersion *string `json:"apiVersion,omitempty"`
-	// resource is the resource of the owner in plural, such as workspaces.
+	// resource is the plural name of the owner's resource, such as workspaces.
 	Resource *string `json:"resource,omitempty"`
 	// name is the name of the owner.
 	Name *string `json:"name,omitempty"`
 	// namespace is the namespace of the owner, if it has one.
 	Namespace *string `json:"namespace,omitempty"`
-	// cluster is the name of the logical cluster that holds the owner.
+	// cluster is the name of the logical cluster that contains the owner.
 	Cluster *string `json:"cluster,omitempty"`
 	// uid is the UID of the owner.
 	UID *types.UID `json:"uid,omitempty"`

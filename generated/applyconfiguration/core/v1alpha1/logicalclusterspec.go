@@ -12,11 +12,11 @@ import (
 // LogicalClusterSpecApplyConfiguration represents a declarative configuration of the LogicalClusterSpec type for use
 // with apply.
 //
-// LogicalClusterSpec is what is wanted of a logical cluster.
+// LogicalClusterSpec is the desired state of a logical cluster.
 type LogicalClusterSpecApplyConfiguration struct {
-	// directlyDeletable allows users to delete this object. When it is false they delete the Workspace instead.
+	// directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead.
 	DirectlyDeletable *bool `json:"directlyDeletable,omitempty"`
-	// owner is the object that this logical cluster belongs to, a Workspace as a rule. Its deletion deletes this one, and the other way round.
+	// owner is the object that this logical cluster belongs to, usually a Workspace. Deleting one of them also deletes the other.
 	Owner *LogicalClusterOwnerApplyConfiguration `json:"owner,omitempty"`
 	// createdBy is the user who created it.
 	CreatedBy *v1.UserInfo `json:"createdBy,omitempty"`

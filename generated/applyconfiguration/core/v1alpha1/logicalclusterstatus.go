@@ -12,17 +12,17 @@ import (
 // LogicalClusterStatusApplyConfiguration represents a declarative configuration of the LogicalClusterStatus type for use
 // with apply.
 //
-// LogicalClusterStatus is what was found of a logical cluster.
+// LogicalClusterStatus is the observed state of a logical cluster.
 type LogicalClusterStatusApplyConfiguration struct {
 	// URL is the address of the logical cluster by its name, which stays the same when workspaces above it are renamed.
 	URL *string `json:"URL,omitempty"`
-	// phase is where the logical cluster stands in its life.
+	// phase is the phase of the logical cluster.
 	Phase *corev1alpha1.LogicalClusterPhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// initializers are those that are not done yet. Each removes itself; when the list is empty the logical cluster is ready.
+	// initializers are the unfinished initializers. Each one removes itself. When the list is empty, the logical cluster is ready.
 	Initializers []corev1alpha1.LogicalClusterInitializer `json:"initializers,omitempty"`
-	// terminators are those that still have work to do before the content is deleted. Each removes itself.
+	// terminators are the terminators that must still finish before the content is deleted. Each one removes itself.
 	Terminators []corev1alpha1.LogicalClusterTerminator `json:"terminators,omitempty"`
 }
 

@@ -16,15 +16,15 @@ import (
 // ShardApplyConfiguration represents a declarative configuration of the Shard type for use
 // with apply.
 //
-// Shard is an installation that holds logical clusters: one etcd with the servers in front of it. Each registers itself
-// in the root workspace when it starts.
+// Shard is an installation that contains logical clusters: one etcd with its servers. Each shard registers itself in the
+// root workspace when it starts.
 type ShardApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says where the shard is reached.
+	// spec contains the addresses of the shard.
 	Spec *ShardSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *ShardStatusApplyConfiguration `json:"status,omitempty"`
 }
 

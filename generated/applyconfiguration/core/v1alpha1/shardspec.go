@@ -7,13 +7,13 @@ package v1alpha1
 // ShardSpecApplyConfiguration represents a declarative configuration of the ShardSpec type for use
 // with apply.
 //
-// ShardSpec says where a shard is reached.
+// ShardSpec contains the addresses of a shard.
 type ShardSpecApplyConfiguration struct {
 	// baseURL is the address at which other shards reach this one.
 	BaseURL *string `json:"baseURL,omitempty"`
-	// externalURL is the address that users get to see, in Workspaces for instance. It is baseURL when left out.
+	// externalURL is the address that users see, for example in Workspaces. If not set, it is baseURL.
 	ExternalURL *string `json:"externalURL,omitempty"`
-	// virtualWorkspaceURL is the address below which the shard serves virtual workspaces. It is baseURL when left out.
+	// virtualWorkspaceURL is the address below which the shard serves virtual workspaces. If not set, it is baseURL.
 	VirtualWorkspaceURL *string `json:"virtualWorkspaceURL,omitempty"`
 }
 

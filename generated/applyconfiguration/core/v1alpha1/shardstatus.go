@@ -11,7 +11,7 @@ import (
 // ShardStatusApplyConfiguration represents a declarative configuration of the ShardStatus type for use
 // with apply.
 //
-// ShardStatus is what was found of a shard.
+// ShardStatus is the observed state of a shard.
 type ShardStatusApplyConfiguration struct {
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`

@@ -7,7 +7,7 @@ package v1alpha1
 // AuthenticationConfigurationReferenceApplyConfiguration represents a declarative configuration of the AuthenticationConfigurationReference type for use
 // with apply.
 //
-// AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that holds the WorkspaceType.
+// AuthenticationConfigurationReference names a WorkspaceAuthenticationConfiguration in the workspace that contains the WorkspaceType.
 type AuthenticationConfigurationReferenceApplyConfiguration struct {
 	// name is the name of the WorkspaceAuthenticationConfiguration.
 	Name *string `json:"name,omitempty"`

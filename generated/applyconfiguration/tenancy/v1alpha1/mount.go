@@ -7,9 +7,9 @@ package v1alpha1
 // MountApplyConfiguration represents a declarative configuration of the Mount type for use
 // with apply.
 //
-// Mount says which object a workspace shows.
+// Mount selects the object that a workspace shows.
 type MountApplyConfiguration struct {
-	// ref points to the object, in the workspace that holds the Workspace. It cannot be changed.
+	// ref refers to an object in the workspace that contains the Workspace. It cannot be changed.
 	Reference *ObjectReferenceApplyConfiguration `json:"ref,omitempty"`
 }
 

@@ -7,7 +7,7 @@ package v1alpha1
 // ObjectReferenceApplyConfiguration represents a declarative configuration of the ObjectReference type for use
 // with apply.
 //
-// ObjectReference points to an object in the same workspace.
+// ObjectReference refers to an object in the same workspace.
 type ObjectReferenceApplyConfiguration struct {
 	// apiVersion is the group and version of the object.
 	APIVersion *string `json:"apiVersion,omitempty"`

@@ -15,7 +15,7 @@ import (
 type VirtualWorkspaceApplyConfiguration struct {
 	// url is the address.
 	URL *string `json:"url,omitempty"`
-	// type says what it is for: initializing or terminating.
+	// type is the purpose of the virtual workspace: initializing or terminating.
 	Type *tenancyv1alpha1.VirtualWorkspaceType `json:"type,omitempty"`
 }
 

@@ -16,15 +16,15 @@ import (
 // WorkspaceApplyConfiguration represents a declarative configuration of the Workspace type for use
 // with apply.
 //
-// Workspace is an entry in the workspace tree: it makes a logical cluster and gives it the name under which it is found
-// below the workspace that holds this object.
+// Workspace is an entry in the workspace tree. It creates a logical cluster, and gives it a name below the workspace that contains
+// this object.
 type WorkspaceApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata. The name is one segment of the path: at most 63 lower-case letters, digits and dashes.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what is wanted.
+	// spec is the desired state.
 	Spec *WorkspaceSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *WorkspaceStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -11,9 +11,9 @@ import (
 // WorkspaceLocationApplyConfiguration represents a declarative configuration of the WorkspaceLocation type for use
 // with apply.
 //
-// WorkspaceLocation says where a workspace may be placed.
+// WorkspaceLocation limits the shards for a workspace.
 type WorkspaceLocationApplyConfiguration struct {
-	// selector picks shards by their labels.
+	// selector selects shards by their labels.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
 }
 

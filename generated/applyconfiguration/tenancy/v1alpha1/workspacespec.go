@@ -7,17 +7,17 @@ package v1alpha1
 // WorkspaceSpecApplyConfiguration represents a declarative configuration of the WorkspaceSpec type for use
 // with apply.
 //
-// WorkspaceSpec is what is wanted of a workspace.
+// WorkspaceSpec is the desired state of a workspace.
 type WorkspaceSpecApplyConfiguration struct {
-	// type is the kind of workspace. Left out, it is the default child type of the workspace that holds this one. It cannot be changed.
+	// type is the type of the workspace. If not set, it is the default child type of the parent workspace. It cannot be changed.
 	Type *WorkspaceTypeReferenceApplyConfiguration `json:"type,omitempty"`
-	// location says where the workspace may be placed. It matters only until it has a place.
+	// location limits the shards for the workspace. It has no effect after a shard was chosen.
 	Location *WorkspaceLocationApplyConfiguration `json:"location,omitempty"`
 	// cluster is the name of the logical cluster of this workspace. The system sets it, once.
 	Cluster *string `json:"cluster,omitempty"`
 	// URL is the address of the workspace by its path. The system sets it.
 	URL *string `json:"URL,omitempty"`
-	// mount makes the workspace show what another object stands for instead of a logical cluster of its own. Not supported yet.
+	// mount makes the workspace show the target of another object instead of a logical cluster of its own. Not supported yet.
 	Mount *MountApplyConfiguration `json:"mount,omitempty"`
 }
 

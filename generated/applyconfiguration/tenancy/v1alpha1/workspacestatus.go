@@ -12,15 +12,15 @@ import (
 // WorkspaceStatusApplyConfiguration represents a declarative configuration of the WorkspaceStatus type for use
 // with apply.
 //
-// WorkspaceStatus is what was found of a workspace.
+// WorkspaceStatus is the observed state of a workspace.
 type WorkspaceStatusApplyConfiguration struct {
-	// phase is where the workspace stands in its life.
+	// phase is the phase of the workspace.
 	Phase *corev1alpha1.LogicalClusterPhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// initializers repeats those of the logical cluster that are not done yet.
+	// initializers repeats the unfinished initializers of the logical cluster.
 	Initializers []corev1alpha1.LogicalClusterInitializer `json:"initializers,omitempty"`
-	// terminators repeats those of the logical cluster that still have work to do.
+	// terminators repeats the unfinished terminators of the logical cluster.
 	Terminators []corev1alpha1.LogicalClusterTerminator `json:"terminators,omitempty"`
 }
 

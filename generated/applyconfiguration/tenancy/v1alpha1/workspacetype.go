@@ -16,15 +16,15 @@ import (
 // WorkspaceTypeApplyConfiguration represents a declarative configuration of the WorkspaceType type for use
 // with apply.
 //
-// WorkspaceType says what new workspaces of a kind are like: what they inherit, which APIs are bound in them, and next to
-// which other types they may stand in the tree.
+// WorkspaceType defines a type of workspaces: the types that it extends, the APIs that are bound in new workspaces, and the types
+// that are allowed above and below them in the tree.
 type WorkspaceTypeApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata. The names any and system are reserved.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what workspaces of this type are like.
+	// spec defines the workspaces of this type.
 	Spec *WorkspaceTypeSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *WorkspaceTypeStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -7,9 +7,9 @@ package v1alpha1
 // WorkspaceTypeExtensionApplyConfiguration represents a declarative configuration of the WorkspaceTypeExtension type for use
 // with apply.
 //
-// WorkspaceTypeExtension lists the types that a type builds on.
+// WorkspaceTypeExtension lists the types that a type extends.
 type WorkspaceTypeExtensionApplyConfiguration struct {
-	// with are the types to build on, directly; those that they build on come with them.
+	// with are the types to extend directly. The types that they extend are included.
 	With []WorkspaceTypeReferenceApplyConfiguration `json:"with,omitempty"`
 }
 

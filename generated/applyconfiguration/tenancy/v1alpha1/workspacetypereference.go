@@ -15,8 +15,8 @@ import (
 type WorkspaceTypeReferenceApplyConfiguration struct {
 	// name is the name of the WorkspaceType.
 	Name *tenancyv1alpha1.WorkspaceTypeName `json:"name,omitempty"`
-	// path is the path or the name of the workspace that holds the WorkspaceType. In a Workspace it may be left out: the
-	// type is then looked for in the workspace itself, in each one above, and last in root; the path of the hit is filled in.
+	// path is the path or the name of the workspace that contains the WorkspaceType. In a Workspace, it is optional. The
+	// server then looks for the type in the parent workspace, in each workspace above it, and last in root, and sets the path.
 	Path *string `json:"path,omitempty"`
 }
 

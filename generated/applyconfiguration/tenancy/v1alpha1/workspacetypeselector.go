@@ -7,11 +7,11 @@ package v1alpha1
 // WorkspaceTypeSelectorApplyConfiguration represents a declarative configuration of the WorkspaceTypeSelector type for use
 // with apply.
 //
-// WorkspaceTypeSelector picks types: none at all, or those in a list. Exactly one of the fields is set.
+// WorkspaceTypeSelector selects types: none at all, or those in a list. Exactly one of the fields is set.
 type WorkspaceTypeSelectorApplyConfiguration struct {
-	// none picks no type.
+	// none selects no type.
 	None *bool `json:"none,omitempty"`
-	// types picks the types in the list, and those that extend one of them.
+	// types selects the types in the list, and those that extend one of them.
 	Types []WorkspaceTypeReferenceApplyConfiguration `json:"types,omitempty"`
 }
 

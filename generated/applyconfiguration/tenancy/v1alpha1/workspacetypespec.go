@@ -12,28 +12,28 @@ import (
 // WorkspaceTypeSpecApplyConfiguration represents a declarative configuration of the WorkspaceTypeSpec type for use
 // with apply.
 //
-// WorkspaceTypeSpec is what workspaces of a type are like.
+// WorkspaceTypeSpec defines the workspaces of a type.
 type WorkspaceTypeSpecApplyConfiguration struct {
 	// initializer makes new workspaces wait for a controller of the type's author before they are ready. Not supported yet.
 	Initializer *bool `json:"initializer,omitempty"`
 	// terminator makes the deletion of workspaces wait for a controller of the type's author. Not supported yet.
 	Terminator *bool `json:"terminator,omitempty"`
-	// extend lists types that this one builds on: a workspace of this type is also one of those.
+	// extend lists the types that this type extends. A workspace of this type also has those types.
 	Extend *WorkspaceTypeExtensionApplyConfiguration `json:"extend,omitempty"`
-	// additionalWorkspaceLabels are put on new Workspaces of this type, beside the labels that the user sets.
+	// additionalWorkspaceLabels are added to new Workspaces of this type, in addition to the labels that the user sets.
 	AdditionalWorkspaceLabels map[string]string `json:"additionalWorkspaceLabels,omitempty"`
-	// defaultChildWorkspaceType is the type of a Workspace created in a workspace of this type without naming one. It is not inherited.
+	// defaultChildWorkspaceType is the type of a Workspace that is created without a type in a workspace of this type. It is not inherited.
 	DefaultChildWorkspaceType *WorkspaceTypeReferenceApplyConfiguration `json:"defaultChildWorkspaceType,omitempty"`
-	// limitAllowedChildren says which types the workspaces directly below may have. Left out, any.
+	// limitAllowedChildren limits the types of the workspaces directly below. If not set, every type is allowed.
 	LimitAllowedChildren *WorkspaceTypeSelectorApplyConfiguration `json:"limitAllowedChildren,omitempty"`
-	// limitAllowedParents says which types the workspace directly above may have. Left out, any.
+	// limitAllowedParents limits the types of the workspace directly above. If not set, every type is allowed.
 	LimitAllowedParents *WorkspaceTypeSelectorApplyConfiguration `json:"limitAllowedParents,omitempty"`
-	// defaultAPIBindings are the APIExports that are bound in new workspaces of this type. Whoever adds one needs permission to bind it.
+	// defaultAPIBindings are the APIExports that are bound in new workspaces of this type. To add one, a user needs permission to bind it.
 	DefaultAPIBindings []APIExportReferenceApplyConfiguration `json:"defaultAPIBindings,omitempty"`
-	// defaultAPIBindingLifecycle says whether default bindings are made once (InitializeOnly, when left out) or kept for
-	// the life of the workspace (Maintain, which is not supported yet).
+	// defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for
+	// the lifetime of the workspace (Maintain, which is not supported yet).
 	DefaultAPIBindingLifecycle *tenancyv1alpha1.APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
-	// authenticationConfigurations name further ways to authenticate to workspaces of this type. Not supported yet.
+	// authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.
 	AuthenticationConfigurations []AuthenticationConfigurationReferenceApplyConfiguration `json:"authenticationConfigurations,omitempty"`
 	// initializerPermissions limits what the initializer may do in a workspace. Not supported yet.
 	InitializerPermissions []v1.PolicyRuleApplyConfiguration `json:"initializerPermissions,omitempty"`

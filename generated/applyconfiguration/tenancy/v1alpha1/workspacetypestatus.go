@@ -11,11 +11,11 @@ import (
 // WorkspaceTypeStatusApplyConfiguration represents a declarative configuration of the WorkspaceTypeStatus type for use
 // with apply.
 //
-// WorkspaceTypeStatus is what was found of a type.
+// WorkspaceTypeStatus is the observed state of a type.
 type WorkspaceTypeStatusApplyConfiguration struct {
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
-	// virtualWorkspaces are the addresses at which the initializers and terminators of this type do their work.
+	// virtualWorkspaces are the addresses at which the initializers and terminators of this type work.
 	VirtualWorkspaces []VirtualWorkspaceApplyConfiguration `json:"virtualWorkspaces,omitempty"`
 }
 

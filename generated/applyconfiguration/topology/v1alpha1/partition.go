@@ -21,7 +21,7 @@ type PartitionApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is the selection.
+	// spec selects the shards.
 	Spec *PartitionSpecApplyConfiguration `json:"spec,omitempty"`
 }
 

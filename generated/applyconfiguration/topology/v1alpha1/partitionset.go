@@ -16,14 +16,14 @@ import (
 // PartitionSetApplyConfiguration represents a declarative configuration of the PartitionSet type for use
 // with apply.
 //
-// PartitionSet makes one Partition for each combination of values that the shards have for some labels.
+// PartitionSet creates one Partition for each combination of values that the shards have for some labels.
 type PartitionSetApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// metadata is the standard object metadata.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec says how shards are grouped.
 	Spec *PartitionSetSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was found.
+	// status is the observed state.
 	Status *PartitionSetStatusApplyConfiguration `json:"status,omitempty"`
 }
 

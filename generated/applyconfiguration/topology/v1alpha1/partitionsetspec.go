@@ -13,9 +13,9 @@ import (
 //
 // PartitionSetSpec says how shards are grouped.
 type PartitionSetSpecApplyConfiguration struct {
-	// dimensions are the label keys by whose values shards are grouped. A shard without one of the labels is in no partition.
+	// dimensions are label keys. Shards are grouped by the values of these labels. A shard without one of the labels is in no partition.
 	Dimensions []string `json:"dimensions,omitempty"`
-	// shardSelector picks the shards to group. Left out, it picks all.
+	// shardSelector selects the shards to group. If not set, it selects all shards.
 	ShardSelector *v1.LabelSelectorApplyConfiguration `json:"shardSelector,omitempty"`
 }
 

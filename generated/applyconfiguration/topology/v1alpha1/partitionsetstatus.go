@@ -11,7 +11,7 @@ import (
 // PartitionSetStatusApplyConfiguration represents a declarative configuration of the PartitionSetStatus type for use
 // with apply.
 //
-// PartitionSetStatus is what was found of a set.
+// PartitionSetStatus is the observed state of a set.
 type PartitionSetStatusApplyConfiguration struct {
 	// count is the number of partitions.
 	Count *int32 `json:"count,omitempty"`

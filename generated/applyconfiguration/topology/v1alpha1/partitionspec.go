@@ -11,9 +11,9 @@ import (
 // PartitionSpecApplyConfiguration represents a declarative configuration of the PartitionSpec type for use
 // with apply.
 //
-// PartitionSpec is a selection of shards.
+// PartitionSpec selects shards.
 type PartitionSpecApplyConfiguration struct {
-	// selector picks shards by their labels. Left out, it picks all.
+	// selector selects shards by their labels. If not set, it selects all shards.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
 }
 

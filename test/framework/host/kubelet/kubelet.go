@@ -25,7 +25,7 @@ import (
 )
 
 // startTimeout bounds Run, which takes about a second.
-const startTimeout = time.Minute
+const startTimeout = 2 * time.Minute
 
 // NodeName is the name of the one Node.
 const NodeName = "node"

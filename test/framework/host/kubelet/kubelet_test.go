@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -385,24 +384,20 @@ func TestPod_RefusesWhatItCannotDo(t *testing.T) {
 
 func TestPod_EndsWithinItsGrace(t *testing.T) {
 	ns := namespace(t, "grace", nil)
-	apply(t, "/api/v1/namespaces/grace/pods", `{metadata: {name: polite}, spec: {containers: [{name: c, image: tool, args: [serve, ":6443"],
+	apply(t, "/api/v1/namespaces/grace/pods", `{metadata: {name: polite}, spec: {terminationGracePeriodSeconds: 600, containers: [{name: c, image: tool, args: [serve, ":6443"],
 		lifecycle: {preStop: {exec: {command: [/tool, check, /no/such/file]}}}}]}}`)
 	waitReady(t, ns, "polite")
 	eventually(t, "it serves", func() error { _, err := ask(t, ns, "pods", "polite:6443", "/id"); return err })
-	began := time.Now()
 	if err := client.CoreV1().Pods(ns).Delete(t.Context(), "polite", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the pod is gone", func() error {
+	eventually(t, "the pod is gone, long before its grace is over", func() error {
 		p, err := client.CoreV1().Pods(ns).Get(t.Context(), "polite", metav1.GetOptions{})
 		if !apierrors.IsNotFound(err) {
 			return fmt.Errorf("it is %v, %w", p.Status, err)
 		}
 		return nil
 	})
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("the end took %s, want it before the 30 seconds of grace are over", took)
-	}
 	eventually(t, "the failed hook is reported", func() error {
 		events, err := client.CoreV1().Events(ns).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=FailedPreStopHook"})
 		if err != nil || len(events.Items) == 0 {

@@ -75,7 +75,7 @@ func serve(address string) error {
 		return "", os.WriteFile(r.FormValue("path"), []byte(r.FormValue("text")), 0o600)
 	})
 	answer("/dial", func(r *http.Request) (string, error) {
-		conn, err := net.DialTimeout("tcp", r.FormValue("address"), 5*time.Second)
+		conn, err := net.DialTimeout("tcp", r.FormValue("address"), time.Minute)
 		if err != nil {
 			return "", err
 		}

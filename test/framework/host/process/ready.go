@@ -9,7 +9,7 @@ import (
 
 // answerTimeout bounds one question: a server may accept connections some time
 // before it answers them.
-const answerTimeout = 5 * time.Second
+const answerTimeout = 15 * time.Second
 
 // WaitReady asks the URL again and again, with a pause of interval in between,
 // and returns when it answers 200. It fails with [ErrExited] when the child

@@ -17,7 +17,7 @@ import (
 )
 
 // startTimeout bounds the start of the node, which takes a tenth of a second.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // Node is a network with pods. All methods are safe for many goroutines.
 type Node struct {

@@ -76,7 +76,7 @@ func shell(t *testing.T, script string, change ...func(*Container)) Container {
 // run runs a container to its end and returns what it printed.
 func run(t *testing.T, p *Pod, c Container) (Exit, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	process, err := p.Run(ctx, c)
 	if err != nil {
@@ -164,7 +164,7 @@ func TestRun_TellsHowItEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "it is ready", func() bool { return logOf(t, c) == "ready" })
-	exit, output, err := process.Exec(t.Context(), Exec{Args: []string{"sh", "-c", "echo $GREETING from $(id -u) among $(cat /proc/1/comm); exit 5"}, Timeout: 10 * time.Second})
+	exit, output, err := process.Exec(t.Context(), Exec{Args: []string{"sh", "-c", "echo $GREETING from $(id -u) among $(cat /proc/1/comm); exit 5"}, Timeout: 2 * time.Minute})
 	if err != nil || exit.Code != 5 || strings.TrimSpace(output) != "hello from 1234 among sh" {
 		t.Errorf("a further process gives %+v, %q, %v, want code 5 and a greeting from inside", exit, output, err)
 	}
@@ -283,7 +283,7 @@ func answerAll(l net.Listener, text string) {
 
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}

@@ -1,0 +1,185 @@
+package content
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apischema "k8s.io/apimachinery/pkg/runtime/schema"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/registry/storage/head"
+)
+
+var (
+	namespaces  = apischema.GroupResource{Resource: "namespaces"}
+	definitions = apischema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
+	bindings    = apisv1alpha2.Resource("apibindings")
+)
+
+// access reads and deletes single objects for one call, and asks once how each kind of custom resource is served.
+type access struct {
+	*Content
+	mu    sync.Mutex
+	kinds map[kind]served
+}
+
+// kind is one custom resource in one cluster.
+type kind struct {
+	cluster  logicalcluster.Name
+	resource apischema.GroupResource
+	bucket   string
+}
+
+// served is how a kind is served: by no storage when nothing serves it.
+type served struct {
+	storage schema.Storage
+	err     error
+}
+
+func (c *Content) access() *access { return &access{Content: c, kinds: map[kind]served{}} }
+
+func (a *access) get(ctx context.Context, h head.Head) (client.Object, error) {
+	if h.Bucket == "" {
+		obj, err := a.Client.Get(ctx, h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name})
+		return same(h, obj, err)
+	}
+	from, err := a.storage(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if from == nil {
+		return nil, apierrors.NewNotFound(h.Resource, h.Name)
+	}
+	obj, err := from.Get(within(ctx, h), h.Name, &metav1.GetOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, err
+	}
+	whole, ok := obj.(client.Object)
+	if !ok {
+		return nil, fmt.Errorf("reading %s %q: unexpected type %T", h.Resource, h.Name, obj)
+	}
+	return same(h, whole, nil)
+}
+
+// same returns obj if it is the one that h is of, NotFound if it came after that.
+func same(h head.Head, obj client.Object, err error) (client.Object, error) {
+	if err == nil && obj.GetUID() != h.UID {
+		return nil, apierrors.NewNotFound(h.Resource, h.Name)
+	}
+	return obj, err
+}
+
+func (a *access) delete(ctx context.Context, h head.Head) error {
+	options := &metav1.DeleteOptions{}
+	if !h.Damaged {
+		options.Preconditions = &metav1.Preconditions{UID: &h.UID}
+	}
+	if h.Bucket == "" {
+		return a.Client.Delete(ctx, h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}, options.Preconditions)
+	}
+	from, err := a.storage(ctx, h)
+	if err != nil {
+		return err
+	}
+	if from == nil {
+		return a.Backend.Drop(ctx, h, fmt.Errorf("nothing serves %s of bucket %q any more", h.Resource, h.Bucket))
+	}
+	_, _, err = from.Delete(storage.DroppingUnreadable(within(ctx, h)), h.Name, rest.ValidateAllObjectFunc, options)
+	return err
+}
+
+// within returns ctx as the storage of custom resources expects it.
+func within(ctx context.Context, h head.Head) context.Context {
+	return genericapirequest.WithNamespace(storage.WithBucket(logicalcluster.WithCluster(ctx, h.Cluster), h.Bucket), h.Namespace)
+}
+
+// storage returns the storage of the custom resource that h is of; nil when nothing serves it in its cluster.
+func (a *access) storage(ctx context.Context, h head.Head) (schema.Storage, error) {
+	k := kind{cluster: h.Cluster, resource: h.Resource, bucket: h.Bucket}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, ok := a.kinds[k]
+	if !ok {
+		var resource *catalog.Resource
+		if resource, known.err = a.resource(ctx, k); resource != nil {
+			known.storage, known.err = a.Schemas.Storage(resource)
+		}
+		a.kinds[k] = known
+	}
+	return known.storage, known.err
+}
+
+// resource returns what k is in the catalog; nil when nothing serves it. Since objects are then deleted unread, all reads here
+// see every write that was acknowledged before.
+func (c *Content) resource(ctx context.Context, k kind) (*catalog.Resource, error) {
+	snapshot, err := c.Catalog.Refresh(ctx, k.cluster)
+	if err != nil {
+		return nil, err
+	}
+	if resource, ok := snapshot.Lookup(k.resource); ok && resource.Bucket == k.bucket {
+		return resource, nil
+	}
+	// Another API may have the name in this cluster.
+	if k.bucket == client.LocalBucket {
+		return c.local(ctx, k)
+	}
+	return c.bound(ctx, k)
+}
+
+// local returns what k is by the definition in its cluster.
+func (c *Content) local(ctx context.Context, k kind) (*catalog.Resource, error) {
+	crd, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, c.Live, definitions, client.Key{Cluster: k.cluster, Name: k.resource.String()})
+	if err != nil || crd == nil || crd.Status.AcceptedNames.Plural != k.resource.Resource {
+		return nil, err
+	}
+	return c.Catalog.ResourceOf(crd, k.bucket)
+}
+
+// bound returns what k is by an APIBinding of its cluster.
+func (c *Content) bound(ctx context.Context, k kind) (*catalog.Resource, error) {
+	objects, err := c.Live.List(ctx, bindings, client.Scope{Cluster: k.cluster})
+	if err != nil {
+		return nil, fmt.Errorf("listing the APIBindings of %q: %w", k.cluster, err)
+	}
+	for _, obj := range objects {
+		binding, ok := obj.(*apisv1alpha2.APIBinding)
+		if !ok {
+			return nil, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", k.cluster, obj)
+		}
+		i := slices.IndexFunc(binding.Status.BoundResources, func(r apisv1alpha2.BoundAPIResource) bool {
+			return r.Group == k.resource.Group && r.Resource == k.resource.Resource && r.Schema.IdentityHash == k.bucket
+		})
+		if i < 0 {
+			continue
+		}
+		uid := binding.Status.BoundResources[i].Schema.UID
+		resource, ok, err := c.Catalog.BoundResource(ctx, k.resource, uid, k.bucket)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return resource, nil
+		}
+		// The catalog may not know it yet.
+		crd, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, c.Live, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
+		if err != nil {
+			return nil, err
+		}
+		if crd != nil {
+			return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("the definition of %s is not known yet", k.resource))
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,14 @@
+// Package content works on objects of every kind alike, without knowing their types. The deletion of namespaces and clusters
+// uses it; so can all that counts, collects or copies objects. It is not on the way of a request: it uses the REST storage as a
+// request does.
+//
+// A [Content] lists the [head.Head] of each object that a cluster, a namespace or the whole server stores, typed and custom,
+// and watches them. From a head it reads the whole object or deletes it. Typed objects are deleted through the server's own
+// client, with admission, and custom resources through the storage of the schema that serves them. Finalizers are honored, with
+// one exception: a custom resource that nothing can read, because its definition is gone or its bytes are broken, is deleted by
+// key. Nobody could remove its finalizers.
+//
+// It costs nothing while unused and keeps nothing for a cluster. A list takes one small read of etcd, shared by all callers, and
+// reads the watch caches of the kinds that the cluster may store. [Content] implements client.Content for the controllers. server
+// builds it; registry and server may import it.
+package content

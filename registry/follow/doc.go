@@ -1,0 +1,7 @@
+// Package follow keeps whoever reads a watch cache up to date: it lists, watches on from there, and starts over by itself. It
+// is how [client.Reader.Watch] works inside the server, for typed objects and for heads alike.
+//
+// [Run] promises what client.EventType says: Reset, an Added for each object that exists, Synced, and then changes, without a
+// gap. A watch that ends goes on from where it was; when its history is gone it begins again with Reset. Nothing is kept but a
+// resourceVersion. registry and server may import it.
+package follow

@@ -1,0 +1,107 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/client"
+)
+
+// Source is what is followed.
+type Source[T any] struct {
+	// Name is for the log.
+	Name string
+	// List returns everything, from a read that misses nothing, and the resourceVersion from which Watch goes on.
+	List func(ctx context.Context) ([]T, string, error)
+	// Watch returns what happens after a resourceVersion, with bookmarks.
+	Watch func(ctx context.Context, resourceVersion string) (watch.Interface, error)
+	// Read makes an item of the object of an event.
+	Read func(obj runtime.Object) (T, error)
+}
+
+// Run calls handle, from the goroutine of the caller, for everything that happens until ctx ends, and returns why that did.
+// For Reset and Synced the item is zero.
+func Run[T any](ctx context.Context, source Source[T], handle func(client.EventType, T)) error {
+	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 8, Cap: 5 * time.Second}
+	retry := backoff
+	resourceVersion := ""
+	for ctx.Err() == nil {
+		next, err := source.follow(ctx, resourceVersion, handle)
+		if next != resourceVersion {
+			retry = backoff
+		}
+		resourceVersion = next
+		if ctx.Err() == nil {
+			klog.FromContext(ctx).V(2).Info("Watch starts over", "resource", source.Name, "reason", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry.Step()):
+		}
+	}
+	return ctx.Err()
+}
+
+// follow delivers what happens from resourceVersion on, or everything when it is empty, until the watch ends. It returns
+// where to go on, empty when the history is gone and the watch must begin anew, and why it ended.
+func (s Source[T]) follow(ctx context.Context, resourceVersion string, handle func(client.EventType, T)) (string, error) {
+	if resourceVersion == "" {
+		items, listed, err := s.List(ctx)
+		if err != nil {
+			return "", fmt.Errorf("listing: %w", err)
+		}
+		var none T
+		handle(client.Reset, none)
+		for _, item := range items {
+			handle(client.Added, item)
+		}
+		handle(client.Synced, none)
+		resourceVersion = listed
+	}
+	watcher, err := s.Watch(ctx, resourceVersion)
+	if err != nil {
+		return resumable(resourceVersion, err), fmt.Errorf("watching: %w", err)
+	}
+	defer watcher.Stop()
+	for event := range watcher.ResultChan() {
+		if event.Type == watch.Error {
+			err := apierrors.FromObject(event.Object)
+			return resumable(resourceVersion, err), fmt.Errorf("watching: %w", err)
+		}
+		obj := event.Object
+		// The watch cache wraps objects that several watchers share.
+		if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
+			obj = cached.GetObject()
+		}
+		accessor, err := meta.Accessor(obj)
+		if err != nil {
+			return "", fmt.Errorf("reading an event: %w", err)
+		}
+		if event.Type != watch.Bookmark {
+			item, err := s.Read(obj)
+			if err != nil {
+				return "", fmt.Errorf("reading an event: %w", err)
+			}
+			handle(client.EventType(event.Type), item) // they have the same names
+		}
+		resourceVersion = accessor.GetResourceVersion()
+	}
+	return resourceVersion, errors.New("the watch ended")
+}
+
+// resumable returns resourceVersion unless err says that its history is gone.
+func resumable(resourceVersion string, err error) string {
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return ""
+	}
+	return resourceVersion
+}

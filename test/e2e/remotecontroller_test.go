@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/controllers/clusterrole"
+	"github.com/annex-dev/annex/controllers/endpointslice"
+	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/test/framework/annex"
+)
+
+// clustersByPath says which cluster is at a path; a name is its own path.
+type clustersByPath map[logicalcluster.Path]logicalcluster.Name
+
+func (c clustersByPath) Resolve(_ context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error) {
+	if name, ok := c[path]; ok {
+		return name, true, nil
+	}
+	name, ok := path.Name()
+	return name, ok, nil
+}
+
+// Controllers of the server work as well from outside of it. The server that they work on runs none itself: one writes spec,
+// the other one status.
+func TestRemote_ControllersOfTheServerRunOutsideOfIt(t *testing.T) {
+	server := annex.Start(t)
+	clusters := clustersByPath{}
+	for _, name := range []string{"one", "two"} {
+		path, cluster := server.NewWorkspace("root", name, "")
+		server.Kubectl(path, gadgetSchema, "apply", "-f", "-")
+		clusters[logicalcluster.Path(path)] = logicalcluster.Name(cluster)
+	}
+	bindGadgets(t, server, "root:two", "root:one", string(clusters["root:one"]))
+	bindGadgets(t, server, "root:one", "root:two", string(clusters["root:two"]))
+	server.Stop()
+	idle, err := annex.Launch(t.Context(), server.Dir(), "--run-controllers=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(idle.Kill)
+
+	config := idle.For(t).Config(annex.ContextShardBase)
+	config.UserAgent = "outside/1"
+	c := newRemote(t, config, "")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	for _, spec := range []multicluster.Spec{clusterrole.Spec(c), endpointslice.Spec(c, clusters)} {
+		go func() { ended <- multicluster.Run(ctx, c, spec) }()
+	}
+	t.Cleanup(func() {
+		stop()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+
+	roles, slicesOf := rbacv1.Resource("clusterroles"), apisv1alpha1.Resource("apiexportendpointslices")
+	verbs := map[logicalcluster.Name]string{clusters["root:one"]: "get", clusters["root:two"]: "watch"}
+	for cluster, verb := range verbs {
+		part := &rbacv1.ClusterRole{
+			ObjectMeta: metav1.ObjectMeta{Name: "part", Labels: map[string]string{"part-of": "same"}},
+			Rules:      []rbacv1.PolicyRule{{Verbs: []string{verb}, APIGroups: []string{""}, Resources: []string{"configmaps"}}},
+		}
+		same := &rbacv1.ClusterRole{
+			ObjectMeta: metav1.ObjectMeta{Name: "same"},
+			AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{
+				{MatchLabels: map[string]string{"part-of": "same"}},
+			}},
+		}
+		slice := &apisv1alpha1.APIExportEndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Name: "same"},
+			Spec:       apisv1alpha1.APIExportEndpointSliceSpec{APIExport: apisv1alpha1.ExportBindingReference{Name: "gadgets"}},
+		}
+		for _, role := range []*rbacv1.ClusterRole{part, same} {
+			if _, err := c.Create(ctx, roles, cluster, role); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.Create(ctx, slicesOf, cluster, slice); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for cluster, verb := range verbs {
+		key := client.Key{Cluster: cluster, Name: "same"}
+		role := await(t, c, roles, key, func(role *rbacv1.ClusterRole) bool {
+			return len(role.Rules) == 1 && slices.Equal(role.Rules[0].Verbs, []string{verb})
+		})
+		slice := await(t, c, slicesOf, key, func(slice *apisv1alpha1.APIExportEndpointSlice) bool {
+			return len(slice.Status.APIExportEndpoints) == 1 &&
+				strings.HasSuffix(slice.Status.APIExportEndpoints[0].URL, "/services/apiexport/"+string(cluster)+"/gadgets")
+		})
+		// What the controllers of the server made before is as it should be for the ones outside.
+		await(t, c, slicesOf, client.Key{Cluster: cluster, Name: "gadgets"}, func(slice *apisv1alpha1.APIExportEndpointSlice) bool {
+			return len(slice.Status.APIExportEndpoints) == 1 && len(slice.ManagedFields) == 1
+		})
+		for _, obj := range []client.Object{role, slice} {
+			for _, fields := range obj.GetManagedFields() {
+				if fields.Manager != "outside" {
+					t.Errorf("%T %s was written by %s", obj, key, fields.Manager)
+				}
+			}
+		}
+	}
+}
