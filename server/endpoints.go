@@ -38,7 +38,7 @@ type endpoints struct {
 
 func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, error) {
 	e := &endpoints{base: baseOf(p.groups)}
-	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: i.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck})
+	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: s.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck})
 	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
 	exports, err := apiexport.New(apiexport.Config{
 		Cached:      s.reader,

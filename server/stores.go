@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -19,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/corekcp"
 	"github.com/annex-dev/annex/registry/events"
+	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/registry/kinds"
@@ -84,6 +87,11 @@ func newStores(c Config) (*stores, error) {
 	}
 	s.converter, err = inprocess.NewTypeConverter(c.Scheme.Scheme, s.openAPI.v3, own)
 	return s, err
+}
+
+// gate returns a gate before the watch caches of the resources.
+func (s *stores) gate(resources ...schema.GroupResource) *fresh.Gate {
+	return fresh.New(func(ctx context.Context) (uint64, error) { return s.reader.CatchUp(ctx, resources...) })
 }
 
 // build returns the groups that the functions make, in their order.

@@ -11,11 +11,13 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/registry/fresh"
+	"github.com/annex-dev/annex/registry/storage/intern"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 // Config is what a [Backend] is made from.
@@ -38,25 +40,19 @@ type Config struct {
 
 // Backend holds the watch caches over one etcd. It is safe for many goroutines.
 type Backend struct {
-	client        *kubernetes.Client
-	prefix        string
-	codec         func(schema.GroupResource) (runtime.Codec, error)
-	bulky         func(schema.GroupResource) bool
-	historyWindow time.Duration
-	compactor     compactor
-	fieldSets     *interner
-	shared        *sharer
-	progress      *progress
-	current       *fresh.Gate // before all watch caches
-	custom        [shards]*rawCache
+	client    *kubernetes.Client
+	prefix    string
+	window    time.Duration
+	codec     func(schema.GroupResource) (runtime.Codec, error)
+	bulky     func(schema.GroupResource) bool
+	caches    *watchcache.Set
+	fieldSets *intern.Maps
+	shared    *intern.Objects
+	current   *fresh.Gate // before all watch caches
+	custom    [layout.Shards]*raw.Cache
 
-	lock      sync.Mutex
-	destroyed bool
-	caches    map[*cached]struct{}
-	left      map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
-
-	// withoutMarker hands the cachers a storage that lacks the marker of listOnly: tests show what it is for.
-	withoutMarker bool
+	lock sync.Mutex
+	left map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
 }
 
 // NewBackend starts the watch caches of custom resources; those of typed resources start as their stores are made. It
@@ -89,19 +85,19 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		config.CompactionInterval = 0
 	}
 	b := &Backend{
-		client:        config.Client,
-		prefix:        config.Prefix,
-		codec:         config.Codec,
-		bulky:         config.Bulky,
-		historyWindow: config.EventsHistoryWindow,
-		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
-		fieldSets:     newInterner(),
-		shared:        newSharer(),
-		caches:        map[*cached]struct{}{},
-		withoutMarker: withoutMarker,
+		client: config.Client,
+		prefix: config.Prefix,
+		window: config.EventsHistoryWindow,
+		codec:  config.Codec,
+		bulky:  config.Bulky,
+		caches: watchcache.NewSet(watchcache.Config{
+			Client: config.Client, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
+			HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
+		}),
+		fieldSets: intern.NewMaps(),
+		shared:    intern.NewObjects(),
 	}
-	b.progress = &progress{ask: b.askProgress}
-	b.current = fresh.New(b.catchUp)
+	b.current = fresh.New(b.caches.CatchUp)
 	for i := range b.custom {
 		s, err := b.newShard(i)
 		if err != nil {
@@ -114,58 +110,13 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 }
 
 // Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
-func (b *Backend) Ready() error {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	if b.destroyed {
-		return errors.New("storage is shut down")
-	}
-	var waiting []string
-	for c := range b.caches {
-		if err := c.ReadinessCheck(); err != nil {
-			waiting = append(waiting, c.resource.String())
-		}
-	}
-	if len(waiting) > 0 {
-		slices.Sort(waiting)
-		return fmt.Errorf("watch caches are not filled yet: %s", strings.Join(waiting, ", "))
-	}
-	return nil
+func (b *Backend) Ready() error { return b.caches.Ready() }
+
+// Filters reports whether requests for a typed resource are served from here, so that a filter in their context counts; those
+// for custom resources always are. Whoever serves filtered requests must refuse what is not.
+func (b *Backend) Filters(gr schema.GroupResource) bool {
+	return slices.ContainsFunc(b.caches.All(), func(c *watchcache.Cache) bool { return c.Resource == gr })
 }
 
 // Destroy stops all watch caches and waits for them; open watches end. The etcd client stays open.
-func (b *Backend) Destroy() {
-	b.lock.Lock()
-	if b.destroyed {
-		b.lock.Unlock()
-		return
-	}
-	b.destroyed = true
-	caches := make([]*cached, 0, len(b.caches))
-	for c := range b.caches {
-		caches = append(caches, c)
-	}
-	b.lock.Unlock()
-	var wg sync.WaitGroup
-	for _, c := range caches {
-		wg.Go(c.stop)
-	}
-	wg.Wait()
-	b.compactor.Stop()
-}
-
-func (b *Backend) remember(c *cached) error {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	if b.destroyed {
-		return errors.New("storage is shut down")
-	}
-	b.caches[c] = struct{}{}
-	return nil
-}
-
-func (b *Backend) forget(c *cached) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	delete(b.caches, c)
-}
+func (b *Backend) Destroy() { b.caches.Destroy() }

@@ -2,14 +2,16 @@ package storage
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	apistorage "k8s.io/apiserver/pkg/storage"
-	"k8s.io/client-go/util/watchlist"
 	"k8s.io/utils/ptr"
+
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 // What this package leans on in stock libraries without their promise. When one of these fails after an upgrade, the
@@ -22,7 +24,7 @@ func TestContract_TriggerIndexTakesAnyFieldSelector(t *testing.T) {
 		stock, root, value := stockOf(s)
 		rv := waitedRevision(t, in(t.Context(), "c1"), s)
 		w, err := stock.Watch(t.Context(), root, apistorage.ListOptions{
-			Recursive: true, ResourceVersion: rv, Predicate: indexed(apistorage.Everything, value("c1")),
+			Recursive: true, ResourceVersion: rv, Predicate: watchcache.Indexed(apistorage.Everything, value("c1")),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -38,15 +40,17 @@ func TestContract_TriggerIndexTakesAnyFieldSelector(t *testing.T) {
 
 // stockOf returns the stock cacher below s, the root of its keys, and the index value of a cluster.
 func stockOf(s *store) (apistorage.Interface, string, func(cluster string) string) {
-	switch w := s.Interface.(type) {
-	case *workspaceStorage:
-		return w.Interface, w.layout.root + "/", func(cluster string) string { return cluster }
-	case *schemaStorage:
-		base := w.layout.root + "/"
-		if w.layout.custom {
-			base += LocalBucket + "/"
+	root, value := s.root, func(cluster string) string { return cluster }
+	switch {
+	case strings.HasPrefix(root, layout.CustomRoot+"/"):
+		root, value = layout.ShardRoot(layout.ShardOf(widgets)), func(cluster string) string { return s.root + "/" + LocalBucket + "/" + cluster }
+	case s.backend.bulky(configMaps):
+		value = func(cluster string) string { return root + "/" + cluster }
+	}
+	for _, c := range s.backend.caches.All() {
+		if c.Root == root {
+			return c, root + "/", value
 		}
-		return w.raw.cached, w.raw.root + "/", func(cluster string) string { return base + cluster }
 	}
 	return nil, "", nil
 }
@@ -58,9 +62,9 @@ func TestContract_WatchesAreFiledByContextNamespaceAndField(t *testing.T) {
 	b := newTestBackend(t, client, coreCodec(t))
 	s := widgetStore(t, b)
 	waitReady(t, b)
-	raw := s.Interface.(*schemaStorage).raw
+	stock, root, _ := stockOf(s)
 	other := WithBucket(in(t.Context(), "c1"), "other")
-	w, err := raw.Watch(unscoped(t.Context(), s.root+"/other"), raw.root+"/", apistorage.ListOptions{
+	w, err := stock.Watch(watchcache.Unscoped(t.Context(), s.root+"/other"), root, apistorage.ListOptions{
 		Recursive: true, ResourceVersion: waitedRevision(t, other, s), Predicate: apistorage.Everything,
 	})
 	if err != nil {
@@ -83,7 +87,7 @@ func TestContract_StockInitialEventsWalkEverything(t *testing.T) {
 	cost := func() uint64 {
 		return allocations(func() {
 			opts := watchList
-			opts.Predicate = complete(opts.Predicate)
+			opts.Predicate = watchcache.Complete(opts.Predicate)
 			opts.SendInitialEvents = ptr.To(true)
 			w, err := stock.Watch(t.Context(), root+"c1/", opts)
 			if err != nil {
@@ -103,16 +107,6 @@ func TestContract_StockInitialEventsWalkEverything(t *testing.T) {
 	waitSeen(t, s)
 	if crowded := cost(); crowded < alone+foreign/4 {
 		t.Errorf("stock initial events make %d allocations alone and %d among %d others: they seem not to walk everything any more", alone, crowded, foreign)
-	}
-}
-
-// cached.go: the marker is a method found by its name.
-func TestContract_MarkerIsHonoured(t *testing.T) {
-	if !watchlist.DoesClientNotSupportWatchListSemantics(listOnly{}) {
-		t.Error("the reflector does not see the marker: caches lose objects of equal names at start")
-	}
-	if watchlist.DoesClientNotSupportWatchListSemantics(struct{ apistorage.Interface }{}) {
-		t.Error("storage without the marker is said to have it: the restart test proves nothing")
 	}
 }
 
@@ -145,23 +139,5 @@ func TestContract_CacherWrapsRawObjects(t *testing.T) {
 		case <-t.Context().Done():
 			t.Fatal("no event")
 		}
-	}
-}
-
-// select.go: the index value adds nothing that the cacher would have to select by.
-func TestContract_PredicateOfIndexedWatchStaysEmpty(t *testing.T) {
-	p := indexed(apistorage.Everything, "c1")
-	if !p.Empty() {
-		t.Error("a watch without selectors is no longer on the cacher's fast path")
-	}
-	if v, ok := p.Field.RequiresExactMatch(clusterIndex); !ok || v != "c1" {
-		t.Errorf("the index value is %q, %v", v, ok)
-	}
-	f := indexed(apistorage.SelectionPredicate{Label: apistorage.Everything.Label, Field: fields.OneTermEqualSelector("metadata.name", "a")}, "c1").Field
-	if v, ok := f.DeepCopySelector().RequiresExactMatch(clusterIndex); !ok || v != "c1" {
-		t.Errorf("a copy's index value is %q, %v", v, ok)
-	}
-	if v, ok := f.RequiresExactMatch("metadata.name"); !ok || v != "a" || !f.Matches(fields.Set{"metadata.name": "a"}) || f.Matches(fields.Set{"metadata.name": "b"}) {
-		t.Error("the selector below is not asked")
 	}
 }

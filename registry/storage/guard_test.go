@@ -8,55 +8,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/value"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
 // The guard is a second line: these tests pass by the first.
 
-func TestGuardTransformer_RefusesKeysThatAreNotTheObjects(t *testing.T) {
-	typed := guardTransformer{layout: layout{resource: configMaps, root: typedRoot(configMaps)}, prefix: DefaultPrefix}
-	custom := guardTransformer{layout: layout{resource: widgets, root: customResourceRoot(widgets), custom: true}, prefix: DefaultPrefix}
-	c1 := in(t.Context(), "c1")
-	for _, c := range []struct {
-		name      string
-		guard     guardTransformer
-		key, data string
-		want      string // part of the error; empty for success
-	}{
-		{"typed, its own key", typed, "/annex/core/configmaps/c1/ns/a", "c1/ns/a\x00data", ""},
-		{"typed, the key of another cluster", typed, "/annex/core/configmaps/c2/ns/a", "c1/ns/a\x00data", "refused write: the object belongs to"},
-		{"typed, the key of another name", typed, "/annex/core/configmaps/c1/ns/b", "c1/ns/a\x00data", "refused write: the object belongs to"},
-		{"typed, object and key of another cluster than the request", typed, "/annex/core/configmaps/c2/ns/a", "c2/ns/a\x00data", "refused write: the request is for"},
-		{"typed, the key of another resource", typed, "/annex/core/secrets/c1/ns/a", "c1/ns/a\x00data", "does not belong"},
-		{"typed, no envelope", typed, "/annex/core/configmaps/c1/ns/a", "data", "refused write"},
-		{"custom, its own key", custom, "/annex/cr/8/example.com/widgets/crd/c1/ns/a", "c1/ns/a\x00data", ""},
-		{"custom, another bucket", custom, "/annex/cr/8/example.com/widgets/other/c1/ns/a", "c1/ns/a\x00data", "refused write: the request is for bucket"},
-		{"custom, another cluster", custom, "/annex/cr/8/example.com/widgets/crd/c2/ns/a", "c2/ns/a\x00data", "refused write: the request is for cluster"},
-	} {
-		out, err := c.guard.TransformToStorage(c1, []byte(c.data), value.DefaultContext(c.key))
-		switch {
-		case c.want == "" && (err != nil || string(out) != "data"):
-			t.Errorf("%s: %q, %v", c.name, out, err)
-		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%s: %q, %v; want an error with %q", c.name, out, err, c.want)
-		}
-	}
-	if _, err := typed.TransformToStorage(t.Context(), []byte("c1/ns/a\x00data"), value.DefaultContext("/annex/core/configmaps/c1/ns/a")); err == nil {
-		t.Error("a write without target was let through")
-	}
-}
-
 func TestGuardCodec_TakesTheClusterFromTheKey(t *testing.T) {
-	l := layout{resource: configMaps, root: typedRoot(configMaps)}
+	l := layout.Resource{Resource: configMaps, Root: layout.TypedRoot(configMaps)}
 	plain, err := coreCodec(t)(configMaps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	codec := guardCodec{Codec: plain, layout: l, keyOf: func(obj runtime.Object) (string, error) {
+	codec := layout.Codec{Codec: plain, Layout: l, KeyOf: func(obj runtime.Object) (string, error) {
 		o := obj.(object)
-		return l.root + "/" + o.GetNamespace() + "/" + o.GetName(), nil
+		return l.Root + "/" + o.GetNamespace() + "/" + o.GetName(), nil
 	}}
 	obj := configMap("ns", "a")
 	obj.Annotations = map[string]string{logicalcluster.AnnotationKey: "c2"}

@@ -90,6 +90,7 @@ type store struct {
 	namespaced bool
 	newFunc    func() runtime.Object
 	newList    func() runtime.Object
+	backend    *Backend
 }
 
 func decorate(tb testing.TB, getter generic.RESTOptionsGetter, gr schema.GroupResource, namespaced bool, newFunc, newList func() runtime.Object, attrs apistorage.AttrFunc) *store {
@@ -101,6 +102,12 @@ func decorate(tb testing.TB, getter generic.RESTOptionsGetter, gr schema.GroupRe
 	s := &store{root: opts.ResourcePrefix, namespaced: namespaced, newFunc: newFunc, newList: newList}
 	keyOf := func(obj runtime.Object) (string, error) {
 		return keyFor(s, obj.(metav1.Object)), nil
+	}
+	switch getter := getter.(type) {
+	case typedOptions:
+		s.backend = getter.backend
+	case customOptions:
+		s.backend = getter.backend
 	}
 	s.Interface, _, err = opts.Decorator(opts.StorageConfig, s.root, keyOf, newFunc, newList, attrs, nil, nil)
 	if err != nil {

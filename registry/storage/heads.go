@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,7 +13,11 @@ import (
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 // HeadScope says which objects are meant. The zero value stands for everything that is stored.
@@ -35,17 +38,17 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		return nil, err
 	}
 	if _, err := b.current.Wait(ctx); err != nil {
-		return nil, apiError(ctx, err, false)
+		return nil, answer.Error(ctx, err, false)
 	}
 	var found []head.Head
 	for _, p := range b.parts(scope) {
-		list := p.cache.newListFunc()
-		// The cache has what is needed, so "0" is enough. Waiting in a cache for a revision starts a goroutine that stays for 3 s.
+		list := p.cache.NewListFunc()
+		// The cache has what is needed, so "0" is enough. A list at a revision starts a goroutine that stays for 3 s.
 		options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
-		if err := p.cache.CacheDelegator.GetList(ctx, p.base+below, options, list); err != nil {
-			return nil, apiError(ctx, fmt.Errorf("reading what is stored of %s: %w", p.resource, err), false)
+		if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
+			return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)
 		}
-		heads, err := p.cache.headsOf(list)
+		heads, err := headsOf(p.cache, list)
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +64,7 @@ func (s HeadScope) below() (string, error) {
 		return "", fmt.Errorf("namespace %q needs a cluster", s.Namespace)
 	case s.Cluster.Empty():
 		return "/", nil
-	case !validSegment(string(s.Cluster)) || strings.Contains(s.Namespace, "/"):
+	case !layout.ValidSegment(string(s.Cluster)) || strings.Contains(s.Namespace, "/"):
 		return "", fmt.Errorf("invalid cluster %q or namespace %q", s.Cluster, s.Namespace)
 	case s.Namespace != "":
 		return "/" + string(s.Cluster) + "/" + s.Namespace + "/", nil
@@ -69,108 +72,62 @@ func (s HeadScope) below() (string, error) {
 	return "/" + string(s.Cluster) + "/", nil
 }
 
-// part is the part of a watch cache that holds one resource, and for custom resources one bucket of it.
+// part is the part of a watch cache that holds one kind.
 type part struct {
-	cache    *cached
-	base     string
-	resource schema.GroupResource
-	bucket   string
+	raw.Kind
+	cache *watchcache.Cache
 }
 
 // parts returns the parts of all watch caches that may hold something in scope, in key order.
 func (b *Backend) parts(scope HeadScope) []part {
 	var all []part
 	for _, shard := range b.custom {
-		all = append(all, shard.scopes.holding(shard.cached, scope.Cluster)...)
-	}
-	roots := map[string]bool{}
-	b.lock.Lock()
-	for c := range b.caches {
-		if !strings.HasPrefix(c.root, customRoot+"/") && !roots[c.root] {
-			roots[c.root] = true
-			all = append(all, part{cache: c, base: c.root, resource: c.resource})
+		for _, k := range shard.Holding(scope.Cluster) {
+			all = append(all, part{Kind: k, cache: shard.Cache})
 		}
 	}
-	b.lock.Unlock()
-	if scope.Wanted != nil {
-		all = slices.DeleteFunc(all, func(p part) bool { return !scope.Wanted(p.resource, p.bucket) })
+	roots := map[string]bool{}
+	for _, c := range b.caches.All() {
+		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && !roots[c.Root] {
+			roots[c.Root] = true
+			all = append(all, part{Kind: raw.Kind{Base: c.Root, Resource: c.Resource}, cache: c})
+		}
 	}
-	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.base, y.base) })
+	if scope.Wanted != nil {
+		all = slices.DeleteFunc(all, func(p part) bool { return !scope.Wanted(p.Resource, p.Bucket) })
+	}
+	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.Base, y.Base) })
 	return all
 }
 
 // headsOf returns the heads of a list of the cache.
-func (c *cached) headsOf(list runtime.Object) ([]head.Head, error) {
+func headsOf(c *watchcache.Cache, list runtime.Object) ([]head.Head, error) {
 	heads := make([]head.Head, 0, meta.LenList(list))
 	err := meta.EachListItem(list, func(obj runtime.Object) error {
-		h, err := c.head(obj)
+		h, err := headOf(c, obj)
 		heads = append(heads, h)
 		return err
 	})
 	return heads, err
 }
 
-// head returns the head of an object of the cache.
-func (c *cached) head(obj runtime.Object) (head.Head, error) {
-	raw, ok := obj.(*Raw)
-	if !ok {
-		accessor, err := meta.Accessor(obj)
-		if err != nil {
-			return head.Head{}, fmt.Errorf("reading what is stored of %s: %w", c.resource, err)
+// headOf returns the head of an object of the cache.
+func headOf(c *watchcache.Cache, obj runtime.Object) (head.Head, error) {
+	if raw, ok := obj.(*raw.Object); ok {
+		h := raw.Head()
+		if h.Cluster.Empty() {
+			return h, fmt.Errorf("the key %q is none of %s", raw.Key(), c.Resource)
 		}
-		return head.Of(c.resource, "", accessor), nil
+		return h, nil
 	}
-	k, err := parseKey(raw.Key())
+	accessor, err := meta.Accessor(obj)
 	if err != nil {
-		return head.Head{}, err
+		return head.Head{}, fmt.Errorf("reading what is stored of %s: %w", c.Resource, err)
 	}
-	h := head.Of(k.resource, k.bucket, raw)
-	h.Cluster, h.Namespace, h.Name, h.Damaged = k.cluster, k.namespace, k.name, raw.Damaged()
-	return h, nil
+	return head.Of(c.Resource, "", accessor), nil
 }
 
 // keyOf returns the key of the object that h is of.
-func keyOf(h head.Head) key {
-	return key{resource: h.Resource, custom: h.Bucket != "", bucket: h.Bucket, cluster: h.Cluster, namespace: h.Namespace, name: h.Name}
-}
-
-// caughtUpPeriod is the time between two looks at how far the watch caches are.
-const caughtUpPeriod = time.Millisecond
-
-// catchUp returns etcd's current revision once all watch caches have reached it. Backend.current shares it, so that one call
-// runs at a time. It asks the caches how far they are instead of waiting in each of them, because such a wait leaves a goroutine
-// behind for 3 s.
-func (b *Backend) catchUp(ctx context.Context) (uint64, error) {
-	now, err := revision(ctx, b.client, b.prefix)
-	if err != nil {
-		return 0, err
-	}
-	b.lock.Lock()
-	behind := make([]*cached, 0, len(b.caches))
-	for c := range b.caches {
-		behind = append(behind, c)
-	}
-	b.lock.Unlock()
-	tick := time.NewTicker(caughtUpPeriod)
-	defer tick.Stop()
-	for {
-		if behind = slices.DeleteFunc(behind, func(c *cached) bool { return c.reached(uint64(now)) }); len(behind) == 0 {
-			return uint64(now), nil
-		}
-		b.progress.request()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("waiting for the watch cache of %s: %w", behind[0].resource, context.Cause(ctx))
-		}
-	}
-}
-
-// reached reports whether the cache holds everything up to revision rv.
-func (c *cached) reached(rv uint64) bool {
-	if !c.watchCache.Ready() {
-		return false
-	}
-	at, err := c.watchCache.LastSyncResourceVersion()
-	return err == nil && at >= rv
+func keyOf(h head.Head) layout.Key {
+	return layout.Key{Resource: h.Resource, Custom: h.Bucket != "", Bucket: h.Bucket, Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}
 }

@@ -45,8 +45,9 @@ func TestOutage_FailsClearlyAndLosesNothing(t *testing.T) {
 	c1 := in(t.Context(), "c1")
 	create(t, c1, typed, configMap("default", "before"))
 	create(t, c1, custom, widget("default", "before", "red"))
-	waitSeen(t, typed)
-	waitSeen(t, custom)
+	for _, s := range []*store{typed, custom} {
+		waitSeen(t, s)
+	}
 	e.Server.HardStop()
 	e.Close()
 

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/answer"
+	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
 const (
@@ -35,7 +37,7 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	}
 	keys, err := b.leftKeys(ctx, cluster)
 	if err != nil {
-		return 0, apiError(ctx, err, false)
+		return 0, answer.Error(ctx, err, false)
 	}
 	for _, h := range heads {
 		keys = append(keys, b.prefix+keyOf(h).String())
@@ -50,7 +52,7 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	})
 	for _, some := range [][]string{keys, last} {
 		if err := b.delete(ctx, some); err != nil {
-			return 0, apiError(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
+			return 0, answer.Error(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
 		}
 	}
 	return int64(len(keys) + len(last)), nil
@@ -76,10 +78,10 @@ func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]
 	}
 	b.lock.Lock()
 	roots := maps.Clone(b.left)
-	for c := range b.caches {
-		delete(roots, c.root)
-	}
 	b.lock.Unlock()
+	for _, c := range b.caches.All() {
+		delete(roots, c.Root)
+	}
 	var keys []string
 	for root := range roots {
 		resp, err := b.client.KV.Get(ctx, b.prefix+root+"/"+string(cluster)+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -114,14 +116,14 @@ func (b *Backend) sweep(ctx context.Context) error {
 		}
 		full := string(resp.Kvs[0].Key)
 		from = full + "\x00"
-		k, err := parseKey(strings.TrimPrefix(full, b.prefix))
+		k, err := layout.Parse(strings.TrimPrefix(full, b.prefix))
 		switch {
 		case err != nil: // not ours
-		case k.custom:
-			from = clientv3.GetPrefixRangeEnd(b.prefix + customRoot + "/")
+		case k.Custom:
+			from = clientv3.GetPrefixRangeEnd(b.prefix + layout.CustomRoot + "/")
 		default:
-			found[typedRoot(k.resource)] = true
-			from = clientv3.GetPrefixRangeEnd(b.prefix + typedRoot(k.resource) + "/")
+			found[layout.TypedRoot(k.Resource)] = true
+			from = clientv3.GetPrefixRangeEnd(b.prefix + layout.TypedRoot(k.Resource) + "/")
 		}
 	}
 	b.lock.Lock()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
 // keysOf returns every key of a cluster that etcd has.
@@ -30,7 +31,7 @@ func keysOf(t *testing.T, client *kubernetes.Client, cluster logicalcluster.Name
 	}
 	var keys []string
 	for _, kv := range resp.Kvs {
-		if k, err := parseKey(strings.TrimPrefix(string(kv.Key), DefaultPrefix)); err == nil && k.cluster == cluster {
+		if k, err := layout.Parse(strings.TrimPrefix(string(kv.Key), DefaultPrefix)); err == nil && k.Cluster == cluster {
 			keys = append(keys, string(kv.Key))
 		}
 	}
@@ -44,7 +45,7 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 		for _, cluster := range []string{"c1", "c11", "c2"} {
 			for i := range 3 {
 				obj := object(configMap("default", fmt.Sprint("n", i)))
-				if s.root == customResourceRoot(widgets) {
+				if s.root == layout.CustomResourceRoot(widgets) {
 					obj = widget("default", fmt.Sprint("n", i), "red")
 				} else if !s.namespaced {
 					continue

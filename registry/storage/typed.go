@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -13,10 +12,13 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/lru"
 
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	kindtable "github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage/custom"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/typed"
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 const deleteCollectionWorkers = 4
@@ -40,82 +42,56 @@ func (o typedOptions) GetRESTOptions(gr schema.GroupResource, example runtime.Ob
 	return generic.RESTOptions{
 		StorageConfig:           config,
 		Decorator:               o.backend.decorateTyped,
-		ResourcePrefix:          typedRoot(gr),
+		ResourcePrefix:          layout.TypedRoot(gr),
 		DeleteCollectionWorkers: deleteCollectionWorkers,
 	}, nil
 }
 
 func (b *Backend) storageConfig(gr schema.GroupResource, codec runtime.Codec) *storagebackend.ConfigForResource {
-	return (&storagebackend.Config{Prefix: b.prefix, Codec: codec, EventsHistoryWindow: b.historyWindow}).ForResource(gr)
+	return (&storagebackend.Config{Prefix: b.prefix, Codec: codec, EventsHistoryWindow: b.window}).ForResource(gr)
 }
 
 // decorateTyped is the generic.StorageDecorator of typed resources.
 func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root string, keyOf func(runtime.Object) (string, error),
 	newFunc, newListFunc func() runtime.Object, getAttrs apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
-	l := layout{resource: config.GroupResource, root: root}
-	s := source{
-		resource:    l.resource,
-		root:        l.root,
-		codec:       guardCodec{Codec: config.Codec, layout: l, keyOf: keyOf, shared: b.shared},
-		transformer: guardTransformer{layout: l, prefix: b.prefix},
-		newFunc:     newFunc,
-		newListFunc: newListFunc,
-		plainCodec:  config.Codec,
-		keyFunc:     l.cacheKey(keyOf),
-		getAttrs:    b.fieldSets.attrs(getAttrs),
-		trigger:     clusterTrigger,
+	l := layout.Resource{Resource: config.GroupResource, Root: root}
+	s := watchcache.Source{
+		Resource:    l.Resource,
+		Root:        l.Root,
+		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf, Share: b.shared.Share},
+		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix},
+		NewFunc:     newFunc,
+		NewListFunc: newListFunc,
+		PlainCodec:  config.Codec,
+		KeyFunc:     l.CacheKey(keyOf),
+		GetAttrs:    b.fieldSets.Attrs(getAttrs),
+		Trigger:     watchcache.ClusterTrigger,
 	}
-	if b.bulky(l.resource) {
+	if b.bulky(l.Resource) {
 		return b.bulkyStorage(s, l)
 	}
-	c, err := b.newCached(s)
+	c, err := b.caches.NewCache(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return &workspaceStorage{Interface: c, layout: l, newFunc: newFunc, newListFunc: newListFunc}, c.stop, nil
+	return typed.New(c, l, s.KeyFunc, newFunc, newListFunc), c.Stop, nil
 }
 
 // DefaultBulky reports whether the table of kinds says that gr is kept raw.
 func DefaultBulky(gr schema.GroupResource) bool { return kindtable.All.IsRaw(gr) }
 
 // bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
-func (b *Backend) bulkyStorage(s source, l layout) (apistorage.Interface, factory.DestroyFunc, error) {
-	store, err := b.newEtcdStore(s)
+func (b *Backend) bulkyStorage(s watchcache.Source, l layout.Resource) (apistorage.Interface, factory.DestroyFunc, error) {
+	store, err := b.caches.NewStore(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := b.newRawCache(l.resource, l.root, rawCodec{labels: newInterner(), shareSpecs: true}, newScopes(nil))
+	raw, err := raw.NewCache(b.caches, l.Resource, l.Root, true, nil)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return &schemaStorage{
-		Interface: store, layout: l, raw: raw, codec: s.plainCodec, newFunc: s.newFunc, decoded: lru.New(decodedCapacity),
-	}, raw.stop, nil
-}
-
-// cacheKey returns the function by which a cacher finds the real key of a typed object, which keyOf cannot see: from the
-// cluster annotation, which the guard has set from the key when the object was read.
-func (l layout) cacheKey(keyOf func(runtime.Object) (string, error)) func(runtime.Object) (string, error) {
-	return func(obj runtime.Object) (string, error) {
-		accessor, err := meta.Accessor(obj)
-		if err != nil {
-			return "", err
-		}
-		cluster := logicalcluster.From(accessor)
-		if cluster == "" {
-			return "", fmt.Errorf("object of %s does not say which cluster it is in", l.resource)
-		}
-		requested, err := keyOf(obj)
-		if err != nil {
-			return "", err
-		}
-		rest, err := l.rest(requested)
-		if err != nil {
-			return "", err
-		}
-		return l.root + "/" + string(cluster) + rest, nil
-	}
+	return custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil), raw.Stop, nil
 }
 
 // storageVersion returns the version in which codec writes objects such as example; discovery shows its hash.
@@ -128,7 +104,7 @@ func storageVersion(codec runtime.Codec, example runtime.Object) (runtime.GroupV
 		return nil, err
 	}
 	var header runtime.TypeMeta
-	if payload, ok := bytes.CutPrefix(data, []byte(protobufMagic)); ok {
+	if payload, ok := bytes.CutPrefix(data, []byte(raw.ProtobufMagic)); ok {
 		var unknown runtime.Unknown
 		if err := unknown.Unmarshal(payload); err != nil {
 			return nil, err

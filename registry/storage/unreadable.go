@@ -8,43 +8,17 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/klog/v2"
 
+	"github.com/annex-dev/annex/registry/storage/answer"
+	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/head"
 )
-
-type droppingKey struct{}
 
 // DroppingUnreadable returns a context in which reading a single custom resource deletes it if it cannot be decoded, and
 // answers NotFound. It is for deletions, which read what they delete: whatever is broken can be neither read nor changed by
 // anybody, so nothing else would ever remove it, and finalizers that it may have would never be taken off.
-func DroppingUnreadable(ctx context.Context) context.Context {
-	return context.WithValue(ctx, droppingKey{}, true)
-}
-
-// dropUnreadable deletes the object at key, with regard to its cached state, if ctx asks for it and it cannot be decoded.
-func (s *schemaStorage) dropUnreadable(ctx context.Context, key string) error {
-	if dropping, _ := ctx.Value(droppingKey{}).(bool); !dropping || s.drop == nil {
-		return nil
-	}
-	var raw Raw
-	if err := s.raw.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &raw); err != nil {
-		return err
-	}
-	_, err := s.decode(&raw, s.newFunc())
-	if err == nil {
-		return nil
-	}
-	h, headErr := s.raw.head(&raw)
-	if headErr != nil {
-		return headErr
-	}
-	if err := s.drop(ctx, h, err); err != nil {
-		return err
-	}
-	return apistorage.NewKeyNotFoundError(key, 0)
-}
+func DroppingUnreadable(ctx context.Context) context.Context { return custom.DroppingUnreadable(ctx) }
 
 // Drop deletes a custom resource by its key, whatever its finalizers, unless it has changed since its head was read: then the
 // error is a conflict. It is for what nobody can read, for the reason given, which is logged.
@@ -60,7 +34,7 @@ func (b *Backend) Drop(ctx context.Context, h head.Head, reason error) error {
 	key := b.prefix + keyOf(h).String()
 	resp, err := b.client.KV.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpDelete(key)).Commit()
 	if err != nil {
-		return apiError(ctx, err, true)
+		return answer.Error(ctx, err, true)
 	}
 	if !resp.Succeeded {
 		return apierrors.NewConflict(h.Resource, h.Name, errors.New("it has changed or is gone"))

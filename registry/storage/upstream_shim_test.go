@@ -25,6 +25,7 @@ import (
 	storagetesting "k8s.io/apiserver/pkg/storage/testing"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // shim lets upstream's tests run on the workspace storage: they use bare contexts, keys of their own, and compare with
@@ -37,11 +38,17 @@ type shim struct {
 	caches     apistorage.Interface
 	root       string
 	withoutTTL bool
+	filtered   bool // by a filter that shows everything
 }
 
 const shimPods = "/pods"
 
-func (s *shim) ctx(ctx context.Context) context.Context { return in(ctx, "c1") }
+func (s *shim) ctx(ctx context.Context) context.Context {
+	if s.filtered {
+		ctx = WithFilter(ctx, showing(func(head.Head) bool { return true }))
+	}
+	return in(ctx, "c1")
+}
 
 func (s *shim) key(key string) string {
 	if rest, ok := strings.CutPrefix(key, shimPods); ok {

@@ -1,4 +1,4 @@
-// Package authentication determines the user of a request (within step 2 of docs/request.md, the stock chain).
+// Package authentication determines the user of a request, within step 2 of docs/request.md (the stock chain).
 //
 // [New] joins client certificates, static tokens, the generated administrators and, if wanted, anonymous access into one
 // authenticator. What it adds to the stock parts:

@@ -1,7 +1,7 @@
-// Package authorization decides whether an authenticated request is allowed (within step 2 of docs/request.md, the stock chain).
+// Package authorization decides whether an authenticated request is allowed, within step 2 of docs/request.md (the stock chain).
 //
-// [New] returns the authorizer of clusters, and [Authorizer.WithVirtual] that of the whole server. It has these steps, in this order.
-// The first decision counts:
+// [New] returns the authorizer of clusters, and [Authorizer.WithVirtual] the authorizer of the whole server. It has these steps, in
+// this order. The first decision counts:
 //
 //	who and where                                                    decision
 //	no user                                                          deny

@@ -27,6 +27,7 @@ import (
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/etcd"
 )
 
@@ -98,6 +99,11 @@ func configMap(name, value string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Data: map[string]string{"key": value}}
 }
 
+// nobody is a filter that shows nothing.
+type nobody struct{}
+
+func (nobody) Shows(head.Head) bool { return false }
+
 func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
 	c, _, plugin := newClient(t)
 	for _, cluster := range []logicalcluster.Name{"one", "two"} {
@@ -111,6 +117,9 @@ func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
 		if fields := created.GetManagedFields(); len(fields) != 1 || fields[0].Manager != FieldManager {
 			t.Errorf("fields are managed by %v", fields)
 		}
+	}
+	if _, err := c.Get(storage.WithFilter(t.Context(), nobody{}), configMaps, client.Key{Cluster: "one", Namespace: "default", Name: "same"}); err != nil {
+		t.Errorf("reading while a request is answered that sees nothing: %v", err)
 	}
 	if !slices.Contains(plugin.users, UserName) {
 		t.Errorf("admission saw %v", plugin.users)

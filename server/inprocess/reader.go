@@ -17,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
+	"github.com/annex-dev/annex/registry/storage"
 )
 
 // UserName is who the server itself is in admission and audit.
@@ -91,22 +92,19 @@ func (c *Reader) resource(gr schema.GroupResource) (*resource, error) {
 	return r, nil
 }
 
-// at returns ctx as the storage of one cluster, or of all when cluster is empty, expects it of u.
+// at returns ctx as the storage of one cluster, or of all when cluster is empty, expects it of u. The filter of a request does not
+// apply to what the server does on its own account meanwhile.
 func at(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace string) context.Context {
 	if cluster.Empty() {
 		ctx = logicalcluster.WithWildcard(ctx)
 	} else {
 		ctx = logicalcluster.WithCluster(ctx, cluster)
 	}
-	return genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), u)
+	return storage.WithFilter(genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), u), nil)
 }
 
 // fromStorage returns obj as the served type.
 func (r *resource) fromStorage(obj runtime.Object) (client.Object, error) {
-	// The watch cache wraps objects that several watchers share.
-	if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
-		obj = cached.GetObject()
-	}
 	if r.convert != nil {
 		served, err := r.create.New(r.gvk)
 		if err != nil {

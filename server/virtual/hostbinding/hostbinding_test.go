@@ -32,6 +32,7 @@ import (
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
@@ -313,10 +314,10 @@ func TestShow_WhatIsMappedAndAllowed(t *testing.T) {
 		{"root:teams:a", "b", "b", false},
 		{"teams", "teams", "x", true},
 	} {
-		if got := newTestShow(t, e, tc.path, false).Shows(logicalcluster.Name(tc.cluster), tc.namespace); got != tc.want {
+		if got := newTestShow(t, e, tc.path, false).Shows(head.Head{Cluster: logicalcluster.Name(tc.cluster), Namespace: tc.namespace}); got != tc.want {
 			t.Errorf("%s shows %s in %s: %v, want %v", tc.path, tc.namespace, tc.cluster, got, tc.want)
 		}
-		if newTestShow(t, e, tc.path, true).Shows(logicalcluster.Name(tc.cluster), tc.namespace) {
+		if newTestShow(t, e, tc.path, true).Shows(head.Head{Cluster: logicalcluster.Name(tc.cluster), Namespace: tc.namespace}) {
 			t.Errorf("%s shows %s in %s to a controller of the host", tc.path, tc.namespace, tc.cluster)
 		}
 	}
@@ -329,7 +330,7 @@ func TestShow_FollowsAWatch(t *testing.T) {
 	s := newTestShow(t, e, template, false)
 	follows := func(cluster logicalcluster.Name, namespace string, deleted bool) string {
 		t.Helper()
-		got, err := s.Follows(cluster, namespace, deleted)
+		got, err := s.Follows(head.Head{Cluster: cluster, Namespace: namespace}, deleted)
 		switch {
 		case apierrors.IsResourceExpired(err):
 			return "list again"

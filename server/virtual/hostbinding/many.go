@@ -14,7 +14,8 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/registry/storage/filter"
+	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/serve"
 )
 
@@ -41,7 +42,7 @@ func (e *Endpoint) projected(p *projection) serve.Condition {
 	return serve.Condition{Cluster: p.key.Cluster, Holds: func(context.Context) bool { return slices.Contains(e.current.Load().all, p) }}
 }
 
-// show decides for one request which objects are shown. It implements storage.Filter.
+// show decides for one request which objects are shown, by where they are. It implements filter.Follower.
 type show struct {
 	endpoint   *Endpoint
 	projection *projection
@@ -66,7 +67,7 @@ type place struct {
 	namespace string
 }
 
-var _ storage.Filter = &show{}
+var _ filter.Follower = &show{}
 
 func (e *Endpoint) newShow(ctx context.Context, p *projection, hidden bool) (*show, error) {
 	s := &show{endpoint: e, projection: p, hidden: hidden, decisions: map[logicalcluster.Name]decision{}, shown: map[place]bool{}}
@@ -99,40 +100,40 @@ func (s *show) maps(path logicalcluster.Path, namespace string) bool {
 	return s.base+mapped[len(before):] == path
 }
 
-// Shows implements storage.Filter.
-func (s *show) Shows(cluster logicalcluster.Name, namespace string) bool {
+// Shows implements filter.Filter.
+func (s *show) Shows(h head.Head) bool {
 	if s.hidden {
 		return false
 	}
-	path, known := s.pathOf(cluster)
-	if !known || !s.maps(path, namespace) || !s.allowed(cluster) {
+	path, known := s.pathOf(h.Cluster)
+	if !known || !s.maps(path, h.Namespace) || !s.allowed(h.Cluster) {
 		return false
 	}
-	s.shown[place{cluster, namespace}] = true
+	s.shown[place{h.Cluster, h.Namespace}] = true
 	return true
 }
 
-// Follows implements storage.Filter.
-func (s *show) Follows(cluster logicalcluster.Name, namespace string, deleted bool) (bool, error) {
+// Follows implements filter.Follower.
+func (s *show) Follows(h head.Head, deleted bool) (bool, error) {
 	if s.hidden {
 		return false, nil
 	}
-	before, decided := s.decisions[cluster]
-	path, known := s.pathOf(cluster)
+	before, decided := s.decisions[h.Cluster]
+	path, known := s.pathOf(h.Cluster)
 	switch {
-	case !known && deleted && s.shown[place{cluster, namespace}]:
+	case !known && deleted && s.shown[place{h.Cluster, h.Namespace}]:
 		return true, nil // the workspace went, and this with it
 	case !known:
 		return false, apierrors.NewResourceExpired("a workspace is no longer known: list again")
-	case !s.maps(path, namespace):
+	case !s.maps(path, h.Namespace):
 		return false, nil
 	}
-	allowed := s.allowed(cluster)
+	allowed := s.allowed(h.Cluster)
 	if decided && allowed != before.allowed {
 		return false, apierrors.NewResourceExpired("the workspaces that the user may read have changed: list again")
 	}
 	if allowed {
-		s.shown[place{cluster, namespace}] = true
+		s.shown[place{h.Cluster, h.Namespace}] = true
 	}
 	return allowed, nil
 }

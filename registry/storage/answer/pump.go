@@ -1,0 +1,122 @@
+package answer
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	utilflowcontrol "k8s.io/apiserver/pkg/util/flowcontrol"
+)
+
+// Shown holds, by key, the last state that the client of a watch has of each object, where what matches can change with the
+// object.
+type Shown[T any] map[string]T
+
+// Change takes note of an event: is says whether the object matches now, in state. It returns the type of the client's own
+// event, "" for none, and for a deletion the last state that matched.
+func (s Shown[T]) Change(key string, state T, is bool) (watch.EventType, T) {
+	last, was := s[key]
+	switch {
+	case is:
+		s[key] = state
+		if was {
+			return watch.Modified, state
+		}
+		return watch.Added, state
+	case was:
+		delete(s, key)
+		return watch.Deleted, last
+	}
+	return "", last
+}
+
+// pump sends initial events and then what a source delivers, from one goroutine.
+type pump struct {
+	result chan watch.Event
+	done   chan struct{}
+	stop   func()
+	source watch.Interface
+	// change turns an event of the source into the one to send: nil to send none. After an error nothing more is sent.
+	change func(watch.Event) *watch.Event
+}
+
+// pumpBuffer is how many events wait for a slow reader before the source's own buffer fills.
+const pumpBuffer = 10
+
+// Pump returns a watch that owns source. It ends with ctx, with Stop, or with the source.
+// Initial may be nil, and change for events as they are.
+func Pump(ctx context.Context, initial iter.Seq[watch.Event], source watch.Interface, change func(watch.Event) *watch.Event) watch.Interface {
+	p := &pump{result: make(chan watch.Event, pumpBuffer), done: make(chan struct{}), source: source, change: change}
+	p.stop = sync.OnceFunc(func() {
+		close(p.done)
+		source.Stop()
+	})
+	go p.run(ctx, initial)
+	return p
+}
+
+// ResultChan implements watch.Interface.
+func (p *pump) ResultChan() <-chan watch.Event { return p.result }
+
+// Stop implements watch.Interface.
+func (p *pump) Stop() { p.stop() }
+
+func (p *pump) run(ctx context.Context, initial iter.Seq[watch.Event]) {
+	defer close(p.result)
+	defer p.stop()
+	if initial == nil {
+		initial = func(func(watch.Event) bool) {}
+	}
+	for event := range initial {
+		if !p.send(ctx, event) || event.Type == watch.Error {
+			return
+		}
+	}
+	utilflowcontrol.WatchInitialized(ctx)
+	for {
+		select {
+		case event, ok := <-p.source.ResultChan():
+			if !ok {
+				return
+			}
+			if p.change != nil {
+				changed := p.change(event)
+				if changed == nil {
+					continue
+				}
+				event = *changed
+			}
+			if !p.send(ctx, event) || event.Type == watch.Error {
+				return
+			}
+		case <-p.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *pump) send(ctx context.Context, event watch.Event) bool {
+	select {
+	case p.result <- event:
+		return true
+	case <-p.done:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// ErrorEvent is how a watch that has begun reports err.
+func ErrorEvent(err error) *watch.Event {
+	var status metav1.Status
+	if s, ok := err.(apierrors.APIStatus); ok {
+		status = s.Status()
+	} else {
+		status = apierrors.NewInternalError(err).Status()
+	}
+	return &watch.Event{Type: watch.Error, Object: &status}
+}

@@ -1,0 +1,136 @@
+package custom
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/runtime"
+	apistorage "k8s.io/apiserver/pkg/storage"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/lru"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/object"
+	"github.com/annex-dev/annex/registry/storage/raw"
+)
+
+// Storage is what the stock CRD handler works on: one version of one schema of a custom resource, in whatever
+// cluster and bucket the context is for. It writes to etcd and reads from the shard's watch cache, decoding there. A
+// stock store of a bulky typed resource works on one, too.
+type Storage struct {
+	object.Storage // over the etcd store
+	raw            *raw.Cache
+	codec          runtime.Codec
+	newFunc        func() runtime.Object
+	// drop deletes an object that cannot be decoded; nil where that is never done.
+	drop func(ctx context.Context, h head.Head, reason error) error
+	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
+	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
+	decoded *lru.Cache
+}
+
+// decodedCapacity bounds how many schemas are held decoded, each perhaps some hundred KiB.
+const decodedCapacity = 32
+
+var _ apistorage.Interface = &Storage{}
+
+// New returns a storage over the etcd store of a custom resource, or of a bulky typed one, whose watch cache is raw.
+// With drop, objects that cannot be decoded are deleted when a context asks for it.
+func New(store apistorage.Interface, l layout.Resource, raw *raw.Cache, codec runtime.Codec, newFunc func() runtime.Object,
+	drop func(context.Context, head.Head, error) error) *Storage {
+	s := &Storage{raw: raw, codec: codec, newFunc: newFunc, drop: drop}
+	if !l.Custom {
+		s.decoded = lru.New(decodedCapacity)
+	}
+	s.Storage = object.Storage{Interface: store, Layout: l, Read: s.read, Suggest: s.suggestion}
+	return s
+}
+
+// suggestion returns the cached object; nil when there is none.
+func (s *Storage) suggestion(ctx context.Context, key string) runtime.Object {
+	if s.raw.ReadinessCheck() != nil {
+		return nil
+	}
+	var raw raw.Object
+	if err := s.raw.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &raw); err != nil {
+		return nil
+	}
+	obj, err := s.decode(&raw, s.newFunc())
+	if err != nil {
+		return nil
+	}
+	return obj
+}
+
+// read returns what etcd has now, or, for a resourceVersion, what is cached.
+func (s *Storage) read(ctx context.Context, key string, opts apistorage.GetOptions, out runtime.Object) error {
+	if err := s.dropUnreadable(ctx, key); err != nil {
+		return err
+	}
+	if opts.ResourceVersion == "" {
+		return s.Interface.Get(ctx, key, opts, out)
+	}
+	var raw raw.Object
+	if err := s.raw.Get(ctx, key, opts, &raw); err != nil {
+		return err
+	}
+	if raw.Key() == "" { // not found, and that is to be ignored
+		return runtime.SetZeroValue(out)
+	}
+	value, err := conversion.EnforcePtr(out)
+	if err != nil {
+		return err
+	}
+	if s.decoded == nil {
+		obj, err := s.decode(&raw, out)
+		if err != nil {
+			return apistorage.NewInternalError(err)
+		}
+		if obj != out {
+			value.Set(reflect.ValueOf(obj).Elem())
+		}
+		return nil
+	}
+	// As from a stock watch cache, what the object refers to is shared, and only its outermost fields belong to the caller.
+	id := raw.Key() + "@" + raw.GetResourceVersion()
+	obj, ok := s.decoded.Get(id)
+	if !ok {
+		if obj, err = s.decode(&raw, s.newFunc()); err != nil {
+			return apistorage.NewInternalError(err)
+		}
+		s.decoded.Add(id, obj)
+	}
+	value.Set(reflect.ValueOf(obj).Elem())
+	return nil
+}
+
+// decode reads a raw object as the codec's version, into into if the codec can. Its errors name the object as users do.
+func (s *Storage) decode(raw *raw.Object, into runtime.Object) (runtime.Object, error) {
+	cluster, namespace, name, _ := raw.Tail()
+	object := cache.ObjectName{Namespace: namespace, Name: name}
+	obj, _, err := s.codec.Decode(raw.Data(), nil, into)
+	if err != nil {
+		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be decoded: %w", s.Layout.Resource, object, cluster, err)
+	}
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, err
+	}
+	if accessor.GetName() != name || accessor.GetNamespace() != namespace {
+		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q says that it is %q", s.Layout.Resource, object, cluster, cache.MetaObjectToName(accessor))
+	}
+	layout.StampMeta(accessor, logicalcluster.Name(cluster))
+	accessor.SetResourceVersion(raw.GetResourceVersion())
+	return obj, nil
+}
+
+// ReadinessCheck implements storage.Interface.
+func (s *Storage) ReadinessCheck() error { return s.raw.ReadinessCheck() }
+
+// CompactRevision implements storage.Interface.
+func (s *Storage) CompactRevision() int64 { return s.raw.CompactRevision() }

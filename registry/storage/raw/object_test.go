@@ -1,0 +1,123 @@
+package raw
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/annex-dev/annex/registry/storage/intern"
+)
+
+func stored(tb testing.TB, asProtobuf bool, fill int) []byte {
+	tb.Helper()
+	meta := metav1.ObjectMeta{
+		Name: "default", Namespace: "ns", UID: "11111111-2222-4333-8444-555555555555",
+		Labels: map[string]string{"a": "b"}, Finalizers: []string{"example.com/hold"},
+	}
+	if asProtobuf {
+		n := &corev1.Namespace{ObjectMeta: meta, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{corev1.FinalizerName(strings.Repeat("x", fill))}}}
+		object, err := n.Marshal()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, Raw: object}
+		data, err := unknown.Marshal()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return append([]byte(ProtobufMagic), data...)
+	}
+	w := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Widget"}}
+	w.SetName(meta.Name)
+	w.SetNamespace(meta.Namespace)
+	w.SetUID(meta.UID)
+	w.SetLabels(meta.Labels)
+	w.SetFinalizers(meta.Finalizers)
+	w.Object["spec"] = map[string]any{"x": strings.Repeat("x", fill)}
+	data, err := json.Marshal(w)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data
+}
+
+func TestRaw_HoldsBytesAndHead(t *testing.T) {
+	for _, asProtobuf := range []bool{false, true} {
+		for _, fill := range []int{1, 10 * minShared} {
+			t.Run(fmt.Sprintf("protobuf=%v,spec=%d", asProtobuf, fill), func(t *testing.T) {
+				codec := Codec{labels: intern.NewMaps(), shareSpecs: true}
+				data := stored(t, asProtobuf, fill)
+				parse := func(cluster string) Object {
+					return codec.parse("/cr/8/example.com/widgets/crd/" + cluster + "/ns/default\x00" + string(data))
+				}
+				one, two := parse("c1"), parse("c2")
+				for _, r := range []*Object{&one, &two} {
+					if r.Damaged() || !bytes.Equal(r.Data(), data) {
+						t.Errorf("damaged=%v, data is %q, want %q", r.Damaged(), r.Data(), data)
+					}
+					if r.GetUID() != "11111111-2222-4333-8444-555555555555" || r.GetLabels()["a"] != "b" || !slices.Equal(r.GetFinalizers(), []string{"example.com/hold"}) {
+						t.Errorf("head is %q %v %v", r.GetUID(), r.GetLabels(), r.GetFinalizers())
+					}
+					if r.GetName() != "default" || r.GetNamespace() != "ns" {
+						t.Errorf("it is %s/%s", r.GetNamespace(), r.GetName())
+					}
+				}
+				if shared := one.head.spec == two.head.spec && one.head.specAt > 0; shared != (fill > minShared) {
+					t.Errorf("specs of %d bytes are shared: %v", fill, shared)
+				}
+				if len(one.envelope) > 600 {
+					t.Errorf("%d bytes of its own are left", len(one.envelope))
+				}
+				c, ok := one.DeepCopyObject().(*Object)
+				c.SetResourceVersion("7")
+				c.SetAnnotations(map[string]string{"x": "y"})
+				if !ok || one.GetResourceVersion() != "" || one.GetAnnotations()["kcp.io/cluster"] != "c1" || c.GetAnnotations()["x"] != "y" || c.GetResourceVersion() != "7" {
+					t.Errorf("changing a copy: %v %v", one.GetAnnotations(), c.GetAnnotations())
+				}
+			})
+		}
+	}
+}
+
+func TestRaw_KnowsWhereKeysOfBothKindsDivide(t *testing.T) {
+	for _, c := range []struct{ key, base, clusterBase, cluster, namespace, name string }{
+		{"/cr/8/example.com/widgets/crd/c1/ns/n", "/cr/8/example.com/widgets/crd", "/cr/8/example.com/widgets/crd/c1", "c1", "ns", "n"},
+		{"/cr/8/example.com/widgets/crd/c1/n", "/cr/8/example.com/widgets/crd", "/cr/8/example.com/widgets/crd/c1", "c1", "", "n"},
+		{"/apis.kcp.io/apiresourceschemas/root/v1.x", "/apis.kcp.io/apiresourceschemas", "/apis.kcp.io/apiresourceschemas/root", "root", "", "v1.x"},
+		{"/core/configmaps/c1/ns/n", "/core/configmaps", "/core/configmaps/c1", "c1", "ns", "n"},
+		{"", "", "", "", "", ""},
+		{"/cr/8", "", "", "", "", ""},
+	} {
+		r := Object{envelope: c.key + "\x00", keySize: uint32(len(c.key))}
+		cluster, namespace, name, _ := r.Tail()
+		if r.base() != c.base || cluster != c.cluster || namespace != c.namespace || name != c.name || r.clusterBase() != c.clusterBase {
+			t.Errorf("%q is %q %q, %q %q %q", c.key, r.base(), r.clusterBase(), cluster, namespace, name)
+		}
+	}
+}
+
+// FuzzRaw holds that no stored bytes keep a cache from reading them, and that none are changed.
+func FuzzRaw(f *testing.F) {
+	for _, asProtobuf := range []bool{false, true} {
+		f.Add(stored(f, asProtobuf, 1))
+		f.Add(stored(f, asProtobuf, 2*minShared))
+	}
+	f.Add([]byte("{not json"))
+	f.Add([]byte(ProtobufMagic + "\x12"))
+	codec := Codec{labels: intern.NewMaps(), shareSpecs: true}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := codec.parse("/core/configmaps/c1/ns/n\x00" + string(data))
+		if !bytes.Equal(r.Data(), data) {
+			t.Errorf("%q became %q", data, r.Data())
+		}
+		_, _, _ = r.GetUID(), r.GetLabels(), r.GetFinalizers()
+	})
+}

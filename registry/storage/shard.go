@@ -1,0 +1,41 @@
+package storage
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+)
+
+// rangesPerTxn stays below etcd's default limit of 128 operations in a transaction.
+const rangesPerTxn = 100
+
+// newShard starts one of the watch caches of custom resources.
+func (b *Backend) newShard(number int) (*raw.Cache, error) {
+	gr := schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
+	return raw.NewCache(b.caches, gr, layout.ShardRoot(number), false, b.liveBases)
+}
+
+// liveBases returns which of the bases have keys in etcd.
+func (b *Backend) liveBases(ctx context.Context, bases []string) ([]bool, error) {
+	live := make([]bool, 0, len(bases))
+	for some := range slices.Chunk(bases, rangesPerTxn) {
+		ops := make([]clientv3.Op, len(some))
+		for i, base := range some {
+			ops[i] = clientv3.OpGet(b.prefix+base+"/", clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		}
+		resp, err := b.client.KV.Txn(ctx).Then(ops...).Commit()
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range resp.Responses {
+			live = append(live, len(r.GetResponseRange().Kvs) > 0)
+		}
+	}
+	return live, nil
+}

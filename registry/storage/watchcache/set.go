@@ -1,0 +1,176 @@
+package watchcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"google.golang.org/grpc/metadata"
+	"k8s.io/apiserver/pkg/features"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// Set is all watch caches over one etcd. It is safe for many goroutines.
+type Set struct {
+	client        *kubernetes.Client
+	Prefix        string
+	historyWindow time.Duration
+	compactor     compactor
+	progress      *progress
+	// withoutMarker hands the cachers a storage that lacks the marker of listOnly: tests show what it is for.
+	withoutMarker bool
+
+	lock      sync.Mutex
+	destroyed bool
+	caches    map[*Cache]struct{}
+	first     *Cache // the one through which etcd is asked for progress
+}
+
+// Config is what a set is made from. Prefix is what all keys begin with; a CompactionInterval of zero means never.
+type Config struct {
+	Client             *kubernetes.Client
+	Prefix             string
+	CompactionInterval time.Duration
+	HistoryWindow      time.Duration
+	WithoutMarker      bool
+}
+
+// NewSet returns a set without caches. Its compactor runs.
+func NewSet(config Config) *Set {
+	s := &Set{
+		client:        config.Client,
+		Prefix:        config.Prefix,
+		historyWindow: config.HistoryWindow,
+		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
+		withoutMarker: config.WithoutMarker,
+		caches:        map[*Cache]struct{}{},
+	}
+	s.progress = &progress{ask: s.askProgress}
+	return s
+}
+
+// compactor is what a set needs of etcd3's.
+type compactor interface {
+	etcd3.Compactor
+	Stop()
+}
+
+// Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
+func (s *Set) Ready() error {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.destroyed {
+		return errors.New("storage is shut down")
+	}
+	var waiting []string
+	for c := range s.caches {
+		if err := c.ReadinessCheck(); err != nil {
+			waiting = append(waiting, c.Resource.String())
+		}
+	}
+	if len(waiting) > 0 {
+		slices.Sort(waiting)
+		return fmt.Errorf("watch caches are not filled yet: %s", strings.Join(waiting, ", "))
+	}
+	return nil
+}
+
+// All returns the watch caches that run.
+func (s *Set) All() []*Cache {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return slices.Collect(maps.Keys(s.caches))
+}
+
+// Destroy stops all watch caches and waits for them; open watches end.
+func (s *Set) Destroy() {
+	s.lock.Lock()
+	destroyed := s.destroyed
+	s.destroyed = true
+	s.lock.Unlock()
+	if destroyed {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, c := range s.All() {
+		wg.Go(c.Stop)
+	}
+	wg.Wait()
+	s.compactor.Stop()
+}
+
+func (s *Set) remember(c *Cache) error {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if s.destroyed {
+		return errors.New("storage is shut down")
+	}
+	s.caches[c] = struct{}{}
+	if s.first == nil {
+		s.first = c
+	}
+	return nil
+}
+
+func (s *Set) forget(c *Cache) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	delete(s.caches, c)
+}
+
+// CatchUp returns etcd's current revision once all watch caches have reached it. It asks the caches instead of waiting in
+// each of them, which would leave a goroutine there for 3 s: let one call run at a time.
+func (s *Set) CatchUp(ctx context.Context) (uint64, error) {
+	now, err := s.revision(ctx)
+	if err != nil {
+		return 0, err
+	}
+	behind := s.All()
+	tick := time.NewTicker(caughtUpPeriod)
+	defer tick.Stop()
+	for {
+		if behind = slices.DeleteFunc(behind, func(c *Cache) bool { return c.reached(uint64(now)) }); len(behind) == 0 {
+			return uint64(now), nil
+		}
+		s.progress.request()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("waiting for the watch cache of %s: %w", behind[0].Resource, context.Cause(ctx))
+		}
+	}
+}
+
+// revision returns the current revision of etcd.
+func (s *Set) revision(ctx context.Context) (int64, error) {
+	resp, err := s.client.Kubernetes.Get(ctx, s.Prefix+"/revision", kubernetes.GetOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("reading the current revision: %w", err)
+	}
+	return resp.Revision, nil
+}
+
+// askProgress asks on the stream that the caches' watches use.
+func (s *Set) askProgress() {
+	s.lock.Lock()
+	first := s.first
+	s.lock.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if utilfeature.DefaultFeatureGate.Enabled(features.SeparateCacheWatchRPC) {
+		// The cacher marks its streams so (k8s.io/apiserver/pkg/storage/cacher/cacher.go, NewCacherFromConfig).
+		ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs("source", "cache"))
+	}
+	if err := first.RequestWatchProgress(ctx); err != nil {
+		klog.V(4).InfoS("Asking etcd for progress failed", "err", err) // the cachers ask themselves, too
+	}
+}
