@@ -37,8 +37,8 @@ type Config struct {
 	// Content deletes the content of clusters and namespaces.
 	Content  client.Content
 	Resolver Resolver
-	// Typed says which resources of root's exports are served by typed storage.
-	Typed func(schema.GroupResource) bool
+	// IsBound says which resources of root's exports are served by typed storage.
+	IsBound func(schema.GroupResource) bool
 	// CABundle returns the content of the ConfigMap kube-root-ca.crt in PEM format, and a channel that is closed when it changes.
 	CABundle func() ([]byte, <-chan struct{})
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
@@ -50,7 +50,7 @@ type Config struct {
 // All returns the controllers. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
 	bindings := apibinding.New(apibinding.Config{
-		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Content: c.Content, Typed: c.Typed,
+		Client: c.Client, Live: c.Live, Resolver: c.Resolver, Content: c.Content, IsBound: c.IsBound,
 	})
 	specs := workspace.Specs(workspace.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Binder: bindings})
 	specs = append(specs, namespace.Specs(c.Client, c.Content, c.CABundle)...)
@@ -58,7 +58,7 @@ func All(c Config) []multicluster.Spec {
 	specs = append(specs, apiexport.Spec(c.Client), endpointslice.Spec(c.Client, c.Resolver))
 	specs = append(specs, bindings.Specs()...)
 	if !c.HostWorkspace.Empty() {
-		config := hostbinding.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Workspace: c.HostWorkspace, Typed: c.Typed}
+		config := hostbinding.Config{Client: c.Client, Live: c.Live, Resolver: c.Resolver, Workspace: c.HostWorkspace, IsBound: c.IsBound}
 		if c.Registrar != nil {
 			config.Registrar = c.Registrar
 		}

@@ -62,7 +62,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Container: generic.Handler.GoRestfulContainer,
 		OpenAPIV3: s.openAPI.v3,
 		OpenAPIV2: s.openAPI.v2,
-		Bound:     kinds.All.IsBound,
+		IsBound:   kinds.All.IsBound,
 		Codecs:    c.Scheme.Codecs,
 	}
 	documents, err := discovery.New(documented)

@@ -38,7 +38,7 @@ type endpoints struct {
 
 func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, error) {
 	e := &endpoints{base: baseOf(p.groups)}
-	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: s.gate(catalog.Followed()...), Typed: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck})
+	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck})
 	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
 	exports, err := apiexport.New(apiexport.Config{
 		Cached:      s.reader,
@@ -49,7 +49,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Scheme:      c.Scheme,
 		OpenAPIV3:   s.openAPI.v3,
 		OpenAPIV2:   s.openAPI.v2,
-		Typed:       kinds.All.IsBound,
+		IsBound:     kinds.All.IsBound,
 		Changed:     i.watches.Recheck,
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func newProjections(c Config, s *stores, i *indexes, p *policies, e *endpoints) 
 		Catalog:  e.catalog,
 		Policy:   p.clusters,
 		Hosts:    e.shown.hosts,
-		Typed:    kinds.All.IsBound,
+		IsBound:  kinds.All.IsBound,
 		Own:      hostResources(),
 		Changed:  i.watches.Recheck,
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},

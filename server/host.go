@@ -87,7 +87,7 @@ func newHostDoor(c Config, documents discovery.Config, projections *hostbinding.
 	if c.Host == nil {
 		return nil, nil
 	}
-	documents.Bound = func(gr schema.GroupResource) bool { return kinds.All.IsHosted(gr.Group) }
+	documents.IsBound = func(gr schema.GroupResource) bool { return kinds.All.IsHosted(gr.Group) }
 	all, err := discovery.New(documents)
 	if err != nil {
 		return nil, fmt.Errorf("preparing discovery for the host: %w", err)

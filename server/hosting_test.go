@@ -15,7 +15,7 @@ var hostBindings = schema.GroupResource{Group: "annex.dev", Resource: "hostbindi
 
 func TestHosting_OnlyTheHostWorkspaceServesHostBindings(t *testing.T) {
 	h := &hosting{
-		Catalog: catalog.New(catalog.Config{Reader: clienttest.NewFake(), Typed: func(schema.GroupResource) bool { return true }}),
+		Catalog: catalog.New(catalog.Config{Reader: clienttest.NewFake(), IsBound: func(schema.GroupResource) bool { return true }}),
 		hosts:   func(cluster logicalcluster.Name) bool { return cluster == "root" },
 	}
 	for _, look := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){h.For, h.Refresh, h.For} {

@@ -158,7 +158,7 @@ func invalidSchema(format string, args ...any) *fault {
 
 // isTyped reports whether gr of an export in provider is served by typed storage. Only root can export such a resource.
 func (c *Controller) isTyped(provider logicalcluster.Name, gr schema.GroupResource) bool {
-	return provider == logicalcluster.Root && c.Typed != nil && c.Typed(gr)
+	return provider == logicalcluster.Root && c.IsBound != nil && c.IsBound(gr)
 }
 
 func groupResource(group, resource string) schema.GroupResource {

@@ -44,8 +44,8 @@ type Config struct {
 	Resolver Resolver
 	// Content deletes the objects of bound resources.
 	Content client.Content
-	// Typed says which resources of root's exports are served by typed storage and need no definition.
-	Typed func(schema.GroupResource) bool
+	// IsBound says which resources of root's exports are served by typed storage and need no definition.
+	IsBound func(schema.GroupResource) bool
 }
 
 // Controller binds. It is safe for concurrent use.

@@ -84,7 +84,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	f := &fixture{t: t, fake: fake, instances: deleter}
 	f.Controller = New(Config{
 		Client: fake, Resolver: resolver{"root:org:provider": provider}, Content: deleter,
-		Typed: func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
+		IsBound: func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
 	})
 	t.Cleanup(func() {
 		if keys := fake.Mutated(); len(keys) > 0 {

@@ -62,8 +62,8 @@ type Config struct {
 	Workspace logicalcluster.Path
 	// Registrar is nil if this server does not manage APIServices of the host.
 	Registrar Registrar
-	// Typed says which resources of root's exports are served by typed storage; those are not projected.
-	Typed func(schema.GroupResource) bool
+	// IsBound says which resources of root's exports are served by typed storage; those are not projected.
+	IsBound func(schema.GroupResource) bool
 }
 
 // Spec describes the controller. It processes one HostBinding at a time, because it decides which HostBinding gets a group version.

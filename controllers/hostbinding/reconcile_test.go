@@ -54,7 +54,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	return &fixture{t: t, fake: fake, host: host, reconciler: &reconciler{Config{
 		Client: fake, Live: fake, Workspace: "root:org", Registrar: host,
 		Resolver: resolver{"root:org": "host", "root:provider": "provider", "root:teams": "teams", "root:teams:a": "a"},
-		Typed:    func(schema.GroupResource) bool { return false },
+		IsBound:  func(schema.GroupResource) bool { return false },
 	}}}
 }
 

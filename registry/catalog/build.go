@@ -88,7 +88,7 @@ func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error 
 
 // resolve returns a resource of its own for the bound schema, nil while its definition is not there.
 func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, identity string) (*Resource, error) {
-	if b.catalog.typed(gr) {
+	if b.catalog.isBound(gr) {
 		return &Resource{Group: gr.Group, Plural: gr.Resource, Hash: "typed", Bucket: identity, SchemaUID: uid, Typed: true}, nil
 	}
 	definition, err := b.catalog.boundDefinition(ctx, b.from, uid)

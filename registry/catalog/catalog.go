@@ -29,8 +29,8 @@ type Config struct {
 	Reader client.Reader
 	// Fresh waits until Reader has reached what was acknowledged before the call; nil says that it is never behind.
 	Fresh view.Fresh
-	// Typed says which bound resources are served by typed REST storage; nil for none.
-	Typed func(schema.GroupResource) bool
+	// IsBound says which bound resources are served by typed REST storage; nil for none.
+	IsBound func(schema.GroupResource) bool
 	// Builtin says which resources every cluster serves by typed REST storage. A definition or binding never replaces one.
 	// Nil for none.
 	Builtin func(schema.GroupResource) bool
@@ -41,8 +41,8 @@ type Config struct {
 
 // Catalog computes and keeps snapshots. It is safe for concurrent use.
 type Catalog struct {
-	reader         client.Reader
-	typed, builtin func(schema.GroupResource) bool
+	reader           client.Reader
+	isBound, builtin func(schema.GroupResource) bool
 
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
@@ -59,10 +59,10 @@ func Followed() []schema.GroupResource {
 
 // New returns a catalog. It answers at once, and keeps what it computed as soon as Run watches.
 func New(config Config) *Catalog {
-	c := &Catalog{reader: config.Reader, typed: config.Typed, builtin: config.Builtin, hashed: lru.New(hashedCapacity)}
+	c := &Catalog{reader: config.Reader, isBound: config.IsBound, builtin: config.Builtin, hashed: lru.New(hashedCapacity)}
 	none := func(schema.GroupResource) bool { return false }
-	if c.typed == nil {
-		c.typed = none
+	if c.isBound == nil {
+		c.isBound = none
 	}
 	if c.builtin == nil {
 		c.builtin = none

@@ -145,7 +145,7 @@ func TestFor_ResolutionOrder(t *testing.T) {
 			fake := clienttest.NewFake(tc.objects...)
 			c := New(Config{
 				Reader:  fake,
-				Typed:   func(gr schema.GroupResource) bool { return gr == workspaces },
+				IsBound: func(gr schema.GroupResource) bool { return gr == workspaces },
 				Builtin: func(gr schema.GroupResource) bool { return gr.Resource == "builtins" },
 			})
 			s, err := c.For(t.Context(), "c1")

@@ -38,8 +38,8 @@ type Config struct {
 	// OpenAPIV3 and OpenAPIV2 describe its types.
 	OpenAPIV3 *openapicommon.OpenAPIV3Config
 	OpenAPIV2 *openapicommon.Config
-	// Bound says which resources of the container a cluster serves only while its snapshot holds them, as Typed. Nil for none.
-	Bound func(schema.GroupResource) bool
+	// IsBound says which resources of the container a cluster serves only while its snapshot holds them, as Typed. Nil for none.
+	IsBound func(schema.GroupResource) bool
 	// Codecs encode the documents of legacy discovery, and errors.
 	Codecs runtime.NegotiatedSerializer
 }
@@ -63,8 +63,8 @@ type setKey struct {
 
 // New returns a Discovery for what the container serves now.
 func New(config Config) (*Discovery, error) {
-	if config.Bound == nil {
-		config.Bound = func(schema.GroupResource) bool { return false }
+	if config.IsBound == nil {
+		config.IsBound = func(schema.GroupResource) bool { return false }
 	}
 	if config.Container == nil || config.OpenAPIV2 == nil || config.OpenAPIV3 == nil || config.Codecs == nil {
 		return nil, errors.New("discovery needs a container, its OpenAPI configurations and codecs")
@@ -131,7 +131,7 @@ type set struct {
 }
 
 func newSet(d *Discovery, key setKey, snapshot *catalog.Snapshot) *set {
-	return &set{discovery: d, key: key, snapshot: snapshot, groups: merge(d.base, snapshot, key.base, d.config.Bound)}
+	return &set{discovery: d, key: key, snapshot: snapshot, groups: merge(d.base, snapshot, key.base, d.config.IsBound)}
 }
 
 // ServeHTTP implements http.Handler.

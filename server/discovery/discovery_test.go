@@ -63,7 +63,7 @@ func newDiscovery(t *testing.T) *Discovery {
 		Container: container(),
 		OpenAPIV3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
 		OpenAPIV2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
-		Bound:     func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
+		IsBound:   func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
 		Codecs:    apiserver.Codecs,
 	})
 	if err != nil {

@@ -165,7 +165,7 @@ func (s *set) shows(path string) bool {
 	if g == nil {
 		return false
 	}
-	for _, v := range visible(*s.discovery.base.group(gv.Group), s.snapshot, s.key.base, s.discovery.config.Bound).versions {
+	for _, v := range visible(*s.discovery.base.group(gv.Group), s.snapshot, s.key.base, s.discovery.config.IsBound).versions {
 		if gv.Version == "" || v.name == gv.Version {
 			return true
 		}

@@ -142,7 +142,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Live:      s.server.Client.Live(),
 		Content:   s.server.Content,
 		Resolver:  s.server.Index,
-		Typed:     kinds.All.IsBound,
+		IsBound:   kinds.All.IsBound,
 		CABundle:  s.certificates.Watch,
 		Registrar: registrar,
 

@@ -53,8 +53,8 @@ type Config struct {
 	// OpenAPIV3 and OpenAPIV2 describe the types of the process.
 	OpenAPIV3 *openapicommon.OpenAPIV3Config
 	OpenAPIV2 *openapicommon.Config
-	// Typed says which resources of root's exports are served by typed storage.
-	Typed func(schema.GroupResource) bool
+	// IsBound says which resources of root's exports are served by typed storage.
+	IsBound func(schema.GroupResource) bool
 	// Changed is told in which cluster an export or a schema has changed, so that watches can end; empty for perhaps any.
 	Changed func(cluster logicalcluster.Name)
 	// MinRequestTimeout is the shortest time after which the server ends a watch on apibindings; 0 stands for 30 minutes.
@@ -89,7 +89,7 @@ func New(c Config) (*Endpoint, error) {
 		Container: container,
 		OpenAPIV3: c.OpenAPIV3,
 		OpenAPIV2: c.OpenAPIV2,
-		Bound:     func(gr schema.GroupResource) bool { return gr == bindings },
+		IsBound:   func(gr schema.GroupResource) bool { return gr == bindings },
 		Codecs:    c.Scheme.Codecs,
 	})
 	if err != nil {

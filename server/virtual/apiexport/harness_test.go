@@ -107,7 +107,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(backend.Ready())
 	}
 	typed := func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" }
-	resources := catalog.New(catalog.Config{Reader: w.client, Typed: typed})
+	resources := catalog.New(catalog.Config{Reader: w.client, IsBound: typed})
 	handlers, err := registryschema.New(registryschema.Config{RESTOptionsGetter: backend.CustomResources(), Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer()})
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func newWorld(t *testing.T) *world {
 	watches := serve.NewWatches()
 	w.endpoint, err = New(Config{
 		Cached: w.client, Live: w.client.Live(), Authorizer: w.policy, Changed: watches.Recheck,
-		Definitions: resources, Group: own, Scheme: s, Typed: typed,
+		Definitions: resources, Group: own, Scheme: s, IsBound: typed,
 		OpenAPIV3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
 		OpenAPIV2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
 	})

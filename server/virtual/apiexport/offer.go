@@ -23,7 +23,7 @@ var bindingsResource = &catalog.Resource{Group: bindings.Group, Plural: bindings
 
 // isTyped reports whether gr of an export in cluster is served by typed storage: no workspace but root can export that.
 func (e *Endpoint) isTyped(cluster logicalcluster.Name, gr schema.GroupResource) bool {
-	return cluster == logicalcluster.Root && e.Typed(gr)
+	return cluster == logicalcluster.Root && e.IsBound(gr)
 }
 
 // resource returns what export offers as gr; nil when it does not, or when the schema that it names does not exist.

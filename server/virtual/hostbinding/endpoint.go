@@ -72,8 +72,8 @@ type Config struct {
 	Policy       Policy
 	// Hosts reports whether a cluster is the host workspace: HostBindings elsewhere mean nothing.
 	Hosts func(cluster logicalcluster.Name) bool
-	// Typed reports whether a resource of root's exports is served by typed storage; those are not projected.
-	Typed func(schema.GroupResource) bool
+	// IsBound reports whether a resource of root's exports is served by typed storage; those are not projected.
+	IsBound func(schema.GroupResource) bool
 	// Own are the resources that the host forwards whatever is projected.
 	Own []*catalog.Resource
 	// Changed is told in which cluster a HostBinding projects something else, so that watches can end.

@@ -85,7 +85,7 @@ func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...
 		Clusters: clusters{"host": "root", "teams": "root:teams", "a": "root:teams:a", "b": "root:teams:b", "deep": "root:teams:a:b"},
 		Catalog:  catalog.New(catalog.Config{Reader: fake}),
 		Hosts:    func(name logicalcluster.Name) bool { return name == "host" },
-		Typed:    func(schema.GroupResource) bool { return false },
+		IsBound:  func(schema.GroupResource) bool { return false },
 		Policy:   allowed(allow),
 		Info:     &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")},
 		Codecs:   kinds.All.NewScheme().Codecs,
