@@ -1,7 +1,6 @@
 package apibinding
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/references"
@@ -29,28 +27,9 @@ var (
 	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
 )
 
-// Resolver finds the logical cluster of a path or a name.
-type Resolver interface {
-	// Resolve returns the name of the cluster at path; false if there is none.
-	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
-}
-
-// Config contains the dependencies of the controller.
-type Config struct {
-	Client client.Client
-	// Live sees every write that was acknowledged before the call; if nil, Client is used.
-	Live client.Reader
-	// Resolver finds the clusters of exports.
-	Resolver Resolver
-	// Content deletes the objects of bound resources.
-	Content client.Content
-	// IsBound says which resources of root's exports are served by typed storage and need no definition.
-	IsBound func(schema.GroupResource) bool
-}
-
 // Controller binds. It is safe for concurrent use.
 type Controller struct {
-	Config
+	multicluster.Config
 	// users maps an export to the bindings that refer to it; definers maps a definition in system:bound-crds to the bindings that use
 	// it.
 	users, definers references.Index
@@ -73,10 +52,7 @@ type expectation struct {
 }
 
 // New returns a controller. Run its Specs with multicluster.Run.
-func New(c Config) *Controller {
-	if c.Live == nil {
-		c.Live = c.Client
-	}
+func New(c multicluster.Config) *Controller {
 	return &Controller{
 		Config:   c,
 		clusters: keymutex.NewHashed(64),

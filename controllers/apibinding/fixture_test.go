@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 const (
@@ -82,8 +83,8 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	fake := clienttest.NewFake(objects...)
 	deleter := &instances{Content: clienttest.NewContent(fake), left: map[schema.GroupResource]int{}}
 	f := &fixture{t: t, fake: fake, instances: deleter}
-	f.Controller = New(Config{
-		Client: fake, Resolver: resolver{"root:org:provider": provider}, Content: deleter,
+	f.Controller = New(multicluster.Config{
+		Client: fake, Live: fake, Resolver: resolver{"root:org:provider": provider}, Content: deleter,
 		IsBound: func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
 	})
 	t.Cleanup(func() {

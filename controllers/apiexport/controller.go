@@ -28,10 +28,10 @@ var (
 	namespaces     = schema.GroupResource{Group: corev1.GroupName, Resource: "namespaces"}
 )
 
-// Spec describes the controller.
-func Spec(c client.Client) multicluster.Spec {
-	r := &reconciler{client: c}
-	return multicluster.Spec{
+// Specs describes the controller.
+func Specs(c multicluster.Config) []multicluster.Spec {
+	r := &reconciler{client: c.Client}
+	return []multicluster.Spec{{
 		Name:    "apiexport",
 		Workers: workers,
 		Watches: []multicluster.Watch{
@@ -41,7 +41,7 @@ func Spec(c client.Client) multicluster.Spec {
 			{Resource: endpointSlices, Keys: forSlice},
 		},
 		Reconcile: r.reconcile,
-	}
+	}}
 }
 
 type reconciler struct {

@@ -17,10 +17,10 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
-// Spec returns the controller.
-func Spec(c client.Client) multicluster.Spec {
-	r := &reconciler{client: c}
-	return multicluster.Spec{
+// Specs returns the controller.
+func Specs(c multicluster.Config) []multicluster.Spec {
+	r := &reconciler{client: c.Client}
+	return []multicluster.Spec{{
 		Name:    "clusterrole-aggregation",
 		Workers: 2,
 		Watches: []multicluster.Watch{{
@@ -30,7 +30,7 @@ func Spec(c client.Client) multicluster.Spec {
 			},
 		}},
 		Reconcile: r.reconcile,
-	}
+	}}
 }
 
 type reconciler struct{ client client.Client }

@@ -44,7 +44,7 @@ func TestAggregation(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
-	go func() { done <- multicluster.Run(running, fake, Spec(fake)) }()
+	go func() { done <- multicluster.Run(running, fake, Specs(multicluster.Config{Client: fake})[0]) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
@@ -85,7 +85,7 @@ func TestAggregation(t *testing.T) {
 	await("b", "inner", "delete")
 
 	before := len(fake.Writes())
-	if _, err := Spec(fake).Reconcile(ctx, client.Key{Cluster: "a"}); err != nil {
+	if _, err := Specs(multicluster.Config{Client: fake})[0].Reconcile(ctx, client.Key{Cluster: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fake.Writes()[before:]; len(got) != 0 {
@@ -100,7 +100,7 @@ func TestAggregation_ABadSelectorHindersNobody(t *testing.T) {
 	bad := aggregated("a", "bad", "inner")
 	bad.AggregationRule.ClusterRoleSelectors[0].MatchLabels = map[string]string{"not a label": "x"}
 	fake := clienttest.NewFake(bad, aggregated("a", "good", "inner"), part("a", "p1", "inner", "get"))
-	if _, err := Spec(fake).Reconcile(t.Context(), client.Key{Cluster: "a"}); err != nil {
+	if _, err := Specs(multicluster.Config{Client: fake})[0].Reconcile(t.Context(), client.Key{Cluster: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	good, err := fake.Get(t.Context(), rbacv1.Resource("clusterroles"), client.Key{Cluster: "a", Name: "good"})

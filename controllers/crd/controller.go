@@ -26,14 +26,11 @@ var (
 	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
 )
 
-// Spec describes the controller. Names are accepted based on live, whose reads must see every acknowledged write; if nil, client
-// is used. Objects of definitions that are being deleted are deleted through content.
-func Spec(c client.Client, live client.Reader, content client.Content) multicluster.Spec {
-	if live == nil {
-		live = c
-	}
-	r := &reconciler{client: c, live: live, content: content, groups: keymutex.NewHashed(0)}
-	return multicluster.Spec{
+// Specs describes the controller. Names are accepted based on Live. Objects of definitions that are being deleted are deleted through
+// Content.
+func Specs(c multicluster.Config) []multicluster.Spec {
+	r := &reconciler{client: c.Client, live: c.Live, content: c.Content, groups: keymutex.NewHashed(0)}
+	return []multicluster.Spec{{
 		Name:    "crd",
 		Workers: workers,
 		Watches: []multicluster.Watch{
@@ -41,7 +38,7 @@ func Spec(c client.Client, live client.Reader, content client.Content) multiclus
 			{Resource: bindings, Keys: r.concernedByBinding},
 		},
 		Reconcile: r.reconcile,
-	}
+	}}
 }
 
 type reconciler struct {

@@ -207,7 +207,7 @@ func TestReconcile_Conditions(t *testing.T) {
 			cluster := logicalcluster.Name("c1")
 			c := clienttest.NewFake(append(tc.others, clienttest.In(cluster, tc.crd))...)
 			key := client.Key{Cluster: cluster, Name: tc.crd.Name}
-			spec := Spec(c, nil, &instances{})
+			spec := Specs(multicluster.Config{Client: c, Live: c, Content: &instances{}})[0]
 			if _, err := spec.Reconcile(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestReconcile_Deletion(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := clienttest.NewFake(tc.crd)
 			key := client.KeyOf(tc.crd)
-			result, err := Spec(c, nil, &tc.instances).Reconcile(t.Context(), key)
+			result, err := Specs(multicluster.Config{Client: c, Live: c, Content: &tc.instances})[0].Reconcile(t.Context(), key)
 			if (err != nil) != tc.wantErr {
 				t.Fatalf("error %v", err)
 			}
@@ -319,7 +319,7 @@ func TestReconcile_Deletion(t *testing.T) {
 func TestReconcile_LeavesBoundDefinitionsAlone(t *testing.T) {
 	crd := crdIn(logicalcluster.SystemBoundCRDs, "widgets", "widget", "Widget")
 	c := clienttest.NewFake(crd)
-	if _, err := Spec(c, nil, &instances{}).Reconcile(t.Context(), client.KeyOf(crd)); err != nil {
+	if _, err := Specs(multicluster.Config{Client: c, Live: c, Content: &instances{}})[0].Reconcile(t.Context(), client.KeyOf(crd)); err != nil {
 		t.Fatal(err)
 	}
 	if writes := c.Writes(); len(writes) > 0 {
@@ -336,7 +336,9 @@ func TestRun_ReleasedNamesAreTaken(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- multicluster.Run(ctx, c, Spec(c, c, &instances{})) }()
+	go func() {
+		done <- multicluster.Run(ctx, c, Specs(multicluster.Config{Client: c, Live: c, Content: &instances{}})[0])
+	}()
 
 	for _, crd := range []*apiextensionsv1.CustomResourceDefinition{crdIn("c1", "widgets", "thing", "Widget"), crdIn("c2", "widgets", "widget", "Widget")} {
 		cluster := logicalcluster.From(crd)

@@ -11,7 +11,6 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
@@ -28,16 +27,10 @@ var (
 	shards     = corev1alpha1.Resource("shards")
 )
 
-// Resolver finds the logical cluster of a path or a name.
-type Resolver interface {
-	// Resolve returns the name of the cluster at path; false if there is none.
-	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
-}
-
-// Spec describes the controller.
-func Spec(c client.Client, resolver Resolver) multicluster.Spec {
-	r := &reconciler{client: c, resolver: resolver}
-	return multicluster.Spec{
+// Specs describes the controller.
+func Specs(c multicluster.Config) []multicluster.Spec {
+	r := &reconciler{client: c.Client, resolver: c.Resolver}
+	return []multicluster.Spec{{
 		Name:    "apiexportendpointslice",
 		Workers: workers,
 		Watches: []multicluster.Watch{
@@ -48,12 +41,12 @@ func Spec(c client.Client, resolver Resolver) multicluster.Spec {
 			{Resource: shards, Keys: r.forShard},
 		},
 		Reconcile: r.reconcile,
-	}
+	}}
 }
 
 type reconciler struct {
 	client   client.Client
-	resolver Resolver
+	resolver multicluster.Resolver
 	// consumers maps an export to the bindings that use it; referring maps it to its slices.
 	consumers, referring references.Index
 }

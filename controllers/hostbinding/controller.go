@@ -36,12 +36,6 @@ var (
 	schemas      = apisv1alpha1.Resource("apiresourceschemas")
 )
 
-// Resolver finds the logical cluster of a path or a name.
-type Resolver interface {
-	// Resolve returns the name of the cluster at path; false if there is none.
-	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
-}
-
 // Registrar registers group versions with the host; controllers/apiservice.Registrar is one.
 type Registrar interface {
 	// Want replaces the group versions that owner wants to register.
@@ -54,22 +48,17 @@ type Registrar interface {
 
 // Config contains the dependencies of the controller.
 type Config struct {
-	Client client.Client
-	// Live sees every acknowledged write.
-	Live     client.Reader
-	Resolver Resolver
+	multicluster.Config
 	// Workspace is the host workspace. HostBindings in other workspaces have no effect.
 	Workspace logicalcluster.Path
 	// Registrar is nil if this server does not manage APIServices of the host.
 	Registrar Registrar
-	// IsBound says which resources of root's exports are served by typed storage; those are not projected.
-	IsBound func(schema.GroupResource) bool
 }
 
-// Spec describes the controller. It processes one HostBinding at a time, because it decides which HostBinding gets a group version.
-func Spec(c Config) multicluster.Spec {
+// Specs describes the controller. It processes one HostBinding at a time, because it decides which HostBinding gets a group version.
+func Specs(c Config) []multicluster.Spec {
 	r := &reconciler{Config: c}
-	return multicluster.Spec{
+	return []multicluster.Spec{{
 		Name: "hostbinding",
 		Watches: []multicluster.Watch{
 			{Resource: hostBindings, Keys: r.every},
@@ -78,7 +67,7 @@ func Spec(c Config) multicluster.Spec {
 		},
 		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.followRegistrar},
 		Reconcile: r.reconcile,
-	}
+	}}
 }
 
 type reconciler struct{ Config }

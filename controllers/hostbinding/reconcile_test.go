@@ -20,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/apiservice"
+	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 var v1 = schema.GroupVersion{Group: "example.com", Version: "v1"}
@@ -52,9 +53,12 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	fake := clienttest.NewFake(objects...)
 	host := &registrar{wants: map[string][]schema.GroupVersion{}, states: map[schema.GroupVersion]apiservice.State{}}
 	return &fixture{t: t, fake: fake, host: host, reconciler: &reconciler{Config{
-		Client: fake, Live: fake, Workspace: "root:org", Registrar: host,
-		Resolver: resolver{"root:org": "host", "root:provider": "provider", "root:teams": "teams", "root:teams:a": "a"},
-		IsBound:  func(schema.GroupResource) bool { return false },
+		Config: multicluster.Config{
+			Client: fake, Live: fake,
+			Resolver: resolver{"root:org": "host", "root:provider": "provider", "root:teams": "teams", "root:teams:a": "a"},
+			IsBound:  func(schema.GroupResource) bool { return false },
+		},
+		Workspace: "root:org", Registrar: host,
 	}}}
 }
 

@@ -37,10 +37,7 @@ var (
 
 // Config contains the dependencies of the controller.
 type Config struct {
-	// Client reads the watch caches and writes as the server.
-	Client client.Client
-	// Content deletes the content of a cluster.
-	Content client.Content
+	multicluster.Config
 	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }

@@ -85,7 +85,7 @@ func newHouse(objects ...client.Object) *house {
 
 // restart makes a process that remembers nothing.
 func (h *house) restart() {
-	h.reconciler = &reconciler{Config: Config{Client: h.Fake, Content: h.content, Clock: h.clock}}
+	h.reconciler = &reconciler{Config: Config{Config: multicluster.Config{Client: h.Fake, Content: h.content}, Clock: h.clock}}
 }
 
 func (h *house) step(t *testing.T) (reconcile.Result, error) {
@@ -383,8 +383,8 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 	fake := clienttest.NewFake(root, clienttest.In("root", &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "root"}}))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	specs := append(Specs(Config{Client: fake, Content: clienttest.NewContent(fake)}),
-		workspace.Specs(workspace.Config{Client: fake, Live: fake, Resolver: noPaths{}})...)
+	specs := append(Specs(Config{Config: multicluster.Config{Client: fake, Content: clienttest.NewContent(fake)}}),
+		workspace.Specs(workspace.Config{Config: multicluster.Config{Client: fake, Live: fake, Resolver: noPaths{}}})...)
 	for _, spec := range specs {
 		go func() {
 			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {

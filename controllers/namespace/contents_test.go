@@ -110,7 +110,7 @@ func TestSpecs(t *testing.T) {
 	ns := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	fake := clienttest.NewFake(ns)
 	pem := &liveBundle{pem: "PEM", outdated: make(chan struct{})}
-	for _, spec := range Specs(fake, clienttest.NewContent(fake), pem.watch) {
+	for _, spec := range Specs(Config{Config: multicluster.Config{Client: fake, Content: clienttest.NewContent(fake)}, CABundle: pem.watch}) {
 		running.Go(func() {
 			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {
 				t.Errorf("%s ended: %v", spec.Name, err)

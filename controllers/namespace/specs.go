@@ -16,12 +16,19 @@ const workers = 8
 
 func resource(name string) schema.GroupResource { return schema.GroupResource{Resource: name} }
 
-// Specs returns the controllers. caBundle returns the certificates, in PEM format, for kube-root-ca.crt, and a channel
-// that is closed when they change. While there are none, that ConfigMap is not changed.
-func Specs(cl client.Client, content client.Content, caBundle func() ([]byte, <-chan struct{})) []multicluster.Spec {
-	d := &deletion{client: cl, content: content, clock: clock.RealClock{}}
-	c := &contents{client: cl, caBundle: func() []byte {
-		bundle, _ := caBundle()
+// Config contains what the controllers work with.
+type Config struct {
+	multicluster.Config
+	// CABundle returns the certificates that kube-root-ca.crt contains, in PEM format, and a channel that is closed when they change.
+	// While there are none, the ConfigMap stays as it is.
+	CABundle func() ([]byte, <-chan struct{})
+}
+
+// Specs returns the controllers.
+func Specs(in Config) []multicluster.Spec {
+	d := &deletion{client: in.Client, content: in.Content, clock: clock.RealClock{}}
+	c := &contents{client: in.Client, caBundle: func() []byte {
+		bundle, _ := in.CABundle()
 		return bundle
 	}}
 	return []multicluster.Spec{
@@ -40,7 +47,7 @@ func Specs(cl client.Client, content client.Content, caBundle func() ([]byte, <-
 				{Resource: resource("configmaps"), Keys: c.lostRootCA},
 			},
 			Feeds: []func(context.Context, func(client.Key, time.Duration)){
-				func(ctx context.Context, add func(client.Key, time.Duration)) { c.followBundle(ctx, caBundle, add) },
+				func(ctx context.Context, add func(client.Key, time.Duration)) { c.followBundle(ctx, in.CABundle, add) },
 			},
 			Reconcile: c.reconcile,
 		},

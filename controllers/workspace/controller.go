@@ -43,20 +43,10 @@ type Binder interface {
 	FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error)
 }
 
-// Resolver finds logical clusters; registry/index.Index is one.
-type Resolver interface {
-	// Resolve returns the name of the cluster at path; false if there is none.
-	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
-}
-
 // Config contains the dependencies of the controller.
 type Config struct {
-	// Client reads the watch caches and writes as the server.
-	Client client.Client
-	// Live sees every acknowledged write; it is read before a logical cluster counts as deleted.
-	Live     client.Reader
-	Resolver Resolver
-	Binder   Binder
+	multicluster.Config
+	Binder Binder
 	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }

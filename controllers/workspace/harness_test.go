@@ -24,6 +24,7 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 const uid types.UID = "0d0e9b2a-3c1f-4a55-9f0e-5b8d7c6a1f00"
@@ -110,7 +111,7 @@ func newWorkspace(changes ...func(*tenancyv1alpha1.Workspace)) *tenancyv1alpha1.
 }
 
 func (h *house) reconciler() *reconciler {
-	return &reconciler{Config{Client: h.Fake, Live: h.Fake, Resolver: paths{"root": "root"}, Binder: h.binder, Clock: h.clock}}
+	return &reconciler{Config{Config: multicluster.Config{Client: h.Fake, Live: h.Fake, Resolver: paths{"root": "root"}}, Binder: h.binder, Clock: h.clock}}
 }
 
 // step reconciles the workspace once, as a process that has just started would.

@@ -2,7 +2,6 @@ package core
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 
 	"github.com/annex-dev/annex/registry/group"
@@ -11,9 +10,7 @@ import (
 
 const version = "v1"
 
-func resource(name string) schema.GroupResource {
-	return schema.GroupResource{Group: corev1.GroupName, Resource: name}
-}
+var namespacesResource = corev1.Resource("namespaces")
 
 // NewGroup returns the storage of the core group. The error names the store that could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {

@@ -59,7 +59,7 @@ func (r *namespaceREST) Delete(ctx context.Context, name string, validate rest.V
 		options.Preconditions = &metav1.Preconditions{}
 	}
 	if err := meets(options.Preconditions, ns); err != nil {
-		return nil, false, apierrors.NewConflict(resource("namespaces"), name, err)
+		return nil, false, apierrors.NewConflict(namespacesResource, name, err)
 	}
 	// Delete only the namespace that was just read, even if another one has this name a moment later.
 	options.Preconditions.UID = &ns.UID
@@ -101,7 +101,7 @@ func (r *namespaceREST) terminate(ctx context.Context, name string, validate res
 	if err == nil {
 		return out, nil
 	}
-	err = storeerr.InterpretUpdateError(storeerr.InterpretGetError(err, resource("namespaces"), name), resource("namespaces"), name)
+	err = storeerr.InterpretUpdateError(storeerr.InterpretGetError(err, namespacesResource, name), namespacesResource, name)
 	if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
 		err = apierrors.NewInternalError(fmt.Errorf("terminating namespace %s: %w", name, err))
 	}
@@ -128,7 +128,7 @@ func (g *contentGuard) Delete(ctx context.Context, key string, out runtime.Objec
 	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
 	guarded := func(ctx context.Context, obj runtime.Object) error {
 		if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 && ns.DeletionTimestamp.IsZero() {
-			return apierrors.NewConflict(resource("namespaces"), ns.Name, fmt.Errorf("finalizers %v are still set", ns.Spec.Finalizers))
+			return apierrors.NewConflict(namespacesResource, ns.Name, fmt.Errorf("finalizers %v are still set", ns.Spec.Finalizers))
 		}
 		return validate(ctx, obj)
 	}

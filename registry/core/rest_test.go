@@ -103,7 +103,7 @@ func testNamespaceDeletion(t *testing.T, h *harness) {
 			t.Errorf("deleting another namespace: %v", err)
 		}
 	}
-	refused := apierrors.NewForbidden(resource("namespaces"), "a", nil)
+	refused := apierrors.NewForbidden(namespacesResource, "a", nil)
 	if _, _, err := served[rest.GracefulDeleter](t, h, "namespaces").Delete(ctx, "a", func(context.Context, runtime.Object) error { return refused }, nil); !apierrors.IsForbidden(err) {
 		t.Errorf("admission is not asked: %v", err)
 	}

@@ -53,7 +53,8 @@ func TestRemote_ControllersOfTheServerRunOutsideOfIt(t *testing.T) {
 	c := newRemote(t, config, "")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 2)
-	for _, spec := range []multicluster.Spec{clusterrole.Spec(c), endpointslice.Spec(c, clusters)} {
+	parts := multicluster.Config{Client: c, Resolver: clusters}
+	for _, spec := range slices.Concat(clusterrole.Specs(parts), endpointslice.Specs(parts)) {
 		go func() { ended <- multicluster.Run(ctx, c, spec) }()
 	}
 	t.Cleanup(func() {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/annex-dev/annex/controllers"
 	"github.com/annex-dev/annex/controllers/leader"
+	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
@@ -138,11 +139,13 @@ func (s *Server) runControllers(ctx context.Context) error {
 		return err
 	}
 	return controllers.Run(ctx, controllers.Config{
-		Client:    s.server.Client,
-		Live:      s.server.Client.Live(),
-		Content:   s.server.Content,
-		Resolver:  s.server.Index,
-		IsBound:   kinds.All.IsBound,
+		Config: multicluster.Config{
+			Client:   s.server.Client,
+			Live:     s.server.Client.Live(),
+			Content:  s.server.Content,
+			Resolver: s.server.Index,
+			IsBound:  kinds.All.IsBound,
+		},
 		CABundle:  s.certificates.Watch,
 		Registrar: registrar,
 
