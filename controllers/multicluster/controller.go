@@ -48,7 +48,7 @@ func after(start <-chan struct{}, next reconcileFunc) reconcileFunc {
 		case <-start:
 			return next(ctx, key)
 		case <-ctx.Done():
-			return reconcile.Result{}, context.Cause(ctx)
+			return reconcile.Result{}, nil
 		}
 	}
 }
@@ -56,10 +56,14 @@ func after(start <-chan struct{}, next reconcileFunc) reconcileFunc {
 // afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
 const afterConflict = 20 * time.Millisecond
 
-// toleratingConflicts returns next with the one rule for conflicts: try again, without an error and without backoff.
+// toleratingConflicts returns next with the one rule for conflicts: try again, without an error and without backoff. What fails
+// because the controller is being stopped is no error either.
 func toleratingConflicts(next reconcileFunc) reconcileFunc {
 	return func(ctx context.Context, key client.Key) (reconcile.Result, error) {
 		result, err := next(ctx, key)
+		if err != nil && ctx.Err() != nil {
+			return reconcile.Result{}, nil
+		}
 		if apierrors.IsConflict(err) {
 			klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
 			return reconcile.Result{RequeueAfter: afterConflict}, nil

@@ -127,6 +127,15 @@ func TestRun_AgainAfterItsEnd(t *testing.T) {
 	}
 }
 
+func TestRun_BeingStoppedIsNoFailure(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	stopped := toleratingConflicts(func(ctx context.Context, _ client.Key) (reconcile.Result, error) { return reconcile.Result{}, ctx.Err() })
+	if result, err := stopped(ctx, client.Key{}); err != nil || !result.IsZero() {
+		t.Errorf("got %v, %v", result, err)
+	}
+}
+
 func TestRun_ConflictsAreNoFailures(t *testing.T) {
 	conflict := fmt.Errorf("updating: %w", apierrors.NewConflict(configMaps, "a", errors.New("somebody was faster")))
 	key := client.Key{Cluster: "one", Namespace: "default", Name: "a"}
@@ -199,7 +208,7 @@ func TestAfter_WaitsForItsStart(t *testing.T) {
 	})
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := gated(canceled, client.Key{}); !errors.Is(err, context.Canceled) || called {
+	if _, err := gated(canceled, client.Key{}); err != nil || called {
 		t.Errorf("before its start: called %v, %v", called, err)
 	}
 	close(start)

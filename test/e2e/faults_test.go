@@ -107,7 +107,7 @@ func TestServe_FaultIsOneLineAndChangesNothing(t *testing.T) {
 		},
 		"a busy port": func(t *testing.T, _ string) fault {
 			port := busyPort(t)
-			return fault{[]string{"--secure-port=" + port}, []string{"--secure-port", port, "in use", "give another"}}
+			return fault{[]string{"--secure-port=" + port}, []string{"--secure-port", port, "in use", "set another port"}}
 		},
 		"an unreachable etcd": func(t *testing.T, _ string) fault {
 			url := "http://127.0.0.1:" + busyPort(t)
