@@ -130,7 +130,9 @@ func TestRun_AgainAfterItsEnd(t *testing.T) {
 func TestRun_BeingStoppedIsNoFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	stopped := toleratingConflicts(func(ctx context.Context, _ client.Key) (reconcile.Result, error) { return reconcile.Result{}, ctx.Err() })
+	stopped := toleratingConflicts(func(ctx context.Context, _ client.Key) (reconcile.Result, error) {
+		return reconcile.Result{}, ctx.Err()
+	})
 	if result, err := stopped(ctx, client.Key{}); err != nil || !result.IsZero() {
 		t.Errorf("got %v, %v", result, err)
 	}
