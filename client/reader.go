@@ -48,8 +48,8 @@ type Scope struct {
 type EventType string
 
 // A watch begins with Reset, an Added for each object that exists, and Synced; then changes follow. When it had to start
-// over, for example because history was compacted, it begins again with Reset: who keeps an index builds a new one
-// between Reset and Synced, so that deletions it missed do not stay in the index.
+// over, for example because history was compacted, it begins again with Reset: build a new index between Reset and Synced, so
+// that deletions that were missed do not stay in the index. Reset comes again whenever the list has to begin anew.
 const (
 	Reset    EventType = "RESET"
 	Synced   EventType = "SYNCED"

@@ -19,14 +19,14 @@ import (
 // Config is what a server is given. Everything is required unless it says otherwise.
 type Config struct {
 	Scheme *kinds.Scheme
-	// Backend is where objects lie; the caller destroys it once Run has returned.
+	// Backend is where objects are stored; the caller destroys it once Run has returned.
 	Backend *storage.Backend
 	// ApplyServing sets listener, certificates, loopback credentials and audit in the stock configuration.
 	ApplyServing func(*genericapiserver.Config) error
 	// Authentication says who is let in; where requests come from is filled in by the server.
 	Authentication authentication.Config
-	// Host is the cluster that the server is installed into; nil when it is installed into none. How users of it are let in
-	// stands in Authentication.
+	// Host is the cluster that the server is installed into; nil when it is installed into none. Authentication
+	// says how its users are let in.
 	Host *Host
 	// Addresses are shown to clients; read anew for each object.
 	Addresses Addresses
@@ -40,7 +40,7 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Limits bound what is served at once, and what of it is for one workspace.
 	Limits fairness.Config
-	// Virtual are virtual workspaces besides those that every server has; may be nil.
+	// Virtual are virtual workspaces in addition to those that every server has; may be nil.
 	Virtual []virtual.Workspace
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.
 	ShutdownDelay, ShutdownWatchGrace time.Duration

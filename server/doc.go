@@ -13,14 +13,14 @@
 //	endpoints.go  what is served where: the catalog, and the list of virtual workspaces
 //	chain.go      the stock server, the last mile and the router, and the order of everything that a request passes
 //
-// Beside them:
+// In other files:
 //
 //	server.go    the five joined
 //	config.go    what the server is given, and the stock server's configuration made from it
 //	deadline.go  why work ends a little before its time limit
 //	version.go   the version of Kubernetes that clients are told
 //	host.go      the cluster that the server is installed into, if any
-//	hosting.go   what the workspace that it shows as its own serves besides
+//	hosting.go   what the workspace that the host shows as its own serves in addition
 //	serving/     the certificate that is shown, and the CA bundle by which it is verified
-//	hooks.go     what runs beside requests, and what /readyz waits for
+//	hooks.go     what runs apart from requests, and what /readyz waits for
 package server

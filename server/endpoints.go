@@ -23,7 +23,7 @@ import (
 type endpoints struct {
 	// base are the resources that every cluster serves.
 	base sets.Set[schema.GroupResource]
-	// catalog knows what each cluster serves beside them, and shown is the same with what the host workspace serves for being it.
+	// catalog knows what each cluster serves in addition. shown also has what only the host workspace serves.
 	catalog *catalog.Catalog
 	shown   *hosting
 

@@ -24,7 +24,7 @@ const controllersTimeout = 10 * time.Second
 // etcdTimeout is how long etcd may take to answer before /readyz fails.
 const etcdTimeout = 2 * time.Second
 
-// addHooks registers what runs beside requests and what /readyz waits for. A hook that has not returned keeps /readyz
+// addHooks registers what runs apart from requests and what /readyz waits for. A hook that has not returned keeps /readyz
 // from succeeding.
 func (s *Server) addHooks(i *indexes, e *endpoints, host *hostHealth) error {
 	followers := map[string]func(context.Context) error{
@@ -98,7 +98,7 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// AddController runs beside requests, from the end of the bootstrap until the stop signal. The server goes on until run has
+// AddController has run called apart from requests, from the end of the bootstrap until the stop signal. The server goes on until run has
 // returned, for a time.
 func (s *Server) AddController(name string, run func(ctx context.Context) error) error {
 	stop, done := make(chan struct{}), make(chan struct{})

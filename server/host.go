@@ -33,8 +33,8 @@ const (
 	hostTimeout  = 5 * time.Second
 )
 
-// Host is the cluster that the server is installed into, and whose API server forwards requests. How its users are let in
-// stands in the configuration of authentication.
+// Host is the cluster that the server is installed into, and whose API server forwards requests. The
+// configuration of authentication says how its users are let in.
 type Host struct {
 	// Workspace is what the host shows as its own.
 	Workspace logicalcluster.Path

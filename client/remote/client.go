@@ -22,7 +22,7 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// all stands in the place of a cluster's name for all of them.
+// all is used in place of a cluster's name for all clusters.
 const all = logicalcluster.Name(logicalcluster.Wildcard)
 
 // Client implements client.Client over a wildcard URL.

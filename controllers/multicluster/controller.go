@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -76,13 +77,17 @@ func toleratingConflicts(next reconcileFunc) reconcileFunc {
 // what went away before a watch saw it would otherwise go unnoticed by who was reconciled while it was there.
 func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	unique := true
-	var behind sync.WaitGroup
-	behind.Add(len(spec.Watches))
 	synced := make(chan struct{})
-	go func() {
-		behind.Wait()
+	var behind atomic.Int64
+	behind.Store(int64(len(spec.Watches)))
+	shown := func() {
+		if behind.Add(-1) == 0 {
+			close(synced)
+		}
+	}
+	if len(spec.Watches) == 0 {
 		close(synced)
-	}()
+	}
 	// Log messages of controller-runtime only at a higher verbosity. Errors are always logged.
 	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
@@ -101,7 +106,7 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 		return fmt.Errorf("building controller %s: %w", spec.Name, err)
 	}
 	for _, watch := range spec.Watches {
-		if err := c.Watch(feed(from, watch, sync.OnceFunc(behind.Done))); err != nil {
+		if err := c.Watch(feed(from, watch, sync.OnceFunc(shown))); err != nil {
 			return fmt.Errorf("watching %s for controller %s: %w", watch.Resource, spec.Name, err)
 		}
 	}

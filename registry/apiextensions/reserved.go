@@ -11,11 +11,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // reservedDomain is the suffix of groups, and the domain of annotations, that only the server's own definitions may have.
-const reservedDomain = "apis.kcp.io"
+const reservedDomain = apisv1alpha2.GroupName
 
 // checkReserved returns Forbidden when obj, a definition outside the server's own clusters, claims a reserved group or
 // changes reserved annotations. old is nil on create.

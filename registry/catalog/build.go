@@ -9,7 +9,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -44,17 +43,9 @@ type builder struct {
 
 // bound adds what the APIBindings of cluster bind.
 func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error {
-	objects, err := b.from.List(ctx, bindingsResource, client.Scope{Cluster: cluster})
+	bindings, err := client.List[apisv1alpha2.APIBinding](ctx, b.from, bindingsResource, client.Scope{Cluster: cluster})
 	if err != nil {
-		return fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
-	}
-	bindings := make([]*apisv1alpha2.APIBinding, 0, len(objects))
-	for _, obj := range objects {
-		binding, ok := obj.(*apisv1alpha2.APIBinding)
-		if !ok {
-			return fmt.Errorf("listing the APIBindings of %q: unexpected type %T", cluster, obj)
-		}
-		bindings = append(bindings, binding)
+		return err
 	}
 	// While one binding takes a resource over from another that is being deleted, the one that stays counts.
 	slices.SortStableFunc(bindings, func(x, y *apisv1alpha2.APIBinding) int {
@@ -106,15 +97,11 @@ func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, ide
 // local adds the established CustomResourceDefinitions of cluster. Once established a definition stays so, under the names
 // that were accepted, even when names that it asks for later are in conflict.
 func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error {
-	objects, err := b.from.List(ctx, definitionsResource, client.Scope{Cluster: cluster})
+	crds, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, b.from, definitionsResource, client.Scope{Cluster: cluster})
 	if err != nil {
-		return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
+		return err
 	}
-	for _, obj := range objects {
-		crd, err := asDefinition(obj)
-		if err != nil {
-			return fmt.Errorf("listing the CustomResourceDefinitions of %q: %w", cluster, err)
-		}
+	for _, crd := range crds {
 		gr := schema.GroupResource{Group: crd.Spec.Group, Resource: crd.Status.AcceptedNames.Plural}
 		if _, taken := b.resources[gr]; taken || b.catalog.builtin(gr) {
 			continue
@@ -153,22 +140,15 @@ func fromDefinition(definition *apiextensionsv1.CustomResourceDefinition) *Resou
 
 // boundDefinition returns the interned definition of the bound schema uid; nil when there is none.
 func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	obj, err := from.Get(ctx, definitionsResource, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the CustomResourceDefinition of schema %q in %s: %w", uid, logicalcluster.SystemBoundCRDs, err)
+	crd, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, from, definitionsResource, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
+	if err != nil || crd == nil {
+		return nil, err
 	}
 	// Hashing a large schema takes milliseconds, and thousands of clusters bind the same one.
 	type version struct{ uid, resourceVersion string }
-	key := version{string(obj.GetUID()), obj.GetResourceVersion()}
+	key := version{string(crd.UID), crd.ResourceVersion}
 	if known, ok := c.hashed.Get(key); ok && key.resourceVersion != "" {
 		return known.(*apiextensionsv1.CustomResourceDefinition), nil
-	}
-	crd, err := asDefinition(obj)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CustomResourceDefinition of schema %q: %w", uid, err)
 	}
 	definition, err := c.Definition(crd)
 	if err != nil {
@@ -178,31 +158,17 @@ func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid s
 	return definition, nil
 }
 
-// asDefinition returns obj, which may be of the internal type of the stock registry, as the version that is served.
-func asDefinition(obj client.Object) (*apiextensionsv1.CustomResourceDefinition, error) {
-	switch crd := obj.(type) {
-	case *apiextensionsv1.CustomResourceDefinition:
-		return crd, nil
-	case *apiextensions.CustomResourceDefinition:
-		out := &apiextensionsv1.CustomResourceDefinition{}
-		// The conversion writes into what it is given where both types share memory.
-		if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(crd.DeepCopy(), out, nil); err != nil {
-			return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
-		}
-		return out, nil
-	default:
-		return nil, fmt.Errorf("unexpected type %T", obj)
-	}
-}
-
 // asStored returns crd with the defaults and in the spelling that it gets on its way to storage and back.
 func asStored(crd *apiextensionsv1.CustomResourceDefinition) (*apiextensionsv1.CustomResourceDefinition, error) {
-	in, internal := crd.DeepCopy(), &apiextensions.CustomResourceDefinition{}
+	in, internal, out := crd.DeepCopy(), &apiextensions.CustomResourceDefinition{}, &apiextensionsv1.CustomResourceDefinition{}
 	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(in)
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(in, internal, nil); err != nil {
 		return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
 	}
-	return asDefinition(internal)
+	if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(internal, out, nil); err != nil {
+		return nil, fmt.Errorf("converting CustomResourceDefinition %q: %w", crd.Name, err)
+	}
+	return out, nil
 }
 
 // share returns the snapshot of what b collected, shared with all clusters that have the same.

@@ -276,8 +276,8 @@ func TestHashes(t *testing.T) {
 	}
 }
 
-// TestHashes_DoNotDependOnTheWay compares a definition that was read from storage, in the internal type, with the same one
-// as it was written.
+// TestHashes_DoNotDependOnTheWay compares a definition that was read from storage, where it is of the internal type, with the
+// same one as it was written.
 func TestHashes_DoNotDependOnTheWay(t *testing.T) {
 	written := local("c1", "widgets", "object")
 	written.Spec.Names.Singular, written.Spec.Names.ListKind = "", ""
@@ -290,19 +290,22 @@ func TestHashes_DoNotDependOnTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defaulted, internal := written.DeepCopy(), &apiextensions.CustomResourceDefinition{}
+	defaulted, internal, read := written.DeepCopy(), &apiextensions.CustomResourceDefinition{}, &apiextensionsv1.CustomResourceDefinition{}
 	apiextensionsv1.SetObjectDefaults_CustomResourceDefinition(defaulted)
 	defaulted.Status.AcceptedNames = defaulted.Spec.Names
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(defaulted, internal, nil); err != nil {
 		t.Fatal(err)
 	}
-	before := internal.DeepCopy()
-	c = New(Config{Reader: index([]client.Object{internal})})
+	if err := apiextensionsv1.Convert_apiextensions_CustomResourceDefinition_To_v1_CustomResourceDefinition(internal, read, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := read.DeepCopy()
+	c = New(Config{Reader: index([]client.Object{read})})
 	s, err := c.For(t.Context(), "c1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(before, internal) {
+	if !reflect.DeepEqual(before, read) {
 		t.Error("the shared object was changed")
 	}
 	two, ok := s.Lookup(widgets)

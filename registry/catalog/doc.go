@@ -17,5 +17,5 @@
 //
 // Reads come from watch caches and may be a little behind. Before a resource counts as missing, ask [Catalog.Refresh].
 //
-// Who has a watch open learns from Config.Changed when to look again at what it is on.
+// Config.Changed tells those who hold watches open when to look at the catalog again.
 package catalog

@@ -149,15 +149,11 @@ func (c *Content) local(ctx context.Context, k kind) (*catalog.Resource, error) 
 
 // bound returns what k is by an APIBinding of its cluster.
 func (c *Content) bound(ctx context.Context, k kind) (*catalog.Resource, error) {
-	objects, err := c.Live.List(ctx, bindings, client.Scope{Cluster: k.cluster})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, c.Live, bindings, client.Scope{Cluster: k.cluster})
 	if err != nil {
-		return nil, fmt.Errorf("listing the APIBindings of %q: %w", k.cluster, err)
+		return nil, err
 	}
-	for _, obj := range objects {
-		binding, ok := obj.(*apisv1alpha2.APIBinding)
-		if !ok {
-			return nil, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", k.cluster, obj)
-		}
+	for _, binding := range all {
 		i := slices.IndexFunc(binding.Status.BoundResources, func(r apisv1alpha2.BoundAPIResource) bool {
 			return r.Group == k.resource.Group && r.Resource == k.resource.Resource && r.Schema.IdentityHash == k.bucket
 		})

@@ -2,6 +2,7 @@
 // is how [client.Reader.Watch] works inside the server, for typed objects and for heads alike.
 //
 // [Run] promises what client.EventType says: Reset, an Added for each object that exists, Synced, and then changes, without a
-// gap. A watch that ends goes on from where it was; when its history is gone it begins again with Reset. Nothing is kept but a
-// resourceVersion. registry and server may import it.
+// gap. A watch that ends goes on from where it was; when its history is gone it begins again with Reset, which comes before each
+// attempt to list: from then until Synced, what was delivered earlier may be out of date. Nothing is kept but a resourceVersion.
+// registry and server may import it.
 package follow

@@ -55,12 +55,13 @@ func Run[T any](ctx context.Context, source Source[T], handle func(client.EventT
 // where to go on, empty when the history is gone and the watch must begin anew, and why it ended.
 func (s Source[T]) follow(ctx context.Context, resourceVersion string, handle func(client.EventType, T)) (string, error) {
 	if resourceVersion == "" {
+		var none T
+		// Before the list, which may fail for long: what was known is no longer kept up to date.
+		handle(client.Reset, none)
 		items, listed, err := s.List(ctx)
 		if err != nil {
 			return "", fmt.Errorf("listing: %w", err)
 		}
-		var none T
-		handle(client.Reset, none)
 		for _, item := range items {
 			handle(client.Added, item)
 		}

@@ -76,3 +76,26 @@ func TestRun_GoesOnOrStartsOver(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
+
+// What was known is out of date as soon as the history is gone, not only when the next list works.
+func TestRun_ResetsBeforeAListThatFails(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	lists := 0
+	var got []client.EventType
+	err := Run(ctx, Source[string]{
+		Name: "things",
+		List: func(context.Context) ([]string, string, error) {
+			if lists++; lists == 1 {
+				return nil, "5", nil
+			}
+			cancel()
+			return nil, "", errors.New("one object cannot be read")
+		},
+		Watch: func(context.Context, string) (watch.Interface, error) {
+			return nil, apierrors.NewResourceExpired("compacted")
+		},
+	}, func(event client.EventType, _ string) { got = append(got, event) })
+	if want := []client.EventType{client.Reset, client.Synced, client.Reset}; !errors.Is(err, context.Canceled) || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}

@@ -38,7 +38,7 @@ func (g *Gate) Wait(ctx context.Context) (uint64, error) {
 	case <-f.done:
 		return f.revision, f.err
 	case <-ctx.Done():
-		return 0, apierrors.NewTimeoutError("waiting for a look at the storage: "+context.Cause(ctx).Error(), 1)
+		return 0, apierrors.NewTimeoutError("waiting until the watch caches are up to date: "+context.Cause(ctx).Error(), 1)
 	}
 }
 

@@ -2,9 +2,6 @@ package index
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -12,6 +9,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/follow"
 )
 
 var (
@@ -62,21 +60,13 @@ func New(c Config) *Index { return &Index{c} }
 // Run keeps the index up to date until ctx ends. It then returns nil. It returns an error if a watch cannot be
 // started at all.
 func (i *Index) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	follow := func(resource schema.GroupResource, handle func(client.Event)) error {
-		if err := i.Cached.Watch(ctx, resource, handle); err != nil && ctx.Err() == nil {
-			cancel()
-			return fmt.Errorf("watching %s for the path index: %w", resource, err)
+	return follow.All(ctx, i.Cached, Followed(), func(resource schema.GroupResource, event client.Event) {
+		if resource == workspaces {
+			i.handleWorkspace(event)
+			return
 		}
-		return nil
-	}
-	errs := make([]error, 2)
-	var both sync.WaitGroup
-	both.Go(func() { errs[0] = follow(workspaces, i.handleWorkspace) })
-	both.Go(func() { errs[1] = follow(logicalClusters, i.handleLogicalCluster) })
-	both.Wait()
-	return errors.Join(errs...)
+		i.handleLogicalCluster(event)
+	})
 }
 
 func (i *Index) handleWorkspace(event client.Event) {

@@ -36,7 +36,7 @@ type Kind[E any, T Pointer[E]] struct {
 	// Columns are what kubectl get shows, and Cells the values below them; both nil for what the row says.
 	Columns []metav1.TableColumnDefinition
 	Cells   func(obj T) []any
-	// Fields are what selectors may name beside the metadata.
+	// Fields are what selectors may name in addition to the metadata.
 	Fields func(obj T) fields.Set
 	// TTL is how long an object stays after its last write; zero stands for as long as nobody deletes it.
 	TTL time.Duration
@@ -53,12 +53,12 @@ type Kind[E any, T Pointer[E]] struct {
 	NoGarbageCollection bool
 	// MetadataByStatus is true for kinds whose metadata may be changed through the status subresource too.
 	MetadataByStatus bool
-	// DeleteDuringUpdate decides, beside the usual rule, whether an update that left no finalizers completes a deletion.
+	// DeleteDuringUpdate decides, in addition to the usual rule, whether an update that left no finalizers completes a deletion.
 	DeleteDuringUpdate func(obj T) bool
 
 	// Prepare sets what follows from the rest of the object before every write, whoever writes. old is nil on create.
 	Prepare func(obj, old T)
-	// PrepareForUser undoes what is not for users to decide beside the status, before Prepare. old is nil on create.
+	// PrepareForUser undoes what is not for users to decide apart from the status, before Prepare. old is nil on create.
 	PrepareForUser func(obj, old T)
 	// Name checks the name, or a prefix of names; nil for any path segment.
 	Name apimachineryvalidation.ValidateNameFunc

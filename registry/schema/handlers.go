@@ -96,18 +96,13 @@ func New(config Config) (*Handlers, error) {
 }
 
 // For returns the handler of a resource that is not Typed. Requests must come with request info, cluster and bucket in their
-// context. The handler is for one request: the next one may get another.
+// context, and [WithTerminating] must have been applied if the resource is. The handler is for one request: the next one may get another.
 func (h *Handlers) For(resource *catalog.Resource) (http.Handler, error) {
 	e, err := h.entry(resource)
 	if err != nil {
 		return nil, err
 	}
-	if !resource.Terminating {
-		return e.handler, nil
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		e.handler.ServeHTTP(w, req.WithContext(WithTerminating(req.Context())))
-	}), nil
+	return e.handler, nil
 }
 
 // Len returns how many handlers are kept.

@@ -196,7 +196,11 @@ func (s *server) chain() http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		handler.ServeHTTP(w, req.WithContext(storage.WithBucket(req.Context(), resource.Bucket)))
+		ctx := storage.WithBucket(req.Context(), resource.Bucket)
+		if resource.Terminating {
+			ctx = WithTerminating(ctx)
+		}
+		handler.ServeHTTP(w, req.WithContext(ctx))
 	})
 	handler := genericapifilters.WithRequestInfo(genericapifilters.WithRequestReceivedTimestamp(genericapifilters.WithAuditInit(inner)), factory)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -113,7 +113,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 func (b *Backend) Ready() error { return b.caches.Ready() }
 
 // Filters reports whether requests for a typed resource are served from here, so that a filter in their context counts; those
-// for custom resources always are. Whoever serves filtered requests must refuse what is not.
+// for custom resources always are. A server of filtered requests must refuse those for other resources.
 func (b *Backend) Filters(gr schema.GroupResource) bool {
 	return slices.ContainsFunc(b.caches.All(), func(c *watchcache.Cache) bool { return c.Resource == gr })
 }

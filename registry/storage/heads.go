@@ -89,10 +89,8 @@ func (b *Backend) parts(scope HeadScope) []part {
 			all = append(all, part{Kind: k, cache: shard.Cache})
 		}
 	}
-	roots := map[string]bool{}
-	for _, c := range b.caches.All() {
-		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && !roots[c.Root] && c.Clusters.Has(scope.Cluster) {
-			roots[c.Root] = true
+	for _, c := range b.distinct() {
+		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && c.Clusters.Has(scope.Cluster) {
 			all = append(all, part{Kind: raw.Kind{Base: c.Root, Resource: c.Resource}, cache: c})
 		}
 	}
@@ -101,6 +99,16 @@ func (b *Backend) parts(scope HeadScope) []part {
 	}
 	slices.SortFunc(all, func(x, y part) int { return cmp.Compare(x.Base, y.Base) })
 	return all
+}
+
+// distinct returns one watch cache for each root. Stores that are completed more than once have several.
+func (b *Backend) distinct() []*watchcache.Cache {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(b.caches.All(), func(c *watchcache.Cache) bool {
+		again := seen[c.Root]
+		seen[c.Root] = true
+		return again
+	})
 }
 
 // headsOf returns the heads of a list of the cache.

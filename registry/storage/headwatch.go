@@ -20,7 +20,7 @@ import (
 // in all clusters. The heads of other resources that share a cache come too.
 func (b *Backend) HeadSources(resource schema.GroupResource) []follow.Source[head.Head] {
 	var sources []follow.Source[head.Head]
-	for _, c := range b.caches.All() {
+	for _, c := range b.distinct() {
 		if resource.Empty() || c.Resource == resource {
 			sources = append(sources, headsIn(c))
 		}

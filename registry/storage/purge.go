@@ -19,13 +19,13 @@ import (
 const (
 	// purgeWorkers is how many keys are deleted at once: each in a revision of its own.
 	purgeWorkers = 8
-	// logicalClustersRoot is where the object lies that says that a cluster exists.
+	// logicalClustersRoot is where LogicalClusters are stored: the object whose existence says that a cluster exists.
 	logicalClustersRoot = "/core.kcp.io/logicalclusters/"
 )
 
 // Purge deletes every key of the cluster, whatever finalizers its objects have, and returns how many there were. It is
-// for a cluster whose content was deleted before, so that there normally is none but its LogicalCluster. That goes last: as
-// long as it is there, somebody comes back after a crash. The watch caches say what there is; etcd is read only for resources
+// for a cluster whose content was deleted before, so that normally only its LogicalCluster is left. That is deleted last: while
+// it exists, the deletion is resumed after a crash. The watch caches say what there is; etcd is read only for resources
 // without one, which an earlier version of the server left.
 func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64, error) {
 	if cluster.Empty() {

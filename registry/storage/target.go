@@ -10,7 +10,7 @@ import (
 const (
 	// DefaultPrefix is the first segment of every key, unless Config.Prefix says otherwise.
 	DefaultPrefix = layout.DefaultPrefix
-	// LocalBucket is the bucket of custom resources whose CRD lies in their own cluster.
+	// LocalBucket is the bucket of custom resources whose CRD is in their own cluster.
 	LocalBucket = layout.LocalBucket
 )
 

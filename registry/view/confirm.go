@@ -37,7 +37,7 @@ func (v *View[T]) confirm(ctx context.Context) error {
 	v.mu.Unlock()
 	if background {
 		go func() {
-			// What it fails with shows when it is needed.
+			// If it fails, a Get waits for a confirmation once DistrustAfter is over, and gets the error.
 			_, _ = v.wait(context.WithoutCancel(ctx))
 			v.mu.Lock()
 			defer v.mu.Unlock()

@@ -1,5 +1,6 @@
 // Package view keeps in memory what is compiled for one logical cluster from the objects stored in that cluster: what it
-// serves, who may do what in it.
+// serves, who may do what in it. It is no step of a request by itself: the authorizer (step 2 of docs/request.md) asks it through
+// registry/rbac/policy, and the router (step 4) through registry/catalog.
 //
 // A package that needs such a value writes one function, [Config].Compile, and asks a [View] for the value:
 //

@@ -2,35 +2,18 @@ package view
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/follow"
 )
 
-// Run follows the watches until ctx ends, and returns nil then, or the reason why a watch cannot be had at all. Call it once.
+// Run follows the watches until ctx ends, and returns nil then, or the reason why one of them cannot be had. When one ends, so do
+// the others, because nothing may be kept without it. Call it once.
 func (v *View[T]) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var group sync.WaitGroup
-	failures := make([]error, len(v.config.Resources))
-	for i, resource := range v.config.Resources {
-		group.Go(func() {
-			// When one watch ends, so do the others: without it nothing may be kept.
-			defer cancel()
-			defer v.observe(resource, client.Event{Type: client.Reset})
-			err := v.config.Reader.Watch(ctx, resource, func(event client.Event) { v.observe(resource, event) })
-			if err != nil && ctx.Err() == nil {
-				failures[i] = fmt.Errorf("watching %s: %w", resource, err)
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(failures...)
+	return follow.All(ctx, v.config.Reader, v.config.Resources, v.observe)
 }
 
 // InStep reports whether all watches are in step: values that are compiled now are kept.

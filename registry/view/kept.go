@@ -6,7 +6,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// What an entry takes beside its value, in bytes: in all, and for each object of another cluster that it depends on.
+// What an entry takes in addition to its value, in bytes: in all, and for each object of another cluster that it depends on.
 const (
 	entryBytes  = 320
 	readerBytes = 320

@@ -39,13 +39,13 @@ type Config[T comparable] struct {
 	Size func(T) int64
 	// Capacity bounds what is kept, in bytes. A value that clusters share, equal by ==, counts once.
 	Capacity int64
-	// Changed is told of a cluster whenever an event lies in it, or has dropped its kept or running value; and of the empty
-	// name when any cluster may have changed. The value is dropped already. An event on an object of another cluster is not
-	// reported for a value that is not kept, only for the cluster of the object. Changed must not block. Nil for nobody.
+	// Changed is called with a cluster after each event of an object in it, and after each event that dropped its kept or running
+	// value. It is called with the empty name when any cluster may have changed. The value has been dropped by then. A cluster
+	// without a kept or running value is not reported for objects of other clusters. Changed must not block. Nil for none.
 	Changed func(cluster logicalcluster.Name)
-	// ConfirmAfter and DistrustAfter bound how long values live on when watches do not deliver: while somebody asks, Fresh is
-	// waited for beside requests after the one, and before the next Get after the other. Zero when values are believed as
-	// long as the watches are in step.
+	// ConfirmAfter and DistrustAfter bound how long values are used while watches deliver nothing. ConfirmAfter the last
+	// confirmation by Fresh, a Get starts another one in the background. DistrustAfter it, a Get waits for one first. If
+	// DistrustAfter is zero, values are used as long as the watches are in step.
 	ConfirmAfter, DistrustAfter time.Duration
 	// Clock measures these; nil for the real one.
 	Clock clock.PassiveClock

@@ -85,7 +85,7 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 	case path == "/version":
 		r.API.ServeHTTP(w, req)
 	case path == "/metrics":
-		r.Serve.Fail(w, req, noMetrics())
+		r.Serve.Fail(w, req, apistatus.NotImplemented("metrics are served for the whole server only, at /metrics"))
 	case path == "/api", path == "/apis", strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/apis/"),
 		path == "/openapi/v2", path == "/openapi/v3", strings.HasPrefix(path, "/openapi/v3/"):
 		snapshot, err := r.Catalog.For(req.Context(), cluster)

@@ -6,8 +6,8 @@
 //	hold.go      hold a watch: end it when what it was opened on is no longer so
 //	serve.go     put cluster, bucket and filter into the context, which storage obeys; a target that names no cluster is refused
 //
-// [Watches] is the one registry of open watches. Who learns of a change - the path index, the catalog, the virtual workspaces - calls
-// [Watches.Recheck] with the cluster that changed, and keeps no list of its own.
+// [Watches] is the one registry of open watches. The path index, the catalog and the virtual workspaces learn of
+// changes. They call [Watches.Recheck] with the cluster that changed, and keep no lists of their own.
 //
 // The package knows nothing of URLs, users' permissions or discovery. The router and server/virtual import it.
 package serve

@@ -77,6 +77,9 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		return apistatus.Internal(err)
 	}
 	if info.Verb == "watch" {
+		if target.Handler == nil && !target.Cataloged && target.While.Holds == nil {
+			return apistatus.Internal(errors.New("nothing would end a watch of the target of a request"))
+		}
 		var done func()
 		ctx, done = s.hold(ctx, target, info)
 		defer done()

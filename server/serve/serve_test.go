@@ -76,18 +76,19 @@ func TestServe_WhoIsAskedAndWhatTargetsAreRefused(t *testing.T) {
 		verb, by string
 		code     int
 	}{
-		"a custom resource":        {func(*seen) Target { return Target{Cluster: "c", Resource: custom} }, "create", "schema", 200},
-		"in all clusters":          {func(*seen) Target { return Target{All: true, Resource: custom} }, "list", "schema", 200},
-		"a typed resource":         {func(*seen) Target { return Target{Cluster: "c", Resource: typed} }, "get", "container", 200},
-		"a handler of its own":     {func(got *seen) Target { return Target{Cluster: "c", Handler: got.handler("own")} }, "get", "own", 200},
-		"one that goes":            {func(*seen) Target { return Target{Cluster: "c", Resource: &going} }, "update", "schema", 200},
-		"create while it goes":     {func(*seen) Target { return Target{Cluster: "c", Resource: &going} }, "create", "", http.StatusMethodNotAllowed},
-		"nothing":                  {func(*seen) Target { return Target{} }, "get", "", http.StatusInternalServerError},
-		"no cluster":               {func(*seen) Target { return Target{Resource: custom} }, "get", "", http.StatusInternalServerError},
-		"one cluster and all":      {func(*seen) Target { return Target{Cluster: "c", All: true, Resource: custom} }, "get", "", http.StatusInternalServerError},
-		"nothing in a cluster":     {func(*seen) Target { return Target{Cluster: "c"} }, "get", "", http.StatusInternalServerError},
-		"nothing in all clusters":  {func(*seen) Target { return Target{All: true} }, "list", "", http.StatusInternalServerError},
-		"a condition, and no more": {func(*seen) Target { return Target{While: Condition{Cluster: "c"}} }, "watch", "", http.StatusInternalServerError},
+		"a custom resource":         {func(*seen) Target { return Target{Cluster: "c", Resource: custom} }, "create", "schema", 200},
+		"in all clusters":           {func(*seen) Target { return Target{All: true, Resource: custom} }, "list", "schema", 200},
+		"a typed resource":          {func(*seen) Target { return Target{Cluster: "c", Resource: typed} }, "get", "container", 200},
+		"a handler of its own":      {func(got *seen) Target { return Target{Cluster: "c", Handler: got.handler("own")} }, "get", "own", 200},
+		"one that goes":             {func(*seen) Target { return Target{Cluster: "c", Resource: &going} }, "update", "schema", 200},
+		"create while it goes":      {func(*seen) Target { return Target{Cluster: "c", Resource: &going} }, "create", "", http.StatusMethodNotAllowed},
+		"nothing":                   {func(*seen) Target { return Target{} }, "get", "", http.StatusInternalServerError},
+		"no cluster":                {func(*seen) Target { return Target{Resource: custom} }, "get", "", http.StatusInternalServerError},
+		"one cluster and all":       {func(*seen) Target { return Target{Cluster: "c", All: true, Resource: custom} }, "get", "", http.StatusInternalServerError},
+		"nothing in a cluster":      {func(*seen) Target { return Target{Cluster: "c"} }, "get", "", http.StatusInternalServerError},
+		"nothing in all clusters":   {func(*seen) Target { return Target{All: true} }, "list", "", http.StatusInternalServerError},
+		"a watch that nothing ends": {func(*seen) Target { return Target{Cluster: "c", Resource: custom} }, "watch", "", http.StatusInternalServerError},
+		"a condition, and no more":  {func(*seen) Target { return Target{While: Condition{Cluster: "c"}} }, "watch", "", http.StatusInternalServerError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got seen
@@ -149,30 +150,32 @@ func TestServe_WhatAWatchIsHeldBy(t *testing.T) {
 	master := &user.DefaultInfo{Name: "root", Groups: []string{user.SystemPrivilegedGroup}}
 	untrue := Condition{Cluster: "owner", Holds: func(context.Context) bool { return false }}
 	holds := Condition{Cluster: "owner", Holds: func(context.Context) bool { return true }}
+	var got seen
+	own := got.handler("own")
 	for name, tc := range map[string]struct {
 		target Target
 		who    user.Info
 		info   genericapirequest.RequestInfo
 		ended  bool
 	}{
-		"nothing":                         {Target{Cluster: "c", Resource: widgets}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
-		"what the catalog says":           {Target{Cluster: "c", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
-		"what it says no more":            {Target{Cluster: "other", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"what has changed":                {Target{Cluster: "changed", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"what cannot be read":             {Target{Cluster: "broken", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"a condition":                     {Target{Cluster: "c", Resource: widgets, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"a condition that holds":          {Target{Cluster: "c", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
-		"a condition, in all clusters":    {Target{All: true, Resource: widgets, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"a list":                          {Target{Cluster: "off", Resource: widgets, Cataloged: true, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "list"}, false},
-		"a cluster that is off":           {Target{Cluster: "off", Resource: widgets}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"the same, through a condition":   {Target{Cluster: "off", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"the same, for nobody":            {Target{Cluster: "off", Resource: widgets}, nil, genericapirequest.RequestInfo{Verb: "watch"}, true},
-		"the same, for system:masters":    {Target{Cluster: "off", Resource: widgets}, master, genericapirequest.RequestInfo{Verb: "watch"}, false},
-		"what switches it on again":       {Target{Cluster: "off", Resource: widgets}, alice, genericapirequest.RequestInfo{Verb: "watch", APIGroup: "core.kcp.io", Resource: "logicalclusters"}, false},
-		"something else of the same name": {Target{Cluster: "off", Resource: widgets}, alice, genericapirequest.RequestInfo{Verb: "watch", APIGroup: "example.com", Resource: "logicalclusters"}, true},
+		"what the catalog says":            {Target{Cluster: "c", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
+		"what it says no more":             {Target{Cluster: "other", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"what has changed":                 {Target{Cluster: "changed", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"what cannot be read":              {Target{Cluster: "broken", Resource: widgets, Cataloged: true}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"a condition":                      {Target{Cluster: "c", Resource: widgets, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"a condition that holds":           {Target{Cluster: "c", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
+		"a condition, in all clusters":     {Target{All: true, Resource: widgets, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"a list":                           {Target{Cluster: "off", Resource: widgets, Cataloged: true, While: untrue}, alice, genericapirequest.RequestInfo{Verb: "list"}, false},
+		"a handler of its own":             {Target{Cluster: "c", Handler: own}, alice, genericapirequest.RequestInfo{Verb: "watch"}, false},
+		"its own in a cluster that is off": {Target{Cluster: "off", Handler: own}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"a cluster that is off":            {Target{Cluster: "off", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"the same, for nobody":             {Target{Cluster: "off", Resource: widgets, While: holds}, nil, genericapirequest.RequestInfo{Verb: "watch"}, true},
+		"the same, for system:masters":     {Target{Cluster: "off", Resource: widgets, While: holds}, master, genericapirequest.RequestInfo{Verb: "watch"}, false},
+		"what switches it on again":        {Target{Cluster: "off", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch", APIGroup: "core.kcp.io", Resource: "logicalclusters"}, false},
+		"something else of the same name":  {Target{Cluster: "off", Resource: widgets, While: holds}, alice, genericapirequest.RequestInfo{Verb: "watch", APIGroup: "example.com", Resource: "logicalclusters"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got seen
+			got = seen{}
 			ctx := genericapirequest.WithRequestInfo(t.Context(), &tc.info)
 			if tc.who != nil {
 				ctx = genericapirequest.WithUser(ctx, tc.who)

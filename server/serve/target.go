@@ -29,13 +29,14 @@ type Target struct {
 
 	// Cataloged says that Resource is what the catalog holds for Cluster. A watch ends when the catalog holds something else.
 	Cataloged bool
-	// While is the condition of a virtual workspace under which a watch goes on; the zero value for none.
+	// While is the condition of a virtual workspace under which a watch goes on; the zero value for none. A watch of a Resource that
+	// neither is Cataloged nor has a condition is refused.
 	While Condition
 }
 
 // Condition is what must stay true while a watch is open.
 type Condition struct {
-	// Cluster is where a change can make it false: who learns of one calls Watches.Recheck.
+	// Cluster is where a change can make it false: code that learns of one calls Watches.Recheck.
 	Cluster logicalcluster.Name
 	// Holds reports whether the condition is true now. It may be called by several goroutines, and must return when ctx ends.
 	Holds func(ctx context.Context) bool
@@ -64,7 +65,7 @@ func Lookup(ctx context.Context, from Catalog, cluster logicalcluster.Name, gr s
 	return nil, nil
 }
 
-// context returns ctx as storage expects it for the target. It is an error to name no cluster, or to name one beside all.
+// context returns ctx as storage expects it for the target. It is an error to name no cluster, or to name one and all at once.
 func (t Target) context(ctx context.Context) (context.Context, error) {
 	switch {
 	case t.All == !t.Cluster.Empty():

@@ -2,7 +2,7 @@
 // filtered view of what is stored in many logical clusters. One folder below holds each of them. The way of a request:
 //
 //	1 front door  [List.Parse] turns the URL into an [Endpoint] and the cluster that the request is for; both go into the context
-//	2 authorizer  [List.Authorize] asks the virtual workspace of the endpoint. Who does not decide refuses
+//	2 authorizer  [List.Authorize] asks the virtual workspace of the endpoint, which refuses unless it allows
 //	4 virtual     [Handler] asks it for the target of a request for objects, or for its discovery, in the place of the router
 //	5 serve       serves the target as it serves any other
 //

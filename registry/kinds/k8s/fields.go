@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// addCoreLabels says which fields a selector may name beside metadata.name and metadata.namespace, and what the storage calls
+// addCoreLabels says which fields a selector may name in addition to metadata.name and metadata.namespace, and what the storage calls
 // them. Kinds that are not mentioned know the fields of the metadata alone.
 func addCoreLabels(s *runtime.Scheme) error {
 	events := map[string]string{"reason": "reason", "type": "type", "reportingComponent": "reportingComponent", "source": "source"}

@@ -1,4 +1,4 @@
-// Package layout says where objects lie in etcd: it makes and reads every key, from what a stock store asks for and the target in
+// Package layout says where objects are stored in etcd: it makes and reads every key, from what a stock store asks for and the target in
 // the context, and makes key and object prove each other (guard.go). The golden file testdata/keys.txt shows a key of each sort.
 //
 // A [Resource] is the layout of one resource. It refuses a context without target, and a single object unless exactly one

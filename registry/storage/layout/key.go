@@ -9,19 +9,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 )
 
 const (
 	// DefaultPrefix is the first segment of every key, unless Config.Prefix says otherwise.
 	DefaultPrefix = "/annex"
-	// LocalBucket is the bucket of custom resources whose CRD lies in their own cluster.
-	LocalBucket = "crd"
+	// LocalBucket is the bucket of custom resources whose CRD is in their own cluster.
+	LocalBucket = client.LocalBucket
 
 	// Shards is how many watch caches share the custom resources. It is part of the keys: never change it.
 	Shards = 16
 	// CustomRoot is what the keys of all custom resources begin with.
 	CustomRoot = "/cr"
-	// CoreGroup stands in keys for the group that has no name.
+	// CoreGroup is what keys call the group that has no name.
 	CoreGroup = "core"
 )
 

@@ -27,7 +27,7 @@ func BucketFrom(ctx context.Context) (string, bool) {
 	return bucket, bucket != ""
 }
 
-// Resource says where the objects of one resource lie.
+// Resource says where the objects of one resource are stored.
 type Resource struct {
 	Resource schema.GroupResource
 	// Root is the prefix with which stock stores begin their keys, and with which the real ones begin too.
@@ -40,7 +40,7 @@ type Resource struct {
 type Place struct {
 	Key       string // the real key, or the prefix of a list or watch
 	Cluster   logicalcluster.Name
-	Namespace string // only when no cluster is named: the namespace that objects must lie in, as the key cannot say it
+	Namespace string // only when no cluster is named: the namespace of the objects, because the key cannot say it
 }
 
 // Wildcard reports whether the request is for all clusters.

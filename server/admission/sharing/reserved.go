@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
 
@@ -28,21 +27,24 @@ func (p *reservedGroups) Validate(ctx context.Context, a admission.Attributes, _
 	if err != nil {
 		return err
 	}
-	if group, known := groupOf(a.GetObject()); known && kinds.All.IsReserved(group, cluster) {
+	group, err := groupOf(a.GetObject())
+	if err != nil {
+		return admission.NewForbidden(a, err)
+	}
+	if kinds.All.IsReserved(group, cluster) {
 		return admission.NewForbidden(a, fmt.Errorf("spec.group: Invalid value: %q: the group is reserved for the server", group))
 	}
 	return nil
 }
 
-// groupOf returns the API group in which obj defines resources; false if objects of this kind define none.
-func groupOf(obj runtime.Object) (string, bool) {
+// groupOf returns the API group in which obj defines resources. It is an error if obj is of any other type than admission sees:
+// CustomResourceDefinitions are internal objects there.
+func groupOf(obj runtime.Object) (string, error) {
 	switch o := obj.(type) {
 	case *apisv1alpha1.APIResourceSchema:
-		return o.Spec.Group, true
+		return o.Spec.Group, nil
 	case *apiextensions.CustomResourceDefinition:
-		return o.Spec.Group, true
-	case *apiextensionsv1.CustomResourceDefinition:
-		return o.Spec.Group, true
+		return o.Spec.Group, nil
 	}
-	return "", false
+	return "", fmt.Errorf("the group that a %T defines is unknown", obj)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -293,6 +294,9 @@ func TestExport_SchemaNames(t *testing.T) {
 
 func TestReservedGroups(t *testing.T) {
 	chain, _ := newChain(t)
+	if err := admit(t, chain, alice, "consumer", "customresourcedefinitions", "", &apiextensionsv1.CustomResourceDefinition{}, nil); !apierrors.IsForbidden(err) {
+		t.Errorf("a definition of a type whose group nobody reads: %v", err)
+	}
 	for group, wants := range map[string]map[logicalcluster.Name]bool{ // true: refused
 		"example.com":          {"consumer": false, "root": false, "system:admin": false},
 		"apis.kcp.io":          {"consumer": true, "root": true, "system:admin": false},
@@ -305,7 +309,7 @@ func TestReservedGroups(t *testing.T) {
 		for cluster, refused := range wants {
 			for resource, obj := range map[string]runtime.Object{
 				"apiresourceschemas":        &apisv1alpha1.APIResourceSchema{Spec: apisv1alpha1.APIResourceSchemaSpec{Group: group}},
-				"customresourcedefinitions": &apiextensionsv1.CustomResourceDefinition{Spec: apiextensionsv1.CustomResourceDefinitionSpec{Group: group}},
+				"customresourcedefinitions": &apiextensions.CustomResourceDefinition{Spec: apiextensions.CustomResourceDefinitionSpec{Group: group}},
 			} {
 				err := admit(t, chain, alice, cluster, resource, "", obj, nil)
 				if (err != nil) != refused || (refused && !apierrors.IsForbidden(err)) {

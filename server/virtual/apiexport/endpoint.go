@@ -2,10 +2,8 @@ package apiexport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -19,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/follow"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/discovery"
@@ -110,24 +109,11 @@ func (*Endpoint) Proxy() virtual.Proxy {
 
 // Run tells of changes of exports and schemas until ctx ends. It returns nil then, or the reason why they cannot be watched.
 func (e *Endpoint) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, 2)
-	var both sync.WaitGroup
-	for i, gr := range []schema.GroupResource{exports, schemas} {
-		both.Go(func() {
-			if err := e.Cached.Watch(ctx, gr, e.observe); err != nil && ctx.Err() == nil {
-				errs[i] = fmt.Errorf("watching %s for the virtual workspaces of providers: %w", gr, err)
-				cancel()
-			}
-		})
-	}
-	both.Wait()
-	return errors.Join(errs...)
+	return follow.All(ctx, e.Cached, []schema.GroupResource{exports, schemas}, e.observe)
 }
 
 // observe tells of what an event of an export or schema may have changed.
-func (e *Endpoint) observe(event client.Event) {
+func (e *Endpoint) observe(_ schema.GroupResource, event client.Event) {
 	switch {
 	case event.Object != nil:
 		e.Changed(logicalcluster.From(event.Object))

@@ -142,8 +142,8 @@ func (e *Endpoint) ensureWorkspace(ctx context.Context, r *route, exists bool) (
 	return ws != nil && ws.Annotations[annexv1alpha1.HostBindingAnnotationKey] == r.projection.key.Name, nil
 }
 
-// createWorkspace makes a Workspace: as the server where the host's word is enough, and otherwise as the user, whom RBAC of
-// the parent must let do so, and who becomes its administrator as of any other.
+// createWorkspace makes a Workspace: as the server if the host's decision is enough, and otherwise as the user. RBAC of the parent
+// must then allow the user to create it, and the user becomes its administrator as of any other.
 func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key client.Key) error {
 	p := r.projection
 	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: key.Name}}
@@ -185,7 +185,7 @@ func (e *Endpoint) mark(ctx context.Context, key client.Key, binding string) err
 	}
 }
 
-// authorize asks again, now that the workspace exists: the door did not know it. What comes with a new workspace, such as the
+// authorize asks again, now that the workspace exists: the front door did not know it. What comes with a new workspace, such as the
 // rights of its owner, may be a moment late.
 func (e *Endpoint) authorize(ctx context.Context, r *route, cluster logicalcluster.Name) error {
 	attributes, err := filters.GetAuthorizerAttributes(ctx)
@@ -211,7 +211,7 @@ func (e *Endpoint) ensureBinding(ctx context.Context, cluster logicalcluster.Nam
 	return nil
 }
 
-// ensureNamespace makes the namespace in which the object of a request is to lie, where the HostBinding makes workspaces.
+// ensureNamespace makes the namespace of the object of a request, if the HostBinding makes workspaces.
 func (e *Endpoint) ensureNamespace(ctx context.Context, cluster logicalcluster.Name, name string) error {
 	ns, err := client.Find[corev1.Namespace](ctx, e.Cached, namespaces, client.Key{Cluster: cluster, Name: name})
 	if err != nil || ns != nil {

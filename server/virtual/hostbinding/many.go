@@ -49,7 +49,7 @@ type show struct {
 	ctx        context.Context //nolint:containedctx // a show is a part of its request
 	attributes authorizer.Attributes
 	hidden     bool
-	// base is the canonical path of what lies before the namespace in the mapping, whatever the HostBinding calls it.
+	// base is the canonical path of what comes before the namespace in the mapping, whatever the HostBinding calls it.
 	base logicalcluster.Path
 
 	decisions map[logicalcluster.Name]decision

@@ -56,7 +56,7 @@ type set struct {
 	shown *catalog.Snapshot
 }
 
-// newSet returns the set of projections in their order, beside own: of two that claim a group version, the first has it.
+// newSet returns the set of projections in their order, in addition to own: of two that claim a group version, the first has it.
 func newSet(all []*projection, own []*catalog.Resource) *set {
 	s := &set{versions: map[schema.GroupVersion]*projection{}, groups: map[string]bool{}, all: all}
 	for _, p := range all {
