@@ -42,15 +42,14 @@ func (r *reconciler) forSchema(ctx context.Context, event client.Event) []client
 		return nil
 	}
 	key := client.KeyOf(event.Object)
-	objects, err := r.client.List(ctx, exports, client.Scope{Cluster: key.Cluster})
+	all, err := client.List[apisv1alpha2.APIExport](ctx, r.client, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the exports of a schema", "cluster", key.Cluster, "name", key.Name)
 		return nil
 	}
 	var keys []client.Key
-	for _, obj := range objects {
-		export, ok := obj.(*apisv1alpha2.APIExport)
-		if ok && slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Schema == key.Name }) {
+	for _, export := range all {
+		if slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Schema == key.Name }) {
 			keys = append(keys, client.Key{Cluster: key.Cluster, Name: export.Name})
 		}
 	}

@@ -129,12 +129,12 @@ func (r *reconciler) isUsed(ctx context.Context, export client.Key, before bool)
 		return indexed, nil
 	}
 	label := labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(export.Cluster, export.Name)})
-	all, err := r.client.List(ctx, bindings, client.Scope{Selector: label})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.client, bindings, client.Scope{Selector: label})
 	if err != nil {
-		return false, fmt.Errorf("listing the APIBindings to %s: %w", export, err)
+		return false, fmt.Errorf("finding the consumers of %s: %w", export, err)
 	}
-	for _, obj := range all {
-		if binding, ok := obj.(*apisv1alpha2.APIBinding); ok && exportKeyOf(binding) == export {
+	for _, binding := range all {
+		if exportKeyOf(binding) == export {
 			return true, nil
 		}
 	}

@@ -63,14 +63,14 @@ func (r *reconciler) forShard(ctx context.Context, _ client.Event) []client.Key 
 }
 
 func (r *reconciler) withPartition(ctx context.Context, scope client.Scope, concerned func(partition string) bool) []client.Key {
-	objects, err := r.client.List(ctx, slices, scope)
+	all, err := client.List[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, scope)
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Finding the slices of a partition", "cluster", scope.Cluster)
 		return nil
 	}
 	var keys []client.Key
-	for _, obj := range objects {
-		if slice, ok := obj.(*apisv1alpha1.APIExportEndpointSlice); ok && concerned(slice.Spec.Partition) {
+	for _, slice := range all {
+		if concerned(slice.Spec.Partition) {
 			keys = append(keys, client.KeyOf(slice))
 		}
 	}

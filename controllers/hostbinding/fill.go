@@ -183,12 +183,12 @@ func (r *reconciler) checkWorkspace(ctx context.Context, binding *annexv1alpha1.
 
 // binds reports whether cluster has bound a resource of the export with the identity.
 func (r *reconciler) binds(ctx context.Context, cluster logicalcluster.Name, identity string) (bool, error) {
-	objects, err := r.Client.List(ctx, bindings, client.Scope{Cluster: cluster})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.Client, bindings, client.Scope{Cluster: cluster})
 	if err != nil {
-		return false, fmt.Errorf("listing the APIBindings of %q: %w", cluster, err)
+		return false, err
 	}
-	for _, obj := range objects {
-		if b, ok := obj.(*apisv1alpha2.APIBinding); ok && slices.ContainsFunc(b.Status.BoundResources, func(bound apisv1alpha2.BoundAPIResource) bool {
+	for _, b := range all {
+		if slices.ContainsFunc(b.Status.BoundResources, func(bound apisv1alpha2.BoundAPIResource) bool {
 			return bound.Schema.IdentityHash == identity
 		}) {
 			return true, nil
@@ -225,14 +225,13 @@ func (r *reconciler) place(ctx context.Context, key client.Key, binding *annexv1
 
 // takenBy returns the other HostBinding that has a group version, from the current stored state. That HostBinding keeps it.
 func (r *reconciler) takenBy(ctx context.Context, key client.Key) (map[string]string, error) {
-	objects, err := r.Live.List(ctx, hostBindings, client.Scope{Cluster: key.Cluster})
+	all, err := client.List[annexv1alpha1.HostBinding](ctx, r.Live, hostBindings, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		return nil, fmt.Errorf("listing the HostBindings: %w", err)
+		return nil, err
 	}
 	taken := map[string]string{}
-	for _, obj := range objects {
-		other, ok := obj.(*annexv1alpha1.HostBinding)
-		if !ok || other.Name == key.Name {
+	for _, other := range all {
+		if other.Name == key.Name {
 			continue
 		}
 		for _, gv := range other.Status.GroupVersions {

@@ -23,14 +23,13 @@ func (r *reconciler) schedule(ctx context.Context, ws *tenancyv1alpha1.Workspace
 			return nil, fmt.Sprintf("spec.location.selector is invalid: %v", err), nil
 		}
 	}
-	all, err := r.Client.List(ctx, shards, client.Scope{Cluster: logicalcluster.Root, Selector: selector})
+	all, err := client.List[corev1alpha1.Shard](ctx, r.Client, shards, client.Scope{Cluster: logicalcluster.Root, Selector: selector})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing shards: %w", err)
+		return nil, "", err
 	}
 	var fit []*corev1alpha1.Shard
-	for _, obj := range all {
-		shard, ok := obj.(*corev1alpha1.Shard)
-		if !ok || shard.DeletionTimestamp != nil {
+	for _, shard := range all {
+		if shard.DeletionTimestamp != nil {
 			continue
 		}
 		if _, closed := shard.Annotations[corev1alpha1.UnschedulableAnnotationKey]; !closed {

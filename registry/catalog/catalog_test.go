@@ -276,6 +276,13 @@ func TestHashes(t *testing.T) {
 	}
 }
 
+// size returns how many values are held by somebody, or were until a moment ago.
+func (p *pool[T]) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.items)
+}
+
 // TestHashes_DoNotDependOnTheWay compares a definition that was read from storage, where it is of the internal type, with the
 // same one as it was written.
 func TestHashes_DoNotDependOnTheWay(t *testing.T) {

@@ -47,13 +47,6 @@ func (p *pool[T]) get(key string, produce func() *T) *T {
 	return value
 }
 
-// size returns how many values are held by somebody, or were until a moment ago.
-func (p *pool[T]) size() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.items)
-}
-
 // digest hashes a sequence of strings without ambiguity.
 type digest struct{ hash.Hash }
 

@@ -4,5 +4,7 @@
 // [Run] promises what client.EventType says: Reset, an Added for each object that exists, Synced, and then changes, without a
 // gap. A watch that ends goes on from where it was; when its history is gone it begins again with Reset, which comes before each
 // attempt to list: from then until Synced, what was delivered earlier may be out of date. Nothing is kept but a resourceVersion.
-// registry and server may import it.
+// [All] watches several resources that end together, for an index that needs all of them.
+//
+// It is no step of a request. registry and server may import it.
 package follow

@@ -2,7 +2,6 @@ package apiexport
 
 import (
 	"context"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -46,16 +45,12 @@ func (e *Endpoint) consumptionOf(ctx context.Context, consumer logicalcluster.Na
 	gr schema.GroupResource) (consumption, error) {
 	var use consumption
 	err := client.LookTwice(e.Cached, e.Live, func(from client.Reader) (enough bool, err error) {
-		objects, err := from.List(ctx, bindings, client.Scope{Cluster: consumer})
+		all, err := client.List[apisv1alpha2.APIBinding](ctx, from, bindings, client.Scope{Cluster: consumer})
 		if err != nil {
-			return false, fmt.Errorf("listing the APIBindings of %q: %w", consumer, err)
+			return false, err
 		}
 		use = consumption{}
-		for _, obj := range objects {
-			binding, ok := obj.(*apisv1alpha2.APIBinding)
-			if !ok {
-				return false, fmt.Errorf("listing the APIBindings of %q: unexpected type %T", consumer, obj)
-			}
+		for _, binding := range all {
 			if !isTo(binding, endpoint) {
 				continue
 			}

@@ -109,16 +109,11 @@ func (e *Endpoint) rebuild(ctx context.Context) error {
 	if err := e.Clusters.Ready(); err != nil {
 		return err
 	}
-	objects, err := e.Cached.List(ctx, hostBindings, client.Scope{})
+	stored, err := client.List[annexv1alpha1.HostBinding](ctx, e.Cached, hostBindings, client.Scope{})
 	if err != nil {
-		return fmt.Errorf("listing the HostBindings: %w", err)
+		return err
 	}
-	var stored []*annexv1alpha1.HostBinding
-	for _, obj := range objects {
-		if b, ok := obj.(*annexv1alpha1.HostBinding); ok && e.Hosts(logicalcluster.From(b)) {
-			stored = append(stored, b)
-		}
-	}
+	stored = slices.DeleteFunc(stored, func(b *annexv1alpha1.HostBinding) bool { return !e.Hosts(logicalcluster.From(b)) })
 	slices.SortFunc(stored, func(a, b *annexv1alpha1.HostBinding) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
