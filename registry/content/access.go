@@ -100,6 +100,15 @@ func (a *access) delete(ctx context.Context, h head.Head) error {
 	return err
 }
 
+// unserved reports whether nothing serves the object of h any more, as far as that can be told now.
+func (a *access) unserved(ctx context.Context, h head.Head) bool {
+	if h.Bucket == "" {
+		return false
+	}
+	from, err := a.storage(ctx, h)
+	return err == nil && from == nil
+}
+
 // within returns ctx as the storage of custom resources expects it.
 func within(ctx context.Context, h head.Head) context.Context {
 	return genericapirequest.WithNamespace(storage.WithBucket(logicalcluster.WithCluster(ctx, h.Cluster), h.Bucket), h.Namespace)

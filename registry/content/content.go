@@ -96,13 +96,14 @@ func (c *Content) first(ctx context.Context, scope client.ContentScope) (stage i
 	return stage, slices.DeleteFunc(all, func(h head.Head) bool { return scope.Stage(h.Resource) != stage }), nil
 }
 
-// deleteEach asks for the deletion of those heads that are not being deleted yet, and reports whether there were any.
+// deleteEach asks for the deletion of those heads that are not being deleted yet, or that wait for somebody who can no longer
+// remove their finalizers because nothing serves them. It reports whether there were any.
 func (c *Content) deleteEach(ctx context.Context, heads []head.Head) (asked bool, err error) {
 	access := c.access()
 	var first, then []head.Head
 	for _, h := range heads {
 		switch {
-		case h.DeletionTimestamp != nil:
+		case h.DeletionTimestamp != nil && !access.unserved(ctx, h):
 		case h.Resource == namespaces:
 			first = append(first, h)
 		default:

@@ -245,6 +245,8 @@ func TestContent_DeletesWhatNothingCanRead(t *testing.T) {
 	h.put("gone/c1/default", "orphan", "example.com/hold")
 	h.write("gone/c1/default", "broken", "{not json")
 	h.put("gone/c2/default", "orphan", "example.com/hold")
+	h.write("gone/c1/default", "waiting", `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"waiting","namespace":"default","uid":"uid-waiting",
+		"deletionTimestamp":"2026-01-01T00:00:00Z","finalizers":["example.com/hold"]}}`)
 	remaining := h.deleteAll(client.ContentScope{Cluster: "c1"})
 	if remaining.Resources[widgets] != 1 {
 		t.Errorf("remaining %+v", remaining)

@@ -73,7 +73,7 @@ func New(config Config) (*Handlers, error) {
 	if config.Admission == nil {
 		config.Admission = admission.NewChainHandler()
 	}
-	config.Admission = NoCreateWhileTerminating(config.Admission)
+	config.Admission = stamping{NoCreateWhileTerminating(config.Admission)}
 	if config.NotFound == nil {
 		config.NotFound = http.NotFoundHandler()
 	}

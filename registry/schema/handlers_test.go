@@ -155,6 +155,23 @@ func TestHandlers_ServeWhatASchemaCanSay(t *testing.T) {
 		s.must(http.StatusCreated, "POST", "c1"+widgets+"?dryRun=All", asJSON, widget("dry", `{}`))
 		s.must(http.StatusNotFound, "GET", "c1"+widgets+"/dry", "", "")
 	})
+	t.Run("nobody forges the cluster of an object, not even in a dry run", func(t *testing.T) {
+		s.must(http.StatusCreated, "POST", "c1"+widgets, asJSON, widget("mine", `{}`))
+		for _, query := range []string{"?fieldManager=forger&dryRun=All", "?fieldManager=forger"} {
+			for _, r := range []struct{ method, path, contentType, name string }{
+				{"POST", "", asJSON, "forged"},
+				{"PATCH", "/mine", asApply, "mine"},
+				{"PATCH", "/mine", asMerge, "mine"},
+				{"PATCH", "/mine/status", asMerge, "mine"},
+			} {
+				body := `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"` + r.name + `","annotations":{"kcp.io/cluster":"c2"}}}`
+				status, got := s.do(r.method, "c1"+widgets+r.path+query, r.contentType, body)
+				if cluster := at(got, "metadata", "annotations", "kcp.io/cluster"); status >= 300 || cluster != "c1" {
+					t.Errorf("%s %s%s: status %d, cluster %v, want c1", r.method, r.path, query, status, cluster)
+				}
+			}
+		}
+	})
 }
 
 func TestHandlers_FiveThousandClustersShareOne(t *testing.T) {
