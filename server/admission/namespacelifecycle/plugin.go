@@ -100,8 +100,8 @@ func (p *Plugin) admitClusterScoped(ctx context.Context, a admission.Attributes)
 	if !ok {
 		return apierrors.NewInternalError(fmt.Errorf("checking the logical cluster of %s: the request names none", a.GetResource().GroupResource()))
 	}
-	// The server itself creates clusters, and its own ones have no LogicalCluster.
-	if a.GetUserInfo() != nil && request.IsInternal(a) || a.GetResource().Group == authorizationv1.GroupName {
+	// The server itself creates clusters, its own clusters have no LogicalCluster, and reviews are not stored.
+	if cluster.IsSystem() || a.GetUserInfo() != nil && request.IsInternal(a) || a.GetResource().Group == authorizationv1.GroupName {
 		return nil
 	}
 	key := client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}

@@ -63,7 +63,11 @@ func TestPlugin_Content(t *testing.T) {
 		"no namespace in a cluster that is gone":             {in, nil, nil, attributes(admission.Create, "", "namespaces", "a", "a"), apierrors.IsForbidden},
 		"a namespace in a cluster that is being deleted":     {in, []client.Object{ending}, []client.Object{ending}, attributes(admission.Create, "", "namespaces", "a", "a"), nil},
 		"the cluster is gone behind the cache":               {in, []client.Object{ending}, nil, attributes(admission.Create, "", "namespaces", "a", "a"), apierrors.IsForbidden},
-		"reviews pass":                                       {in, nil, nil, attributes(admission.Create, "authorization.k8s.io", "localsubjectaccessreviews", "a", ""), nil},
+		"clusters of the server itself have no object": {
+			logicalcluster.WithCluster(t.Context(), logicalcluster.SystemAdmin), nil, nil,
+			attributes(admission.Create, "rbac.authorization.k8s.io", "clusterroles", "", "x"), nil,
+		},
+		"reviews pass": {in, nil, nil, attributes(admission.Create, "authorization.k8s.io", "localsubjectaccessreviews", "a", ""), nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
