@@ -12,13 +12,12 @@ import (
 
 func TestGate_NeverGivesAnOlderLook(t *testing.T) {
 	var clock atomic.Uint64
-	var inFlight, looks atomic.Int32
+	var inFlight atomic.Int32
 	gate := New(func(context.Context) (uint64, error) {
 		if inFlight.Add(1) != 1 {
 			t.Error("two looks at once")
 		}
 		defer inFlight.Add(-1)
-		looks.Add(1)
 		return clock.Load(), nil
 	})
 	const callers, rounds = 16, 200
@@ -34,8 +33,31 @@ func TestGate_NeverGivesAnOlderLook(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := looks.Load(); n >= callers*rounds {
-		t.Errorf("%d looks for %d callers: none is shared", n, callers*rounds)
+}
+
+func TestGate_CallersShareTheNextLook(t *testing.T) {
+	goOn := make(chan struct{})
+	looks := 0
+	gate := New(func(context.Context) (uint64, error) {
+		looks++
+		<-goOn
+		return 1, nil
+	})
+	running := gate.join(t.Context())
+	next := gate.join(t.Context())
+	if next == running {
+		t.Error("a caller joins a look that began before it came")
+	}
+	for range 100 {
+		if gate.join(t.Context()) != next {
+			t.Fatal("a caller does not share the look of those who came with it")
+		}
+	}
+	close(goOn)
+	<-running.done
+	<-next.done
+	if looks != 2 {
+		t.Errorf("%d looks, want 2", looks)
 	}
 }
 
