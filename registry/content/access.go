@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,8 +151,15 @@ func (c *Content) resource(ctx context.Context, k kind) (*catalog.Resource, erro
 // local returns what k is by the definition in its cluster.
 func (c *Content) local(ctx context.Context, k kind) (*catalog.Resource, error) {
 	crd, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, c.Live, definitions, client.Key{Cluster: k.cluster, Name: k.resource.String()})
-	if err != nil || crd == nil || crd.Status.AcceptedNames.Plural != k.resource.Resource {
+	if err != nil || crd == nil {
 		return nil, err
+	}
+	// The names of a definition that is being deleted are never decided.
+	if crd.DeletionTimestamp == nil && apihelpers.FindCRDCondition(crd, apiextensionsv1.NamesAccepted) == nil && crd.Status.AcceptedNames.Plural == "" {
+		return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("the names of %s are not decided yet", k.resource))
+	}
+	if crd.Status.AcceptedNames.Plural != k.resource.Resource {
+		return nil, nil
 	}
 	return c.Catalog.ResourceOf(crd, k.bucket)
 }

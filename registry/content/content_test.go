@@ -258,6 +258,28 @@ func TestContent_DeletesWhatNothingCanRead(t *testing.T) {
 	}
 }
 
+// A definition that was made anew a moment ago serves nothing yet, and will: its objects are not dropped.
+func TestContent_WaitsForDefinitionsWhoseNamesAreNotDecided(t *testing.T) {
+	young := definition("c1", widgets.String())
+	young.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
+	h := newHouse(t, young)
+	h.put("crd/c1/default", "held", "example.com/hold")
+	if _, err := h.DeleteAll(t.Context(), client.ContentScope{Cluster: "c1", Wanted: only(widgets, client.LocalBucket)}); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("got %v, want ServiceUnavailable", err)
+	}
+	h.wantLeft("c1", "crd/default/held")
+
+	// Names of a definition that is being deleted are never decided: it must not wait for its own objects for ever.
+	going := definition("c1", widgets.String())
+	going.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
+	going.DeletionTimestamp, going.Finalizers = &metav1.Time{Time: time.Unix(1, 0)}, []string{apiextensionsv1.CustomResourceCleanupFinalizer}
+	h = newHouse(t, going)
+	h.put("crd/c1/default", "held", "example.com/hold")
+	if remaining := h.deleteAll(client.ContentScope{Cluster: "c1", Wanted: only(widgets, client.LocalBucket)}); !remaining.Empty() {
+		t.Errorf("remaining %+v", remaining)
+	}
+}
+
 func TestContent_ReadsAndDeletesTheObjectOfAHead(t *testing.T) {
 	h := newHouse(t, definition("c1", widgets.String()))
 	h.put("crd/c1/default", "a")
