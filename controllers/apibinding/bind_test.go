@@ -209,7 +209,7 @@ func TestReconcile_TakesOverFromADefinitionOfTheSameName(t *testing.T) {
 		t.Fatalf("BindingUpToDate = %s", got)
 	}
 	f.delete(definitions, client.Key{Cluster: consumer, Name: name})
-	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: name}}, f.forDefinition(t.Context(), client.Event{Type: client.Deleted, Object: local})); diff != "" {
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: name}}, clienttest.Keys(t)(f.forDefinition(t.Context(), client.Event{Type: client.Deleted, Object: local}))); diff != "" {
 		t.Error("the binding is not told:", diff)
 	}
 	if got := condition(f.run(name), conditionsv1alpha1.ReadyCondition); got != "True" {
@@ -240,7 +240,7 @@ func TestReconcile_FirstBindingWins(t *testing.T) {
 	if f.binding("z-first") != nil {
 		t.Fatal("the first binding is still there")
 	}
-	keys := f.forBinding(t.Context(), client.Event{Type: client.Deleted, Object: first})
+	keys := clienttest.Keys(t)(f.forBinding(t.Context(), client.Event{Type: client.Deleted, Object: first}))
 	if diff := cmp.Diff([]client.Key{key, {Cluster: consumer, Name: "a-second"}}, keys); diff != "" {
 		t.Error(diff)
 	}
@@ -326,7 +326,7 @@ func TestReconcile_ExportChanges(t *testing.T) {
 			export = export.DeepCopy()
 			tc.change(export)
 			f.update(exports, provider, export)
-			if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), client.Event{Type: client.Modified, Object: export})); diff != "" {
+			if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Modified, Object: export}))); diff != "" {
 				t.Error("the binding is not told:", diff)
 			}
 			binding := f.run("b")
@@ -376,14 +376,14 @@ func TestReconcile_LostDefinitionIsMadeAnew(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets), bindingTo("b", "provider", "things"))
 	binding := f.run("b")
-	f.released(t.Context(), client.Event{Type: client.Added, Object: binding})
+	clienttest.Keys(t)(f.released(t.Context(), client.Event{Type: client.Added, Object: binding}))
 	definition, err := f.definition(t.Context(), string(widgets.UID))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.delete(definitions, definitionKey(string(widgets.UID)))
 	gone := clienttest.In(logicalcluster.SystemBoundCRDs, definition.DeepCopy())
-	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forDefinition(t.Context(), client.Event{Type: client.Deleted, Object: gone})); diff != "" {
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, clienttest.Keys(t)(f.forDefinition(t.Context(), client.Event{Type: client.Deleted, Object: gone}))); diff != "" {
 		t.Error(diff)
 	}
 	f.run("b")
@@ -429,7 +429,7 @@ func TestKeys_SchemaThatComesUp(t *testing.T) {
 	f.run("b")
 	f.run("u")
 	f.create(schemas, provider, widgets)
-	got := f.forSchema(t.Context(), client.Event{Type: client.Added, Object: widgets})
+	got := clienttest.Keys(t)(f.forSchema(t.Context(), client.Event{Type: client.Added, Object: widgets}))
 	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -445,7 +445,7 @@ func TestKeys_ExportThatComesUpInANewWorkspace(t *testing.T) {
 	f.Resolver.(resolver)["root:later"] = "later"
 	export := clienttest.In("later", exportOf("things"))
 	f.create(exports, "later", export)
-	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: export})); diff != "" {
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Added, Object: export}))); diff != "" {
 		t.Error(diff)
 	}
 	if got := condition(f.run("b"), conditionsv1alpha1.ReadyCondition); got != "True" {
@@ -466,13 +466,13 @@ func TestKeys_ExportThatComesUpInTheNextWorkspace(t *testing.T) {
 	export := clienttest.In("next", exportOf("things"))
 	f.create(exports, "next", export)
 	added := client.Event{Type: client.Added, Object: export}
-	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, f.forExport(t.Context(), added)); diff != "" {
+	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, clienttest.Keys(t)(f.forExport(t.Context(), added))); diff != "" {
 		t.Error(diff)
 	}
 	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "True" {
 		t.Errorf("APIExportValid = %s", got)
 	}
-	if keys := f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("third", exportOf("things"))}); len(keys) > 0 {
+	if keys := clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("third", exportOf("things"))})); len(keys) > 0 {
 		t.Errorf("a binding that has found its export is told of others: %v", keys)
 	}
 }

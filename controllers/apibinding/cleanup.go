@@ -14,26 +14,26 @@ import (
 )
 
 // onlyBound returns the definition itself if it is in system:bound-crds, because each of them is checked at the start.
-func onlyBound(_ context.Context, event client.Event) []client.Key {
+func onlyBound(_ context.Context, event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
 	if key.Cluster != logicalcluster.SystemBoundCRDs || event.Type == client.Deleted {
-		return nil
+		return nil, nil
 	}
-	return []client.Key{key}
+	return []client.Key{key}, nil
 }
 
 // released returns the definitions that a binding used until now and no longer uses.
-func (c *Controller) released(_ context.Context, event client.Event) []client.Key {
+func (c *Controller) released(_ context.Context, event client.Event) ([]client.Key, error) {
 	binding, ok := event.Object.(*apisv1alpha2.APIBinding)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	key := client.KeyOf(binding)
 	if event.Type != client.Deleted {
-		return c.definers.Set(key, c.definitionsOf(binding)...)
+		return c.definers.Set(key, c.definitionsOf(binding)...), nil
 	}
 	c.definers.Drop(key)
-	return c.definitionsOf(binding)
+	return c.definitionsOf(binding), nil
 }
 
 // cleanUp deletes a definition in system:bound-crds that no binding uses.

@@ -146,13 +146,13 @@ func TestCleanUp(t *testing.T) {
 	if f.clean(uid); !f.hasDefinition(uid) {
 		t.Fatal("a definition in use was deleted before the index was filled")
 	}
-	f.released(t.Context(), client.Event{Type: client.Added, Object: binding})
+	clienttest.Keys(t)(f.released(t.Context(), client.Event{Type: client.Added, Object: binding}))
 	if f.clean(uid); !f.hasDefinition(uid) {
 		t.Fatal("a definition in use was deleted")
 	}
 	f.delete(bindings, client.Key{Cluster: consumer, Name: "b"})
 	f.run("b")
-	if diff := cmp.Diff([]client.Key{definitionKey(uid)}, f.released(t.Context(), client.Event{Type: client.Deleted, Object: binding})); diff != "" {
+	if diff := cmp.Diff([]client.Key{definitionKey(uid)}, clienttest.Keys(t)(f.released(t.Context(), client.Event{Type: client.Deleted, Object: binding}))); diff != "" {
 		t.Error(diff)
 	}
 	if f.clean(uid); f.hasDefinition(uid) {
@@ -166,7 +166,7 @@ func TestCleanUp(t *testing.T) {
 func TestCleanUp_AfterASchemaWasReplaced(t *testing.T) {
 	widgets, newer := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget")
 	f := newFixture(t, widgets, newer, exportOf("things", widgets), bindingTo("b", "provider", "things"))
-	f.released(t.Context(), client.Event{Type: client.Added, Object: f.run("b")})
+	clienttest.Keys(t)(f.released(t.Context(), client.Event{Type: client.Added, Object: f.run("b")}))
 	export := exportOf("things", newer)
 	stored, err := f.fake.Get(t.Context(), exports, client.KeyOf(export))
 	if err != nil {
@@ -174,7 +174,7 @@ func TestCleanUp_AfterASchemaWasReplaced(t *testing.T) {
 	}
 	export.ResourceVersion, export.UID = stored.GetResourceVersion(), stored.GetUID()
 	f.update(exports, provider, export)
-	left := f.released(t.Context(), client.Event{Type: client.Modified, Object: f.run("b")})
+	left := clienttest.Keys(t)(f.released(t.Context(), client.Event{Type: client.Modified, Object: f.run("b")}))
 	if diff := cmp.Diff([]client.Key{definitionKey(string(widgets.UID))}, left); diff != "" {
 		t.Error(diff)
 	}

@@ -9,7 +9,6 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -49,12 +48,11 @@ type reconciler struct {
 }
 
 // forSecret returns the exports whose identity is in the secret.
-func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) forSecret(ctx context.Context, event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
 	all, err := client.List[apisv1alpha2.APIExport](ctx, r.client, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Finding the exports of a secret", "cluster", key.Cluster, "namespace", key.Namespace, "name", key.Name)
-		return nil
+		return nil, err
 	}
 	var keys []client.Key
 	for _, export := range all {
@@ -63,15 +61,15 @@ func (r *reconciler) forSecret(ctx context.Context, event client.Event) []client
 			keys = append(keys, client.Key{Cluster: key.Cluster, Name: export.Name})
 		}
 	}
-	return keys
+	return keys, nil
 }
 
 // forSlice returns the export of the same name for a deleted slice, which may have been the slice of the export.
-func forSlice(_ context.Context, event client.Event) []client.Key {
+func forSlice(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type != client.Deleted {
-		return nil
+		return nil, nil
 	}
-	return []client.Key{client.KeyOf(event.Object)}
+	return []client.Key{client.KeyOf(event.Object)}, nil
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {

@@ -153,7 +153,7 @@ func TestReconcile_SecretThatComesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &reconciler{client: fake}
-	if diff := cmp.Diff([]client.Key{key}, r.forSecret(t.Context(), client.Event{Type: client.Added, Object: secret})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(r.forSecret(t.Context(), client.Event{Type: client.Added, Object: secret}))); diff != "" {
 		t.Error(diff)
 	}
 	run(t, fake)
@@ -193,7 +193,7 @@ func TestReconcile_Slice(t *testing.T) {
 	fake = clienttest.NewFake(newExport(func(*apisv1alpha2.APIExport) {}))
 	run(t, fake)
 	slice := read[apisv1alpha1.APIExportEndpointSlice](t, fake, endpointSlices, key)
-	if diff := cmp.Diff([]client.Key{key}, forSlice(t.Context(), client.Event{Type: client.Deleted, Object: slice})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(forSlice(t.Context(), client.Event{Type: client.Deleted, Object: slice}))); diff != "" {
 		t.Error(diff)
 	}
 	if err := fake.Delete(t.Context(), exports, key, nil); err != nil {

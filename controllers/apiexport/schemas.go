@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/klog/v2"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -37,15 +36,14 @@ func (r *reconciler) checkSchemas(ctx context.Context, key client.Key, export *a
 }
 
 // forSchema returns the exports that name a schema that was created or deleted. Schemas never change.
-func (r *reconciler) forSchema(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) forSchema(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Modified {
-		return nil
+		return nil, nil
 	}
 	key := client.KeyOf(event.Object)
 	all, err := client.List[apisv1alpha2.APIExport](ctx, r.client, exports, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Finding the exports of a schema", "cluster", key.Cluster, "name", key.Name)
-		return nil
+		return nil, err
 	}
 	var keys []client.Key
 	for _, export := range all {
@@ -53,5 +51,5 @@ func (r *reconciler) forSchema(ctx context.Context, event client.Event) []client
 			keys = append(keys, client.Key{Cluster: key.Cluster, Name: export.Name})
 		}
 	}
-	return keys
+	return keys, nil
 }

@@ -45,7 +45,7 @@ func TestReconcile_SchemasThatAreMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for event, want := range map[client.EventType][]client.Key{client.Added: {key}, client.Deleted: {key}, client.Modified: nil} {
-		if diff := cmp.Diff(want, r.forSchema(t.Context(), client.Event{Type: event, Object: gadgets})); diff != "" {
+		if diff := cmp.Diff(want, clienttest.Keys(t)(r.forSchema(t.Context(), client.Event{Type: event, Object: gadgets}))); diff != "" {
 			t.Errorf("%s: %s", event, diff)
 		}
 	}

@@ -25,8 +25,8 @@ func Specs(c multicluster.Config) []multicluster.Spec {
 		Workers: 2,
 		Watches: []multicluster.Watch{{
 			Resource: rbacv1.Resource("clusterroles"),
-			Keys: func(_ context.Context, event client.Event) []client.Key {
-				return []client.Key{{Cluster: logicalcluster.From(event.Object)}}
+			Keys: func(_ context.Context, event client.Event) ([]client.Key, error) {
+				return []client.Key{{Cluster: logicalcluster.From(event.Object)}}, nil
 			},
 		}},
 		Reconcile: r.reconcile,

@@ -9,7 +9,6 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/keymutex"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -50,33 +49,33 @@ type reconciler struct {
 }
 
 // concernedByDefinition returns the definition itself and, if it may have released a name, the others of its group.
-func (r *reconciler) concernedByDefinition(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) concernedByDefinition(ctx context.Context, event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
-		return nil
+		return nil, nil
 	}
 	keys := []client.Key{key}
 	if event.Type == client.Deleted || (event.Type == client.Modified && event.Object.GetGeneration() > 1) {
 		_, group, _ := strings.Cut(key.Name, ".")
-		keys = append(keys, r.others(ctx, key, group)...)
+		others, err := r.others(ctx, key, group)
+		return append(keys, others...), err
 	}
-	return keys
+	return keys, nil
 }
 
 // concernedByBinding returns the definitions whose names a change of what the cluster binds may release.
-func (r *reconciler) concernedByBinding(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) concernedByBinding(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Added {
-		return nil
+		return nil, nil
 	}
 	return r.others(ctx, client.KeyOf(event.Object), "")
 }
 
 // others returns the definitions in the cluster of key, except key itself; only those of group if it is not empty.
-func (r *reconciler) others(ctx context.Context, key client.Key, group string) []client.Key {
+func (r *reconciler) others(ctx context.Context, key client.Key, group string) ([]client.Key, error) {
 	objects, err := r.client.List(ctx, definitions, client.Scope{Cluster: key.Cluster})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Listing the definitions whose names may be free now", "cluster", key.Cluster)
-		return nil
+		return nil, err
 	}
 	var keys []client.Key
 	for _, obj := range objects {
@@ -85,7 +84,7 @@ func (r *reconciler) others(ctx context.Context, key client.Key, group string) [
 			keys = append(keys, other)
 		}
 	}
-	return keys
+	return keys, nil
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {

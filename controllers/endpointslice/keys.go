@@ -3,18 +3,16 @@ package endpointslice
 import (
 	"context"
 
-	"k8s.io/klog/v2"
-
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/client"
 )
 
 // forBinding returns the slices of an export that got its first consumer, or that lost one.
-func (r *reconciler) forBinding(_ context.Context, event client.Event) []client.Key {
+func (r *reconciler) forBinding(_ context.Context, event client.Event) ([]client.Key, error) {
 	binding, ok := event.Object.(*apisv1alpha2.APIBinding)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	key, export := client.KeyOf(binding), exportKeyOf(binding)
 	var changed []client.Key
@@ -34,13 +32,13 @@ func (r *reconciler) forBinding(_ context.Context, event client.Event) []client.
 	for _, export := range changed {
 		keys = append(keys, r.referring.From(export)...)
 	}
-	return keys
+	return keys, nil
 }
 
 // forExport returns the slices for the export.
-func (r *reconciler) forExport(_ context.Context, event client.Event) []client.Key {
+func (r *reconciler) forExport(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Modified {
-		return nil // nothing in a slice depends on the content of an export
+		return nil, nil // nothing in a slice depends on the content of an export
 	}
 	key := client.KeyOf(event.Object)
 	keys := r.referring.From(key)
@@ -48,25 +46,24 @@ func (r *reconciler) forExport(_ context.Context, event client.Event) []client.K
 		// Include those that found no object of this name.
 		keys = append(keys, r.referring.From(client.Key{Name: key.Name})...)
 	}
-	return keys
+	return keys, nil
 }
 
 // forPartition returns the slices of its cluster that name the partition.
-func (r *reconciler) forPartition(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) forPartition(ctx context.Context, event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
 	return r.withPartition(ctx, client.Scope{Cluster: key.Cluster}, func(name string) bool { return name == key.Name })
 }
 
 // forShard returns all slices that name a partition.
-func (r *reconciler) forShard(ctx context.Context, _ client.Event) []client.Key {
+func (r *reconciler) forShard(ctx context.Context, _ client.Event) ([]client.Key, error) {
 	return r.withPartition(ctx, client.Scope{}, func(name string) bool { return name != "" })
 }
 
-func (r *reconciler) withPartition(ctx context.Context, scope client.Scope, concerned func(partition string) bool) []client.Key {
+func (r *reconciler) withPartition(ctx context.Context, scope client.Scope, concerned func(partition string) bool) ([]client.Key, error) {
 	all, err := client.List[apisv1alpha1.APIExportEndpointSlice](ctx, r.client, slices, scope)
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Finding the slices of a partition", "cluster", scope.Cluster)
-		return nil
+		return nil, err
 	}
 	var keys []client.Key
 	for _, slice := range all {
@@ -74,5 +71,5 @@ func (r *reconciler) withPartition(ctx context.Context, scope client.Scope, conc
 			keys = append(keys, client.KeyOf(slice))
 		}
 	}
-	return keys
+	return keys, nil
 }

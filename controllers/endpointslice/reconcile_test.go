@@ -69,7 +69,7 @@ func (f *fixture) bind(cluster logicalcluster.Name) []client.Key {
 	if _, err := f.fake.Create(f.t.Context(), bindings, cluster, binding); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.forBinding(f.t.Context(), client.Event{Type: client.Added, Object: binding})
+	return clienttest.Keys(f.t)(f.forBinding(f.t.Context(), client.Event{Type: client.Added, Object: binding}))
 }
 
 func (f *fixture) unbind(cluster logicalcluster.Name) []client.Key {
@@ -78,7 +78,7 @@ func (f *fixture) unbind(cluster logicalcluster.Name) []client.Key {
 	if err := f.fake.Delete(f.t.Context(), bindings, client.KeyOf(binding), nil); err != nil {
 		f.t.Fatal(err)
 	}
-	return f.forBinding(f.t.Context(), client.Event{Type: client.Deleted, Object: binding})
+	return clienttest.Keys(f.t)(f.forBinding(f.t.Context(), client.Event{Type: client.Deleted, Object: binding}))
 }
 
 func newBinding(cluster logicalcluster.Name, export string) *apisv1alpha2.APIBinding {
@@ -152,7 +152,7 @@ func TestReconcile_ConsumersOfOthersDoNotCount(t *testing.T) {
 	f := newFixture(t, newExport(), newSlice("root:org:provider", ""), other, waiting, elsewhere)
 	f.run()
 	for _, binding := range []*apisv1alpha2.APIBinding{other, waiting, elsewhere} {
-		f.forBinding(t.Context(), client.Event{Type: client.Added, Object: binding})
+		clienttest.Keys(t)(f.forBinding(t.Context(), client.Event{Type: client.Added, Object: binding}))
 	}
 	if got := urls(f.run()); len(got) > 0 {
 		t.Errorf("endpoints = %v", got)
@@ -174,12 +174,12 @@ func TestReconcile_Export(t *testing.T) {
 	if conditionsv1alpha1.GetReason(slice, apisv1alpha1.APIExportValid) != apisv1alpha1.APIExportNotFoundReason || len(urls(slice)) > 0 {
 		t.Errorf("status: %+v", slice.Status)
 	}
-	f.forBinding(t.Context(), client.Event{Type: client.Added, Object: newBinding("a", "things")})
+	clienttest.Keys(t)(f.forBinding(t.Context(), client.Event{Type: client.Added, Object: newBinding("a", "things")}))
 	export := newExport()
 	if _, err := f.fake.Create(t.Context(), exports, provider, export); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]client.Key{key}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: export})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Added, Object: export}))); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(filled, urls(f.run())); diff != "" {
@@ -193,14 +193,14 @@ func TestReconcile_Export(t *testing.T) {
 	}
 
 	// A workspace that takes the place of the first.
-	if diff := cmp.Diff([]client.Key{key}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("next", newExport())})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("next", newExport())}))); diff != "" {
 		t.Error(diff)
 	}
 
 	// A workspace that comes up later.
 	f = newFixture(t, newSlice("root:later", ""))
 	f.run()
-	if diff := cmp.Diff([]client.Key{key}, f.forExport(t.Context(), client.Event{Type: client.Added, Object: newExport()})); diff != "" {
+	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Added, Object: newExport()}))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -231,7 +231,7 @@ func TestReconcile_Partition(t *testing.T) {
 				objects = append(objects, tc.partition)
 			}
 			f := newFixture(t, objects...)
-			f.forBinding(t.Context(), client.Event{Type: client.Added, Object: newBinding("a", "things")})
+			clienttest.Keys(t)(f.forBinding(t.Context(), client.Event{Type: client.Added, Object: newBinding("a", "things")}))
 			slice := f.run()
 			if diff := cmp.Diff(tc.want, urls(slice)); diff != "" {
 				t.Error(diff)
@@ -240,8 +240,8 @@ func TestReconcile_Partition(t *testing.T) {
 				t.Errorf("status: %+v", slice.Status)
 			}
 			for _, keys := range [][]client.Key{
-				f.forPartition(t.Context(), client.Event{Type: client.Modified, Object: partition(nil)}),
-				f.forShard(t.Context(), client.Event{Type: client.Modified, Object: shard}),
+				clienttest.Keys(t)(f.forPartition(t.Context(), client.Event{Type: client.Modified, Object: partition(nil)})),
+				clienttest.Keys(t)(f.forShard(t.Context(), client.Event{Type: client.Modified, Object: shard})),
 			} {
 				if diff := cmp.Diff([]client.Key{key}, keys); diff != "" {
 					t.Error(diff)

@@ -73,27 +73,26 @@ func Specs(c Config) []multicluster.Spec {
 type reconciler struct{ Config }
 
 // every returns all HostBindings: there are few, and a change of one affects the others.
-func (r *reconciler) every(ctx context.Context, event client.Event) []client.Key {
-	keys := r.all(ctx)
+func (r *reconciler) every(ctx context.Context, event client.Event) ([]client.Key, error) {
+	keys, err := r.all(ctx)
 	if gone := event.Object; event.Type == client.Deleted {
 		if b, ok := gone.(*annexv1alpha1.HostBinding); ok {
 			keys = append(keys, client.KeyOf(b))
 		}
 	}
-	return keys
+	return keys, err
 }
 
-func (r *reconciler) all(ctx context.Context) []client.Key {
+func (r *reconciler) all(ctx context.Context) ([]client.Key, error) {
 	objects, err := r.Client.List(ctx, hostBindings, client.Scope{})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Listing the HostBindings")
-		return nil
+		return nil, err
 	}
 	keys := make([]client.Key, 0, len(objects))
 	for _, obj := range objects {
 		keys = append(keys, client.KeyOf(obj))
 	}
-	return keys
+	return keys, nil
 }
 
 // followRegistrar queues all HostBindings when something has changed on the host.
@@ -102,7 +101,11 @@ func (r *reconciler) followRegistrar(ctx context.Context, add func(client.Key, t
 		return
 	}
 	remove := r.Registrar.OnChange(func() {
-		for _, key := range r.all(ctx) {
+		keys, err := r.all(ctx)
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Listing the HostBindings after a change on the host")
+		}
+		for _, key := range keys {
 			add(key, 0)
 		}
 	})

@@ -61,15 +61,16 @@ func Specs(c Config) []multicluster.Spec {
 }
 
 // keysOfContent returns the cluster of a deleted object, if the cluster is being deleted.
-func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type != client.Deleted {
-		return nil
+		return nil, nil
 	}
 	key := client.Key{Cluster: logicalcluster.From(event.Object), Name: corev1alpha1.LogicalClusterName}
-	if lc, err := r.get(ctx, key); err != nil || lc.DeletionTimestamp == nil {
-		return nil
+	lc, err := client.Find[corev1alpha1.LogicalCluster](ctx, r.Client, logicalClusters, key)
+	if err != nil || lc == nil || lc.DeletionTimestamp == nil {
+		return nil, err
 	}
-	return []client.Key{key}
+	return []client.Key{key}, nil
 }
 
 func (r *reconciler) get(ctx context.Context, key client.Key) (*corev1alpha1.LogicalCluster, error) {

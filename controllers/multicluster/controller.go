@@ -9,12 +9,14 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
 
@@ -22,7 +24,8 @@ import (
 type Watch struct {
 	Resource schema.GroupResource
 	// Keys returns what to reconcile after an Added, Modified or Deleted event; if nil, it is the key of the object itself.
-	Keys func(ctx context.Context, event client.Event) []client.Key
+	// After an error it is called again with the same event, so that no event is lost.
+	Keys func(ctx context.Context, event client.Event) ([]client.Key, error)
 }
 
 // Spec describes a controller.
@@ -124,12 +127,34 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	return nil
 }
 
+// mapRetry is the wait before an event is mapped again after an error.
+const mapRetry = 100 * time.Millisecond
+
+// mapped returns the keys for event. It tries until that succeeds or ctx ends; later events wait meanwhile.
+func mapped(ctx context.Context, gr schema.GroupResource, event client.Event, keys func(context.Context, client.Event) ([]client.Key, error)) []client.Key {
+	var found []client.Key
+	reported := false
+	// The only error is the end of ctx.
+	_ = wait.PollUntilContextCancel(ctx, mapRetry, true, func(ctx context.Context) (bool, error) {
+		var err error
+		if found, err = keys(ctx, event); err == nil {
+			return true, nil
+		}
+		if ctx.Err() == nil && !reported {
+			reported = true
+			klog.FromContext(ctx).Error(err, "Finding what an event concerns; trying again", "resource", gr, "cluster", logicalcluster.From(event.Object), "object", klog.KObj(event.Object))
+		}
+		return false, nil
+	})
+	return found
+}
+
 // feed returns the source that queues the events of a watch. It calls synced when the watch has shown all that exists, or ends.
 func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[client.Key] {
 	keys := watch.Keys
 	if keys == nil {
-		keys = func(_ context.Context, event client.Event) []client.Key {
-			return []client.Key{client.KeyOf(event.Object)}
+		keys = func(_ context.Context, event client.Event) ([]client.Key, error) {
+			return []client.Key{client.KeyOf(event.Object)}, nil
 		}
 	}
 	return source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
@@ -142,7 +167,7 @@ func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[cli
 				if event.Object == nil {
 					return
 				}
-				for _, key := range keys(ctx, event) {
+				for _, key := range mapped(ctx, watch.Resource, event, keys) {
 					queue.Add(key)
 				}
 			})

@@ -1,6 +1,7 @@
 package multicluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -90,13 +93,41 @@ func TestRun_TriesAgainAfterAnError(t *testing.T) {
 func TestRun_MapsEventsToKeys(t *testing.T) {
 	c := clienttest.NewFake()
 	owner := client.Key{Cluster: "elsewhere", Name: "owner"}
-	keys := run(t, c, Watch{Resource: configMaps, Keys: func(context.Context, client.Event) []client.Key { return []client.Key{owner} }},
+	keys := run(t, c, Watch{Resource: configMaps, Keys: func(context.Context, client.Event) ([]client.Key, error) { return []client.Key{owner}, nil }},
 		func(client.Key) error { return nil })
 	if _, err := c.Create(t.Context(), configMaps, "one", configMap("one", "a")); err != nil {
 		t.Fatal(err)
 	}
 	if key := next(t, keys); key != owner {
 		t.Errorf("reconciled %s, want %s", key, owner)
+	}
+}
+
+func TestRun_MapsAnEventAgainAfterAnError(t *testing.T) {
+	c := clienttest.NewFake(configMap("one", "a"))
+	failures := 2
+	keys := run(t, c, Watch{Resource: configMaps, Keys: func(_ context.Context, event client.Event) ([]client.Key, error) {
+		if failures--; failures >= 0 {
+			return nil, errors.New("the cache is still being filled")
+		}
+		return []client.Key{client.KeyOf(event.Object)}, nil
+	}}, func(client.Key) error { return nil })
+	if key := next(t, keys); key.Name != "a" {
+		t.Errorf("reconciled %s", key)
+	}
+}
+
+func TestRun_SaysNothingOfAMappingThatItsEndInterrupts(t *testing.T) {
+	var log bytes.Buffer
+	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))
+	ctx, stop := context.WithCancel(klog.NewContext(t.Context(), logger))
+	failing := func(context.Context, client.Event) ([]client.Key, error) {
+		stop()
+		return nil, errors.New("the cache is stopped")
+	}
+	mapped(ctx, configMaps, client.Event{Type: client.Added, Object: configMap("one", "a")}, failing)
+	if log.Len() > 0 {
+		t.Errorf("it prints: %s", &log)
 	}
 }
 
@@ -174,9 +205,9 @@ func TestRun_BeginsWhenEveryWatchHasShownWhatExists(t *testing.T) {
 	spec := Spec{
 		Name: t.Name(),
 		Watches: []Watch{
-			{Resource: configMaps, Keys: func(_ context.Context, event client.Event) []client.Key {
+			{Resource: configMaps, Keys: func(_ context.Context, event client.Event) ([]client.Key, error) {
 				defer close(queued)
-				return []client.Key{client.KeyOf(event.Object)}
+				return []client.Key{client.KeyOf(event.Object)}, nil
 			}},
 			{Resource: secrets},
 		},

@@ -53,35 +53,35 @@ type contents struct {
 }
 
 // active returns the key of a namespace that is not being deleted.
-func active(_ context.Context, event client.Event) []client.Key {
+func active(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() != nil {
-		return nil
+		return nil, nil
 	}
-	return []client.Key{client.KeyOf(event.Object)}
+	return []client.Key{client.KeyOf(event.Object)}, nil
 }
 
 // lostServiceAccount returns the key of a namespace whose ServiceAccount was deleted.
-func (c *contents) lostServiceAccount(_ context.Context, event client.Event) []client.Key {
+func (c *contents) lostServiceAccount(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type != client.Deleted || event.Object.GetName() != ServiceAccountName {
-		return nil
+		return nil, nil
 	}
 	return namespaceOf(event)
 }
 
 // lostRootCA returns the key of a namespace whose ConfigMap is missing or wrong.
-func (c *contents) lostRootCA(_ context.Context, event client.Event) []client.Key {
+func (c *contents) lostRootCA(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Object.GetName() != RootCAName {
-		return nil
+		return nil, nil
 	}
 	if cm, ok := event.Object.(*corev1.ConfigMap); ok && event.Type != client.Deleted && maps.Equal(cm.Data, rootCAData(c.caBundle())) {
-		return nil
+		return nil, nil
 	}
 	return namespaceOf(event)
 }
 
-func namespaceOf(event client.Event) []client.Key {
+func namespaceOf(event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
-	return []client.Key{{Cluster: key.Cluster, Name: key.Namespace}}
+	return []client.Key{{Cluster: key.Cluster, Name: key.Namespace}}, nil
 }
 
 // reconcile restores the missing objects of one namespace.

@@ -37,11 +37,11 @@ type deletion struct {
 }
 
 // terminating returns the key of a namespace that is being deleted.
-func terminating(_ context.Context, event client.Event) []client.Key {
+func terminating(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() == nil {
-		return nil
+		return nil, nil
 	}
-	return []client.Key{client.KeyOf(event.Object)}
+	return []client.Key{client.KeyOf(event.Object)}, nil
 }
 
 // reconcile does one step of the deletion of one namespace.

@@ -8,7 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -99,27 +98,27 @@ func isPlaced(ws *tenancyv1alpha1.Workspace) bool {
 }
 
 // keysOfLogicalCluster returns the owner, unless this controller made the change and continues by itself.
-func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event client.Event) ([]client.Key, error) {
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	key, ok := ownerOf(lc)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	if lc.DeletionTimestamp != nil || event.Type == client.Deleted {
-		return []client.Key{key}
+		return []client.Key{key}, nil
 	}
 	obj, err := r.Client.Get(ctx, workspaces, key)
 	if err != nil {
-		return []client.Key{key}
+		return []client.Key{key}, nil
 	}
 	ws, ok := obj.(*tenancyv1alpha1.Workspace)
 	if !ok || ws.Status.Phase == lc.Status.Phase || (event.Type == client.Added && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling) {
-		return nil
+		return nil, nil
 	}
-	return []client.Key{key}
+	return []client.Key{key}, nil
 }
 
 // ownerOf returns the key of the Workspace that lc belongs to; false when it belongs to none.
@@ -132,28 +131,27 @@ func ownerOf(lc *corev1alpha1.LogicalCluster) (client.Key, bool) {
 }
 
 // keysOfShard returns the workspaces without a shard, because this shard may match them.
-func (r *reconciler) keysOfShard(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) keysOfShard(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Deleted {
-		return nil
+		return nil, nil
 	}
 	waiting, err := r.Client.List(ctx, workspaces, client.Scope{Selector: labels.SelectorFromSet(labels.Set{
 		tenancyv1alpha1.WorkspacePhaseLabel: string(corev1alpha1.LogicalClusterPhaseScheduling),
 	})})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "Listing workspaces that wait for a shard")
-		return nil
+		return nil, err
 	}
 	var keys []client.Key
 	for _, ws := range waiting {
 		keys = append(keys, client.KeyOf(ws))
 	}
-	return keys
+	return keys, nil
 }
 
 // keysOfBinding returns the workspace that waits for a binding.
-func (r *reconciler) keysOfBinding(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) keysOfBinding(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type == client.Deleted {
-		return nil
+		return nil, nil
 	}
 	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool {
 		return lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing
@@ -161,23 +159,26 @@ func (r *reconciler) keysOfBinding(ctx context.Context, event client.Event) []cl
 }
 
 // keysOfClusterRoleBinding returns the workspace that lost its administrator.
-func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event client.Event) []client.Key {
+func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type != client.Deleted || event.Object.GetName() != AdminBindingName {
-		return nil
+		return nil, nil
 	}
 	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool { return lc.DeletionTimestamp == nil })
 }
 
 // owner returns the Workspace of the cluster in which the event happened, if wanted is true for its LogicalCluster.
-func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(*corev1alpha1.LogicalCluster) bool) []client.Key {
+func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(*corev1alpha1.LogicalCluster) bool) ([]client.Key, error) {
 	lc, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(event.Object))
-	if err != nil || !wanted(lc) {
-		return nil
+	if apierrors.IsNotFound(err) {
+		return nil, nil
 	}
-	if key, ok := ownerOf(lc); ok {
-		return []client.Key{key}
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if key, ok := ownerOf(lc); ok && wanted(lc) {
+		return []client.Key{key}, nil
+	}
+	return nil, nil
 }
 
 // logicalCluster returns the LogicalCluster of a cluster, which is shared; NotFound if there is none.

@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 )
 
 // staleClient reads the workspace as it was.
@@ -46,7 +47,7 @@ func TestMaintain_AdministratorComesBack(t *testing.T) {
 	if err := h.Delete(t.Context(), clusterRoleBindings, admin, nil); err != nil {
 		t.Fatal(err)
 	}
-	if keys := h.reconciler().keysOfClusterRoleBinding(t.Context(), client.Event{Type: client.Deleted, Object: obj}); !slices.Equal(keys, []client.Key{key}) {
+	if keys := clienttest.Keys(t)(h.reconciler().keysOfClusterRoleBinding(t.Context(), client.Event{Type: client.Deleted, Object: obj})); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the binding leads to %v", keys)
 	}
 	h.mustStep(t)
@@ -62,7 +63,7 @@ func TestMaintain_RepeatsThePhase(t *testing.T) {
 	} {
 		h.changeCluster(t, first(), func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = phase })
 		event := client.Event{Type: client.Modified, Object: h.cluster(t, first())}
-		if keys := h.reconciler().keysOfLogicalCluster(t.Context(), event); len(keys) != 1 {
+		if keys := clienttest.Keys(t)(h.reconciler().keysOfLogicalCluster(t.Context(), event)); len(keys) != 1 {
 			t.Errorf("phase %s leads to %v", phase, keys)
 		}
 		h.mustStep(t)
@@ -70,7 +71,7 @@ func TestMaintain_RepeatsThePhase(t *testing.T) {
 		if ws.Status.Phase != phase || ws.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != string(phase) {
 			t.Errorf("phase is %s with labels %v, want %s", ws.Status.Phase, ws.Labels, phase)
 		}
-		if keys := h.reconciler().keysOfLogicalCluster(t.Context(), event); len(keys) != 0 {
+		if keys := clienttest.Keys(t)(h.reconciler().keysOfLogicalCluster(t.Context(), event)); len(keys) != 0 {
 			t.Errorf("phase %s is repeated already and leads to %v", phase, keys)
 		}
 	}
@@ -148,7 +149,7 @@ func TestFinalize_WaitsForTheCluster(t *testing.T) {
 	}
 	gone := h.cluster(t, first())
 	h.changeCluster(t, first(), func(lc *corev1alpha1.LogicalCluster) { lc.Finalizers = nil })
-	if keys := h.reconciler().keysOfLogicalCluster(t.Context(), client.Event{Type: client.Deleted, Object: gone}); !slices.Equal(keys, []client.Key{key}) {
+	if keys := clienttest.Keys(t)(h.reconciler().keysOfLogicalCluster(t.Context(), client.Event{Type: client.Deleted, Object: gone})); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the end of the cluster leads to %v", keys)
 	}
 	h.mustStep(t)

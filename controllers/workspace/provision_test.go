@@ -198,7 +198,7 @@ func TestProvision_WaitsForBindings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys := h.reconciler().keysOfBinding(t.Context(), client.Event{Type: client.Modified, Object: obj}); !slices.Equal(keys, []client.Key{key}) {
+	if keys := clienttest.Keys(t)(h.reconciler().keysOfBinding(t.Context(), client.Event{Type: client.Modified, Object: obj})); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the binding leads to %v", keys)
 	}
 	h.mustStep(t)
@@ -354,7 +354,7 @@ func TestProvision_ShardThatOpensLetsWorkspacesIn(t *testing.T) {
 	if obj, err = h.Update(t.Context(), shards, "root", open); err != nil {
 		t.Fatal(err)
 	}
-	if keys := h.reconciler().keysOfShard(t.Context(), client.Event{Type: client.Modified, Object: obj}); !slices.Equal(keys, []client.Key{key}) {
+	if keys := clienttest.Keys(t)(h.reconciler().keysOfShard(t.Context(), client.Event{Type: client.Modified, Object: obj})); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the shard leads to %v", keys)
 	}
 	h.mustStep(t)

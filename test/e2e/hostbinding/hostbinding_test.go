@@ -71,9 +71,13 @@ func TestHostBinding_TwoNamespacesTwoWorkspaces(t *testing.T) {
 	if strings.Join(names, " ") != "two-a/w two-b/w" && strings.Join(names, " ") != "two-b/w two-a/w" {
 		t.Errorf("page by page: %v", names)
 	}
-	if out := dev.kubectl("", "explain", kind+".spec.size"); !strings.Contains(out, "How big it is.") {
-		t.Errorf("explain: %s", out)
-	}
+	// The host collects the OpenAPI documents of a new group in its own time.
+	w.eventually("explain", func() error {
+		if out, err := dev.try("", "explain", kind+".spec.size"); err != nil || !strings.Contains(out, "How big it is.") {
+			return fmt.Errorf("%v: %s", err, out)
+		}
+		return nil
+	})
 	dev.kubectl("", "scale", kind+"/w", "-n", "two-a", "--replicas=5")
 	if out := dev.kubectl("", "get", kind, "w", "-n", "two-a", "-o", "jsonpath={.spec.size}"); out != "5" {
 		t.Errorf("scaled to %s", out)
