@@ -44,6 +44,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Cached:      s.reader,
 		Live:        s.reader.Live(),
 		Authorizer:  i.evaluator,
+		Activity:    s.paths,
 		Definitions: e.catalog,
 		Group:       s.apis,
 		Scheme:      c.Scheme,

@@ -1,9 +1,14 @@
 package server
 
 import (
+	"context"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/serve"
+	"github.com/annex-dev/annex/server/virtual/apiexport"
 )
 
 // indexes is the second layer: what is kept in memory of the stores, and follows them.
@@ -17,9 +22,26 @@ type indexes struct {
 
 func newIndexes(s *stores) *indexes {
 	watches := serve.NewWatches()
+	switched := func(cluster logicalcluster.Name) { recheckSwitched(watches, s.reader, cluster) }
 	return &indexes{
 		watches:   watches,
-		index:     index.New(index.Config{Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), SwitchedOff: watches.Recheck}),
+		index:     index.New(index.Config{Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched}),
 		evaluator: policy.New(s.reader, s.gate(policy.Followed()...)),
+	}
+}
+
+// recheckSwitched looks again at the watches on a cluster that is switched off or on, and at those of its providers, which cover it.
+func recheckSwitched(watches *serve.Watches, from client.Reader, cluster logicalcluster.Name) {
+	watches.Recheck(cluster)
+	if cluster.Empty() {
+		return // these were all
+	}
+	providers, err := apiexport.Providers(context.Background(), from, cluster)
+	if err != nil {
+		watches.Recheck("")
+		return
+	}
+	for _, provider := range providers {
+		watches.Recheck(provider)
 	}
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -50,8 +51,8 @@ type Config struct {
 	Cached client.Reader
 	// Fresh is waited for before a miss counts; then the index looks at Cached itself.
 	Fresh Fresh
-	// SwitchedOff is told of a cluster that is in phase Inactive after every change; empty when perhaps any is.
-	SwitchedOff func(cluster logicalcluster.Name)
+	// Switched is told of a cluster that is, or was until now, in phase Inactive after every change; empty when perhaps any is.
+	Switched func(cluster logicalcluster.Name)
 }
 
 // New returns an index of what c.Paths holds.
@@ -97,7 +98,7 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 		return
 	case client.Synced:
 		i.clusters.synced()
-		i.SwitchedOff("") // changes may have been missed
+		i.Switched("") // changes may have been missed
 		return
 	}
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
@@ -109,9 +110,14 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 		i.clusters.drop(name)
 		return
 	}
-	i.clusters.set(name, entryOf(lc))
-	if i.Inactive(name) {
-		i.SwitchedOff(name)
+	before, _ := i.clusters.get(name)
+	now := entryOf(lc)
+	if version, err := strconv.ParseUint(lc.ResourceVersion, 10, 64); err == nil && before.inactive() != now.inactive() {
+		i.switched.Store(max(version, i.switched.Load())) // events come one after the other
+	}
+	i.clusters.set(name, now)
+	if before.inactive() || now.inactive() {
+		i.Switched(name)
 	}
 }
 

@@ -44,7 +44,7 @@ type always struct{ err error }
 func (a always) Wait(context.Context) (uint64, error) { return 1, a.err }
 
 func newIndex(cached client.Reader) *Index {
-	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, SwitchedOff: func(logicalcluster.Name) {}})
+	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, Switched: func(logicalcluster.Name) {}})
 }
 
 // fed returns an index that holds objects as if a watch had delivered them, and for a second look finds what is in cached.
@@ -247,11 +247,10 @@ func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 	}
 	i := fed(clienttest.NewFake(tree()...), tree()...)
 	var told []logicalcluster.Name
-	i.SwitchedOff = func(name logicalcluster.Name) {
-		if !name.Empty() && !i.Inactive(name) {
-			t.Errorf("%s is said to be off before it is known to be", name)
-		}
+	var known []bool // whether it was known to be off when it was told
+	i.Switched = func(name logicalcluster.Name) {
 		told = append(told, name)
+		known = append(known, i.Inactive(name))
 	}
 	expect := func(what string, want ...logicalcluster.Name) {
 		t.Helper()
@@ -264,6 +263,9 @@ func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 	expect("a change that switches nothing off")
 	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: off("teamid")})
 	expect("switched off", "teamid")
+	if !slices.Equal(known, []bool{true}) {
+		t.Error("it is told before it is known")
+	}
 	if !i.Inactive("teamid") || i.Inactive("orgid") || i.Inactive("nobody") {
 		t.Errorf("inactive: %v, another: %v, nobody: %v", i.Inactive("teamid"), i.Inactive("orgid"), i.Inactive("nobody"))
 	}
@@ -274,7 +276,7 @@ func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 	}
 	told = nil
 	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: logicalCluster("orgid", "root:org")})
-	expect("switched on again")
+	expect("switched on again", "orgid")
 	if i.Inactive("orgid") {
 		t.Error("still off")
 	}

@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"sync/atomic"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -12,6 +13,7 @@ import (
 type Paths struct {
 	children table[child, logicalcluster.Name]
 	clusters table[logicalcluster.Name, cluster]
+	switched atomic.Uint64
 }
 
 // NewPaths returns a memory that knows nothing.
@@ -41,5 +43,10 @@ func (p *Paths) PathOf(name logicalcluster.Name) (logicalcluster.Path, bool) {
 // Inactive reports whether the cluster called name is known to be switched off.
 func (p *Paths) Inactive(name logicalcluster.Name) bool {
 	entry, _ := p.clusters.get(name)
-	return entry.phase == string(corev1alpha1.LogicalClusterPhaseInactive)
+	return entry.inactive()
 }
+
+// Switched returns the resourceVersion at which a cluster was last seen to be switched off or on; 0 when none was.
+func (p *Paths) Switched() uint64 { return p.switched.Load() }
+
+func (c cluster) inactive() bool { return c.phase == string(corev1alpha1.LogicalClusterPhaseInactive) }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 
+	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
@@ -26,3 +27,8 @@ type Filter = filter.Filter
 // WithFilter returns a context in which reads and writes reach only what f shows, in one cluster as well as over all; nil for
 // everything. Only storages of a [Backend] heed it: see package filter.
 func WithFilter(ctx context.Context, f Filter) context.Context { return filter.With(ctx, f) }
+
+// WithExpiry returns a context for a watch that ends with 410 when expired is closed.
+func WithExpiry(ctx context.Context, expired <-chan struct{}) context.Context {
+	return answer.WithExpiry(ctx, expired)
+}

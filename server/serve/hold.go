@@ -9,6 +9,7 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/registry/storage"
 )
 
 // hold returns the context of a watch on target. It ends when the client has to look again:
@@ -16,6 +17,7 @@ import (
 //	the cluster serves the resource no longer, or in another way
 //	the cluster is switched off, except for system:masters
 //	the condition of the virtual workspace is no longer true
+//	the request would not cover the same objects any more: it ends with 410 then
 //
 // done must be called when the watch is over.
 func (s *Server) hold(ctx context.Context, target Target, info *genericapirequest.RequestInfo) (watch context.Context, done func()) {
@@ -33,6 +35,12 @@ func (s *Server) hold(ctx context.Context, target Target, info *genericapireques
 			ctx, end = s.config.Watches.Hold(ctx, condition)
 			ends = append(ends, end)
 		}
+	}
+	if target.Covers.Holds != nil {
+		// The request goes on, lest the answer breaks off before the client is told.
+		covers, end := s.config.Watches.Hold(ctx, target.Covers)
+		ctx = storage.WithExpiry(ctx, covers.Done())
+		ends = append(ends, end)
 	}
 	return ctx, func() {
 		for _, end := range ends {

@@ -32,6 +32,9 @@ type Target struct {
 	// While is the condition of a virtual workspace under which a watch goes on; the zero value for none. A watch of a Resource that
 	// neither is Cataloged nor has a condition is refused.
 	While Condition
+	// Covers is the condition under which the request covers the same objects as when it came; the zero value for none. When it becomes
+	// false a watch ends with 410: the client must list anew, because it gets no events for what came into sight or went out of it.
+	Covers Condition
 }
 
 // Condition is what must stay true while a watch is open.

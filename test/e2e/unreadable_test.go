@@ -71,11 +71,16 @@ func TestUnreadable_DeletionHeals(t *testing.T) {
 	}
 	etcd.Break(t, "/gadgets/", "/"+consumers["binding"]+"/")
 	etcd.Break(t, "/gadgets/", "/"+consumers["workspace"]+"/")
-	// The error says which object it is, as users name it.
 	annex.Eventually(t, func(context.Context) error {
 		out, err := list()
-		if err == nil || !strings.Contains(out, `gadgets.example.com "in-`) || !strings.Contains(out, "cannot be decoded") || strings.Contains(out, "/cr/") {
-			return fmt.Errorf("the provider's list: %w: %s", err, out)
+		if err != nil || strings.Count(out, `"kind":"Gadget"`) != 1 || !strings.Contains(out, "in-healthy") {
+			return fmt.Errorf("the provider's list, want the healthy one alone: %v: %s", err, out)
+		}
+		// In the consumer the error says which object it is, as users name it.
+		out, stderr, err := server.TryKubectl("root:binding", "", "get", "gadgets")
+		out += stderr
+		if err == nil || !strings.Contains(out, `gadgets.example.com "in-binding"`) || !strings.Contains(out, "cannot be decoded") || strings.Contains(out, "/cr/") {
+			return fmt.Errorf("the consumer's list: %v: %s", err, out)
 		}
 		return nil
 	})

@@ -33,6 +33,14 @@ func (s Shown[T]) Change(key string, state T, is bool) (watch.EventType, T) {
 	return "", last
 }
 
+type expiryKey struct{}
+
+// WithExpiry returns a context for a watch that ends with an error when expired is closed: what the client knows can no longer
+// be brought up to date by events, so it must list anew.
+func WithExpiry(ctx context.Context, expired <-chan struct{}) context.Context {
+	return context.WithValue(ctx, expiryKey{}, expired)
+}
+
 // pump sends initial events and then what a source delivers, from one goroutine.
 type pump struct {
 	result chan watch.Event
@@ -76,6 +84,7 @@ func (p *pump) run(ctx context.Context, initial iter.Seq[watch.Event]) {
 		}
 	}
 	utilflowcontrol.WatchInitialized(ctx)
+	expired, _ := ctx.Value(expiryKey{}).(<-chan struct{}) // without one nothing is ever received
 	for {
 		select {
 		case event, ok := <-p.source.ResultChan():
@@ -92,6 +101,9 @@ func (p *pump) run(ctx context.Context, initial iter.Seq[watch.Event]) {
 			if !p.send(ctx, event) || event.Type == watch.Error {
 				return
 			}
+		case <-expired:
+			p.send(ctx, *ErrorEvent(apierrors.NewResourceExpired("what the watch covers has changed: list again")))
+			return
 		case <-p.done:
 			return
 		case <-ctx.Done():

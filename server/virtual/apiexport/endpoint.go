@@ -45,6 +45,7 @@ type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write.
 	Cached, Live client.Reader
 	Authorizer   Authorizer
+	Activity     Activity
 	Definitions  Definitions
 	// Group is the storage of apis.kcp.io.
 	Group  *group.Group

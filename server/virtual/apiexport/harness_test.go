@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -68,8 +69,11 @@ func (p rules) Authorize(_ context.Context, cluster logicalcluster.Name, a autho
 // world is an endpoint over real storage.
 type world struct {
 	t        *testing.T
+	etcd     *kubernetes.Client
 	client   *inprocess.Client
 	endpoint *Endpoint
+	activity activity
+	watches  *serve.Watches
 	policy   rules
 	handler  http.Handler
 }
@@ -92,7 +96,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, policy: rules{"alice * things provider": true, "alice * other provider": true}}
+	w := &world{t: t, etcd: etcd, policy: rules{"alice * things provider": true, "alice * other provider": true}}
 	reader, err := inprocess.NewReader(s.Scheme, []*group.Group{own, definitions})
 	if err != nil {
 		t.Fatal(err)
@@ -114,9 +118,9 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(handlers.Close)
 	namer := endpointsopenapi.NewDefinitionNamer(s.Scheme)
-	watches := serve.NewWatches()
+	w.watches = serve.NewWatches()
 	w.endpoint, err = New(Config{
-		Cached: w.client, Live: w.client.Live(), Authorizer: w.policy, Changed: watches.Recheck,
+		Cached: w.client, Live: w.client.Live(), Authorizer: w.policy, Activity: &w.activity, Changed: w.watches.Recheck,
 		Definitions: resources, Group: own, Scheme: s, IsBound: typed,
 		OpenAPIV3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
 		OpenAPIV2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
@@ -130,7 +134,7 @@ func newWorld(t *testing.T) *world {
 			responsewriters.WriteRawJSON(http.StatusOK, version.Info{GitVersion: "v1.37.2"}, rw)
 		}),
 		Serve: serve.New(serve.Config{
-			Watches: watches, Catalog: resources, Inactive: func(logicalcluster.Name) bool { return false },
+			Watches: w.watches, Catalog: resources, Inactive: func(logicalcluster.Name) bool { return false },
 			Schemas: handlers, API: http.NotFoundHandler(), Codecs: s.Codecs,
 		}),
 	}

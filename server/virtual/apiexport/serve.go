@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
@@ -71,6 +72,12 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 		return serve.Target{}, apierrors.NewMethodNotSupported(gr, info.Verb+" across all consumers")
 	}
 	target := serve.Target{Cluster: consumer, All: !single}
+	if target.All {
+		if err := e.resumes(req, info); err != nil {
+			return serve.Target{}, err
+		}
+		target.Covers = e.covers(endpoint)
+	}
 	if gr == bindings {
 		err = e.bindingsTarget(&target, endpoint, info)
 	} else {
@@ -111,6 +118,9 @@ func (e *Endpoint) resourceTarget(ctx context.Context, target *serve.Target, end
 		}
 	}
 	target.Resource = resource
+	if target.All {
+		target.Filter = active{e.Activity}
+	}
 	return nil
 }
 
@@ -123,8 +133,13 @@ func (e *Endpoint) bindingsTarget(target *serve.Target, endpoint virtual.Endpoin
 		return apierrors.NewMethodNotSupported(bindings, info.Verb)
 	}
 	label := identity.ExportLabelValue(endpoint.Cluster, endpoint.Name)
+	all := target.All
 	target.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		e.bindings.ServeHTTP(w, req.WithContext(apis.WithBindingsOf(req.Context(), label)))
+		ctx := apis.WithBindingsOf(req.Context(), label)
+		if all {
+			ctx = storage.WithFilter(ctx, active{e.Activity})
+		}
+		e.bindings.ServeHTTP(w, req.WithContext(ctx))
 	})
 	return nil
 }
