@@ -3,6 +3,7 @@ package authorization
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -28,14 +29,14 @@ func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorize
 	}
 	cluster, single := logicalcluster.FromContext(ctx)
 	switch {
+	case ControlsHost(attrs.GetUser()) && !controllersMay(attrs):
+		return authorizer.DecisionDeny, "controllers of the host change no single object", nil
 	case !single && logicalcluster.IsWildcard(ctx):
 		return authorizer.DecisionAllow, "checked again for each workspace", nil
 	case !single || cluster.IsSystem():
 		return authorizer.DecisionDeny, "the request names no workspace", nil
-	case !byHost && ControlsHost(attrs.GetUser()):
-		if verb := attrs.GetVerb(); verb == "list" || verb == "watch" || verb == "deletecollection" {
-			return authorizer.DecisionAllow, "controllers of the host see nothing", nil
-		}
+	case !byHost && ControlsHost(attrs.GetUser()) && attrs.GetVerb() != "get":
+		return authorizer.DecisionAllow, "controllers of the host see nothing", nil
 	}
 	if !byHost {
 		return c.inCluster(ctx, cluster, attrs)
@@ -72,7 +73,8 @@ func (c *Authorizer) hostAllows(ctx context.Context, attrs authorizer.Attributes
 // collector, or the quota controller. Workspaces that decide for themselves do not allow these controllers. The controllers then see
 // nothing instead of a refusal, because a namespace controller that is refused anything deletes no namespace of the host. None of
 // them may see objects of several workspaces at once, because the garbage collector would delete objects whose owners exist only in
-// the workspace and not on the host.
+// the workspace and not on the host. For the same reason none of them changes a single object: the garbage collector looks at
+// one that something on the host names as its owner. The namespace controller deletes collections.
 func ControlsHost(u user.Info) bool {
 	claimed, ok := authentication.HostIdentity(u)
 	if !ok {
@@ -86,4 +88,9 @@ func ControlsHost(u user.Info) bool {
 		return true
 	}
 	return false
+}
+
+// controllersMay reports whether the request is one that controllers of the host may make at all.
+func controllersMay(attrs authorizer.Attributes) bool {
+	return attrs.GetSubresource() == "" && slices.Contains([]string{"get", "list", "watch", "deletecollection"}, attrs.GetVerb())
 }

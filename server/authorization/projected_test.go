@@ -103,6 +103,11 @@ func TestAuthorize_Projected(t *testing.T) {
 		attrs.Verb = "create"
 		return attrs
 	}
+	verb := func(verb string) authorizer.AttributesRecord {
+		attrs := list(forwarded(t, "system:serviceaccount:kube-system:generic-garbage-collector"), kind)
+		attrs.Verb = verb
+		return attrs
+	}
 	for name, tc := range map[string]struct {
 		by      authorizer.Authorizer
 		cluster string // empty for several
@@ -142,6 +147,12 @@ func TestAuthorize_Projected(t *testing.T) {
 		"system:masters":                                   {asking, "org", false, list(someone("root", user.SystemPrivilegedGroup), kind), "", true},
 		"the host's namespace controller":                  {asking, "org", false, list(forwarded(t, "system:serviceaccount:kube-system:namespace-controller"), kind), "", true},
 		"the same, creating":                               {asking, "org", false, create(forwarded(t, "system:serviceaccount:kube-system:namespace-controller")), "", false},
+		"the garbage collector, reading":                   {asking, "org", true, verb("get"), "", true},
+		"the garbage collector, deleting":                  {asking, "org", true, verb("delete"), "", false},
+		"the garbage collector, patching":                  {asking, "org", true, verb("patch"), "", false},
+		"the garbage collector, a collection":              {asking, "org", true, verb("deletecollection"), "", true},
+		"the garbage collector, something new":             {asking, "org", true, verb("unheard-of"), "", false},
+		"the garbage collector, deleting in several":       {asking, "", true, verb("delete"), "", false},
 		"somebody who says so":                             {asking, "org", false, list(someone("system:serviceaccount:kube-system:namespace-controller"), kind), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
