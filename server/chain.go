@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
+	"github.com/annex-dev/annex/server/refusals"
 	"github.com/annex-dev/annex/server/router"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
@@ -24,20 +25,22 @@ import (
 //
 //	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here
 //	2 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
-//	                Authenticator and authorizer read the cluster from the context. Two filters stand outside of it:
+//	                Authenticator and authorizer read the cluster from the context. Three filters stand outside of it:
 //	    undecided   503 instead of the stock chain's 500 when nobody can say whether the request is allowed
+//	    refusals    429 for who is refused too often, before that costs an authentication
 //	    requestor   remembers who asks before the stock chain replaces them by who is impersonated
 //	3 fairness      waits for the turn of the cluster and of the user; behind authorization, so that nobody uses up the
 //	                share of a cluster that they may not enter, and before all that costs much. Behind it:
 //	    deadline    ends the work shortly before its time limit, so that an answer can still be given
 //	    scope       confines who is impersonated to the cluster of the request, and marks the server's own reviews
 //	4 router        what the cluster serves, or the virtual workspace; late, since it must see nothing that was not authorized
-func newHandler(router http.Handler, door frontdoor.Config, limiter *fairness.Limiter, c *genericapiserver.Config) http.Handler {
+func newHandler(router http.Handler, door frontdoor.Config, limiter *fairness.Limiter, maxRefusals int, c *genericapiserver.Config) http.Handler {
 	handler := authentication.WithImpersonationScope(router, door.Codecs)
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = fairness.With(handler, limiter, door.Codecs)
-	handler = authentication.WithRequestor(genericapiserver.DefaultBuildHandlerChain(handler, c))
-	handler = apistatus.WithUndecided(handler, door.Codecs)
+	handler = apistatus.WithUndecided(genericapiserver.DefaultBuildHandlerChain(handler, c), door.Codecs)
+	handler = refusals.With(handler, refusals.Config{PerSecond: maxRefusals, Requestor: authentication.Requestor, Codecs: door.Codecs})
+	handler = authentication.WithRequestor(handler)
 	return frontdoor.With(handler, door)
 }
 
@@ -101,7 +104,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 			Host:   hostDoor,
 			Codecs: c.Scheme.Codecs,
 		},
-		p.limiter, config)
+		p.limiter, c.MaxRefusals, config)
 	return generic, nil
 }
 

@@ -40,6 +40,8 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Limits bound what is served at once, and what of it is for one workspace.
 	Limits fairness.Config
+	// MaxRefusals is how many refusals a second one origin may cause; 0 means no limit.
+	MaxRefusals int
 	// Virtual are virtual workspaces in addition to those that every server has; may be nil.
 	Virtual []virtual.Workspace
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.

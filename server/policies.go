@@ -18,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
 	"github.com/annex-dev/annex/server/inprocess"
+	"github.com/annex-dev/annex/server/refusals"
 )
 
 // policies is the third layer: what decides about requests to clusters, and what can be had of the stores under these policies.
@@ -64,6 +65,9 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	metrics := fairness.NewMetrics()
 	if err := metrics.Register(legacyregistry.Register); err != nil {
 		return nil, err
+	}
+	if err := refusals.Register(legacyregistry.Register); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	p.limiter = fairness.New(c.Limits, metrics)
 	if p.client, err = inprocess.New(s.reader, inprocess.Config{Scheme: c.Scheme.Scheme, TypeConverter: s.converter, Admission: p.admission}); err != nil {

@@ -42,6 +42,17 @@ func WithRequestor(next http.Handler) http.Handler {
 	})
 }
 
+// Requestor returns the user of the request of ctx, whoever may be impersonated; false while nobody is authenticated.
+func Requestor(ctx context.Context) (user.Info, bool) {
+	who, ok := ctx.Value(requestKey{}).(*requestor)
+	if !ok {
+		return nil, false
+	}
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	return who.user, who.user != nil
+}
+
 // noteRequestor records u as the user of the request. Only the first call counts, because a TokenReview authenticates again.
 func noteRequestor(ctx context.Context, u user.Info) {
 	who, ok := ctx.Value(requestKey{}).(*requestor)

@@ -27,14 +27,20 @@ var narrow = []string{
 	"--workspace-seats=1", "--max-requests-queued=20", "--max-watches=20",
 }
 
-// startNarrow returns a server with narrow limits and workspaces where bob works on ConfigMaps, by path.
+// startNarrow returns a server with narrow limits on what is shared, none on refusals, and workspaces where bob works on ConfigMaps, by
+// path.
 func startNarrow(t *testing.T, names ...string) (s *annex.Server, paths []string) {
+	t.Helper()
+	return startLimited(t, append([]string{"--max-refusals-per-second=0"}, narrow...), names...)
+}
+
+func startLimited(t *testing.T, limits []string, names ...string) (s *annex.Server, paths []string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "tokens.csv")
 	if err := os.WriteFile(file, []byte(tokens), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = annex.Start(t, append([]string{"--token-auth-file", file}, narrow...)...)
+	s = annex.Start(t, append([]string{"--token-auth-file", file}, limits...)...)
 	for _, name := range names {
 		path, _ := newWorkspace(t, s, "root", name)
 		allow(t, s, path, enter, rule("", []string{"configmaps"}, []string{"*"}))
@@ -186,6 +192,32 @@ func TestFairness_StrangersUseNobodysShare(t *testing.T) {
 			f.stop()
 			if n := f.codes[http.StatusTooManyRequests].Load() + f.codes[http.StatusOK].Load(); n > 0 {
 				t.Errorf("%d requests of strangers got as far as the workspace's share", n)
+			}
+		})
+	}
+}
+
+// A flood of refusals is limited; whoever is let in and sits behind the same address as the flood does not notice.
+func TestFairness_RefusalsAreLimited(t *testing.T) {
+	s, paths := startLimited(t, []string{"--max-refusals-per-second=3"}, "besieged")
+	for name, tc := range map[string]struct {
+		token string
+		code  int
+	}{
+		"a token that nobody knows":   {"nobody", http.StatusUnauthorized},
+		"no credentials":              {"", http.StatusForbidden},
+		"a user who may not enter it": {"stranger-token", http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := startFlood(t, s.As(tc.token, paths[0]), "/api/v1/configmaps")
+			eventually(t, "the flood gets 429", f.came(http.StatusTooManyRequests, 10*floodClients))
+			mustWork(t, s.As("bob-token", paths[0]))
+			f.stop()
+			if n := f.codes[tc.code].Load(); n > 10*floodClients {
+				t.Errorf("%d requests of the flood were looked at", n)
+			}
+			if f.withoutRetry.Load() > 0 || f.strange.Load() > 0 {
+				t.Errorf("of the answers 429, %d have no Retry-After and %d are no Status", f.withoutRetry.Load(), f.strange.Load())
 			}
 		})
 	}

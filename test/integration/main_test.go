@@ -63,7 +63,7 @@ var (
 		if err := os.WriteFile(file, []byte(tokens), 0o600); err != nil {
 			return nil, err
 		}
-		server, err := annex.Launch(context.Background(), filepath.Join(directory, "annex"), "--token-auth-file", file)
+		server, err := annex.Launch(context.Background(), filepath.Join(directory, "annex"), "--token-auth-file", file, "--max-refusals-per-second=0")
 		if err == nil {
 			running.Store(server)
 		}

@@ -19,6 +19,8 @@ type LimitOptions struct {
 	MaxQueued int
 	// MaxWatches limits the open watches.
 	MaxWatches int
+	// MaxRefusals limits the refusals (401, 403) of one origin in a second.
+	MaxRefusals int
 }
 
 // NewLimitOptions returns the defaults. The seats of a workspace depend on the number of processors: a workspace that floods the
@@ -30,6 +32,7 @@ func NewLimitOptions() *LimitOptions {
 		WorkspaceSeats:      max(1, runtime.GOMAXPROCS(0)/2),
 		MaxQueued:           2000,
 		MaxWatches:          50000,
+		MaxRefusals:         50,
 	}
 }
 
@@ -46,6 +49,7 @@ func (l *LimitOptions) flags() []limitFlag {
 		{"workspace-seats", "Requests served at once for one workspace while other workspaces are active. If no other workspace is active, it has 16 times as many. A request for many objects counts as 4. Further requests wait, and users take turns. The default is half the number of processors, and at least 1.", &l.WorkspaceSeats},
 		{"max-requests-queued", "Maximum number of waiting requests. A request waits for at most a quarter of --request-timeout. A workspace may use as many as remain free; further requests get 429.", &l.MaxQueued},
 		{"max-watches", "Maximum number of open watches. A workspace may use as many as remain free; further requests get 429.", &l.MaxWatches},
+		{"max-refusals-per-second", "Maximum number of requests a second, in the long run, that may be refused with 401 or 403 for one user, or for one address that sends no valid credentials. Ten times as many may be refused at once. Further requests of the same origin get 429.", &l.MaxRefusals},
 	}
 }
 

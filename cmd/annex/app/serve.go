@@ -100,6 +100,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		Profiling:          o.Profiling,
 		RequestTimeout:     o.RequestTimeout,
 		Limits:             o.Limits.config(o.RequestTimeout),
+		MaxRefusals:        o.Limits.MaxRefusals,
 		ShutdownDelay:      o.ShutdownDelay,
 		ShutdownWatchGrace: o.ShutdownWatchGrace,
 	})

@@ -1,0 +1,15 @@
+// Package refusals limits floods of requests that are refused with 401 or 403. Such requests never reach package fairness, which
+// shares out the server among those who may enter a workspace. It stands between the front door and the stock chain, and costs a
+// hash and two lookups in memory for each request.
+//
+// Each refusal is charged to whoever caused it:
+//
+//	credentials that the server knows      403    the credentials, as they come from one address
+//	credentials that it does not know      401    the address
+//	no credentials                         both   the address
+//
+// While an account is overdrawn, its requests get 429 before anybody looks at them. Credentials that were accepted a moment ago do
+// not depend on the account of their address: users behind the same proxy as a flood are not touched by it.
+//
+// Nothing is kept for ever: accounts and known credentials are the last ones used, a fixed number of them.
+package refusals

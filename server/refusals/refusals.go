@@ -1,0 +1,186 @@
+package refusals
+
+import (
+	"context"
+	"crypto/sha256"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	"k8s.io/apiserver/pkg/endpoints/responsewriter"
+	basemetrics "k8s.io/component-base/metrics"
+	"k8s.io/utils/lru"
+)
+
+const (
+	// burst is how many seconds' worth of refusals an account may be charged with at once.
+	burst = 10
+	// accounts and credentials are how many of either are kept; about 10 MiB when all are in use.
+	accounts    = 1 << 15
+	credentials = 1 << 16
+	// retryAfter is when a client should come again, in seconds.
+	retryAfter = 1
+)
+
+// rejected counts what was answered with 429.
+var rejected = basemetrics.NewCounter(&basemetrics.CounterOpts{
+	Namespace: "annex", Subsystem: "refusals", Name: "rejected_total", StabilityLevel: basemetrics.ALPHA,
+	Help: "Requests answered with 429 because too many of the same origin were refused with 401 or 403.",
+})
+
+// Register makes the metrics known, for example with legacyregistry.Register.
+func Register(register func(basemetrics.Registerable) error) error { return register(rejected) }
+
+// origin identifies credentials as they come from one address, or an address alone.
+type origin [sha256.Size]byte
+
+// Config is what the limits need. Everything is required.
+type Config struct {
+	// PerSecond is how many refusals a second an account may be charged with in the long run; 0 means no limit.
+	PerSecond int
+	// Requestor returns who was authenticated for the request of a context, once that is known.
+	Requestor func(ctx context.Context) (user.Info, bool)
+	// Codecs encode errors.
+	Codecs runtime.NegotiatedSerializer
+}
+
+// filter is the handler. It is safe for concurrent use.
+type filter struct {
+	Config
+	next http.Handler
+	// accounts maps an origin to a *rate.Limiter; accepted has the origins whose credentials were accepted.
+	accounts, accepted *lru.Cache
+}
+
+// With returns next for those who are not refused too often. Put it outside of authentication.
+func With(next http.Handler, c Config) http.Handler {
+	if c.PerSecond <= 0 {
+		return next
+	}
+	return &filter{Config: c, next: next, accounts: lru.New(accounts), accepted: lru.New(credentials)}
+}
+
+// ServeHTTP implements http.Handler.
+func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	address := addressOf(r)
+	who := whoOf(r, address)
+	payer := address
+	if _, known := f.accepted.Get(who); known {
+		payer = who
+	}
+	if account, ok := f.accounts.Get(payer); ok && account.(*rate.Limiter).Tokens() < 1 {
+		rejected.Inc()
+		responsewriters.ErrorNegotiated(apierrors.NewTooManyRequests("too many requests were refused, try again later", retryAfter), f.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
+		return
+	}
+	f.next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&watcher{ResponseWriter: w, answered: func(code int) {
+		payer := address
+		if f.authenticated(r.Context()) {
+			f.accepted.Add(who, nil)
+			payer = who
+		} else {
+			f.accepted.Remove(who)
+		}
+		if code == http.StatusUnauthorized || code == http.StatusForbidden {
+			f.charge(payer)
+		}
+	}}), r)
+}
+
+// authenticated reports whether the server knows the user. Whoever comes without credentials, or with some that nobody looks at, is
+// nobody in particular.
+func (f *filter) authenticated(ctx context.Context) bool {
+	u, ok := f.Requestor(ctx)
+	return ok && u.GetName() != user.Anonymous && !slices.Contains(u.GetGroups(), user.AllUnauthenticated)
+}
+
+// charge takes one refusal from an account, which may be overdrawn by as many requests as were under way.
+func (f *filter) charge(payer origin) {
+	account, ok := f.accounts.Get(payer)
+	if !ok {
+		account = rate.NewLimiter(rate.Limit(f.PerSecond), burst*f.PerSecond)
+		f.accounts.Add(payer, account)
+	}
+	account.(*rate.Limiter).Reserve()
+}
+
+// addressOf returns where the request comes from. A user of IPv6 has a whole /64.
+func addressOf(r *http.Request) origin {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if address, err := netip.ParseAddr(host); err == nil && address.Is6() && !address.Is4In6() {
+		if prefix, err := address.WithZone("").Prefix(64); err == nil {
+			host = prefix.String()
+		}
+	}
+	return sha256.Sum256([]byte(host))
+}
+
+// whoOf returns the credentials of the request as they come from address, with the user whom a front proxy names. The address is a part of it, so that nobody draws on the account of others by writing their name into a header.
+func whoOf(r *http.Request, address origin) origin {
+	hash := sha256.New()
+	add := func(part []byte) {
+		sum := sha256.Sum256(part)
+		hash.Write(sum[:])
+	}
+	add(address[:])
+	for _, value := range r.Header.Values("Authorization") {
+		add([]byte(value))
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		add(r.TLS.PeerCertificates[0].Raw)
+		for _, name := range slices.Sorted(func(yield func(string) bool) {
+			for name := range r.Header {
+				if strings.HasPrefix(name, "X-Remote-") && !yield(name) {
+					return
+				}
+			}
+		}) {
+			add([]byte(name))
+			for _, value := range r.Header[name] {
+				add([]byte(value))
+			}
+		}
+	}
+	return origin(hash.Sum(nil))
+}
+
+// watcher tells with what code a request is answered.
+type watcher struct {
+	http.ResponseWriter
+	answered func(code int)
+	done     bool
+}
+
+var _ responsewriter.UserProvidedDecorator = &watcher{}
+
+// Unwrap implements responsewriter.UserProvidedDecorator.
+func (w *watcher) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *watcher) WriteHeader(code int) {
+	if !w.done && code >= http.StatusOK {
+		w.done = true
+		w.answered(code)
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (w *watcher) Write(content []byte) (int, error) {
+	if !w.done {
+		w.done = true
+		w.answered(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(content)
+}

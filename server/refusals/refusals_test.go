@@ -1,0 +1,178 @@
+package refusals
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// perSecond is low, so that a slow machine does not earn what a test spends.
+const perSecond = 2
+
+type whoKey struct{}
+
+// world is a server that knows tokens that begin with "good-" and the users that a front proxy with a certificate names, lets nobody
+// but "good-admin" do anything, and takes everybody else for anonymous unless they have a token.
+type world struct {
+	*testing.T
+	handler http.Handler
+	served  int
+	// revoked is a token that the server no longer knows.
+	revoked string
+}
+
+func newWorld(t *testing.T, perSecond int) *world {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	scheme.AddUnversionedTypes(schema.GroupVersion{Version: "v1"}, &metav1.Status{})
+	w := &world{T: t}
+	inner := With(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.served++
+		token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		who := r.Context().Value(whoKey{}).(*user.DefaultInfo)
+		switch {
+		case strings.HasPrefix(token, "good-") && token != w.revoked:
+			who.Name = token
+		case given:
+			rw.WriteHeader(http.StatusUnauthorized)
+			return
+		case r.TLS != nil && r.Header.Get("X-Remote-User") != "":
+			who.Name = r.Header.Get("X-Remote-User")
+		default:
+			who.Name, who.Groups = user.Anonymous, []string{user.AllUnauthenticated}
+		}
+		if who.Name == "good-admin" {
+			_, _ = rw.Write([]byte("ok")) // without a header before
+			return
+		}
+		rw.WriteHeader(http.StatusForbidden)
+	}), Config{PerSecond: perSecond, Codecs: serializer.NewCodecFactory(scheme), Requestor: func(ctx context.Context) (user.Info, bool) {
+		who := ctx.Value(whoKey{}).(*user.DefaultInfo)
+		return who, who.Name != ""
+	}})
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), whoKey{}, &user.DefaultInfo{})))
+	})
+	return w
+}
+
+// ask sends a request from an address, with a token, a certificate, or the name of a user as a front proxy sends it.
+func (w *world) ask(address, token, certificate, remote string) int {
+	w.Helper()
+	r := httptest.NewRequestWithContext(w.Context(), http.MethodGet, "/clusters/root/api/v1/secrets", nil)
+	r.RemoteAddr = address
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if certificate != "" {
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte(certificate)}}}
+	}
+	if remote != "" {
+		r.Header.Set("X-Remote-User", remote)
+	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, r)
+	if recorder.Code == http.StatusTooManyRequests && recorder.Header().Get("Retry-After") != "1" {
+		w.Errorf("429 with Retry-After %q", recorder.Header().Get("Retry-After"))
+	}
+	return recorder.Code
+}
+
+// flood sends requests until one gets 429.
+func (w *world) flood(send func(i int) int) {
+	w.Helper()
+	for i := range 100 * burst * perSecond {
+		if send(i) == http.StatusTooManyRequests {
+			return
+		}
+	}
+	w.Fatal("the flood is not limited")
+}
+
+func (w *world) want(what string, want, got int) {
+	w.Helper()
+	if got != want {
+		w.Errorf("%s: %d, want %d", what, got, want)
+	}
+}
+
+const here, elsewhere = "192.0.2.1:1000", "192.0.2.2:1000"
+
+func TestFloodOfUnknownTokens(t *testing.T) {
+	w := newWorld(t, perSecond)
+	w.want("a user who was here before", http.StatusOK, w.ask(here, "good-admin", "", ""))
+	w.flood(func(i int) int { return w.ask(fmt.Sprintf("192.0.2.1:%d", 2000+i), fmt.Sprintf("bad-%d", i), "", "") })
+	for range 20 {
+		w.want("the user behind the same address", http.StatusOK, w.ask(here, "good-admin", "", ""))
+		w.want("users elsewhere", http.StatusOK, w.ask(elsewhere, "good-admin", "", ""))
+	}
+	before := w.served
+	w.flood(func(int) int { return w.ask(here, "bad", "", "") })
+	if w.served-before > burst*perSecond {
+		t.Errorf("%d of the flood were looked at", w.served-before)
+	}
+}
+
+func TestFloodOfRefusalsOfOneUser(t *testing.T) {
+	w := newWorld(t, perSecond)
+	w.flood(func(int) int { return w.ask(here, "good-nobody", "", "") })
+	w.want("another user at the address", http.StatusOK, w.ask(here, "good-admin", "", ""))
+	w.want("a new user at the address", http.StatusForbidden, w.ask(here, "good-newcomer", "", ""))
+	w.want("the same user elsewhere", http.StatusForbidden, w.ask(elsewhere, "good-nobody", "", ""))
+}
+
+// Whoever has no credentials that the server knows is one with their address, whatever they write into headers.
+func TestFloodOfAnonymousRequests(t *testing.T) {
+	for name, send := range map[string]func(w *world, i int) int{
+		"nothing":            func(w *world, _ int) int { return w.ask(here, "", "", "") },
+		"a name each":        func(w *world, i int) int { return w.ask(here, "", "", fmt.Sprintf("user-%d", i)) },
+		"a certificate each": func(w *world, i int) int { return w.ask(here, "", fmt.Sprintf("certificate-%d", i), "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, perSecond)
+			w.flood(func(i int) int { return send(w, i) })
+			w.want("anonymous users elsewhere", http.StatusForbidden, w.ask(elsewhere, "", "", ""))
+		})
+	}
+	w := newWorld(t, perSecond)
+	w.flood(func(i int) int { return w.ask(fmt.Sprintf("[2001:db8::%x]:1000", i+1), "", "", "") })
+	w.want("another network", http.StatusForbidden, w.ask("[2001:db8:0:1::1]:1000", "", "", ""))
+}
+
+func TestFloodThroughAFrontProxy(t *testing.T) {
+	w := newWorld(t, perSecond)
+	const proxy = "the front proxy"
+	w.flood(func(int) int { return w.ask(here, "", proxy, "mallory") })
+	w.want("another user of the host", http.StatusForbidden, w.ask(here, "", proxy, "alice"))
+	// Who only says to be alice draws on nobody else's account.
+	w.flood(func(int) int { return w.ask(elsewhere, "", "", "alice") })
+	w.want("alice", http.StatusForbidden, w.ask(here, "", proxy, "alice"))
+}
+
+// A token that was accepted once does not lift its flood over the limit for ever.
+func TestATokenThatIsNoLongerAccepted(t *testing.T) {
+	w := newWorld(t, perSecond)
+	w.want("while it is accepted", http.StatusForbidden, w.ask(here, "good-revoked", "", ""))
+	w.revoked = "good-revoked"
+	w.flood(func(int) int { return w.ask(here, "good-revoked", "", "") })
+	w.want("another user at the address, who is new", http.StatusTooManyRequests, w.ask(here, "good-newcomer", "", ""))
+}
+
+func TestWithoutALimit(t *testing.T) {
+	w := newWorld(t, 0)
+	for i := range 100 {
+		w.want("a request", http.StatusUnauthorized, w.ask(here, fmt.Sprintf("bad-%d", i), "", ""))
+	}
+}
