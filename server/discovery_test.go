@@ -28,7 +28,7 @@ func newUnstarted(t *testing.T) *Server {
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	types := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: types.StorageCodec})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: client, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,12 +46,7 @@ func (h *hosting) with(cluster logicalcluster.Name, own *catalog.Snapshot) *cata
 			resources = append(resources, &catalog.Resource{Group: gr.Group, Plural: gr.Resource, Hash: "typed", Typed: true})
 		}
 	}
-	for _, r := range own.Resources() {
-		if !kinds.All.IsInHostWorkspace(r.GroupResource()) {
-			resources = append(resources, r)
-		}
-	}
-	all := catalog.NewSnapshot(resources...)
+	all := own.With(resources...)
 	h.last.Store(&hosted{own: own, all: all})
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
@@ -60,8 +62,11 @@ func after(start <-chan struct{}, next reconcileFunc) reconcileFunc {
 // afterConflict is the wait after a conflict with another write that is not in the watch cache yet.
 const afterConflict = 20 * time.Millisecond
 
+// afterDeletion is the wait after a create was refused because what the object would belong to is being deleted.
+const afterDeletion = time.Second
+
 // toleratingConflicts returns next with the one rule for conflicts: try again, without an error and without backoff. What fails
-// because the controller is being stopped is no error either.
+// because the controller is being stopped, or because of a deletion that has just begun, is no error either.
 func toleratingConflicts(next reconcileFunc) reconcileFunc {
 	return func(ctx context.Context, key client.Key) (reconcile.Result, error) {
 		result, err := next(ctx, key)
@@ -71,6 +76,10 @@ func toleratingConflicts(next reconcileFunc) reconcileFunc {
 		if apierrors.IsConflict(err) {
 			klog.FromContext(ctx).V(4).Info("Trying again", "reason", err.Error())
 			return reconcile.Result{RequeueAfter: afterConflict}, nil
+		}
+		if apierrors.HasStatusCause(err, corev1alpha1.LogicalClusterTerminatingCause) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+			klog.FromContext(ctx).V(4).Info("Waiting for a deletion", "reason", err.Error())
+			return reconcile.Result{RequeueAfter: afterDeletion}, nil
 		}
 		return result, err
 	}

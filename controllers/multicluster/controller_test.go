@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2/textlogger"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
@@ -182,6 +183,19 @@ func TestRun_ConflictsAreNoFailures(t *testing.T) {
 	})
 	if result, err := tolerant(t.Context(), key); !errors.Is(err, failure) || result.RequeueAfter != time.Hour {
 		t.Errorf("a failure gives %v, %v", result, err)
+	}
+}
+
+func TestRun_DeletionsAreNoFailures(t *testing.T) {
+	for _, cause := range []metav1.CauseType{corev1.NamespaceTerminatingCause, corev1alpha1.LogicalClusterTerminatingCause} {
+		refused := apierrors.NewForbidden(configMaps, "a", errors.New("is being deleted"))
+		refused.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: cause}}
+		tolerant := toleratingConflicts(func(context.Context, client.Key) (reconcile.Result, error) {
+			return reconcile.Result{}, fmt.Errorf("creating: %w", refused)
+		})
+		if result, err := tolerant(t.Context(), client.Key{Cluster: "one"}); err != nil || result.RequeueAfter != afterDeletion {
+			t.Errorf("%s gives %v, %v", cause, result, err)
+		}
 	}
 }
 

@@ -14,15 +14,10 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
 
 const (
-	// grace is the minimum time that a namespace exists after its deletion began. By then, creations that were admitted before, here
-	// or by a replica with an outdated cache, have finished, and their objects are found.
-	grace = 2 * time.Second
 	// The time between two checks of content that other clients must release is a tenth of the time since the deletion began, but at
 	// least leastWait and at most the second constant.
 	leastWait = 200 * time.Millisecond
@@ -70,7 +65,8 @@ func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Res
 	return d.empty(ctx, key, ns)
 }
 
-// empty deletes the content of ns, and removes the finalizer of ns when nothing is left.
+// empty deletes the content of ns, and removes the finalizer of ns when nothing is left. Nothing comes later: storage creates nothing
+// in a namespace whose deletion has begun.
 func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespace) (reconcile.Result, error) {
 	remaining, err := d.content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Namespace: key.Name})
 	age := d.clock.Since(ns.DeletionTimestamp.Time)
@@ -88,32 +84,11 @@ func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespa
 		klog.FromContext(ctx).V(4).Info("Content remains in namespace", "remaining", remaining.Message())
 		return reconcile.Result{RequeueAfter: min(max(age/10, leastWait), mostWait)}, nil
 	}
-	if age < grace {
-		goes, err := d.clusterGoes(ctx, key.Cluster)
-		if err != nil {
-			return reconcile.Result{}, err
-		}
-		if !goes {
-			return reconcile.Result{RequeueAfter: grace - age}, nil
-		}
-	}
 	updated.Spec.Finalizers = slices.DeleteFunc(updated.Spec.Finalizers, func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
 	if _, err := d.client.Update(ctx, resource("namespaces"), key.Cluster, updated); ignoreGone(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("removing the finalizer of the namespace: %w", err)
 	}
 	return reconcile.Result{}, nil
-}
-
-// clusterGoes reports whether the whole cluster is being deleted, which deletes all content anyway.
-func (d *deletion) clusterGoes(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
-	lc, err := d.client.Get(ctx, corev1alpha1.Resource("logicalclusters"), client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading the LogicalCluster: %w", err)
-	}
-	return lc.GetDeletionTimestamp() != nil, nil
 }
 
 // ignoreGone drops errors for a deleted or changed namespace, because in both cases an event follows.

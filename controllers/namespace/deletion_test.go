@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 )
@@ -35,8 +34,6 @@ func going(now time.Time, age time.Duration, finalizers ...corev1.FinalizerName)
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	past := metav1.NewTime(now)
-	clusterGoes := clienttest.In("one", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", DeletionTimestamp: &past, Finalizers: []string{"x.io/y"}}})
 	active := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	// What lives in another cluster under the same names is nobody's business.
 	other := clienttest.In("two", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x"}})
@@ -53,14 +50,9 @@ func TestDeletion(t *testing.T) {
 			objects:    []client.Object{going(now, time.Minute, "kubernetes"), configMap("x"), configMap("y"), other},
 			wantWrites: []string{"delete configmaps one|a/x", "delete configmaps one|a/y", "delete namespaces one|a"},
 		},
-		"emptied, and stays for those under way": {
-			objects:    []client.Object{going(now, time.Second, "kubernetes"), configMap("x")},
-			wantWrites: []string{"delete configmaps one|a/x"},
-			wantAfter:  time.Second,
-		},
-		"goes at once with its cluster": {
-			objects:    []client.Object{going(now, 0, "kubernetes"), clusterGoes},
-			wantWrites: []string{"delete namespaces one|a"},
+		"emptied, and let go at once": {
+			objects:    []client.Object{going(now, 0, "kubernetes"), configMap("x")},
+			wantWrites: []string{"delete configmaps one|a/x", "delete namespaces one|a"},
 		},
 		"held by an object with a finalizer": {
 			objects:    []client.Object{going(now, 10*time.Second, "kubernetes"), configMap("x", "example.com/hold"), configMap("y")},

@@ -23,7 +23,7 @@ var (
 
 // build computes the snapshot of cluster from what from returns now.
 func (c *Catalog) build(ctx context.Context, from client.Reader, cluster logicalcluster.Name) (*Snapshot, error) {
-	b := &builder{catalog: c, from: from, resources: map[schema.GroupResource]*Resource{}}
+	b := &builder{catalog: c, from: from, resources: map[schema.GroupResource]*Resource{}, owners: owners{}}
 	if err := b.bound(ctx, cluster); err != nil {
 		return nil, err
 	}
@@ -39,6 +39,7 @@ type builder struct {
 	catalog   *Catalog
 	from      client.Reader
 	resources map[schema.GroupResource]*Resource
+	owners    owners
 }
 
 // bound adds what the APIBindings of cluster bind.
@@ -71,7 +72,7 @@ func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error 
 				continue
 			}
 			r.Binding, r.Terminating = binding.Name, binding.DeletionTimestamp != nil
-			b.resources[gr] = r
+			b.resources[gr], b.owners[gr] = r, binding.UID
 		}
 	}
 	return nil
@@ -116,7 +117,7 @@ func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error 
 		r := fromDefinition(definition)
 		r.Bucket = LocalBucket
 		r.Terminating = crd.DeletionTimestamp != nil || apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Terminating)
-		b.resources[gr] = r
+		b.resources[gr], b.owners[gr] = r, crd.UID
 	}
 	return nil
 }
@@ -171,7 +172,7 @@ func asStored(crd *apiextensionsv1.CustomResourceDefinition) (*apiextensionsv1.C
 	return out, nil
 }
 
-// share returns the snapshot of what b collected, shared with all clusters that have the same.
+// share returns the snapshot of what b collected, most of it shared with all clusters that have the same.
 func (c *Catalog) share(b *builder) *Snapshot {
 	all := newDigest()
 	resources := make([]*Resource, 0, len(b.resources))
@@ -183,5 +184,5 @@ func (c *Catalog) share(b *builder) *Snapshot {
 	}
 	slices.Sort(identities)
 	all.add(identities...)
-	return c.snapshots.get(all.sum(), func() *Snapshot { return NewSnapshot(resources...) })
+	return &Snapshot{content: c.contents.get(all.sum(), func() *content { return newContent(resources) }), owners: b.owners}
 }

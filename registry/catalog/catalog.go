@@ -46,7 +46,7 @@ type Catalog struct {
 
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
-	snapshots   pool[Snapshot]
+	contents    pool[content]
 	hashed      *lru.Cache
 
 	view *view.View[*Snapshot]
@@ -77,6 +77,8 @@ func New(config Config) *Catalog {
 		Compile:   c.build,
 		Timeout:   buildTimeout,
 		Size:      (*Snapshot).size,
+		Shared:    (*Snapshot).shared,
+		Own:       (*Snapshot).own,
 		Capacity:  capacity,
 		Changed: func(cluster logicalcluster.Name) {
 			if cluster == logicalcluster.SystemBoundCRDs {

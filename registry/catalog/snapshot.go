@@ -2,10 +2,12 @@ package catalog
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/annex-dev/annex/registry/storage"
 )
@@ -62,17 +64,42 @@ func (r *Resource) identity() string {
 	return r.Plural + "." + r.Group + "|" + r.Hash + "|" + r.Bucket + "|" + r.Binding + "|" + r.SchemaUID + "|" + flags
 }
 
-// Snapshot is what a cluster serves beyond the built-in APIs at one moment. It is immutable and may be shared by clusters.
+// Snapshot is what a cluster serves beyond the built-in APIs at one moment. It is immutable. Clusters that serve the same share all
+// of it but the owners.
 type Snapshot struct {
+	*content
+	owners owners
+}
+
+// content is what clusters share of a snapshot.
+type content struct {
 	resources []*Resource
 	index     map[schema.GroupResource]*Resource
 	hash      string
 }
 
+// owners are the UIDs of the APIBindings and CustomResourceDefinitions by which a cluster serves resources.
+type owners map[schema.GroupResource]types.UID
+
 // NewSnapshot returns the snapshot of the given resources, of which no two may have the same group and plural name. It
 // serves views that are not a cluster's, such as what one APIExport offers.
-func NewSnapshot(resources ...*Resource) *Snapshot {
-	s := &Snapshot{resources: slices.Clone(resources), index: make(map[schema.GroupResource]*Resource, len(resources))}
+func NewSnapshot(resources ...*Resource) *Snapshot { return &Snapshot{content: newContent(resources)} }
+
+// With returns a snapshot that also has the given resources, which replace those of the same name. Nobody owns them.
+func (s *Snapshot) With(resources ...*Resource) *Snapshot {
+	added, all, kept := newContent(resources), slices.Clone(resources), maps.Clone(s.owners)
+	for _, r := range s.resources {
+		if gr := r.GroupResource(); added.index[gr] == nil {
+			all = append(all, r)
+		} else {
+			delete(kept, gr)
+		}
+	}
+	return &Snapshot{content: newContent(all), owners: kept}
+}
+
+func newContent(resources []*Resource) *content {
+	s := &content{resources: slices.Clone(resources), index: make(map[schema.GroupResource]*Resource, len(resources))}
 	slices.SortFunc(s.resources, func(a, b *Resource) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Plural, b.Plural))
 	})
@@ -92,6 +119,35 @@ func (s *Snapshot) Lookup(gr schema.GroupResource) (*Resource, bool) {
 	return r, ok
 }
 
+// Owner returns the object by which the cluster serves gr. What is created of gr belongs to it. False for a resource that nothing in
+// the cluster stands for.
+func (s *Snapshot) Owner(gr schema.GroupResource) (storage.Owner, bool) {
+	r, uid := s.index[gr], s.owners[gr]
+	switch {
+	case r == nil || uid == "":
+		return storage.Owner{}, false
+	case r.Binding != "":
+		return storage.Owner{Resource: bindingsResource, Name: r.Binding, UID: uid}, true
+	}
+	return storage.Owner{Resource: definitionsResource, Name: gr.String(), UID: uid}, true
+}
+
+// Served is a resource as one cluster serves it. Owner is the zero value if nothing in the cluster stands for the resource.
+type Served struct {
+	*Resource
+	Owner storage.Owner
+}
+
+// Served returns how the cluster serves gr.
+func (s *Snapshot) Served(gr schema.GroupResource) (*Served, bool) {
+	r, ok := s.Lookup(gr)
+	if !ok {
+		return nil, false
+	}
+	owner, _ := s.Owner(gr)
+	return &Served{Resource: r, Owner: owner}, true
+}
+
 // Resources returns all resources by group and plural name. The slice is shared: do not change it.
 func (s *Snapshot) Resources() []*Resource { return s.resources }
 
@@ -103,6 +159,8 @@ func (s *Snapshot) Hash() string { return s.hash }
 const (
 	snapshotBytes = 256
 	resourceBytes = 704
+	ownBytes      = 64
+	ownerBytes    = 128
 	// decoded is how much more a decoded definition takes than a serialized one.
 	decoded = 8
 )
@@ -118,3 +176,9 @@ func (s *Snapshot) size() int64 {
 	}
 	return int64(bytes)
 }
+
+// own returns about how many bytes s takes that it does not share with snapshots of other clusters.
+func (s *Snapshot) own() int64 { return int64(ownBytes + ownerBytes*len(s.owners)) }
+
+// shared returns the part of s that size is about.
+func (s *Snapshot) shared() any { return s.content }

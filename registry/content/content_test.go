@@ -48,7 +48,7 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
 	backend, err := storage.NewBackend(storage.Config{
-		Client: etcd, CompactionInterval: -1,
+		Orphans: true, Client: etcd, CompactionInterval: -1,
 		Codec: func(apischema.GroupResource) (runtime.Codec, error) { return unstructured.UnstructuredJSONScheme, nil },
 	})
 	if err != nil {

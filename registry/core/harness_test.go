@@ -34,7 +34,7 @@ func newHarness(t *testing.T) *harness {
 	t.Helper()
 	s := kinds.All.NewScheme()
 	h := &harness{etcd: testserver.RunEtcd(t, nil)}
-	backend, err := storage.NewBackend(storage.Config{Client: h.etcd, Codec: s.StorageCodec, CompactionInterval: -1})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: h.etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

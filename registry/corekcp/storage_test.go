@@ -27,7 +27,7 @@ func newGroup(t *testing.T, external func() string) *group.Group {
 	t.Helper()
 	s := kinds.All.NewScheme()
 	client := testserver.RunEtcd(t, nil)
-	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func allGroups(t *testing.T) []*group.Group {
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	s := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

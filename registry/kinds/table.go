@@ -81,6 +81,11 @@ func (t *Table) IsStatusByServer(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Status == ByServer })
 }
 
+// IsWhereBound reports whether the process stores gr and a workspace serves it while it binds an export of root.
+func (t *Table) IsWhereBound(gr schema.GroupResource) bool {
+	return t.is(gr, func(r *Row) bool { return r.Serving == WhereBound })
+}
+
 // IsInHostWorkspace reports whether the host workspace serves gr, and no other.
 func (t *Table) IsInHostWorkspace(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving == InHostWorkspace })

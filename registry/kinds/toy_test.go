@@ -82,7 +82,7 @@ func toyTable() *kinds.Table {
 func toyGroup(t *testing.T, table *kinds.Table) *group.Group {
 	t.Helper()
 	s := table.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: testserver.RunEtcd(t, nil), Codec: s.StorageCodec, CompactionInterval: -1})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: testserver.RunEtcd(t, nil), Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

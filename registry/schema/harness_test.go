@@ -131,7 +131,7 @@ func startEtcd(tb testing.TB) *kubernetes.Client {
 func newServer(tb testing.TB, change func(*Config)) *server {
 	tb.Helper()
 	backend, err := storage.NewBackend(storage.Config{
-		Client: startEtcd(tb), CompactionInterval: -1,
+		Orphans: true, Client: startEtcd(tb), CompactionInterval: -1,
 		Codec: func(schema.GroupResource) (runtime.Codec, error) { return unstructured.UnstructuredJSONScheme, nil },
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/storage/intern"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	// Bulky says which typed resources have big objects, many of them alike: these are kept as stored bytes, of which equal
 	// specs are shared by all clusters, and decoded on every read. Nil stands for [DefaultBulky].
 	Bulky func(schema.GroupResource) bool
+	// Orphans lets objects be created though what they belong to does not exist. It is for tests of single stores.
+	Orphans bool
 	// CompactionInterval is the time between compactions of etcd; zero means five minutes, negative never.
 	CompactionInterval time.Duration
 	// EventsHistoryWindow is how long a watch cache keeps events at least; zero means 75 s, which is also the least it takes.
@@ -85,18 +88,24 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		config.CompactionInterval = 0
 	}
 	b := &Backend{
-		client: config.Client,
-		prefix: config.Prefix,
-		window: config.EventsHistoryWindow,
-		codec:  config.Codec,
-		bulky:  config.Bulky,
-		caches: watchcache.NewSet(watchcache.Config{
-			Client: config.Client, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
-			HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
-		}),
+		client:    config.Client,
+		prefix:    config.Prefix,
+		window:    config.EventsHistoryWindow,
+		codec:     config.Codec,
+		bulky:     config.Bulky,
 		fieldSets: intern.NewMaps(),
 		shared:    intern.NewObjects(),
 	}
+	writer := *config.Client
+	if !config.Orphans {
+		writer.Kubernetes = owners.New(owners.Config{
+			Interface: config.Client.Kubernetes, KV: config.Client.KV, Prefix: config.Prefix, Cached: b.cachedHead,
+		})
+	}
+	b.caches = watchcache.NewSet(watchcache.Config{
+		Client: &writer, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
+		HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
+	})
 	b.current = fresh.New(b.caches.CatchUp)
 	for i := range b.custom {
 		s, err := b.newShard(i)

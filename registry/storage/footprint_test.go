@@ -62,7 +62,7 @@ func TestFootprint(t *testing.T) {
 		b.Destroy()
 		// The same caches over another prefix hold nothing.
 		before := heap()
-		none, err := NewBackend(Config{Client: client, Codec: coreCodec(t), Prefix: "/none", CompactionInterval: -1})
+		none, err := NewBackend(Config{Orphans: true, Client: client, Codec: coreCodec(t), Prefix: "/none", CompactionInterval: -1})
 		if err != nil {
 			t.Fatal(err)
 		}

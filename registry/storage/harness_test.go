@@ -51,7 +51,7 @@ func coreCodec(tb testing.TB) func(schema.GroupResource) (runtime.Codec, error) 
 // newTestBackend starts a Backend, which stops with the test, over an etcd that the test shares between several.
 func newTestBackend(tb testing.TB, client *kubernetes.Client, codec func(schema.GroupResource) (runtime.Codec, error)) *Backend {
 	tb.Helper()
-	b, err := NewBackend(Config{Client: client, Codec: codec, CompactionInterval: -1})
+	b, err := NewBackend(Config{Orphans: true, Client: client, Codec: codec, CompactionInterval: -1})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func newTestBackend(tb testing.TB, client *kubernetes.Client, codec func(schema.
 func newBulkyBackend(tb testing.TB, client *kubernetes.Client) *Backend {
 	tb.Helper()
 	b, err := NewBackend(Config{
-		Client: client, Codec: coreCodec(tb), CompactionInterval: -1, Prefix: "/bulky", Bulky: func(schema.GroupResource) bool { return true },
+		Orphans: true, Client: client, Codec: coreCodec(tb), CompactionInterval: -1, Prefix: "/bulky", Bulky: func(schema.GroupResource) bool { return true },
 	})
 	if err != nil {
 		tb.Fatal(err)

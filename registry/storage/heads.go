@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -141,4 +142,22 @@ func headOf(c *watchcache.Cache, obj runtime.Object) (head.Head, error) {
 // keyOf returns the key of the object that h is of.
 func keyOf(h head.Head) layout.Key {
 	return layout.Key{Resource: h.Resource, Custom: h.Bucket != "", Bucket: h.Bucket, Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}
+}
+
+// cachedHead implements owners.Cached for typed resources.
+func (b *Backend) cachedHead(ctx context.Context, k layout.Key) (head.Head, int64, bool) {
+	cache := b.caches.Of(layout.TypedRoot(k.Resource))
+	if cache == nil || k.Custom {
+		return head.Head{}, 0, false
+	}
+	obj := cache.NewFunc()
+	if err := cache.CacheDelegator.Get(ctx, k.String(), apistorage.GetOptions{ResourceVersion: "0"}, obj); err != nil {
+		return head.Head{}, 0, false
+	}
+	h, err := headOf(cache, obj)
+	if err != nil || h.Damaged {
+		return head.Head{}, 0, false
+	}
+	revision, err := strconv.ParseInt(h.ResourceVersion, 10, 64)
+	return h, revision, err == nil
 }

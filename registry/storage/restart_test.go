@@ -16,7 +16,7 @@ const (
 // cachedAfterRestart starts a Backend over what is in etcd and counts what its watch caches hold.
 func cachedAfterRestart(t *testing.T, client *kubernetes.Client, withoutMarker bool) (typed, custom int) {
 	t.Helper()
-	b, err := newBackend(Config{Client: client, Codec: coreCodec(t), CompactionInterval: -1}, withoutMarker)
+	b, err := newBackend(Config{Orphans: true, Client: client, Codec: coreCodec(t), CompactionInterval: -1}, withoutMarker)
 	if err != nil {
 		t.Fatal(err)
 	}

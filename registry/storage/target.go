@@ -6,6 +6,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
 )
 
 const (
@@ -20,6 +21,12 @@ const (
 func WithBucket(ctx context.Context, bucket string) context.Context {
 	return layout.WithBucket(ctx, bucket)
 }
+
+// Owner is the object by which a cluster serves a resource: see package owners.
+type Owner = owners.Owner
+
+// WithOwner returns a context in which objects of a resource are created that the cluster serves by owner. They belong to it.
+func WithOwner(ctx context.Context, owner Owner) context.Context { return owners.With(ctx, owner) }
 
 // Filter decides which objects a request concerns, by their heads.
 type Filter = filter.Filter

@@ -18,16 +18,18 @@ type entry[T comparable] struct {
 	value   T
 	at      uint64              // a revision of which the value misses nothing
 	reads   map[object]struct{} // the objects of other clusters that it was compiled from
+	own     int64               // what the value takes besides the part that it shares, in bytes
 }
 
-func (e *entry[T]) bytes() int64 { return entryBytes + readerBytes*int64(len(e.reads)) }
+func (e *entry[T]) bytes() int64 { return entryBytes + readerBytes*int64(len(e.reads)) + e.own }
 
 // kept are the values in memory, the least recently used of which go first. View.mu guards it.
 type kept[T comparable] struct {
 	bytes, capacity int64
 	order           *list.List // of *entry[T], the most recently used first
 	entries         map[logicalcluster.Name]*list.Element
-	values          map[T]holders
+	shared          func(T) any // the part of a value that clusters share
+	values          map[any]holders
 	// readers maps an object to the clusters, other than its own, whose values were compiled from it.
 	readers map[object]map[logicalcluster.Name]struct{}
 }
@@ -38,15 +40,19 @@ type holders struct {
 	bytes int64
 }
 
-func newKept[T comparable](capacity int64) kept[T] {
-	k := kept[T]{capacity: capacity}
+// newKept returns an empty kept. A nil shared says that clusters share values as a whole.
+func newKept[T comparable](capacity int64, shared func(T) any) kept[T] {
+	if shared == nil {
+		shared = func(value T) any { return value }
+	}
+	k := kept[T]{capacity: capacity, shared: shared}
 	k.clear()
 	return k
 }
 
 func (k *kept[T]) clear() {
 	k.bytes, k.order, k.entries = 0, list.New(), map[logicalcluster.Name]*list.Element{}
-	k.values, k.readers = map[T]holders{}, map[object]map[logicalcluster.Name]struct{}{}
+	k.values, k.readers = map[any]holders{}, map[object]map[logicalcluster.Name]struct{}{}
 }
 
 // get returns the entry of cluster, nil when there is none.
@@ -73,13 +79,14 @@ func (k *kept[T]) put(e *entry[T], size int64) {
 		}
 		k.readers[read][e.cluster] = struct{}{}
 	}
-	shared, ok := k.values[e.value]
+	part := k.shared(e.value)
+	shared, ok := k.values[part]
 	if !ok {
 		shared.bytes = size
 		k.bytes += size
 	}
 	shared.count++
-	k.values[e.value] = shared
+	k.values[part] = shared
 	k.bytes += e.bytes()
 	for k.bytes > k.capacity {
 		k.remove(k.order.Back().Value.(*entry[T]).cluster)
@@ -101,11 +108,12 @@ func (k *kept[T]) remove(cluster logicalcluster.Name) {
 		}
 	}
 	k.bytes -= e.bytes()
-	shared := k.values[e.value]
+	part := k.shared(e.value)
+	shared := k.values[part]
 	if shared.count--; shared.count > 0 {
-		k.values[e.value] = shared
+		k.values[part] = shared
 		return
 	}
-	delete(k.values, e.value)
+	delete(k.values, part)
 	k.bytes -= shared.bytes
 }

@@ -10,7 +10,7 @@ import (
 func TestKept_IsBoundedInBytes(t *testing.T) {
 	const capacity = 10*entryBytes + 1000
 	type value struct{ bytes int64 }
-	k := newKept[*value](capacity)
+	k := newKept[*value](capacity, nil)
 	put := func(cluster logicalcluster.Name, v *value) {
 		k.put(&entry[*value]{cluster: cluster, value: v}, v.bytes)
 		if k.bytes > capacity {

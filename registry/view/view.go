@@ -37,6 +37,10 @@ type Config[T comparable] struct {
 	Timeout time.Duration
 	// Size returns how many bytes are freed when the last cluster with this value is dropped.
 	Size func(T) int64
+	// Shared returns the part of a value that Size is about, such that it is equal by == for clusters that share it. Own returns how
+	// many bytes the rest takes, which each cluster has for itself. Nil if values are shared as a whole.
+	Shared func(T) any
+	Own    func(T) int64
 	// Capacity bounds what is kept, in bytes. A value that clusters share, equal by ==, counts once.
 	Capacity int64
 	// Changed is called with a cluster after each event of an object in it, and after each event that dropped its kept or running
@@ -90,7 +94,7 @@ func New[T comparable](config Config[T]) *View[T] {
 	}
 	return &View[T]{
 		config: config,
-		kept:   newKept[T](config.Capacity),
+		kept:   newKept(config.Capacity, config.Shared),
 		slots:  map[logicalcluster.Name]*slot[T]{},
 		inStep: map[schema.GroupResource]bool{},
 	}
@@ -193,9 +197,12 @@ func (v *View[T]) fly(ctx context.Context, cluster logicalcluster.Name, f *fligh
 
 // land reports whether no event has overtaken f, which is kept then.
 func (v *View[T]) land(cluster logicalcluster.Name, f *flight[T]) bool {
-	var size int64
+	var size, own int64
 	if f.err == nil {
 		size = v.config.Size(f.value)
+		if v.config.Own != nil {
+			own = v.config.Own(f.value)
+		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -203,7 +210,7 @@ func (v *View[T]) land(cluster logicalcluster.Name, f *flight[T]) bool {
 		return false
 	}
 	if f.err == nil && v.complete() {
-		v.kept.put(&entry[T]{cluster: cluster, value: f.value, at: f.at, reads: f.reads}, size)
+		v.kept.put(&entry[T]{cluster: cluster, value: f.value, at: f.at, reads: f.reads, own: own}, size)
 	}
 	v.advance(cluster)
 	return true

@@ -64,7 +64,7 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 	}
 	t.Cleanup(func() { _ = kv.Close() })
 	types := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: kv, Codec: types.StorageCodec})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: kv, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package inprocess
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,8 +13,11 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage"
 )
 
 // Create implements client.Writer.
@@ -25,6 +30,9 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 		return nil, apierrors.NewBadRequest("a write must name one cluster")
 	}
 	ctx = at(ctx, c.user, cluster, obj.GetNamespace())
+	if ctx, err = c.owned(ctx, gr, cluster); err != nil {
+		return nil, err
+	}
 	options := &metav1.CreateOptions{FieldManager: FieldManager}
 	created, err := r.toStorage(obj)
 	if err != nil {
@@ -96,6 +104,34 @@ func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client
 	}
 	_, _, err = r.deleter.Delete(ctx, key.Name, rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects), options)
 	return err
+}
+
+// owned returns ctx with the APIBinding that objects of gr belong to in cluster, if gr is a resource that clusters bind.
+func (c *Client) owned(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name) (context.Context, error) {
+	if !kinds.All.IsWhereBound(gr) {
+		return ctx, nil
+	}
+	bindings := apisv1alpha2.Resource("apibindings")
+	var owner storage.Owner
+	err := client.LookTwice(c.Reader, c.Live(), func(from client.Reader) (enough bool, err error) {
+		all, err := client.List[apisv1alpha2.APIBinding](ctx, from, bindings, client.Scope{Cluster: cluster})
+		for _, binding := range all {
+			if binding.DeletionTimestamp == nil && slices.ContainsFunc(binding.Status.BoundResources, func(r apisv1alpha2.BoundAPIResource) bool {
+				return r.Group == gr.Group && r.Resource == gr.Resource
+			}) {
+				owner = storage.Owner{Resource: bindings, Name: binding.Name, UID: binding.UID}
+				return true, nil
+			}
+		}
+		return false, err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("finding the APIBinding of %s: %w", gr, err)
+	case owner.Name == "":
+		return nil, apierrors.NewGenericServerResponse(http.StatusNotFound, "create", gr, "", "", 0, false)
+	}
+	return storage.WithOwner(ctx, owner), nil
 }
 
 func (c *Client) mutate(ctx context.Context, attributes admission.Attributes) error {

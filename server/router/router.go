@@ -106,15 +106,15 @@ func (r *Router) resource(w http.ResponseWriter, req *http.Request, cluster logi
 		r.Serve.Serve(w, req, serve.Target{Cluster: cluster, Handler: r.API})
 		return
 	}
-	resource, err := serve.Lookup(req.Context(), r.Catalog, cluster, gr, nil)
-	if err == nil && resource == nil {
+	served, err := serve.Lookup(req.Context(), r.Catalog, cluster, gr, nil)
+	if err == nil && served == nil {
 		err = apistatus.NotServed()
 	}
 	if err != nil {
 		r.Serve.Fail(w, req, err)
 		return
 	}
-	r.Serve.Serve(w, req, serve.Target{Cluster: cluster, Resource: resource, Cataloged: true})
+	r.Serve.Serve(w, req, serve.Target{Cluster: cluster, Resource: served.Resource, Owner: served.Owner, Cataloged: true})
 }
 
 // wildcard serves lists and watches over all clusters.

@@ -21,6 +21,9 @@ type Target struct {
 
 	// Resource is what is served: a custom resource, or one of the process's own container if it is Typed.
 	Resource *catalog.Resource
+	// Owner is the object by which Cluster serves Resource. What the request creates belongs to it: without it, storage refuses to create
+	// objects of a Resource that a cluster defines or binds.
+	Owner storage.Owner
 	// Handler serves the request instead of the handler of Resource. It is set for what the process serves in every cluster, and
 	// for what a virtual workspace answers by itself.
 	Handler http.Handler
@@ -55,14 +58,14 @@ type Catalog interface {
 
 // Lookup returns what cluster serves as gr, looking a second time, past the watch caches, before it says that there is nothing:
 // nil. Something that accept does not want counts as nothing. A nil accept wants everything.
-func Lookup(ctx context.Context, from Catalog, cluster logicalcluster.Name, gr schema.GroupResource, accept func(*catalog.Resource) bool) (*catalog.Resource, error) {
+func Lookup(ctx context.Context, from Catalog, cluster logicalcluster.Name, gr schema.GroupResource, accept func(*catalog.Resource) bool) (*catalog.Served, error) {
 	for _, snapshot := range []func(context.Context, logicalcluster.Name) (*catalog.Snapshot, error){from.For, from.Refresh} {
 		found, err := snapshot(ctx, cluster)
 		if err != nil {
 			return nil, fmt.Errorf("finding what is served: %w", err)
 		}
-		if resource, ok := found.Lookup(gr); ok && (accept == nil || accept(resource)) {
-			return resource, nil
+		if served, ok := found.Served(gr); ok && (accept == nil || accept(served.Resource)) {
+			return served, nil
 		}
 	}
 	return nil, nil
@@ -80,6 +83,9 @@ func (t Target) context(ctx context.Context) (context.Context, error) {
 	}
 	if t.Resource != nil && !t.Resource.Typed {
 		ctx = storage.WithBucket(ctx, t.Resource.Bucket)
+	}
+	if t.Owner != (storage.Owner{}) {
+		ctx = storage.WithOwner(ctx, t.Owner)
 	}
 	if t.Filter != nil {
 		ctx = storage.WithFilter(ctx, t.Filter)

@@ -118,7 +118,7 @@ func TestVirtual_AThirdWorkspaceIsOneLineInTheList(t *testing.T) {
 		t.Fatal(err)
 	}
 	types := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: client, Codec: types.StorageCodec})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: client, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,10 @@ const (
 	LogicalClusterHasTerminatorsFinalizer = "kcp.io/has-terminators"
 )
 
+// LogicalClusterTerminatingCause is the cause of a Forbidden error for the creation of an object in a logical cluster that is being
+// deleted, or no longer exists.
+const LogicalClusterTerminatingCause metav1.CauseType = "LogicalClusterTerminating"
+
 // Annotations and labels of workspaces and logical clusters.
 const (
 	// LogicalClusterTypeAnnotationKey contains the type of a logical cluster as path:name, such as root:universal.

@@ -99,6 +99,13 @@ type kept struct {
 	DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
 }
 
+// MetadataOf returns the metadata of stored bytes; false if it cannot be read. Only the fields of a head are set.
+func MetadataOf(payload []byte) (metav1.ObjectMeta, bool) {
+	parts, ok := parseObject(string(payload), false)
+	m := parts.kept
+	return metav1.ObjectMeta{UID: m.UID, Labels: m.Labels, Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp}, ok
+}
+
 // parseObject reads an object that is stored as JSON or as protobuf; false if it cannot be read. The spec is looked for
 // only when it is to be shared.
 func parseObject(payload string, withSpec bool) (objectParts, bool) {

@@ -60,6 +60,7 @@ type Cache struct {
 	progress    *progress
 	Resource    schema.GroupResource
 	Root        string
+	NewFunc     func() runtime.Object
 	NewListFunc func() runtime.Object
 	Clusters    *Clusters // that have had objects here
 	Stop        func()
@@ -95,7 +96,7 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &Cache{
 		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress,
-		Resource: of.Resource, Root: of.Root, NewListFunc: of.NewListFunc, Clusters: clusters,
+		Resource: of.Resource, Root: of.Root, NewFunc: of.NewFunc, NewListFunc: of.NewListFunc, Clusters: clusters,
 	}
 	c.Stop = sync.OnceFunc(func() {
 		delegator.Stop()

@@ -32,7 +32,8 @@ type Set struct {
 	lock      sync.Mutex
 	destroyed bool
 	caches    map[*Cache]struct{}
-	first     *Cache // the one through which etcd is asked for progress
+	byRoot    map[string]*Cache // one of those with each root
+	first     *Cache            // the one through which etcd is asked for progress
 }
 
 // Config is what a set is made from. Prefix is what all keys begin with; a CompactionInterval of zero means never.
@@ -53,6 +54,7 @@ func NewSet(config Config) *Set {
 		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
 		withoutMarker: config.WithoutMarker,
 		caches:        map[*Cache]struct{}{},
+		byRoot:        map[string]*Cache{},
 	}
 	s.progress = &progress{ask: s.askProgress}
 	return s
@@ -91,6 +93,13 @@ func (s *Set) All() []*Cache {
 	return slices.Collect(maps.Keys(s.caches))
 }
 
+// Of returns a watch cache of the resource whose keys begin with root; nil if there is none.
+func (s *Set) Of(root string) *Cache {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.byRoot[root]
+}
+
 // Destroy stops all watch caches and waits for them; open watches end.
 func (s *Set) Destroy() {
 	s.lock.Lock()
@@ -115,6 +124,7 @@ func (s *Set) remember(c *Cache) error {
 		return errors.New("storage is shut down")
 	}
 	s.caches[c] = struct{}{}
+	s.byRoot[c.Root] = c
 	if s.first == nil {
 		s.first = c
 	}
@@ -125,6 +135,15 @@ func (s *Set) forget(c *Cache) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	delete(s.caches, c)
+	if s.byRoot[c.Root] != c {
+		return
+	}
+	delete(s.byRoot, c.Root)
+	for other := range s.caches {
+		if other.Root == c.Root {
+			s.byRoot[c.Root] = other
+		}
+	}
 }
 
 // CatchUp returns etcd's current revision once all watch caches have reached it. It asks the caches instead of waiting in

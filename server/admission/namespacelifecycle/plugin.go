@@ -18,7 +18,6 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
-	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/apistatus"
 )
 
@@ -67,14 +66,12 @@ func (p *Plugin) ValidateInitialization() error {
 func namespaces() schema.GroupResource { return schema.GroupResource{Resource: "namespaces"} }
 
 // Admit implements admission.MutationInterface, so that requests are refused before any other check. It changes
-// nothing. It returns NotFound if the namespace is missing, and Forbidden if it is terminating or must not be deleted, or if the
-// logical cluster of a cluster-scoped object is gone.
+// nothing. It returns NotFound if the namespace is missing, and Forbidden if it is terminating or must not be deleted. A namespace that
+// changes later is the concern of storage.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	resource := a.GetResource().GroupResource()
 	isNamespace := resource == namespaces()
 	switch {
-	case a.GetOperation() == admission.Create && (isNamespace || a.GetNamespace() == ""):
-		return p.admitClusterScoped(ctx, a)
 	case isNamespace && (a.GetOperation() != admission.Delete || a.GetSubresource() != ""):
 		return nil
 	case !isNamespace && (a.GetOperation() != admission.Create || a.GetNamespace() == ""):
@@ -91,32 +88,6 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		return p.admitDeletion(ctx, a, cluster)
 	}
 	return p.admitContent(ctx, a, cluster)
-}
-
-// admitClusterScoped refuses users what would outlive the cluster. Authorization has found the cluster, but it may be gone when the
-// body of the request arrives, and nothing would ever delete what is created then.
-func (p *Plugin) admitClusterScoped(ctx context.Context, a admission.Attributes) error {
-	cluster, ok := logicalcluster.FromContext(ctx)
-	if !ok {
-		return apierrors.NewInternalError(fmt.Errorf("checking the logical cluster of %s: the request names none", a.GetResource().GroupResource()))
-	}
-	// The server itself creates clusters, its own clusters have no LogicalCluster, and reviews are not stored.
-	if cluster.IsSystem() || a.GetUserInfo() != nil && request.IsInternal(a) || a.GetResource().Group == authorizationv1.GroupName {
-		return nil
-	}
-	key := client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName}
-	var lc *corev1alpha1.LogicalCluster
-	err := client.LookTwice(p.cached, p.live, func(from client.Reader) (enough bool, err error) {
-		lc, err = client.Find[corev1alpha1.LogicalCluster](ctx, from, corev1alpha1.Resource("logicalclusters"), key)
-		return lc != nil && lc.DeletionTimestamp == nil, err // one that is being deleted in the cache may be gone
-	})
-	if err != nil {
-		return apistatus.Internal(err)
-	}
-	if lc == nil {
-		return admission.NewForbidden(a, errors.New("the logical cluster does not exist"))
-	}
-	return nil
 }
 
 // admitContent refuses objects in a namespace that is missing or terminating.

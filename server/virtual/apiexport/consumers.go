@@ -9,6 +9,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -24,6 +25,9 @@ type consumption struct {
 	any, bound bool
 	// terminating says that the binding is being deleted.
 	terminating bool
+	// owner is the binding, and schema the UID of what it has bound.
+	owner  storage.Owner
+	schema string
 }
 
 // shares reports whether a request of the provider for gr in consumer may go on: consumer has bound gr from the export, or
@@ -55,8 +59,9 @@ func (e *Endpoint) consumptionOf(ctx context.Context, consumer logicalcluster.Na
 				continue
 			}
 			use.any = true
-			if binds(binding, export, gr) && (!use.bound || use.terminating) {
+			if bound := binds(binding, export, gr); bound != nil && (!use.bound || use.terminating) {
 				use.bound, use.terminating = true, binding.DeletionTimestamp != nil
+				use.owner, use.schema = storage.Owner{Resource: bindings, Name: binding.Name, UID: binding.UID}, bound.Schema.UID
 			}
 		}
 		return use.bound || (use.any && !offers(export, gr)), nil
@@ -73,14 +78,14 @@ func isTo(binding *apisv1alpha2.APIBinding, endpoint virtual.Endpoint) bool {
 	return reference != nil && reference.Name == endpoint.Name && binding.Status.APIExportClusterName == string(endpoint.Cluster)
 }
 
-// binds reports whether binding has bound gr under the identity of export.
-func binds(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport, gr schema.GroupResource) bool {
-	for _, bound := range binding.Status.BoundResources {
-		if bound.Group == gr.Group && bound.Resource == gr.Resource {
-			return bound.Schema.IdentityHash != "" && bound.Schema.IdentityHash == export.Status.IdentityHash
+// binds returns what binding has bound as gr under the identity of export; nil for nothing.
+func binds(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport, gr schema.GroupResource) *apisv1alpha2.BoundAPIResource {
+	for i, bound := range binding.Status.BoundResources {
+		if bound.Group == gr.Group && bound.Resource == gr.Resource && bound.Schema.IdentityHash != "" && bound.Schema.IdentityHash == export.Status.IdentityHash {
+			return &binding.Status.BoundResources[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // offers reports whether gr is one of the resources of export.

@@ -37,6 +37,7 @@ type Authorizer interface {
 
 // Definitions turns a definition into what the schema handler serves.
 type Definitions interface {
+	BoundResource(ctx context.Context, gr schema.GroupResource, uid, identity string) (*catalog.Resource, bool, error)
 	ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, bucket string) (*catalog.Resource, error)
 }
 

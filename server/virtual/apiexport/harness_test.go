@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
 	s := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: etcd, Codec: s.StorageCodec, CompactionInterval: -1})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: etcd, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

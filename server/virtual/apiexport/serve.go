@@ -116,6 +116,17 @@ func (e *Endpoint) resourceTarget(ctx context.Context, target *serve.Target, end
 			going.Terminating = true
 			resource = &going
 		}
+		target.Owner = use.owner
+		if slices.Contains([]string{"create", "update", "patch"}, info.Verb) {
+			// The export may offer another schema now. Nobody in the consumer could name what is created in the other scope.
+			bound, known, err := e.Definitions.BoundResource(ctx, gr, use.schema, export.Status.IdentityHash)
+			if err != nil {
+				return apistatus.Internal(err)
+			}
+			if known && bound.Namespaced != resource.Namespaced {
+				return apistatus.NotServed()
+			}
+		}
 	}
 	target.Resource = resource
 	if target.All {

@@ -41,7 +41,7 @@ const (
 
 // boundIn returns what cluster serves as gr; nil unless that is bound from the very export of the projection. Something
 // else of that name is not shown, be it the workspace's own.
-func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *projection, gr schema.GroupResource) (*catalog.Resource, error) {
+func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *projection, gr schema.GroupResource) (*catalog.Served, error) {
 	bound, err := serve.Lookup(ctx, e.Catalog, cluster, gr, func(r *catalog.Resource) bool { return r.Bucket == p.identity && !r.Typed })
 	if err != nil {
 		return nil, apierrors.NewServiceUnavailable("the resources of the workspace cannot be looked up right now, try again")
@@ -51,7 +51,7 @@ func (e *Endpoint) boundIn(ctx context.Context, cluster logicalcluster.Name, p *
 
 // makeWorkspace returns the workspace of the request once it serves resource from the export, making on demand what is
 // missing. Errors are API statuses that say what to do.
-func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalog.Resource) (logicalcluster.Name, *catalog.Resource, error) {
+func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalog.Resource) (logicalcluster.Name, *catalog.Served, error) {
 	p := r.projection
 	if r.path.Empty() {
 		return "", nil, apistatus.New(http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("namespace %q maps to no workspace", r.info.Namespace))

@@ -61,13 +61,13 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 }
 
 // one is the target of a request for one workspace, which serves bound.
-func (e *Endpoint) one(ctx context.Context, req *http.Request, r *route, cluster logicalcluster.Name, bound *catalog.Resource) (serve.Target, error) {
+func (e *Endpoint) one(ctx context.Context, req *http.Request, r *route, cluster logicalcluster.Name, bound *catalog.Served) (serve.Target, error) {
 	if r.creates(req) && bound.Namespaced && !bound.Terminating && r.projection.create != nil && !dryRun(req) {
 		if err := e.ensureNamespace(ctx, cluster, r.info.Namespace); err != nil {
 			return serve.Target{}, err
 		}
 	}
-	return serve.Target{Cluster: cluster, Resource: bound, Cataloged: true, While: e.projected(r.projection)}, nil
+	return serve.Target{Cluster: cluster, Resource: bound.Resource, Owner: bound.Owner, Cataloged: true, While: e.projected(r.projection)}, nil
 }
 
 // absent is the target of a request for a workspace that does not exist, or that does not have the API from this very export:

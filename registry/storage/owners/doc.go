@@ -1,0 +1,19 @@
+// Package owners makes sure that nothing is stored that belongs to nothing. A [Client] writes to etcd for stock stores. The transaction
+// that creates an object also compares the objects that it belongs to, at the revisions at which they were seen present and not
+// being deleted:
+//
+//	LogicalCluster             of every object, except of itself and of what is in the server's own clusters
+//	Namespace                  of every object in a namespace
+//	CustomResourceDefinition   of a custom resource
+//	APIBinding                 of a custom resource, or a typed one, that a cluster serves while it is bound
+//
+// Beginning to delete an object writes it, which changes its revision. So whoever deletes what belongs to an object finds all of it in
+// a list that is read after the deletion began: a create that has not reached etcd by then fails, on whatever server.
+//
+// Key and context say what an object belongs to (owners.go); a create whose context lacks an [Owner] that it needs is refused. The
+// revisions come from the watch caches or from the last writes of this process (state.go), so that a create takes one round trip
+// (put.go). If a compared object has only changed, the create is tried again with what the failed transaction has read. If it is gone,
+// is being deleted, or is another object of the same name, the create is refused (refuse.go), always by what etcd says now.
+//
+// Only registry/storage imports it.
+package owners

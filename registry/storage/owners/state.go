@@ -1,0 +1,86 @@
+package owners
+
+import (
+	"context"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+)
+
+// recentWrites is how many writes of this process are remembered. The watch caches learn of a write a moment later.
+const recentWrites = 256
+
+// state is what is known of an owner.
+type state struct {
+	revision int64 // of its last change; 0 if it does not exist
+	uid      types.UID
+	deleting bool
+}
+
+// parse returns the state of a stored object.
+func parse(kv *mvccpb.KeyValue) (state, error) {
+	h, ok := raw.MetadataOf(kv.Value)
+	if !ok {
+		return state{}, fmt.Errorf("the object stored as %q cannot be read", kv.Key)
+	}
+	return state{revision: kv.ModRevision, uid: h.UID, deleting: h.DeletionTimestamp != nil}, nil
+}
+
+// remembered returns the newest state of k that is in memory.
+func (c *Client) remembered(ctx context.Context, k layout.Key) state {
+	var known state
+	if h, revision, ok := c.Cached(ctx, k); ok {
+		known = state{revision: revision, uid: h.UID, deleting: h.DeletionTimestamp != nil}
+	}
+	if recent, ok := c.recent.Get(k); ok && recent.(state).revision > known.revision {
+		return recent.(state)
+	}
+	return known
+}
+
+// remember keeps the state of an owner until the watch caches have it.
+func (c *Client) remember(k layout.Key, s state) { c.recent.Add(k, s) }
+
+// wrote remembers what was written, if something can belong to it.
+func (c *Client) wrote(k layout.Key, value []byte, revision int64) {
+	switch k.Resource {
+	case LogicalClusters, Namespaces, Definitions, Bindings:
+		if s, err := parse(&mvccpb.KeyValue{Value: value, ModRevision: revision}); err == nil {
+			c.remember(k, s)
+		}
+	}
+}
+
+// read sets the states of all to what is in etcd now.
+func (c *Client) read(ctx context.Context, all []owner) error {
+	ops := make([]clientv3.Op, len(all))
+	for i := range all {
+		ops[i] = clientv3.OpGet(c.path(all[i].key))
+	}
+	resp, err := c.KV.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		all[i].state = state{}
+		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
+			if all[i].state, err = parse(kv); err != nil {
+				return err
+			}
+			c.remember(all[i].key, all[i].state)
+		}
+	}
+	return nil
+}
+
+// path returns the key as it is in etcd.
+func (c *Client) path(k layout.Key) string { return c.Prefix + k.String() }
+
+// Cached returns the head of an object as the watch caches have it, and the revision of its last change; false if they do not have it.
+type Cached func(ctx context.Context, k layout.Key) (h head.Head, revision int64, ok bool)
