@@ -36,11 +36,12 @@ type access struct {
 	kinds map[kind]served
 }
 
-// kind is one custom resource in one cluster.
+// kind is one custom resource in one cluster, as it is stored: within namespaces or not.
 type kind struct {
-	cluster  logicalcluster.Name
-	resource apischema.GroupResource
-	bucket   string
+	cluster    logicalcluster.Name
+	resource   apischema.GroupResource
+	bucket     string
+	namespaced bool
 }
 
 // served is how a kind is served: by no storage when nothing serves it.
@@ -117,13 +118,14 @@ func within(ctx context.Context, h head.Head) context.Context {
 
 // storage returns the storage of the custom resource that h is of; nil when nothing serves it in its cluster.
 func (a *access) storage(ctx context.Context, h head.Head) (schema.Storage, error) {
-	k := kind{cluster: h.Cluster, resource: h.Resource, bucket: h.Bucket}
+	k := kind{cluster: h.Cluster, resource: h.Resource, bucket: h.Bucket, namespaced: h.Namespace != ""}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	known, ok := a.kinds[k]
 	if !ok {
 		var resource *catalog.Resource
-		if resource, known.err = a.resource(ctx, k); resource != nil {
+		// What is stored under another scope has no name there.
+		if resource, known.err = a.resource(ctx, k); resource != nil && resource.Namespaced == k.namespaced {
 			known.storage, known.err = a.Schemas.Storage(resource)
 		}
 		a.kinds[k] = known

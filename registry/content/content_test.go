@@ -259,6 +259,22 @@ func TestContent_DeletesWhatNothingCanRead(t *testing.T) {
 }
 
 // A definition that was made anew a moment ago serves nothing yet, and will: its objects are not dropped.
+// An older version stored objects whose definition had been replaced by one with another scope. No request can name them.
+func TestContent_DeletesWhatAnotherScopeCannotName(t *testing.T) {
+	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v1"), binding("c1", "uid-v1", "identity"))
+	for _, bucket := range []string{"crd", "identity"} {
+		h.put(bucket+"/c1/default", "mine")
+		h.put(bucket+"/c1/default", "held", "example.com/hold")
+		h.write(bucket+"/c1", "lost", `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"lost","uid":"uid-lost","finalizers":["example.com/hold"]}}`)
+		h.write(bucket+"/c1", "going", `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"going","uid":"uid-going","finalizers":["example.com/hold"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`)
+		remaining := h.deleteAll(client.ContentScope{Cluster: "c1", Wanted: only(widgets, bucket)})
+		if remaining.Resources[widgets] != 1 {
+			t.Errorf("remaining %+v", remaining)
+		}
+	}
+	h.wantLeft("c1", "crd/default/held", "identity/default/held")
+}
+
 func TestContent_WaitsForDefinitionsWhoseNamesAreNotDecided(t *testing.T) {
 	young := definition("c1", widgets.String())
 	young.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
