@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apiserver/pkg/audit/policy"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	genericfeatures "k8s.io/apiserver/pkg/features"
@@ -116,23 +117,12 @@ type store struct {
 	close    func() error
 }
 
-// openStore connects to etcd. It starts the embedded etcd unless there is an external one.
+// openStore connects to etcd, and starts the watch caches.
 func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
-	s := &store{}
-	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
-	if len(o.EtcdServers) == 0 {
-		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
-		if err != nil {
-			return nil, err
-		}
-		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
-	}
-	client, err := etcd.NewClient(ctx, endpoints)
+	s, client, err := o.openEtcd(ctx)
 	if err != nil {
-		s.stop()
-		return nil, fmt.Errorf("%w; check that etcd is running and that --etcd-servers is correct", err)
+		return nil, err
 	}
-	s.close = client.Close
 	config := storage.Config{Client: client, Prefix: o.EtcdPrefix}
 	codec(&config)
 	if s.backend, err = storage.NewBackend(config); err != nil {
@@ -140,6 +130,26 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	return s, nil
+}
+
+// openEtcd connects to etcd. It starts the embedded etcd unless there is an external one. The store has no backend yet.
+func (o *Options) openEtcd(ctx context.Context) (*store, *kubernetes.Client, error) {
+	s := &store{}
+	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
+	if len(o.EtcdServers) == 0 {
+		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
+		if err != nil {
+			return nil, nil, err
+		}
+		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
+	}
+	client, err := etcd.NewClient(ctx, endpoints)
+	if err != nil {
+		s.stop()
+		return nil, nil, fmt.Errorf("%w; check that etcd is running and that --etcd-servers is correct", err)
+	}
+	s.close = client.Close
+	return s, client, nil
 }
 
 // stop stops all parts, each before the part that it depends on: watch caches, client, etcd.

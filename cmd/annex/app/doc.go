@@ -7,6 +7,7 @@
 //	registration.go  the registration of APIs there
 //	serve.go         the assembly of the parts, from start to stop
 //	check.go         annex check
+//	checkdata.go     annex check data
 //	kubeconfig.go    annex kubeconfig
 //	command.go       the commands of the binary
 //

@@ -1,0 +1,129 @@
+package orphans
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
+)
+
+// pageSize is how many keys are read at a time.
+const pageSize = 500
+
+// Store is the etcd to look into.
+type Store struct {
+	KV     clientv3.KV
+	Prefix string // what every key begins with
+	// Codec returns the codec in which a typed resource is stored.
+	Codec func(schema.GroupResource) (runtime.Codec, error)
+}
+
+// Orphan is a key in etcd that belongs to nothing.
+type Orphan struct {
+	Key    layout.Key
+	Reason string // for example: Namespace "a" does not exist
+	// missing is the key in etcd that it would belong to; empty if it is not known.
+	missing  string
+	revision int64
+}
+
+// Find calls each with every orphan at one revision of etcd, in key order, until that returns an error. Keys that are not those of
+// an object are passed over.
+func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
+	there, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	for kv, err := range s.below(ctx, "/", there.revision, clientv3.WithKeysOnly()) {
+		if err != nil {
+			return err
+		}
+		k, err := layout.Parse(strings.TrimPrefix(string(kv.Key), s.Prefix))
+		if err != nil {
+			continue
+		}
+		missing, reason := there.missing(k)
+		if reason == "" {
+			continue
+		}
+		orphan := Orphan{Key: k, Reason: reason, revision: kv.ModRevision}
+		if missing != (layout.Key{}) {
+			orphan.missing = s.Prefix + missing.String()
+		}
+		if err := each(orphan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove deletes an orphan, in a revision of its own. It reports false if the orphan has changed or is gone, or if what it belongs to
+// is there now.
+func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
+	key := s.Prefix + o.Key.String()
+	unchanged := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", o.revision)}
+	if o.missing != "" {
+		unchanged = append(unchanged, clientv3.Compare(clientv3.ModRevision(o.missing), "=", 0))
+	}
+	resp, err := s.KV.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key)).Commit()
+	if err != nil {
+		return false, fmt.Errorf("deleting %s: %w", key, err)
+	}
+	return resp.Succeeded, nil
+}
+
+// below yields what is stored below a root, at a revision, in key order.
+func (s Store) below(ctx context.Context, root string, revision int64, options ...clientv3.OpOption) iter.Seq2[*mvccpb.KeyValue, error] {
+	return func(yield func(*mvccpb.KeyValue, error) bool) {
+		from, end := s.Prefix+root, clientv3.GetPrefixRangeEnd(s.Prefix+root)
+		for {
+			resp, err := s.KV.Get(ctx, from, append(options, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))...)
+			if err != nil {
+				yield(nil, fmt.Errorf("reading what is stored below %s: %w", s.Prefix+root, err))
+				return
+			}
+			for _, kv := range resp.Kvs {
+				if !yield(kv, nil) {
+					return
+				}
+			}
+			if !resp.More {
+				return
+			}
+			from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+		}
+	}
+}
+
+// missing returns the key of what k belongs to and is not there, and why k belongs to nothing; an empty reason if all is there. The
+// key is empty if it is not known, or there.
+func (t *there) missing(k layout.Key) (layout.Key, string) {
+	if cluster := owners.ClusterKey(k.Cluster); owners.InCluster(k) && !t.has(cluster) {
+		return cluster, fmt.Sprintf("LogicalCluster %q does not exist", k.Cluster)
+	}
+	if ns := owners.NamespaceKey(k.Cluster, k.Namespace); k.Namespace != "" && !t.has(ns) {
+		return ns, fmt.Sprintf("Namespace %q does not exist", k.Namespace)
+	}
+	if !owners.IsServedByOwner(k) {
+		return layout.Key{}, ""
+	}
+	scope, served := t.served[kind{k.Cluster, k.Resource, k.Bucket}]
+	switch {
+	case served && (scope == anyScope || scope&scopeOf(k.Namespace != "") != 0):
+		return layout.Key{}, ""
+	case served:
+		return layout.Key{}, fmt.Sprintf("%s is served with another scope", k.Resource)
+	case k.Bucket == layout.LocalBucket:
+		crd := layout.Key{Resource: owners.Definitions, Cluster: k.Cluster, Name: k.Resource.String()}
+		return crd, fmt.Sprintf("CustomResourceDefinition %q does not exist", crd.Name)
+	}
+	return layout.Key{}, fmt.Sprintf("no APIBinding binds %s with this identity", k.Resource)
+}
