@@ -6,6 +6,7 @@
 //	notyet_test.go      what docs/not-yet.md says is refused
 //	encoding_test.go, verbs_test.go, read_test.go, watch_test.go, discovery_test.go
 //	                    the Kubernetes API in a workspace
+//	late_test.go        requests whose bodies come after what their objects would belong to is gone
 //	access_test.go      who may enter, escalate, and write status
 //
 // Kill, restart and outage belong to package e2e.
