@@ -1,0 +1,7 @@
+// Package interleaving makes and deletes workspaces, namespaces, definitions of either scope, bindings and objects in a random order,
+// with bodies that come late, and lets everything come to rest. A seed repeats the order of the requests, though not what the server
+// does between them.
+//
+// Tests call [Config.Run] and then look into etcd: nothing may be left there that belongs to nothing. Run itself fails if a
+// deletion does not end, or if a request gets an answer that is a fault of the server.
+package interleaving
