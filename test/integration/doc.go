@@ -7,6 +7,7 @@
 //	encoding_test.go, verbs_test.go, read_test.go, watch_test.go, discovery_test.go
 //	                    the Kubernetes API in a workspace
 //	late_test.go        requests whose bodies come after what their objects would belong to is gone
+//	interleaving_test.go  random interleavings of creates and deletes with such requests
 //	access_test.go      who may enter, escalate, and write status
 //
 // Kill, restart and outage belong to package e2e.

@@ -14,6 +14,6 @@ var (
 )
 
 func TestInterleavings_LeaveNothingBehind(t *testing.T) {
-	s := start(t)
+	s := startOne(t, roomy)
 	interleaving.Config{Servers: []*annex.Server{s}, Check: func(tb testing.TB) { s.CheckData(tb) }}.Run(t, *firstSeed, *interleavings)
 }

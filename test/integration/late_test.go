@@ -82,7 +82,7 @@ func gone(t *testing.T, client dynamic.ResourceInterface, name string) {
 }
 
 func TestLateBody_WorkspaceIsGone(t *testing.T) {
-	s := start(t)
+	s := startOne(t, roomy)
 	name := uniqueName("ws")
 	path, _ := newWorkspace(t, s, "root", name)
 	config := s.Workspace(path)
@@ -110,7 +110,7 @@ func TestLateBody_WorkspaceIsGone(t *testing.T) {
 }
 
 func TestLateBody_WorkspaceIsBeingDeleted(t *testing.T) {
-	s := start(t)
+	s := startOne(t, roomy)
 	name := uniqueName("ws")
 	path, _ := newWorkspace(t, s, "root", name)
 	config := s.Workspace(path)
@@ -144,7 +144,7 @@ func TestLateBody_WorkspaceIsBeingDeleted(t *testing.T) {
 }
 
 func TestLateBody_DefinitionIsGoneOrAnother(t *testing.T) {
-	s := start(t)
+	s := startOne(t, roomy)
 	config := s.Workspace(workspace(t, s))
 	_, client := annex.Clients(t, config)
 	elsewhere := strings.Replace(gadgetCRD, "scope: Namespaced", "scope: Cluster", 1)
@@ -171,7 +171,7 @@ func TestLateBody_DefinitionIsGoneOrAnother(t *testing.T) {
 }
 
 func TestLateBody_BindingIsGone(t *testing.T) {
-	s := start(t)
+	s := startOne(t, roomy)
 	producer, producerCluster := newWorkspace(t, s, "root", uniqueName("ws"))
 	apply(t, s.Workspace(producer), widgetSchema)
 	apply(t, s.Workspace(producer), widgetExport)
@@ -199,7 +199,7 @@ func TestLateBody_BindingIsGone(t *testing.T) {
 }
 
 func TestLateBody_NamespaceIsGone(t *testing.T) {
-	s := start(t)
+	s := startOne(t, roomy)
 	config := s.Workspace(workspace(t, s))
 	_, client := annex.Clients(t, config)
 	namespaces := client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))

@@ -57,20 +57,42 @@ var (
 
 var (
 	directory string
-	running   atomic.Pointer[annex.Server]
-	launch    = sync.OnceValues(func() (*annex.Server, error) {
-		file := filepath.Join(directory, "tokens.csv")
-		if err := os.WriteFile(file, []byte(tokens), 0o600); err != nil {
-			return nil, err
-		}
-		server, err := annex.Launch(context.Background(), filepath.Join(directory, "annex"), "--token-auth-file", file, "--max-refusals-per-second=0")
-		if err == nil {
-			running.Store(server)
-		}
-		return server, err
-	})
+	shared    = &launch{name: "annex"}
+	// roomy has seats for many requests that wait for their bodies.
+	roomy  = &launch{name: "roomy", args: []string{"--workspace-seats", "100"}}
 	serial atomic.Int64
 )
+
+// launch is a server that runs from when a test first asks for it until all tests have ended.
+type launch struct {
+	name   string
+	args   []string
+	once   sync.Once
+	server *annex.Server
+	err    error
+}
+
+func (l *launch) get() (*annex.Server, error) {
+	l.once.Do(func() {
+		file := filepath.Join(directory, l.name+"-tokens.csv")
+		if l.err = os.WriteFile(file, []byte(tokens), 0o600); l.err == nil {
+			l.server, l.err = annex.Launch(context.Background(), filepath.Join(directory, l.name), append([]string{"--token-auth-file", file, "--max-refusals-per-second=0"}, l.args...)...)
+		}
+	})
+	return l.server, l.err
+}
+
+// end stops the server, and reports whether it has seen a panic.
+func (l *launch) end() (panicked bool) {
+	if l.server == nil {
+		return false
+	}
+	defer l.server.Kill()
+	if panicked = l.server.Printed("Observed a panic"); panicked {
+		fmt.Fprintln(os.Stderr, "a request made the server panic:\n"+l.server.Log())
+	}
+	return panicked
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -85,12 +107,10 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(directory) }()
 	code := m.Run()
-	if server := running.Load(); server != nil {
-		if code == 0 && server.Printed("Observed a panic") {
-			fmt.Fprintln(os.Stderr, "a request made the server panic:\n"+server.Log())
-			code = 1
+	for _, l := range []*launch{shared, roomy} {
+		if l.end() {
+			code = max(code, 1)
 		}
-		server.Kill()
 	}
 	return code
 }
@@ -98,7 +118,12 @@ func run(m *testing.M) int {
 // start returns the server that all tests share.
 func start(tb testing.TB) *annex.Server {
 	tb.Helper()
-	server, err := launch()
+	return startOne(tb, shared)
+}
+
+func startOne(tb testing.TB, l *launch) *annex.Server {
+	tb.Helper()
+	server, err := l.get()
 	if err != nil {
 		tb.Fatal(err)
 	}
