@@ -16,6 +16,7 @@
 //	head         what is known of an object without its schema
 //	filter       which objects a request concerns, by their heads
 //	layout       keys, and the guard that compares key and object on every read and write
+//	owners       what an object belongs to: it is created only while that exists
 //	intern       keeps once what many objects have alike
 //	watchcache   stock cachers that serve all clusters
 //	answer       pages and initial events that stock caches do not give
@@ -23,6 +24,7 @@
 //	object       create, get, update, delete of one object
 //	typed        what stores of typed resources work on
 //	custom       what the CRD handler works on
+//	orphans      finds what belongs to nothing, in etcd alone
 //
 // [NewBackend] makes a [Backend] over one shared etcd client. Its RESTOptionsGetters hand stock stores such storages. They refuse a
 // context without target, and every write or single read that does not name exactly one cluster.
