@@ -72,7 +72,7 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 		"fairness_lists_read_beside_p50", "fairness_lists_flood_served_rate", "fairness_mix_read_p50_ratio",
 		"host_get_through_p99", "host_create_through_to_direct_p50_ratio", "host_list_plain_p90", "host_write_to_event_through_to_plain_p99_ratio",
 		"host_watches_open", "host_watches_write_to_last_event",
-		"workspace_delete_rate", "workspace_delete_p99",
+		"workspace_delete_rate", "workspace_delete_p99", "workspace_delete_revisions", "workspace_delete_cpu", "workspace_delete_allocated",
 	} {
 		if v := figures[name]; v <= 0 {
 			t.Errorf("%s is %v, want a positive number", name, v)

@@ -17,6 +17,14 @@ type snapshot struct {
 	metrics  metrics // empty without --metrics
 }
 
+// since returns how much a counter grew from before to s; false if the metrics lack
+// it.
+func (s snapshot) since(before snapshot, counter string) (float64, bool) {
+	from, okFrom := before.metrics.value(counter)
+	to, okTo := s.metrics.value(counter)
+	return to - from, okFrom && okTo
+}
+
 // countRest is the rest before counts are read; memory needs longer, for the
 // collector to run.
 const countRest = 5 * time.Second
