@@ -16,6 +16,11 @@ func logicalClusterKind(external func() string) *kinds.Kind[corev1alpha1.Logical
 		ValidateCreate:       validation.ValidateLogicalCluster,
 		ValidateUpdate:       validation.ValidateLogicalClusterUpdate,
 		ValidateStatusUpdate: validation.ValidateLogicalClusterStatusUpdate,
+		// A write by the controller would cost as much as the deletion itself.
+		BeginDelete: func(lc *corev1alpha1.LogicalCluster) {
+			lc.Status.Phase = corev1alpha1.LogicalClusterPhaseDeleting
+			labelPhase(lc)
+		},
 		Render: func(lc *corev1alpha1.LogicalCluster) {
 			if name := logicalcluster.From(lc); !name.Empty() {
 				lc.Status.URL = external() + "/clusters/" + name.String()
@@ -30,6 +35,11 @@ func prepareLogicalCluster(lc, _ *corev1alpha1.LogicalCluster) {
 	if lc.Status.Phase == "" {
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
 	}
+	labelPhase(lc)
+}
+
+// labelPhase sets the label that repeats the phase, without changing a map that may be shared.
+func labelPhase(lc *corev1alpha1.LogicalCluster) {
 	if phase := string(lc.Status.Phase); lc.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != phase {
 		labels := maps.Clone(lc.Labels)
 		if labels == nil {

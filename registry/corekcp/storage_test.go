@@ -98,6 +98,23 @@ func TestLogicalClusters_ThereIsOne(t *testing.T) {
 	}
 }
 
+func TestLogicalClusters_TheirDeletionBeginsInItsPhase(t *testing.T) {
+	g, ctx := newGroup(t, func() string { return "" }), in(t, "orgid")
+	lc := &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", Finalizers: []string{corev1alpha1.LogicalClusterDeletionFinalizer}}}
+	lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
+	if _, err := g.System["logicalclusters"].Create(ctx, lc, rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	obj, gone, err := g.Versions["v1alpha1"]["logicalclusters"].(rest.GracefulDeleter).Delete(ctx, "cluster", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
+	if err != nil || gone {
+		t.Fatalf("gone %v, %v", gone, err)
+	}
+	deleted, phase := obj.(*corev1alpha1.LogicalCluster), corev1alpha1.LogicalClusterPhaseDeleting
+	if deleted.DeletionTimestamp == nil || deleted.Status.Phase != phase || deleted.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != string(phase) {
+		t.Errorf("marked as %+v", deleted)
+	}
+}
+
 func TestShards_AddressesDefaultToTheBase(t *testing.T) {
 	g := newGroup(t, func() string { return "" })
 	shard := &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1alpha1.ShardSpec{BaseURL: "https://base", VirtualWorkspaceURL: "https://virtual"}}

@@ -56,6 +56,10 @@ type Kind[E any, T Pointer[E]] struct {
 	// DeleteDuringUpdate decides, in addition to the usual rule, whether an update that left no finalizers completes a deletion.
 	DeleteDuringUpdate func(obj T) bool
 
+	// BeginDelete sets what follows from the begin of the deletion, in the write that begins it. It is not called for objects that
+	// are deleted in one step, nor for kinds without garbage collection.
+	BeginDelete func(obj T)
+
 	// Prepare sets what follows from the rest of the object before every write, whoever writes. old is nil on create.
 	Prepare func(obj, old T)
 	// PrepareForUser undoes what is not for users to decide apart from the status, before Prepare. old is nil on create.

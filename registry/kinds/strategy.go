@@ -270,9 +270,22 @@ func (s *uncollectedStrategy[E, T]) DefaultGarbageCollectionPolicy(context.Conte
 	return rest.Unsupported
 }
 
+// markedStrategy is for deletion of kinds with BeginDelete.
+type markedStrategy[E any, T Pointer[E]] struct{ *strategy[E, T] }
+
+// CheckGracefulDelete implements rest.RESTGracefulDeleteStrategy. The stock store calls it with the object that it is about to mark,
+// unless that is marked already.
+func (s *markedStrategy[E, T]) CheckGracefulDelete(_ context.Context, obj runtime.Object, _ *metav1.DeleteOptions) bool {
+	s.kind.BeginDelete(obj.(T))
+	return false
+}
+
 func (k *Kind[E, T]) deleteStrategy(user *strategy[E, T]) rest.RESTDeleteStrategy {
-	if k.NoGarbageCollection {
+	switch {
+	case k.NoGarbageCollection:
 		return &uncollectedStrategy[E, T]{user}
+	case k.BeginDelete != nil:
+		return &markedStrategy[E, T]{user}
 	}
 	return user
 }

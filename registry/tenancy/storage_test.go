@@ -222,6 +222,9 @@ func TestWorkspaces_StayUntilTheFinalizerGoes(t *testing.T) {
 		t.Fatalf("gone %v, %v", gone, err)
 	}
 	ws := obj.(*tenancyv1alpha1.Workspace).DeepCopy()
+	if phase := corev1alpha1.LogicalClusterPhaseDeleting; ws.Status.Phase != phase || ws.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != string(phase) {
+		t.Errorf("its deletion begins in phase %q, labels %v", ws.Status.Phase, ws.Labels)
+	}
 	ws.Finalizers = nil
 	if _, err := update(ctx, g.System["workspaces"], ws); err != nil {
 		t.Fatal(err)

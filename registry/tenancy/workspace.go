@@ -17,6 +17,11 @@ func workspaceKind(urls URLs) *kinds.Kind[tenancyv1alpha1.Workspace, *tenancyv1a
 		ValidateCreate:       validation.ValidateWorkspace,
 		ValidateUpdate:       validation.ValidateWorkspaceUpdate,
 		ValidateStatusUpdate: validation.ValidateWorkspaceStatusUpdate,
+		// A write by the controller would cost as much as the deletion itself.
+		BeginDelete: func(ws *tenancyv1alpha1.Workspace) {
+			ws.Status.Phase = corev1alpha1.LogicalClusterPhaseDeleting
+			ws.Labels = withPhase(ws.Labels, ws.Status.Phase)
+		},
 		Render: func(ws *tenancyv1alpha1.Workspace) {
 			if ws.Spec.Cluster != "" {
 				ws.Spec.URL = urls.Of(logicalcluster.From(ws), ws.Name)
