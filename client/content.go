@@ -64,6 +64,10 @@ type ContentScope struct {
 	Wanted func(resource schema.GroupResource, bucket string) bool
 	// Stage puts resources in order: objects are deleted once nothing of an earlier stage is left. Nil stands for one stage.
 	Stage func(resource schema.GroupResource) int
+	// Release takes the finalizers that are the caller's own off an object that is being deleted, and reports whether that ended
+	// it; nil if the caller has none. It is called when nothing of an earlier stage is left, and only for objects that were being
+	// deleted at that time: what they no longer let in cannot have come later.
+	Release func(ctx context.Context, resource schema.GroupResource, key Key) (gone bool, err error)
 }
 
 // LocalBucket is the bucket of custom resources whose CustomResourceDefinition is in their own cluster.

@@ -18,8 +18,9 @@ import (
 type Content struct {
 	fake *Fake
 
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex
+	err    error
+	before func()
 }
 
 var _ client.Content = &Content{}
@@ -34,10 +35,21 @@ func (c *Content) Fail(err error) {
 	c.err = err
 }
 
-func (c *Content) failure() error {
+// Before has each call begin with a call of before.
+func (c *Content) Before(before func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.err
+	c.before = before
+}
+
+func (c *Content) failure() error {
+	c.mu.Lock()
+	before, err := c.before, c.err
+	c.mu.Unlock()
+	if before != nil {
+		before()
+	}
+	return err
 }
 
 // DeleteAll implements client.Content. A Fake knows no buckets: all that it holds counts as typed.
@@ -58,7 +70,7 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 	}
 	for _, stage := range slices.Sorted(maps.Keys(stages)) {
 		for _, resource := range stages[stage] {
-			if err := c.delete(ctx, resource, client.Scope{Cluster: scope.Cluster, Namespace: scope.Namespace}, &remaining); err != nil {
+			if err := c.delete(ctx, resource, scope, &remaining); err != nil {
 				return remaining, err
 			}
 		}
@@ -69,10 +81,19 @@ func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (cli
 	return remaining, nil
 }
 
-// delete deletes the objects of a resource, and counts what is left.
-func (c *Content) delete(ctx context.Context, resource schema.GroupResource, within client.Scope, remaining *client.Remaining) error {
+// delete deletes and releases the objects of a resource, and counts what is left.
+func (c *Content) delete(ctx context.Context, resource schema.GroupResource, scope client.ContentScope, remaining *client.Remaining) error {
+	within := client.Scope{Cluster: scope.Cluster, Namespace: scope.Namespace}
 	for _, obj := range c.listed(resource, within) {
 		if err := c.fake.Delete(ctx, resource, client.KeyOf(obj), nil); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	for _, obj := range c.listed(resource, within) {
+		if scope.Release == nil {
+			break
+		}
+		if _, err := scope.Release(ctx, resource, client.KeyOf(obj)); err != nil {
 			return err
 		}
 	}

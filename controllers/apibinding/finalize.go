@@ -14,6 +14,7 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	lc "github.com/annex-dev/annex/controllers/logicalcluster"
 )
 
 // someResourcesRemain is the reason while objects of a bound resource are left.
@@ -28,6 +29,10 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 	if at < 0 {
 		return reconcile.Result{}, nil
 	}
+	age := c.now().Sub(old.DeletionTimestamp.Time)
+	if left, err := lc.StandBack(ctx, c.Client, key.Cluster, age); left > 0 || err != nil {
+		return reconcile.Result{RequeueAfter: left}, err
+	}
 	remaining, failure := c.deleteObjects(ctx, key, old)
 	binding := old.DeepCopy()
 	switch {
@@ -41,7 +46,6 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 		return c.update(ctx, key, old, binding, reconcile.Result{})
 	}
 	// The longer the deletion takes, the later the next check.
-	age := c.now().Sub(old.DeletionTimestamp.Time)
 	result, err := c.update(ctx, key, old, binding, reconcile.Result{RequeueAfter: min(max(age/10, soonest), latest)})
 	if failure != nil {
 		return reconcile.Result{}, errors.Join(failure, err)

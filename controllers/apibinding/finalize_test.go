@@ -11,6 +11,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
@@ -60,6 +61,26 @@ func TestFinalize(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"consumer widgets.example.com hash-things"}, f.instances.deleted); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestFinalize_LeavesItToAClusterThatGoes(t *testing.T) {
+	cluster := clienttest.In(consumer, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
+		Name: corev1alpha1.LogicalClusterName, DeletionTimestamp: &metav1.Time{Time: time.Now()}, Finalizers: []string{corev1alpha1.LogicalClusterDeletionFinalizer},
+	}})
+	f := newFixture(t, cluster, bindingTo("b", "provider", "missing"))
+	f.run("b")
+	key := client.Key{Cluster: consumer, Name: "b"}
+	f.delete(bindings, key)
+	now := time.Now()
+	f.now = func() time.Time { return now }
+	if result, err := f.reconcile(t.Context(), key); err != nil || result.RequeueAfter <= 0 || f.binding("b") == nil {
+		t.Errorf("result = %v, %v; binding %v", result, err, f.binding("b"))
+	}
+	now = now.Add(time.Minute)
+	f.run("b")
+	if f.binding("b") != nil {
+		t.Error("it waits for ever")
 	}
 }
 

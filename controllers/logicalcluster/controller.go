@@ -44,6 +44,7 @@ type Config struct {
 
 type reconciler struct {
 	Config
+	active active
 }
 
 // Specs returns the controllers of this package.
@@ -60,12 +61,15 @@ func Specs(c Config) []multicluster.Spec {
 	return []multicluster.Spec{{Name: Name, Workers: workers, Watches: watches, Reconcile: r.reconcile}}
 }
 
-// keysOfContent returns the cluster of a deleted object, if the cluster is being deleted.
+// keysOfContent returns the cluster of a deleted object, if the cluster is being deleted and nobody is at work on it.
 func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type != client.Deleted {
 		return nil, nil
 	}
 	key := client.Key{Cluster: logicalcluster.From(event.Object), Name: corev1alpha1.LogicalClusterName}
+	if r.active.note(key.Cluster) {
+		return nil, nil
+	}
 	lc, err := client.Find[corev1alpha1.LogicalCluster](ctx, r.Client, logicalClusters, key)
 	if err != nil || lc == nil || lc.DeletionTimestamp == nil {
 		return nil, err
@@ -95,7 +99,11 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	}
 	var result reconcile.Result
 	if lc.DeletionTimestamp != nil {
+		r.active.begin(key.Cluster)
 		result, err = r.finalize(ctx, key, lc)
+		if noted := r.active.end(key.Cluster); noted && result.RequeueAfter > 0 {
+			result.RequeueAfter = atOnce
+		}
 	} else {
 		_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = activePhase(lc) })
 	}

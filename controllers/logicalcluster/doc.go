@@ -5,10 +5,11 @@
 //
 //  1. The owner Workspace is deleted too, if somebody deleted the LogicalCluster itself; phase Deleting.
 //  2. All content except that of the next steps. Finalizers are respected. Child workspaces are content: their logical clusters
-//     are deleted first.
-//  3. APIBindings. They are gone when the objects of their resources are gone.
-//  4. RBAC. It comes late, so that administrators can look into the cluster until then.
-//  5. The keys that remain: normally only the key of the LogicalCluster itself.
+//     are deleted first. The deletion of namespaces begins before that, so that nobody puts anything back.
+//  3. Namespaces.
+//  4. APIBindings. Their objects are gone by then.
+//  5. RBAC. It comes late, so that administrators can look into the cluster until then.
+//  6. The keys that remain: normally only the key of the LogicalCluster itself.
 //
 // controllers/workspace then removes the finalizer of the Workspace. The condition WorkspaceContentDeleted shows what remains in a
 // cluster.

@@ -165,6 +165,118 @@ func TestFinalize_TakesEverythingInOrder(t *testing.T) {
 	}
 }
 
+// waiting returns a namespace and a binding as the server makes them, with the finalizers of their controllers.
+func waiting() (*corev1.Namespace, *apisv1alpha2.APIBinding) {
+	return clienttest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{corev1.FinalizerKubernetes}}}),
+		clienttest.In(id, &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "b", Finalizers: []string{apisv1alpha2.APIBindingFinalizer}}})
+}
+
+func TestFinalize_NamespacesAndBindingsWaitForNobody(t *testing.T) {
+	ns, binding := waiting()
+	h := newHouse(append(filled(), ns, binding)...)
+	h.delete(t)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Errorf("one step is not enough: %v", h.Writes())
+	}
+	for _, want := range []string{"update namespaces orgid|ns", "delete namespaces orgid|ns", "update apibindings.apis.kcp.io orgid|b", "delete apibindings.apis.kcp.io orgid|b"} {
+		if !slices.Contains(h.Writes(), want) {
+			t.Errorf("no %q in %v", want, h.Writes())
+		}
+	}
+}
+
+func TestFinalize_FinalizersOfOthersHoldNamespacesAndBindings(t *testing.T) {
+	ns, binding := waiting()
+	ns.Finalizers, binding.Finalizers = []string{"example.com/hold"}, append(binding.Finalizers, "example.com/hold")
+	h := newHouse(append(filled(), ns, binding)...)
+	h.delete(t)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	nsKey, bindingKey := client.Key{Cluster: id, Name: "ns"}, client.Key{Cluster: id, Name: "b"}
+	obj, err := h.Get(t.Context(), namespaces, nsKey)
+	if err != nil || len(obj.(*corev1.Namespace).Spec.Finalizers) > 0 || len(obj.GetFinalizers()) != 1 {
+		t.Fatalf("the namespace is %+v, %v", obj, err)
+	}
+	if obj, err := h.Get(t.Context(), apiBindings, bindingKey); err != nil || obj.GetDeletionTimestamp() != nil {
+		t.Fatalf("the binding went before the namespace: %+v, %v", obj, err)
+	}
+	before := len(h.Writes())
+	if _, err := h.step(t); err != nil || len(h.Writes()) > before {
+		t.Errorf("waiting writes %v, %v", h.Writes()[before:], err)
+	}
+	h.change(t, namespaces, nsKey, release)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if obj, err := h.Get(t.Context(), apiBindings, bindingKey); err != nil || !slices.Equal(obj.GetFinalizers(), []string{"example.com/hold"}) {
+		t.Fatalf("the binding is %+v, %v", obj, err)
+	}
+	h.change(t, apiBindings, bindingKey, release)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Error("the LogicalCluster is still there")
+	}
+}
+
+func TestStandBack(t *testing.T) {
+	going := newCluster(func(lc *corev1alpha1.LogicalCluster) { lc.DeletionTimestamp = &metav1.Time{Time: time.Now()} })
+	for name, tc := range map[string]struct {
+		objects []client.Object
+		age     time.Duration
+		want    time.Duration
+	}{
+		"the cluster stays":      {[]client.Object{newCluster()}, 0, 0},
+		"there is no cluster":    {nil, 0, 0},
+		"the cluster goes":       {[]client.Object{going}, quiet / 4, quiet - quiet/4},
+		"the cluster takes long": {[]client.Object{going}, quiet, 0},
+	} {
+		if got, err := StandBack(t.Context(), clienttest.NewFake(tc.objects...), id, tc.age); err != nil || got != tc.want {
+			t.Errorf("%s: %s, %v; want %s", name, got, err, tc.want)
+		}
+	}
+	broken := clienttest.NewFake(going)
+	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is away") })
+	if got, err := StandBack(t.Context(), broken, id, 0); err == nil {
+		t.Errorf("%s although nobody knows", got)
+	}
+}
+
+// TestReconcile_MissesNothingThatGoesMeanwhile has a held object go while the content is being looked at, after its own look.
+func TestReconcile_MissesNothingThatGoesMeanwhile(t *testing.T) {
+	for name, meanwhile := range map[string]bool{"meanwhile": true, "never": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(filled()...)
+			h.change(t, configMaps, client.Key{Cluster: id, Namespace: "default", Name: "a"}, hold)
+			h.delete(t)
+			gone := client.Event{Type: client.Deleted, Object: clienttest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}})}
+			h.content.Before(func() {
+				if !meanwhile {
+					return
+				}
+				if keys, err := h.reconciler.keysOfContent(t.Context(), gone); len(keys) > 0 || err != nil {
+					t.Errorf("keys %v, %v of a cluster that is looked at", keys, err)
+				}
+			})
+			want := soonest
+			if meanwhile {
+				want = atOnce
+			}
+			if result, err := h.step(t); err != nil || result.RequeueAfter != want {
+				t.Errorf("comes back after %s, %v; want %s", result.RequeueAfter, err, want)
+			}
+			if keys, err := h.reconciler.keysOfContent(t.Context(), gone); err != nil || !slices.Equal(keys, []client.Key{key}) {
+				t.Errorf("keys %v, %v of a cluster that waits", keys, err)
+			}
+		})
+	}
+}
+
 func TestFinalize_DirectDeletionTakesTheOwner(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*tenancyv1alpha1.Workspace)

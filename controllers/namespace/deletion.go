@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/controllers/logicalcluster"
 )
 
 const (
@@ -68,8 +69,11 @@ func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Res
 // empty deletes the content of ns, and removes the finalizer of ns when nothing is left. Nothing comes later: storage creates nothing
 // in a namespace whose deletion has begun.
 func (d *deletion) empty(ctx context.Context, key client.Key, ns *corev1.Namespace) (reconcile.Result, error) {
-	remaining, err := d.content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Namespace: key.Name})
 	age := d.clock.Since(ns.DeletionTimestamp.Time)
+	if left, err := logicalcluster.StandBack(ctx, d.client, key.Cluster, age); left > 0 || err != nil {
+		return reconcile.Result{RequeueAfter: left}, err
+	}
+	remaining, err := d.content.DeleteAll(ctx, client.ContentScope{Cluster: key.Cluster, Namespace: key.Name})
 	updated := ns.DeepCopy()
 	setConditions(&updated.Status, remaining, err, metav1.NewTime(d.clock.Now()))
 	if err != nil || !remaining.Empty() {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 )
@@ -34,6 +35,8 @@ func going(now time.Time, age time.Duration, finalizers ...corev1.FinalizerName)
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	past := metav1.NewTime(now)
+	clusterGoes := clienttest.In("one", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", DeletionTimestamp: &past, Finalizers: []string{"x.io/y"}}})
 	active := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	// What lives in another cluster under the same names is nobody's business.
 	other := clienttest.In("two", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x"}})
@@ -52,6 +55,14 @@ func TestDeletion(t *testing.T) {
 		},
 		"emptied, and let go at once": {
 			objects:    []client.Object{going(now, 0, "kubernetes"), configMap("x")},
+			wantWrites: []string{"delete configmaps one|a/x", "delete namespaces one|a"},
+		},
+		"left to its cluster that goes": {
+			objects:   []client.Object{going(now, 0, "kubernetes"), configMap("x"), clusterGoes},
+			wantAfter: 2 * time.Second,
+		},
+		"goes with its cluster that takes long": {
+			objects:    []client.Object{going(now, 2*time.Second, "kubernetes"), configMap("x"), clusterGoes},
 			wantWrites: []string{"delete configmaps one|a/x", "delete namespaces one|a"},
 		},
 		"held by an object with a finalizer": {

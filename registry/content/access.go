@@ -54,7 +54,7 @@ func (c *Content) access() *access { return &access{Content: c, kinds: map[kind]
 
 func (a *access) get(ctx context.Context, h head.Head) (client.Object, error) {
 	if h.Bucket == "" {
-		obj, err := a.Client.Get(ctx, h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name})
+		obj, err := a.Client.Get(ctx, h.Resource, keyOf(h))
 		return same(h, obj, err)
 	}
 	from, err := a.storage(ctx, h)
@@ -89,7 +89,7 @@ func (a *access) delete(ctx context.Context, h head.Head) error {
 		options.Preconditions = &metav1.Preconditions{UID: &h.UID}
 	}
 	if h.Bucket == "" {
-		return a.Client.Delete(ctx, h.Resource, client.Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}, options.Preconditions)
+		return a.Client.Delete(ctx, h.Resource, keyOf(h), options.Preconditions)
 	}
 	from, err := a.storage(ctx, h)
 	if err != nil {

@@ -2,6 +2,7 @@ package content
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -107,7 +108,7 @@ func (h *house) put(where, name string, finalizers ...string) {
 	namespace := where[strings.LastIndex(where, "/")+1:]
 	held := ""
 	if len(finalizers) > 0 {
-		held = fmt.Sprintf(`,"finalizers":[%q]`, finalizers[0])
+		held = fmt.Sprintf(`,"finalizers":["%s"]`, strings.Join(finalizers, `","`))
 	}
 	h.write(where, name, fmt.Sprintf(`{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":%q,"namespace":%q,"uid":"uid-%s"%s}}`, name, namespace, name, held))
 }
@@ -235,6 +236,65 @@ func TestContent_DeletesInStages(t *testing.T) {
 		t.Errorf("remaining %+v", remaining)
 	}
 	h.wantLeft("c1")
+}
+
+// What is released was being deleted when it was looked at, after everything of the earlier stages was gone.
+func TestContent_ReleasesInStages(t *testing.T) {
+	h := newHouse(t, definition("c1", widgets.String()))
+	const mine, other = "example.com/mine", "example.com/other"
+	h.put("crd/c1/default", "a", mine)
+	h.put("crd/c1/default", "b", mine, other)
+	if _, err := h.etcd.KV.Put(t.Context(), "/annex/cr/8/example.com/things6/gone/c1/default/last", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	var released []string
+	release := func(_ context.Context, gr apischema.GroupResource, key client.Key) (bool, error) {
+		heads, err := h.List(t.Context(), client.ContentScope{Cluster: "c1", Wanted: only(gr, client.LocalBucket)})
+		if err != nil {
+			return false, err
+		}
+		at := slices.IndexFunc(heads, func(h head.Head) bool { return h.Name == key.Name })
+		if at < 0 || heads[at].DeletionTimestamp == nil {
+			t.Errorf("released %s, which is not being deleted", key)
+			return false, nil
+		}
+		released = append(released, key.Name)
+		if left := slices.DeleteFunc(heads[at].Finalizers, func(f string) bool { return f == mine }); len(left) > 0 {
+			return false, nil
+		}
+		_, err = h.etcd.KV.Delete(t.Context(), "/annex/cr/8/example.com/widgets/crd/c1/default/"+key.Name)
+		return true, err
+	}
+	scope := client.ContentScope{
+		Cluster: "c1", Release: release,
+		Stage: func(gr apischema.GroupResource) int {
+			if gr == widgets {
+				return 1
+			}
+			return 2
+		},
+	}
+	if remaining := h.deleteAll(scope); remaining.Resources[widgets] != 1 || len(remaining.Resources) != 1 {
+		t.Errorf("remaining %+v", remaining)
+	}
+	h.wantLeft("c1", "gone/default/last", "crd/default/b")
+	if slices.Sort(released); !slices.Equal(released, []string{"a", "b"}) {
+		t.Errorf("released %q", released)
+	}
+	h.put("crd/c1/default", "b", mine)
+	if remaining := h.deleteAll(scope); !remaining.Empty() {
+		t.Errorf("remaining %+v", remaining)
+	}
+	h.wantLeft("c1")
+
+	h.put("crd/c1/default", "a", mine)
+	scope.Release = func(context.Context, apischema.GroupResource, client.Key) (bool, error) {
+		return false, errors.New("etcd is away")
+	}
+	remaining, err := h.DeleteAll(t.Context(), scope)
+	if err == nil || !strings.Contains(err.Error(), "releasing widgets.example.com c1|default/a: etcd is away") || remaining.Resources[widgets] != 1 {
+		t.Errorf("remaining %+v, %v", remaining, err)
+	}
 }
 
 func TestContent_DeletesWhatNothingCanRead(t *testing.T) {
