@@ -6,6 +6,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	single "github.com/annex-dev/annex/registry/storage/object"
 	"github.com/annex-dev/annex/registry/storage/owners"
 )
 
@@ -39,3 +40,10 @@ func WithFilter(ctx context.Context, f Filter) context.Context { return filter.W
 func WithExpiry(ctx context.Context, expired <-chan struct{}) context.Context {
 	return answer.WithExpiry(ctx, expired)
 }
+
+// DeletingCached returns a context for a deletion that begins with what is cached of the object instead of a read of etcd, and so
+// costs half. It answers Conflict if the cache did not know of finalizers yet.
+func DeletingCached(ctx context.Context) context.Context { return single.DeletingCached(ctx) }
+
+// NotDeletingCached undoes DeletingCached, for reads on the way.
+func NotDeletingCached(ctx context.Context) context.Context { return single.NotDeletingCached(ctx) }

@@ -93,8 +93,9 @@ func (c *Reader) resource(gr schema.GroupResource) (*resource, error) {
 }
 
 // at returns ctx as the storage of one cluster, or of all when cluster is empty, expects it of u. The filter of a request does not
-// apply to what the server does on its own account meanwhile.
+// apply to what the server does on its own account meanwhile, nor does what the deletion of another object may read.
 func at(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace string) context.Context {
+	ctx = storage.NotDeletingCached(ctx)
 	if cluster.Empty() {
 		ctx = logicalcluster.WithWildcard(ctx)
 	} else {

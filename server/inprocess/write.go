@@ -102,7 +102,7 @@ func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client
 	if err := c.mutate(ctx, attributes); err != nil {
 		return err
 	}
-	_, _, err = r.deleter.Delete(ctx, key.Name, rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects), options)
+	_, _, err = r.deleter.Delete(storage.DeletingCached(ctx), key.Name, rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects), options)
 	return err
 }
 

@@ -54,7 +54,7 @@ func (o *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 	if err != nil {
 		return err
 	}
-	return o.Sight(ctx).Delete(at.Key, preconditions, validate, func(preconditions *apistorage.Preconditions, validate apistorage.ValidateObjectFunc) error {
+	return o.Sight(ctx).Delete(at.Key, preconditions, o.checked(ctx, validate), func(preconditions *apistorage.Preconditions, validate apistorage.ValidateObjectFunc) error {
 		return answer.Error(ctx, o.Interface.Delete(ctx, at.Key, out, preconditions, validate, o.Suggest(ctx, at.Key), opts), true)
 	})
 }
@@ -84,7 +84,7 @@ func (o *Storage) Get(ctx context.Context, key string, opts apistorage.GetOption
 	if err != nil {
 		return err
 	}
-	return o.Sight(ctx).Got(at.Key, opts, out, answer.Error(ctx, o.Read(ctx, at.Key, opts, out), false))
+	return o.Sight(ctx).Got(at.Key, opts, out, answer.Error(ctx, o.read(ctx, at.Key, opts, out), false))
 }
 
 // GetCurrentResourceVersion implements storage.Interface.
