@@ -37,15 +37,16 @@ var (
 	crds       = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
 )
 
-// refuser is an admission plugin that refuses one name, and remembers who asked.
+// refuser is an admission plugin that refuses the name "refused" and one more, and remembers who asked.
 type refuser struct {
 	*admission.Handler
-	users []string
+	users   []string
+	refused string
 }
 
 func (r *refuser) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	r.users = append(r.users, a.GetUserInfo().GetName())
-	if a.GetName() == "refused" {
+	if a.GetName() == "refused" || a.GetName() == r.refused {
 		return admission.NewForbidden(a, errors.New("by the test"))
 	}
 	return nil

@@ -70,6 +70,9 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	if err != nil {
 		return nil, err
 	}
+	if ended, err := c.end(ctx, r, updated, attributes); ended || err != nil {
+		return obj, err
+	}
 	info := rest.DefaultUpdatedObjectInfo(updated, func(ctx context.Context, updated, old runtime.Object) (runtime.Object, error) {
 		if fields := c.fields[gr]; fields != nil {
 			updated = fields.UpdateNoErrors(old, updated, FieldManager)
