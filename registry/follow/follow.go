@@ -26,7 +26,12 @@ type Source[T any] struct {
 	Watch func(ctx context.Context, resourceVersion string) (watch.Interface, error)
 	// Read makes an item of the object of an event.
 	Read func(obj runtime.Object) (T, error)
+	// ReadShared makes an item of the object of an event that other watches get, too; nil to make it of a copy.
+	ReadShared func(obj Wrapped) (T, error)
 }
+
+// Wrapped is what the watch cache wraps an object in that several watches share. GetObject returns a copy of it.
+type Wrapped interface{ GetObject() runtime.Object }
 
 // Run calls handle, from the goroutine of the caller, for everything that happens until ctx ends, and returns why that did.
 // For Reset and Synced the item is zero.
@@ -78,17 +83,12 @@ func (s Source[T]) follow(ctx context.Context, resourceVersion string, handle fu
 			err := apierrors.FromObject(event.Object)
 			return resumable(resourceVersion, err), fmt.Errorf("watching: %w", err)
 		}
-		obj := event.Object
-		// The watch cache wraps objects that several watchers share.
-		if cached, ok := obj.(interface{ GetObject() runtime.Object }); ok {
-			obj = cached.GetObject()
-		}
-		accessor, err := meta.Accessor(obj)
+		accessor, err := meta.Accessor(event.Object)
 		if err != nil {
 			return "", fmt.Errorf("reading an event: %w", err)
 		}
 		if event.Type != watch.Bookmark {
-			item, err := s.Read(obj)
+			item, err := s.read(event.Object)
 			if err != nil {
 				return "", fmt.Errorf("reading an event: %w", err)
 			}
@@ -97,6 +97,18 @@ func (s Source[T]) follow(ctx context.Context, resourceVersion string, handle fu
 		resourceVersion = accessor.GetResourceVersion()
 	}
 	return resourceVersion, errors.New("the watch ended")
+}
+
+// read makes an item of the object of an event.
+func (s Source[T]) read(obj runtime.Object) (T, error) {
+	shared, ok := obj.(Wrapped)
+	switch {
+	case !ok:
+		return s.Read(obj)
+	case s.ReadShared == nil:
+		return s.Read(shared.GetObject())
+	}
+	return s.ReadShared(shared)
 }
 
 // resumable returns resourceVersion unless err says that its history is gone.

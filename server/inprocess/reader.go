@@ -43,6 +43,7 @@ type resource struct {
 	namespaced bool
 	store      *genericregistry.Store
 	deleter    rest.GracefulDeleter
+	copies     copies
 }
 
 // NewReader returns a reader of every resource that one of the groups has a system store for.
