@@ -21,10 +21,10 @@ import (
 const (
 	// maxRevisions is what a universal workspace may cost in etcd, and maxDeletionRevisions what its deletion may.
 	maxRevisions         = 12
-	maxDeletionRevisions = 20
+	maxDeletionRevisions = 17
 	// maxDeletionReads is how often etcd may look for keys until a workspace is gone, also to compare them before a write. It
-	// takes 70 or so, and a few more each time that a slow machine makes a controller look again.
-	maxDeletionReads = 150
+	// takes 50 or so, and a few more each time that a slow machine makes a controller look again.
+	maxDeletionReads = 100
 )
 
 // settle waits until value has not changed for a while, and returns it.
