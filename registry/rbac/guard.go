@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -36,12 +37,14 @@ var (
 	_ rest.ResetFieldsStrategy = &guarded{}
 )
 
-// Create implements rest.Creater.
+// Create implements rest.Creater. It checks the object when a generated name is in it.
 func (g *guarded) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
-	if err := g.check(ctx, obj, nil); err != nil {
-		return nil, err
-	}
-	return g.REST.Create(ctx, obj, validate, options)
+	return g.REST.Create(ctx, obj, func(ctx context.Context, obj runtime.Object) error {
+		if err := g.check(ctx, obj, nil); err != nil || validate == nil {
+			return err
+		}
+		return validate(ctx, obj)
+	}, options)
 }
 
 // Update implements rest.Updater. In every attempt, it checks the object that is about to be written.
@@ -126,6 +129,11 @@ func (c checks) clusterRole(ctx context.Context, obj, old runtime.Object) error 
 	if err != nil {
 		return err
 	}
+	if old == nil {
+		if err := c.free(ctx, w, role.Name); err != nil {
+			return err
+		}
+	}
 	if err := c.rules(ctx, w, "", "clusterroles", role.Name, old != nil, role.Rules); err != nil {
 		return err
 	}
@@ -135,6 +143,29 @@ func (c checks) clusterRole(ctx context.Context, obj, old runtime.Object) error 
 	}
 	// Its rules depend on labels that other users may set later.
 	return c.rules(ctx, w, "", "clusterroles", role.Name, old != nil, policy.Everything())
+}
+
+// free returns an error if name is that of a role of the system, which a ClusterRole of the writer's cluster must not have. Only
+// an operator creates such roles, in system:admin, or in root, where some are stored.
+func (c checks) free(ctx context.Context, w writer, name string) error {
+	switch {
+	case w.cluster == logicalcluster.SystemAdmin:
+		return nil
+	case w.cluster == logicalcluster.Root && policy.Master(w.user, w.cluster):
+		return nil
+	}
+	taken, err := c.evaluator.Taken(ctx, name)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Policy could not be read to see whether the name of a role is taken", "cluster", w.cluster)
+		return apierrors.NewServiceUnavailable(policy.ErrUnread.Error())
+	}
+	if !taken {
+		return nil
+	}
+	return apierrors.NewInvalid(rbacv1.SchemeGroupVersion.WithKind("ClusterRole").GroupKind(), name, field.ErrorList{
+		field.Forbidden(field.NewPath("metadata", "name"), "this name is reserved for a role of the system, which has the same rules in "+
+			"every workspace: choose another name, without the prefix \"system:\""),
+	})
 }
 
 // rules returns an error unless the user has the permissions in rules, or may escalate the role. As in Kubernetes, the check of a new

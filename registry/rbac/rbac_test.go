@@ -45,6 +45,7 @@ func held() *clienttest.Fake {
 	}
 	return clienttest.NewFake(
 		clienttest.In(logicalcluster.SystemAdmin, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "cluster-admin"}, Rules: everything}),
+		clienttest.In(logicalcluster.SystemAdmin, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "auditor"}, Rules: everything}),
 		role("small", configMaps), role("big", everything...),
 		role("binder", rbacv1.PolicyRule{Verbs: []string{"bind"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{"big"}}),
 		role("escalator", rbacv1.PolicyRule{Verbs: []string{"escalate"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles", "roles"}}),
@@ -140,6 +141,7 @@ func TestEscalation(t *testing.T) {
 		"":          func(err error) bool { return err == nil },
 		"forbidden": apierrors.IsForbidden,
 		"not found": apierrors.IsNotFound,
+		"invalid":   apierrors.IsInvalid,
 	}
 	for _, tc := range []struct {
 		name     string
@@ -168,6 +170,12 @@ func TestEscalation(t *testing.T) {
 		{"a Role is looked for in the namespace", "writer", nil, "rolebindings", roleBinding("b", "Role", "small"), "not found"},
 		{"an aggregated role is for those who hold everything", "writer", nil, "clusterroles", aggregated("r"), "forbidden"},
 		{"and an owner does", "owner", nil, "clusterroles", aggregated("r"), ""},
+		{"the name of a system role is taken", "owner", nil, "clusterroles", clusterRole("cluster-admin"), "invalid"},
+		{"whether there is such a role or not", "owner", nil, "clusterroles", clusterRole("view", configMaps), "invalid"},
+		{"and so are names that later versions may use", "owner", nil, "clusterroles", clusterRole("system:new", configMaps), "invalid"},
+		{"and names that an operator uses", "owner", nil, "clusterroles", clusterRole("auditor", configMaps), "invalid"},
+		{"for masters too", "m", []string{user.SystemPrivilegedGroup}, "clusterroles", clusterRole("cluster-admin"), "invalid"},
+		{"not for a Role", "owner", nil, "roles", namespaced("cluster-admin", configMaps), ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ctx := as(t.Context(), tc.resource, tc.obj.GetNamespace(), tc.user, tc.groups...)
@@ -187,6 +195,52 @@ func TestEscalation(t *testing.T) {
 				remove(t, h, tc.resource, tc.obj)
 			}
 		})
+	}
+}
+
+// A workspace may hold a role from the time before its name was reserved.
+func TestSystemRoles_OneThatIsStored(t *testing.T) {
+	h := newHarness(t)
+	system := genericapirequest.WithNamespace(logicalcluster.WithCluster(t.Context(), "a"), "")
+	if _, err := h.System["clusterroles"].Create(system, clusterRole("cluster-admin"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx := as(t.Context(), "clusterroles", "", "owner")
+	if _, err := h.update(ctx, "clusterroles", "cluster-admin", false, func(obj runtime.Object) runtime.Object {
+		obj.(*rbacv1.ClusterRole).Labels = map[string]string{"a": "b"}
+		return obj
+	}); err != nil {
+		t.Errorf("it could not be changed: %v", err)
+	}
+	remove(t, h, "clusterroles", clusterRole("cluster-admin"))
+	_, err := h.create(ctx, "clusterroles", clusterRole("cluster-admin"))
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `metadata.name: Forbidden: this name is reserved for a role of the system`) {
+		t.Errorf("create: %v", err)
+	}
+	generated := clusterRole("")
+	generated.GenerateName = "system:"
+	if _, err := h.create(ctx, "clusterroles", generated); !apierrors.IsInvalid(err) {
+		t.Errorf("create with a generated name: %v", err)
+	}
+}
+
+func TestSystemRoles_WhereTheSystemHasThem(t *testing.T) {
+	h := newHarness(t)
+	for _, tc := range []struct {
+		cluster logicalcluster.Name
+		user    string
+		groups  []string
+		refused bool
+	}{
+		{logicalcluster.SystemAdmin, "m", []string{user.SystemPrivilegedGroup}, false},
+		{logicalcluster.Root, "m", []string{user.SystemPrivilegedGroup}, false},
+		{logicalcluster.Root, "owner", nil, true},
+	} {
+		ctx := logicalcluster.WithCluster(as(t.Context(), "clusterroles", "", tc.user, tc.groups...), tc.cluster)
+		_, err := h.create(ctx, "clusterroles", clusterRole("system:r"))
+		if tc.refused != apierrors.IsInvalid(err) || !tc.refused && err != nil {
+			t.Errorf("%s in %s: %v", tc.user, tc.cluster, err)
+		}
 	}
 }
 

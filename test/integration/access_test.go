@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -155,6 +156,36 @@ func TestAccess_UseOfTypes(t *testing.T) {
 	eventually(t, "bob may use the type", func(context.Context) (bool, error) {
 		return user.send(request{method: http.MethodPost, path: at, body: object}).code == http.StatusCreated, nil
 	})
+}
+
+// A name of a system role means that role, whatever a workspace stores, creates or deletes.
+func TestAccess_NamesOfSystemRolesAreReserved(t *testing.T) {
+	s := start(t)
+	path := workspace(t, s)
+	admit(t, s, path, alice)
+	for who, config := range map[string]*rest.Config{"an administrator": s.As(token(alice), path), "an operator": s.Workspace(path)} {
+		client, _ := annex.Clients(t, config)
+		for _, role := range []string{"cluster-admin", "admin", "system:kcp:workspace:access", "system:new"} {
+			manifest := fmt.Sprintf(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":%q}}`, role)
+			for verb, try := range map[string]func() error{
+				"create": func() error {
+					_, err := client.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: role}}, metav1.CreateOptions{})
+					return err
+				},
+				"apply": func() error {
+					_, err := client.RbacV1().ClusterRoles().Patch(t.Context(), role, types.ApplyPatchType, []byte(manifest), metav1.PatchOptions{FieldManager: "x"})
+					return err
+				},
+			} {
+				if err := try(); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "reserved for a role of the system") {
+					t.Errorf("%s: %s %s: %v", who, verb, role, err)
+				}
+			}
+		}
+	}
+	if _, err := userClient(t, s, alice, path).CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Errorf("the administrator is locked out: %v", err)
+	}
 }
 
 func TestAccess_NobodyEscalates(t *testing.T) {

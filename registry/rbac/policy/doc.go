@@ -1,9 +1,12 @@
 // Package policy answers, from the RBAC objects of a logical cluster, what a user may do in it.
 //
 // What holds in a cluster is the union of its own roles and bindings with those of system:admin: a binding of system:admin
-// is effective in every cluster, and a binding of any cluster may refer to a ClusterRole of system:admin, unless the cluster
-// has one of that name itself. Never the other way round: a binding of system:admin only ever finds roles of system:admin,
-// and no cluster but these two has a say.
+// is effective in every cluster, and a binding of any cluster may refer to a ClusterRole of system:admin. Never the other way
+// round: a binding of system:admin only ever finds roles of system:admin, and no cluster but these two has a say.
+//
+// The name of a ClusterRole of system:admin means that role in every cluster, even if the cluster stores one of that name.
+// Otherwise a user who may create and delete ClusterRoles, but not bind cluster-admin, could create an empty cluster-admin, bind it,
+// and delete it. [SystemRole] says which names are reserved for these roles; package rbac refuses to create them elsewhere.
 //
 // [Evaluator] compiles the objects of a cluster into an index by subject when that cluster is first asked about, and keeps the
 // indexes in a view (package view). A change drops the index of its cluster, so a revoked permission never outlives the event

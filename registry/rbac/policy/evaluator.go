@@ -235,14 +235,14 @@ func read(ctx context.Context, cluster logicalcluster.Name, get getter) (*index,
 	return ix, nil
 }
 
-// rules finds a role: one of the cluster itself, or else a ClusterRole of system:admin.
+// rules finds a role: a ClusterRole of system:admin, or else a role of the cluster itself. If a role of the cluster came first,
+// whoever may create and delete it could change what bindings to the role of system:admin mean.
 func (s sight) rules(key roleKey) ([]rbacv1.PolicyRule, bool) {
-	if rules, ok := s.own.rules[key]; ok {
-		return rules, true
+	if s.admin != nil && key.namespace == "" {
+		if rules, ok := s.admin.rules[key]; ok {
+			return rules, true
+		}
 	}
-	if key.namespace != "" || s.admin == nil {
-		return nil, false
-	}
-	rules, ok := s.admin.rules[key]
+	rules, ok := s.own.rules[key]
 	return rules, ok
 }

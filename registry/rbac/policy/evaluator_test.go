@@ -91,8 +91,16 @@ func TestEvaluator_WhatHoldsInACluster(t *testing.T) {
 			clusterRole(admin, "r", readConfigMaps), clusterRoleBinding("a", "b", "r", alice)}, request, true},
 		{"a namespace binding to a cluster role of system:admin", []client.Object{
 			clusterRole(admin, "r", readConfigMaps), roleBinding("a", "default", "b", "ClusterRole", "r", alice)}, request, true},
-		{"the local role wins over one of system:admin", []client.Object{
-			clusterRole(admin, "r", readConfigMaps), clusterRole("a", "r", enter), clusterRoleBinding("a", "b", "r", alice)}, request, false},
+		{"a role of system:admin wins over a local one", []client.Object{
+			clusterRole(admin, "r", readConfigMaps), clusterRole("a", "r", enter), clusterRoleBinding("a", "b", "r", alice)}, request, true},
+		{"a local role adds nothing to one of system:admin", []client.Object{
+			clusterRole(admin, "r", enter), clusterRole("a", "r", readConfigMaps), clusterRoleBinding("a", "b", "r", alice)}, request, false},
+		{"a local role with a reserved name is ignored", []client.Object{
+			clusterRole("a", "view", readConfigMaps), clusterRoleBinding("a", "b", "view", alice)}, request, false},
+		{"a local role with the prefix of the system is ignored", []client.Object{
+			clusterRole("a", "system:r", readConfigMaps), clusterRoleBinding("a", "b", "system:r", alice)}, request, false},
+		{"a Role of a namespace may have any name", []client.Object{
+			role("a", "default", "cluster-admin", readConfigMaps), roleBinding("a", "default", "b", "Role", "cluster-admin", alice)}, request, true},
 		{"a binding of system:admin holds everywhere", []client.Object{
 			clusterRole(admin, "r", readConfigMaps), clusterRoleBinding(admin, "b", "r", alice)}, request, true},
 		{"a binding of system:admin never sees roles of the cluster", []client.Object{
@@ -167,6 +175,20 @@ func TestEvaluator_WhatHoldsInACluster(t *testing.T) {
 				t.Errorf("Authorize() = %v, want no opinion", decision)
 			}
 		})
+	}
+}
+
+// Root is the one workspace with reserved roles, which the server creates there.
+func TestEvaluator_ReservedRolesOfRoot(t *testing.T) {
+	e := New(clienttest.NewFake(
+		clusterRole(logicalcluster.Root, "system:r", readConfigMaps), clusterRoleBinding(logicalcluster.Root, "r", "system:r", userSubject("alice")),
+		clusterRole(logicalcluster.Root, "view", readConfigMaps), clusterRole(admin, "view", enter),
+		clusterRoleBinding(logicalcluster.Root, "v", "view", userSubject("bob")),
+	), nil)
+	for name, want := range map[string]authorizer.Decision{"alice": authorizer.DecisionAllow, "bob": authorizer.DecisionNoOpinion} {
+		if got, reason, err := e.Authorize(t.Context(), logicalcluster.Root, ask(person(name), "get", "default")); got != want || err != nil {
+			t.Errorf("%s: %v (%s), %v, want %v", name, got, reason, err, want)
+		}
 	}
 }
 
@@ -686,13 +708,14 @@ func plain(objects []client.Object, cluster logicalcluster.Name, attrs authorize
 		if !slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool { return matches(s, object.GetNamespace()) }) {
 			continue
 		}
-		namespace := object.GetNamespace()
-		if ref.Kind == "ClusterRole" {
-			namespace = ""
-		}
-		rules, ok := find(in, namespace, ref.Name)
-		if !ok && ref.Kind == "ClusterRole" {
-			rules, _ = find(admin, "", ref.Name)
+		var rules []rbacv1.PolicyRule
+		if ref.Kind == "Role" {
+			rules, _ = find(in, object.GetNamespace(), ref.Name)
+		} else {
+			found := false
+			if rules, found = find(admin, "", ref.Name); !found {
+				rules, _ = find(in, "", ref.Name)
+			}
 		}
 		if allows(rules, attrs) {
 			return true

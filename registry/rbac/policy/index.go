@@ -71,6 +71,9 @@ func compile(ctx context.Context, from client.Reader, cluster logicalcluster.Nam
 			return nil, fmt.Errorf("listing %s of cluster %q: %w", resource.Resource, cluster, err)
 		}
 		for _, object := range objects {
+			if resource == clusterRoles && SystemRole(object.GetName()) && !holdsSystemRoles(cluster) {
+				continue // Nobody can create one any more. Those stored earlier must not stand for a role of the system.
+			}
 			if err := ix.add(object); err != nil {
 				return nil, fmt.Errorf("reading %s of cluster %q: %w", resource.Resource, cluster, err)
 			}

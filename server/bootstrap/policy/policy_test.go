@@ -139,6 +139,20 @@ func TestPolicy_IsWhole(t *testing.T) {
 	}
 }
 
+// A workspace may have created a role with any other name before an update of the server.
+func TestPolicy_RolesHaveReservedNames(t *testing.T) {
+	for _, object := range append(SystemAdmin(), Root()...) {
+		if role, ok := object.(*rbacv1.ClusterRole); ok && !policy.SystemRole(role.Name) {
+			t.Errorf("%s is not a name for a role of the system: begin it with \"system:\"", role.Name)
+		}
+	}
+	for _, name := range []string{"", "system", "System:x", "editor", "admin2", "workspace-admin"} {
+		if policy.SystemRole(name) {
+			t.Errorf("%q is reserved", name)
+		}
+	}
+}
+
 func TestPolicy_IsNewEachTime(t *testing.T) {
 	SystemAdmin()[0].SetName("changed")
 	if got := SystemAdmin()[0].GetName(); got == "changed" {
