@@ -13,6 +13,7 @@ import (
 	openapicommon "k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/generated/openapi"
 	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
@@ -26,6 +27,7 @@ import (
 	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/registry/tenancy"
 	"github.com/annex-dev/annex/registry/topology"
 	"github.com/annex-dev/annex/server/inprocess"
@@ -43,13 +45,14 @@ type stores struct {
 	// apis is the group apis.kcp.io, which is in rest.
 	apis *group.Group
 
+	backend   *storage.Backend
 	reader    *inprocess.Reader
 	converter managedfields.TypeConverter
 }
 
 // newStores builds the REST storage of the API groups that are stored.
 func newStores(c Config) (*stores, error) {
-	s := &stores{openAPI: newOpenAPI(c.Scheme), paths: index.NewPaths()}
+	s := &stores{openAPI: newOpenAPI(c.Scheme), paths: index.NewPaths(), backend: c.Backend}
 	s.urls = tenancy.URLs{External: func() string { return c.Addresses.External }, PathOf: s.paths.PathOf}
 	getter := c.Backend.RESTOptionsGetter()
 	coreGroup, err := core.NewGroup(c.Scheme, getter)
@@ -89,9 +92,22 @@ func newStores(c Config) (*stores, error) {
 	return s, err
 }
 
+// gate holds views of resources back until their watch caches are up to date, and knows in which clusters nothing was written.
+type gate struct {
+	*fresh.Gate
+	backend   *storage.Backend
+	resources []schema.GroupResource
+}
+
 // gate returns a gate before the watch caches of the resources.
-func (s *stores) gate(resources ...schema.GroupResource) *fresh.Gate {
-	return fresh.New(func(ctx context.Context) (uint64, error) { return s.reader.CatchUp(ctx, resources...) })
+func (s *stores) gate(resources ...schema.GroupResource) gate {
+	wait := func(ctx context.Context) (uint64, error) { return s.backend.CatchUp(ctx, resources...) }
+	return gate{Gate: fresh.New(wait), backend: s.backend, resources: resources}
+}
+
+// Unchanged implements view.Fresh.
+func (g gate) Unchanged(cluster logicalcluster.Name, since, until uint64) bool {
+	return g.backend.Unchanged(cluster, since, until, g.resources...)
 }
 
 // build returns the groups that the functions make, in their order.

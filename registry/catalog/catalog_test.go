@@ -527,6 +527,8 @@ func (l *lagging) Wait(context.Context) (uint64, error) {
 	return 1, nil
 }
 
+func (l *lagging) Unchanged(logicalcluster.Name, uint64, uint64) bool { return false }
+
 func TestRefresh_SeesMoreThanFor(t *testing.T) {
 	reader := &lagging{Reader: clienttest.NewFake(), now: clienttest.NewFake(local("c1", "widgets", "string"))}
 	c := New(Config{Reader: reader, Fresh: reader})

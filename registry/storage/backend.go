@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -106,7 +107,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		Client: &writer, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
 		HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
 	})
-	b.current = fresh.New(b.caches.CatchUp)
+	b.current = fresh.New(func(ctx context.Context) (uint64, error) { return b.caches.CatchUp(ctx) })
 	for i := range b.custom {
 		s, err := b.newShard(i)
 		if err != nil {

@@ -10,7 +10,7 @@
 //
 // Promises:
 //
-//   - A write in one cluster compiles nothing anew in another. A value that read an object of another cluster by key is
+//   - A write in one cluster compiles nothing anew in another, not even for Now. A value that read an object of another cluster by key is
 //     dropped when that object changes; View sees which objects Compile reads.
 //   - Compile reads its own cluster only, except by key, and only resources that are followed. An answer with an object of
 //     another cluster is an error.

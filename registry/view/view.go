@@ -16,10 +16,13 @@ import (
 // attempts is how often a value that events overtake is compiled before it is handed out without being kept.
 const attempts = 3
 
-// Fresh waits until the watch caches of all that is followed hold every write acknowledged before the call, and returns a
-// revision that they have reached; a fresh.Gate does.
+// Fresh knows how far the watch caches of all that is followed are.
 type Fresh interface {
+	// Wait waits until they hold every write acknowledged before the call, and returns a revision that they have reached.
 	Wait(ctx context.Context) (revision uint64, err error)
+	// Unchanged reports whether nothing was written in cluster after revision since and up to until, which Wait has returned. It
+	// is false if that is not known.
+	Unchanged(cluster logicalcluster.Name, since, until uint64) bool
 }
 
 // Config says what a View is made of. Fields that do not say what their zero value means are required.
@@ -110,13 +113,14 @@ func (v *View[T]) Get(ctx context.Context, cluster logicalcluster.Name) (T, erro
 }
 
 // Now returns a value of cluster that misses nothing that was acknowledged before the call. A value is compiled anew only
-// when something was written since it was compiled, anywhere in etcd.
+// when something that it was compiled from may have been written since.
 func (v *View[T]) Now(ctx context.Context, cluster logicalcluster.Name) (T, error) {
 	revision, err := v.wait(ctx)
 	if err != nil {
 		var none T
 		return none, err
 	}
+	v.renew(cluster, revision)
 	return v.atLeast(ctx, cluster, revision)
 }
 

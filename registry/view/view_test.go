@@ -478,6 +478,24 @@ type gate struct {
 	revision uint64
 	err      error
 	waits    int
+	// written says when something was last written in a cluster; the first revision for one that is missing.
+	written map[logicalcluster.Name]uint64
+}
+
+func (g *gate) Unchanged(cluster logicalcluster.Name, since, until uint64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.written[cluster] <= since && until <= g.revision
+}
+
+func (g *gate) write(cluster logicalcluster.Name) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.revision++
+	if g.written == nil {
+		g.written = map[logicalcluster.Name]uint64{}
+	}
+	g.written[cluster] = g.revision
 }
 
 func (g *gate) Wait(context.Context) (uint64, error) {
@@ -512,7 +530,7 @@ func TestView_NowCompilesNothingAgainAtOneRevision(t *testing.T) {
 	if c.count("a") != 1 || c.count("b") != 1 {
 		t.Errorf("a was compiled %d times, b %d times at one revision", c.count("a"), c.count("b"))
 	}
-	g.set(8, nil)
+	g.write("a")
 	c.get("a")
 	if c.count("a") != 1 {
 		t.Error("Get looks at the revision")
@@ -527,6 +545,73 @@ func TestView_NowCompilesNothingAgainAtOneRevision(t *testing.T) {
 		t.Errorf("Now() = %v", err)
 	}
 	c.get("a")
+}
+
+func TestView_NowCompilesNothingForWritesElsewhere(t *testing.T) {
+	g := &gate{revision: 7}
+	c := newCounted(t, func(config *Config[*names]) { config.Fresh = g }, referring("a", "near", "it"), configMap("far", "it"), configMap("b", "one"))
+	c.run()
+	now := func(want int) {
+		t.Helper()
+		if _, err := c.Now(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.count("a"); got != want {
+			t.Errorf("a was compiled %d times, want %d", got, want)
+		}
+	}
+	now(1)
+	for range 10 {
+		g.write("b")
+		now(1)
+	}
+	g.write("far") // a read of it
+	now(2)
+	g.write("b")
+	now(2)
+	g.write("a")
+	now(3)
+}
+
+// A call joins a compilation that began earlier if nothing was written in the cluster since.
+func TestView_NowJoinsWhatWritesElsewhereDoNotConcern(t *testing.T) {
+	g := &gate{revision: 7}
+	begun, goOn := make(chan struct{}, 10), make(chan struct{})
+	c := newCounted(t, func(config *Config[*names]) {
+		config.Fresh = g
+		compile := config.Compile
+		config.Compile = func(ctx context.Context, from client.Reader, cluster logicalcluster.Name) (*names, error) {
+			begun <- struct{}{}
+			<-goOn
+			return compile(ctx, from, cluster)
+		}
+	}, configMap("a", "one"))
+	c.run()
+	var calls sync.WaitGroup
+	call := func() {
+		calls.Go(func() {
+			if _, err := c.Now(t.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	call()
+	<-begun
+	for range 5 {
+		g.write("b")
+		revision := g.revision
+		call()
+		eventually(t, func() bool { // the call has joined it
+			c.View.mu.Lock()
+			defer c.View.mu.Unlock()
+			return c.slots["a"].running.at == revision
+		})
+	}
+	close(goOn)
+	calls.Wait()
+	if n := c.count("a"); n != 1 {
+		t.Errorf("compiled %d times", n)
+	}
 }
 
 func TestView_DoesNotTrustForEverWhatItCannotConfirm(t *testing.T) {

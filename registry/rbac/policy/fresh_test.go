@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	testingclock "k8s.io/utils/clock/testing"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 )
@@ -26,8 +27,10 @@ type lagging struct {
 
 	mu     sync.Mutex
 	behind bool
-	err    error
-	waits  int
+	// written is the revision of the last write in workspace a.
+	written uint64
+	err     error
+	waits   int
 }
 
 func (l *lagging) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
@@ -49,6 +52,12 @@ func (l *lagging) Wait(context.Context) (uint64, error) {
 	}
 	l.behind = false
 	return l.revision, nil
+}
+
+func (l *lagging) Unchanged(cluster logicalcluster.Name, since, until uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return (cluster != "a" || l.written <= since) && until <= l.revision
 }
 
 // stale returns a reader that does not know yet what alice was given in workspace a.
@@ -99,7 +108,7 @@ func TestEvaluator_LooksAgainBeforeItSaysNo(t *testing.T) {
 	}
 }
 
-func TestEvaluator_ReadsNothingAgainWhileNothingIsWritten(t *testing.T) {
+func TestEvaluator_ReadsNothingAgainWhileNothingIsWrittenInTheCluster(t *testing.T) {
 	from := stale(clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice")))
 	e := New(from, from)
 	e.inStep(t)
@@ -111,7 +120,15 @@ func TestEvaluator_ReadsNothingAgainWhileNothingIsWritten(t *testing.T) {
 	if after := from.lists.Load(); after != before {
 		t.Errorf("%d lists for refusals at one revision", after-before)
 	}
+	for range 10 {
+		from.revision++
+		decideFor(t, e, "mallory")
+	}
+	if after := from.lists.Load(); after != before {
+		t.Errorf("%d lists for refusals and writes elsewhere", after-before)
+	}
 	from.revision++
+	from.written = from.revision
 	decideFor(t, e, "mallory")
 	if from.lists.Load() == before {
 		t.Error("something was written and nothing read")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/features"
@@ -58,6 +60,7 @@ type Cache struct {
 	watchCache  *cacher.Cacher
 	store       apistorage.Interface
 	progress    *progress
+	writes      *writes
 	Resource    schema.GroupResource
 	Root        string
 	NewFunc     func() runtime.Object
@@ -72,11 +75,11 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	var handed apistorage.Interface = listOnly{store}
+	clusters, writes := &Clusters{}, newWrites()
+	var handed apistorage.Interface = listOnly{Interface: store, writes: writes}
 	if s.withoutMarker {
 		handed = store
 	}
-	clusters := &Clusters{}
 	watchCache, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage:             handed,
 		Versioner:           apistorage.APIObjectVersioner{},
@@ -84,18 +87,23 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 		EventsHistoryWindow: s.historyWindow,
 		ResourcePrefix:      of.Root,
 		KeyFunc:             of.KeyFunc,
-		GetAttrsFunc:        clusters.attrs(of.Cluster, of.GetAttrs),
-		IndexerFuncs:        apistorage.IndexerFuncs{clusterIndex: of.Trigger},
-		NewFunc:             of.NewFunc,
-		NewListFunc:         of.NewListFunc,
-		Codec:               of.PlainCodec,
+		GetAttrsFunc: func(obj runtime.Object) (labels.Set, fields.Set, error) { // called for all that the cacher takes in
+			cluster := of.Cluster(obj)
+			clusters.Add(cluster)
+			writes.note(cluster, obj)
+			return of.GetAttrs(obj)
+		},
+		IndexerFuncs: apistorage.IndexerFuncs{clusterIndex: of.Trigger},
+		NewFunc:      of.NewFunc,
+		NewListFunc:  of.NewListFunc,
+		Codec:        of.PlainCodec,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating the watch cache of %s: %w", of.Resource, err)
 	}
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &Cache{
-		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress,
+		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress, writes: writes,
 		Resource: of.Resource, Root: of.Root, NewFunc: of.NewFunc, NewListFunc: of.NewListFunc, Clusters: clusters,
 	}
 	c.Stop = sync.OnceFunc(func() {
@@ -111,7 +119,10 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 }
 
 // listOnly is the storage that a cacher fills itself from.
-type listOnly struct{ apistorage.Interface }
+type listOnly struct {
+	apistorage.Interface
+	writes *writes
+}
 
 // IsWatchListSemanticsUnSupported makes the cacher's reflector start with a LIST. Through WatchList it collects what it
 // gets in a store keyed by namespace and name, and would silently keep one object of all that share them

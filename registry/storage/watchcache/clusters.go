@@ -4,11 +4,6 @@ import (
 	"hash/fnv"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	apistorage "k8s.io/apiserver/pkg/storage"
-
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
@@ -23,14 +18,6 @@ const clusterBits = 4096
 func (s *Clusters) Add(cluster string) {
 	if word, mask := bit(cluster); s[word].Load()&mask == 0 {
 		s[word].Or(mask)
-	}
-}
-
-// attrs returns getAttrs such that it adds the cluster of each object: the cacher calls it for all that it takes in.
-func (s *Clusters) attrs(clusterOf func(runtime.Object) string, getAttrs apistorage.AttrFunc) apistorage.AttrFunc {
-	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
-		s.Add(clusterOf(obj))
-		return getAttrs(obj)
 	}
 }
 

@@ -12,11 +12,14 @@ import (
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"google.golang.org/grpc/metadata"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/features"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // Set is all watch caches over one etcd. It is safe for many goroutines.
@@ -146,14 +149,17 @@ func (s *Set) forget(c *Cache) {
 	}
 }
 
-// CatchUp returns etcd's current revision once all watch caches have reached it. It asks the caches instead of waiting in
-// each of them, which would leave a goroutine there for 3 s: let one call run at a time.
-func (s *Set) CatchUp(ctx context.Context) (uint64, error) {
+// CatchUp returns etcd's current revision once the watch caches of the resources, all if there are none, have reached it. It asks
+// the caches instead of waiting in each of them, which would leave a goroutine there for 3 s: let one call run at a time.
+func (s *Set) CatchUp(ctx context.Context, resources ...schema.GroupResource) (uint64, error) {
+	behind, err := s.of(resources)
+	if err != nil {
+		return 0, err
+	}
 	now, err := s.revision(ctx)
 	if err != nil {
 		return 0, err
 	}
-	behind := s.All()
 	tick := time.NewTicker(caughtUpPeriod)
 	defer tick.Stop()
 	for look := 0; ; look++ {
@@ -169,6 +175,30 @@ func (s *Set) CatchUp(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("waiting for the watch cache of %s: %w", behind[0].Resource, context.Cause(ctx))
 		}
 	}
+}
+
+// Unchanged reports whether nothing was written in cluster, in any of the resources, between the revisions since and until. It is
+// false if that is not known, for example because a watch cache has not reached until, or because something was written later.
+func (s *Set) Unchanged(cluster logicalcluster.Name, since, until uint64, resources ...schema.GroupResource) bool {
+	caches, err := s.of(resources)
+	return err == nil && !slices.ContainsFunc(caches, func(c *Cache) bool { return !c.unchanged(cluster, since, until) })
+}
+
+// of returns the watch caches of resources, or all if there are none.
+func (s *Set) of(resources []schema.GroupResource) ([]*Cache, error) {
+	all := s.All()
+	if len(resources) == 0 {
+		return all, nil
+	}
+	caches := make([]*Cache, 0, len(resources))
+	for _, resource := range resources {
+		i := slices.IndexFunc(all, func(c *Cache) bool { return c.Resource == resource })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no watch cache of %s", resource)
+		}
+		caches = append(caches, all[i])
+	}
+	return caches, nil
 }
 
 // revision returns the current revision of etcd.
