@@ -3816,7 +3816,7 @@ func schema_annex_apis_core_v1alpha1_LogicalClusterSpec(ref common.ReferenceCall
 				Properties: map[string]spec.Schema{
 					"directlyDeletable": {
 						SchemaProps: spec.SchemaProps{
-							Description: "directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead.",
+							Description: "directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead. Only operators can change it.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},

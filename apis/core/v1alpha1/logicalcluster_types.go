@@ -125,7 +125,8 @@ type LogicalCluster struct {
 
 // LogicalClusterSpec is the desired state of a logical cluster.
 type LogicalClusterSpec struct {
-	// directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead.
+	// directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead. Only operators can
+	// change it.
 	// +optional
 	DirectlyDeletable bool `json:"directlyDeletable,omitempty"`
 	// owner is the object that this logical cluster belongs to, usually a Workspace. Deleting one of them also deletes the other.

@@ -86,6 +86,9 @@ func TestRules(t *testing.T) {
 		"initializers": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) {
 			lc.Spec.Initializers = []corev1alpha1.LogicalClusterInitializer{"root:x"}
 		}, by: alice, refused: true},
+		"directly deletable":                {op: admission.Update, old: same, is: deletable, by: alice, refused: true},
+		"directly deletable, and no longer": {op: admission.Update, old: deletable, is: same, by: alice, refused: true},
+		"directly deletable, by the system": {op: admission.Update, old: same, is: deletable, by: master},
 		"type": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) {
 			lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = "root:root"
 		}, by: alice, refused: true},

@@ -82,14 +82,19 @@ var fixed = []string{
 
 func checkUpdate(updated, old *corev1alpha1.LogicalCluster) error {
 	for field, same := range map[string]bool{
-		"spec.createdBy":    apiequality.Semantic.DeepEqual(updated.Spec.CreatedBy, old.Spec.CreatedBy),
-		"spec.owner":        apiequality.Semantic.DeepEqual(updated.Spec.Owner, old.Spec.Owner),
-		"spec.initializers": slices.Equal(updated.Spec.Initializers, old.Spec.Initializers),
-		"spec.terminators":  slices.Equal(updated.Spec.Terminators, old.Spec.Terminators),
+		"spec.createdBy": apiequality.Semantic.DeepEqual(updated.Spec.CreatedBy, old.Spec.CreatedBy),
+		"spec.owner":     apiequality.Semantic.DeepEqual(updated.Spec.Owner, old.Spec.Owner),
+		// Deleting the LogicalCluster deletes the Workspace above, which is not the user's.
+		"spec.directlyDeletable": updated.Spec.DirectlyDeletable == old.Spec.DirectlyDeletable,
+		"spec.initializers":      slices.Equal(updated.Spec.Initializers, old.Spec.Initializers),
+		"spec.terminators":       slices.Equal(updated.Spec.Terminators, old.Spec.Terminators),
 	} {
 		if !same {
 			return fmt.Errorf("%s cannot be changed", field)
 		}
+	}
+	if !apiequality.Semantic.DeepEqual(updated.Spec, old.Spec) {
+		return errors.New("spec cannot be changed")
 	}
 	for _, key := range fixed {
 		if updated.Annotations[key] != old.Annotations[key] {

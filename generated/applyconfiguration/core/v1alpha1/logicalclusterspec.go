@@ -14,7 +14,8 @@ import (
 //
 // LogicalClusterSpec is the desired state of a logical cluster.
 type LogicalClusterSpecApplyConfiguration struct {
-	// directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead.
+	// directlyDeletable allows users to delete this object. If it is false, they delete the Workspace instead. Only operators can
+	// change it.
 	DirectlyDeletable *bool `json:"directlyDeletable,omitempty"`
 	// owner is the object that this logical cluster belongs to, usually a Workspace. Deleting one of them also deletes the other.
 	Owner *LogicalClusterOwnerApplyConfiguration `json:"owner,omitempty"`
