@@ -54,17 +54,13 @@ func (p *types) Admit(ctx context.Context, a admission.Attributes, _ admission.O
 	if err != nil {
 		return refuse(a, err)
 	}
-	found, err := p.find(ctx, ref, above)
+	aliases, err := p.find(ctx, a, ref, above)
 	if err != nil {
 		return refuse(a, err)
 	}
-	complete := typeresolution.Reference(found)
+	complete := typeresolution.Reference(aliases[len(aliases)-1])
 	ws.Spec.Type = &complete
 
-	aliases, err := typeresolution.Aliases(ctx, found, p.get)
-	if err != nil {
-		return refuse(a, err)
-	}
 	labels := maps.Clone(ws.Labels)
 	// The type itself is last and overrides the types that it extends. Labels of the user override all.
 	for _, t := range slices.Backward(aliases) {
@@ -111,29 +107,63 @@ func (p *types) typeOf(ctx context.Context, lc *corev1alpha1.LogicalCluster) (*t
 	return t, err
 }
 
-// find resolves ref for a workspace whose parent is above.
-func (p *types) find(ctx context.Context, ref tenancyv1alpha1.WorkspaceTypeReference, above *corev1alpha1.LogicalCluster) (*typeresolution.Type, error) {
-	if ref.Path != "" {
-		t, err := p.get(ctx, logicalcluster.Path(ref.Path), ref.Name)
-		if apierrors.IsNotFound(err) {
-			err = unresolved(logicalcluster.Path(ref.Path).Join(string(ref.Name)).String())
-		}
-		return t, err
+// find resolves ref for a workspace whose parent is above, and returns the type and those that it extends, as Aliases does. The
+// creator may use each of them. A type that the creator may not use gives the same error as a type that does not exist.
+func (p *types) find(ctx context.Context, a admission.Attributes, ref tenancyv1alpha1.WorkspaceTypeReference, above *corev1alpha1.LogicalCluster) ([]*typeresolution.Type, error) {
+	asked := string(ref.Name)
+	get := func(ctx context.Context) (*typeresolution.Type, error) { return p.search(ctx, ref.Name, above) }
+	if path := logicalcluster.Path(ref.Path); !path.Empty() {
+		asked = path.Join(asked).String()
+		get = func(ctx context.Context) (*typeresolution.Type, error) { return p.get(ctx, path, ref.Name) }
 	}
-	// Search the cache on the whole path first, because most types are in root. Search again only if the type is nowhere.
+	t, err := p.usable(ctx, a, asked, get)
+	if err != nil {
+		return nil, err
+	}
+	return typeresolution.Aliases(ctx, t, func(ctx context.Context, path logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*typeresolution.Type, error) {
+		return p.usable(ctx, a, path.Join(string(name)).String(), func(ctx context.Context) (*typeresolution.Type, error) {
+			return p.get(ctx, path, name)
+		})
+	})
+}
+
+// search looks for a type in the workspaces from that of above up to root. Most types are in root, so it searches the cache on
+// the whole path first, and searches again only if the type is nowhere.
+func (p *types) search(ctx context.Context, name tenancyv1alpha1.WorkspaceTypeName, above *corev1alpha1.LogicalCluster) (t *typeresolution.Type, err error) {
 	for _, cachedOnly := range []bool{true, false} {
 		for _, path := range typeresolution.SearchPath(tree.PathOf(above)) {
-			t, err := p.tree.WorkspaceType(ctx, path, string(ref.Name), cachedOnly)
-			if !apierrors.IsNotFound(err) {
+			if t, err = p.tree.WorkspaceType(ctx, path, string(name), cachedOnly); !apierrors.IsNotFound(err) {
 				return t, err
 			}
 		}
 	}
-	return nil, unresolved(string(ref.Name))
+	return nil, err
 }
 
-func unresolved(name string) error {
-	return fault{fmt.Errorf("workspace type %q cannot be resolved", name)}
+// usable returns the type that get returns, if the creator may use it by RBAC of the type's workspace. asked is the type in the
+// words of the request: the path of a type that was found is not for everybody.
+func (p *types) usable(ctx context.Context, a admission.Attributes, asked string, get func(context.Context) (*typeresolution.Type, error)) (*typeresolution.Type, error) {
+	refused := fault{fmt.Errorf("unable to use workspace type %s: it cannot be resolved, or you are missing verb='use' permission on workspacetype", asked)}
+	t, err := get(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil, refused
+	}
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := request.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := request.Allowed(ctx, p.authorizer, a, cluster, logicalcluster.From(t), "use",
+		tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !allowed {
+		return nil, refused
+	}
+	return t, nil
 }
 
 func (p *types) get(ctx context.Context, path logicalcluster.Path, name tenancyv1alpha1.WorkspaceTypeName) (*typeresolution.Type, error) {
@@ -154,16 +184,9 @@ func (p *types) Validate(ctx context.Context, a admission.Attributes, _ admissio
 	if ws.Spec.Type == nil {
 		return admission.NewForbidden(a, errors.New("spec.type must be set"))
 	}
-	t, err := p.find(ctx, *ws.Spec.Type, above)
+	aliases, err := p.find(ctx, a, *ws.Spec.Type, above)
 	if err != nil {
 		return refuse(a, err)
-	}
-	aliases, err := typeresolution.Aliases(ctx, t, p.get)
-	if err != nil {
-		return refuse(a, err)
-	}
-	if err := p.checkUse(ctx, a, aliases); err != nil {
-		return err
 	}
 	parentType, err := p.typeOf(ctx, above)
 	if err != nil {
@@ -175,25 +198,6 @@ func (p *types) Validate(ctx context.Context, a admission.Attributes, _ admissio
 	}
 	if err := typeresolution.Allowed(parentAliases, aliases); err != nil {
 		return admission.NewForbidden(a, err)
-	}
-	return nil
-}
-
-// checkUse checks that the creator may use each of the types, by RBAC of the type's workspace.
-func (p *types) checkUse(ctx context.Context, a admission.Attributes, aliases []*typeresolution.Type) error {
-	cluster, err := request.Cluster(ctx)
-	if err != nil {
-		return err
-	}
-	for _, t := range aliases {
-		allowed, err := request.Allowed(ctx, p.authorizer, a, cluster, logicalcluster.From(t), "use",
-			tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), t.Name)
-		if err != nil {
-			return err
-		}
-		if !allowed {
-			return admission.NewForbidden(a, fmt.Errorf("unable to use workspace type %s: missing verb='use' permission on workspacetype", typeresolution.Qualified(t)))
-		}
 	}
 	return nil
 }

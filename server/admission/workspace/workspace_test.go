@@ -120,7 +120,8 @@ func world() []client.Object {
 	}
 }
 
-var allOfRoot = grants{"alice root/universal", "alice root/organization", "alice root/team", "alice root/alone", "alice orgid/custom", "alice orgid/universal2"}
+var allOfRoot = grants{"alice root/universal", "alice root/organization", "alice root/team", "alice root/alone", "alice orgid/custom", "alice orgid/universal2",
+	"alice orgid/egg", "alice orgid/hen"}
 
 func create(ws *tenancyv1alpha1.Workspace, by user.Info) admission.Attributes {
 	return attributes(ws, nil, admission.Create, by)
@@ -175,7 +176,7 @@ func TestTypes(t *testing.T) {
 		"no parent at all":                 {in: "root", asked: p(ref("root", "alone")), wantText: "cannot have any parent"},
 		"missing base":                     {in: "teamid", asked: p(ref("root:org", "universal2")), wantText: "unable to find inherited workspace type root:nowhere"},
 		"circle":                           {in: "teamid", asked: p(ref("root:org", "egg")), wantText: "circular reference"},
-		"no permission":                    {in: "root", grants: grants{"alice root/organization"}, wantText: "unable to use workspace type root:universal: missing verb='use'"},
+		"no permission":                    {in: "root", grants: grants{"alice root/organization"}, wantText: "unable to use workspace type root:universal: it cannot be resolved, or you are missing verb='use'"},
 		"permission elsewhere":             {in: "root", grants: grants{"alice orgid/organization", "alice root/universal"}, wantText: "unable to use workspace type root:organization"},
 		"permission without access":        {in: "teamid", asked: p(ref("root:org", "custom")), grants: grants{"alice orgid/custom"}, want: "root:org:custom"},
 		"masters may use everything":       {in: "root", by: master, grants: grants{}, want: "root:organization"},
@@ -204,6 +205,39 @@ func TestTypes(t *testing.T) {
 			}
 			if got := ws.Spec.Type.Path + ":" + string(ws.Spec.Type.Name); got != tc.want {
 				t.Errorf("type is %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// The answer does not tell a type that the creator may not use from one that does not exist.
+func TestTypes_HiddenAndMissingLookTheSame(t *testing.T) {
+	hidden := wsType("orgid", "root:org", "secret", labels("a", "b"), extends("root:org", "universal2"))
+	base := wsType("orgid", "root:org", "based", extends("root:org", "secret"))
+	allowed := append(grants{"alice orgid/based"}, allOfRoot...)
+	for name, tc := range map[string]struct {
+		in    logicalcluster.Name
+		asked tenancyv1alpha1.WorkspaceTypeReference
+	}{
+		"by path":            {"orgid", ref("root:org", "secret")},
+		"by name of cluster": {"root", ref("orgid", "secret")},
+		"by name":            {"teamid", ref("", "secret")},
+		"extended":           {"teamid", ref("", "based")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var answers []string
+			for _, objects := range [][]client.Object{append(world(), base, hidden), append(world(), base)} {
+				fake := clienttest.NewFake(objects...)
+				plugin := NewTypes(&tree.Tree{Cached: fake, Live: fake, Resolver: known}, allowed)
+				ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "new"}, Spec: tenancyv1alpha1.WorkspaceSpec{Type: p(tc.asked)}}
+				err := admit(t, tc.in, create(ws, alice), plugin)
+				if !apierrors.IsForbidden(err) {
+					t.Fatalf("got %v", err)
+				}
+				answers = append(answers, err.Error())
+			}
+			if answers[0] != answers[1] {
+				t.Errorf("a hidden type: %s\na missing one: %s", answers[0], answers[1])
 			}
 		})
 	}
