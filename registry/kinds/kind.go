@@ -64,7 +64,7 @@ type Kind[E any, T Pointer[E]] struct {
 	Prepare func(obj, old T)
 	// PrepareForUser undoes what is not for users to decide apart from the status, before Prepare. old is nil on create.
 	PrepareForUser func(obj, old T)
-	// Name checks the name, or a prefix of names; nil for any path segment.
+	// Name checks the name, or a prefix of names; nil for any path segment without a zero byte.
 	Name apimachineryvalidation.ValidateNameFunc
 	// Validate checks an object, except for its metadata, on create and on update.
 	Validate func(obj T) field.ErrorList

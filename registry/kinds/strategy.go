@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -120,7 +121,11 @@ func (s *strategy[E, T]) prepare(ctx context.Context, obj, old T) {
 // Validate implements rest.RESTCreateStrategy.
 func (s *strategy[E, T]) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
 	var errs field.ErrorList
-	if s.kind.Name != nil {
+	switch name := obj.(T).GetName(); {
+	case s.kind.Name == nil && strings.Contains(name, "\x00"):
+		// In storage, a zero byte ends what is written before an object. The usual check of path segments allows it.
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), name, "may not contain a zero byte"))
+	case s.kind.Name != nil:
 		errs = apimachineryvalidation.ValidateObjectMetaAccessor(obj.(T), s.NamespaceScoped(), s.kind.Name, field.NewPath("metadata"))
 	}
 	if s.kind.Validate != nil {
