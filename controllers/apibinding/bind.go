@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/annex-dev/annex/apis/apis/identity"
 	"github.com/annex-dev/annex/apis/apis/naming"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -77,7 +78,10 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 	}
 	// Set this before the export is read, so that no change of it is missed.
 	c.users.Set(key, client.Key{Cluster: provider, Name: reference.Name})
-	binding.Status.APIExportClusterName = string(provider)
+	accepted := identity.AcceptedFor(binding, binding.Status.APIExportClusterName, provider, reference.Name)
+	if accepted {
+		holdTo(binding, provider)
+	}
 	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, client.Key{Cluster: provider, Name: reference.Name})
 	if err != nil {
 		return nil, err
@@ -92,12 +96,29 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 		}
 		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.APIExportNotFoundReason, "APIExport %s:%s not found", path, reference.Name)
 		return nil, nil
+	case !accepted:
+		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.ProviderChangedReason, "%s",
+			identity.ProviderChanged("apibinding", binding, reference.Path, provider))
+		return nil, nil
 	case export.Status.IdentityHash == "":
 		invalid(conditionsv1alpha1.ConditionSeverityWarning, apisv1alpha2.MissingIdentityHashReason, "the APIExport has no identity yet")
 		return nil, nil
 	}
 	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.APIExportValid)
 	return export, nil
+}
+
+// holdTo remembers that the export of binding is in provider. A default binding has no label yet.
+func holdTo(binding *apisv1alpha2.APIBinding, provider logicalcluster.Name) {
+	binding.Status.APIExportClusterName = string(provider)
+	if binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] != "" {
+		return
+	}
+	binding.Labels = maps.Clone(binding.Labels)
+	if binding.Labels == nil {
+		binding.Labels = map[string]string{}
+	}
+	binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] = identity.ExportLabelValue(provider, binding.Spec.Reference.Export.Name)
 }
 
 // fault is the reason why a resource could not be bound.

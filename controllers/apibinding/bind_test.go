@@ -8,6 +8,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -469,11 +470,68 @@ func TestKeys_ExportThatComesUpInTheNextWorkspace(t *testing.T) {
 	if diff := cmp.Diff([]client.Key{{Cluster: consumer, Name: "b"}}, clienttest.Keys(t)(f.forExport(t.Context(), added))); diff != "" {
 		t.Error(diff)
 	}
-	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "True" {
+	if got := condition(f.run("b"), apisv1alpha2.APIExportValid); got != "False ProviderChanged" {
 		t.Errorf("APIExportValid = %s", got)
 	}
-	if keys := clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Added, Object: clienttest.In("third", exportOf("things"))})); len(keys) > 0 {
-		t.Errorf("a binding that has found its export is told of others: %v", keys)
+}
+
+// A binding stays with the provider that it was accepted for when somebody else gets its path, until a user accepts the new one.
+func TestReconcile_HoldsToItsProvider(t *testing.T) {
+	widgets, gadgets := schemaOf("v1", "widgets", "Widget"), clienttest.In("next", schemaOf("v1", "gadgets", "Gadget"))
+	next := clienttest.In("next", exportOf("things", gadgets))
+	next.Status.IdentityHash = "hash-stranger"
+	for name, label := range map[string]string{"with its label": identity.ExportLabelValue(provider, "things"), "of an earlier version": ""} {
+		t.Run(name, func(t *testing.T) {
+			labeled := bindingTo("b", "root:org:provider", "things")
+			if label != "" {
+				labeled.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: label}
+			}
+			f := newFixture(t, widgets, gadgets, exportOf("things", widgets), next, labeled)
+			before := f.run("b")
+			if got := before.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; got != identity.ExportLabelValue(provider, "things") {
+				t.Errorf("label = %q", got)
+			}
+			f.Resolver.(resolver)["root:org:provider"] = "next"
+			after := f.run("b")
+			if got := condition(after, apisv1alpha2.APIExportValid); got != "False ProviderChanged" {
+				t.Errorf("APIExportValid = %s", got)
+			}
+			message := conditionsv1alpha1.GetMessage(after, apisv1alpha2.APIExportValid)
+			if !strings.Contains(message, "root:org:provider now leads to another workspace (logical cluster next)") ||
+				!strings.HasSuffix(message, "kubectl annotate --overwrite apibinding b annex.dev/accept-provider=next") {
+				t.Errorf("message: %s", message)
+			}
+			if condition(after, conditionsv1alpha1.ReadyCondition) != "True" || after.Status.APIExportClusterName != string(provider) {
+				t.Errorf("status: %+v", after.Status)
+			}
+			if diff := cmp.Diff([]string{"widgets=v1.widgets.example.com"}, boundTo(after)); diff != "" {
+				t.Error(diff)
+			}
+			// As admission does when a user accepts it.
+			accepted := after.DeepCopy()
+			accepted.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] = identity.ExportLabelValue("next", "things")
+			f.update(bindings, consumer, accepted)
+			after = f.run("b")
+			if condition(after, apisv1alpha2.APIExportValid) != "True" || after.Status.APIExportClusterName != "next" {
+				t.Errorf("accepted: %+v", after.Status)
+			}
+			if diff := cmp.Diff([]string{"widgets=v1.widgets.example.com", "gadgets=v1.gadgets.example.com"}, boundTo(after)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A binding that nobody has accepted for the export of the new provider does not follow it even if it never found its own.
+func TestReconcile_HoldsToAProviderThatNeverCame(t *testing.T) {
+	binding := bindingTo("b", "root:org:provider", "things")
+	binding.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue("earlier", "things")}
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets), binding)
+	after := f.run("b")
+	if condition(after, apisv1alpha2.APIExportValid) != "False ProviderChanged" || condition(after, apisv1alpha2.InitialBindingCompleted) != "False ProviderChanged" ||
+		len(after.Status.BoundResources) > 0 {
+		t.Errorf("status: %+v", after.Status)
 	}
 }
 

@@ -35,9 +35,6 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 	if err := c.bind(ctx, c.Client, key, binding); err != nil {
 		return nil, err
 	}
-	if provider := logicalcluster.Name(binding.Status.APIExportClusterName); !provider.Empty() {
-		binding.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(provider, export)}
-	}
 	c.expect(key, binding)
 	return binding.DeepCopy(), nil
 }

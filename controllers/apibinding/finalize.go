@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -103,7 +104,7 @@ func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apis
 				return false, fmt.Errorf("finding the workspace of the export of APIBinding %q in %q: %w", other.Name, key.Cluster, err)
 			}
 		}
-		if !found {
+		if !found || !identity.AcceptedFor(other, other.Status.APIExportClusterName, provider, reference.Name) {
 			continue
 		}
 		offered, err := c.offers(ctx, client.Key{Cluster: provider, Name: reference.Name}, bound)

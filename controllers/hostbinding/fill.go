@@ -15,6 +15,7 @@ import (
 	"github.com/annex-dev/annex/apis/annex/mapping"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/apis/crd"
+	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -82,9 +83,12 @@ func (r *reconciler) exportOf(ctx context.Context, key client.Key, binding *anne
 	}
 	switch {
 	case export == nil:
-		binding.Status.APIExportClusterName = ""
 		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.APIExportNotFoundReason,
 			conditionsv1alpha1.ConditionSeverityError, "APIExport %s:%s not found", reference.Path, reference.Name)
+		return nil, nil
+	case !identity.AcceptedFor(binding, binding.Status.APIExportClusterName, provider, reference.Name):
+		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.ProviderChangedReason,
+			conditionsv1alpha1.ConditionSeverityError, "%s", identity.ProviderChanged("hostbinding", binding, reference.Path, provider))
 		return nil, nil
 	case export.Status.IdentityHash == "":
 		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.MissingIdentityHashReason,

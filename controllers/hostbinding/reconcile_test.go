@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -259,5 +260,43 @@ func TestReconcile_OnlyInTheHostWorkspace(t *testing.T) {
 	b := f.run("b")
 	if got := reason(b, annexv1alpha1.GroupVersionsRegistered); got != "Unknown "+annexv1alpha1.NotManagedReason || states(b) != "example.com/v1 Pending" {
 		t.Errorf("without a registrar: %s, %s", got, states(b))
+	}
+}
+
+// Somebody else's workspace gets the path of the provider: the host does not project its API.
+func TestReconcile_HoldsToItsProvider(t *testing.T) {
+	for name, label := range map[string]string{"with its label": identity.ExportLabelValue("provider", "widgets"), "of an earlier version": ""} {
+		t.Run(name, func(t *testing.T) {
+			labeled := newHostBinding("b", template)
+			if label != "" {
+				labeled.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: label}
+			}
+			objects := newExport("id", newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1"))
+			for _, object := range newExport("stranger", newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1")) {
+				objects = append(objects, clienttest.In("next", object))
+			}
+			f := newFixture(t, append(objects, labeled)...)
+			if got := states(f.run("b")); got != "example.com/v1 Pending" {
+				t.Fatalf("states: %s", got)
+			}
+			paths := f.Resolver.(resolver)
+			delete(paths, "root:provider")
+			if b := f.run("b"); reason(b, annexv1alpha1.APIExportValid) != "False APIExportNotFound" {
+				t.Errorf("without the workspace: %+v", b.Status)
+			}
+			paths["root:provider"] = "next"
+			b := f.run("b")
+			if reason(b, annexv1alpha1.APIExportValid) != "False ProviderChanged" || states(b) != "" || b.Status.IdentityHash != "" || len(f.host.wants["hostbinding/b"]) > 0 {
+				t.Errorf("with the workspace of somebody else: %+v", b.Status)
+			}
+			accepted := b.DeepCopy()
+			accepted.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue("next", "widgets")}
+			if _, err := f.fake.Update(t.Context(), hostBindings, "host", accepted); err != nil {
+				t.Fatal(err)
+			}
+			if b := f.run("b"); b.Status.APIExportClusterName != "next" || states(b) != "example.com/v1 Pending" {
+				t.Errorf("accepted: %+v", b.Status)
+			}
+		})
 	}
 }

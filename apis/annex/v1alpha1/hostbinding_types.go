@@ -29,6 +29,8 @@ const (
 const (
 	// APIExportNotFoundReason means that the APIExport, or its workspace, does not exist.
 	APIExportNotFoundReason = "APIExportNotFound"
+	// ProviderChangedReason means that the path leads to another workspace than the one that the HostBinding was accepted for.
+	ProviderChangedReason = "ProviderChanged"
 	// MissingIdentityHashReason means that the APIExport has no identity yet.
 	MissingIdentityHashReason = "MissingIdentityHash"
 	// NoResourcesReason means that the APIExport offers no resource that can be projected.

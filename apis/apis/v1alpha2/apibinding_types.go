@@ -12,6 +12,9 @@ const (
 	APIBindingFinalizer = "apis.kcp.io/apibinding-finalizer"
 	// InternalAPIBindingExportLabelKey identifies the APIExport that an APIBinding refers to. apis/apis/identity computes the value.
 	InternalAPIBindingExportLabelKey = "internal.apis.kcp.io/export"
+	// AcceptProviderAnnotationKey, set to the name of a logical cluster, lets an APIBinding or a HostBinding follow its path to that
+	// cluster, after the one that it was accepted for is gone. It needs the same permission as the creation.
+	AcceptProviderAnnotationKey = "annex.dev/accept-provider"
 	// ResourceBindingsAnnotationKey, on a LogicalCluster, says which binding or CRD uses each resource name, as JSON.
 	ResourceBindingsAnnotationKey = "internal.apis.kcp.io/resource-bindings"
 	// AnnotationBoundCRDKey marks the CustomResourceDefinition of a bound resource.
@@ -44,6 +47,8 @@ const (
 	APIExportInvalidReferenceReason = "APIExportInvalidReference"
 	// APIExportNotFoundReason means that the APIExport does not exist.
 	APIExportNotFoundReason = "APIExportNotFound"
+	// ProviderChangedReason means that the path leads to another workspace than the one that the APIBinding was accepted for.
+	ProviderChangedReason = "ProviderChanged"
 	// InternalErrorReason means a fault of the server.
 	InternalErrorReason = "InternalError"
 	// MissingIdentityHashReason means that the APIExport has no identity yet.

@@ -3,8 +3,8 @@ package sharing
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apiserver/pkg/admission"
 
@@ -25,7 +25,8 @@ var (
 	_ admission.ValidationInterface = &bindingPlugin{}
 )
 
-// Admit implements admission.MutationInterface: it sets the label and the finalizer.
+// Admit implements admission.MutationInterface: it sets the label, which says for which export the binding is accepted, and the
+// finalizer.
 func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	binding, ok := a.GetObject().(*apisv1alpha2.APIBinding)
 	if !ok || !request.Is(a, apiBindings) {
@@ -36,7 +37,13 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 		if !ok {
 			return nil
 		}
-		return keep(a, binding, old)
+		if err := keep(a, binding, old); err != nil {
+			return err
+		}
+		if provider := newlyAccepts(binding, old); !provider.Empty() && old.Spec.Reference.Export != nil {
+			relabel(binding, identity.ExportLabelValue(provider, old.Spec.Reference.Export.Name)) // Validate checks it
+		}
+		return nil
 	}
 	export := binding.Spec.Reference.Export
 	if export == nil {
@@ -65,7 +72,12 @@ func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ 
 		return nil
 	}
 	if a.GetOperation() == admission.Update {
-		return p.validateUpdate(a, binding)
+		if err := p.validateUpdate(a, binding); err != nil {
+			return err
+		}
+		if old, ok := a.GetOldObject().(*apisv1alpha2.APIBinding); !ok || newlyAccepts(binding, old).Empty() {
+			return nil
+		}
 	}
 	export := binding.Spec.Reference.Export
 	if export == nil {
@@ -86,7 +98,7 @@ func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ 
 	if !allowed {
 		return noPermission(a, cluster, export)
 	}
-	return nil
+	return labelFits(a, binding, provider, export.Name)
 }
 
 func (p *bindingPlugin) validateUpdate(a admission.Attributes, binding *apisv1alpha2.APIBinding) error {
@@ -100,9 +112,10 @@ func (p *bindingPlugin) validateUpdate(a admission.Attributes, binding *apisv1al
 	return nil
 }
 
-// keep restores the label and, until deletion, the finalizer in an update that omits them.
+// keep restores the label and, until deletion, the finalizer in an update that omits them. Only the server adds a label that is
+// missing.
 func keep(a admission.Attributes, binding, old *apisv1alpha2.APIBinding) error {
-	if label := old.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; label != "" {
+	if label := old.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; label != "" || !request.IsMaster(a) {
 		if err := setLabel(a, binding, label); err != nil {
 			return err
 		}
@@ -111,21 +124,6 @@ func keep(a admission.Attributes, binding, old *apisv1alpha2.APIBinding) error {
 		addFinalizer(binding)
 	}
 	return nil
-}
-
-func setLabel(a admission.Attributes, binding *apisv1alpha2.APIBinding, label string) error {
-	switch binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] {
-	case label:
-		return nil
-	case "":
-		binding.Labels = maps.Clone(binding.Labels)
-		if binding.Labels == nil {
-			binding.Labels = map[string]string{}
-		}
-		binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] = label
-		return nil
-	}
-	return admission.NewForbidden(a, fmt.Errorf("label %s is set by the server and must not be set in the request", apisv1alpha2.InternalAPIBindingExportLabelKey))
 }
 
 func addFinalizer(binding *apisv1alpha2.APIBinding) {
@@ -141,5 +139,6 @@ func noPermission(a admission.Attributes, cluster logicalcluster.Name, export *a
 	if path == "" {
 		path = cluster.String()
 	}
-	return admission.NewForbidden(a, fmt.Errorf("unable to create APIBinding: no permission to bind to export %s:%s", path, export.Name))
+	return admission.NewForbidden(a, fmt.Errorf("unable to %s APIBinding: no permission to bind to export %s:%s",
+		strings.ToLower(string(a.GetOperation())), path, export.Name))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/annex/mapping"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/apis/apis/identity"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -27,7 +28,51 @@ type hostBindingPlugin struct {
 	exports exports
 }
 
-var _ admission.ValidationInterface = &hostBindingPlugin{}
+var (
+	_ admission.MutationInterface   = &hostBindingPlugin{}
+	_ admission.ValidationInterface = &hostBindingPlugin{}
+)
+
+// Admit implements admission.MutationInterface: it sets the label, which says for which export the binding is accepted.
+func (p *hostBindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	binding, ok := a.GetObject().(*annexv1alpha1.HostBinding)
+	if !ok || !request.Is(a, hostBindings) {
+		return nil
+	}
+	old, _ := a.GetOldObject().(*annexv1alpha1.HostBinding)
+	if old != nil {
+		if err := setLabel(a, binding, labelOf(old)); err != nil || unchanged(binding, old) {
+			return err
+		}
+	}
+	export := binding.Spec.Reference.Export
+	if export == nil {
+		return nil // validation reports what is missing
+	}
+	if old != nil && !newlyAccepts(binding, old).Empty() {
+		relabel(binding, identity.ExportLabelValue(newlyAccepts(binding, old), export.Name))
+		return nil
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	provider, err := p.exports.resolve(ctx, cluster, export.Path)
+	if err != nil || provider.Empty() {
+		return err // Validate refuses it
+	}
+	label := identity.ExportLabelValue(provider, export.Name)
+	if old == nil {
+		return setLabel(a, binding, label)
+	}
+	relabel(binding, label)
+	return nil
+}
+
+// unchanged reports whether an update changes nothing for which its author needs permission.
+func unchanged(binding, old *annexv1alpha1.HostBinding) bool {
+	return apiequality.Semantic.DeepEqual(old.Spec, binding.Spec) && newlyAccepts(binding, old).Empty()
+}
 
 // Validate implements admission.ValidationInterface. Any change of the spec is checked like a creation.
 func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
@@ -35,7 +80,7 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 	if !ok || !request.Is(a, hostBindings) {
 		return nil
 	}
-	if old, ok := a.GetOldObject().(*annexv1alpha1.HostBinding); ok && apiequality.Semantic.DeepEqual(old.Spec, binding.Spec) {
+	if old, ok := a.GetOldObject().(*annexv1alpha1.HostBinding); ok && unchanged(binding, old) {
 		return nil
 	}
 	export := binding.Spec.Reference.Export
@@ -47,7 +92,7 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 	if err != nil {
 		return err
 	}
-	if err := p.mayProject(ctx, a, cluster, export); err != nil {
+	if err := p.mayProject(ctx, a, cluster, binding); err != nil {
 		return err
 	}
 	if err := p.mayReach(ctx, a, cluster, m); err != nil {
@@ -60,14 +105,18 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 }
 
 // mayProject requires the same permission as an APIBinding.
-func (p *hostBindingPlugin) mayProject(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, export *annexv1alpha1.HostBindingExport) error {
+func (p *hostBindingPlugin) mayProject(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, binding *annexv1alpha1.HostBinding) error {
+	export := binding.Spec.Reference.Export
 	provider, err := p.exports.resolve(ctx, cluster, export.Path)
 	if err != nil {
 		return err
 	}
 	allowed, err := p.exports.mayBind(ctx, a, cluster, provider, export.Name)
-	if err != nil || allowed {
+	if err != nil {
 		return err
+	}
+	if allowed {
+		return labelFits(a, binding, provider, export.Name)
 	}
 	path := export.Path
 	if path == "" {

@@ -61,6 +61,56 @@ func decidedByHost(b *annexv1alpha1.HostBinding) {
 	b.Spec.Authorization = annexv1alpha1.AuthorizationHost
 }
 
+// The label says for which export a HostBinding was accepted. Users change it only by what is checked like a creation.
+func TestHostBinding_FollowsANewProviderOnRequestOnly(t *testing.T) {
+	labeled := func(label string) func(*annexv1alpha1.HostBinding) {
+		return func(b *annexv1alpha1.HostBinding) {
+			b.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: label}
+		}
+	}
+	accepting := func(cluster string) func(*annexv1alpha1.HostBinding) {
+		return func(b *annexv1alpha1.HostBinding) {
+			b.Annotations = map[string]string{apisv1alpha2.AcceptProviderAnnotationKey: cluster}
+		}
+	}
+	const path = "root:teams:{namespace}"
+	old := newHostBinding(path, labeled(earlierLabel))
+	all := grants{"bind apiexports things provider", "project logicalclusters cluster teams"}
+	for name, tc := range map[string]struct {
+		grants  grants
+		updated *annexv1alpha1.HostBinding
+		want    string // the label; empty if refused
+		text    string
+	}{
+		"nothing":                      {nil, newHostBinding(path), earlierLabel, ""},
+		"a forged label":               {all, newHostBinding(path, labeled(thingsLabel)), "", "is set by the server"},
+		"accepted":                     {all, newHostBinding(path, accepting("provider")), thingsLabel, ""},
+		"accepted, without permission": {all[1:], newHostBinding(path, accepting("provider")), "", "no permission to bind to export"},
+		"another one than it is":       {all, newHostBinding(path, accepting("third")), "", "leads to logical cluster provider"},
+		"another spec":                 {all, newHostBinding(path, decidedByHost), thingsLabel, ""},
+		"another, without permission":  {all[1:], newHostBinding(path, decidedByHost), "", "no permission to bind to export"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := clienttest.NewFake(clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}}))
+			var chain admission.Interface = admission.NewChainHandler(New(Config{
+				Authorizer: tc.grants, Cached: fake, Live: fake, Resolver: paths{"root:provider": "provider", "root:teams": "teams"},
+			})...)
+			a := admission.NewAttributesRecord(tc.updated, old, schema.GroupVersionKind{}, "", "b", annexv1alpha1.SchemeGroupVersion.WithResource("hostbindings"), "", admission.Update, nil, false, alice)
+			ctx := logicalcluster.WithCluster(t.Context(), "root")
+			err := chain.(admission.MutationInterface).Admit(ctx, a, nil)
+			if err == nil {
+				err = chain.(admission.ValidationInterface).Validate(ctx, a, nil)
+			}
+			switch label := labelOf(tc.updated); {
+			case tc.want == "" && (err == nil || !strings.Contains(err.Error(), tc.text)):
+				t.Errorf("error = %v, want %q", err, tc.text)
+			case tc.want != "" && (err != nil || label != tc.want):
+				t.Errorf("label %q, error %v, want %q", label, err, tc.want)
+			}
+		})
+	}
+}
+
 // Whoever lets the host into workspaces must be let do so by them.
 func TestHostBinding_NeedsConsent(t *testing.T) {
 	const (
@@ -112,7 +162,14 @@ func TestHostBinding_NeedsConsent(t *testing.T) {
 				operation = admission.Update
 				a = admission.NewAttributesRecord(tc.binding, tc.old, schema.GroupVersionKind{}, "", "b", annexv1alpha1.SchemeGroupVersion.WithResource("hostbindings"), "", operation, nil, false, tc.who)
 			}
-			err := admission.Interface(chain).(admission.ValidationInterface).Validate(logicalcluster.WithCluster(t.Context(), "root"), a, nil)
+			ctx := logicalcluster.WithCluster(t.Context(), "root")
+			err := admission.Interface(chain).(admission.MutationInterface).Admit(ctx, a, nil)
+			if err == nil {
+				err = admission.Interface(chain).(admission.ValidationInterface).Validate(ctx, a, nil)
+			}
+			if label := tc.binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; err == nil && tc.who != mallory && label != thingsLabel {
+				t.Errorf("label = %q", label)
+			}
 			switch {
 			case tc.denied == "" && err != nil:
 				t.Error(err)

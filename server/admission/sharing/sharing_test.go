@@ -89,6 +89,8 @@ func admit(t *testing.T, chain admission.Interface, who user.Info, cluster logic
 	return chain.(admission.ValidationInterface).Validate(ctx, a, nil)
 }
 
+var earlierLabel = identity.ExportLabelValue("earlier", "things")
+
 func newBinding(path, export string, change ...func(*apisv1alpha2.APIBinding)) *apisv1alpha2.APIBinding {
 	binding := &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "b"},
@@ -237,6 +239,50 @@ func TestBinding_Update(t *testing.T) {
 	}
 	if len(p.asked) > 0 {
 		t.Errorf("updates ask for permission to bind: %v", p.asked)
+	}
+}
+
+// Somebody else's workspace is at the path of the provider now. A binding follows it only if a user who may bind says so.
+func TestBinding_FollowsANewProviderOnRequestOnly(t *testing.T) {
+	accepting := func(cluster string) func(*apisv1alpha2.APIBinding) {
+		return func(b *apisv1alpha2.APIBinding) {
+			b.Annotations = map[string]string{apisv1alpha2.AcceptProviderAnnotationKey: cluster}
+		}
+	}
+	earlier := withLabel(earlierLabel)
+	deniedText := `unable to update APIBinding: no permission to bind to export root:org:provider:things`
+	for name, tc := range map[string]struct {
+		who     user.Info
+		old     *apisv1alpha2.APIBinding
+		updated *apisv1alpha2.APIBinding
+		want    string // the label; empty if refused
+		text    string
+	}{
+		"labels and annotations": {alice, newBinding("root:org:provider", "things", earlier), newBinding("root:org:provider", "things", earlier, func(b *apisv1alpha2.APIBinding) {
+			b.Annotations = map[string]string{"a": "b"}
+		}), earlierLabel, ""},
+		"accepted":                        {alice, newBinding("root:org:provider", "things", earlier), newBinding("root:org:provider", "things", earlier, accepting("provider")), thingsLabel, ""},
+		"accepted, without the label":     {alice, newBinding("root:org:provider", "things", earlier), newBinding("root:org:provider", "things", accepting("provider")), thingsLabel, ""},
+		"accepted before":                 {mallory, newBinding("root:org:provider", "things", earlier, accepting("provider")), newBinding("root:org:provider", "things", earlier, accepting("provider")), earlierLabel, ""},
+		"without permission":              {mallory, newBinding("root:org:provider", "things", earlier), newBinding("root:org:provider", "things", earlier, accepting("provider")), "", deniedText},
+		"another one than it is":          {alice, newBinding("root:org:provider", "things", earlier), newBinding("root:org:provider", "things", earlier, accepting("third")), "", "leads to logical cluster provider"},
+		"another one, without permission": {mallory, newBinding("root:org:provider", "things", earlier), newBinding("root:org:provider", "things", earlier, accepting("third")), "", deniedText},
+		"a label that was missing":        {alice, newBinding("root:org:provider", "things"), newBinding("root:org:provider", "things", withLabel(thingsLabel)), "", "is set by the server"},
+		"the same by the server":          {server, newBinding("root:org:provider", "things"), newBinding("root:org:provider", "things", withLabel(thingsLabel)), thingsLabel, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chain, _ := newChain(t)
+			err := admit(t, chain, tc.who, "consumer", "apibindings", "", tc.updated, tc.old)
+			if tc.want == "" {
+				if err == nil || !strings.Contains(err.Error(), tc.text) {
+					t.Errorf("error = %v, want %q", err, tc.text)
+				}
+				return
+			}
+			if got := tc.updated.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; err != nil || got != tc.want {
+				t.Errorf("label %q, error %v, want %q", got, err, tc.want)
+			}
+		})
 	}
 }
 
