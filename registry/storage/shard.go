@@ -15,10 +15,22 @@ import (
 // rangesPerTxn stays below etcd's default limit of 128 operations in a transaction.
 const rangesPerTxn = 100
 
+// CustomCaches returns the names under which the watch caches of custom resources are measured.
+func CustomCaches() []schema.GroupResource {
+	all := make([]schema.GroupResource, layout.Shards)
+	for number := range all {
+		all[number] = customCache(number)
+	}
+	return all
+}
+
+func customCache(number int) schema.GroupResource {
+	return schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
+}
+
 // newShard starts one of the watch caches of custom resources.
 func (b *Backend) newShard(number int) (*raw.Cache, error) {
-	gr := schema.GroupResource{Group: "annex", Resource: "customresources-" + strconv.Itoa(number)}
-	return raw.NewCache(b.caches, gr, layout.ShardRoot(number), false, b.liveBases)
+	return raw.NewCache(b.caches, customCache(number), layout.ShardRoot(number), false, b.liveBases)
 }
 
 // liveBases returns which of the bases have keys in etcd.

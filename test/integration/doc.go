@@ -8,6 +8,7 @@
 //	                    the Kubernetes API in a workspace
 //	late_test.go        requests whose bodies come after what their objects would belong to is gone
 //	interleaving_test.go  random interleavings of creates and deletes with such requests
+//	metrics_test.go     series that tenants cannot make
 //	access_test.go      who may enter, escalate, and write status
 //
 // Kill, restart and outage belong to package e2e.

@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/admin"
+	"github.com/annex-dev/annex/server/metrics"
 )
 
 // Server is a server that is ready to run.
@@ -43,6 +44,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err := setGates(); err != nil {
 		return nil, err
 	}
+	metrics.Bound(kinds.All, storage.CustomCaches())
 	// Find every fault of the flags before anything is written.
 	if err := o.check(); err != nil {
 		return nil, err
