@@ -105,6 +105,8 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
+		RateLimiter:             newLimiter(),
+		NewQueue:                newQueue,
 		Reconciler:              reconcile.TypedFunc[client.Key](after(synced, toleratingConflicts(spec.Reconcile))),
 		Logger:                  base,
 		LogConstructor: func(key *client.Key) klog.Logger {
