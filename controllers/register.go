@@ -18,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/controllers/hostbinding"
 	lc "github.com/annex-dev/annex/controllers/logicalcluster"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/namespace"
 	"github.com/annex-dev/annex/controllers/workspace"
 )
@@ -35,12 +36,14 @@ type Config struct {
 
 // All returns the controllers. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
-	bindings := apibinding.New(c.Config)
+	index := names.New(c.Config)
+	bindings := apibinding.New(c.Config, index)
 	all := [][]multicluster.Spec{
 		workspace.Specs(workspace.Config{Config: c.Config, Binder: bindings}),
 		namespace.Specs(namespace.Config{Config: c.Config, CABundle: c.CABundle}),
 		clusterrole.Specs(c.Config),
-		crd.Specs(c.Config),
+		{index.Spec()},
+		crd.Specs(c.Config, index),
 		apiexport.Specs(c.Config),
 		endpointslice.Specs(c.Config),
 		bindings.Specs(),

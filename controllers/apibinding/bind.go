@@ -18,10 +18,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// bind updates the status of binding, which the caller owns, to what its export offers now. Faults of the export or of the cluster
-// become conditions; the error means that bind may be tried again. from tells which names are in use. The caller holds the lock of
-// the cluster.
-func (c *Controller) bind(ctx context.Context, from client.Reader, key client.Key, binding *apisv1alpha2.APIBinding) error {
+// bind updates the status of the binding of names, which the caller owns, to what its export offers now. Faults of the export or of the
+// cluster become conditions; the error means that bind may be tried again. The caller holds the lock of the cluster.
+func (c *Controller) bind(ctx context.Context, names *taken) error {
+	key, binding := names.key, names.binding
 	if binding.Status.Phase == "" {
 		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBinding
 	}
@@ -35,7 +35,6 @@ func (c *Controller) bind(ctx context.Context, from client.Reader, key client.Ke
 	mirrorClaims(binding, export)
 
 	var faults []fault
-	names := &taken{controller: c, from: from, key: key, binding: binding}
 	for _, resource := range export.Spec.Resources {
 		if resource.Storage.Virtual != nil {
 			continue // refused by validation

@@ -1,17 +1,15 @@
 package apibinding
 
 import (
+	"context"
 	"sync"
 	"time"
-
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/utils/keymutex"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/references"
 )
 
@@ -21,10 +19,10 @@ const (
 )
 
 var (
-	bindings    = apisv1alpha2.Resource("apibindings")
+	bindings    = names.Bindings
 	exports     = apisv1alpha2.Resource("apiexports")
 	schemas     = apisv1alpha1.Resource("apiresourceschemas")
-	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
+	definitions = names.Definitions
 )
 
 // Controller binds. It is safe for concurrent use.
@@ -33,8 +31,8 @@ type Controller struct {
 	// users maps an export to the bindings that refer to it; definers maps a definition in system:bound-crds to the bindings that use
 	// it.
 	users, definers references.Index
-	// clusters prevents two bindings of one cluster from taking a name at the same time.
-	clusters keymutex.KeyMutex
+	// names says which names are in use in a cluster, and prevents two objects of one cluster from taking a name at the same time.
+	names *names.Index
 	// using is locked for reading from the time that a binding needs a definition until the definition is written. It is locked for
 	// writing while an unused definition is deleted.
 	using sync.RWMutex
@@ -51,11 +49,11 @@ type expectation struct {
 	until   time.Time
 }
 
-// New returns a controller. Run its Specs with multicluster.Run.
-func New(c multicluster.Config) *Controller {
+// New returns a controller, which asks index what names are in use. Run its Specs with multicluster.Run.
+func New(c multicluster.Config, index *names.Index) *Controller {
 	return &Controller{
 		Config:   c,
-		clusters: keymutex.NewHashed(64),
+		names:    index,
 		expected: map[client.Key]expectation{},
 		now:      time.Now,
 	}
@@ -68,11 +66,12 @@ func (c *Controller) Specs() []multicluster.Spec {
 			Name:    "apibinding",
 			Workers: workers,
 			Watches: []multicluster.Watch{
-				{Resource: bindings, Keys: c.forBinding},
+				{Resource: bindings},
 				{Resource: exports, Keys: c.forExport},
 				{Resource: schemas, Keys: c.forSchema},
 				{Resource: definitions, Keys: c.forDefinition},
 			},
+			Feeds:     []func(context.Context, func(client.Key, time.Duration)){c.names.Feed(bindings)},
 			Reconcile: c.reconcile,
 		},
 		{
@@ -85,10 +84,4 @@ func (c *Controller) Specs() []multicluster.Spec {
 			Reconcile: c.cleanUp,
 		},
 	}
-}
-
-// lock locks name in locks until the returned function is called.
-func lock(locks keymutex.KeyMutex, name string) (unlock func()) {
-	locks.LockKey(name)
-	return func() { _ = locks.UnlockKey(name) } // fails only for a lock that is not held
 }

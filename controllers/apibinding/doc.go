@@ -5,7 +5,7 @@
 //	reconcile.go  one step for one binding
 //	bind.go       the rules: export, identity, schemas, conditions
 //	evolve.go     which schema may replace another
-//	names.go      which names are in use in a cluster; the first writer wins
+//	names.go      which names others have (package names); the first writer wins
 //	definition.go the copies in system:bound-crds, named by the UID of their schema and shared by all bindings
 //	finalize.go   deletion: deletes the objects first, unless another binding waits for them
 //	cleanup.go    deletes copies after their last binding

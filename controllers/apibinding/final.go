@@ -27,14 +27,16 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 			Export: &apisv1alpha2.ExportBindingReference{Path: path.String(), Name: export},
 		}},
 	}
-	defer lock(c.clusters, string(cluster))()
+	defer c.names.Lock(cluster)()
 	c.using.RLock()
 	defer c.using.RUnlock()
 	// Nobody else writes into a cluster that is being created, so the watch caches and the expected bindings are enough. A
 	// consistent read would cost more than the rest of this function.
-	if err := c.bind(ctx, c.Client, key, binding); err != nil {
+	names := &taken{controller: c, from: c.Client, key: key, binding: binding}
+	if err := c.bind(ctx, names); err != nil {
 		return nil, err
 	}
+	c.names.Wait(names.holder()) // it is reconciled when it is stored
 	c.expect(key, binding)
 	return binding.DeepCopy(), nil
 }
@@ -59,14 +61,14 @@ func (c *Controller) arrived(key client.Key) {
 	delete(c.expected, key)
 }
 
-// expectedIn returns the bindings that may be stored in cluster at any moment.
-func (c *Controller) expectedIn(cluster logicalcluster.Name) []*apisv1alpha2.APIBinding {
+// expectedIn returns the bindings, by name, that may be stored in cluster at any moment.
+func (c *Controller) expectedIn(cluster logicalcluster.Name) map[string]*apisv1alpha2.APIBinding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var found []*apisv1alpha2.APIBinding
+	found := map[string]*apisv1alpha2.APIBinding{}
 	for key, e := range c.expected {
 		if key.Cluster == cluster && !c.now().After(e.until) {
-			found = append(found, e.binding)
+			found[key.Name] = e.binding
 		}
 	}
 	return found

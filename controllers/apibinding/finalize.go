@@ -44,14 +44,14 @@ func (c *Controller) finalize(ctx context.Context, key client.Key, old *apisv1al
 	default:
 		conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.BindingResourceDeleteSuccess)
 		binding.Finalizers = slices.Delete(binding.Finalizers, at, at+1)
-		return c.update(ctx, key, old, binding, reconcile.Result{})
+		_, err := c.update(ctx, key, old, binding)
+		return reconcile.Result{}, err
 	}
-	// The longer the deletion takes, the later the next check.
-	result, err := c.update(ctx, key, old, binding, reconcile.Result{RequeueAfter: min(max(age/10, soonest), latest)})
-	if failure != nil {
+	if _, err := c.update(ctx, key, old, binding); failure != nil || err != nil {
 		return reconcile.Result{}, errors.Join(failure, err)
 	}
-	return result, err
+	// The longer the deletion takes, the later the next check.
+	return reconcile.Result{RequeueAfter: min(max(age/10, soonest), latest)}, nil
 }
 
 // deleteObjects requests the deletion of every object of the bound resources, except resources that another binding of the cluster

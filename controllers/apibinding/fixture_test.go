@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -22,6 +23,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/names"
 )
 
 const (
@@ -83,10 +85,11 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	fake := clienttest.NewFake(objects...)
 	deleter := &instances{Content: clienttest.NewContent(fake), left: map[schema.GroupResource]int{}}
 	f := &fixture{t: t, fake: fake, instances: deleter}
-	f.Controller = New(multicluster.Config{
+	config := multicluster.Config{
 		Client: fake, Live: fake, Resolver: resolver{"root:org:provider": provider}, Content: deleter,
 		IsBound: func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" },
-	})
+	}
+	f.Controller = New(config, names.New(config))
 	t.Cleanup(func() {
 		if keys := fake.Mutated(); len(keys) > 0 {
 			t.Errorf("objects of the watch cache were changed: %v", keys)
@@ -98,6 +101,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 // run reconciles the binding of the consumer called name until nothing is written any more, and returns it.
 func (f *fixture) run(name string) *apisv1alpha2.APIBinding {
 	f.t.Helper()
+	f.names.Restart() // nobody follows events for it
 	key := client.Key{Cluster: consumer, Name: name}
 	for range 5 {
 		before := len(f.fake.Writes())
@@ -110,6 +114,38 @@ func (f *fixture) run(name string) *apisv1alpha2.APIBinding {
 	}
 	f.t.Fatalf("reconciling %s does not settle: %v", key, f.fake.Writes())
 	return nil
+}
+
+// start runs the controllers until the test ends.
+func (f *fixture) start() {
+	f.t.Helper()
+	specs := append(f.Specs(), f.names.Spec())
+	done := make(chan error, len(specs))
+	ctx, cancel := context.WithCancel(f.t.Context())
+	for _, spec := range specs {
+		go func() { done <- multicluster.Run(ctx, f.fake, spec) }()
+	}
+	f.t.Cleanup(func() {
+		cancel()
+		for range specs {
+			if err := <-done; err != nil {
+				f.t.Error(err)
+			}
+		}
+	})
+}
+
+// await waits until the condition of the binding called name is what is wanted.
+func (f *fixture) await(name string, of conditionsv1alpha1.ConditionType, want string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute)
+	defer cancel()
+	if _, err := f.fake.Await(ctx, bindings, client.Key{Cluster: consumer, Name: name}, func(obj client.Object) bool {
+		binding, ok := obj.(*apisv1alpha2.APIBinding)
+		return ok && condition(binding, of) == want
+	}); err != nil {
+		f.t.Fatalf("%s does not become %s: %v", of, want, err)
+	}
 }
 
 // binding returns the binding of the consumer; nil when it is gone.

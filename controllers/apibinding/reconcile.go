@@ -34,27 +34,32 @@ func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if old.DeletionTimestamp != nil {
 		return c.finalize(ctx, key, old)
 	}
-	defer lock(c.clusters, string(key.Cluster))()
+	defer c.names.Lock(key.Cluster)()
 	c.using.RLock()
 	defer c.using.RUnlock()
-	binding := old.DeepCopy()
-	if err := c.bind(ctx, c.Live, key, binding); err != nil {
+	names := &taken{controller: c, from: c.Live, key: key, binding: old.DeepCopy()}
+	if err := c.bind(ctx, names); err != nil {
 		return reconcile.Result{}, err
 	}
-	return c.update(ctx, key, old, binding, reconcile.Result{})
+	c.names.Wait(names.holder(), names.wanted...)
+	written, err := c.update(ctx, key, old, names.binding)
+	if err != nil || written == nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{}, c.names.Wrote(ctx, written)
 }
 
-// update writes binding if it differs from old, and then returns result.
-func (c *Controller) update(ctx context.Context, key client.Key, old, binding *apisv1alpha2.APIBinding, result reconcile.Result) (reconcile.Result, error) {
+// update writes binding if it differs from old, and returns what is stored then; nil if nothing was written.
+func (c *Controller) update(ctx context.Context, key client.Key, old, binding *apisv1alpha2.APIBinding) (client.Object, error) {
 	if apiequality.Semantic.DeepEqual(old, binding) {
-		return result, nil
+		return nil, nil
 	}
-	_, err := c.Client.Update(ctx, bindings, key.Cluster, binding)
+	written, err := c.Client.Update(ctx, bindings, key.Cluster, binding)
 	switch {
 	case apierrors.IsNotFound(err):
-		return reconcile.Result{}, nil
+		return nil, nil
 	case err != nil:
-		return reconcile.Result{}, fmt.Errorf("updating APIBinding %s: %w", key, err)
+		return nil, fmt.Errorf("updating APIBinding %s: %w", key, err)
 	}
-	return result, nil
+	return written, nil
 }

@@ -2,40 +2,34 @@ package crd
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/utils/keymutex"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/names"
 )
 
 const workers = 4
 
-var (
-	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
-	bindings    = schema.GroupResource{Group: apisv1alpha2.GroupName, Resource: "apibindings"}
-)
+var definitions = names.Definitions
 
-// Specs describes the controller. Names are accepted based on Live. Objects of definitions that are being deleted are deleted through
-// Content.
-func Specs(c multicluster.Config) []multicluster.Spec {
-	r := &reconciler{client: c.Client, live: c.Live, content: c.Content, groups: keymutex.NewHashed(0)}
+// Specs describes the controller, which asks index what names are in use. Objects of definitions that are being deleted are deleted
+// through Content.
+func Specs(c multicluster.Config, index *names.Index) []multicluster.Spec {
+	r := &reconciler{client: c.Client, live: c.Live, content: c.Content, names: index}
 	return []multicluster.Spec{{
-		Name:    "crd",
-		Workers: workers,
-		Watches: []multicluster.Watch{
-			{Resource: definitions, Keys: r.concernedByDefinition},
-			{Resource: bindings, Keys: r.concernedByBinding},
-		},
+		Name:      "crd",
+		Workers:   workers,
+		Watches:   []multicluster.Watch{{Resource: definitions, Keys: local}},
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){index.Feed(definitions)},
 		Reconcile: r.reconcile,
 	}}
 }
@@ -44,47 +38,16 @@ type reconciler struct {
 	client  client.Client
 	live    client.Reader
 	content client.Content
-	// groups prevents two definitions of one group in one cluster from being accepted at the same time.
-	groups keymutex.KeyMutex
+	names   *names.Index
 }
 
-// concernedByDefinition returns the definition itself and, if it may have released a name, the others of its group.
-func (r *reconciler) concernedByDefinition(ctx context.Context, event client.Event) ([]client.Key, error) {
+// local returns the definition itself unless it represents a bound schema.
+func local(_ context.Context, event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
 	if key.Cluster == logicalcluster.SystemBoundCRDs {
 		return nil, nil
 	}
-	keys := []client.Key{key}
-	if event.Type == client.Deleted || (event.Type == client.Modified && event.Object.GetGeneration() > 1) {
-		_, group, _ := strings.Cut(key.Name, ".")
-		others, err := r.others(ctx, key, group)
-		return append(keys, others...), err
-	}
-	return keys, nil
-}
-
-// concernedByBinding returns the definitions whose names a change of what the cluster binds may release.
-func (r *reconciler) concernedByBinding(ctx context.Context, event client.Event) ([]client.Key, error) {
-	if event.Type == client.Added {
-		return nil, nil
-	}
-	return r.others(ctx, client.KeyOf(event.Object), "")
-}
-
-// others returns the definitions in the cluster of key, except key itself; only those of group if it is not empty.
-func (r *reconciler) others(ctx context.Context, key client.Key, group string) ([]client.Key, error) {
-	objects, err := r.client.List(ctx, definitions, client.Scope{Cluster: key.Cluster})
-	if err != nil {
-		return nil, err
-	}
-	var keys []client.Key
-	for _, obj := range objects {
-		other := client.Key{Cluster: key.Cluster, Name: obj.GetName()}
-		if other.Name != key.Name && (group == "" || strings.HasSuffix(other.Name, "."+group)) {
-			keys = append(keys, other)
-		}
-	}
-	return keys, nil
+	return []client.Key{key}, nil
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
@@ -103,23 +66,22 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if crd.DeletionTimestamp != nil {
 		result, failure = r.finalize(ctx, key.Cluster, crd)
 	} else if !settled(crd) {
-		unlock := r.lockGroup(key.Cluster, crd.Spec.Group)
-		defer unlock()
-		if failure = r.accept(ctx, key.Cluster, crd); failure != nil {
+		defer r.names.Lock(key.Cluster)()
+		if failure = r.accept(ctx, key, crd); failure != nil {
 			return reconcile.Result{}, failure
 		}
 	}
 	if apiequality.Semantic.DeepEqual(crd, old) {
 		return result, failure
 	}
-	if _, err := r.client.Update(ctx, definitions, key.Cluster, crd); err != nil && !apierrors.IsNotFound(err) {
+	written, err := r.client.Update(ctx, definitions, key.Cluster, crd)
+	switch {
+	case apierrors.IsNotFound(err):
+		return result, failure
+	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("updating CustomResourceDefinition %s: %w", key, err)
+	case crd.DeletionTimestamp == nil:
+		failure = errors.Join(failure, r.names.Wrote(ctx, written))
 	}
 	return result, failure
-}
-
-func (r *reconciler) lockGroup(cluster logicalcluster.Name, group string) (unlock func()) {
-	id := string(cluster) + "/" + group
-	r.groups.LockKey(id)
-	return func() { _ = r.groups.UnlockKey(id) } // fails only for a lock that is not held
 }

@@ -3,8 +3,10 @@ package crd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/names"
 )
 
 // waitFor is how long tests wait for what must happen; nothing waits that long when it works.
@@ -105,6 +108,13 @@ const (
 	noConflicts = "NamesAccepted=True NoConflicts: no conflicts found"
 	notAccepted = "Established=False NotAccepted: not all names are accepted"
 )
+
+// newSpecs returns the controller, and the one of its index.
+func newSpecs(c client.Client, content client.Content) []multicluster.Spec {
+	config := multicluster.Config{Client: c, Live: c, Content: content}
+	index := names.New(config)
+	return append(Specs(config, index), index.Spec())
+}
 
 func TestReconcile_Conditions(t *testing.T) {
 	boundKey := clienttest.In(logicalcluster.SystemBoundCRDs, func() *apiextensionsv1.CustomResourceDefinition {
@@ -207,7 +217,7 @@ func TestReconcile_Conditions(t *testing.T) {
 			cluster := logicalcluster.Name("c1")
 			c := clienttest.NewFake(append(tc.others, clienttest.In(cluster, tc.crd))...)
 			key := client.Key{Cluster: cluster, Name: tc.crd.Name}
-			spec := Specs(multicluster.Config{Client: c, Live: c, Content: &instances{}})[0]
+			spec := newSpecs(c, &instances{})[0]
 			if _, err := spec.Reconcile(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +299,7 @@ func TestReconcile_Deletion(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := clienttest.NewFake(tc.crd)
 			key := client.KeyOf(tc.crd)
-			result, err := Specs(multicluster.Config{Client: c, Live: c, Content: &tc.instances})[0].Reconcile(t.Context(), key)
+			result, err := newSpecs(c, &tc.instances)[0].Reconcile(t.Context(), key)
 			if (err != nil) != tc.wantErr {
 				t.Fatalf("error %v", err)
 			}
@@ -319,7 +329,7 @@ func TestReconcile_Deletion(t *testing.T) {
 func TestReconcile_LeavesBoundDefinitionsAlone(t *testing.T) {
 	crd := crdIn(logicalcluster.SystemBoundCRDs, "widgets", "widget", "Widget")
 	c := clienttest.NewFake(crd)
-	if _, err := Specs(multicluster.Config{Client: c, Live: c, Content: &instances{}})[0].Reconcile(t.Context(), client.KeyOf(crd)); err != nil {
+	if _, err := newSpecs(c, &instances{})[0].Reconcile(t.Context(), client.KeyOf(crd)); err != nil {
 		t.Fatal(err)
 	}
 	if writes := c.Writes(); len(writes) > 0 {
@@ -335,10 +345,11 @@ func TestRun_ReleasedNamesAreTaken(t *testing.T) {
 	)
 	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() {
-		done <- multicluster.Run(ctx, c, Specs(multicluster.Config{Client: c, Live: c, Content: &instances{}})[0])
-	}()
+	specs := newSpecs(c, &instances{})
+	done := make(chan error, len(specs))
+	for _, spec := range specs {
+		go func() { done <- multicluster.Run(ctx, c, spec) }()
+	}
 
 	for _, crd := range []*apiextensionsv1.CustomResourceDefinition{crdIn("c1", "widgets", "thing", "Widget"), crdIn("c2", "widgets", "widget", "Widget")} {
 		cluster := logicalcluster.From(crd)
@@ -351,13 +362,48 @@ func TestRun_ReleasedNamesAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(ctx, t, c, client.Key{Cluster: "c1", Name: "widgets.example.com"}, yes)
-	if err := c.Delete(ctx, bindings, client.Key{Cluster: "c2", Name: "b"}, nil); err != nil {
+	if err := c.Delete(ctx, names.Bindings, client.Key{Cluster: "c2", Name: "b"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	await(ctx, t, c, client.Key{Cluster: "c2", Name: "widgets.example.com"}, yes)
 	cancel()
-	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-		t.Error(err)
+	for range specs {
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRun_ReadsDoNotGrowWithTheSquareOfDefinitions(t *testing.T) {
+	const many, most = 200, 20
+	var objects []client.Object
+	for i := range many {
+		objects = append(objects, crdIn("c1", fmt.Sprintf("things%d", i), fmt.Sprintf("thing%d", i), fmt.Sprintf("Thing%d", i)))
+	}
+	c := clienttest.NewFake(objects...)
+	var lists atomic.Int32
+	c.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
+		if verb == "list" {
+			lists.Add(1)
+		}
+		return nil
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
+	defer cancel()
+	specs := newSpecs(c, &instances{})
+	done := make(chan error, len(specs))
+	for _, spec := range specs {
+		go func() { done <- multicluster.Run(ctx, c, spec) }()
+	}
+	for _, obj := range objects {
+		await(ctx, t, c, client.KeyOf(obj), yes)
+	}
+	cancel()
+	for range specs {
+		<-done
+	}
+	if n := lists.Load(); n > most {
+		t.Errorf("%d lists for %d definitions, want at most %d", n, many, most)
 	}
 }
 

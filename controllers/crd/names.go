@@ -11,9 +11,9 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/sets"
 
-	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/apis/naming"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/controllers/names"
 )
 
 // taken contains the names that are already used in a group of a cluster.
@@ -22,7 +22,7 @@ type taken struct {
 	resources, kinds sets.Set[string]
 }
 
-func (t taken) add(names apiextensionsv1.CustomResourceDefinitionNames) {
+func (t taken) add(names naming.Names) {
 	t.resources.Insert(names.Plural, names.Singular)
 	t.resources.Insert(names.ShortNames...)
 	t.kinds.Insert(names.Kind, names.ListKind)
@@ -37,15 +37,22 @@ func settled(crd *apiextensionsv1.CustomResourceDefinition) bool {
 		apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established)
 }
 
-// accept gives crd the requested names that are free, and establishes it if it has all of them.
-func (r *reconciler) accept(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) error {
-	used, err := r.namesTaken(ctx, cluster, crd)
+// accept gives crd the requested names that are free, and establishes it if it has all of them. If not, it waits for the others. The
+// caller holds the lock of the cluster.
+func (r *reconciler) accept(ctx context.Context, key client.Key, crd *apiextensionsv1.CustomResourceDefinition) error {
+	holder, requested := names.Holder{Resource: definitions, Key: key}, requestedNames(crd)
+	used, err := r.namesTaken(ctx, holder, requested)
 	if err != nil {
 		return err
 	}
-	names, condition := acceptNames(crd.Spec.Names, crd.Status.AcceptedNames, used)
-	crd.Status.AcceptedNames = names
+	accepted, condition := acceptNames(crd.Spec.Names, crd.Status.AcceptedNames, used)
+	crd.Status.AcceptedNames = accepted
 	setCondition(crd, condition)
+	if condition.Status == apiextensionsv1.ConditionTrue {
+		r.names.Wait(holder)
+	} else {
+		r.names.Wait(holder, requested)
+	}
 	if apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established) {
 		return nil
 	}
@@ -103,43 +110,26 @@ func acceptNames(requested, accepted apiextensionsv1.CustomResourceDefinitionNam
 
 func inUse(name string) error { return fmt.Errorf("%q is already in use", name) }
 
-// namesTaken collects the names of other definitions of the group, and of resources that the cluster has bound.
-func (r *reconciler) namesTaken(ctx context.Context, cluster logicalcluster.Name, crd *apiextensionsv1.CustomResourceDefinition) (taken, error) {
+// requestedNames returns the names that crd requests, and no defaults.
+func requestedNames(crd *apiextensionsv1.CustomResourceDefinition) naming.Names {
+	n := crd.Spec.Names
+	return naming.Names{Group: crd.Spec.Group, Plural: n.Plural, Singular: n.Singular, ShortNames: n.ShortNames, Kind: n.Kind, ListKind: n.ListKind}
+}
+
+// namesTaken collects the names of all who have one of the requested names: other definitions of the group, and resources that the
+// cluster has bound.
+func (r *reconciler) namesTaken(ctx context.Context, holder names.Holder, requested naming.Names) (taken, error) {
 	used := taken{resources: sets.New[string](), kinds: sets.New[string]()}
-	others, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Scope{Cluster: cluster})
+	others, err := r.names.Others(ctx, r.live, holder, requested)
 	if err != nil {
-		return used, err
+		return used, fmt.Errorf("finding the names in use: %w", err)
 	}
 	for _, other := range others {
-		if other.Name != crd.Name && other.Spec.Group == crd.Spec.Group {
-			used.add(other.Status.AcceptedNames)
-		}
-	}
-	bound, err := client.List[apisv1alpha2.APIBinding](ctx, r.live, bindings, client.Scope{Cluster: cluster})
-	if err != nil {
-		return used, err
-	}
-	for _, binding := range bound {
-		for _, resource := range binding.Status.BoundResources {
-			if resource.Group != crd.Spec.Group {
-				continue
+		for _, n := range other.Taken {
+			if n.Group == requested.Group {
+				used.add(n)
 			}
-			names, err := r.boundNames(ctx, resource)
-			if err != nil {
-				return used, err
-			}
-			used.add(names)
 		}
 	}
 	return used, nil
-}
-
-// boundNames returns the names of a bound resource; only the plural if it has no definition.
-func (r *reconciler) boundNames(ctx context.Context, resource apisv1alpha2.BoundAPIResource) (apiextensionsv1.CustomResourceDefinitionNames, error) {
-	names := apiextensionsv1.CustomResourceDefinitionNames{Plural: resource.Resource}
-	definition, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, r.live, definitions, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: resource.Schema.UID})
-	if err != nil || definition == nil {
-		return names, err
-	}
-	return definition.Spec.Names, nil
 }

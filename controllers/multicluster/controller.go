@@ -28,6 +28,8 @@ type Watch struct {
 	// Keys returns what to reconcile after an Added, Modified or Deleted event; if nil, it is the key of the object itself.
 	// After an error it is called again with the same event, so that no event is lost.
 	Keys func(ctx context.Context, event client.Event) ([]client.Key, error)
+	// Restarted is called before and after the watch shows what exists: deletions before that may have been missed. Nil for none.
+	Restarted func()
 }
 
 // Spec describes a controller.
@@ -162,12 +164,6 @@ func mapped(ctx context.Context, gr schema.GroupResource, event client.Event, ke
 
 // feed returns the source that queues the events of a watch. It calls synced when the watch has shown all that exists, or ends.
 func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[client.Key] {
-	keys := watch.Keys
-	if keys == nil {
-		keys = func(_ context.Context, event client.Event) ([]client.Key, error) {
-			return []client.Key{client.KeyOf(event.Object)}, nil
-		}
-	}
 	return source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
 		go func() {
 			defer synced()
@@ -176,9 +172,16 @@ func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[cli
 					synced()
 				}
 				if event.Object == nil {
+					if watch.Restarted != nil {
+						watch.Restarted()
+					}
 					return
 				}
-				for _, key := range mapped(ctx, watch.Resource, event, keys) {
+				if watch.Keys == nil {
+					queue.Add(client.KeyOf(event.Object))
+					return
+				}
+				for _, key := range mapped(ctx, watch.Resource, event, watch.Keys) {
 					queue.Add(key)
 				}
 			})
