@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -19,6 +20,8 @@ import (
 const (
 	// startTimeout bounds how long the embedded etcd may take to serve its data.
 	startTimeout = time.Minute
+	// A log is damaged if it is short in as many checks, one each interval: just after a start, etcd may not know its end yet.
+	checkInterval, shortChecks = 100 * time.Millisecond, 20
 	// quotaBytes is where etcd stops taking writes; it is the largest size that etcd recommends.
 	quotaBytes = 8 << 30
 	// longestSocketPath is what every system allows as the path of a Unix socket.
@@ -32,6 +35,7 @@ type Embedded struct {
 	endpoint string
 	socket   string
 	lock     *os.File
+	ready    bool
 }
 
 // StartEmbedded serves the data in dir, which is created with mode 0700 when missing. An error says what is wrong with dir,
@@ -82,21 +86,82 @@ func (e *Embedded) start(ctx context.Context, dir string) error {
 	config.MaxRequestBytes = maxRequestBytes
 	// The watch caches ask for progress to answer consistent reads; the default of ten minutes serves idle watches only.
 	config.WatchProgressNotifyInterval = 5 * time.Second
-	server, err := embed.StartEtcd(config)
-	if err != nil {
+	if e.server, err = open(ctx, config); err != nil {
 		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
 	}
-	e.server, e.endpoint, e.socket = server, "unix://"+socket, socket
+	e.endpoint, e.socket = "unix://"+socket, socket
+	if err := awaitReady(ctx, e.server); err != nil {
+		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
+	}
+	e.ready = true
+	return nil
+}
+
+// open reads the data and starts etcd. Etcd cannot be stopped while it reads: if ctx ends first, that happens afterwards, unless the
+// process has ended by then.
+func open(ctx context.Context, config *embed.Config) (*embed.Etcd, error) {
+	type result struct {
+		server *embed.Etcd
+		err    error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		server, err := embed.StartEtcd(config)
+		opened <- result{server, err}
+	}()
 	select {
-	case <-server.Server.ReadyNotify():
-		return nil
-	case err := <-server.Err():
-		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
+	case r := <-opened:
+		return r.server, r.err
 	case <-ctx.Done():
-		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, ctx.Err())
-	case <-time.After(startTimeout):
-		return fmt.Errorf("the embedded etcd on %s is not ready after %s", dir, startTimeout)
+		go func() {
+			if r := <-opened; r.err == nil {
+				abandon(r.server)
+			}
+		}()
+		return nil, ctx.Err()
 	}
+}
+
+// abandon ends an etcd that is not ready. Its Close would wait for what begins when it is.
+func abandon(server *embed.Etcd) {
+	server.Server.Stop()
+	for _, listener := range server.Clients {
+		_ = listener.Close()
+	}
+}
+
+// awaitReady returns when etcd serves its data, or why it does not.
+func awaitReady(ctx context.Context, server *embed.Etcd) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it is not ready after %s", startTimeout))
+	defer cancel()
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	short := 0
+	for {
+		select {
+		case <-server.Server.ReadyNotify():
+			return nil
+		case err := <-server.Err():
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		}
+		if logIsShort(server) {
+			if short++; short == shortChecks {
+				return errors.New("the end of its write-ahead log is missing, and acknowledged writes with it: restore a backup or give another --root-directory")
+			}
+		} else {
+			short = 0
+		}
+	}
+}
+
+// logIsShort reports whether etcd leads, and its log ends before what its database already contains. Etcd then ignores everything until
+// the log is as long again, and waits for itself.
+func logIsShort(server *embed.Etcd) bool {
+	stored, _ := schema.ReadConsistentIndex(server.Server.Backend().ReadTx())
+	return server.Server.Leader() != 0 && server.Server.CommittedIndex() < stored
 }
 
 // lastWords is the directory of an etcd that cannot go on, for instance with damaged data.
@@ -158,8 +223,14 @@ func (e *Embedded) Endpoint() string { return e.endpoint }
 
 // Stop ends the etcd; close every client of it before. What was acknowledged is on disk.
 func (e *Embedded) Stop() {
-	if e.server != nil {
+	switch {
+	case e.server == nil:
+	case e.ready:
 		e.server.Close()
+	default:
+		abandon(e.server)
+	}
+	if e.socket != "" {
 		_ = os.Remove(e.socket)
 	}
 	_ = e.lock.Close()
