@@ -6,6 +6,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/annex-dev/annex/registry/lasting"
 )
 
 // timeout ends a look that hangs; it is not bound to the request that began it, since others wait too.
@@ -33,6 +35,8 @@ func New(look func(ctx context.Context) (uint64, error)) *Gate { return &Gate{lo
 // Wait returns once the caches hold every write that was acknowledged before the call, and a revision of etcd, no older than
 // the call, that they have reached. The error is that of the look, or Timeout when ctx ends before.
 func (g *Gate) Wait(ctx context.Context) (uint64, error) {
+	ctx, end := lasting.Ending(ctx)
+	defer end()
 	f := g.join(ctx)
 	select {
 	case <-f.done:

@@ -26,6 +26,9 @@
 //	custom       what the CRD handler works on
 //	orphans      finds what belongs to nothing, in etcd alone
 //
+// Every storage that is handed out waits for etcd only until the request ends (ending.go), because the handler of a write has a
+// context that does not.
+//
 // [NewBackend] makes a [Backend] over one shared etcd client. Its RESTOptionsGetters hand stock stores such storages. They refuse a
 // context without target, and every write or single read that does not name exactly one cluster.
 //

@@ -76,7 +76,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return typed.New(c, l, s.KeyFunc, newFunc, newListFunc), c.Stop, nil
+	return ending{typed.New(c, l, s.KeyFunc, newFunc, newListFunc)}, c.Stop, nil
 }
 
 // DefaultBulky reports whether the table of kinds says that gr is kept raw.
@@ -92,7 +92,7 @@ func (b *Backend) bulkyStorage(s watchcache.Source, l layout.Resource) (apistora
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil), raw.Stop, nil
+	return ending{custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil)}, raw.Stop, nil
 }
 
 // storageVersion returns the version in which codec writes objects such as example; discovery shows its hash.

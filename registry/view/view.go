@@ -11,6 +11,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/lasting"
 )
 
 // attempts is how often a value that events overtake is compiled before it is handed out without being kept.
@@ -105,6 +106,8 @@ func New[T comparable](config Config[T]) *View[T] {
 
 // Get returns the value of cluster as the caches have it.
 func (v *View[T]) Get(ctx context.Context, cluster logicalcluster.Name) (T, error) {
+	ctx, end := lasting.Ending(ctx)
+	defer end()
 	if err := v.confirm(ctx); err != nil {
 		var none T
 		return none, err
@@ -115,6 +118,8 @@ func (v *View[T]) Get(ctx context.Context, cluster logicalcluster.Name) (T, erro
 // Now returns a value of cluster that misses nothing that was acknowledged before the call. A value is compiled anew only
 // when something that it was compiled from may have been written since.
 func (v *View[T]) Now(ctx context.Context, cluster logicalcluster.Name) (T, error) {
+	ctx, end := lasting.Ending(ctx)
+	defer end()
 	revision, err := v.wait(ctx)
 	if err != nil {
 		var none T

@@ -13,8 +13,9 @@
 //	  - The requests in flight of all flows together are limited, separately for reads and writes.
 //	  - A request that finds no room, or that has waited too long, gets 429 with Retry-After.
 //
-// A watch is in flight until it has begun; open watches have a budget of their own. A long request gives its seats
-// to others (limiter.go), because slow clients and a slow etcd must not hold seats that others wait for.
+// A request holds its seats until its handler returns, which is not before its work has ended (registry/lasting). A request that waits
+// for a slow client gives its seats to others, and waits for new ones before it continues (turn.go, client.go). A watch is in flight
+// until it has begun; open watches have a budget of their own.
 //
 // It comes after authorization, because anybody can write the name of a cluster into a URL: only users who may enter a cluster use its
 // share. A refused request never waits and has no seat.

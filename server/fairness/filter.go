@@ -1,24 +1,18 @@
 package fairness
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
-)
-
-// Seconds after which a client may try again.
-const (
-	// retrySoon is for a request that found no room. There may be room a moment later.
-	retrySoon = 1
-	// retryLater is for a request that waited for the maximum time: its workspace is overloaded.
-	retryLater = 5
 )
 
 // errIncomplete means that the chain was assembled incorrectly.
@@ -52,7 +46,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	watch := info.IsResourceRequest && info.Verb == "watch"
 	if watch {
 		if !f.watches.take(flow) {
-			f.reject(w, r, kindWatch, "too many watches are open in this workspace", errFull)
+			f.fail(w, r, f.refusal(kindWatch, errFull))
 			return
 		}
 		f.metrics.watches.Inc()
@@ -65,17 +59,23 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isRead(info) {
 		kind = kindRead
 	}
-	end, err := f.admit(ctx, flow, u.GetName(), kind, seatsOf(r, info))
+	t, err := f.admit(ctx, flow, u.GetName(), kind, seatsOf(r, info))
 	if err != nil {
-		f.reject(w, r, kind, fmt.Sprintf("this workspace has too many %ss in flight", kind), err)
+		f.fail(w, r, f.refusal(kind, err))
 		return
 	}
-	defer end()
+	defer t.end()
 	if watch {
-		// By then, the watch has received its initial events. Later events are caused by writers.
-		r = r.WithContext(flowcontrol.WithInitializationSignal(ctx, begun(end)))
+		// By the signal, the watch has received its initial events. Later events are caused by writers.
+		defer time.AfterFunc(f.patience, t.end).Stop()
+		f.next.ServeHTTP(w, r.WithContext(flowcontrol.WithInitializationSignal(ctx, begun(t.end))))
+		return
 	}
-	f.next.ServeHTTP(w, r)
+	r = r.WithContext(context.WithValue(ctx, turnKey{}, t))
+	if r.Body != nil {
+		r.Body = &body{ReadCloser: r.Body, turn: t}
+	}
+	f.next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t}), r)
 }
 
 // begun is the signal from storage that a watch has begun.
@@ -86,23 +86,6 @@ func (b begun) Signal() { b() }
 
 // Wait implements flowcontrol.InitializationSignal. Nothing here waits.
 func (b begun) Wait() {}
-
-// reject answers a request of a kind that gets no seat because of err.
-func (f *filter) reject(w http.ResponseWriter, r *http.Request, kind, message string, err error) {
-	reason, retry := reasonFull, retrySoon
-	switch {
-	case errors.Is(err, errGone): // this answer is for the audit log
-		f.fail(w, r, apierrors.NewTimeoutError("the request ended while it waited for its turn", 0))
-		return
-	case errors.Is(err, errTimeout):
-		reason, retry = reasonTimeout, retryLater
-	case !errors.Is(err, errFull):
-		f.fail(w, r, apierrors.NewInternalError(err))
-		return
-	}
-	f.metrics.rejected.WithLabelValues(kind, reason).Inc()
-	f.fail(w, r, apierrors.NewTooManyRequests(message+", please try again later", retry))
-}
 
 // fail writes err, an API status, in the client's format.
 func (f *filter) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -41,7 +41,7 @@ func newWorld(t *testing.T, c Config, serve http.HandlerFunc) *world {
 		t.Fatal(err)
 	}
 	limiter := New(c, metrics)
-	limiter.pool.rivalry.until = time.Now().Add(time.Hour) // others are there
+	limiter.HasRivals()
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	scheme.AddUnversionedTypes(schema.GroupVersion{Version: "v1"}, &metav1.Status{})
@@ -238,39 +238,6 @@ func TestFilter_WatchesHoldASeatUntilTheyHaveBegun(t *testing.T) {
 		}
 	}
 	eventually(t, "no watch is counted", func() bool { return w.limiter.watches.total() == 0 })
-}
-
-// Somebody who asks for much and reads nothing must not hold the only seat, nor does somebody whom etcd does not answer.
-func TestFilter_WhatTakesLongGivesItsSeatBack(t *testing.T) {
-	hold := newGate()
-	w := newWorld(t, Config{Reads: 4, Seats: 1}, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("User") == "mallory" {
-			hold.pass(w, r)
-		}
-	})
-	t.Cleanup(hold.open)
-	w.limiter.longestTurn = 10 * time.Millisecond
-	results := make(chan answer, 2)
-	for i := range cap(results) {
-		go func() { results <- w.ask("get", "busy", "mallory") }()
-		eventually(t, "it is in flight, and its seat is free again", func() bool {
-			return w.metric("annex_fairness_requests_executing", kindRead) == float64(i+1) && w.metric("annex_fairness_seats_in_use", "") == 0
-		})
-	}
-	if got := w.ask("get", "quiet", "alice"); got.code != http.StatusOK {
-		t.Errorf("elsewhere: %+v, want 200", got)
-	}
-	if got := w.ask("get", "busy", "alice"); got.code != http.StatusTooManyRequests {
-		t.Errorf("beyond half of what may be in flight: %+v, want 429", got)
-	}
-	hold.open()
-	for range cap(results) {
-		<-results
-	}
-	eventually(t, "none is in flight", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 0 })
-	if got := w.ask("get", "busy", "alice"); got.code != http.StatusOK {
-		t.Errorf("once they have ended: %+v, want 200", got)
-	}
 }
 
 func TestFilter_WithoutLimits(t *testing.T) {

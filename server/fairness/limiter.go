@@ -2,13 +2,12 @@ package fairness
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
-// longestTurn is how long a request may hold its seats. A longer request does not wait for processors but for
-// etcd or a slow client, and other requests of its workspace must not wait for that. It still counts as in flight.
-const longestTurn = 3 * time.Second
+// patience is how long a request may wait for its client, in all, and keep its seats. Other requests of its workspace must not wait
+// for a slow client. It is also how long a watch may take to begin. What waits still counts as in flight.
+const patience = 3 * time.Second
 
 // Config limits how much is served at once. In each field, 0 means no limit.
 type Config struct {
@@ -29,7 +28,7 @@ type Config struct {
 type Limiter struct {
 	pool                   *pool
 	reads, writes, watches *budget
-	longestTurn            time.Duration
+	patience               time.Duration
 	metrics                *Metrics
 }
 
@@ -44,16 +43,16 @@ func New(c Config, m *Metrics) *Limiter {
 			active:  m.flows,
 			flows:   map[string]*flow{},
 		},
-		reads:       newBudget(c.Reads),
-		writes:      newBudget(c.Writes),
-		watches:     newBudget(c.Watches),
-		longestTurn: longestTurn,
-		metrics:     m,
+		reads:    newBudget(c.Reads),
+		writes:   newBudget(c.Writes),
+		watches:  newBudget(c.Watches),
+		patience: patience,
+		metrics:  m,
 	}
 }
 
-// admit waits for the turn of a request and returns the function that ends it; it may be called more than once.
-func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int) (end func(), err error) {
+// admit waits for the turn of a request. Its end must be called.
+func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int) (*turn, error) {
 	inFlight := l.writes
 	if kind == kindRead {
 		inFlight = l.reads
@@ -61,26 +60,39 @@ func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int)
 	if l.pool.seats > 0 {
 		seats = min(seats, l.pool.seats)
 	}
-	waiting := l.metrics.waiting.WithLabelValues(kind)
-	waiting.Inc()
-	start := time.Now()
-	release, err := l.pool.acquire(ctx, flow, user, seats)
-	waiting.Dec()
+	acquire := func() (release func(), err error) {
+		waiting := l.metrics.waiting.WithLabelValues(kind)
+		waiting.Inc()
+		defer waiting.Dec()
+		start := time.Now()
+		if release, err = l.pool.acquire(ctx, flow, user, seats); err == nil {
+			l.metrics.wait.WithLabelValues(kind).Observe(time.Since(start).Seconds())
+		}
+		return release, err
+	}
+	release, err := acquire()
 	if err != nil {
 		return nil, err
 	}
-	l.metrics.wait.WithLabelValues(kind).Observe(time.Since(start).Seconds())
 	if !inFlight.take(flow) {
 		release()
 		return nil, errFull
 	}
 	executing := l.metrics.executing.WithLabelValues(kind)
 	executing.Inc()
-	tooLong := time.AfterFunc(l.longestTurn, release)
-	return sync.OnceFunc(func() {
-		tooLong.Stop()
-		release()
-		executing.Dec()
-		inFlight.give(flow)
-	}), nil
+	return &turn{
+		acquire: func() (func(), error) {
+			release, err := acquire()
+			if err != nil {
+				return nil, l.refusal(kind, err)
+			}
+			return release, nil
+		},
+		finish: func() {
+			executing.Dec()
+			inFlight.give(flow)
+		},
+		patience: l.patience,
+		release:  release,
+	}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/lasting"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/server/apistatus"
 )
@@ -84,8 +85,23 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		ctx, done = s.hold(ctx, target, info)
 		defer done()
 	}
+	if writes(info) {
+		// The seat of the request is taken while handler runs, so handler must not leave work behind.
+		var end func()
+		ctx, end = lasting.Context(ctx)
+		defer end()
+	}
 	handler.ServeHTTP(w, req.WithContext(ctx))
 	return nil
+}
+
+// writes reports whether a stock handler works on the request in a goroutine that it does not always wait for.
+func writes(info *genericapirequest.RequestInfo) bool {
+	switch info.Verb {
+	case "create", "update", "patch", "delete", "deletecollection":
+		return true
+	}
+	return false
 }
 
 // handler returns who serves the target.

@@ -26,6 +26,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/server/apistatus"
+	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/serve"
 )
 
@@ -105,11 +106,14 @@ func (e *Endpoint) makeWorkspace(ctx context.Context, r *route, resource *catalo
 	return cluster, bound, nil
 }
 
-// poll waits until ok; errors of a single look do not count.
+// poll waits until ok; errors of a single look do not count. Controllers do the work meanwhile, so the workspace may use the seat of
+// the request for others.
 func (e *Endpoint) poll(ctx context.Context, ok func() (bool, error)) error {
-	return wait.PollUntilContextCancel(ctx, makeInterval, true, func(context.Context) (bool, error) {
-		done, err := ok()
-		return done && err == nil, nil
+	return fairness.Waiting(ctx, func() error {
+		return wait.PollUntilContextCancel(ctx, makeInterval, true, func(context.Context) (bool, error) {
+			done, err := ok()
+			return done && err == nil, nil
+		})
 	})
 }
 

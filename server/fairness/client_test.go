@@ -1,0 +1,174 @@
+package fairness
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// slow is a request whose client sends or takes nothing until it is told to go on.
+func (w *world) slow(verb string, body io.Reader) <-chan *http.Response {
+	w.Helper()
+	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.server.URL+"/api/v1/configmaps", body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	r.Header.Set("Verb", verb)
+	r.Header.Set("Cluster", "busy")
+	r.Header.Set("User", "mallory")
+	responses := make(chan *http.Response, 1)
+	go func() {
+		resp, err := w.server.Client().Do(r)
+		if err != nil {
+			w.Error(err)
+		}
+		responses <- resp
+	}()
+	return responses
+}
+
+// A client that sends or takes its data slowly must not hold the only seat, and its request must not work without one.
+func TestFilter_ARequestThatWaitsForItsClient(t *testing.T) {
+	data := bytes.Repeat([]byte("x"), 32<<20) // more than connections buffer
+	for name, tc := range map[string]struct {
+		verb, kind string
+		serve      func(w http.ResponseWriter, r *http.Request) error
+		begin      func(w *world) (goOn func() *http.Response)
+	}{
+		"sends slowly": {
+			"create", kindWrite,
+			func(_ http.ResponseWriter, r *http.Request) error {
+				_, err := io.ReadAll(r.Body)
+				return err
+			},
+			func(w *world) func() *http.Response {
+				body, send := io.Pipe()
+				responses := w.slow("create", body)
+				return func() *http.Response {
+					if _, err := send.Write([]byte("x")); err != nil {
+						t.Error(err)
+					}
+					_ = send.Close()
+					return <-responses
+				}
+			},
+		},
+		"takes slowly": {
+			"list", kindRead,
+			func(w http.ResponseWriter, _ *http.Request) error {
+				_, err := w.Write(data)
+				return err
+			},
+			func(w *world) func() *http.Response {
+				resp := <-w.slow("list", nil)
+				return func() *http.Response {
+					if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(len(data)) {
+						t.Errorf("%d bytes (%v)", n, err)
+					}
+					return resp
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hold := newGate()
+			served := make(chan error, 1)
+			w := newWorld(t, Config{Reads: 10, Writes: 10, Seats: 1}, func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("User") == "mallory" {
+					served <- tc.serve(w, r)
+				} else {
+					hold.pass(w, r)
+				}
+			})
+			t.Cleanup(hold.open)
+			w.limiter.patience = 0
+			goOn := tc.begin(w)
+			eventually(t, "it is in flight, and its seat is free", func() bool {
+				return w.metric("annex_fairness_requests_executing", tc.kind) == 1 && w.metric("annex_fairness_seats_in_use", "") == 0
+			})
+			alice := make(chan answer, 1)
+			go func() { alice <- w.ask("get", "busy", "alice") }()
+			eventually(t, "somebody else has the seat", func() bool { return w.metric("annex_fairness_seats_in_use", "") == 1 })
+
+			done := make(chan *http.Response, 1)
+			go func() { done <- goOn() }()
+			eventually(t, "it waits for a seat", func() bool { return w.metric("annex_fairness_requests_waiting", tc.kind) == 1 })
+			select {
+			case <-served:
+				t.Error("it continued without a seat")
+			default:
+			}
+			hold.open()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+			resp := <-done
+			_ = resp.Body.Close()
+			if got := <-alice; got.code != http.StatusOK || resp.StatusCode != http.StatusOK {
+				t.Errorf("%d, and %+v for the other; want 200", resp.StatusCode, got)
+			}
+			eventually(t, "nothing is in use", func() bool {
+				return w.metric("annex_fairness_seats_in_use", "") == 0 && w.metric("annex_fairness_requests_executing", tc.kind) == 0
+			})
+		})
+	}
+}
+
+func TestFilter_ARequestThatFindsNoSeatAgainMustNotContinue(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 10, Writes: 10, Seats: 1, Wait: 1}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") != "mallory" {
+			hold.pass(w, r)
+			return
+		}
+		_, err := io.ReadAll(r.Body)
+		if _, again := r.Body.Read(make([]byte, 1)); err == nil || again == nil || err.Error() != again.Error() {
+			t.Errorf("%v, then %v, want the same refusal", err, again)
+		}
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	t.Cleanup(hold.open)
+	w.limiter.patience = 0
+	body, send := io.Pipe()
+	responses := w.slow("create", body)
+	eventually(t, "it waits for its client", func() bool {
+		return w.metric("annex_fairness_requests_executing", kindWrite) == 1 && w.metric("annex_fairness_seats_in_use", "") == 0
+	})
+	go w.ask("get", "busy", "alice")
+	eventually(t, "somebody else has the seat", func() bool { return w.metric("annex_fairness_seats_in_use", "") == 1 })
+	_ = send.Close()
+	resp := <-responses
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusTooManyRequests || w.metric("annex_fairness_rejected_total", kindWrite) != 1 {
+		t.Errorf("%d, want a refusal", resp.StatusCode)
+	}
+}
+
+func TestWaiting(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 10, Seats: 1}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") == "mallory" {
+			if err := Waiting(r.Context(), func() error { hold.pass(w, r); return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Cleanup(hold.open)
+	w.limiter.patience = 0
+	mallory := make(chan answer, 1)
+	go func() { mallory <- w.ask("get", "busy", "mallory") }()
+	eventually(t, "its seat is free", func() bool {
+		return w.metric("annex_fairness_requests_executing", kindRead) == 1 && w.metric("annex_fairness_seats_in_use", "") == 0
+	})
+	if got := w.ask("get", "busy", "alice"); got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+	hold.open()
+	if got := <-mallory; got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+	if err := Waiting(t.Context(), func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it must be returned as it is
+		t.Errorf("without a turn: %v", err)
+	}
+}
