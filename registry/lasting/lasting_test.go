@@ -51,10 +51,10 @@ func TestContext_TheStockHandlerReturnsAfterItsWork(t *testing.T) {
 				if !errors.Is(ending.Err(), request.Err()) {
 					t.Errorf("ended with %v, want %v", ending.Err(), request.Err())
 				}
-				if child, cancel := context.WithCancel(ending); !errors.Is(child.Err(), request.Err()) {
+				child, cancel := context.WithCancel(ending)
+				defer cancel()
+				if !errors.Is(child.Err(), request.Err()) {
 					t.Errorf("what is made from it ended with %v, want %v", child.Err(), request.Err())
-				} else {
-					cancel()
 				}
 				if ending.Value(valueKey{}) != "x" || ctx.Value(valueKey{}) != "x" {
 					t.Error("values are lost")
