@@ -26,11 +26,12 @@ func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, 
 	if err != nil {
 		return nil, fmt.Errorf("building the storage of %s: %w", resourceName, err)
 	}
-	users := strategy{customresourcedefinition.NewStrategy(s.Scheme)}
+	ours := strategy{customresourcedefinition.NewStrategy(s.Scheme)}
+	users := limited{ours}
 	stock.Store.CreateStrategy = users
 	stock.Store.UpdateStrategy = users
 
-	own := systemStrategy{users}
+	own := systemStrategy{ours}
 	system := *stock.Store
 	system.CreateStrategy = own
 	system.UpdateStrategy = own

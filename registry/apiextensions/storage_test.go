@@ -106,6 +106,12 @@ func byWebhook(crd *apiextensions.CustomResourceDefinition) {
 	}
 }
 
+// costly makes a definition exceed the limits.
+func costly(crd *apiextensions.CustomResourceDefinition) {
+	pattern := strings.Repeat("a.{0,900}b", 12)
+	crd.Spec.Validation.OpenAPIV3Schema.Properties = map[string]apiextensions.JSONSchemaProps{"a": {Type: "string", Pattern: pattern}}
+}
+
 func users(g *group.Group) rest.StandardStorage {
 	return g.Versions["v1"][resourceName].(rest.StandardStorage)
 }
@@ -143,6 +149,10 @@ func TestCreate(t *testing.T) {
 				crd.Spec.SelectableFields = []apiextensions.SelectableField{{JSONPath: ".spec.text"}}
 				crd.Spec.Validation.OpenAPIV3Schema.Properties = map[string]apiextensions.JSONSchemaProps{"spec": {Ref: &ref}}
 			}),
+		},
+		{
+			name: "costly", cluster: "c3", want: apierrors.IsInvalid, wantIn: "spec.versions: Invalid value: ",
+			crd: definition(costly),
 		},
 		{
 			name: "not structural", cluster: "c3", want: apierrors.IsInvalid, wantIn: "must not be empty for specified object fields",
@@ -204,6 +214,35 @@ func TestUpdate_KeepsReservedAnnotations(t *testing.T) {
 	}
 	if err := change(users(g), func(crd *apiextensions.CustomResourceDefinition) { crd.Labels = map[string]string{"a": "b"} }); err != nil {
 		t.Errorf("a reserved annotation that was there already: %v", err)
+	}
+}
+
+// What exceeds the limits already can be used and changed, except its spec.
+func TestUpdate_LimitsWhatChanges(t *testing.T) {
+	g := newGroup(t)
+	ctx := in(t, "c1")
+	if _, err := g.System[resourceName].Create(ctx, definition(costly), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	change := func(change func(*apiextensions.CustomResourceDefinition)) error {
+		info := rest.DefaultUpdatedObjectInfo(nil, func(_ context.Context, _, old runtime.Object) (runtime.Object, error) {
+			crd := old.(*apiextensions.CustomResourceDefinition).DeepCopy()
+			change(crd)
+			return crd, nil
+		})
+		_, _, err := users(g).Update(ctx, "widgets.example.com", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		return err
+	}
+	if err := change(func(crd *apiextensions.CustomResourceDefinition) { crd.Labels = map[string]string{"a": "b"} }); err != nil {
+		t.Errorf("a label: %v", err)
+	}
+	if err := change(func(crd *apiextensions.CustomResourceDefinition) { crd.Spec.Names.ShortNames = []string{"w"} }); !apierrors.IsInvalid(err) {
+		t.Errorf("the spec: %v, want invalid", err)
+	}
+	if err := change(func(crd *apiextensions.CustomResourceDefinition) {
+		crd.Spec.Validation.OpenAPIV3Schema.Properties = nil
+	}); err != nil {
+		t.Errorf("the spec within the limits: %v", err)
 	}
 }
 

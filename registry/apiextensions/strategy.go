@@ -37,6 +37,29 @@ func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) f
 	return append(errs, s.writeStrategy.ValidateUpdate(ctx, definition, old)...)
 }
 
+// limited is for users: a definition must not cost too much. What was stored before there were limits remains valid until its spec
+// changes. The server's own writes are not limited, because it copies schemas that were stored before.
+type limited struct{ strategy }
+
+// Validate implements rest.RESTCreateStrategy.
+func (s limited) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	if _, errs := crd.CheckLimits(obj.(*apiextensions.CustomResourceDefinition)); len(errs) > 0 {
+		return errs // the rest would cost too much
+	}
+	return s.strategy.Validate(ctx, obj)
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy.
+func (s limited) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	definition, before := obj.(*apiextensions.CustomResourceDefinition), old.(*apiextensions.CustomResourceDefinition)
+	if !apiequality.Semantic.DeepEqual(definition.Spec, before.Spec) {
+		if _, errs := crd.CheckLimits(definition); len(errs) > 0 {
+			return errs
+		}
+	}
+	return s.strategy.ValidateUpdate(ctx, obj, old)
+}
+
 func validateConversion(obj runtime.Object) field.ErrorList {
 	conversion := obj.(*apiextensions.CustomResourceDefinition).Spec.Conversion
 	if conversion == nil || conversion.Strategy != apiextensions.WebhookConverter {

@@ -48,7 +48,8 @@ type Config struct {
 
 // Handlers keeps one handler for each schema in use. It is safe for concurrent use.
 type Handlers struct {
-	config Config
+	config    Config
+	admission stamping
 
 	mu   sync.Mutex
 	kept *lru.Cache // from hash to *entry
@@ -73,7 +74,6 @@ func New(config Config) (*Handlers, error) {
 	if config.Admission == nil {
 		config.Admission = admission.NewChainHandler()
 	}
-	config.Admission = stamping{NoCreateWhileTerminating(config.Admission)}
 	if config.NotFound == nil {
 		config.NotFound = http.NotFoundHandler()
 	}
@@ -87,7 +87,8 @@ func New(config Config) (*Handlers, error) {
 		config.Capacity = defaultCapacity
 	}
 	return &Handlers{
-		config: config,
+		config:    config,
+		admission: stamping{NoCreateWhileTerminating(config.Admission)},
 		kept: lru.NewWithEvictionFunc(config.Capacity, func(_ lru.Key, value any) {
 			// Not here: the caller holds a lock, and closing waits for a handler that is just being built.
 			go value.(*entry).source.close()
@@ -143,7 +144,7 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry,
 		s,
 		h.config.NotFound,
 		h.config.RESTOptionsGetter,
-		h.config.Admission,
+		withBounds(h.admission, crd),
 		nil,      // establishing is a controller's work
 		nil, nil, // webhook conversion is refused where definitions are created
 		1, // with more masters the handler would delay establishing

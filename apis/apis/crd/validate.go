@@ -35,6 +35,12 @@ func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, internal, nil); err != nil {
 		return field.ErrorList{field.Invalid(field.NewPath("spec"), schema.Name, err.Error())}
 	}
+	if _, errs := CheckLimits(internal); len(errs) > 0 {
+		for _, e := range errs {
+			e.Field = fieldOfSchema(e.Field)
+		}
+		return errs // the rest would cost too much
+	}
 	perVersion := spreadSchema(&internal.Spec)
 	internal, found := Checkable(internal)
 	for _, e := range append(found, apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal)...) {

@@ -1,0 +1,179 @@
+package schema
+
+import (
+	"context"
+	"fmt"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/admission"
+
+	"github.com/annex-dev/annex/apis/apis/crd"
+)
+
+// What validation of a value costs, in steps. A step is what a regular expression does for one of its instructions and one byte: up
+// to 40 ns, and usually 10.
+const (
+	valueSteps = 10 // one schema, whatever it says
+	enumSteps  = 4  // one allowed value
+	// maxSteps is for one object. A field of 3 MiB with a pattern such as ^[A-Za-z0-9+/=]*$ takes 21 million.
+	maxSteps = 32 << 20
+)
+
+// work says what it costs to validate a value, as far as that is more than valueSteps: of the value itself, and of what is in it. Nil is
+// for a value that costs nothing else.
+type work struct {
+	pattern    int // instructions
+	enum       int // allowed values
+	properties map[string]*work
+	additional *work
+	items      *work
+	also       []*work // other schemas for the same value; all are tried
+}
+
+// newWork returns the work of a schema.
+func newWork(s *apiextensionsv1.JSONSchemaProps) *work {
+	if s == nil {
+		return nil
+	}
+	w := &work{enum: len(s.Enum)}
+	if s.Pattern != "" {
+		w.pattern, _ = crd.PatternSize(s.Pattern) // what is no pattern is not served
+	}
+	for name, property := range s.Properties {
+		if in := newWork(&property); in != nil {
+			if w.properties == nil {
+				w.properties = map[string]*work{}
+			}
+			w.properties[name] = in
+		}
+	}
+	if s.AdditionalProperties != nil {
+		w.additional = newWork(s.AdditionalProperties.Schema)
+	}
+	if s.Items != nil {
+		w.items = newWork(s.Items.Schema)
+	}
+	for _, branches := range [][]apiextensionsv1.JSONSchemaProps{s.AllOf, s.AnyOf, s.OneOf} {
+		for i := range branches {
+			w.branch(&branches[i])
+		}
+	}
+	if s.Not != nil {
+		w.branch(s.Not)
+	}
+	if w.pattern == 0 && w.enum == 0 && w.properties == nil && w.additional == nil && w.items == nil && w.also == nil {
+		return nil
+	}
+	return w
+}
+
+func (w *work) branch(s *apiextensionsv1.JSONSchemaProps) {
+	in := newWork(s)
+	if in == nil {
+		in = &work{} // it is tried, too
+	}
+	w.also = append(w.also, in)
+}
+
+// budget counts the steps that are left for an object.
+type budget struct {
+	left int
+	errs field.ErrorList // at most one
+}
+
+// spend takes steps for the value at path, and reports whether there were as many.
+func (b *budget) spend(path *field.Path, steps int, why func() string) bool {
+	if b.left -= steps; b.left >= 0 {
+		return true
+	}
+	b.errs = append(b.errs, field.Invalid(path, field.OmitValueType{}, fmt.Sprintf(
+		"the object takes too long to validate: at least %d steps, at most %d are allowed; %s", maxSteps-b.left, maxSteps, why())))
+	return false
+}
+
+// take spends what it costs to validate value, and reports whether that is left.
+func (b *budget) take(w *work, value any, path *field.Path) bool {
+	if !b.spend(path, valueSteps, func() string { return "it has too many values, or its schema too many alternatives" }) {
+		return false
+	}
+	if w == nil {
+		w = &work{}
+	}
+	if !b.spend(path, enumSteps*w.enum, func() string { return fmt.Sprintf("this value is compared with %d allowed ones", w.enum) }) {
+		return false
+	}
+	for _, other := range w.also {
+		if !b.take(other, value, path) {
+			return false
+		}
+	}
+	switch value := value.(type) {
+	case string:
+		return w.pattern == 0 || b.spend(path, w.pattern*len(value), func() string {
+			return fmt.Sprintf("this value has %d bytes, and its pattern %d instructions", len(value), w.pattern)
+		})
+	case map[string]any:
+		for key, v := range value {
+			in, ok := w.properties[key]
+			if !ok {
+				in = w.additional
+			}
+			if !b.take(in, v, child(path, key)) {
+				return false
+			}
+		}
+	case []any:
+		for i, v := range value {
+			if !b.take(w.items, v, path.Index(i)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func child(path *field.Path, key string) *field.Path {
+	if path == nil {
+		return field.NewPath(key)
+	}
+	return path.Child(key)
+}
+
+// bounded refuses objects that take too long to validate, after all other admission that changes objects and before validation.
+type bounded struct {
+	stamping
+	versions map[string]*work
+}
+
+var _ admission.MutationInterface = bounded{}
+
+// withBounds returns the admission of the objects of a definition.
+func withBounds(next stamping, definition *apiextensionsv1.CustomResourceDefinition) admission.Interface {
+	b := bounded{stamping: next, versions: map[string]*work{}}
+	for _, v := range definition.Spec.Versions {
+		if v.Schema != nil {
+			b.versions[v.Name] = newWork(v.Schema.OpenAPIV3Schema)
+		}
+	}
+	return b
+}
+
+// Admit implements admission.MutationInterface.
+func (b bounded) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
+	if err := b.stamping.Admit(ctx, a, o); err != nil {
+		return err
+	}
+	obj, ok := a.GetObject().(*unstructured.Unstructured)
+	if !ok {
+		return nil // of another subresource, such as a Scale
+	}
+	kind := obj.GroupVersionKind()
+	left := budget{left: maxSteps}
+	if left.take(b.versions[kind.Version], obj.Object, nil) {
+		return nil
+	}
+	return apierrors.NewInvalid(kind.GroupKind(), obj.GetName(), left.errs)
+}
