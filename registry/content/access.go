@@ -126,7 +126,7 @@ func (a *access) storage(ctx context.Context, h head.Head) (schema.Storage, erro
 		var resource *catalog.Resource
 		// What is stored under another scope has no name there.
 		if resource, known.err = a.resource(ctx, k); resource != nil && resource.Namespaced == k.namespaced {
-			known.storage, known.err = a.Schemas.Storage(resource)
+			known.storage, known.err = a.Schemas.Storage(resource, h.Cluster)
 		}
 		a.kinds[k] = known
 	}

@@ -1,5 +1,5 @@
 // Package schema serves custom resources: one stock CRD handler of k8s.io/apiextensions-apiserver for each schema hash, in
-// an LRU, shared by all clusters that serve the schema. It is part of step 6 of docs/request.md, REST storage.
+// an LRU bounded in bytes, shared by all clusters that serve the schema. It is part of step 6 of docs/request.md, REST storage.
 //
 // The handler takes its one CustomResourceDefinition from a fake informer. Cluster and bucket are not its business: they are
 // in the context of a request, put there by the last mile (server/serve), and end up in the storage key. What differs
@@ -7,8 +7,11 @@
 // too ([Handlers.For] does so), and every definition handed in was established long ago, since the stock handler delays
 // creates for two seconds after that moment.
 //
-// A handler costs 0.2 to 2 MB and is built at its first request in 8 to 50 ms, mostly for CEL. Evicting one lets requests
-// that are under way finish and ends no watch: storage and watch caches are shared and not its own.
+// A handler costs 0.2 MB, some KiB for each node of the schema and 80 KiB for each CEL rule (size.go), and is built at its first request in
+// 8 to 50 ms, mostly for CEL. Evicting one lets requests that are under way finish and ends no watch: storage and watch caches are shared
+// and not its own.
+//
+// An object whose validation would take too long is refused before it begins (work.go).
 //
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
 // parameters, and the delete function that it registers with the informer, which tears down what the lister no longer lists.

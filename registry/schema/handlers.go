@@ -13,14 +13,14 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/kube-openapi/pkg/validation/spec"
-	"k8s.io/utils/lru"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/lru"
 )
 
 const (
-	// defaultCapacity bounds the handlers kept: between 100 MB and 1 GB when all are of distinct schemas and in use.
-	defaultCapacity = 512
+	defaultCapacity = 256 << 20
 
 	defaultRequestTimeout    = time.Minute
 	defaultMinRequestTimeout = 30 * time.Minute
@@ -42,8 +42,8 @@ type Config struct {
 	MaxRequestBodyBytes int64
 	// NotFound answers requests for versions and scopes that the schema does not have; nil stands for http.NotFoundHandler.
 	NotFound http.Handler
-	// Capacity bounds how many handlers are kept; 0 stands for 512.
-	Capacity int
+	// Capacity bounds what the handlers that are kept take, in bytes; 0 stands for 256 MiB.
+	Capacity int64
 }
 
 // Handlers keeps one handler for each schema in use. It is safe for concurrent use.
@@ -52,7 +52,7 @@ type Handlers struct {
 	admission stamping
 
 	mu   sync.Mutex
-	kept *lru.Cache // from hash to *entry
+	kept *lru.Cache[string, *entry] // by hash
 }
 
 // stockHandler is what the stock CRD handler, whose type is private, can do.
@@ -89,17 +89,17 @@ func New(config Config) (*Handlers, error) {
 	return &Handlers{
 		config:    config,
 		admission: stamping{NoCreateWhileTerminating(config.Admission)},
-		kept: lru.NewWithEvictionFunc(config.Capacity, func(_ lru.Key, value any) {
+		kept: lru.New[string](config.Capacity, func(e *entry) {
 			// Not here: the caller holds a lock, and closing waits for a handler that is just being built.
-			go value.(*entry).source.close()
+			go e.source.close()
 		}),
 	}, nil
 }
 
-// For returns the handler of a resource that is not Typed. Requests must come with request info, cluster and bucket in their
+// For returns the handler of a resource of cluster that is not Typed. Requests must come with request info, cluster and bucket in their
 // context, and [WithTerminating] must have been applied if the resource is. The handler is for one request: the next one may get another.
-func (h *Handlers) For(resource *catalog.Resource) (http.Handler, error) {
-	e, err := h.entry(resource)
+func (h *Handlers) For(resource *catalog.Resource, cluster logicalcluster.Name) (http.Handler, error) {
+	e, err := h.entry(resource, cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -116,23 +116,31 @@ func (h *Handlers) Close() {
 	h.kept.Clear()
 }
 
-func (h *Handlers) entry(resource *catalog.Resource) (*entry, error) {
+// Bytes returns about how many bytes the handlers take, and how many they may take.
+func (h *Handlers) Bytes() (bytes, limit int64) { return h.kept.Bytes() }
+
+// entry returns the handler of a resource. It is kept for cluster, or for the provider of a bound resource.
+func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name) (*entry, error) {
 	if resource.CRD == nil {
 		return nil, fmt.Errorf("serving %s: it is not a custom resource", resource.GroupResource())
 	}
 	if known, ok := h.kept.Get(resource.Hash); ok {
-		return known.(*entry), nil
+		return known, nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if known, ok := h.kept.Get(resource.Hash); ok {
-		return known.(*entry), nil
+		return known, nil
 	}
 	e, err := h.build(resource.CRD)
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", resource.GroupResource(), err)
 	}
-	h.kept.Add(resource.Hash, e)
+	owner := resource.Bucket
+	if owner == catalog.LocalBucket {
+		owner = cluster.String()
+	}
+	h.kept.Put(resource.Hash, e, size(resource.CRD), owner)
 	return e, nil
 }
 

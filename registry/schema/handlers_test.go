@@ -191,7 +191,7 @@ func TestHandlers_FiveThousandClustersShareOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		handler, err := h.For(resource)
+		handler, err := h.For(resource, "c1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestHandlers_FiveThousandClustersShareOne(t *testing.T) {
 func TestHandlers_EvictionTearsDownAndEndsNoWatch(t *testing.T) {
 	destroyed := &atomic.Int32{}
 	s := newServer(t, func(c *Config) {
-		c.Capacity = 1
+		c.Capacity = 1 << 20 // for one
 		c.RESTOptionsGetter = countDestroy{c.RESTOptionsGetter, destroyed}
 	})
 	s.serve("c1", catalog.LocalBucket, definition(t, widgetsA))
@@ -234,9 +234,9 @@ func TestHandlers_EvictionTearsDownAndEndsNoWatch(t *testing.T) {
 }
 
 func TestHandlers_RequestsOutliveEviction(t *testing.T) {
-	s := newServer(t, func(c *Config) { c.Capacity = 1 })
+	s := newServer(t, func(c *Config) { c.Capacity = 1 << 20 })
 	a := s.serve("c1", catalog.LocalBucket, definition(t, widgetsA))
-	e, err := s.handlers.entry(a)
+	e, err := s.handlers.entry(a, "c1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -191,7 +191,7 @@ func (s *server) chain() http.Handler {
 		s.mu.Lock()
 		resource := s.clusters[cluster.String()]
 		s.mu.Unlock()
-		handler, err := s.handlers.For(resource)
+		handler, err := s.handlers.For(resource, cluster)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

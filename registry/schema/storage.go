@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
@@ -15,9 +16,9 @@ type Storage interface {
 	rest.GracefulDeleter
 }
 
-// Storage returns the storage of a resource that is not Typed.
-func (h *Handlers) Storage(resource *catalog.Resource) (Storage, error) {
-	e, err := h.entry(resource)
+// Storage returns the storage of a resource of cluster that is not Typed.
+func (h *Handlers) Storage(resource *catalog.Resource, cluster logicalcluster.Name) (Storage, error) {
+	e, err := h.entry(resource, cluster)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (s served) Refresh(ctx context.Context, cluster logicalcluster.Name) (*cata
 
 type nothing struct{}
 
-func (nothing) For(*catalog.Resource) (http.Handler, error)  { return http.NotFoundHandler(), nil }
+func (nothing) For(*catalog.Resource, logicalcluster.Name) (http.Handler, error)  { return http.NotFoundHandler(), nil }
 func (nothing) Handler(*catalog.Snapshot) http.Handler       { return http.NotFoundHandler() }
 func (nothing) ServeHTTP(http.ResponseWriter, *http.Request) {}
 

@@ -18,9 +18,9 @@ import (
 	"github.com/annex-dev/annex/server/apistatus"
 )
 
-// Schemas gives the handler that serves a custom resource, whatever the cluster.
+// Schemas gives the handler that serves a custom resource of a cluster; the name is empty for all clusters.
 type Schemas interface {
-	For(resource *catalog.Resource) (http.Handler, error)
+	For(resource *catalog.Resource, cluster logicalcluster.Name) (http.Handler, error)
 }
 
 // Config is what a Server needs. Everything is required.
@@ -116,7 +116,7 @@ func (s *Server) handler(target Target) (http.Handler, error) {
 	case target.Resource.Typed:
 		return s.config.API, nil
 	}
-	handler, err := s.config.Schemas.For(target.Resource)
+	handler, err := s.config.Schemas.For(target.Resource, target.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the schema of %s: %w", target.Resource.GroupResource(), err)
 	}

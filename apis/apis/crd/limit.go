@@ -18,11 +18,13 @@ type Cost struct {
 	Nodes int
 	// Patterns is the sum of the sizes of all patterns; see PatternSize.
 	Patterns int
+	// Rules is the number of CEL rules. A compiled one takes some 70 KiB.
+	Rules int
 }
 
 // Limits are what a definition may cost. The CustomResourceDefinitions of well-known projects cost less than a quarter of each; see
 // test/crds.
-var Limits = Cost{Bytes: 3 << 20, Nodes: 30_000, Patterns: 20_000}
+var Limits = Cost{Bytes: 3 << 20, Nodes: 30_000, Patterns: 20_000, Rules: 1_000}
 
 // CheckLimits returns in what definition exceeds Limits, and what it costs. Paths are those of upstream's validation. Check it before
 // anything else in a definition is compiled or copied.
@@ -41,6 +43,7 @@ func CheckLimits(definition *apiextensions.CustomResourceDefinition) (Cost, fiel
 		{"bytes", m.Bytes, Limits.Bytes},
 		{"nodes", m.Nodes, Limits.Nodes},
 		{"instructions in patterns", m.Patterns, Limits.Patterns},
+		{"rules", m.Rules, Limits.Rules},
 	} {
 		if c.got > c.most {
 			m.errs = append(m.errs, field.Invalid(path, c.got, fmt.Sprintf("the schemas of all versions may have at most %d %s together, and have %d", c.most, c.what, c.got)))
@@ -75,11 +78,13 @@ func (m *meter) validation(v *apiextensions.CustomResourceValidation, versions i
 	m.Bytes += versions * len(data)
 	m.Nodes += versions * one.Nodes
 	m.Patterns += versions * one.Patterns
+	m.Rules += versions * one.Rules
 	m.errs = one.errs
 }
 
 func (m *meter) props(s *apiextensions.JSONSchemaProps, path *field.Path) {
 	m.Nodes++
+	m.Rules += len(s.XValidations)
 	if s.Pattern != "" {
 		// What is no pattern is for upstream's validation to say.
 		size, err := PatternSize(s.Pattern)

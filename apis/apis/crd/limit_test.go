@@ -22,6 +22,8 @@ func TestCheckLimits(t *testing.T) {
 		}
 		return v
 	}
+	ruled := object("a")
+	ruled.OpenAPIV3Schema.XValidations = make(apiextensions.ValidationRules, Limits.Rules+1)
 	described := object("a")
 	described.OpenAPIV3Schema.Description = strings.Repeat("x", Limits.Bytes/2)
 	for name, tc := range map[string]struct {
@@ -37,6 +39,7 @@ func TestCheckLimits(t *testing.T) {
 		"one of these is not":   {object(strings.Repeat("a.{0,900}b", 6)), []*apiextensions.CustomResourceValidation{nil}, ""},
 		"many nodes":            {nil, []*apiextensions.CustomResourceValidation{many(Limits.Nodes / 2)}, "the schemas of all versions may have at most 30000 nodes together, and have 30001"},
 		"as many as may be":     {nil, []*apiextensions.CustomResourceValidation{many(Limits.Nodes/2 - 1)}, ""},
+		"many rules":            {nil, []*apiextensions.CustomResourceValidation{ruled}, "the schemas of all versions may have at most 1000 rules together, and have 1001"},
 		"many bytes":            {described, []*apiextensions.CustomResourceValidation{nil, nil}, "bytes together"},
 		"as many bytes as fit":  {described, []*apiextensions.CustomResourceValidation{nil}, ""},
 		"what is no pattern is": {object("("), []*apiextensions.CustomResourceValidation{nil}, ""},

@@ -1,0 +1,46 @@
+package schema
+
+import apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+// What a handler takes in bytes, measured: see TestSize_IsNotLessThanWhatAHandlerTakes.
+const (
+	versionBytes = 288 << 10
+	nodeBytes    = 4 << 10  // of each property, item and alternative, in several forms
+	ruleBytes    = 96 << 10 // of each CEL rule, with the environment that it is compiled for
+	textFactor   = 4        // descriptions, enums and defaults are copied
+)
+
+// size returns about how many bytes the handler of a definition takes once it has served a request. It is rather too much than too little.
+func size(definition *apiextensionsv1.CustomResourceDefinition) int64 {
+	total := int64(textFactor * definition.Size())
+	for i := range definition.Spec.Versions {
+		total += versionBytes
+		if v := definition.Spec.Versions[i].Schema; v != nil {
+			total += schemaSize(v.OpenAPIV3Schema)
+		}
+	}
+	return total
+}
+
+func schemaSize(s *apiextensionsv1.JSONSchemaProps) int64 {
+	if s == nil {
+		return 0
+	}
+	total := int64(nodeBytes + ruleBytes*len(s.XValidations))
+	for _, property := range s.Properties {
+		total += schemaSize(&property)
+	}
+	for _, branches := range [][]apiextensionsv1.JSONSchemaProps{s.AllOf, s.AnyOf, s.OneOf} {
+		for i := range branches {
+			total += schemaSize(&branches[i])
+		}
+	}
+	total += schemaSize(s.Not)
+	if s.Items != nil {
+		total += schemaSize(s.Items.Schema)
+	}
+	if s.AdditionalProperties != nil {
+		total += schemaSize(s.AdditionalProperties.Schema)
+	}
+	return total
+}

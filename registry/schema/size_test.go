@@ -1,0 +1,81 @@
+package schema
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/annex-dev/annex/registry/catalog"
+)
+
+// heap returns the bytes of what is in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestSize_IsNotLessThanWhatAHandlerTakes(t *testing.T) {
+	s := newServer(t, func(c *Config) { c.Capacity = 1 << 40 }) // nothing goes while it is measured
+	n := 0
+	for name, properties := range map[string]map[string]apiextensionsv1.JSONSchemaProps{
+		"little":       nil,
+		"properties":   flat(1500, ""),
+		"descriptions": flat(1000, strings.Repeat("x", 500)),
+		"rules":        ruled(flat(50, "")),
+		"objects":      objects(300),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const copies = 3
+			var estimated int64
+			for i := range copies {
+				n++
+				crd := definition(t, widgetsB)
+				crd.Spec.Names.ShortNames = []string{fmt.Sprintf("w%d", n)} // a schema of its own
+				crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"] = apiextensionsv1.JSONSchemaProps{Type: "object", Properties: properties}
+				estimated += size(s.serve(fmt.Sprintf("c%d", i), catalog.LocalBucket, crd).CRD)
+			}
+			before := heap()
+			for i := range copies {
+				s.must(http.StatusOK, "GET", fmt.Sprintf("c%d", i)+widgets, "", "")
+			}
+			took := heap() - before
+			t.Logf("%d KiB, estimated as %d KiB", took/copies>>10, estimated/copies>>10)
+			if took > estimated || took < estimated/16 {
+				t.Errorf("handlers take %d bytes and are estimated to take %d", took, estimated)
+			}
+		})
+	}
+}
+
+func flat(n int, description string) map[string]apiextensionsv1.JSONSchemaProps {
+	m := map[string]apiextensionsv1.JSONSchemaProps{}
+	for i := range n {
+		m[fmt.Sprintf("p%d", i)] = apiextensionsv1.JSONSchemaProps{Type: "string", Description: description}
+	}
+	return m
+}
+
+func objects(n int) map[string]apiextensionsv1.JSONSchemaProps {
+	m := map[string]apiextensionsv1.JSONSchemaProps{}
+	for i := range n {
+		m[fmt.Sprintf("p%d", i)] = apiextensionsv1.JSONSchemaProps{Type: "object", Properties: flat(3, "")}
+	}
+	return m
+}
+
+func ruled(m map[string]apiextensionsv1.JSONSchemaProps) map[string]apiextensionsv1.JSONSchemaProps {
+	for name, p := range m {
+		n := int64(10)
+		p.MaxLength = &n
+		p.XValidations = apiextensionsv1.ValidationRules{{Rule: "self != 'x'"}}
+		m[name] = p
+	}
+	return m
+}
