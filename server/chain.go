@@ -67,6 +67,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		OpenAPIV2: s.openAPI.v2,
 		IsBound:   kinds.All.IsBound,
 		Codecs:    c.Scheme.Codecs,
+		Cache:     e.documents,
 	}
 	documents, err := discovery.New(documented)
 	if err != nil {

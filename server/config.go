@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/fairness"
+	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	Limits fairness.Config
 	// MaxRefusals is how many refusals a second one origin may cause; 0 means no limit.
 	MaxRefusals int
+	// Memory says how much memory each cache may take; a cache for which it says 0 has a default.
+	Memory memory.Budget
 	// Virtual are virtual workspaces in addition to those that every server has; may be nil.
 	Virtual []virtual.Workspace
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.

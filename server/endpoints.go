@@ -8,12 +8,15 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
@@ -32,13 +35,18 @@ type endpoints struct {
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
 	authorizer authorizer.Authorizer
+	// documents keeps those of discovery and OpenAPI.
+	documents *discovery.Cache
 	// schemas serves custom resources by schema hash.
 	schemas *registryschema.Handlers
 }
 
 func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, error) {
-	e := &endpoints{base: baseOf(p.groups)}
-	e.catalog = catalog.New(catalog.Config{Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck})
+	e := &endpoints{base: baseOf(p.groups), documents: discovery.NewCache(c.Memory.Documents)}
+	e.catalog = catalog.New(catalog.Config{
+		Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck,
+		Capacity: c.Memory.Snapshots, BoundCapacity: c.Memory.Bound,
+	})
 	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
 	exports, err := apiexport.New(apiexport.Config{
 		Cached:      s.reader,
@@ -52,6 +60,8 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		OpenAPIV2:   s.openAPI.v2,
 		IsBound:     kinds.All.IsBound,
 		Changed:     i.watches.Recheck,
+		Documents:   e.documents,
+		Capacity:    c.Memory.Offers,
 	})
 	if err != nil {
 		return nil, err
@@ -74,11 +84,20 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Authorizer:          e.authorizer,
 		RequestTimeout:      c.RequestTimeout,
 		MaxRequestBodyBytes: maxRequestBodyBytes,
+		Capacity:            c.Memory.Handlers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing custom resources: %w", err)
 	}
-	return e, nil
+	return e, memory.NewMetrics(map[string]memory.Cache{
+		"handlers":  e.schemas,
+		"documents": e.documents,
+		"snapshots": e.catalog,
+		"bound":     memory.CacheFunc(e.catalog.BoundBytes),
+		"policies":  i.evaluator,
+		"offers":    exports,
+		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
+	}).Register(legacyregistry.CustomRegister)
 }
 
 // baseOf returns what the groups serve in every cluster.

@@ -96,7 +96,7 @@ func newHostDoor(c Config, documents discovery.Config, projections *hostbinding.
 		Workspace: c.Host.Workspace,
 		Serves:    kinds.All.IsHosted,
 		Discovery: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			all.HandlerWithoutBase(projections.Shown()).ServeHTTP(w, r)
+			all.HandlerWithoutBase(projections.Shown(), "").ServeHTTP(w, r)
 		}),
 		Projections: projections,
 	}, nil

@@ -20,13 +20,13 @@ type indexes struct {
 	evaluator *policy.Evaluator
 }
 
-func newIndexes(s *stores) *indexes {
+func newIndexes(c Config, s *stores) *indexes {
 	watches := serve.NewWatches()
 	switched := func(cluster logicalcluster.Name) { recheckSwitched(watches, s.reader, cluster) }
 	return &indexes{
 		watches:   watches,
 		index:     index.New(index.Config{Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched}),
-		evaluator: policy.New(s.reader, s.gate(policy.Followed()...)),
+		evaluator: policy.NewBounded(s.reader, s.gate(policy.Followed()...), c.Memory.Policies),
 	}
 }
 

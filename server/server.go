@@ -31,7 +31,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	indexes := newIndexes(stores)
+	indexes := newIndexes(c, stores)
 	policies, err := newPolicies(c, stores, indexes)
 	if err != nil {
 		return nil, err

@@ -139,6 +139,9 @@ func fromDefinition(definition *apiextensionsv1.CustomResourceDefinition) *Resou
 	}
 }
 
+// version is one state of a bound definition.
+type version struct{ uid, resourceVersion string }
+
 // boundDefinition returns the interned definition of the bound schema uid; nil when there is none.
 func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
 	crd, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, from, definitionsResource, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
@@ -146,16 +149,15 @@ func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid s
 		return nil, err
 	}
 	// Hashing a large schema takes milliseconds, and thousands of clusters bind the same one.
-	type version struct{ uid, resourceVersion string }
 	key := version{string(crd.UID), crd.ResourceVersion}
 	if known, ok := c.hashed.Get(key); ok && key.resourceVersion != "" {
-		return known.(*apiextensionsv1.CustomResourceDefinition), nil
+		return known, nil
 	}
 	definition, err := c.Definition(crd)
 	if err != nil {
 		return nil, err
 	}
-	c.hashed.Add(key, definition)
+	c.hashed.Put(key, definition, int64(decoded*definition.Size()), crd.Annotations[apisv1alpha2.AnnotationSchemaClusterKey])
 	return definition, nil
 }
 

@@ -7,18 +7,18 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/view"
 )
 
 const (
-	// capacity bounds what is kept, in bytes. Most snapshots are shared, and an entry is then a few hundred bytes.
-	capacity = 64 << 20
-	// hashedCapacity is how many definitions of bound schemas are remembered by resourceVersion.
-	hashedCapacity = 512
+	// defaultCapacity bounds the snapshots. Most are shared, and an entry is then a few hundred bytes.
+	defaultCapacity = 64 << 20
+	// defaultBoundCapacity bounds the definitions of bound schemas that are remembered by resourceVersion.
+	defaultBoundCapacity = 32 << 20
 	// buildTimeout ends a computation whose reads hang; it is not bound to the request that began it, since others wait too.
 	buildTimeout = 30 * time.Second
 )
@@ -37,6 +37,9 @@ type Config struct {
 	// Changed is told of a cluster after an event that may have changed what it serves; empty when that may be any cluster. It must
 	// not block. Nil for nobody.
 	Changed func(cluster logicalcluster.Name)
+	// Capacity and BoundCapacity bound the snapshots and the definitions of bound schemas that are kept, in bytes; 0 stands for 64 and
+	// 32 MiB.
+	Capacity, BoundCapacity int64
 }
 
 // Catalog computes and keeps snapshots. It is safe for concurrent use.
@@ -47,10 +50,16 @@ type Catalog struct {
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
 	contents    pool[content]
-	hashed      *lru.Cache
+	hashed      *lru.Cache[version, *apiextensionsv1.CustomResourceDefinition]
 
 	view *view.View[*Snapshot]
 }
+
+// Bytes returns about how many bytes snapshots take, and how many they may take.
+func (c *Catalog) Bytes() (bytes, limit int64) { return c.view.Bytes() }
+
+// BoundBytes returns about how many bytes definitions of bound schemas take, and how many they may take.
+func (c *Catalog) BoundBytes() (bytes, limit int64) { return c.hashed.Bytes() }
 
 // Followed returns the resources that a Fresh waits for.
 func Followed() []schema.GroupResource {
@@ -59,7 +68,14 @@ func Followed() []schema.GroupResource {
 
 // New returns a catalog. It answers at once, and keeps what it computed as soon as Run watches.
 func New(config Config) *Catalog {
-	c := &Catalog{reader: config.Reader, isBound: config.IsBound, builtin: config.Builtin, hashed: lru.New(hashedCapacity)}
+	c := &Catalog{reader: config.Reader, isBound: config.IsBound, builtin: config.Builtin}
+	if config.Capacity == 0 {
+		config.Capacity = defaultCapacity
+	}
+	if config.BoundCapacity == 0 {
+		config.BoundCapacity = defaultBoundCapacity
+	}
+	c.hashed = lru.New[version, *apiextensionsv1.CustomResourceDefinition](config.BoundCapacity, nil)
 	none := func(schema.GroupResource) bool { return false }
 	if c.isBound == nil {
 		c.isBound = none
@@ -79,7 +95,7 @@ func New(config Config) *Catalog {
 		Size:      (*Snapshot).size,
 		Shared:    (*Snapshot).shared,
 		Own:       (*Snapshot).own,
-		Capacity:  capacity,
+		Capacity:  config.Capacity,
 		Changed: func(cluster logicalcluster.Name) {
 			if cluster == logicalcluster.SystemBoundCRDs {
 				// Nobody remembers which of the clusters that are not kept bind the schema.

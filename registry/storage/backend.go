@@ -15,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/annex-dev/annex/registry/fresh"
+	"github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/intern"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
@@ -40,7 +42,12 @@ type Config struct {
 	CompactionInterval time.Duration
 	// EventsHistoryWindow is how long a watch cache keeps events at least; zero means 75 s, which is also the least it takes.
 	EventsHistoryWindow time.Duration
+	// DecodedBytes bounds what bulky objects that are held decoded take; zero means 32 MiB.
+	DecodedBytes int64
 }
+
+// defaultDecodedBytes is for some dozens of schemas, each perhaps some hundred KiB.
+const defaultDecodedBytes = 32 << 20
 
 // Backend holds the watch caches over one etcd. It is safe for many goroutines.
 type Backend struct {
@@ -52,6 +59,7 @@ type Backend struct {
 	caches    *watchcache.Set
 	fieldSets *intern.Maps
 	shared    *intern.Objects
+	decoded   *custom.Decoded
 	current   *fresh.Gate // before all watch caches
 	custom    [layout.Shards]*raw.Cache
 
@@ -82,6 +90,9 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	if config.EventsHistoryWindow == 0 {
 		config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
 	}
+	if config.DecodedBytes == 0 {
+		config.DecodedBytes = defaultDecodedBytes
+	}
 	switch {
 	case config.CompactionInterval == 0:
 		config.CompactionInterval = storagebackend.DefaultCompactInterval
@@ -96,6 +107,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		bulky:     config.Bulky,
 		fieldSets: intern.NewMaps(),
 		shared:    intern.NewObjects(),
+		decoded:   lru.New[string, runtime.Object](config.DecodedBytes, nil),
 	}
 	writer := *config.Client
 	if !config.Orphans {
@@ -118,6 +130,9 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	}
 	return b, nil
 }
+
+// DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
+func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }
 
 // Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
 func (b *Backend) Ready() error { return b.caches.Ready() }

@@ -92,7 +92,7 @@ func (b *Backend) bulkyStorage(s watchcache.Source, l layout.Resource) (apistora
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return ending{custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil)}, raw.Stop, nil
+	return ending{custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil, b.decoded)}, raw.Stop, nil
 }
 
 // storageVersion returns the version in which codec writes objects such as example; discovery shows its hash.

@@ -104,6 +104,13 @@ func New[T comparable](config Config[T]) *View[T] {
 	}
 }
 
+// Bytes returns about how many bytes are kept, and how many may be.
+func (v *View[T]) Bytes() (bytes, limit int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.kept.bytes, v.kept.capacity
+}
+
 // Get returns the value of cluster as the caches have it.
 func (v *View[T]) Get(ctx context.Context, cluster logicalcluster.Name) (T, error) {
 	ctx, end := lasting.Ending(ctx)

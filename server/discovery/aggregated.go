@@ -53,7 +53,7 @@ func (s *set) serveAggregated(w http.ResponseWriter, req *http.Request, core boo
 	}
 	s.aggregateOnce.Do(func() {
 		var groups, legacy []apiGroup
-		for _, g := range s.groups {
+		for _, g := range s.list {
 			if g.name == "" {
 				legacy = append(legacy, g)
 			} else {

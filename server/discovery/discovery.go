@@ -16,19 +16,9 @@ import (
 	componentversion "k8s.io/component-base/version"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/validation/spec"
-	"k8s.io/utils/lru"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
-)
-
-const (
-	// setCapacity bounds the sets of documents kept, one for each distinct set of APIs: about 20 KB each, and those of
-	// OpenAPI beside.
-	setCapacity = 1024
-	// openAPI3Capacity bounds the v3 documents of custom resources kept: 50 to 500 KB each.
-	openAPI3Capacity = 128
-	// openAPI2Capacity bounds the v2 documents kept: a megabyte each.
-	openAPI2Capacity = 8
 )
 
 // Config says what every cluster serves.
@@ -42,6 +32,8 @@ type Config struct {
 	IsBound func(schema.GroupResource) bool
 	// Codecs encode the documents of legacy discovery, and errors.
 	Codecs runtime.NegotiatedSerializer
+	// Cache keeps documents; nil for one of its own.
+	Cache *Cache
 }
 
 // Discovery makes and keeps documents. It is safe for concurrent use.
@@ -49,10 +41,6 @@ type Discovery struct {
 	config     Config
 	base       *base
 	aggregated runtime.NegotiatedSerializer
-
-	mu sync.Mutex
-	// sets maps setKey to *set, openAPI3 the identity of a document to *document3.
-	sets, openAPI3, openAPI2 *lru.Cache
 }
 
 // setKey names a set of documents.
@@ -60,6 +48,9 @@ type setKey struct {
 	hash string
 	base bool
 }
+
+// String returns the key as a name.
+func (k setKey) String() string { return fmt.Sprint(k.hash, k.base) }
 
 // New returns a Discovery for what the container serves now.
 func New(config Config) (*Discovery, error) {
@@ -86,52 +77,46 @@ func New(config Config) (*Discovery, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading what the process serves: %w", err)
 	}
-	return &Discovery{
-		config: config, base: b, aggregated: aggregated,
-		sets: lru.New(setCapacity), openAPI3: lru.New(openAPI3Capacity), openAPI2: lru.New(openAPI2Capacity),
-	}, nil
+	if config.Cache == nil {
+		config.Cache = NewCache(0)
+	}
+	return &Discovery{config: config, base: b, aggregated: aggregated}, nil
 }
 
-// Handler serves all paths of discovery and OpenAPI for a cluster with the given snapshot.
-func (d *Discovery) Handler(snapshot *catalog.Snapshot) http.Handler {
-	return d.set(setKey{snapshot.Hash(), true}, snapshot)
+// Handler serves all paths of discovery and OpenAPI for a cluster with the given snapshot. What is kept is kept for the cluster.
+func (d *Discovery) Handler(snapshot *catalog.Snapshot, cluster logicalcluster.Name) http.Handler {
+	return d.set(setKey{snapshot.Hash(), true}, snapshot, cluster)
 }
 
 // HandlerWithoutBase serves the same for the resources of the snapshot alone, as a virtual workspace shows them. Typed
 // resources of the snapshot are shown as the process serves them.
-func (d *Discovery) HandlerWithoutBase(snapshot *catalog.Snapshot) http.Handler {
-	return d.set(setKey{snapshot.Hash(), false}, snapshot)
+func (d *Discovery) HandlerWithoutBase(snapshot *catalog.Snapshot, cluster logicalcluster.Name) http.Handler {
+	return d.set(setKey{snapshot.Hash(), false}, snapshot, cluster)
 }
 
-func (d *Discovery) set(key setKey, snapshot *catalog.Snapshot) *set {
-	if known, ok := d.sets.Get(key); ok {
-		return known.(*set)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if known, ok := d.sets.Get(key); ok {
-		return known.(*set)
-	}
-	s := newSet(d, key, snapshot)
-	d.sets.Add(key, s)
+func (d *Discovery) set(key setKey, snapshot *catalog.Snapshot, cluster logicalcluster.Name) *set {
+	s := &set{discovery: d, key: key, snapshot: snapshot, owner: cluster.String()}
+	s.groups = d.config.Cache.groups(d, key, s.owner, func() *groups {
+		return &groups{list: merge(d.base, snapshot, key.base, d.config.IsBound)}
+	})
 	return s
 }
 
-// set is all documents for one hash.
+// set is all documents for one hash, for one request: a snapshot takes much more memory than what is kept of it.
 type set struct {
 	discovery *Discovery
 	key       setKey
 	snapshot  *catalog.Snapshot
-	groups    []apiGroup
+	owner     string // whom documents are kept for
+	*groups
+}
+
+// groups are the groups that a set shows.
+type groups struct {
+	list []apiGroup
 
 	aggregateOnce         sync.Once
 	aggregate, aggregateV aggregate // of /apis and of /api
-
-	openAPI2Lock sync.Mutex
-}
-
-func newSet(d *Discovery, key setKey, snapshot *catalog.Snapshot) *set {
-	return &set{discovery: d, key: key, snapshot: snapshot, groups: merge(d.base, snapshot, key.base, d.config.IsBound)}
 }
 
 // ServeHTTP implements http.Handler.

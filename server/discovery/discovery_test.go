@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -208,7 +209,7 @@ func TestHandler_Discovery(t *testing.T) {
 				name = tc.name + ", legacy"
 			}
 			t.Run(name, func(t *testing.T) {
-				client := serve(t, newDiscovery(t).Handler(catalog.NewSnapshot(tc.resources...)))
+				client := serve(t, newDiscovery(t).Handler(catalog.NewSnapshot(tc.resources...), "c"))
 				client.UseLegacyDiscovery = legacy
 				groups, resources := describe(t, client)
 				slices.Sort(groups)
@@ -226,7 +227,7 @@ func TestHandler_Discovery(t *testing.T) {
 
 func TestHandlerWithoutBase_ShowsTheSnapshotAlone(t *testing.T) {
 	d := newDiscovery(t)
-	client := serve(t, d.HandlerWithoutBase(catalog.NewSnapshot(custom(t, "example.com", "widgets", "Widget", nil, "v1"))))
+	client := serve(t, d.HandlerWithoutBase(catalog.NewSnapshot(custom(t, "example.com", "widgets", "Widget", nil, "v1")), "c"))
 	for _, legacy := range []bool{false, true} {
 		client.UseLegacyDiscovery = legacy
 		if groups, _ := describe(t, client); !slices.Equal(groups, []string{"example.com: v1"}) {
@@ -247,10 +248,10 @@ func TestHandler_SharesDocuments(t *testing.T) {
 	widgets := custom(t, "example.com", "widgets", "Widget", nil, "v1")
 	elsewhere := *widgets
 	elsewhere.Bucket, elsewhere.Binding = "identity", "b"
-	if d.Handler(catalog.NewSnapshot(widgets)) != d.Handler(catalog.NewSnapshot(&elsewhere)) {
+	if d.Handler(catalog.NewSnapshot(widgets), "c").(*set).groups != d.Handler(catalog.NewSnapshot(&elsewhere), "d").(*set).groups {
 		t.Error("clusters that serve the same have documents of their own")
 	}
-	if d.Handler(catalog.NewSnapshot(widgets)) == d.HandlerWithoutBase(catalog.NewSnapshot(widgets)) {
+	if d.Handler(catalog.NewSnapshot(widgets), "c").(*set).groups == d.HandlerWithoutBase(catalog.NewSnapshot(widgets), "c").(*set).groups {
 		t.Error("with and without base are one")
 	}
 }
@@ -258,7 +259,7 @@ func TestHandler_SharesDocuments(t *testing.T) {
 func TestHandler_OpenAPIV3(t *testing.T) {
 	d := newDiscovery(t)
 	widgets := custom(t, "example.com", "widgets", "Widget", nil, "v1", "v2")
-	server := httptest.NewServer(d.Handler(catalog.NewSnapshot(widgets, workspaces(false))))
+	server := httptest.NewServer(d.Handler(catalog.NewSnapshot(widgets, workspaces(false)), "c"))
 	t.Cleanup(server.Close)
 	index := struct {
 		Paths map[string]struct{ ServerRelativeURL string }
@@ -289,7 +290,7 @@ func TestHandler_OpenAPIV3(t *testing.T) {
 	}
 	get(t, server.URL+"/openapi/v3/apis/nope/v1", http.StatusNotFound, nil)
 
-	client := serve(t, d.Handler(catalog.NewSnapshot(widgets)))
+	client := serve(t, d.Handler(catalog.NewSnapshot(widgets), "c"))
 	paths, err := client.OpenAPIV3().Paths()
 	if err != nil {
 		t.Fatal(err)
@@ -309,14 +310,22 @@ func TestHandler_OpenAPIV3OfOneSchemaIsSharedAndNamed(t *testing.T) {
 	widgets, gadgets := custom(t, "example.com", "widgets", "Widget", nil, "v1"), custom(t, "other.com", "gadgets", "Gadget", nil, "v1")
 	docs := func(resources ...*catalog.Resource) map[string]*document3 {
 		t.Helper()
-		docs, err := d.Handler(catalog.NewSnapshot(resources...)).(*set).documents3()
+		docs, err := d.Handler(catalog.NewSnapshot(resources...), "c").(*set).documents3()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return docs
 	}
 	one, two := docs(widgets), docs(widgets, gadgets)
-	if one["apis/example.com/v1"] != two["apis/example.com/v1"] {
+	content := func(doc *document3) *byte {
+		t.Helper()
+		data, err := d.config.Cache.openAPI3(doc, false, "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &data[0]
+	}
+	if content(one["apis/example.com/v1"]) != content(two["apis/example.com/v1"]) {
 		t.Error("the document is built twice")
 	}
 	third := docs(custom(t, "example.com", "sprockets", "Sprocket", nil, "v1"), widgets)
@@ -327,7 +336,7 @@ func TestHandler_OpenAPIV3OfOneSchemaIsSharedAndNamed(t *testing.T) {
 
 func TestHandler_OpenAPIV2(t *testing.T) {
 	d := newDiscovery(t)
-	client := serve(t, d.Handler(catalog.NewSnapshot(custom(t, "example.com", "widgets", "Widget", nil, "v1"))))
+	client := serve(t, d.Handler(catalog.NewSnapshot(custom(t, "example.com", "widgets", "Widget", nil, "v1")), "c"))
 	doc, err := client.OpenAPISchema()
 	if err != nil {
 		t.Fatal(err)
@@ -342,7 +351,7 @@ func TestHandler_OpenAPIV2(t *testing.T) {
 }
 
 func TestHandler_RefusesWhatItDoesNotServe(t *testing.T) {
-	server := httptest.NewServer(newDiscovery(t).Handler(catalog.NewSnapshot()))
+	server := httptest.NewServer(newDiscovery(t).Handler(catalog.NewSnapshot(), "c"))
 	t.Cleanup(server.Close)
 	for _, path := range []string{"/apis/nope", "/apis/nope/v1", "/api/v2", "/apis/tenancy.kcp.io", "/apis/tenancy.kcp.io/v1alpha1", "/openapi/v4", "/apis/a/b/c"} {
 		status := metav1.Status{}
@@ -395,7 +404,7 @@ func TestOpenAPI2_IsBuiltOnce(t *testing.T) {
 		return definitions(ref)
 	}
 	d.config.OpenAPIV2 = &counting
-	handler := d.Handler(catalog.NewSnapshot())
+	handler := d.Handler(catalog.NewSnapshot(), "c")
 	ask := func() int {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/openapi/v2", nil))
@@ -411,9 +420,41 @@ func TestOpenAPI2_IsBuiltOnce(t *testing.T) {
 	}
 	group.Wait()
 	all := builds.Load()
-	d.openAPI2.Clear()
+	d.config.Cache.kept.Clear()
 	ask()
 	if one := builds.Load() - all; all != one {
 		t.Errorf("eight requests at once take %d steps of building, one takes %d", all, one)
+	}
+}
+
+// A client that changes a schema and reads its documents, again and again, must neither fill the memory nor evict what others have.
+func TestCache_OneWorkspaceHasAShare(t *testing.T) {
+	d := newDiscovery(t)
+	const capacity = 4 << 20
+	d.config.Cache = NewCache(capacity)
+	ask := func(handler http.Handler, path string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: %d", path, w.Code)
+		}
+	}
+	quiet := d.Handler(catalog.NewSnapshot(custom(t, "quiet.com", "widgets", "Widget", nil, "v1")), "quiet")
+	ask(quiet, "/openapi/v3/apis/quiet.com/v1")
+	kept := d.config.Cache.kept.Len()
+	const turns = 200
+	for i := range turns {
+		busy := d.Handler(catalog.NewSnapshot(custom(t, "example.com", "widgets", fmt.Sprint("Widget", i), nil, "v1")), "busy")
+		for _, path := range []string{"/apis", "/apis/example.com/v1", "/openapi/v3", "/openapi/v3/apis/example.com/v1"} {
+			ask(busy, path)
+		}
+	}
+	bytes, limit := d.config.Cache.Bytes()
+	if limit != capacity || bytes > capacity/2 || d.config.Cache.kept.Len() >= turns {
+		t.Errorf("%d of %d bytes are kept, in %d documents", bytes, limit, d.config.Cache.kept.Len())
+	}
+	if _, ok := d.config.Cache.kept.Get(cacheKey{"groups", d, quiet.(*set).key.String()}); !ok || kept != 2 {
+		t.Error("what another workspace has was evicted")
 	}
 }

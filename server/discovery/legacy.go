@@ -32,9 +32,9 @@ func (s *set) serveRoot(w http.ResponseWriter, req *http.Request, core bool) {
 		return
 	}
 	root := discovery.NewRootAPIsHandler(noAddresses{}, s.discovery.config.Codecs)
-	for i := range s.groups {
-		if s.groups[i].name != "" {
-			root.AddGroup(s.groups[i].document())
+	for i := range s.list {
+		if s.list[i].name != "" {
+			root.AddGroup(s.list[i].document())
 		}
 	}
 	root.ServeHTTP(w, req)
@@ -63,9 +63,9 @@ func (s *set) serveVersion(w http.ResponseWriter, req *http.Request, gv schema.G
 }
 
 func (s *set) group(name string) *apiGroup {
-	for i := range s.groups {
-		if s.groups[i].name == name {
-			return &s.groups[i]
+	for i := range s.list {
+		if s.list[i].name == name {
+			return &s.list[i]
 		}
 	}
 	return nil

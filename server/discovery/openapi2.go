@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -26,23 +27,19 @@ func (s *set) serveOpenAPI2(w http.ResponseWriter, req *http.Request) {
 // openAPI2 returns what serves the document. Building it takes all of a processor for a good while, so that requests for it
 // wait for each other.
 func (s *set) openAPI2() (http.Handler, error) {
-	d := s.discovery
-	if known, ok := d.openAPI2.Get(s.key); ok {
-		return known.(http.Handler), nil
-	}
-	s.openAPI2Lock.Lock()
-	defer s.openAPI2Lock.Unlock()
-	if known, ok := d.openAPI2.Get(s.key); ok {
-		return known.(http.Handler), nil
-	}
-	swagger, err := s.buildOpenAPI2()
-	if err != nil {
-		return nil, err
-	}
-	serve := &capture{}
-	handler.NewOpenAPIService(swagger).RegisterOpenAPIVersionedService("/openapi/v2", serve)
-	d.openAPI2.Add(s.key, serve.handler)
-	return serve.handler, nil
+	return s.discovery.config.Cache.openAPI2(s.discovery, s.key, s.owner, func() (http.Handler, int64, error) {
+		swagger, err := s.buildOpenAPI2()
+		if err != nil {
+			return nil, 0, err
+		}
+		content, err := json.Marshal(swagger)
+		if err != nil {
+			return nil, 0, fmt.Errorf("encoding the OpenAPI v2 document: %w", err)
+		}
+		serve := &capture{}
+		handler.NewOpenAPIService(swagger).RegisterOpenAPIVersionedService("/openapi/v2", serve)
+		return serve.handler, openAPI2Factor * int64(len(content)), nil
+	})
 }
 
 // capture keeps the handler that the stock service registers.

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/emicklei/go-restful/v3"
@@ -28,14 +27,13 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
-// document3 is the OpenAPI v3 document of one path, built when first asked for.
+// document3 is the OpenAPI v3 document of one path.
 type document3 struct {
 	// etag is known without building the document.
-	etag  string
+	etag string
+	// json is the document of what the process itself serves; nil for one that has to be built.
+	json  []byte
 	build func() (*spec3.OpenAPI, error)
-
-	mu            sync.Mutex
-	json, encoded []byte
 }
 
 // serveOpenAPI3Index answers /openapi/v3: where the document of each path is.
@@ -79,7 +77,7 @@ func (s *set) serveOpenAPI3(w http.ResponseWriter, req *http.Request, path strin
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
 	}
-	content, err := doc.content(asProtobuf)
+	content, err := s.discovery.config.Cache.openAPI3(doc, asProtobuf, s.owner)
 	if err != nil {
 		s.fail(w, req, err)
 		return
@@ -255,13 +253,8 @@ func (d *Discovery) customDocument3(path string, own *document3, resources []*ca
 		fmt.Fprintln(hash, resource.Plural, resource.Hash)
 	}
 	etag := strings.ToUpper(hex.EncodeToString(hash.Sum(nil)))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if known, ok := d.openAPI3.Get(etag); ok {
-		return known.(*document3)
-	}
 	version := path[strings.LastIndex(path, "/")+1:]
-	doc := &document3{etag: etag, build: func() (*spec3.OpenAPI, error) {
+	return &document3{etag: etag, build: func() (*spec3.OpenAPI, error) {
 		var specs []*spec3.OpenAPI
 		if own != nil {
 			spec, err := d.baseSpec3(path)
@@ -283,33 +276,4 @@ func (d *Discovery) customDocument3(path string, own *document3, resources []*ca
 		}
 		return merged, nil
 	}}
-	d.openAPI3.Add(etag, doc)
-	return doc
-}
-
-// content returns the document as JSON or protobuf.
-func (doc *document3) content(asProtobuf bool) ([]byte, error) {
-	doc.mu.Lock()
-	defer doc.mu.Unlock()
-	if doc.json == nil {
-		spec, err := doc.build()
-		if err != nil {
-			return nil, err
-		}
-		if doc.json, err = json.Marshal(spec); err != nil {
-			return nil, fmt.Errorf("encoding an OpenAPI document: %w", err)
-		}
-		doc.build = nil
-	}
-	if !asProtobuf {
-		return doc.json, nil
-	}
-	if doc.encoded == nil {
-		encoded, err := handler3.ToV3ProtoBinary(doc.json)
-		if err != nil {
-			return nil, fmt.Errorf("encoding an OpenAPI document: %w", err)
-		}
-		doc.encoded = encoded
-	}
-	return doc.encoded, nil
 }

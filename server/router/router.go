@@ -19,7 +19,7 @@ import (
 
 // Discovery gives the handler that serves discovery and OpenAPI for a snapshot.
 type Discovery interface {
-	Handler(snapshot *catalog.Snapshot) http.Handler
+	Handler(snapshot *catalog.Snapshot, cluster logicalcluster.Name) http.Handler
 }
 
 // Config is what the router needs. Everything is required.
@@ -93,7 +93,7 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 			r.Serve.Fail(w, req, fmt.Errorf("finding what is served: %w", err))
 			return
 		}
-		r.Discovery.Handler(snapshot).ServeHTTP(w, req)
+		r.Discovery.Handler(snapshot, cluster).ServeHTTP(w, req)
 	default:
 		r.Serve.Fail(w, req, apistatus.NotServed())
 	}

@@ -36,8 +36,12 @@ func (s served) Refresh(ctx context.Context, cluster logicalcluster.Name) (*cata
 
 type nothing struct{}
 
-func (nothing) For(*catalog.Resource, logicalcluster.Name) (http.Handler, error)  { return http.NotFoundHandler(), nil }
-func (nothing) Handler(*catalog.Snapshot) http.Handler       { return http.NotFoundHandler() }
+func (nothing) For(*catalog.Resource, logicalcluster.Name) (http.Handler, error) {
+	return http.NotFoundHandler(), nil
+}
+func (nothing) Handler(*catalog.Snapshot, logicalcluster.Name) http.Handler {
+	return http.NotFoundHandler()
+}
 func (nothing) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 func newRouter(base http.HandlerFunc, s served) *Router {

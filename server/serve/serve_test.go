@@ -53,7 +53,9 @@ func (s *seen) handler(by string) http.Handler {
 }
 
 // For implements Schemas.
-func (s *seen) For(*catalog.Resource, logicalcluster.Name) (http.Handler, error) { return s.handler("schema"), nil }
+func (s *seen) For(*catalog.Resource, logicalcluster.Name) (http.Handler, error) {
+	return s.handler("schema"), nil
+}
 
 func newServer(got *seen, inactive logicalcluster.Name, c cataloged) *Server {
 	scheme := runtime.NewScheme()

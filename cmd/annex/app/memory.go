@@ -25,6 +25,14 @@ const (
 	metricFree    = "/memory/classes/heap/free:bytes"
 )
 
+// limitMemory makes the runtime collect garbage more often as the process comes close to its budget, unless the environment says
+// how much it may use.
+func limitMemory(budget int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(budget / 10 * 9) // the embedded etcd maps its file beside the heap
+	}
+}
+
 // keepSmall keeps the memory of the process close to its live objects, until ctx ends. The runtime starts a collection only when
 // the heap has grown by a percentage. After a burst the heap does not grow, so the garbage of the burst would stay for minutes.
 // keepSmall does nothing if GOGC or GOMEMLIMIT is set in the environment.

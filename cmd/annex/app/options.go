@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/component-base/cli/flag"
 
@@ -58,6 +59,8 @@ type Options struct {
 	ShutdownDelay, ShutdownWatchGrace time.Duration
 	RequestTimeout                    time.Duration
 	Limits                            *LimitOptions
+	// MemoryBudget is how many bytes the process should use.
+	MemoryBudget resource.QuantityValue
 }
 
 // NewOptions returns the defaults.
@@ -76,6 +79,7 @@ func NewOptions() *Options {
 		ShutdownWatchGrace: 5 * time.Second,
 		RequestTimeout:     time.Minute,
 		Limits:             NewLimitOptions(),
+		MemoryBudget:       resource.QuantityValue{Quantity: *resource.NewQuantity(availableMemory(os.DirFS("/")), resource.BinarySI)},
 	}
 	o.Serving.BindPort = 6443
 	// All watches through one host API server share a few connections.
@@ -120,6 +124,9 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Accept requests without credentials as system:anonymous.")
 
 	o.Limits.AddFlags(sets.FlagSet("limits"))
+	budget := sets.FlagSet("limits")
+	budget.Var(&o.MemoryBudget, "memory-budget", "Memory that the process should use, such as 2Gi. It bounds the caches, and is the soft limit of the Go runtime unless GOMEMLIMIT is set. Default: the memory limit of the cgroup, or the memory of the machine.")
+	budget.Lookup("memory-budget").DefValue = ""
 	o.Host.AddFlags(sets.FlagSet("host"))
 	o.addServingFlags(sets.FlagSet("serving"))
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
@@ -195,6 +202,9 @@ func (o *Options) Validate() error {
 		if *flag.value < 0 {
 			fault("--%s %d: must not be negative; 0 means no limit", flag.name, *flag.value)
 		}
+	}
+	if o.MemoryBudget.Value() < leastMemory {
+		fault("--memory-budget %s: must be at least %s", o.MemoryBudget.String(), resource.NewQuantity(leastMemory, resource.BinarySI))
 	}
 	if o.RequestTimeout <= 0 {
 		fault("--request-timeout %s: must be greater than 0", o.RequestTimeout)

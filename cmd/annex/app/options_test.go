@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/component-base/cli/flag"
 )
 
@@ -23,6 +24,7 @@ func TestOptions_Validate(t *testing.T) {
 		"a file that is not":      {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
 		"negative reads":          {func(o *Options) { o.Limits.MaxRequests = -1 }, "--max-requests-inflight"},
 		"negative writes":         {func(o *Options) { o.Limits.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
+		"too little memory":       {func(o *Options) { o.MemoryBudget.Quantity = resource.MustParse("63Mi") }, "--memory-budget 63Mi: must be at least 64Mi"},
 		"no time for a request":   {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
 		"a negative delay":        {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
 		"a workspace of the host": {func(o *Options) { o.Host.Workspace = "root:hosted" }, ""},

@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/admin"
+	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/metrics"
 )
 
@@ -70,7 +71,8 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	}()
 	types := kinds.All.NewScheme()
 	// Open the store first, because another server may use the directory.
-	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec = types.StorageCodec }); err != nil {
+	budget := memory.Split(o.MemoryBudget.Value())
+	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec, c.DecodedBytes = types.StorageCodec, budget.Decoded }); err != nil {
 		return nil, err
 	}
 	if err := o.prepareDirectory(); err != nil {
@@ -103,6 +105,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		RequestTimeout:     o.RequestTimeout,
 		Limits:             o.Limits.config(o.RequestTimeout),
 		MaxRefusals:        o.Limits.MaxRefusals,
+		Memory:             budget,
 		ShutdownDelay:      o.ShutdownDelay,
 		ShutdownWatchGrace: o.ShutdownWatchGrace,
 	})
@@ -159,6 +162,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 // Run serves until ctx ends, then drains and closes everything. As soon as the server is ready, it prints the next commands to out.
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	defer s.store.stop()
+	limitMemory(s.options.MemoryBudget.Value())
 	go keepSmall(ctx)
 	if err := s.server.Generic.AddPostStartHook("annex-greeting", func(hook genericapiserver.PostStartHookContext) error {
 		go s.greet(hook, out)

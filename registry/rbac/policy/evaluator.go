@@ -16,8 +16,8 @@ import (
 	"github.com/annex-dev/annex/registry/view"
 )
 
-// maxBytes bounds what is kept compiled. A workspace that only its creator may enter takes about 2 KiB.
-const maxBytes = 16 << 20
+// defaultCapacity bounds what is kept compiled. A workspace that only its creator may enter takes about 2 KiB.
+const defaultCapacity = 16 << 20
 
 // compileTimeout bounds how long requests may wait for an index.
 const compileTimeout = 10 * time.Second
@@ -39,10 +39,18 @@ type Evaluator struct {
 // New returns an evaluator of the RBAC objects in from. It is correct at once; until Run is in step with from, every decision
 // reads anew. Nil for fresh says that from is never behind.
 func New(from client.Reader, fresh view.Fresh) *Evaluator {
-	return newEvaluator(from, fresh, clock.RealClock{})
+	return newEvaluator(from, fresh, 0, clock.RealClock{})
 }
 
-func newEvaluator(from client.Reader, fresh view.Fresh, clock clock.PassiveClock) *Evaluator {
+// NewBounded is New with a bound for what is kept, in bytes; 0 stands for 16 MiB.
+func NewBounded(from client.Reader, fresh view.Fresh, capacity int64) *Evaluator {
+	return newEvaluator(from, fresh, capacity, clock.RealClock{})
+}
+
+func newEvaluator(from client.Reader, fresh view.Fresh, capacity int64, clock clock.PassiveClock) *Evaluator {
+	if capacity == 0 {
+		capacity = defaultCapacity
+	}
 	return &Evaluator{behind: fresh != nil, indexes: view.New(view.Config[*index]{
 		Reader:        from,
 		Fresh:         fresh,
@@ -50,7 +58,7 @@ func newEvaluator(from client.Reader, fresh view.Fresh, clock clock.PassiveClock
 		Compile:       compile,
 		Timeout:       compileTimeout,
 		Size:          (*index).size,
-		Capacity:      maxBytes,
+		Capacity:      capacity,
 		ConfirmAfter:  confirmAfter,
 		DistrustAfter: distrustAfter,
 		Clock:         clock,
@@ -59,6 +67,9 @@ func newEvaluator(from client.Reader, fresh view.Fresh, clock clock.PassiveClock
 
 // Run follows changes until ctx ends.
 func (e *Evaluator) Run(ctx context.Context) error { return e.indexes.Run(ctx) }
+
+// Bytes returns about how many bytes are kept, and how many may be.
+func (e *Evaluator) Bytes() (bytes, limit int64) { return e.indexes.Bytes() }
 
 // Authorize decides by what holds in cluster: Allow, or NoOpinion. An error means that part of the policy could not be read;
 // the decision is then Deny unless the rest allows. The reason is for audit and names objects: do not show it to the user.

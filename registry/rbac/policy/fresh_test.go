@@ -139,7 +139,7 @@ func TestEvaluator_ReadsNothingAgainWhileNothingIsWrittenInTheCluster(t *testing
 func TestEvaluator_DoesNotTrustForEverWhatItCannotConfirm(t *testing.T) {
 	clock := testingclock.NewFakePassiveClock(time.Now())
 	from := stale(clusterRole("a", "reader", readConfigMaps), clusterRoleBinding("a", "readers", "reader", userSubject("alice")))
-	e := newEvaluator(from, from, clock)
+	e := newEvaluator(from, from, 0, clock)
 	e.inStep(t)
 	if got := decideFor(t, e, "alice"); got != authorizer.DecisionAllow {
 		t.Fatalf("got %v", got)

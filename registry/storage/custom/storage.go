@@ -10,9 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/lru"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/object"
@@ -31,22 +31,22 @@ type Storage struct {
 	drop func(ctx context.Context, h head.Head, reason error) error
 	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
 	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
-	decoded *lru.Cache
+	decoded *Decoded
 }
 
-// decodedCapacity bounds how many schemas are held decoded, each perhaps some hundred KiB.
-const decodedCapacity = 32
+// Decoded holds decoded objects of all resources.
+type Decoded = lru.Cache[string, runtime.Object]
+
+// decodedFactor is about how much more a decoded object takes than its JSON.
+const decodedFactor = 8
 
 var _ apistorage.Interface = &Storage{}
 
 // New returns a storage over the etcd store of a custom resource, or of a bulky typed one, whose watch cache is raw.
-// With drop, objects that cannot be decoded are deleted when a context asks for it.
+// With drop, objects that cannot be decoded are deleted when a context asks for it. With decoded, it holds what Get returned.
 func New(store apistorage.Interface, l layout.Resource, raw *raw.Cache, codec runtime.Codec, newFunc func() runtime.Object,
-	drop func(context.Context, head.Head, error) error) *Storage {
-	s := &Storage{raw: raw, codec: codec, newFunc: newFunc, drop: drop}
-	if !l.Custom {
-		s.decoded = lru.New(decodedCapacity)
-	}
+	drop func(context.Context, head.Head, error) error, decoded *Decoded) *Storage {
+	s := &Storage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded}
 	s.Storage = object.Storage{Interface: store, Layout: l, Read: s.read, Suggest: s.suggestion}
 	return s
 }
@@ -103,7 +103,8 @@ func (s *Storage) read(ctx context.Context, key string, opts apistorage.GetOptio
 		if obj, err = s.decode(&raw, s.newFunc()); err != nil {
 			return apistorage.NewInternalError(err)
 		}
-		s.decoded.Add(id, obj)
+		cluster, _, _, _ := raw.Tail()
+		s.decoded.Put(id, obj, int64(decodedFactor*len(raw.Data())), cluster)
 	}
 	value.Set(reflect.ValueOf(obj).Elem())
 	return nil

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
-	"k8s.io/utils/lru"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -20,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/registry/follow"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -27,8 +27,11 @@ import (
 // Name is the name of the virtual workspace, which is also the first segment behind /services/.
 const Name = "apiexport"
 
-// resourceCapacity bounds how many offered resources are kept ready; each refers to a schema that its handler holds anyway.
-const resourceCapacity = 512
+// defaultCapacity bounds the offered resources that are kept ready.
+const defaultCapacity = 16 << 20
+
+// resourceFactor is about how much more a decoded definition takes than its protobuf.
+const resourceFactor = 8
 
 // Authorizer decides by the RBAC of one cluster, whether or not the user may enter it.
 type Authorizer interface {
@@ -60,6 +63,10 @@ type Config struct {
 	Changed func(cluster logicalcluster.Name)
 	// MinRequestTimeout is the shortest time after which the server ends a watch on apibindings; 0 stands for 30 minutes.
 	MinRequestTimeout time.Duration
+	// Documents keeps those of discovery; nil for a cache of its own.
+	Documents *discovery.Cache
+	// Capacity bounds the offered resources that are kept, in bytes; 0 stands for 16 MiB.
+	Capacity int64
 }
 
 // Endpoint is the virtual workspace. It is safe for concurrent use.
@@ -67,8 +74,7 @@ type Endpoint struct {
 	Config
 	bindings  http.Handler
 	discovery *discovery.Discovery
-	// resources maps a resourceKey to a *catalog.Resource.
-	resources *lru.Cache
+	resources *lru.Cache[resourceKey, *catalog.Resource]
 }
 
 var (
@@ -79,6 +85,9 @@ var (
 
 // New returns the virtual workspace. The error says what of the storage cannot be used.
 func New(c Config) (*Endpoint, error) {
+	if c.Capacity == 0 {
+		c.Capacity = defaultCapacity
+	}
 	if c.MinRequestTimeout == 0 {
 		c.MinRequestTimeout = defaultMinRequestTimeout
 	}
@@ -92,12 +101,16 @@ func New(c Config) (*Endpoint, error) {
 		OpenAPIV2: c.OpenAPIV2,
 		IsBound:   func(gr schema.GroupResource) bool { return gr == bindings },
 		Codecs:    c.Scheme.Codecs,
+		Cache:     c.Documents,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building the discovery of the virtual workspace of providers: %w", err)
 	}
-	return &Endpoint{Config: c, bindings: container, discovery: docs, resources: lru.New(resourceCapacity)}, nil
+	return &Endpoint{Config: c, bindings: container, discovery: docs, resources: lru.New[resourceKey, *catalog.Resource](c.Capacity, nil)}, nil
 }
+
+// Bytes returns about how many bytes offered resources take, and how many they may take.
+func (e *Endpoint) Bytes() (bytes, limit int64) { return e.resources.Bytes() }
 
 // Name implements virtual.Workspace.
 func (*Endpoint) Name() string { return Name }

@@ -47,7 +47,7 @@ func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, expor
 	}
 	kept := resourceKey{string(source.UID), export.Status.IdentityHash}
 	if known, ok := e.resources.Get(kept); ok {
-		return known.(*catalog.Resource), nil
+		return known, nil
 	}
 	definition, err := crd.FromSchema(source)
 	if err != nil {
@@ -66,7 +66,7 @@ func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, expor
 	if err != nil {
 		return nil, fmt.Errorf("preparing the schema of %s.%s: %w", offered.Name, offered.Group, err)
 	}
-	e.resources.Add(kept, resource)
+	e.resources.Put(kept, resource, resourceFactor*int64(resource.CRD.Size()), key.Cluster.String())
 	return resource, nil
 }
 

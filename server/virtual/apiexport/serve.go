@@ -50,7 +50,7 @@ func (e *Endpoint) Discovery(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, apistatus.Internal(err)
 	}
-	return e.discovery.HandlerWithoutBase(snapshot), nil
+	return e.discovery.HandlerWithoutBase(snapshot, endpoint.Cluster), nil
 }
 
 // Target implements virtual.Workspace.

@@ -265,7 +265,7 @@ func TestRun_FollowsChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorder := httptest.NewRecorder()
-	documents.HandlerWithoutBase(e.Shown()).ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/apis/example.com/v1", nil))
+	documents.HandlerWithoutBase(e.Shown(), "").ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, "/apis/example.com/v1", nil))
 	if recorder.Code != http.StatusOK || !strings.Contains(recorder.Body.String(), `"widgets"`) || strings.Contains(recorder.Body.String(), "planets") {
 		t.Errorf("discovery: %d %s", recorder.Code, recorder.Body)
 	}

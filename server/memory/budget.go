@@ -1,0 +1,28 @@
+package memory
+
+// Budget says how many bytes each cache may take.
+type Budget struct {
+	Handlers  int64 // of custom resources, by schema: registry/schema
+	Documents int64 // of discovery and OpenAPI: server/discovery
+	Snapshots int64 // of what clusters serve: registry/catalog
+	Bound     int64 // definitions of bound schemas: registry/catalog
+	Policies  int64 // compiled RBAC: registry/rbac/policy
+	Offers    int64 // what exports offer: server/virtual/apiexport
+	Decoded   int64 // definitions and schemas as they are stored: registry/storage
+}
+
+// Split divides what the process may use: two fifths of it go to the caches, unless these are as big as they need to be. The rest is for watch
+// caches, requests and garbage.
+func Split(total int64) Budget {
+	const mib = 1 << 20
+	part := func(of, most int64) int64 { return min(total/of, most*mib) }
+	return Budget{
+		Handlers:  part(5, 2048),
+		Documents: part(16, 512),
+		Snapshots: part(16, 256),
+		Bound:     part(64, 128),
+		Policies:  part(32, 128),
+		Offers:    part(64, 64),
+		Decoded:   part(64, 64),
+	}
+}
