@@ -7,7 +7,7 @@
 //	openapi3.go    /openapi/v3 and a document for each group and version; openapi2.go the one of /openapi/v2
 //
 // Documents depend on the snapshot's hash alone, so clusters that serve the same share them; they are built when first
-// asked for and live in LRUs. Documents of OpenAPI v3 are shared even between clusters that serve different things, by the
+// asked for and live in a cache bounded in bytes (cache.go), of which one cluster has a share. Documents of OpenAPI v3 are shared even between clusters that serve different things, by the
 // hashes of the schemas in the one group and version.
 //
 // Nothing here answers with a redirect: a host API server in front of us would turn that into an error. A client that asks

@@ -50,6 +50,9 @@
 {{- end }}
 - --shutdown-delay-duration={{ include "annex.shutdownDelay" . }}s
 - --shutdown-watch-termination-grace-period={{ int .Values.shutdown.watchGraceSeconds }}s
+{{- with dig "limits" "memory" "" (.Values.resources | default dict) }}
+- --memory-budget={{ . }}
+{{- end }}
 - --v={{ int .Values.logLevel }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}
