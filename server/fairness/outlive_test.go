@@ -87,7 +87,7 @@ func newHandlers(t *testing.T) *handlers {
 	t.Helper()
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
-	backend, err := storage.NewBackend(storage.Config{
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, 
 		Client: etcd, CompactionInterval: -1,
 		Codec: func(schema.GroupResource) (runtime.Codec, error) { return unstructured.UnstructuredJSONScheme, nil },
 	})
