@@ -69,7 +69,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	if err := refusals.Register(legacyregistry.Register); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
-	p.limiter = fairness.New(c.Limits, metrics)
+	p.limiter = fairness.New(c.Limits, s.paths.PathOf, metrics)
 	if p.client, err = inprocess.New(s.reader, inprocess.Config{Scheme: c.Scheme.Scheme, TypeConverter: s.converter, Admission: p.admission}); err != nil {
 		return nil, err
 	}

@@ -2,38 +2,52 @@ package fairness
 
 import "sync"
 
-// budget shares at most max places among flows: a flow gets another place while it has fewer places than are free. So there is always
-// room for the first few requests of a flow. One greedy flow gets half of all places, and two greedy flows get a third each. A flow
-// without rivals has no other limit. (Dynamic thresholds: Choudhury and Hahne, "Dynamic queue length thresholds
-// for shared-memory packet switches", 1998.) Safe for many goroutines.
+// tenantFactor is how many times as many places as are free a tenant may have: the workspaces of a tenant that has a greedy one must
+// find some, too.
+const tenantFactor = 2
+
+// budget shares at most max places among workspaces: a workspace gets another place while it has fewer places than are free, and its
+// tenant fewer than tenantFactor times as many. So there is always room for the first few requests of each. One greedy workspace
+// gets half of all places, and two greedy tenants get two fifths each. A workspace without rivals has no other limit. (Dynamic
+// thresholds: Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.) Safe for many
+// goroutines.
 type budget struct {
 	max int
 
-	mu    sync.Mutex
-	used  int
-	flows map[string]int // only flows that have places
+	mu   sync.Mutex
+	used int
+	// workspaces and tenants are those that have places.
+	workspaces, tenants map[string]int
 }
 
-func newBudget(limit int) *budget { return &budget{max: limit, flows: map[string]int{}} }
+func newBudget(limit int) *budget {
+	return &budget{max: limit, workspaces: map[string]int{}, tenants: map[string]int{}}
+}
 
-// take takes a place for flow; false if flow may not have another one now. Call give to return the place. A budget of 0 has no limit.
-func (b *budget) take(flow string) bool {
+// take takes a place; false if s may not have another one now. Call give to return the place. A budget of 0 has no limit.
+func (b *budget) take(s share) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.max > 0 && b.flows[flow] >= b.max-b.used {
+	if free := b.max - b.used; b.max > 0 && (b.workspaces[s.workspace] >= free || b.tenants[s.tenant] >= tenantFactor*free) {
 		return false
 	}
 	b.used++
-	b.flows[flow]++
+	b.workspaces[s.workspace]++
+	b.tenants[s.tenant]++
 	return true
 }
 
-// give returns a place of flow.
-func (b *budget) give(flow string) {
+// give returns a place of s.
+func (b *budget) give(s share) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used--
-	if b.flows[flow]--; b.flows[flow] == 0 {
-		delete(b.flows, flow)
+	less(b.workspaces, s.workspace)
+	less(b.tenants, s.tenant)
+}
+
+func less(counts map[string]int, key string) {
+	if counts[key]--; counts[key] == 0 {
+		delete(counts, key)
 	}
 }

@@ -42,24 +42,24 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
-	flow := flowOf(ctx, u)
+	s := shareOf(ctx, u, f.pathOf)
 	watch := info.IsResourceRequest && info.Verb == "watch"
 	if watch {
-		if !f.watches.take(flow) {
+		if !f.watches.take(s) {
 			f.fail(w, r, f.refusal(kindWatch, errFull))
 			return
 		}
 		f.metrics.watches.Inc()
 		defer func() {
 			f.metrics.watches.Dec()
-			f.watches.give(flow)
+			f.watches.give(s)
 		}()
 	}
 	kind := kindWrite
 	if isRead(info) {
 		kind = kindRead
 	}
-	t, err := f.admit(ctx, flow, u.GetName(), kind, seatsOf(r, info))
+	t, err := f.admit(ctx, s, u.GetName(), kind, seatsOf(r, info))
 	if err != nil {
 		f.fail(w, r, f.refusal(kind, err))
 		return

@@ -40,7 +40,7 @@ func newWorld(t *testing.T, c Config, serve http.HandlerFunc) *world {
 	if err := metrics.Register(registry.Register); err != nil {
 		t.Fatal(err)
 	}
-	limiter := New(c, metrics)
+	limiter := New(c, unknownPath, metrics)
 	limiter.HasRivals()
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})

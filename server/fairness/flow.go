@@ -15,33 +15,49 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// Flows that are not clusters. Names of clusters contain no space.
+// share is whose part of the server a request uses: that of a workspace, which is a part of that of its tenant.
+type share struct{ tenant, workspace string }
+
+// own returns the share of something that is a tenant by itself.
+func own(name string) share { return share{tenant: name, workspace: name} }
+
+// Shares that are not those of clusters. Names of clusters contain no space.
 const (
 	// operatorFlow is system:masters in every cluster. It is not held up by a busy workspace, and does not use up the share of a
 	// workspace.
-	operatorFlow = "the operator"
-	// allFlow is for requests to all clusters, processFlow for those to none.
-	allFlow     = "all clusters"
-	processFlow = "no cluster"
+	operatorShare = "the operator"
+	// allShare is for requests to all clusters, processShare for those to none.
+	allShare     = "all clusters"
+	processShare = "no cluster"
 )
 
-// flowOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
-// virtual endpoint, unless that is direct.
-func flowOf(ctx context.Context, u user.Info) string {
+// shareOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
+// virtual endpoint, unless that is direct. pathOf returns the canonical path of a cluster.
+func shareOf(ctx context.Context, u user.Info, pathOf PathOf) share {
 	cluster, single := logicalcluster.FromContext(ctx)
 	if endpoint, ok := virtual.FromContext(ctx); ok && (!single || !endpoint.Direct) {
 		cluster = endpoint.Cluster
 	}
 	switch {
 	case policy.Master(u, cluster):
-		return operatorFlow
+		return own(operatorShare)
 	case !cluster.Empty():
-		return cluster.String()
+		path, known := pathOf(cluster)
+		if !known {
+			return own(cluster.String())
+		}
+		return share{tenant: tenantOf(path), workspace: cluster.String()}
 	case logicalcluster.IsWildcard(ctx):
-		return allFlow
+		return own(allShare)
 	default:
-		return processFlow
+		return own(processShare)
 	}
+}
+
+// tenantOf returns the tenant of a workspace: the branch of the tree, below its root, that the workspace is in.
+func tenantOf(path logicalcluster.Path) string {
+	segments := strings.SplitN(path.String(), ":", 3)
+	return strings.Join(segments[:min(2, len(segments))], ":")
 }
 
 // isServer reports whether u is the server itself, on its loopback connection.

@@ -12,7 +12,7 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-func TestFlowOf(t *testing.T) {
+func TestShareOf(t *testing.T) {
 	alice := &user.DefaultInfo{Name: "alice", Groups: []string{"system:authenticated"}}
 	operator := &user.DefaultInfo{Name: "operator", Groups: []string{user.SystemPrivilegedGroup}}
 	cluster := func(ctx context.Context) context.Context { return logicalcluster.WithCluster(ctx, "abc123") }
@@ -22,27 +22,32 @@ func TestFlowOf(t *testing.T) {
 	projected := func(ctx context.Context) context.Context {
 		return virtual.WithEndpoint(ctx, virtual.Endpoint{Kind: "hostbinding", Cluster: "host", Name: "widgets", Direct: true})
 	}
+	paths := map[logicalcluster.Name]logicalcluster.Path{"abc123": "root:org:team:child", "provider": "root:providers"}
+	pathOf := func(name logicalcluster.Name) (logicalcluster.Path, bool) {
+		path, ok := paths[name]
+		return path, ok
+	}
 	for name, tc := range map[string]struct {
 		ctx  context.Context
 		user user.Info
-		want string
+		want share
 	}{
-		"a cluster":                                {cluster(t.Context()), alice, "abc123"},
-		"all clusters":                             {logicalcluster.WithWildcard(t.Context()), alice, allFlow},
-		"no cluster":                               {t.Context(), alice, processFlow},
-		"an unknown cluster":                       {logicalcluster.WithUnknown(t.Context()), alice, processFlow},
-		"a virtual endpoint, all consumers":        {endpoint(logicalcluster.WithWildcard(t.Context())), alice, "provider"},
-		"a virtual endpoint, one consumer":         {endpoint(cluster(t.Context())), alice, "provider"},
-		"projected, in one workspace":              {projected(cluster(t.Context())), alice, "abc123"},
-		"projected, in several":                    {projected(logicalcluster.WithWildcard(t.Context())), alice, "host"},
-		"the operator in a cluster":                {cluster(t.Context()), operator, operatorFlow},
-		"the operator in all clusters":             {logicalcluster.WithWildcard(t.Context()), operator, operatorFlow},
-		"the operator who reads the metrics":       {t.Context(), operator, operatorFlow},
-		"a cluster of the server, by its operator": {logicalcluster.WithCluster(t.Context(), "system:admin"), operator, operatorFlow},
+		"a cluster":                                {cluster(t.Context()), alice, share{"root:org", "abc123"}},
+		"all clusters":                             {logicalcluster.WithWildcard(t.Context()), alice, own(allShare)},
+		"no cluster":                               {t.Context(), alice, own(processShare)},
+		"an unknown cluster":                       {logicalcluster.WithUnknown(t.Context()), alice, own(processShare)},
+		"a virtual endpoint, all consumers":        {endpoint(logicalcluster.WithWildcard(t.Context())), alice, share{"root:providers", "provider"}},
+		"a virtual endpoint, one consumer":         {endpoint(cluster(t.Context())), alice, share{"root:providers", "provider"}},
+		"projected, in one workspace":              {projected(cluster(t.Context())), alice, share{"root:org", "abc123"}},
+		"projected, in several":                    {projected(logicalcluster.WithWildcard(t.Context())), alice, own("host")},
+		"the operator in a cluster":                {cluster(t.Context()), operator, own(operatorShare)},
+		"the operator in all clusters":             {logicalcluster.WithWildcard(t.Context()), operator, own(operatorShare)},
+		"the operator who reads the metrics":       {t.Context(), operator, own(operatorShare)},
+		"a cluster of the server, by its operator": {logicalcluster.WithCluster(t.Context(), "system:admin"), operator, own(operatorShare)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := flowOf(tc.ctx, tc.user); got != tc.want {
-				t.Errorf("flow %q, want %q", got, tc.want)
+			if got := shareOf(tc.ctx, tc.user, pathOf); got != tc.want {
+				t.Errorf("share %+v, want %+v", got, tc.want)
 			}
 		})
 	}
@@ -87,6 +92,17 @@ func TestIsRead(t *testing.T) {
 	} {
 		if got := isRead(&genericapirequest.RequestInfo{Verb: verb}); got != want {
 			t.Errorf("%s is a read: %t", verb, got)
+		}
+	}
+}
+
+func TestTenantOf(t *testing.T) {
+	for path, want := range map[logicalcluster.Path]string{
+		"root": "root", "root:org": "root:org", "root:org:team": "root:org", "root:org:team:child": "root:org",
+		"abc123": "abc123", "other:org:team": "other:org",
+	} {
+		if got := tenantOf(path); got != want {
+			t.Errorf("tenant of %s: %s, want %s", path, got, want)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package fairness
 import (
 	"context"
 	"time"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // patience is how long a request may wait for its client, in all, and keep its seats. Other requests of its workspace must not wait
@@ -13,8 +15,8 @@ const patience = 3 * time.Second
 type Config struct {
 	// Reads and Writes are the requests in flight of all clusters together. A cluster may have as many as remain free.
 	Reads, Writes int
-	// Seats are the seats of a cluster while other clusters are active. If no other cluster is active, it has aloneFactor times as
-	// many. A request takes one seat, or several if it works on many objects.
+	// Seats are the seats of a tenant while other tenants are active, and of a cluster while other clusters are active. What is active
+	// alone has aloneFactor times as many. A request takes one seat, or several if it works on many objects.
 	Seats int
 	// Waiting limits the requests that wait for seats. It is shared like Reads.
 	Waiting int
@@ -26,23 +28,26 @@ type Config struct {
 
 // Limiter decides when requests may proceed. Safe for many goroutines.
 type Limiter struct {
-	pool                   *pool
+	line                   *line
+	pathOf                 PathOf
 	reads, writes, watches *budget
 	patience               time.Duration
 	metrics                *Metrics
 }
 
-// New returns a limiter that counts in m.
-func New(c Config, m *Metrics) *Limiter {
+// PathOf returns, from memory, the canonical path of a cluster; false when it is not known.
+type PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
+
+// New returns a limiter that counts in m. The path of a cluster says to which tenant it belongs.
+func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 	return &Limiter{
-		pool: &pool{
-			seats:   c.Seats,
-			wait:    c.Wait,
-			waiting: newBudget(c.Waiting),
-			inUse:   gauge{m.seats.Add},
-			active:  m.flows,
-			flows:   map[string]*flow{},
+		line: &line{
+			workspaces: &pool{seats: c.Seats, inUse: gauge{m.seats.Add}, active: m.flows, flows: map[string]*flow{}},
+			tenants:    &pool{seats: c.Seats, inUse: discard(), active: m.tenants, flows: map[string]*flow{}},
+			wait:       c.Wait,
+			waiting:    newBudget(c.Waiting),
 		},
+		pathOf:   pathOf,
 		reads:    newBudget(c.Reads),
 		writes:   newBudget(c.Writes),
 		watches:  newBudget(c.Watches),
@@ -52,20 +57,17 @@ func New(c Config, m *Metrics) *Limiter {
 }
 
 // admit waits for the turn of a request. Its end must be called.
-func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int) (*turn, error) {
+func (l *Limiter) admit(ctx context.Context, s share, user, kind string, seats int) (*turn, error) {
 	inFlight := l.writes
 	if kind == kindRead {
 		inFlight = l.reads
-	}
-	if l.pool.seats > 0 {
-		seats = min(seats, l.pool.seats)
 	}
 	acquire := func() (release func(), err error) {
 		waiting := l.metrics.waiting.WithLabelValues(kind)
 		waiting.Inc()
 		defer waiting.Dec()
 		start := time.Now()
-		if release, err = l.pool.acquire(ctx, flow, user, seats); err == nil {
+		if release, err = l.line.acquire(ctx, s, user, seats); err == nil {
 			l.metrics.wait.WithLabelValues(kind).Observe(time.Since(start).Seconds())
 		}
 		return release, err
@@ -74,7 +76,7 @@ func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int)
 	if err != nil {
 		return nil, err
 	}
-	if !inFlight.take(flow) {
+	if !inFlight.take(s) {
 		release()
 		return nil, errFull
 	}
@@ -90,7 +92,7 @@ func (l *Limiter) admit(ctx context.Context, flow, user, kind string, seats int)
 		},
 		finish: func() {
 			executing.Dec()
-			inFlight.give(flow)
+			inFlight.give(s)
 		},
 		patience: l.patience,
 		release:  release,

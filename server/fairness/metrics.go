@@ -20,10 +20,10 @@ const (
 
 // Metrics show how busy a limiter is.
 type Metrics struct {
-	waiting, executing    *basemetrics.GaugeVec
-	seats, flows, watches *basemetrics.Gauge
-	rejected              *basemetrics.CounterVec
-	wait                  *basemetrics.HistogramVec
+	waiting, executing             *basemetrics.GaugeVec
+	seats, flows, tenants, watches *basemetrics.Gauge
+	rejected                       *basemetrics.CounterVec
+	wait                           *basemetrics.HistogramVec
 }
 
 // NewMetrics returns metrics. They count nothing before they are registered.
@@ -36,6 +36,7 @@ func NewMetrics() *Metrics {
 		executing: basemetrics.NewGaugeVec(options("requests_executing", "Requests that are being served."), []string{"kind"}),
 		seats:     basemetrics.NewGauge(options("seats_in_use", "Seats that requests hold. A request for many objects holds several.")),
 		flows:     basemetrics.NewGauge(options("workspaces_active", "Workspaces that have a request that waits or holds a seat.")),
+		tenants:   basemetrics.NewGauge(options("tenants_active", "Branches of the tree of workspaces, below its root, that have a request that waits or holds a seat.")),
 		watches:   basemetrics.NewGauge(options("watches_open", "Watches that are open.")),
 		rejected: basemetrics.NewCounterVec(&basemetrics.CounterOpts{
 			Namespace: "annex", Subsystem: "fairness", Name: "rejected_total", Help: "Requests answered with 429.", StabilityLevel: basemetrics.ALPHA,
@@ -50,7 +51,7 @@ func NewMetrics() *Metrics {
 // Register makes the metrics known, for example with legacyregistry.Register.
 func (m *Metrics) Register(register func(basemetrics.Registerable) error) error {
 	var errs []error
-	for _, metric := range []basemetrics.Registerable{m.waiting, m.executing, m.seats, m.flows, m.watches, m.rejected, m.wait} {
+	for _, metric := range []basemetrics.Registerable{m.waiting, m.executing, m.seats, m.flows, m.tenants, m.watches, m.rejected, m.wait} {
 		errs = append(errs, register(metric))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -87,7 +87,7 @@ func newHandlers(t *testing.T) *handlers {
 	t.Helper()
 	etcd := testserver.RunEtcd(t, nil)
 	t.Cleanup(func() { _ = etcd.Close() })
-	backend, err := storage.NewBackend(storage.Config{Orphans: true, 
+	backend, err := storage.NewBackend(storage.Config{Orphans: true,
 		Client: etcd, CompactionInterval: -1,
 		Codec: func(schema.GroupResource) (runtime.Codec, error) { return unstructured.UnstructuredJSONScheme, nil },
 	})
@@ -128,7 +128,7 @@ func newHandlers(t *testing.T) *handlers {
 	if err := metrics.Register(h.metrics.Register); err != nil {
 		t.Fatal(err)
 	}
-	limiter := fairness.New(fairness.Config{Reads: 10, Writes: 10, Seats: 1, Waiting: 40, Wait: time.Hour}, metrics)
+	limiter := fairness.New(fairness.Config{Reads: 10, Writes: 10, Seats: 1, Waiting: 40, Wait: time.Hour}, func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }, metrics)
 	limiter.HasRivals()
 	inner := fairness.With(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		stop := context.AfterFunc(r.Context(), func() { h.left <- struct{}{} })

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// userQueues is the number of queues in which users of one flow wait. Each user has hand of them, so that few users share all their
-	// queues with a busy user.
-	userQueues, hand = 16, 2
+	// queues is the number of queues in which the users of a workspace wait, or the workspaces of a tenant. Each of them has hand queues, so
+	// that few share all their queues with a busy one.
+	queues, hand = 16, 2
 	// queuesName appears in logs.
 	queuesName = "annex-workspace"
 )
@@ -37,9 +37,6 @@ type pool struct {
 	// seats is the number of seats of a flow while other flows are active; 0 means no limit.
 	seats   int
 	rivalry rivalry
-	// wait is how long a request may wait.
-	wait    time.Duration
-	waiting *budget
 	// inUse counts seats, active flows.
 	inUse  gauge
 	active basemetrics.GaugeMetric
@@ -57,7 +54,7 @@ type flow struct {
 
 // queuing returns the configuration of the queues of a flow. Only the budget limits their lengths.
 func queuing() fairqueuing.QueuingConfig {
-	return fairqueuing.QueuingConfig{Name: queuesName, DesiredNumQueues: userQueues, QueueLengthLimit: math.MaxInt32, HandSize: hand}
+	return fairqueuing.QueuingConfig{Name: queuesName, DesiredNumQueues: queues, QueueLengthLimit: math.MaxInt32, HandSize: hand}
 }
 
 func dispatching(seats int) fairqueuing.DispatchingConfig {
@@ -116,13 +113,12 @@ func (p *pool) leave(name string, f *flow) {
 	}
 }
 
-// acquire waits until it is the turn of user in the flow called name, and returns the function that releases the seats;
-// it may be called more than once. It fails with errFull, errTimeout or errGone.
-func (p *pool) acquire(ctx context.Context, name, user string, seats int) (release func(), err error) {
-	if !p.waiting.take(name) {
-		return nil, errFull
+// acquire waits until it is the turn of who in the flow called name, and returns the function that releases the seats; it may be called
+// more than once. It fails with errTimeout when ctx ends before.
+func (p *pool) acquire(ctx context.Context, name, who string, seats int) (release func(), err error) {
+	if p.seats > 0 {
+		seats = min(seats, p.seats)
 	}
-	defer p.waiting.give(name)
 	f, err := p.join(name)
 	if err != nil {
 		return nil, err
@@ -130,14 +126,12 @@ func (p *pool) acquire(ctx context.Context, name, user string, seats int) (relea
 	if f.queues == nil {
 		return sync.OnceFunc(func() { p.leave(name, f) }), nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, p.wait)
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(user)) // it never fails
+	_, _ = hash.Write([]byte(who)) // it never fails
 	work := &request.WorkEstimate{InitialSeats: uint64(seats)}
 	// The names are labels of stock metrics, so they are always the same.
-	turn, _ := f.queues.StartRequest(bounded, work, hash.Sum64(), "", queuesName, nil, nil, nil)
+	turn, _ := f.queues.StartRequest(ctx, work, hash.Sum64(), "", queuesName, nil, nil, nil)
 	if turn == nil {
-		cancel()
 		p.leave(name, f)
 		return nil, errFull
 	}
@@ -145,7 +139,6 @@ func (p *pool) acquire(ctx context.Context, name, user string, seats int) (relea
 	// Seats are taken while a function runs. It runs concurrently with the request, which may release the seats before it ends.
 	go func() {
 		defer close(refused)
-		defer cancel()
 		defer p.leave(name, f)
 		turn.Finish(func() {
 			close(granted)
@@ -156,9 +149,6 @@ func (p *pool) acquire(ctx context.Context, name, user string, seats int) (relea
 	case <-granted:
 		return sync.OnceFunc(func() { close(done) }), nil
 	case <-refused:
+		return nil, errTimeout
 	}
-	if ctx.Err() != nil {
-		return nil, errGone
-	}
-	return nil, errTimeout
 }

@@ -24,7 +24,7 @@ type rivalry struct {
 func (r *rivalry) note(flow string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if flow != processFlow {
+	if flow != processShare {
 		if flow != r.last && now.Sub(r.seen) < memory {
 			r.until = now.Add(memory)
 		}

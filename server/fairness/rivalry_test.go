@@ -15,7 +15,7 @@ func TestRivalry(t *testing.T) {
 	}{
 		{"busy", 0, false},
 		{"busy", time.Hour, false},
-		{processFlow, 0, false},
+		{processShare, 0, false},
 		{"busy", 0, false},
 		{"quiet", 0, true},
 		{"busy", memory / 2, true},
@@ -32,16 +32,16 @@ func TestRivalry(t *testing.T) {
 	}
 }
 
-func TestPool_AFlowThatIsAloneHasMoreSeats(t *testing.T) {
-	p := newTestPool(t, Config{Seats: 1})
-	p.rivalry.until = time.Time{}
+func TestLine_AFlowThatIsAloneHasMoreSeats(t *testing.T) {
+	l := newTestLine(t, Config{Seats: 1})
+	l.workspaces.rivalry.until = time.Time{}
 	var held []func()
 	for range aloneFactor {
-		held = append(held, mustAcquire(t, p, "busy", "mallory", 1))
+		held = append(held, mustAcquire(t, l, "busy", "mallory", 1))
 	}
-	mustAcquire(t, p, "quiet", "alice", 1)()
-	next := inBackground(t.Context(), p, "busy", "mallory")
-	eventually(t, "it waits", func() bool { return p.waiting.total() == 1 })
+	mustAcquire(t, l, "quiet", "alice", 1)()
+	next := inBackground(t.Context(), l, "busy", "mallory")
+	eventually(t, "it waits", func() bool { return l.waiting.total() == 1 })
 	for i, release := range held {
 		select {
 		case <-next:

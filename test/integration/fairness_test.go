@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -172,6 +173,33 @@ func TestFairness_AFloodingWorkspaceIsTheOneThatWaits(t *testing.T) {
 		t.Errorf("of the answers 429, %d have no Retry-After and %d are no Status", f.withoutRetry.Load(), f.strange.Load())
 	}
 	mustWork(t, s.As("bob-token", paths[0])) // no seat is lost
+}
+
+// Workspaces below one branch of the tree share what one tenant has, however many they are.
+func TestFairness_ChildrenShareThePartOfTheirTenant(t *testing.T) {
+	s, paths := startNarrow(t, "busy", "quiet")
+	var children []string
+	for i := range 4 {
+		child, _ := newWorkspace(t, s, paths[0], fmt.Sprintf("child-%d", i))
+		allow(t, s, child, enter, rule("", []string{"configmaps"}, []string{"*"}))
+		eventually(t, "bob may work in "+child, func(ctx context.Context) (bool, error) {
+			_, err := userClient(t, s, bob, child).CoreV1().ConfigMaps("default").List(ctx, metav1.ListOptions{})
+			return err == nil, nil
+		})
+		children = append(children, child)
+	}
+	var floods []*flood
+	for _, child := range children {
+		floods = append(floods, startFlood(t, s.As("bob-token", child), "/api/v1/configmaps"))
+	}
+	for _, f := range floods {
+		eventually(t, "every flood is answered with 429", f.came(http.StatusTooManyRequests, 1))
+	}
+	mustWork(t, s.As("bob-token", paths[1]))
+	for _, f := range floods {
+		eventually(t, "no child is left out", f.came(http.StatusOK, 1))
+		f.stop()
+	}
 }
 
 // Anybody can write a workspace into a URL. Who is not let in uses nobody's share.

@@ -1,0 +1,47 @@
+package fairness
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// line is where requests wait for seats: first for those of their workspace, then for those of their tenant. In a workspace users take
+// turns, and in a tenant its workspaces. So many workspaces of one tenant get no more than one, and no more of them wait for the seats
+// of the tenant at once than each has seats. Safe for many goroutines.
+type line struct {
+	workspaces, tenants *pool
+	// wait is how long a request may wait in all.
+	wait    time.Duration
+	waiting *budget
+}
+
+// acquire waits until it is the turn of user, and returns the function that releases the seats; it may be called more than once. It
+// fails with errFull, errTimeout or errGone.
+func (l *line) acquire(ctx context.Context, s share, user string, seats int) (release func(), err error) {
+	if !l.waiting.take(s) {
+		return nil, errFull
+	}
+	defer l.waiting.give(s)
+	bounded, cancel := context.WithTimeout(ctx, l.wait)
+	defer cancel()
+	release, err = l.workspaces.acquire(bounded, s.workspace, user, seats)
+	if err == nil && s.tenant != s.workspace {
+		ofWorkspace := release
+		var ofTenant func()
+		if ofTenant, err = l.tenants.acquire(bounded, s.tenant, s.workspace, seats); err != nil {
+			ofWorkspace()
+		}
+		release = sync.OnceFunc(func() {
+			ofTenant()
+			ofWorkspace()
+		})
+	}
+	switch {
+	case err == nil:
+		return release, nil
+	case ctx.Err() != nil:
+		return nil, errGone
+	}
+	return nil, err
+}
