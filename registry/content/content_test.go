@@ -318,7 +318,6 @@ func TestContent_DeletesWhatNothingCanRead(t *testing.T) {
 	}
 }
 
-// A definition that was made anew a moment ago serves nothing yet, and will: its objects are not dropped.
 // An older version stored objects whose definition had been replaced by one with another scope. No request can name them.
 func TestContent_DeletesWhatAnotherScopeCannotName(t *testing.T) {
 	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v1"), binding("c1", "uid-v1", "identity"))
@@ -335,6 +334,7 @@ func TestContent_DeletesWhatAnotherScopeCannotName(t *testing.T) {
 	h.wantLeft("c1", "crd/default/held", "identity/default/held")
 }
 
+// A definition that was made anew a moment ago serves nothing yet, and will: its objects are not dropped.
 func TestContent_WaitsForDefinitionsWhoseNamesAreNotDecided(t *testing.T) {
 	young := definition("c1", widgets.String())
 	young.Status = apiextensionsv1.CustomResourceDefinitionStatus{}

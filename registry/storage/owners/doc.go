@@ -12,8 +12,8 @@
 //
 // Key and context say what an object belongs to (owners.go); a create whose context lacks an [Owner] that it needs is refused. The
 // revisions come from the watch caches or from the last writes of this process (state.go), so that a create takes one round trip
-// (put.go). If a compared object has only changed, the create is tried again with what the failed transaction has read. If it is gone,
-// is being deleted, or is another object of the same name, the create is refused (refuse.go), always by what etcd says now.
+// (put.go). If a compared object has only changed, the create is tried again with its new revision. If it is gone, is being deleted, or
+// is another object of the same name, the create is refused (refuse.go), always by what etcd says now.
 //
 // Only registry/storage imports it.
 package owners

@@ -2,7 +2,6 @@ package owners
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -69,59 +68,40 @@ func (c *Client) create(ctx context.Context, k layout.Key, key string, value []b
 		if err := refusal(k, all); err != nil {
 			return kubernetes.PutResponse{}, err
 		}
-		resp, moved, err := c.try(ctx, all, key, value, opts)
-		if err != nil || resp.Succeeded || resp.KV != nil && !moved {
+		resp, err := c.try(ctx, all, key, value, opts)
+		if err != nil || resp.Succeeded || resp.KV != nil {
 			if !opts.GetOnFailure {
 				resp.KV = nil
 			}
 			return resp, err
 		}
-		if !moved {
-			return resp, fmt.Errorf("creating %q: the transaction failed, and nothing differs from what it compared", key)
+		// The name is free, so something of all has changed. That is seldom, and is not made dearer by reading it each time.
+		if err := c.read(ctx, all); err != nil {
+			return kubernetes.PutResponse{}, err
 		}
 	}
 }
 
-// try commits one transaction. If that fails, it sets the states of those owners that have changed, and reports whether there are any;
-// resp.KV is what is stored under key.
-func (c *Client) try(ctx context.Context, all []owner, key string, value []byte, opts kubernetes.PutOptions) (resp kubernetes.PutResponse, moved bool, err error) {
-	compares := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", 0)}
-	existing := []clientv3.OpOption{}
-	if !opts.GetOnFailure {
-		existing = append(existing, clientv3.WithKeysOnly())
-	}
-	reads := []clientv3.Op{clientv3.OpGet(key, existing...)}
+// try commits one transaction. If that fails, KV is what is stored under key: nil if something of all has changed.
+func (c *Client) try(ctx context.Context, all []owner, key string, value []byte, opts kubernetes.PutOptions) (resp kubernetes.PutResponse, err error) {
+	compares := make([]clientv3.Cmp, 0, 1+len(all))
+	compares = append(compares, clientv3.Compare(clientv3.ModRevision(key), "=", 0))
 	for i := range all {
-		path, revision := c.path(all[i].key), all[i].revision
-		compares = append(compares, clientv3.Compare(clientv3.ModRevision(path), "=", revision))
-		// Of an owner that has not changed only the count is read.
-		reads = append(reads, clientv3.OpGet(path, clientv3.WithMinModRev(revision+1)))
+		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(all[i].key)), "=", all[i].revision))
 	}
-	done, err := c.KV.Txn(ctx).If(compares...).Then(clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))).Else(reads...).Commit()
+	existing := clientv3.OpGet(key)
+	if !opts.GetOnFailure {
+		existing = clientv3.OpGet(key, clientv3.WithKeysOnly())
+	}
+	done, err := c.KV.Txn(ctx).If(compares...).Then(clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))).Else(existing).Commit()
 	if err != nil {
-		return resp, false, err
+		return resp, err
 	}
 	resp.Succeeded, resp.Revision = done.Succeeded, done.Header.Revision
-	if resp.Succeeded {
-		return resp, false, nil
-	}
-	if kvs := done.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
-		resp.KV = kvs[0]
-	}
-	for i := range all {
-		read := done.Responses[1+i].GetResponseRange()
-		switch {
-		case len(read.Kvs) > 0:
-			if all[i].state, err = parse(read.Kvs[0]); err != nil {
-				return resp, true, err
-			}
-		case read.Count == 0:
-			all[i].state = state{}
-		default:
-			continue
+	if !resp.Succeeded {
+		if kvs := done.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
+			resp.KV = kvs[0]
 		}
-		c.remember(all[i].key, all[i].state)
-		moved = true
 	}
-	return resp, moved, nil
+	return resp, nil
 }
