@@ -63,8 +63,9 @@ type Backend struct {
 	current   *fresh.Gate // before all watch caches
 	custom    [layout.Shards]*raw.Cache
 
-	lock sync.Mutex
-	left map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
+	sweeping sync.Mutex // held while Purge looks for them
+	lock     sync.Mutex
+	left     map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
 }
 
 // NewBackend starts the watch caches of custom resources; those of typed resources start as their stores are made. It

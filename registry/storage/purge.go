@@ -98,6 +98,9 @@ func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]
 // sweep finds, once, the typed resources that are in etcd: it reads the first key, then the first one behind that
 // resource, and so on, so that it costs a round trip for each resource and not for each object.
 func (b *Backend) sweep(ctx context.Context) error {
+	// Although it asks for one key, etcd counts all that are behind it: one sweep must do for all who come meanwhile.
+	b.sweeping.Lock()
+	defer b.sweeping.Unlock()
 	b.lock.Lock()
 	swept := b.left != nil
 	b.lock.Unlock()
