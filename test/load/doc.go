@@ -27,7 +27,7 @@
 //	fairness         fairness.go       a quiet workspace alone, and beside one that clients flood
 //	host             hostlatency.go    ConfigMaps through a host's aggregator, directly, and of the host itself
 //	host-watches     hostwatches.go    many watches through a host at the same time
-//	delete           delete.go         workspaces: delete to gone
+//	delete           delete.go         workspaces: delete to gone, and what it costs the server
 //
 // Each figure makes what it needs, so that any of them can run alone. The N
 // workspaces under root are the one thing that several share (fleet.go): they
