@@ -13,6 +13,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 )
@@ -525,7 +526,7 @@ func TestReconcile_HoldsToAProviderThatNeverCame(t *testing.T) {
 func TestFinalBinding(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, widgets, exportOf("things", widgets))
-	obj, err := f.FinalBinding(t.Context(), consumer, "root:org:provider", "things")
+	obj, err := f.FinalBinding(t.Context(), consumer, typeresolution.DefaultBinding{Path: "root:org:provider", Export: "things"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -541,13 +542,29 @@ func TestFinalBinding(t *testing.T) {
 	}
 }
 
+// The type was made for the export of a workspace that is gone. Its path is somebody else's now.
+func TestFinalBinding_IsForTheProviderOfTheType(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	f := newFixture(t, widgets, exportOf("things", widgets))
+	for cluster, want := range map[logicalcluster.Name]string{provider: "True", "earlier": "False ProviderChanged"} {
+		obj, err := f.FinalBinding(t.Context(), consumer, typeresolution.DefaultBinding{Path: "root:org:provider", Export: "things", Cluster: cluster})
+		if err != nil {
+			t.Fatal(err)
+		}
+		binding := obj.(*apisv1alpha2.APIBinding)
+		if got := condition(binding, apisv1alpha2.APIExportValid); got != want || (want == "True") != (len(binding.Status.BoundResources) == 1) {
+			t.Errorf("for %s: APIExportValid = %s, bound %v", cluster, got, boundTo(binding))
+		}
+	}
+}
+
 func TestFinalBinding_ReservesNamesUntilItArrives(t *testing.T) {
 	widgets, others := schemaOf("v1", "widgets", "Widget"), schemaOf("v2", "widgets", "Widget")
 	f := newFixture(t, widgets, others, exportOf("things", widgets), exportOf("others", others))
-	if _, err := f.FinalBinding(t.Context(), consumer, "provider", "things"); err != nil {
+	if _, err := f.FinalBinding(t.Context(), consumer, typeresolution.DefaultBinding{Path: "provider", Export: "things"}); err != nil {
 		t.Fatal(err)
 	}
-	second, err := f.FinalBinding(t.Context(), consumer, "provider", "others")
+	second, err := f.FinalBinding(t.Context(), consumer, typeresolution.DefaultBinding{Path: "provider", Export: "others"})
 	if err != nil {
 		t.Fatal(err)
 	}

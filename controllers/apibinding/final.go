@@ -9,23 +9,26 @@ import (
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	"github.com/annex-dev/annex/client"
 )
 
 // patience is how long the caller of FinalBinding may take to store the binding.
 const patience = time.Minute
 
-// FinalBinding returns the default binding of cluster to the export called export in path, in the state after
-// reconciling, so that its creation is the only write. Its name is a function of the arguments, as the spec requires. If parts of the
-// export are missing, its conditions show that, and the controller continues later. The caller must store it within a minute, or drop
-// it.
-func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error) {
-	key := client.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, path, export)}
+// FinalBinding returns the default binding of cluster to the wanted export, in the state after reconciling, so that its creation is
+// the only write. Its name is a function of cluster and export, as the spec requires. If parts of the export are missing, its
+// conditions show that, and the controller continues later. The caller must store it within a minute, or drop it.
+func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Name, wanted typeresolution.DefaultBinding) (client.Object, error) {
+	key := client.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, wanted.Path, wanted.Export)}
 	binding := &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: key.Name, Finalizers: []string{apisv1alpha2.APIBindingFinalizer}},
 		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
-			Export: &apisv1alpha2.ExportBindingReference{Path: path.String(), Name: export},
+			Export: &apisv1alpha2.ExportBindingReference{Path: wanted.Path.String(), Name: wanted.Export},
 		}},
+	}
+	if !wanted.Cluster.Empty() {
+		binding.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(wanted.Cluster, wanted.Export)}
 	}
 	defer c.names.Lock(cluster)()
 	c.using.RLock()

@@ -13,6 +13,7 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
@@ -211,7 +212,7 @@ func TestCleanUp_SparesExpectedBindings(t *testing.T) {
 	f := newFixture(t, widgets, exportOf("things", widgets))
 	now := time.Now()
 	f.now = func() time.Time { return now }
-	if _, err := f.FinalBinding(t.Context(), consumer, "provider", "things"); err != nil {
+	if _, err := f.FinalBinding(t.Context(), consumer, typeresolution.DefaultBinding{Path: "provider", Export: "things"}); err != nil {
 		t.Fatal(err)
 	}
 	if result := f.clean(string(widgets.UID)); result.RequeueAfter == 0 || !f.hasDefinition(string(widgets.UID)) {

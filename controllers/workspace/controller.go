@@ -14,6 +14,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
@@ -36,10 +37,9 @@ var (
 
 // Binder creates the default bindings of new workspaces.
 type Binder interface {
-	// FinalBinding returns the APIBinding that binds the APIExport called export in the cluster at path, for creation in
-	// cluster. If everything that it needs exists, it is already Bound and can be created in this state. Otherwise it is in
-	// an earlier phase and is bound later.
-	FinalBinding(ctx context.Context, cluster logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error)
+	// FinalBinding returns the APIBinding for an APIExport, for creation in cluster. If everything that it needs exists, it is
+	// already Bound and can be created in this state. Otherwise it is in an earlier phase and is bound later.
+	FinalBinding(ctx context.Context, cluster logicalcluster.Name, wanted typeresolution.DefaultBinding) (client.Object, error)
 }
 
 // Config contains the dependencies of the controller.

@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/apis/core/clustername"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
@@ -44,12 +45,12 @@ type binder struct {
 	err     error
 }
 
-func (b *binder) FinalBinding(_ context.Context, _ logicalcluster.Name, path logicalcluster.Path, export string) (client.Object, error) {
+func (b *binder) FinalBinding(_ context.Context, _ logicalcluster.Name, wanted typeresolution.DefaultBinding) (client.Object, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: export + "-abcde"}}
-	binding.Spec.Reference.Export = &apisv1alpha2.ExportBindingReference{Path: path.String(), Name: export}
+	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: wanted.Export + "-abcde"}}
+	binding.Spec.Reference.Export = &apisv1alpha2.ExportBindingReference{Path: wanted.Path.String(), Name: wanted.Export}
 	binding.Status.Phase = apisv1alpha2.APIBindingPhaseBound
 	if b.unready {
 		binding.Status.Phase = apisv1alpha2.APIBindingPhaseBinding

@@ -17,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/apis/core/clustername"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 )
@@ -42,7 +43,7 @@ type content struct {
 type plan struct {
 	shard   *corev1alpha1.Shard
 	path    logicalcluster.Path
-	exports []exportRef
+	exports []typeresolution.DefaultBinding
 	creator *authenticationv1.UserInfo
 }
 
@@ -221,9 +222,9 @@ func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluste
 func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p plan) (made []content, final bool, err error) {
 	final = true
 	for _, ref := range p.exports {
-		obj, err := r.Binder.FinalBinding(ctx, name, ref.path, ref.export)
+		obj, err := r.Binder.FinalBinding(ctx, name, ref)
 		if err != nil {
-			return nil, false, fmt.Errorf("making the binding to %s: %w", ref.path.Join(ref.export), err)
+			return nil, false, fmt.Errorf("making the binding to %s: %w", ref.Path.Join(ref.Export), err)
 		}
 		// The cluster is new, so admission would have to read its path from etcd.
 		annotate(obj, logicalcluster.PathAnnotationKey, p.path.String())

@@ -12,14 +12,8 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// exportRef names an APIExport to bind.
-type exportRef struct {
-	path   logicalcluster.Path
-	export string
-}
-
 // defaultExports returns the exports that are bound in a new ws: those of its type and of all types that it extends.
-func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Workspace) ([]exportRef, error) {
+func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Workspace) ([]typeresolution.DefaultBinding, error) {
 	ref := ws.Spec.Type
 	if ref == nil {
 		return nil, nil
@@ -32,11 +26,7 @@ func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Wor
 	if err != nil {
 		return nil, fmt.Errorf("resolving workspace type %s: %w", typeresolution.Qualified(t), err)
 	}
-	var exports []exportRef
-	for _, binding := range typeresolution.DefaultAPIBindings(aliases) {
-		exports = append(exports, exportRef{path: logicalcluster.Path(binding.Path), export: binding.Export})
-	}
-	return exports, nil
+	return typeresolution.DefaultAPIBindings(aliases), nil
 }
 
 // workspaceType implements typeresolution.Getter.

@@ -24,11 +24,22 @@ func TestProvider_BindingsHoldToTheirs(t *testing.T) {
 	apply(t, s.Workspace(producer), widgetSchema)
 	apply(t, s.Workspace(producer), widgetExport)
 	apply(t, s.Workspace(consumer), binding("widgets", producer, "widgets"))
+	// Workspaces of this type bind the export, too.
+	apply(t, s.Workspace(parent), strings.ReplaceAll(`
+apiVersion: tenancy.kcp.io/v1alpha1
+kind: WorkspaceType
+metadata: {name: binding}
+spec: {extend: {with: [{name: universal, path: root}]}, defaultAPIBindings: [{path: "PRODUCER", export: widgets}]}`, "PRODUCER", producer))
+	ofType := func(name string) string {
+		return fmt.Sprintf("apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: %s}\nspec: {type: {name: binding, path: %q}}", name, parent)
+	}
+	apply(t, s.Workspace(parent), ofType("early"))
 	_, client := annex.Clients(t, s.Workspace(consumer))
 	waitCondition(t, client.Resource(bindings), "widgets", "Ready", "True", "")
 	create(t, client.Resource(widgets).Namespace("default"), parse(t, "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a, namespace: default}\nspec: {size: 1}"))
 
 	_, above := annex.Clients(t, s.Workspace(parent))
+	waitCondition(t, above.Resource(workspaces), "early", "APIBindingsInitialized", "True", "")
 	if err := above.Resource(workspaces).Delete(t.Context(), "provider", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +67,18 @@ spec: {resources: [{name: trinkets, group: example.com, schema: v1.trinkets.exam
 	apply(t, s.Workspace(producer), gadgetsToo)
 	waitCondition(t, client.Resource(bindings), "widgets", "APIExportValid", "False", "ProviderChanged")
 	waitCondition(t, client.Resource(bindings), "widgets", "Ready", "True", "")
+	apply(t, s.Workspace(parent), ofType("late"))
+	waitCondition(t, above.Resource(workspaces), "late", "APIBindingsInitialized", "False", "")
+	_, late := annex.Clients(t, s.Workspace(parent+":late"))
+	all, err := late.Resource(bindings).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range all.Items {
+		if strings.HasPrefix(b.GetName(), "widgets-") {
+			waitCondition(t, late.Resource(bindings), b.GetName(), "APIExportValid", "False", "ProviderChanged")
+		}
+	}
 	bound := func() (provider string, resources []string) {
 		t.Helper()
 		got, err := client.Resource(bindings).Get(t.Context(), "widgets", metav1.GetOptions{})

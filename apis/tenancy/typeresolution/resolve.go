@@ -138,20 +138,3 @@ func Terminators(aliases []*Type) []corev1alpha1.LogicalClusterTerminator {
 	}
 	return terminators
 }
-
-// DefaultAPIBindings returns the exports that are bound in a new workspace with these aliases, each once, in their order.
-// If a reference has no path, it is the path of the type that lists the export.
-func DefaultAPIBindings(aliases []*Type) []tenancyv1alpha1.APIExportReference {
-	var refs []tenancyv1alpha1.APIExportReference
-	for _, t := range aliases {
-		for _, ref := range t.Spec.DefaultAPIBindings {
-			if ref.Path == "" {
-				ref.Path = Path(t).String()
-			}
-			if !slices.Contains(refs, ref) {
-				refs = append(refs, ref)
-			}
-		}
-	}
-	return refs
-}

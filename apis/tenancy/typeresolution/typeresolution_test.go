@@ -184,7 +184,12 @@ func TestWhatAWorkspaceGets(t *testing.T) {
 	if diff := cmp.Diff([]corev1alpha1.LogicalClusterTerminator{"root:base"}, Terminators(aliases)); diff != "" {
 		t.Errorf("terminators (-want +got):\n%s", diff)
 	}
-	want := []tenancyv1alpha1.APIExportReference{{Path: "root", Export: "tenancy.kcp.io"}, {Path: "root", Export: "mine"}, {Path: "root:org", Export: "mine"}}
+	if err := RecordExportClusters(aliases[1], func(ref tenancyv1alpha1.APIExportReference) (logicalcluster.Name, error) {
+		return map[string]logicalcluster.Name{"root": "rootid"}[ref.Path], nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := []DefaultBinding{{Path: "root", Export: "tenancy.kcp.io"}, {Path: "root", Export: "mine", Cluster: "rootid"}, {Path: "root:org", Export: "mine"}}
 	if diff := cmp.Diff(want, DefaultAPIBindings(aliases)); diff != "" {
 		t.Errorf("default bindings (-want +got):\n%s", diff)
 	}

@@ -19,6 +19,10 @@ const (
 	UniversalWorkspaceTypeName WorkspaceTypeName = "universal"
 )
 
+// DefaultExportClustersAnnotationKey contains the logical clusters of the default APIBindings of a WorkspaceType, as JSON. Admission
+// writes it after it has checked the permission to bind.
+const DefaultExportClustersAnnotationKey = "internal.annex.dev/default-export-clusters"
+
 const (
 	// WorkspaceTypeVirtualWorkspaceURLsReady says whether status.virtualWorkspaces is complete.
 	WorkspaceTypeVirtualWorkspaceURLsReady conditionsv1alpha1.ConditionType = "VirtualWorkspaceURLsReady"

@@ -58,8 +58,8 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 		return err
 	}
 	addFinalizer(binding)
-	if provider.Empty() {
-		return nil // Validate refuses it, after validation has refused malformed paths as Invalid
+	if provider.Empty() || labelOf(binding) != "" && request.IsMaster(a) {
+		return nil // Validate refuses it, after validation has refused malformed paths as Invalid; the server knows for whom it binds
 	}
 	return setLabel(a, binding, identity.ExportLabelValue(provider, export.Name))
 }

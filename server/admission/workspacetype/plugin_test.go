@@ -14,6 +14,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/admission/tree"
@@ -76,7 +77,10 @@ func TestValidate(t *testing.T) {
 			fake := clienttest.NewFake(export("root", "open"), export("root", "closed"), export("orgid", "own"))
 			var asked user.Info
 			plugin := New(&tree.Tree{Cached: fake, Live: fake, Resolver: paths{"root": "root", "orgid": "orgid"}},
-				mayBind{allowed: []string{"root/open", "root/ghost", "orgid/own"}, asked: &asked}).(admission.ValidationInterface)
+				mayBind{allowed: []string{"root/open", "root/ghost", "orgid/own"}, asked: &asked}).(interface {
+				admission.MutationInterface
+				admission.ValidationInterface
+			})
 			by := tc.by
 			if by == nil {
 				by = alice
@@ -88,7 +92,11 @@ func TestValidate(t *testing.T) {
 			}
 			a := admission.NewAttributesRecord(tc.wt, old, tenancyv1alpha1.SchemeGroupVersion.WithKind("WorkspaceType"), "", tc.wt.Name,
 				tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), "", op, nil, false, by)
-			err := plugin.Validate(logicalcluster.WithCluster(t.Context(), tc.in), a, nil)
+			ctx := logicalcluster.WithCluster(t.Context(), tc.in)
+			if err := plugin.Admit(ctx, a, nil); err != nil {
+				t.Fatal(err)
+			}
+			err := plugin.Validate(ctx, a, nil)
 			if tc.wantText == "" {
 				if err != nil {
 					t.Error(err)
@@ -102,17 +110,64 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// A type records for which cluster its author was allowed to bind an export, and nobody else says so.
+func TestAdmit_RecordsForWhichClusterAnExportWasAllowed(t *testing.T) {
+	open, own := tenancyv1alpha1.APIExportReference{Path: "root:provider", Export: "open"}, tenancyv1alpha1.APIExportReference{Export: "own"}
+	resolved := paths{"root:provider": "first", "orgid": "orgid"}
+	checker := New(&tree.Tree{Resolver: resolved}, nil).(*plugin)
+	admit := func(wt, old *tenancyv1alpha1.WorkspaceType) *tenancyv1alpha1.WorkspaceType {
+		t.Helper()
+		var before runtime.Object
+		op := admission.Create
+		if old != nil {
+			before, op = old, admission.Update
+		}
+		a := admission.NewAttributesRecord(wt, before, tenancyv1alpha1.SchemeGroupVersion.WithKind("WorkspaceType"), "", wt.Name,
+			tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), "", op, nil, false, &user.DefaultInfo{Name: "alice"})
+		if err := checker.Admit(logicalcluster.WithCluster(t.Context(), "orgid"), a, nil); err != nil {
+			t.Fatal(err)
+		}
+		return wt
+	}
+	check := func(what string, wt *tenancyv1alpha1.WorkspaceType, ref tenancyv1alpha1.APIExportReference, want logicalcluster.Name) {
+		t.Helper()
+		if got := typeresolution.ClusterOf(wt, ref); got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	forged := newType("x", open)
+	forged.Annotations = map[string]string{tenancyv1alpha1.DefaultExportClustersAnnotationKey: `{"root:provider:open":"second"}`}
+	created := admit(forged.DeepCopy(), nil)
+	check("forged", created, open, "first")
+
+	resolved["root:provider"] = "second"
+	updated := admit(newType("x", open, own), created)
+	check("kept", updated, open, "first")
+	check("added", updated, own, "orgid")
+	check("forged in an update", admit(forged.DeepCopy(), created), open, "first")
+	check("forged in a type of an earlier version", admit(forged.DeepCopy(), newType("x", open)), open, "")
+	removed := admit(newType("x"), created)
+	if len(removed.Annotations) > 0 {
+		t.Errorf("without default bindings: %v", removed.Annotations)
+	}
+	check("added again", admit(newType("x", open), removed), open, "second")
+}
+
 // TestValidate_ServiceAccountsAreOfTheirCluster has a ServiceAccount, impersonated and thus without a note of its origin, ask in
 // another cluster: it must not pass for the account of the same name there.
 func TestValidate_ServiceAccountsAreOfTheirCluster(t *testing.T) {
 	fake := clienttest.NewFake(clienttest.In("root", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "open"}}))
 	var asked user.Info
-	plugin := New(&tree.Tree{Cached: fake, Live: fake, Resolver: paths{"root": "root"}}, mayBind{allowed: []string{"root/open"}, asked: &asked}).(admission.ValidationInterface)
+	checker := New(&tree.Tree{Cached: fake, Live: fake, Resolver: paths{"root": "root"}}, mayBind{allowed: []string{"root/open"}, asked: &asked}).(*plugin)
 	wt := newType("x", tenancyv1alpha1.APIExportReference{Path: "root", Export: "open"})
 	a := admission.NewAttributesRecord(wt, nil, tenancyv1alpha1.SchemeGroupVersion.WithKind("WorkspaceType"), "", "x",
 		tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), "", admission.Create, nil, false,
 		&user.DefaultInfo{Name: "system:serviceaccount:default:default"})
-	if err := plugin.Validate(logicalcluster.WithCluster(t.Context(), "orgid"), a, nil); err != nil {
+	ctx := logicalcluster.WithCluster(t.Context(), "orgid")
+	if err := checker.Admit(ctx, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := checker.Validate(ctx, a, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := asked.GetExtra()["authentication.kcp.io/cluster-name"]; len(got) != 1 || got[0] != "orgid" {
