@@ -51,7 +51,7 @@ func TestStores_RefusalsCompileOnlyForTheirOwnCluster(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = kv.Close() })
 	types := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Client: kv, Codec: types.StorageCodec})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: kv, Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}
