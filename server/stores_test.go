@@ -45,7 +45,7 @@ func TestStores_RefusalsCompileOnlyForTheirOwnCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	kv, err := etcd.NewClient(t.Context(), etcd.Endpoints{URLs: []string{server.Endpoint()}})
+	kv, err := etcd.NewClient(etcd.Endpoints{URLs: []string{server.Endpoint()}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@
 //	/annex/<group|core>/<resource>/<cluster>/[<namespace>/]<name>                          typed resources
 //	/annex/cr/<shard 0-15>/<group>/<resource>/<bucket>/<cluster>/[<namespace>/]<name>      custom resources
 //
+//	/annex/version                                                                         version of the data; see CheckVersion
+//
 // The resource comes first since a stock watch cache wants one root; a cluster owns one disjoint prefix in each resource.
 // The bucket is the identity hash of the exported API, or "crd" for a CRD of the cluster itself.
 //

@@ -1,7 +1,6 @@
 package etcd
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 )
 
 const (
-	dialTimeout = 10 * time.Second
-	keepAlive   = 30 * time.Second
+	keepAlive        = 30 * time.Second
+	keepAliveTimeout = 10 * time.Second
 	// maxRequestBytes is the largest object that is stored; etcd's default, which kube-apiserver has too.
 	maxRequestBytes = 3 << 19
 	// maxReceiveBytes bounds one answer of etcd; a page of a list of large objects is the largest.
@@ -28,20 +27,20 @@ type Endpoints struct {
 	CAFile, CertFile, KeyFile string
 }
 
-// NewClient returns a client that has reached the etcd at e; the caller closes it. The error says which endpoints were
-// tried.
-func NewClient(ctx context.Context, e Endpoints) (*kubernetes.Client, error) {
+// NewClient returns a client of the etcd at e, which need not be there yet; the caller closes it. Requests wait for hold, which may be
+// nil. The error is about the TLS files.
+func NewClient(e Endpoints, hold *Hold) (*kubernetes.Client, error) {
+	interceptors := []grpc.UnaryClientInterceptor{requireLeader}
+	if hold != nil {
+		interceptors = append(interceptors, hold.intercept)
+	}
 	config := clientv3.Config{
 		Endpoints:            e.URLs,
-		DialTimeout:          dialTimeout,
 		DialKeepAliveTime:    keepAlive,
-		DialKeepAliveTimeout: dialTimeout,
+		DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallRecvMsgSize:   maxReceiveBytes,
-		DialOptions: []grpc.DialOption{
-			grpc.WithBlock(), //nolint:staticcheck // the client library dials with it, and a wrong address must fail at the start
-			grpc.WithChainUnaryInterceptor(requireLeader),
-		},
-		Logger: zap.NewNop(),
+		DialOptions:          []grpc.DialOption{grpc.WithChainUnaryInterceptor(interceptors...)},
+		Logger:               zap.NewNop(),
 	}
 	if e.CAFile != "" || e.CertFile != "" || e.KeyFile != "" {
 		tls, err := transport.TLSInfo{CertFile: e.CertFile, KeyFile: e.KeyFile, TrustedCAFile: e.CAFile}.ClientConfig()
@@ -53,12 +52,6 @@ func NewClient(ctx context.Context, e Endpoints) (*kubernetes.Client, error) {
 	client, err := kubernetes.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd at %v: %w", e.URLs, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	if _, err := client.KV.Get(ctx, "/health", clientv3.WithCountOnly()); err != nil {
-		_ = client.Close()
-		return nil, fmt.Errorf("reading from etcd at %v: %w", e.URLs, err)
 	}
 	return client, nil
 }

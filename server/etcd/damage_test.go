@@ -18,7 +18,7 @@ func cutLog(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := NewClient(t.Context(), Endpoints{URLs: []string{server.Endpoint()}})
+	client, err := NewClient(Endpoints{URLs: []string{server.Endpoint()}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestEmbedded_SaysThatItsLogIsCutShort(t *testing.T) {
 
 func TestEmbedded_StopsBeforeItIsReady(t *testing.T) {
 	// Not the directory of the test, since etcd may still be reading there.
-	dir, err := os.MkdirTemp("", "annex-etcd-")
+	dir, err := os.MkdirTemp("", "annex-etcd-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

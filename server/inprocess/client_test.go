@@ -59,7 +59,7 @@ func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	kv, err := etcd.NewClient(t.Context(), etcd.Endpoints{URLs: []string{server.Endpoint()}})
+	kv, err := etcd.NewClient(etcd.Endpoints{URLs: []string{server.Endpoint()}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

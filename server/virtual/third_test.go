@@ -108,7 +108,7 @@ func TestVirtual_AThirdWorkspaceIsOneLineInTheList(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Stop)
-	client, err := etcd.NewClient(t.Context(), etcd.Endpoints{URLs: []string{store.Endpoint()}})
+	client, err := etcd.NewClient(etcd.Endpoints{URLs: []string{store.Endpoint()}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,9 +109,10 @@ func TestServe_FaultIsOneLineAndChangesNothing(t *testing.T) {
 			port := busyPort(t)
 			return fault{[]string{"--secure-port=" + port}, []string{"--secure-port", port, "in use", "set another port"}}
 		},
-		"an unreachable etcd": func(t *testing.T, _ string) fault {
-			url := "http://127.0.0.1:" + busyPort(t)
-			return fault{[]string{"--etcd-servers=" + url}, []string{"--etcd-servers", url, "check that etcd is running"}}
+		"data of a newer release": func(t *testing.T, _ string) fault {
+			etcd := annex.StartEtcd(t)
+			etcd.Put("/annex/version", "2")
+			return fault{[]string{"--etcd-servers=" + etcd.URL()}, []string{"/annex", `version "2"`, "run the release that wrote the data", "backup"}}
 		},
 		"data of something else": func(t *testing.T, dir string) fault {
 			write(t, filepath.Join(dir, "root", "etcd-server", "base", "1"), "relation")

@@ -48,12 +48,17 @@ func newCheckDataCommand() *cobra.Command {
 
 // checkData prints every orphan in the store of o and, if repair is set, removes it. It returns an error if orphans remain.
 func (o *Options) checkData(ctx context.Context, out io.Writer, repair bool) error {
-	s, client, err := o.openEtcd(ctx)
+	s, err := o.openEtcd(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	data := orphans.Store{KV: client.KV, Prefix: o.EtcdPrefix, Codec: kinds.All.NewScheme().StorageCodec}
+	bounded, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	if err := s.wait(bounded); err != nil {
+		return err
+	}
+	data := orphans.Store{KV: s.client.KV, Prefix: o.EtcdPrefix, Codec: kinds.All.NewScheme().StorageCodec}
 	found, removed := 0, 0
 	if err := data.Find(ctx, func(orphan orphans.Orphan) error {
 		found++

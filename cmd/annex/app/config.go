@@ -1,15 +1,12 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 
-	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apiserver/pkg/audit/policy"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	genericfeatures "k8s.io/apiserver/pkg/features"
@@ -21,7 +18,6 @@ import (
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/admin"
-	"github.com/annex-dev/annex/server/etcd"
 )
 
 // setGates turns off features of the stock libraries that do not take logical clusters into account.
@@ -108,59 +104,4 @@ func (s *Server) applyServing(c *genericapiserver.Config) error {
 		return fmt.Errorf("preparing the audit log: %w", err)
 	}
 	return nil
-}
-
-// store is the etcd of the server.
-type store struct {
-	embedded *etcd.Embedded
-	backend  *storage.Backend
-	close    func() error
-}
-
-// openStore connects to etcd, and starts the watch caches.
-func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
-	s, client, err := o.openEtcd(ctx)
-	if err != nil {
-		return nil, err
-	}
-	config := storage.Config{Client: client, Prefix: o.EtcdPrefix}
-	codec(&config)
-	if s.backend, err = storage.NewBackend(config); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("opening the store: %w", err)
-	}
-	return s, nil
-}
-
-// openEtcd connects to etcd. It starts the embedded etcd unless there is an external one. The store has no backend yet.
-func (o *Options) openEtcd(ctx context.Context) (*store, *kubernetes.Client, error) {
-	s := &store{}
-	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
-	if len(o.EtcdServers) == 0 {
-		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
-		if err != nil {
-			return nil, nil, err
-		}
-		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
-	}
-	client, err := etcd.NewClient(ctx, endpoints)
-	if err != nil {
-		s.stop()
-		return nil, nil, fmt.Errorf("%w; check that etcd is running and that --etcd-servers is correct", err)
-	}
-	s.close = client.Close
-	return s, client, nil
-}
-
-// stop stops all parts, each before the part that it depends on: watch caches, client, etcd.
-func (s *store) stop() {
-	if s.backend != nil {
-		s.backend.Destroy()
-	}
-	if s.close != nil {
-		_ = s.close()
-	}
-	if s.embedded != nil {
-		s.embedded.Stop()
-	}
 }

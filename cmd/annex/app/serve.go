@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,6 +35,8 @@ type Server struct {
 	certificates certificates
 	// admins are the files of the administrators; nil if none are generated.
 	admins *admin.Files
+	// complete says that nothing waits for an etcd that is away.
+	complete bool
 	// registration is the client for the APIServices of the host; nil if the server registers none.
 	registration aggregator.Interface
 }
@@ -112,9 +115,13 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the server: %w", err)
 	}
-	// The certificate may be stored in the server itself, so load it before the first request is served.
 	if err := s.loadCertificates(ctx); err != nil {
 		return nil, err
+	}
+	if s.complete = s.store.hold.Released(); s.complete {
+		if err := s.writeKubeconfig(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.server.Generic.AddPostStartHook("annex-certificates", s.followCertificates); err != nil {
 		return nil, fmt.Errorf("following the serving certificate: %w", err)
@@ -159,10 +166,20 @@ func (s *Server) runControllers(ctx context.Context) error {
 	})
 }
 
-// Run serves until ctx ends, then drains and closes everything. As soon as the server is ready, it prints the next commands to out.
+// Run serves until ctx ends, then drains and closes everything. As soon as the server is ready, it prints the next commands to out. It
+// returns an error if the data in etcd is not for this release.
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	defer s.store.stop()
 	limitMemory(s.options.MemoryBudget.Value())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if !s.complete {
+		go func() {
+			if err := s.catchUp(ctx); err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+		}()
+	}
 	go keepSmall(ctx)
 	if err := s.server.Generic.AddPostStartHook("annex-greeting", func(hook genericapiserver.PostStartHookContext) error {
 		go s.greet(hook, out)
@@ -170,7 +187,22 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	}); err != nil {
 		return err
 	}
-	return s.server.Run(ctx)
+	if err := s.server.Run(ctx); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// catchUp does what waits for an etcd that was away at the start. Meanwhile the server answers what needs no storage, such as discovery
+// for the host, whose deletion of namespaces would stop otherwise.
+func (s *Server) catchUp(ctx context.Context) error {
+	if err := s.store.wait(ctx); err != nil {
+		return err
+	}
+	return s.writeKubeconfig(ctx)
 }
 
 // greet prints the next commands when the server is ready.

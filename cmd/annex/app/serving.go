@@ -82,13 +82,24 @@ func (o *Options) certificates(external string) (certificates, error) {
 	return serving.NewOwn(slices.Compact(names), clock.RealClock{}), nil
 }
 
-// loadCertificates makes sure that there is a certificate, and writes the admin kubeconfig with its CA bundle.
+// loadCertificates makes sure that there is a certificate. If it is stored in the server itself, that waits for etcd.
 func (s *Server) loadCertificates(ctx context.Context) error {
-	if own, ok := s.certificates.(*serving.Own); ok {
-		if err := own.Load(ctx, s.server.Client.Live(), s.server.Client); err != nil {
-			return fmt.Errorf("making the serving certificate: %w", err)
-		}
+	own, ok := s.certificates.(*serving.Own)
+	if !ok {
+		return nil
 	}
+	if err := s.store.wait(ctx); err != nil {
+		return err
+	}
+	if err := own.Load(ctx, s.server.Client.Live(), s.server.Client); err != nil {
+		return fmt.Errorf("making the serving certificate: %w", err)
+	}
+	return nil
+}
+
+// writeKubeconfig writes the admin kubeconfig with the CA bundle. On an external etcd, its tokens are those of all replicas. Nobody is
+// let in with them before.
+func (s *Server) writeKubeconfig(ctx context.Context) error {
 	if s.admins == nil {
 		return nil
 	}

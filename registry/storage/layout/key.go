@@ -20,6 +20,14 @@ const (
 
 	// Shards is how many watch caches share the custom resources. It is part of the keys: never change it.
 	Shards = 16
+	// VersionKey is the key of the version of the data. It is outside of all roots: each of these has two segments or more.
+	VersionKey = "/version"
+	// Version is the version of the data that this program reads and writes: keys, encodings and the meaning of what is stored. Change
+	// it together with anything that an older release would misread.
+	Version = 1
+	// FirstVersion is the version of data that does not say its version.
+	FirstVersion = 1
+
 	// CustomRoot is what the keys of all custom resources begin with.
 	CustomRoot = "/cr"
 	// CoreGroup is what keys call the group that has no name.

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -45,6 +46,8 @@ type Files struct {
 	known                   bool              // whether the tokens are the same as in the files
 	secrets                 map[string]string // by user, until they are written
 	tokens                  tokens
+	// accepted are the tokens once they are written: until then, they may not be those that replicas share.
+	accepted atomic.Pointer[tokens]
 }
 
 // Prepare reads the files and generates missing tokens. It writes nothing; [Files.Write] does. A relative kubeconfigPath is below
@@ -70,10 +73,14 @@ func Prepare(rootDir, kubeconfigPath string) (*Files, error) {
 	return f, nil
 }
 
-// Authenticator accepts the tokens of the kubeconfig, also after [Files.Share].
+// Authenticator accepts the tokens of the kubeconfig after [Files.Write].
 func (f *Files) Authenticator() authenticator.Token {
 	return authenticator.TokenFunc(func(ctx context.Context, presented string) (*authenticator.Response, bool, error) {
-		return f.tokens.AuthenticateToken(ctx, presented)
+		accepted := f.accepted.Load()
+		if accepted == nil {
+			return nil, false, nil
+		}
+		return accepted.AuthenticateToken(ctx, presented)
 	})
 }
 
@@ -100,7 +107,11 @@ func (f *Files) Write(url string, caPEM []byte) error {
 	}
 	secrets := f.secrets
 	f.secrets = nil
-	return writeKubeconfig(f.kubeconfigPath, config, secrets, url, caPEM)
+	if err := writeKubeconfig(f.kubeconfigPath, config, secrets, url, caPEM); err != nil {
+		return err
+	}
+	f.accepted.Store(&f.tokens)
+	return nil
 }
 
 // Refresh writes url and caPEM into the kubeconfig and keeps its tokens. If somebody has deleted the kubeconfig, Refresh does not

@@ -132,6 +132,14 @@ func (e *Etcd) Mentions(word string) (inKey, inValue []string) {
 	return inKey, inValue
 }
 
+// Put writes a key.
+func (e *Etcd) Put(key, value string) {
+	e.tb.Helper()
+	if _, err := e.client.Put(e.tb.Context(), key, value); err != nil {
+		e.tb.Fatalf("writing to etcd: %v", err)
+	}
+}
+
 // Break overwrites the value of every key that contains all parts with what nothing can read. It fails the test when there is
 // none.
 func (e *Etcd) Break(tb testing.TB, parts ...string) {

@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/etcd"
+)
+
+const (
+	// verifyTimeout is how long etcd may take to say which data it has; verifyInterval the time before it is asked again.
+	verifyTimeout, verifyInterval = 10 * time.Second, time.Second
+	// meetTimeout is how long a server waits for an external etcd before it serves what it can without.
+	meetTimeout = 2 * time.Second
+)
+
+// store is the etcd of the server.
+type store struct {
+	embedded *etcd.Embedded
+	backend  *storage.Backend
+	client   *kubernetes.Client
+	// hold is released when the data in etcd turns out to be of a version that this program reads, or not to be.
+	hold *etcd.Hold
+	// forget ends the search for etcd.
+	forget context.CancelFunc
+}
+
+// openStore prepares to use etcd, which need not be there yet unless it is the embedded one, and starts the watch caches.
+func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
+	s, err := o.openEtcd(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.meet(ctx); err != nil {
+		s.stop()
+		return nil, err
+	}
+	config := storage.Config{Client: s.client, Prefix: o.EtcdPrefix}
+	codec(&config)
+	if s.backend, err = storage.NewBackend(config); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("opening the store: %w", err)
+	}
+	return s, nil
+}
+
+// openEtcd returns a store without watch caches. It starts the embedded etcd unless there is an external one. Requests wait until the
+// version of the data is known.
+func (o *Options) openEtcd(ctx context.Context) (*store, error) {
+	s := &store{hold: etcd.NewHold()}
+	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
+	if len(o.EtcdServers) == 0 {
+		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
+		if err != nil {
+			return nil, err
+		}
+		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
+	}
+	var err error
+	if s.client, err = etcd.NewClient(endpoints, s.hold); err != nil {
+		s.stop()
+		return nil, err
+	}
+	verifying, forget := context.WithCancel(ctx)
+	s.forget = forget
+	go s.verify(verifying, endpoints.URLs, o.EtcdPrefix)
+	return s, nil
+}
+
+// meet waits for etcd, but only briefly if it is another process.
+func (s *store) meet(ctx context.Context) error {
+	if s.embedded != nil {
+		return s.wait(ctx)
+	}
+	briefly, cancel := context.WithTimeout(ctx, meetTimeout)
+	defer cancel()
+	err := s.wait(briefly)
+	if ctx.Err() == nil && briefly.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// wait returns when etcd has answered and its data is of this version.
+func (s *store) wait(ctx context.Context) error {
+	if err := s.hold.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("waiting for etcd: %w", err)
+		}
+		return err
+	}
+	return nil
+}
+
+// verify releases the hold as soon as etcd says which version its data has.
+func (s *store) verify(ctx context.Context, servers []string, prefix string) {
+	for reported := false; ; {
+		bounded, cancel := context.WithTimeout(etcd.Passing(ctx), verifyTimeout)
+		err := storage.CheckVersion(bounded, s.client, prefix)
+		cancel()
+		var other *storage.VersionError
+		if err == nil || errors.As(err, &other) || ctx.Err() != nil {
+			s.hold.Release(err)
+			return
+		}
+		if !reported {
+			reported = true
+			klog.FromContext(ctx).Error(err, "etcd does not answer. The server is not ready before it does: check that etcd is running and that --etcd-servers is correct", "servers", servers)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(verifyInterval):
+		}
+	}
+}
+
+// stop stops all parts, each before the part that it depends on: watch caches, client, etcd.
+func (s *store) stop() {
+	if s.forget != nil {
+		s.forget()
+	}
+	if s.backend != nil {
+		s.backend.Destroy()
+	}
+	if s.client != nil {
+		_ = s.client.Close()
+	}
+	if s.embedded != nil {
+		s.embedded.Stop()
+	}
+}

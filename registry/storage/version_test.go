@@ -1,0 +1,63 @@
+package storage
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
+
+	"github.com/annex-dev/annex/registry/storage/layout"
+)
+
+func TestCheckVersion(t *testing.T) {
+	client := testserver.RunEtcd(t, nil)
+	t.Cleanup(func() { _ = client.Close() })
+	for name, tc := range map[string]struct {
+		stored string
+		ok     bool
+	}{
+		"none":       {"", true},
+		"this one":   {"1", true},
+		"a newer":    {"2", false},
+		"an older":   {"0", false},
+		"not number": {"x", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prefix := "/" + strings.ReplaceAll(name, " ", "-")
+			key := prefix + layout.VersionKey
+			if tc.stored != "" {
+				if _, err := client.KV.Put(t.Context(), key, tc.stored); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// Several replicas start at once.
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					err := CheckVersion(t.Context(), client, prefix)
+					var other *VersionError
+					if ok := err == nil; ok != tc.ok || (!ok && !errors.As(err, &other)) {
+						t.Errorf("error = %v", err)
+					}
+				})
+			}
+			all.Wait()
+			want := tc.stored
+			if want == "" {
+				want = "1"
+			}
+			got, err := client.KV.Get(t.Context(), key)
+			if err != nil || got.Count != 1 || string(got.Kvs[0].Value) != want {
+				t.Errorf("stored: %v, %v; want %q", got, err, want)
+			}
+		})
+	}
+}
+
+func TestVersionKey_IsNoObjectsKey(t *testing.T) {
+	if key, err := layout.Parse(layout.VersionKey); err == nil {
+		t.Errorf("%s is the key of %v", layout.VersionKey, key)
+	}
+}
