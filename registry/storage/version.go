@@ -29,23 +29,39 @@ func CheckVersion(ctx context.Context, client *kubernetes.Client, prefix string)
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}
-	key := prefix + layout.VersionKey
-	stored := strconv.Itoa(layout.FirstVersion)
-	response, err := client.KV.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, stored)).
-		Else(clientv3.OpGet(key)).
-		Commit()
+	stored, err := storedVersion(ctx, client, prefix+layout.VersionKey)
 	if err != nil {
 		return fmt.Errorf("reading the version of the data in etcd: %w", err)
-	}
-	if !response.Succeeded {
-		if found := response.Responses[0].GetResponseRange().Kvs; len(found) == 1 {
-			stored = string(found[0].Value)
-		}
 	}
 	if stored != strconv.Itoa(layout.Version) {
 		return &VersionError{Prefix: prefix, Stored: strconv.Quote(stored)}
 	}
 	return nil
+}
+
+// storedVersion returns what is stored as the version, after it has stored the first one if there was none.
+func storedVersion(ctx context.Context, client *kubernetes.Client, key string) (string, error) {
+	// A full etcd refuses a transaction that might write.
+	found, err := client.KV.Get(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	if len(found.Kvs) == 1 {
+		return string(found.Kvs[0].Value), nil
+	}
+	first := strconv.Itoa(layout.FirstVersion)
+	response, err := client.KV.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, first)).
+		Else(clientv3.OpGet(key)).
+		Commit()
+	if err != nil {
+		return "", err
+	}
+	if !response.Succeeded {
+		if kvs := response.Responses[0].GetResponseRange().Kvs; len(kvs) == 1 {
+			return string(kvs[0].Value), nil
+		}
+	}
+	return first, nil
 }

@@ -5,14 +5,19 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 )
+
+// sayFull is for the one line in the log that says what to do; each write would repeat it.
+var sayFull = rate.Sometimes{Interval: time.Minute}
 
 // Error turns an error of etcd's client into an API status, as a stock server would otherwise answer 500 with the
 // client's own words. Every other error is returned as it is: stores compare sentinels of their own by identity.
@@ -38,11 +43,17 @@ func Error(ctx context.Context, err error, write bool) error {
 		code == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"):
 		return apierrors.NewRequestEntityTooLargeError("the object is larger than the storage allows")
 	}
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		sayFull.Do(func() {
+			klog.FromContext(ctx).Error(err, "etcd is full and takes no more writes: delete objects, defragment etcd or raise its quota, and then disarm its alarm")
+		})
+		full := apierrors.NewServiceUnavailable("the storage is full: only reads and deletions work")
+		full.ErrStatus.Code = http.StatusServiceUnavailable
+		return full
+	}
 	klog.FromContext(ctx).Error(err, "Storage failed", "code", code.String())
 	unavailable := apierrors.NewServiceUnavailable("the storage is not available")
-	if errors.Is(err, rpctypes.ErrNoSpace) {
-		unavailable = apierrors.NewServiceUnavailable("the storage is full")
-	} else if !write {
+	if !write {
 		// A write may have happened: only reads are told to come again by themselves.
 		unavailable.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	}

@@ -26,12 +26,19 @@ type Etcd struct {
 	server  *embed.Etcd
 	client  *clientv3.Client
 	asked   int // by Revision
+	quota   int64
 }
 
 // StartEtcd starts an etcd that ends with the test. Start it before the server that uses it, which then ends first.
 func StartEtcd(tb testing.TB) *Etcd {
 	tb.Helper()
-	e := &Etcd{tb: tb, dir: filepath.Join(tb.TempDir(), "etcd"), address: url.URL{Scheme: "http", Host: "127.0.0.1:0"}}
+	return StartSmallEtcd(tb, 0)
+}
+
+// StartSmallEtcd is StartEtcd for an etcd that takes no more writes once its data takes quota bytes; 0 means etcd's default.
+func StartSmallEtcd(tb testing.TB, quota int64) *Etcd {
+	tb.Helper()
+	e := &Etcd{tb: tb, quota: quota, dir: filepath.Join(tb.TempDir(), "etcd"), address: url.URL{Scheme: "http", Host: "127.0.0.1:0"}}
 	e.Start()
 	tb.Cleanup(e.Stop)
 	return e
@@ -49,6 +56,7 @@ func (e *Etcd) Start() {
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	config.WatchProgressNotifyInterval = 5 * time.Second
+	config.QuotaBackendBytes = e.quota
 	server, err := embed.StartEtcd(config)
 	if err != nil {
 		e.tb.Fatalf("starting etcd: %v", err)
