@@ -288,6 +288,7 @@ func (s *server) watch(path string) <-chan string {
 		defer close(events)
 		defer resp.Body.Close()
 		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
 			event := struct {
 				Type   string

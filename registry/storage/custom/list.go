@@ -20,7 +20,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	if err != nil {
 		return err
 	}
-	page, err := s.page(ctx, at, opts)
+	page, err := s.page(ctx, at, opts, true)
 	if err != nil {
 		return answer.Error(ctx, err, false)
 	}
@@ -38,13 +38,13 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 // rawPage is one answer to a list of custom resources.
 type rawPage struct {
 	*answer.Page[raw.Object]
-	// decoded holds the objects that had to be decoded to select them; empty when the heads sufficed.
+	// decoded holds the objects that had to be decoded to select them; empty when the heads sufficed, or nobody wanted them.
 	decoded []runtime.Object
 }
 
 // page reads one page. The raw cache selects by label; fields are for the schema, so that a page with a field selector
-// may take several reads until it is full.
-func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.ListOptions) (*rawPage, error) {
+// may take several reads until it is full. What was decoded for it is kept if the caller takes all of it at once.
+func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.ListOptions, keep bool) (*rawPage, error) {
 	match := newMatcher(opts.Predicate, at, s.Sight(ctx))
 	opts.Recursive = opts.Recursive || at.Wildcard()
 	result := &rawPage{}
@@ -64,7 +64,9 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			if ok, err := match.object(obj); err != nil || !ok {
 				return false, nil //nolint:nilerr // as stock stores do: what cannot be asked does not match
 			}
-			result.decoded = append(result.decoded, obj)
+			if keep {
+				result.decoded = append(result.decoded, obj)
+			}
 			return true, nil
 		}
 	}

@@ -33,7 +33,8 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 			return now, answer.Error(ctx, err, false)
 		},
 		List: func(opts apistorage.ListOptions) (answer.First, error) {
-			page, err := s.page(ctx, at, opts)
+			// A client that does not read would keep all that is decoded.
+			page, err := s.page(ctx, at, opts, false)
 			if err != nil {
 				return answer.First{}, answer.Error(ctx, err, false)
 			}
@@ -86,6 +87,7 @@ func (v *view) first(p *rawPage) answer.First {
 		},
 		Know: func() error {
 			v.known = make(answer.Shown[raw.Object], len(p.Items))
+			// The bytes of these are those of the watch cache, which answers such lists from memory.
 			for _, raw := range p.Items {
 				v.known[raw.Key()] = raw
 			}
