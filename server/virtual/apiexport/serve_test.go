@@ -13,10 +13,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
+	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
 
@@ -91,6 +95,36 @@ func TestServe_OtherIdentitiesNeverShow(t *testing.T) {
 	w.bind("c3", "stale", "things", "hash-before", "widgets")
 	if code, _ := w.do(request{target: "c3", path: widgetsIn}); code != http.StatusForbidden {
 		t.Errorf("a resource bound under another identity: %d", code)
+	}
+}
+
+// The export offers another schema than the consumer has bound, with another scope: what the provider would create there has no name
+// for the consumer.
+func TestServe_NothingIsCreatedInAnotherScope(t *testing.T) {
+	w := newWorld(t)
+	w.offer("things", "hash-things", "widgets")
+	w.bind("c1", "b", "things", "hash-things", "widgets")
+	source := newSchema("v0", "widgets", false)
+	source.UID, source.Spec.Scope = "x", apiextensionsv1.ClusterScoped // what bind says is bound
+	bound, err := crd.Bound(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	definitions := schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
+	if _, err := w.client.Create(t.Context(), definitions, logicalcluster.SystemBoundCRDs, bound); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []request{
+		{method: http.MethodPost, path: widgetsIn},
+		{method: http.MethodPatch, path: widgetsIn + "/mine?fieldManager=test", contentType: "application/apply-patch+yaml"},
+	} {
+		r.target, r.body = "c1", widget("mine", "red")
+		if code, obj := w.do(r); code != http.StatusNotFound {
+			t.Errorf("%s: %d %v", r.method, code, obj.Object)
+		}
+	}
+	if got := items(w.must(request{target: "c1", path: widgetsIn})); len(got) != 0 {
+		t.Errorf("got %v", got)
 	}
 }
 
