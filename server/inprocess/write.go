@@ -105,7 +105,11 @@ func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client
 	if err := c.mutate(ctx, attributes); err != nil {
 		return err
 	}
-	_, _, err = r.deleter.Delete(storage.DeletingCached(ctx), key.Name, rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects), options)
+	validate := rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects)
+	_, _, err = r.deleter.Delete(storage.DeletingCached(ctx), key.Name, validate, options)
+	if apierrors.IsConflict(err) { // perhaps the cache is behind; what does conflict, does so again
+		_, _, err = r.deleter.Delete(ctx, key.Name, validate, options)
+	}
 	return err
 }
 

@@ -61,8 +61,8 @@ type flood struct {
 	withoutRetry, strange atomic.Int64
 }
 
-// startFlood lets many clients send the same request until the flood is stopped, or the test ends.
-func startFlood(t *testing.T, config *rest.Config, path string) *flood {
+// startFlood lets many clients list ConfigMaps until the flood is stopped, or the test ends.
+func startFlood(t *testing.T, config *rest.Config) *flood {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -75,7 +75,7 @@ func startFlood(t *testing.T, config *rest.Config, path string) *flood {
 	for range floodClients {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				f.send(ctx, client, config.Host+path)
+				f.send(ctx, client, config.Host+"/api/v1/configmaps")
 			}
 		})
 	}
@@ -155,7 +155,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func TestFairness_AFloodingWorkspaceIsTheOneThatWaits(t *testing.T) {
 	s, paths := startNarrow(t, "busy", "quiet")
-	f := startFlood(t, s.As("bob-token", paths[0]), "/api/v1/configmaps")
+	f := startFlood(t, s.As("bob-token", paths[0]))
 	eventually(t, "the flood is answered with 429", f.came(http.StatusTooManyRequests, floodClients))
 
 	mustWork(t, s.As("bob-token", paths[1]))
@@ -190,7 +190,7 @@ func TestFairness_ChildrenShareThePartOfTheirTenant(t *testing.T) {
 	}
 	var floods []*flood
 	for _, child := range children {
-		floods = append(floods, startFlood(t, s.As("bob-token", child), "/api/v1/configmaps"))
+		floods = append(floods, startFlood(t, s.As("bob-token", child)))
 	}
 	for _, f := range floods {
 		eventually(t, "every flood is answered with 429", f.came(http.StatusTooManyRequests, 1))
@@ -214,7 +214,7 @@ func TestFairness_StrangersUseNobodysShare(t *testing.T) {
 		"a user who may not enter it": {"stranger-token", http.StatusForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := startFlood(t, s.As(tc.token, paths[0]), "/api/v1/configmaps")
+			f := startFlood(t, s.As(tc.token, paths[0]))
 			eventually(t, "the flood is refused", f.came(tc.code, floodClients))
 			mustWork(t, s.As("bob-token", paths[0]))
 			f.stop()
@@ -237,7 +237,7 @@ func TestFairness_RefusalsAreLimited(t *testing.T) {
 		"a user who may not enter it": {"stranger-token", http.StatusForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := startFlood(t, s.As(tc.token, paths[0]), "/api/v1/configmaps")
+			f := startFlood(t, s.As(tc.token, paths[0]))
 			eventually(t, "the flood gets 429", f.came(http.StatusTooManyRequests, 10*floodClients))
 			mustWork(t, s.As("bob-token", paths[0]))
 			f.stop()

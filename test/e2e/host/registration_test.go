@@ -128,8 +128,11 @@ func TestRegistration(t *testing.T) {
 		// The host may call an APIService available before it serves its group.
 		annex.Eventually(t, func(context.Context) error {
 			out, err := admin.Command("kubectl", "", "get", "--raw", "/apis/apis.kcp.io").CombinedOutput()
-			if err != nil || !strings.Contains(string(out), `"preferredVersion":{"groupVersion":"apis.kcp.io/v1alpha2"`) {
-				return fmt.Errorf("%v\n%s", err, out)
+			if err == nil && !strings.Contains(string(out), `"preferredVersion":{"groupVersion":"apis.kcp.io/v1alpha2"`) {
+				err = errors.New("v1alpha2 is not preferred")
+			}
+			if err != nil {
+				return fmt.Errorf("%w\n%s", err, out)
 			}
 			return nil
 		})

@@ -75,7 +75,7 @@ func TestHostBinding_GarbageCollectorSeesNothing(t *testing.T) {
 		depend(name, "never", "00000000-0000-0000-0000-"+fmt.Sprintf("%012x", len(name)))
 		w.eventually("the garbage collector", func() error {
 			if out, err := root.try("", "get", "configmap", name, "-n", "garbage-a"); err == nil || !strings.Contains(out, "NotFound") {
-				return fmt.Errorf("configmap %s: %v: %s", name, err, out)
+				return fmt.Errorf("configmap %s is not collected: %s", name, out)
 			}
 			return nil
 		})

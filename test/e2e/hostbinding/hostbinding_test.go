@@ -74,7 +74,7 @@ func TestHostBinding_TwoNamespacesTwoWorkspaces(t *testing.T) {
 	// The host collects the OpenAPI documents of a new group in its own time.
 	w.eventually("explain", func() error {
 		if out, err := dev.try("", "explain", kind+".spec.size"); err != nil || !strings.Contains(out, "How big it is.") {
-			return fmt.Errorf("%v: %s", err, out)
+			return fmt.Errorf("not explained: %s", out)
 		}
 		return nil
 	})
