@@ -23,7 +23,7 @@ import (
 const (
 	// burst is how many seconds' worth of refusals an account may be charged with at once.
 	burst = 10
-	// accounts and credentials are how many of either are kept; about 10 MiB when all are in use.
+	// accounts and credentials are how many of either are kept; about 20 MiB when all are in use.
 	accounts    = 1 << 15
 	credentials = 1 << 16
 	// retryAfter is when a client should come again, in seconds.
@@ -134,8 +134,10 @@ func whoOf(r *http.Request, address origin) origin {
 		hash.Write(sum[:])
 	}
 	add(address[:])
-	for _, value := range r.Header.Values("Authorization") {
-		add([]byte(value))
+	for _, header := range []string{"Authorization", "Sec-Websocket-Protocol"} { // browsers send a token in the latter
+		for _, value := range r.Header.Values(header) {
+			add([]byte(value))
+		}
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		add(r.TLS.PeerCertificates[0].Raw)
