@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,12 +41,15 @@ var (
 // refuser is an admission plugin that refuses the name "refused" and one more, and remembers who asked.
 type refuser struct {
 	*admission.Handler
+	mu      sync.Mutex
 	users   []string
 	refused string
 }
 
 func (r *refuser) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	r.mu.Lock()
 	r.users = append(r.users, a.GetUserInfo().GetName())
+	r.mu.Unlock()
 	if a.GetName() == "refused" || a.GetName() == r.refused {
 		return admission.NewForbidden(a, errors.New("by the test"))
 	}
