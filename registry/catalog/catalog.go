@@ -45,6 +45,7 @@ type Config struct {
 // Catalog computes and keeps snapshots. It is safe for concurrent use.
 type Catalog struct {
 	reader           client.Reader
+	fresh            view.Fresh // may be nil
 	isBound, builtin func(schema.GroupResource) bool
 
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
@@ -68,7 +69,7 @@ func Followed() []schema.GroupResource {
 
 // New returns a catalog. It answers at once, and keeps what it computed as soon as Run watches.
 func New(config Config) *Catalog {
-	c := &Catalog{reader: config.Reader, isBound: config.IsBound, builtin: config.Builtin}
+	c := &Catalog{reader: config.Reader, fresh: config.Fresh, isBound: config.IsBound, builtin: config.Builtin}
 	if config.Capacity == 0 {
 		config.Capacity = defaultCapacity
 	}
@@ -130,10 +131,17 @@ func (c *Catalog) Refresh(ctx context.Context, cluster logicalcluster.Name) (*Sn
 }
 
 // BoundResource returns the resource of the schema uid as a binding would bind it with the given identity hash; false when
-// no binding of the schema exists yet.
+// no binding of the schema exists yet, even after a look at everything that was acknowledged before the call.
 func (c *Catalog) BoundResource(ctx context.Context, gr schema.GroupResource, uid, identity string) (*Resource, bool, error) {
 	b := &builder{catalog: c, from: c.reader}
 	r, err := b.resolve(ctx, gr, uid, identity)
+	if err == nil && r == nil && c.fresh != nil {
+		if _, err := c.fresh.Wait(ctx); err != nil {
+			return nil, false, err
+		}
+		b = &builder{catalog: c, from: c.reader}
+		r, err = b.resolve(ctx, gr, uid, identity)
+	}
 	if err != nil || r == nil {
 		return nil, false, err
 	}

@@ -66,6 +66,15 @@ func (p rules) Authorize(_ context.Context, cluster logicalcluster.Name, a autho
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
+// caughtUp is the view.Fresh of a catalog over a backend.
+type caughtUp struct{ *storage.Backend }
+
+func (c caughtUp) Wait(ctx context.Context) (uint64, error) {
+	return c.CatchUp(ctx, catalog.Followed()...)
+}
+
+func (caughtUp) Unchanged(logicalcluster.Name, uint64, uint64) bool { return false }
+
 // world is an endpoint over real storage.
 type world struct {
 	t        *testing.T
@@ -111,7 +120,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(backend.Ready())
 	}
 	typed := func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" }
-	resources := catalog.New(catalog.Config{Reader: w.client, IsBound: typed})
+	resources := catalog.New(catalog.Config{Reader: w.client, Fresh: caughtUp{backend}, IsBound: typed})
 	handlers, err := registryschema.New(registryschema.Config{RESTOptionsGetter: backend.CustomResources(), Authorizer: authorizerfactory.NewAlwaysAllowAuthorizer()})
 	if err != nil {
 		t.Fatal(err)
