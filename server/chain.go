@@ -27,7 +27,7 @@ import (
 //	2 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
 //	                Authenticator and authorizer read the cluster from the context. Three filters stand outside of it:
 //	    undecided   503 instead of the stock chain's 500 when nobody can say whether the request is allowed
-//	    refusals    429 for who is refused too often, before that costs an authentication
+//	    refusals    429 for a client with too many refused requests, before authentication, which costs more
 //	    requestor   remembers who asks before the stock chain replaces them by who is impersonated
 //	3 fairness      waits for the turn of the cluster and of the user; behind authorization, so that nobody uses up the
 //	                share of a cluster that they may not enter, and before all that costs much. Behind it:

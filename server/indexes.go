@@ -22,7 +22,9 @@ type indexes struct {
 
 func newIndexes(c Config, s *stores) *indexes {
 	watches := serve.NewWatches()
-	switched := func(cluster logicalcluster.Name) { recheckSwitched(watches, s.reader, cluster) }
+	switched := func(ctx context.Context, cluster logicalcluster.Name) {
+		recheckSwitched(ctx, watches, s.reader, cluster)
+	}
 	return &indexes{
 		watches:   watches,
 		index:     index.New(index.Config{Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched}),
@@ -31,12 +33,12 @@ func newIndexes(c Config, s *stores) *indexes {
 }
 
 // recheckSwitched looks again at the watches on a cluster that is switched off or on, and at those of its providers, which cover it.
-func recheckSwitched(watches *serve.Watches, from client.Reader, cluster logicalcluster.Name) {
+func recheckSwitched(ctx context.Context, watches *serve.Watches, from client.Reader, cluster logicalcluster.Name) {
 	watches.Recheck(cluster)
 	if cluster.Empty() {
 		return // these were all
 	}
-	providers, err := apiexport.Providers(context.Background(), from, cluster)
+	providers, err := apiexport.Providers(ctx, from, cluster)
 	if err != nil {
 		watches.Recheck("")
 		return

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,13 +15,13 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/registry/storage"
-	"github.com/annex-dev/annex/server/etcd"
 )
 
 // countingReader counts how often the policy of cluster a is compiled.
@@ -40,18 +39,8 @@ func (c *countingReader) List(ctx context.Context, gr schema.GroupResource, scop
 
 // A refusal makes sure that it knows the newest policy. Writes in other clusters must not make it compile that policy again.
 func TestStores_RefusalsCompileOnlyForTheirOwnCluster(t *testing.T) {
-	server, err := etcd.StartEmbedded(t.Context(), filepath.Join(t.TempDir(), "etcd"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	kv, err := etcd.NewClient(etcd.Endpoints{URLs: []string{server.Endpoint()}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = kv.Close() })
 	types := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: kv, Codec: types.StorageCodec})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: testserver.RunEtcd(t, nil), Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ type Config struct {
 	// Fresh is waited for before a miss counts; then the index looks at Cached itself.
 	Fresh Fresh
 	// Switched is told of a cluster that is, or was until now, in phase Inactive after every change; empty when perhaps any is.
-	Switched func(cluster logicalcluster.Name)
+	Switched func(ctx context.Context, cluster logicalcluster.Name)
 }
 
 // New returns an index of what c.Paths holds.
@@ -66,7 +66,7 @@ func (i *Index) Run(ctx context.Context) error {
 			i.handleWorkspace(event)
 			return
 		}
-		i.handleLogicalCluster(event)
+		i.handleLogicalCluster(ctx, event)
 	})
 }
 
@@ -91,14 +91,14 @@ func (i *Index) handleWorkspace(event client.Event) {
 	i.children.set(key, logicalcluster.Name(ws.Spec.Cluster))
 }
 
-func (i *Index) handleLogicalCluster(event client.Event) {
+func (i *Index) handleLogicalCluster(ctx context.Context, event client.Event) {
 	switch event.Type {
 	case client.Reset:
 		i.clusters.reset()
 		return
 	case client.Synced:
 		i.clusters.synced()
-		i.Switched("") // changes may have been missed
+		i.Switched(ctx, "") // changes may have been missed
 		return
 	}
 	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
@@ -117,7 +117,7 @@ func (i *Index) handleLogicalCluster(event client.Event) {
 	}
 	i.clusters.set(name, now)
 	if before.inactive() || now.inactive() {
-		i.Switched(name)
+		i.Switched(ctx, name)
 	}
 }
 

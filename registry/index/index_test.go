@@ -44,25 +44,27 @@ type always struct{ err error }
 func (a always) Wait(context.Context) (uint64, error) { return 1, a.err }
 
 func newIndex(cached client.Reader) *Index {
-	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, Switched: func(logicalcluster.Name) {}})
+	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, Switched: func(context.Context, logicalcluster.Name) {}})
 }
 
 // fed returns an index that holds objects as if a watch had delivered them, and for a second look finds what is in cached.
-func fed(cached client.Reader, objects ...client.Object) *Index {
+func fed(tb testing.TB, cached client.Reader, objects ...client.Object) *Index {
+	tb.Helper()
 	i := newIndex(cached)
-	feed(i, objects...)
+	feed(tb, i, objects...)
 	return i
 }
 
-func feed(i *Index, objects ...client.Object) {
+func feed(tb testing.TB, i *Index, objects ...client.Object) {
+	tb.Helper()
 	i.handleWorkspace(client.Event{Type: client.Reset})
-	i.handleLogicalCluster(client.Event{Type: client.Reset})
+	i.handleLogicalCluster(tb.Context(), client.Event{Type: client.Reset})
 	for _, obj := range objects {
 		i.handleWorkspace(client.Event{Type: client.Added, Object: obj})
-		i.handleLogicalCluster(client.Event{Type: client.Added, Object: obj})
+		i.handleLogicalCluster(tb.Context(), client.Event{Type: client.Added, Object: obj})
 	}
 	i.handleWorkspace(client.Event{Type: client.Synced})
-	i.handleLogicalCluster(client.Event{Type: client.Synced})
+	i.handleLogicalCluster(tb.Context(), client.Event{Type: client.Synced})
 }
 
 func tree() []client.Object {
@@ -77,7 +79,7 @@ func tree() []client.Object {
 }
 
 func TestIndex_Resolve(t *testing.T) {
-	i := fed(clienttest.NewFake(tree()...), tree()...)
+	i := fed(t, clienttest.NewFake(tree()...), tree()...)
 	for path, want := range map[logicalcluster.Path]logicalcluster.Name{
 		"root":                "root",
 		"root:org":            "orgid",
@@ -128,7 +130,7 @@ func TestIndex_NotReadyUntilFilled(t *testing.T) {
 }
 
 func TestIndex_SecondLookFindsWhatTheWatchHasNotDelivered(t *testing.T) {
-	i := fed(clienttest.NewFake(tree()...))
+	i := fed(t, clienttest.NewFake(tree()...))
 	if got, found, err := i.Resolve(t.Context(), "root:org:team"); err != nil || !found || got != "teamid" {
 		t.Errorf("Resolve = %q, %v, %v; want teamid", got, found, err)
 	}
@@ -140,9 +142,9 @@ func TestIndex_SecondLookFindsWhatTheWatchHasNotDelivered(t *testing.T) {
 func TestIndex_SecondLookThatFailsIsAnError(t *testing.T) {
 	broken := clienttest.NewFake()
 	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is away") })
-	behind := fed(clienttest.NewFake(), tree()...)
+	behind := fed(t, clienttest.NewFake(), tree()...)
 	behind.Fresh = always{errors.New("etcd is away")}
-	for name, i := range map[string]*Index{"reading fails": fed(broken, tree()...), "waiting fails": behind} {
+	for name, i := range map[string]*Index{"reading fails": fed(t, broken, tree()...), "waiting fails": behind} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []logicalcluster.Path{"root:nobody", "nobody"} {
 				if _, _, err := i.Resolve(t.Context(), path); err == nil {
@@ -166,7 +168,7 @@ func (a awaited) Wait(context.Context) (uint64, error) { a(); return 1, nil }
 
 func TestIndex_WaitsBeforeAMissCounts(t *testing.T) {
 	cached := clienttest.NewFake()
-	i := fed(cached)
+	i := fed(t, cached)
 	i.Fresh = awaited(func() {
 		for _, obj := range []client.Object{workspace("root", "late", "lateid"), logicalCluster("lateid", "root:late")} {
 			gr := workspaces
@@ -189,7 +191,7 @@ func TestIndex_WaitsBeforeAMissCounts(t *testing.T) {
 func TestIndex_PhaseNowPassesWhatTheWatchHasNotDelivered(t *testing.T) {
 	old := logicalCluster("teamid", "root:org:team")
 	old.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
-	i := fed(clienttest.NewFake(tree()...), old)
+	i := fed(t, clienttest.NewFake(tree()...), old)
 	if phase, found, err := i.PhaseNow(t.Context(), "teamid"); err != nil || !found || phase != "Ready" {
 		t.Errorf("PhaseNow = %q, %v, %v; want Ready", phase, found, err)
 	}
@@ -228,7 +230,7 @@ func TestIndex_RunFollowsChanges(t *testing.T) {
 }
 
 func TestIndex_RebuildForgetsWhatTheWatchMissed(t *testing.T) {
-	i := fed(clienttest.NewFake(), tree()...)
+	i := fed(t, clienttest.NewFake(), tree()...)
 	i.handleWorkspace(client.Event{Type: client.Reset})
 	if _, found, _ := i.Resolve(t.Context(), "root:org"); !found {
 		t.Error("the old index does not serve during a rebuild")
@@ -245,10 +247,10 @@ func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInactive
 		return lc
 	}
-	i := fed(clienttest.NewFake(tree()...), tree()...)
+	i := fed(t, clienttest.NewFake(tree()...), tree()...)
 	var told []logicalcluster.Name
 	var known []bool // whether it was known to be off when it was told
-	i.Switched = func(name logicalcluster.Name) {
+	i.Switched = func(_ context.Context, name logicalcluster.Name) {
 		told = append(told, name)
 		known = append(known, i.Inactive(name))
 	}
@@ -259,9 +261,9 @@ func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 		}
 		told = nil
 	}
-	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: logicalCluster("teamid", "root:org:team")})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Modified, Object: logicalCluster("teamid", "root:org:team")})
 	expect("a change that switches nothing off")
-	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: off("teamid")})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Modified, Object: off("teamid")})
 	expect("switched off", "teamid")
 	if !slices.Equal(known, []bool{true}) {
 		t.Error("it is told before it is known")
@@ -270,12 +272,12 @@ func TestIndex_TellsOfClustersThatAreSwitchedOff(t *testing.T) {
 		t.Errorf("inactive: %v, another: %v, nobody: %v", i.Inactive("teamid"), i.Inactive("orgid"), i.Inactive("nobody"))
 	}
 	// The watch may have missed it.
-	feed(i, append(tree(), off("orgid"))...)
+	feed(t, i, append(tree(), off("orgid"))...)
 	if !slices.Contains(told, "") || !i.Inactive("orgid") {
 		t.Errorf("a rebuild tells of %q, and orgid is inactive: %v", told, i.Inactive("orgid"))
 	}
 	told = nil
-	i.handleLogicalCluster(client.Event{Type: client.Modified, Object: logicalCluster("orgid", "root:org")})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Modified, Object: logicalCluster("orgid", "root:org")})
 	expect("switched on again", "orgid")
 	if i.Inactive("orgid") {
 		t.Error("still off")
@@ -291,7 +293,7 @@ func TestIndex_MemoryPerWorkspace(t *testing.T) {
 			logicalCluster(logicalcluster.Name(id), fmt.Sprintf("root:workspace-%d", k)))
 	}
 	before := heap()
-	i := fed(nil, objects...)
+	i := fed(t, nil, objects...)
 	after := heap()
 	perWorkspace := (int64(after) - int64(before)) / n
 	t.Logf("%d bytes for each workspace", perWorkspace)
@@ -317,7 +319,7 @@ func FuzzIndex_Events(f *testing.F) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		names := []logicalcluster.Name{"root", "aa", "bb", "cc"}
 		truth := map[child]logicalcluster.Name{}
-		i := fed(clienttest.NewFake())
+		i := fed(t, clienttest.NewFake())
 		for range min(max(steps, 0), 2000) {
 			key := child{parent: names[random.IntN(len(names))], name: string(names[random.IntN(len(names))])}
 			target := names[random.IntN(len(names))]
@@ -362,7 +364,7 @@ func FuzzIndex_Resolve(f *testing.F) {
 	for _, path := range []string{"root:org", ":", "::", "root:", ":root", "*", "system:", "system:admin:x", "ROOT", "root:..", "a/b"} {
 		f.Add(path)
 	}
-	i := fed(clienttest.NewFake(tree()...), tree()...)
+	i := fed(f, clienttest.NewFake(tree()...), tree()...)
 	f.Fuzz(func(t *testing.T, path string) {
 		name, found, err := i.Resolve(t.Context(), logicalcluster.Path(path))
 		if err != nil {

@@ -74,6 +74,7 @@ var (
 
 // world is a cluster in which users write at random. The evaluator reads what fake mirrors from the storage.
 type world struct {
+	*testing.T
 	*rand.Rand
 	*harness
 	cluster logicalcluster.Name
@@ -85,7 +86,7 @@ type world struct {
 // newWorld returns a cluster in which there is something to gain.
 func newWorld(t *testing.T, h *harness, seed uint64) *world {
 	t.Helper()
-	w := &world{Rand: rand.New(rand.NewPCG(seed, 7)), harness: h, cluster: logicalcluster.Name(fmt.Sprintf("growth%d", seed))}
+	w := &world{T: t, Rand: rand.New(rand.NewPCG(seed, 7)), harness: h, cluster: logicalcluster.Name(fmt.Sprintf("growth%d", seed))}
 	w.roles = []string{pick(w, roleNames), pick(w, roleNames), "r1"}
 	aggregated := clusterRole("aggregated")
 	aggregated.AggregationRule = &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"part": "yes"}}}}
@@ -152,7 +153,7 @@ func (w *world) step() (string, error) {
 		name = pick(w, []string{"b1", "b2", "b3", "b4", "b5", "b6", "b7"})
 	}
 	who, verb := pick(w, growers), pick(w, []string{"create", "update", "delete"})
-	ctx := logicalcluster.WithCluster(as(context.Background(), resource, namespace, who, "growers"), w.cluster)
+	ctx := logicalcluster.WithCluster(as(w.Context(), resource, namespace, who, "growers"), w.cluster)
 	var out runtime.Object
 	var err error
 	var written client.Object
@@ -241,7 +242,7 @@ func (w *world) mirror(ctx context.Context, resource, name string, stored runtim
 	}
 	key := client.Key{Cluster: w.cluster, Namespace: namespace, Name: name}
 	if err := w.fake.Delete(ctx, gr, key, nil); err != nil && !apierrors.IsNotFound(err) {
-		panic(err)
+		w.Fatal(err)
 	}
 	if stored == nil {
 		return
@@ -249,7 +250,7 @@ func (w *world) mirror(ctx context.Context, resource, name string, stored runtim
 	obj := clienttest.In(w.cluster, stored.DeepCopyObject().(client.Object))
 	obj.SetResourceVersion("")
 	if _, err := w.fake.Create(ctx, gr, w.cluster, obj); err != nil {
-		panic(err)
+		w.Fatal(err)
 	}
 }
 

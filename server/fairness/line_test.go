@@ -106,35 +106,50 @@ func TestLine_AWideRequestHoldsSeveralSeats(t *testing.T) {
 	(<-next).release()
 }
 
-func TestLine_UsersOfAFlowTakeTurns(t *testing.T) {
-	l := newTestLine(t, Config{Seats: 1})
-	held := mustAcquire(t, l, "shared", "mallory", 1)
-	var mu sync.Mutex
-	var order []string
-	var wg sync.WaitGroup
-	for i := range 9 {
-		user := "mallory"
-		if i == 8 {
-			user = "alice"
-		}
-		wg.Go(func() {
-			release, err := l.acquire(t.Context(), own("shared"), user, 1)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			mu.Lock()
-			order = append(order, user)
-			mu.Unlock()
-			time.Sleep(5 * time.Millisecond) // turns are shares of time: what takes none is no share
-			release()
-		})
-		eventually(t, fmt.Sprintf("request %d waits", i), func() bool { return l.waiting.total() == i+1 })
+// In a workspace users take turns, and in a tenant its workspaces.
+func TestLine_TheQuietTakeTurnsWithTheBusy(t *testing.T) {
+	type who struct {
+		share share
+		user  string
 	}
-	held()
-	wg.Wait()
-	if at := slices.Index(order, "alice"); at < 0 || at > len(order)/2+1 {
-		t.Errorf("who came last was served as number %d of %v, want her long before the end", at, order)
+	for name, tc := range map[string]struct{ held, busy, quiet who }{
+		"users":      {who{own("shared"), "mallory"}, who{own("shared"), "mallory"}, who{own("shared"), "alice"}},
+		"workspaces": {who{share{"root:shared", "other"}, "bob"}, who{share{"root:shared", "busy"}, "mallory"}, who{share{"root:shared", "quiet"}, "mallory"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newTestLine(t, Config{Seats: 1})
+			held, err := l.acquire(t.Context(), tc.held.share, tc.held.user, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex
+			var order []who
+			var wg sync.WaitGroup
+			for i := range 9 {
+				asks := tc.busy
+				if i == 8 {
+					asks = tc.quiet
+				}
+				wg.Go(func() {
+					release, err := l.acquire(t.Context(), asks.share, asks.user, 1)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					order = append(order, asks)
+					mu.Unlock()
+					time.Sleep(5 * time.Millisecond) // turns are shares of time: what takes none is no share
+					release()
+				})
+				eventually(t, fmt.Sprintf("request %d waits", i), func() bool { return l.waiting.total() == i+1 })
+			}
+			held()
+			wg.Wait()
+			if at := slices.Index(order, tc.quiet); at < 0 || at > len(order)/2+1 {
+				t.Errorf("the one that came last was served as number %d of %v, want it long before the end", at, order)
+			}
+		})
 	}
 }
 
@@ -187,41 +202,6 @@ func TestLine_WorkspacesOfATenantWaitForEachOther(t *testing.T) {
 			t.Errorf("%d wait when %d were served", n, served+1)
 		}
 		release()
-	}
-}
-
-func TestLine_AWorkspaceTakesTurnsWithThoseBesideIt(t *testing.T) {
-	l := newTestLine(t, Config{Seats: 1})
-	held, err := l.acquire(t.Context(), share{"root:shared", "other"}, "bob", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var order []string
-	var wg sync.WaitGroup
-	for i := range 9 {
-		workspace := "busy"
-		if i == 8 {
-			workspace = "quiet"
-		}
-		wg.Go(func() {
-			release, err := l.acquire(t.Context(), share{"root:shared", workspace}, "mallory", 1)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			mu.Lock()
-			order = append(order, workspace)
-			mu.Unlock()
-			time.Sleep(5 * time.Millisecond) // turns are shares of time: what takes none is no share
-			release()
-		})
-		eventually(t, fmt.Sprintf("request %d waits", i), func() bool { return l.waiting.total() == i+1 })
-	}
-	held()
-	wg.Wait()
-	if at := slices.Index(order, "quiet"); at < 0 || at > len(order)/2+1 {
-		t.Errorf("what came last was served as number %d of %v, want it long before the end", at, order)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -29,7 +29,6 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/registry/storage/head"
-	"github.com/annex-dev/annex/server/etcd"
 )
 
 var (
@@ -58,18 +57,8 @@ func (r *refuser) Validate(_ context.Context, a admission.Attributes, _ admissio
 
 func newClient(t *testing.T) (*Client, *storage.Backend, *refuser) {
 	t.Helper()
-	server, err := etcd.StartEmbedded(t.Context(), filepath.Join(t.TempDir(), "etcd"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
-	kv, err := etcd.NewClient(etcd.Endpoints{URLs: []string{server.Endpoint()}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = kv.Close() })
 	types := kinds.All.NewScheme()
-	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: kv, Codec: types.StorageCodec})
+	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: testserver.RunEtcd(t, nil), Codec: types.StorageCodec})
 	if err != nil {
 		t.Fatal(err)
 	}

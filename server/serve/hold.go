@@ -37,7 +37,7 @@ func (s *Server) hold(ctx context.Context, target Target, info *genericapireques
 		}
 	}
 	if target.Covers.Holds != nil {
-		// The request goes on, lest the answer breaks off before the client is told.
+		// The context of the request does not end, because then the answer would end before the error is sent.
 		covers, end := s.config.Watches.Hold(ctx, target.Covers)
 		ctx = storage.WithExpiry(ctx, covers.Done())
 		ends = append(ends, end)

@@ -34,7 +34,7 @@ var projects = map[string][]string{
 	"sigs.k8s.io/cluster-api":                            {"core/config/crd/bases/*.yaml", "*/kubeadm/config/crd/bases/*.yaml"},
 }
 
-// download returns the folder of a module of test/crds. Not every module proxy serves every module: what cannot be had is skipped.
+// download returns the folder of a module of test/crds.
 func download(t *testing.T, module string) string {
 	t.Helper()
 	folder := filepath.Join("..", "crds")
@@ -51,7 +51,7 @@ func download(t *testing.T, module string) string {
 	out, err := command.Output()
 	var result struct{ Dir, Error string }
 	if decoded := json.Unmarshal(out, &result); err != nil || decoded != nil {
-		t.Skipf("downloading %s: %v, %s", module, errors.Join(err, decoded), result.Error)
+		t.Fatalf("downloading %s: %v, %s", module, errors.Join(err, decoded), result.Error)
 	}
 	return result.Dir
 }

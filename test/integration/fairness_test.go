@@ -23,6 +23,16 @@ import (
 
 const floodClients = 50
 
+// strangers are clients that a workspace refuses, and how.
+var strangers = map[string]struct {
+	token string
+	code  int
+}{
+	"a token that nobody knows":   {"nobody", http.StatusUnauthorized},
+	"no credentials":              {"", http.StatusForbidden},
+	"a user who may not enter it": {"stranger-token", http.StatusForbidden},
+}
+
 // narrow are limits that a few clients reach.
 var narrow = []string{
 	"--workspace-seats=1", "--max-requests-queued=20", "--max-watches=20",
@@ -205,14 +215,7 @@ func TestFairness_ChildrenShareThePartOfTheirTenant(t *testing.T) {
 // Anybody can write a workspace into a URL. Who is not let in uses nobody's share.
 func TestFairness_StrangersUseNobodysShare(t *testing.T) {
 	s, paths := startNarrow(t, "besieged")
-	for name, tc := range map[string]struct {
-		token string
-		code  int
-	}{
-		"a token that nobody knows":   {"nobody", http.StatusUnauthorized},
-		"no credentials":              {"", http.StatusForbidden},
-		"a user who may not enter it": {"stranger-token", http.StatusForbidden},
-	} {
+	for name, tc := range strangers {
 		t.Run(name, func(t *testing.T) {
 			f := startFlood(t, s.As(tc.token, paths[0]))
 			eventually(t, "the flood is refused", f.came(tc.code, floodClients))
@@ -228,14 +231,7 @@ func TestFairness_StrangersUseNobodysShare(t *testing.T) {
 // A flood of refusals is limited; whoever is let in and sits behind the same address as the flood does not notice.
 func TestFairness_RefusalsAreLimited(t *testing.T) {
 	s, paths := startLimited(t, []string{"--max-refusals-per-second=3"}, "besieged")
-	for name, tc := range map[string]struct {
-		token string
-		code  int
-	}{
-		"a token that nobody knows":   {"nobody", http.StatusUnauthorized},
-		"no credentials":              {"", http.StatusForbidden},
-		"a user who may not enter it": {"stranger-token", http.StatusForbidden},
-	} {
+	for name, tc := range strangers {
 		t.Run(name, func(t *testing.T) {
 			f := startFlood(t, s.As(tc.token, paths[0]))
 			eventually(t, "the flood gets 429", f.came(http.StatusTooManyRequests, 10*floodClients))

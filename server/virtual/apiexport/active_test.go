@@ -56,12 +56,7 @@ func (w *world) turn(consumer logicalcluster.Name, off bool) {
 }
 
 func TestServe_ConsumersThatAreSwitchedOffDoNotShow(t *testing.T) {
-	w := newWorld(t)
-	w.offer("things", "hash-things", "widgets")
-	for _, consumer := range []string{"c1", "c2"} {
-		w.bind(lc(consumer), "b", "things", "hash-things", "widgets")
-		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("same", consumer)})
-	}
+	w := newWorldWithConsumers(t)
 	for resource, names := range map[string][2]string{
 		"/apis/example.com/v1/widgets":                {"c1|default/same", "c2|default/same"},
 		"/apis/apis.kcp.io/v1alpha2/apibindings":      {"c1|/b", "c2|/b"},
@@ -129,12 +124,7 @@ func TestServe_WatchesOfOtherProvidersGoOn(t *testing.T) {
 }
 
 func TestServe_ADamagedObjectKeepsNoProviderFromTheOthers(t *testing.T) {
-	w := newWorld(t)
-	w.offer("things", "hash-things", "widgets")
-	for _, consumer := range []string{"c1", "c2"} {
-		w.bind(lc(consumer), "b", "things", "hash-things", "widgets")
-		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("same", consumer)})
-	}
+	w := newWorldWithConsumers(t)
 	list := w.must(request{target: "*", path: "/apis/example.com/v1/widgets"})
 	watch := w.watch(request{target: "*", path: "/apis/example.com/v1/widgets?watch=true&resourceVersion=" + list.GetResourceVersion()})
 	stored, err := w.etcd.Client.Get(t.Context(), "/annex/cr/", clientv3.WithPrefix())

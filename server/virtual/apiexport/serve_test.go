@@ -24,13 +24,20 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-func TestServe_AllConsumersAndOne(t *testing.T) {
+// newWorldWithConsumers returns a world in which c1 and c2 each have bound widgets and made one called same.
+func newWorldWithConsumers(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	w.offer("things", "hash-things", "widgets")
 	for _, consumer := range []string{"c1", "c2"} {
 		w.bind(lc(consumer), "b", "things", "hash-things", "widgets")
 		w.must(request{method: http.MethodPost, target: consumer, path: widgetsIn, body: widget("same", consumer)})
 	}
+	return w
+}
+
+func TestServe_AllConsumersAndOne(t *testing.T) {
+	w := newWorldWithConsumers(t)
 	list := w.must(request{target: "*", path: "/apis/example.com/v1/widgets"})
 	if diff := cmp.Diff([]string{"c1|default/same", "c2|default/same"}, items(list)); diff != "" {
 		t.Error(diff)
