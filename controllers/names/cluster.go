@@ -45,7 +45,7 @@ type cluster struct {
 
 	records map[Holder]*Record
 	holders map[slot][]*Record
-	// names is how many entries holders has.
+	// names is how many entries holders has, and clusterNames.
 	names int
 	// wanted and waiting say who waits for a name of somebody else.
 	wanted  map[Holder][]slot
@@ -60,7 +60,7 @@ type cluster struct {
 func newCluster() *cluster {
 	return &cluster{
 		records: map[Holder]*Record{}, holders: map[slot][]*Record{}, wanted: map[Holder][]slot{}, waiting: map[slot][]Holder{},
-		any: map[Holder]struct{}{}, gone: map[Holder]uint64{},
+		any: map[Holder]struct{}{}, gone: map[Holder]uint64{}, names: clusterNames,
 	}
 }
 

@@ -27,8 +27,9 @@ var (
 )
 
 const (
-	// capacity is how many names are kept; each takes some 200 bytes.
-	capacity = 100_000
+	// capacity is how many names are kept; each takes some 200 bytes. A cluster counts as clusterNames more, even if it was deleted.
+	capacity     = 100_000
+	clusterNames = 6
 	// schemasKnown is how many bound schemas' names are remembered.
 	schemasKnown = 4096
 )
@@ -60,7 +61,7 @@ type Index struct {
 
 	mu       sync.Mutex
 	clusters map[logicalcluster.Name]*cluster
-	// used contains the names of the clusters, the least recently used first. total is how many names they have together.
+	// used contains the names of the clusters, the least recently used first. total is how many names they count together.
 	used  *list.List
 	total int
 	// seen is the revision of the last event of each resource.
@@ -162,6 +163,7 @@ func (i *Index) in(ctx context.Context, from client.Reader, name logicalcluster.
 		c = newCluster()
 		c.place = i.used.PushBack(name)
 		i.clusters[name] = c
+		i.total += c.names
 	}
 	i.used.MoveToBack(c.place)
 	i.mu.Unlock()

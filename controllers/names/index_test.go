@@ -202,6 +202,22 @@ func TestIndex_IsBounded(t *testing.T) {
 	}
 }
 
+// A cluster takes memory when it has no names, too: for example, because it was deleted.
+func TestIndex_BoundsClustersWithoutNames(t *testing.T) {
+	f := newFixture(t)
+	f.capacity = 50
+	for i := range 100 {
+		f.others(holderIn(logicalcluster.Name(fmt.Sprintf("c%d", i)), "new"), "a")
+	}
+	if f.total > f.capacity || len(f.clusters) > f.capacity || f.used.Len() != len(f.clusters) {
+		t.Errorf("%d names in %d clusters are kept, want at most %d", f.total, len(f.clusters), f.capacity)
+	}
+	f.Restart()
+	if f.total != 0 || len(f.clusters) != 0 {
+		t.Errorf("%d names in %d clusters are kept after a restart", f.total, len(f.clusters))
+	}
+}
+
 func TestIndex_RestartQueuesWhoWaits(t *testing.T) {
 	f := newFixture(t, crdIn("c1", "a", ""))
 	f.wait(holderIn("c1", "x"), "a")
