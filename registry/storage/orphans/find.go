@@ -28,11 +28,11 @@ type Store struct {
 
 // Orphan is a key in etcd that belongs to nothing.
 type Orphan struct {
-	Key    layout.Key
-	Reason string // for example: Namespace "a" does not exist
-	// missing is the key in etcd that it would belong to; empty if it is not known.
-	missing  string
+	Key      layout.Key
+	Reason   string // for example: Namespace "a" does not exist
 	revision int64
+	// while are the conditions under which it is still one, provided that it has not changed itself.
+	while []clientv3.Cmp
 }
 
 // Find calls each with every orphan at one revision of etcd, in key order, until that returns an error. Keys that are not those of
@@ -54,10 +54,7 @@ func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
 		if reason == "" {
 			continue
 		}
-		orphan := Orphan{Key: k, Reason: reason, revision: kv.ModRevision}
-		if missing != (layout.Key{}) {
-			orphan.missing = s.Prefix + missing.String()
-		}
+		orphan := Orphan{Key: k, Reason: reason, revision: kv.ModRevision, while: s.while(k, missing, there.revision)}
 		if err := each(orphan); err != nil {
 			return err
 		}
@@ -65,14 +62,25 @@ func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
 	return nil
 }
 
+// while returns the conditions under which k still belongs to nothing: missing is not there, or, if that is not known, no definition or
+// binding of the cluster was written since the revision at which nothing served k.
+func (s Store) while(k, missing layout.Key, revision int64) []clientv3.Cmp {
+	if missing != (layout.Key{}) {
+		return []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(s.Prefix+missing.String()), "=", 0)}
+	}
+	var unwritten []clientv3.Cmp
+	for _, gr := range []schema.GroupResource{owners.Definitions, owners.Bindings} {
+		root := s.Prefix + layout.TypedRoot(gr) + "/" + string(k.Cluster) + "/"
+		unwritten = append(unwritten, clientv3.Compare(clientv3.ModRevision(root), "<", revision+1).WithPrefix())
+	}
+	return unwritten
+}
+
 // Remove deletes an orphan, in a revision of its own. It reports false if the orphan has changed or is gone, or if what it belongs to
-// is there now.
+// is there now, or may be.
 func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 	key := s.Prefix + o.Key.String()
-	unchanged := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", o.revision)}
-	if o.missing != "" {
-		unchanged = append(unchanged, clientv3.Compare(clientv3.ModRevision(o.missing), "=", 0))
-	}
+	unchanged := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", o.revision)}, o.while...)
 	resp, err := s.KV.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key)).Commit()
 	if err != nil {
 		return false, fmt.Errorf("deleting %s: %w", key, err)

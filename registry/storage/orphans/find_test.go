@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -155,6 +156,40 @@ func TestRemove_OnlyOrphans(t *testing.T) {
 	}
 	if after := keys(t, etcd); len(all) != 4 || !slices.Equal(before, after) {
 		t.Errorf("%d orphans, %d keys of %d stay", len(all), len(after), len(before))
+	}
+}
+
+// A custom resource that is served again since it was found stays.
+func TestRemove_NothingThatIsServedAgain(t *testing.T) {
+	for name, tc := range map[string]struct{ orphan, server, value string }{
+		"a binding has its identity":   {widgets + "other/c1/default/w", bindings + "c1/later", strings.ReplaceAll(binding, `"id"`, `"other"`)},
+		"the definition has its scope": {widgets + "crd/c1/w", crds + "c1/widgets.example.com", strings.ReplaceAll(crd, "Namespaced", "Cluster")},
+		"a binding binds a typed one":  {"/annex/tenancy.kcp.io/workspaces/c2/w", bindings + "c2/b", binding},
+	} {
+		t.Run(name, func(t *testing.T) {
+			etcd, s := fill(t)
+			var found []Orphan
+			if err := s.Find(t.Context(), func(o Orphan) error {
+				if "/annex"+o.Key.String() == tc.orphan {
+					found = append(found, o)
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := etcd.KV.Put(t.Context(), tc.server, tc.value); err != nil {
+				t.Fatal(err)
+			}
+			if len(found) != 1 {
+				t.Fatalf("found %v", found)
+			}
+			if done, err := s.Remove(t.Context(), found[0]); err != nil || done {
+				t.Errorf("%t, %v", done, err)
+			}
+			if !slices.Contains(keys(t, etcd), tc.orphan) {
+				t.Error("it is gone")
+			}
+		})
 	}
 }
 
