@@ -3,6 +3,7 @@ package apibinding
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -570,5 +571,40 @@ func TestFinalBinding_ReservesNamesUntilItArrives(t *testing.T) {
 	}
 	if got := condition(second.(*apisv1alpha2.APIBinding), apisv1alpha2.BindingUpToDate); got != "False NamingConflicts" {
 		t.Errorf("BindingUpToDate = %s", got)
+	}
+}
+
+// The cluster of a binding that nobody stored may never exist, and a binding that was stored before may get no event.
+func TestFinalBinding_KeepsNothingOfWhatIsNotStored(t *testing.T) {
+	f := newFixture(t, exportOf("things"))
+	now := time.Now()
+	f.now = func() time.Time { return now }
+	for _, export := range []string{"things", "missing"} {
+		wanted := typeresolution.DefaultBinding{Path: "provider", Export: export}
+		obj, err := f.FinalBinding(t.Context(), consumer, wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.create(bindings, consumer, obj)
+		f.run(obj.GetName())
+		for _, cluster := range []logicalcluster.Name{consumer, "refused"} {
+			if _, err := f.FinalBinding(t.Context(), cluster, wanted); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	now = now.Add(2 * patience)
+	if _, err := f.FinalBinding(t.Context(), "later", typeresolution.DefaultBinding{Path: "provider", Export: "others"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, export := range []string{"things", "missing"} {
+		users := f.users.From(client.Key{Cluster: provider, Name: export})
+		users = append(users, f.users.From(client.Key{Name: export})...)
+		if len(users) != 1 || users[0].Cluster != consumer {
+			t.Errorf("users of %s: %v", export, users)
+		}
+	}
+	if len(f.expected) != 1 {
+		t.Errorf("expected: %v", f.expected)
 	}
 }

@@ -20,6 +20,9 @@ const patience = time.Minute
 // the only write. Its name is a function of cluster and export, as the spec requires. If parts of the export are missing, its
 // conditions show that, and the controller continues later. The caller must store it within a minute, or drop it.
 func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Name, wanted typeresolution.DefaultBinding) (client.Object, error) {
+	if err := c.forget(ctx); err != nil {
+		return nil, err
+	}
 	key := client.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, wanted.Path, wanted.Export)}
 	binding := &apisv1alpha2.APIBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: key.Name, Finalizers: []string{apisv1alpha2.APIBindingFinalizer}},
@@ -48,13 +51,54 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 func (c *Controller) expect(key client.Key, binding *apisv1alpha2.APIBinding) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
-	for old, e := range c.expected {
-		if now.After(e.until) {
-			delete(c.expected, old)
+	c.expected[key] = expectation{binding: binding, until: c.now().Add(patience)}
+}
+
+// forget ends the expectations that have expired, and drops the references of those bindings that nobody stored: no event ever will.
+func (c *Controller) forget(ctx context.Context) error {
+	for _, key := range c.allExpired() {
+		if err := c.forgetOne(ctx, key); err != nil {
+			return err
 		}
 	}
-	c.expected[key] = expectation{binding: binding, until: now.Add(patience)}
+	return nil
+}
+
+func (c *Controller) forgetOne(ctx context.Context, key client.Key) error {
+	// What sets the references of a binding, now or after it is stored, holds this lock.
+	defer c.names.Lock(key.Cluster)()
+	if !c.expired(key) {
+		return nil // somebody was faster, or it is expected again
+	}
+	stored, err := client.Find[apisv1alpha2.APIBinding](ctx, c.Client, bindings, key)
+	if err != nil {
+		return err
+	}
+	if stored == nil {
+		c.users.Drop(key)
+	}
+	c.arrived(key)
+	return nil
+}
+
+// expired reports whether the expectation of a binding has expired and is not forgotten yet.
+func (c *Controller) expired(key client.Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, found := c.expected[key]
+	return found && c.now().After(e.until)
+}
+
+func (c *Controller) allExpired() []client.Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var keys []client.Key
+	for key, e := range c.expected {
+		if c.now().After(e.until) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // arrived forgets an expectation: the binding is stored.
