@@ -8,6 +8,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -101,8 +102,12 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if lc.DeletionTimestamp != nil {
 		r.active.begin(key.Cluster)
 		result, err = r.finalize(ctx, key, lc)
-		if noted := r.active.end(key.Cluster); noted && result.RequeueAfter > 0 {
-			result.RequeueAfter = atOnce
+		if noted := r.active.end(key.Cluster); noted && (result.RequeueAfter > 0 || err != nil) {
+			if err != nil {
+				// The wait after an error may be long, and the event is not queued. A look that fails again says so.
+				klog.FromContext(ctx).V(2).Info("Looking again, because an object went while the deletion of a cluster failed", "reason", err.Error())
+			}
+			return reconcile.Result{RequeueAfter: atOnce}, nil
 		}
 	} else {
 		_, err = r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) { lc.Status.Phase = activePhase(lc) })

@@ -249,26 +249,33 @@ func TestStandBack(t *testing.T) {
 
 // TestReconcile_MissesNothingThatGoesMeanwhile has a held object go while the content is being looked at, after its own look.
 func TestReconcile_MissesNothingThatGoesMeanwhile(t *testing.T) {
-	for name, meanwhile := range map[string]bool{"meanwhile": true, "never": false} {
+	failure := errors.New("etcd is away")
+	for name, tc := range map[string]struct {
+		meanwhile bool
+		failure   error
+		want      time.Duration
+	}{
+		"meanwhile":              {true, nil, atOnce},
+		"never":                  {false, nil, soonest},
+		"before the look fails":  {true, failure, atOnce},
+		"never, the look failed": {false, failure, 0}, // the queue waits after an error
+	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(filled()...)
+			h.content.Fail(tc.failure)
 			h.change(t, configMaps, client.Key{Cluster: id, Namespace: "default", Name: "a"}, hold)
 			h.delete(t)
 			gone := client.Event{Type: client.Deleted, Object: clienttest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}})}
 			h.content.Before(func() {
-				if !meanwhile {
+				if !tc.meanwhile {
 					return
 				}
 				if keys, err := h.reconciler.keysOfContent(t.Context(), gone); len(keys) > 0 || err != nil {
 					t.Errorf("keys %v, %v of a cluster that is looked at", keys, err)
 				}
 			})
-			want := soonest
-			if meanwhile {
-				want = atOnce
-			}
-			if result, err := h.step(t); err != nil || result.RequeueAfter != want {
-				t.Errorf("comes back after %s, %v; want %s", result.RequeueAfter, err, want)
+			if result, err := h.step(t); (err != nil) != (tc.want == 0) || result.RequeueAfter != tc.want {
+				t.Errorf("comes back after %s, %v; want %s", result.RequeueAfter, err, tc.want)
 			}
 			if keys, err := h.reconciler.keysOfContent(t.Context(), gone); err != nil || !slices.Equal(keys, []client.Key{key}) {
 				t.Errorf("keys %v, %v of a cluster that waits", keys, err)
