@@ -8,7 +8,8 @@
 //     are deleted first. The deletion of namespaces begins before that, so that nobody puts anything back.
 //  3. Namespaces.
 //  4. APIBindings. Their objects are gone by then.
-//  5. RBAC. It comes late, so that administrators can look into the cluster until then.
+//  5. RBAC, once the LogicalCluster has no finalizers of others. It comes late, so that administrators can look into the cluster until
+//     then.
 //  6. The keys that remain: normally only the key of the LogicalCluster itself.
 //
 // controllers/workspace then removes the finalizer of the Workspace. The condition WorkspaceContentDeleted shows what remains in a

@@ -42,7 +42,8 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	remaining, err := r.empty(ctx, key)
+	others := slices.DeleteFunc(slices.Clone(lc.Finalizers), func(f string) bool { return f == corev1alpha1.LogicalClusterDeletionFinalizer })
+	remaining, err := r.empty(ctx, key, len(others) > 0)
 	if err != nil {
 		_, updateErr := r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
 			conditionsv1alpha1.MarkFalse(lc, corev1alpha1.WorkspaceContentDeleted, corev1alpha1.ContentDeletionFailedReason,
@@ -50,13 +51,16 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 		})
 		return reconcile.Result{}, errors.Join(fmt.Errorf("deleting the content of %s: %w", key.Cluster, err), updateErr)
 	}
+	if remaining.Empty() && len(others) > 0 {
+		// The sweep, which deletes the LogicalCluster as well, respects no finalizer.
+		remaining.Add(logicalClusters, others)
+	}
 	if !remaining.Empty() {
 		return r.wait(ctx, lc, remaining)
 	}
 	if _, err := r.Content.Purge(ctx, key.Cluster); err != nil {
 		return reconcile.Result{}, fmt.Errorf("sweeping the keys of %s: %w", key.Cluster, err)
 	}
-	// The sweep has deleted the LogicalCluster as well.
 	return reconcile.Result{}, nil
 }
 

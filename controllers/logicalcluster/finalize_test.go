@@ -224,6 +224,40 @@ func TestFinalize_FinalizersOfOthersHoldNamespacesAndBindings(t *testing.T) {
 	}
 }
 
+func TestFinalize_FinalizersOfOthersHoldTheLogicalCluster(t *testing.T) {
+	h := newHouse(append(filled(), newCluster(func(lc *corev1alpha1.LogicalCluster) {
+		lc.Finalizers = append(lc.Finalizers, "example.com/hold")
+	}))...)
+	h.delete(t)
+	if result, err := h.step(t); err != nil || result.RequeueAfter == 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if !h.has(t, logicalClusters, key) {
+		t.Fatal("the LogicalCluster is gone in spite of a finalizer")
+	}
+	if h.has(t, configMaps, client.Key{Cluster: id, Namespace: "default", Name: "a"}) {
+		t.Error("its content waits, too")
+	}
+	if !h.has(t, clusterRoles, client.Key{Cluster: id, Name: "role"}) {
+		t.Error("nobody may remove the finalizer any more")
+	}
+	h.clock.Step(2 * quiet)
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	condition := conditionsv1alpha1.Get(h.get(t), corev1alpha1.WorkspaceContentDeleted)
+	if condition == nil || !strings.Contains(condition.Message, "example.com/hold") {
+		t.Errorf("nothing says what it waits for: %+v", condition)
+	}
+	h.change(t, logicalClusters, key, func(lc client.Object) { lc.SetFinalizers([]string{corev1alpha1.LogicalClusterDeletionFinalizer}) })
+	if _, err := h.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if h.has(t, logicalClusters, key) || h.has(t, clusterRoles, client.Key{Cluster: id, Name: "role"}) {
+		t.Error("the LogicalCluster or its RBAC is still there")
+	}
+}
+
 func TestStandBack(t *testing.T) {
 	going := newCluster(func(lc *corev1alpha1.LogicalCluster) { lc.DeletionTimestamp = &metav1.Time{Time: time.Now()} })
 	for name, tc := range map[string]struct {

@@ -26,16 +26,22 @@ func stage(gr schema.GroupResource) int {
 	case apiBindings:
 		return 2
 	case clusterRoles, clusterRoleBindings:
-		return 3
+		return lastStage
 	}
 	return 0
 }
 
-// empty continues to delete content and returns what blocks it; nothing if the cluster is empty.
-func (r *reconciler) empty(ctx context.Context, key client.Key) (client.Remaining, error) {
+// lastStage is that of RBAC.
+const lastStage = 3
+
+// empty continues to delete content and returns what blocks it; nothing if the cluster is empty. While finalizers of others hold the
+// LogicalCluster, RBAC stays: they may need it to remove them.
+func (r *reconciler) empty(ctx context.Context, key client.Key, held bool) (client.Remaining, error) {
 	return r.Content.DeleteAll(ctx, client.ContentScope{
 		Cluster: key.Cluster,
-		Wanted:  func(gr schema.GroupResource, _ string) bool { return gr != logicalClusters },
+		Wanted: func(gr schema.GroupResource, _ string) bool {
+			return gr != logicalClusters && (!held || stage(gr) != lastStage)
+		},
 		Stage:   stage,
 		Release: r.release,
 	})
