@@ -4,12 +4,13 @@
 //
 // Each refusal is charged to whoever caused it:
 //
-//	credentials that the server knows      403    the credentials, as they come from one address
+//	credentials that the server knows      403    the user, at one address
 //	credentials that it does not know      401    the address
 //	no credentials                         both   the address
 //
 // While an account is overdrawn, its requests get 429 before anybody looks at them. Credentials that were accepted a moment ago do
-// not depend on the account of their address: users behind the same proxy as a flood are not touched by it.
+// not depend on the account of their address: users behind the same proxy as a flood are not touched by it. Other credentials of a
+// user whose account is overdrawn charge the address: a header that nobody reads makes any number of them.
 //
 // Nothing is kept for ever: accounts and known credentials are the last ones used, a fixed number of them.
 package refusals

@@ -39,7 +39,7 @@ var rejected = basemetrics.NewCounter(&basemetrics.CounterOpts{
 // Register makes the metrics known, for example with legacyregistry.Register.
 func Register(register func(basemetrics.Registerable) error) error { return register(rejected) }
 
-// origin identifies credentials as they come from one address, or an address alone.
+// origin identifies credentials as they come from one address, a user at one address, or an address alone.
 type origin [sha256.Size]byte
 
 // Config is what the limits need. Everything is required.
@@ -56,7 +56,7 @@ type Config struct {
 type filter struct {
 	Config
 	next http.Handler
-	// accounts maps an origin to a *rate.Limiter; accepted has the origins whose credentials were accepted.
+	// accounts maps an origin to a *rate.Limiter. accepted maps credentials that were accepted to the account of their user.
 	accounts, accepted *lru.Cache
 }
 
@@ -73,19 +73,24 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	address := addressOf(r)
 	who := whoOf(r, address)
 	payer := address
-	if _, known := f.accepted.Get(who); known {
-		payer = who
+	own, known := f.accepted.Get(who)
+	if known {
+		payer = own.(origin)
 	}
-	if account, ok := f.accounts.Get(payer); ok && account.(*rate.Limiter).Tokens() < 1 {
+	if f.overdrawn(payer) {
 		rejected.Inc()
 		responsewriters.ErrorNegotiated(apierrors.NewTooManyRequests("too many requests were refused, try again later", retryAfter), f.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
 		return
 	}
 	f.next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&watcher{ResponseWriter: w, answered: func(code int) {
 		payer := address
-		if f.authenticated(r.Context()) {
-			f.accepted.Add(who, nil)
-			payer = who
+		if name, ok := f.authenticated(r.Context()); ok {
+			own := accountOf(address, name)
+			f.accepted.Add(who, own)
+			// Who sends the same credentials in ever new forms, with a header that nobody reads, is not stopped by an account of its own.
+			if known || !f.overdrawn(own) {
+				payer = own
+			}
 		} else {
 			f.accepted.Remove(who)
 		}
@@ -95,11 +100,19 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}}), r)
 }
 
-// authenticated reports whether the server knows the user. Whoever comes without credentials, or with some that nobody looks at, is
-// nobody in particular.
-func (f *filter) authenticated(ctx context.Context) bool {
+// authenticated returns the name of the user, and whether the server knows the user. Whoever comes without credentials, or with some that
+// nobody looks at, is nobody in particular.
+func (f *filter) authenticated(ctx context.Context) (name string, ok bool) {
 	u, ok := f.Requestor(ctx)
-	return ok && u.GetName() != user.Anonymous && !slices.Contains(u.GetGroups(), user.AllUnauthenticated)
+	if !ok || u.GetName() == user.Anonymous || slices.Contains(u.GetGroups(), user.AllUnauthenticated) {
+		return "", false
+	}
+	return u.GetName(), true
+}
+
+func (f *filter) overdrawn(payer origin) bool {
+	account, ok := f.accounts.Get(payer)
+	return ok && account.(*rate.Limiter).Tokens() < 1
 }
 
 // charge takes one refusal from an account, which may be overdrawn by as many requests as were under way.
@@ -124,6 +137,11 @@ func addressOf(r *http.Request) origin {
 		}
 	}
 	return sha256.Sum256([]byte(host))
+}
+
+// accountOf returns the account of a user at an address.
+func accountOf(address origin, name string) origin {
+	return sha256.Sum256(append(address[:], name...))
 }
 
 // whoOf returns the credentials of the request as they come from address, with the user whom a front proxy names. The address is a part of it, so that nobody draws on the account of others by writing their name into a header.

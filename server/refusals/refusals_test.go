@@ -133,6 +133,23 @@ func TestFloodOfRefusalsOfOneUser(t *testing.T) {
 	w.want("the same user elsewhere", http.StatusForbidden, w.ask(elsewhere, "good-nobody", "", ""))
 }
 
+// What a client adds to its credentials, such as a second token that nobody reads, gives it no new account.
+func TestFloodOfRefusalsOfOneUserInManyForms(t *testing.T) {
+	w := newWorld(t, perSecond)
+	w.want("a user who was here before", http.StatusOK, w.ask(here, "good-admin", "", ""))
+	w.flood(func(i int) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/clusters/root/api/v1/secrets", nil)
+		r.RemoteAddr = here
+		r.Header.Set("Authorization", "Bearer good-nobody")
+		r.Header.Set("Sec-Websocket-Protocol", fmt.Sprint(i))
+		recorder := httptest.NewRecorder()
+		w.handler.ServeHTTP(recorder, r)
+		return recorder.Code
+	})
+	w.want("the user behind the same address", http.StatusOK, w.ask(here, "good-admin", "", ""))
+	w.want("the same user elsewhere", http.StatusForbidden, w.ask(elsewhere, "good-nobody", "", ""))
+}
+
 // Whoever has no credentials that the server knows is one with their address, whatever they write into headers.
 func TestFloodOfAnonymousRequests(t *testing.T) {
 	for name, send := range map[string]func(w *world, i int) int{
