@@ -41,6 +41,7 @@ func newWork(s *apiextensionsv1.JSONSchemaProps) *work {
 	w := &work{enum: len(s.Enum)}
 	if s.Pattern != "" {
 		w.pattern, _ = crd.PatternSize(s.Pattern) // what is no pattern is not served
+		crd.Compiling(w.pattern)
 	}
 	for name, property := range s.Properties {
 		if in := newWork(&property); in != nil {

@@ -92,6 +92,7 @@ func (m *meter) props(s *apiextensions.JSONSchemaProps, path *field.Path) {
 			m.errs = append(m.errs, field.TooLong(path.Child("pattern"), "", longestPattern))
 		}
 		m.Patterns += size
+		Compiling(size)
 	}
 	for at, child := range inner(s, path) {
 		m.props(child, at)
