@@ -11,7 +11,7 @@
 // 8 to 50 ms, mostly for CEL. Evicting one lets requests that are under way finish and ends no watch: storage and watch caches are shared
 // and not its own.
 //
-// An object whose validation would take too long is refused before it begins (work.go).
+// An object whose validation would take too long is refused before it begins (work.go, bounded.go).
 //
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
 // parameters, and the delete function that it registers with the informer, which tears down what the lister no longer lists.

@@ -147,12 +147,13 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 // build returns the stock handler of one definition. It is cheap: the dear part is done at the first request.
 func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry, error) {
 	s := &source{crd: crd}
+	e := &entry{source: s}
 	handler, err := apiserver.NewCustomResourceDefinitionHandler(
 		nil, nil, // discovery is answered elsewhere: no request without a resource comes here
 		s,
 		h.config.NotFound,
 		h.config.RESTOptionsGetter,
-		withBounds(h.admission, crd),
+		withBounds(h.admission, crd, e.storage),
 		nil,      // establishing is a controller's work
 		nil, nil, // webhook conversion is refused where definitions are created
 		1, // with more masters the handler would delay establishing
@@ -167,5 +168,6 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry,
 	if err != nil {
 		return nil, err
 	}
-	return &entry{source: s, handler: handler}, nil
+	e.handler = handler
+	return e, nil
 }

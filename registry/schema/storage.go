@@ -22,13 +22,18 @@ func (h *Handlers) Storage(resource *catalog.Resource, cluster logicalcluster.Na
 	if err != nil {
 		return nil, err
 	}
-	objects, err := e.handler.GetCustomResourceListerCollectionDeleter(resource.CRD)
+	return e.storage()
+}
+
+// storage returns the storage that the handler uses.
+func (e *entry) storage() (Storage, error) {
+	objects, err := e.handler.GetCustomResourceListerCollectionDeleter(e.source.crd)
 	if err != nil {
-		return nil, fmt.Errorf("finding the storage of %s: %w", resource.GroupResource(), err)
+		return nil, fmt.Errorf("finding the storage of %s: %w", e.source.crd.Name, err)
 	}
 	storage, ok := objects.(Storage)
 	if !ok {
-		return nil, fmt.Errorf("finding the storage of %s: unexpected type %T", resource.GroupResource(), objects)
+		return nil, fmt.Errorf("finding the storage of %s: unexpected type %T", e.source.crd.Name, objects)
 	}
 	return storage, nil
 }

@@ -1,14 +1,10 @@
 package schema
 
 import (
-	"context"
 	"fmt"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/admission"
 
 	"github.com/annex-dev/annex/apis/apis/crd"
 )
@@ -141,40 +137,4 @@ func child(path *field.Path, key string) *field.Path {
 		return field.NewPath(key)
 	}
 	return path.Child(key)
-}
-
-// bounded refuses objects that take too long to validate, after all other admission that changes objects and before validation.
-type bounded struct {
-	stamping
-	versions map[string]*work
-}
-
-var _ admission.MutationInterface = bounded{}
-
-// withBounds returns the admission of the objects of a definition.
-func withBounds(next stamping, definition *apiextensionsv1.CustomResourceDefinition) admission.Interface {
-	b := bounded{stamping: next, versions: map[string]*work{}}
-	for _, v := range definition.Spec.Versions {
-		if v.Schema != nil {
-			b.versions[v.Name] = newWork(v.Schema.OpenAPIV3Schema)
-		}
-	}
-	return b
-}
-
-// Admit implements admission.MutationInterface.
-func (b bounded) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
-	if err := b.stamping.Admit(ctx, a, o); err != nil {
-		return err
-	}
-	obj, ok := a.GetObject().(*unstructured.Unstructured)
-	if !ok {
-		return nil // of another subresource, such as a Scale
-	}
-	kind := obj.GroupVersionKind()
-	left := budget{left: maxSteps}
-	if left.take(b.versions[kind.Version], obj.Object, nil) {
-		return nil
-	}
-	return apierrors.NewInvalid(kind.GroupKind(), obj.GetName(), left.errs)
 }
