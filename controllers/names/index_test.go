@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/apis/naming"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
@@ -215,6 +216,54 @@ func TestIndex_BoundsClustersWithoutNames(t *testing.T) {
 	f.Restart()
 	if f.total != 0 || len(f.clusters) != 0 {
 		t.Errorf("%d names in %d clusters are kept after a restart", f.total, len(f.clusters))
+	}
+}
+
+// While an event is read, its cluster may be dropped.
+func TestIndex_WhatIsReleasedInAClusterThatIsBeingDroppedIsNotLost(t *testing.T) {
+	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}}
+	binding.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{Group: "example.com", Resource: "a", Schema: apisv1alpha2.BoundAPIResourceSchema{UID: "uid"}}}
+	f := newFixture(t, clienttest.In("c1", binding), crdIn("c1", "x", "a"))
+	f.wait(holderIn("c1", "x"), "a")
+	key := client.Key{Cluster: "c1", Name: "b"}
+	obj, err := f.fake.Get(t.Context(), Bindings, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.fake.Delete(t.Context(), Bindings, key, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.fake.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
+		if verb == "get" {
+			f.Index.mu.Lock()
+			defer f.Index.mu.Unlock()
+			f.drop("c1")
+		}
+		return nil
+	})
+	if err := f.observe(t.Context(), Bindings, client.Event{Type: client.Deleted, Object: obj}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"c1|x.example.com"}; !slices.Equal(f.queued, want) {
+		t.Errorf("queued %v, want %v", f.queued, want)
+	}
+}
+
+// A restart drops a cluster even while somebody decides there, and the next event reads it again.
+func TestIndex_WhoWroteBeforeARestartBringsNothingBack(t *testing.T) {
+	f := newFixture(t, crdIn("c1", "a", ""))
+	f.others(holderIn("c1", "b"), "b")
+	crd, err := f.fake.Create(t.Context(), Definitions, "c1", crdIn("c1", "b", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Restart()
+	f.delete(holderIn("c1", "b"))
+	if err := f.Wrote(t.Context(), crd); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.others(holderIn("c1", "c"), "b"); len(got) > 0 {
+		t.Errorf("b, which is gone, is had by %v", got)
 	}
 }
 

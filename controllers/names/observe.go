@@ -64,33 +64,46 @@ func (i *Index) Restart() {
 
 // observe takes in one event.
 func (i *Index) observe(ctx context.Context, gr schema.GroupResource, event client.Event) error {
-	holder := Holder{Resource: gr, Key: client.KeyOf(event.Object)}
-	switch {
-	case holder.Key.Cluster.IsSystem():
+	cluster := logicalcluster.From(event.Object)
+	if cluster.IsSystem() {
 		return nil
-	case i.keeps(holder.Key.Cluster):
-	case event.Type == client.Added:
-		return nil // nobody needs to know, and nothing is released
-	default:
-		return i.wakeAll(ctx, holder.Key.Cluster)
 	}
-	r, err := i.record(ctx, event.Object)
+	if i.keeps(cluster) {
+		r, err := i.record(ctx, event.Object)
+		if err != nil || i.take(event.Type, r) {
+			return err
+		}
+		// It was dropped meanwhile.
+	}
+	revision, err := revisionOf(event.Object)
 	if err != nil {
 		return err
 	}
 	i.mu.Lock()
+	i.seen[gr] = max(i.seen[gr], revision)
+	i.mu.Unlock()
+	if event.Type == client.Added {
+		return nil // nobody needs to know, and nothing is released
+	}
+	return i.wakeAll(ctx, cluster)
+}
+
+// take takes in an event after which the record of its object is r. It reports whether the index has the cluster.
+func (i *Index) take(event client.EventType, r *Record) bool {
+	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.seen[gr] = max(i.seen[gr], r.revision)
+	holder := r.Holder
 	c := i.clusters[holder.Key.Cluster]
 	if c == nil {
-		return nil // dropped by now; who waits there is found at the next event
+		return false
 	}
+	i.seen[r.Resource] = max(i.seen[r.Resource], r.revision)
 	old := c.records[holder]
 	if old != nil && r.revision < old.revision {
-		return nil // the event is from before the cluster was read
+		return true // the event is from before the cluster was read
 	}
 	i.change(c, func() {
-		if event.Type != client.Deleted {
+		if event != client.Deleted {
 			c.put(r)
 		} else {
 			c.remove(holder)
@@ -98,24 +111,24 @@ func (i *Index) observe(ctx context.Context, gr schema.GroupResource, event clie
 		}
 	})
 	if !c.complete {
-		if event.Type == client.Deleted {
+		if event == client.Deleted {
 			c.gone[holder] = r.revision
 		}
-		c.released = c.released || event.Type != client.Added
-		return nil
+		c.released = c.released || event != client.Added
+		return true
 	}
 	if old == nil {
-		return nil
+		return true
 	}
 	var kept []slot
-	if event.Type != client.Deleted {
+	if event != client.Deleted {
 		kept = r.slots()
 	}
 	if released := slices.DeleteFunc(old.slots(), func(s slot) bool { return slices.Contains(kept, s) }); len(released) > 0 {
 		i.queue(c.waitingFor(released))
 		i.queue(c.takeUndecided())
 	}
-	return nil
+	return true
 }
 
 // wakeAll queues all who lack a name in a cluster that the index does not have. It reads the cluster, so that the next events there

@@ -52,9 +52,9 @@ func lacksNames(obj client.Object) bool {
 
 // record returns the record of obj.
 func (i *Index) record(ctx context.Context, obj client.Object) (*Record, error) {
-	revision, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64)
+	revision, err := revisionOf(obj)
 	if err != nil {
-		return nil, fmt.Errorf("reading the resourceVersion of %s: %w", client.KeyOf(obj), err)
+		return nil, err
 	}
 	r := &Record{Holder: Holder{Key: client.KeyOf(obj)}, revision: revision}
 	switch o := obj.(type) {
@@ -69,6 +69,14 @@ func (i *Index) record(ctx context.Context, obj client.Object) (*Record, error) 
 		err = fmt.Errorf("reading the names of %s: unexpected type %T", r.Key, obj)
 	}
 	return r, err
+}
+
+func revisionOf(obj client.Object) (uint64, error) {
+	revision, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reading the resourceVersion of %s: %w", client.KeyOf(obj), err)
+	}
+	return revision, nil
 }
 
 func accepted(crd *apiextensionsv1.CustomResourceDefinition) naming.Names {
