@@ -42,6 +42,8 @@ type Fresh interface {
 // Index resolves paths. It is safe for concurrent use.
 type Index struct {
 	Config
+	// latest is the resourceVersion of the last switch in the events, which come one after the other.
+	latest uint64
 }
 
 // Config is what an Index is made of. Everything is required.
@@ -56,7 +58,7 @@ type Config struct {
 }
 
 // New returns an index of what c.Paths holds.
-func New(c Config) *Index { return &Index{c} }
+func New(c Config) *Index { return &Index{Config: c} }
 
 // Run keeps the index up to date until ctx ends. It then returns nil. It returns an error if a watch cannot be
 // started at all.
@@ -98,6 +100,7 @@ func (i *Index) handleLogicalCluster(ctx context.Context, event client.Event) {
 		return
 	case client.Synced:
 		i.clusters.synced()
+		i.switched.Store(i.latest)
 		i.Switched(ctx, "") // changes may have been missed
 		return
 	}
@@ -112,10 +115,14 @@ func (i *Index) handleLogicalCluster(ctx context.Context, event client.Event) {
 	}
 	before, _ := i.clusters.get(name)
 	now := entryOf(lc)
-	if version, err := strconv.ParseUint(lc.ResourceVersion, 10, 64); err == nil && before.inactive() != now.inactive() {
-		i.switched.Store(max(version, i.switched.Load())) // events come one after the other
-	}
 	i.clusters.set(name, now)
+	if version, err := strconv.ParseUint(lc.ResourceVersion, 10, 64); err == nil && before.inactive() != now.inactive() {
+		i.latest = max(version, i.latest)
+	}
+	// Only once readers find the new state: what begins after a switch must not begin with the old one.
+	if !i.clusters.rebuilding() {
+		i.switched.Store(i.latest)
+	}
 	if before.inactive() || now.inactive() {
 		i.Switched(ctx, name)
 	}

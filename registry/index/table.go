@@ -53,6 +53,13 @@ func (t *table[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
+// rebuilding reports whether what is set is not read yet.
+func (t *table[K, V]) rebuilding() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.next != nil
+}
+
 // ready reports whether a first rebuild has ended.
 func (t *table[K, V]) ready() bool {
 	t.mu.RLock()
