@@ -10,7 +10,6 @@ import (
 
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
@@ -87,18 +86,7 @@ func (p *bindingPlugin) Validate(ctx context.Context, a admission.Attributes, _ 
 	if err != nil {
 		return err
 	}
-	provider, err := p.exports.resolve(ctx, cluster, export.Path)
-	if err != nil {
-		return err
-	}
-	allowed, err := p.exports.mayBind(ctx, a, cluster, provider, export.Name)
-	if err != nil {
-		return err
-	}
-	if !allowed {
-		return noPermission(a, cluster, export)
-	}
-	return labelFits(a, binding, provider, export.Name)
+	return p.exports.accept(ctx, a, cluster, binding, export.Path, export.Name, strings.ToLower(string(a.GetOperation()))+" APIBinding")
 }
 
 func (p *bindingPlugin) validateUpdate(a admission.Attributes, binding *apisv1alpha2.APIBinding) error {
@@ -130,15 +118,4 @@ func addFinalizer(binding *apisv1alpha2.APIBinding) {
 	if !slices.Contains(binding.Finalizers, apisv1alpha2.APIBindingFinalizer) {
 		binding.Finalizers = append(slices.Clone(binding.Finalizers), apisv1alpha2.APIBindingFinalizer)
 	}
-}
-
-// noPermission is the response both for an export that the user may not bind and for an export that does not exist. It contains only
-// what the user wrote.
-func noPermission(a admission.Attributes, cluster logicalcluster.Name, export *apisv1alpha2.ExportBindingReference) error {
-	path := export.Path
-	if path == "" {
-		path = cluster.String()
-	}
-	return admission.NewForbidden(a, fmt.Errorf("unable to %s APIBinding: no permission to bind to export %s:%s",
-		strings.ToLower(string(a.GetOperation())), path, export.Name))
 }

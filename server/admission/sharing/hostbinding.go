@@ -92,7 +92,7 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 	if err != nil {
 		return err
 	}
-	if err := p.mayProject(ctx, a, cluster, binding); err != nil {
+	if err := p.exports.accept(ctx, a, cluster, binding, export.Path, export.Name, "write HostBinding"); err != nil {
 		return err
 	}
 	if err := p.mayReach(ctx, a, cluster, m); err != nil {
@@ -102,27 +102,6 @@ func (p *hostBindingPlugin) Validate(ctx context.Context, a admission.Attributes
 		return p.mayMake(ctx, a, cluster, m, create)
 	}
 	return nil
-}
-
-// mayProject requires the same permission as an APIBinding.
-func (p *hostBindingPlugin) mayProject(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, binding *annexv1alpha1.HostBinding) error {
-	export := binding.Spec.Reference.Export
-	provider, err := p.exports.resolve(ctx, cluster, export.Path)
-	if err != nil {
-		return err
-	}
-	allowed, err := p.exports.mayBind(ctx, a, cluster, provider, export.Name)
-	if err != nil {
-		return err
-	}
-	if allowed {
-		return labelFits(a, binding, provider, export.Name)
-	}
-	path := export.Path
-	if path == "" {
-		path = cluster.String()
-	}
-	return admission.NewForbidden(a, fmt.Errorf("unable to write HostBinding: no permission to bind to export %s:%s", path, export.Name))
 }
 
 // mayReach checks the permission in the workspace that m leads to. If the path depends on a namespace, it checks the workspace before

@@ -1,6 +1,7 @@
 package sharing
 
 import (
+	"context"
 	"fmt"
 	"maps"
 
@@ -49,6 +50,27 @@ func newlyAccepts(binding, old metav1.Object) logicalcluster.Name {
 		return ""
 	}
 	return logicalcluster.Name(accepted)
+}
+
+// accept returns an error unless the user of a, who is about to do what, may bind the export called name at path, as written in an object of
+// cluster, and the label of binding is for it. The response is the same for an export that the user may not bind and for one that does
+// not exist. It contains only what the user wrote.
+func (e exports) accept(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, binding metav1.Object, path, name, what string) error {
+	provider, err := e.resolve(ctx, cluster, path)
+	if err != nil {
+		return err
+	}
+	allowed, err := e.mayBind(ctx, a, cluster, provider, name)
+	if err != nil {
+		return err
+	}
+	if allowed {
+		return labelFits(a, binding, provider, name)
+	}
+	if path == "" {
+		path = cluster.String()
+	}
+	return admission.NewForbidden(a, fmt.Errorf("unable to %s: no permission to bind to export %s:%s", what, path, name))
 }
 
 // labelFits returns an error unless the label is the one of the export whose permission was checked. The path may lead to another
