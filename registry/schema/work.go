@@ -14,6 +14,10 @@ import (
 const (
 	valueSteps = 10 // one schema, whatever it says
 	enumSteps  = 4  // one allowed value
+	// The library looks for each property that a schema has, and for each required one, in each object, also in an empty one. One that is
+	// missing makes an error of its own.
+	propertySteps, requiredSteps = 4, 20
+	keySteps                     = 4 // one key of a list map, in each item
 	// maxSteps is for one object. A field of 3 MiB with a pattern such as ^[A-Za-z0-9+/=]*$ takes 21 million.
 	maxSteps = 32 << 20
 )
@@ -23,6 +27,8 @@ const (
 type work struct {
 	pattern    int // instructions
 	enum       int // allowed values
+	object     int // steps for each object, whatever is in it
+	item       int // steps for each item of a list, whatever is in it
 	properties map[string]*work
 	additional *work
 	items      *work
@@ -34,7 +40,11 @@ func newWork(s *apiextensionsv1.JSONSchemaProps) *work {
 	if s == nil {
 		return nil
 	}
-	w := &work{enum: len(s.Enum)}
+	w := &work{
+		enum:   len(s.Enum),
+		object: propertySteps*len(s.Properties) + requiredSteps*len(s.Required),
+		item:   keySteps * len(s.XListMapKeys),
+	}
 	if s.Pattern != "" {
 		w.pattern, _ = crd.PatternSize(s.Pattern) // what is no pattern is not served
 		crd.Compiling(w.pattern)
@@ -61,7 +71,7 @@ func newWork(s *apiextensionsv1.JSONSchemaProps) *work {
 	if s.Not != nil {
 		w.branch(s.Not)
 	}
-	if w.pattern == 0 && w.enum == 0 && w.properties == nil && w.additional == nil && w.items == nil && w.also == nil {
+	if w.pattern == 0 && w.enum == 0 && w.object == 0 && w.item == 0 && w.properties == nil && w.additional == nil && w.items == nil && w.also == nil {
 		return nil
 	}
 	return w
@@ -113,6 +123,9 @@ func (b *budget) take(w *work, value any, path *field.Path) bool {
 			return fmt.Sprintf("this value has %d bytes, and its pattern %d instructions", len(value), w.pattern)
 		})
 	case map[string]any:
+		if !b.spend(path, w.object, func() string { return "the schema of this object has too many properties for so many objects" }) {
+			return false
+		}
 		for key, v := range value {
 			in, ok := w.properties[key]
 			if !ok {
@@ -123,6 +136,9 @@ func (b *budget) take(w *work, value any, path *field.Path) bool {
 			}
 		}
 	case []any:
+		if !b.spend(path, w.item*len(value), func() string { return "this list has too many items for the number of its keys" }) {
+			return false
+		}
 		for i, v := range value {
 			if !b.take(w.items, v, path.Index(i)) {
 				return false

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,20 +68,45 @@ func TestHandlers_RefuseWhatTakesTooLongToValidate(t *testing.T) {
 	}
 }
 
+// Validation of what is refused here took hours: the library looks for every property of the schema in every object.
+func TestHandlers_RefuseManyObjectsWithManyProperties(t *testing.T) {
+	for name, items := range map[string]apiextensionsv1.JSONSchemaProps{
+		"properties": {Type: "object", Properties: flat(10_000, "")},
+		"required":   {Type: "object", Required: slices.Repeat([]string{"a"}, 10_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			crd := definition(t, widgetsB)
+			crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"] = apiextensionsv1.JSONSchemaProps{
+				Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"list": {Type: "array", Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &items}}},
+			}
+			s := newServer(t, nil)
+			s.serve("c1", catalog.LocalBucket, crd)
+			got := s.must(http.StatusUnprocessableEntity, "POST", "c1"+widgets, asJSON, widget("w", `{"list":[{}`+strings.Repeat(",{}", 1_000)+`]}`))
+			causes, _ := at(got, "details", "causes").([]any)
+			if len(causes) != 1 || !strings.Contains(fmt.Sprint(causes[0]), "too many properties for so many objects") {
+				t.Errorf("got %.300v", got)
+			}
+		})
+	}
+}
+
 func TestWork_CountsWhatIsTried(t *testing.T) {
-	const value = valueSteps
+	const value, property = valueSteps, propertySteps
 	for name, tc := range map[string]struct {
 		schema, value string
 		want          int
 	}{
-		"nothing special":       {`{"properties":{"a":{"type":"string"}}}`, `{"a":"xx","b":[1,2]}`, 5 * value},
-		"a pattern":             {`{"properties":{"a":{"pattern":"abc"}}}`, `{"a":"xxxx"}`, 2*value + 4*5},
-		"of another type":       {`{"properties":{"a":{"pattern":"abc"}}}`, `{"a":7}`, 2 * value},
+		"nothing special":       {`{"properties":{"a":{"type":"string"}}}`, `{"a":"xx","b":[1,2]}`, 5*value + property},
+		"properties":            {`{"items":{"properties":{"a":{},"b":{}}}}`, `[{},{"a":1}]`, 4*value + 4*property},
+		"required":              {`{"items":{"required":["a","b"]}}`, `[{},{"a":1}]`, 4*value + 4*requiredSteps},
+		"keys":                  {`{"items":{},"x-kubernetes-list-map-keys":["a","b"]}`, `[{},{}]`, 3*value + 4*keySteps},
+		"a pattern":             {`{"properties":{"a":{"pattern":"abc"}}}`, `{"a":"xxxx"}`, 2*value + property + 4*5},
+		"of another type":       {`{"properties":{"a":{"pattern":"abc"}}}`, `{"a":7}`, 2*value + property},
 		"a pattern of values":   {`{"additionalProperties":{"pattern":"abc"}}`, `{"a":"xxxx","b":"x"}`, 3*value + 5*5},
 		"a pattern of items":    {`{"items":{"pattern":"abc"}}`, `["xxxx","x"]`, 3*value + 5*5},
 		"allowed values":        {`{"items":{"enum":["a","b","c"]}}`, `["a","c"]`, 3*value + 2*3*enumSteps},
 		"alternatives":          {`{"items":{"oneOf":[{},{}],"anyOf":[{}],"allOf":[{}],"not":{}}}`, `[1,2]`, 3*value + 2*5*value},
-		"alternatives in depth": {`{"anyOf":[{"properties":{"a":{"pattern":"abc"}}},{"properties":{"a":{"pattern":"abc"}}}]}`, `{"a":"xxxx"}`, 3*2*value + 2*4*5},
+		"alternatives in depth": {`{"anyOf":[{"properties":{"a":{"pattern":"abc"}}},{"properties":{"a":{"pattern":"abc"}}}]}`, `{"a":"xxxx"}`, 3*2*value + 2*property + 2*4*5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			schema := &apiextensionsv1.JSONSchemaProps{}
