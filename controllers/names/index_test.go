@@ -289,3 +289,17 @@ func TestIndex_FeedsAControllerThatStartsLate(t *testing.T) {
 		t.Errorf("queued %s", key)
 	}
 }
+
+// What was written before the index dropped a cluster may not be in the cache yet when an event has the cluster read again.
+func TestIndex_AnEventDoesNotHaveItReadACacheThatIsBehind(t *testing.T) {
+	f := newFixture(t, crdIn("c1", "a", ""))
+	f.config.Client = clienttest.NewFake()
+	event := client.Event{Type: client.Modified, Object: crdIn("c1", "x", "")}
+	event.Object.SetResourceVersion("1")
+	if err := f.observe(t.Context(), Definitions, event); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.others(holderIn("c1", "b"), "a"); !slices.Equal(got, []string{"c1|a.example.com"}) {
+		t.Errorf("a is had by %v", got)
+	}
+}

@@ -132,9 +132,9 @@ func (i *Index) take(event client.EventType, r *Record) bool {
 }
 
 // wakeAll queues all who lack a name in a cluster that the index does not have. It reads the cluster, so that the next events there
-// find out more.
+// find out more; not from a cache, which may lack what was written before the index dropped the cluster.
 func (i *Index) wakeAll(ctx context.Context, cluster logicalcluster.Name) error {
-	c, err := i.in(ctx, i.config.Client, cluster)
+	c, err := i.in(ctx, i.config.Live, cluster)
 	if err != nil {
 		return err
 	}

@@ -389,15 +389,15 @@ func until(t *testing.T, what string, condition func() bool) {
 
 // While a watch starts again, what it shows does not count yet, and neither does a switch.
 func TestIndex_ASwitchThatAWatchMissedCountsWhenItIsSynced(t *testing.T) {
-	i := fed(nil, logicalCluster("orgid", "root:org"))
+	i := fed(t, clienttest.NewFake(), logicalCluster("orgid", "root:org"))
 	off := logicalCluster("orgid", "root:org")
 	off.ResourceVersion, off.Status.Phase = "7", corev1alpha1.LogicalClusterPhaseInactive
-	i.handleLogicalCluster(client.Event{Type: client.Reset})
-	i.handleLogicalCluster(client.Event{Type: client.Added, Object: off})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Reset})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Added, Object: off})
 	if version := i.Paths.Switched(); version != 0 || i.Inactive("orgid") {
 		t.Errorf("before: switched at %d, and off: %v", version, i.Inactive("orgid"))
 	}
-	i.handleLogicalCluster(client.Event{Type: client.Synced})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Synced})
 	if version := i.Paths.Switched(); version != 7 || !i.Inactive("orgid") {
 		t.Errorf("after: switched at %d, and off: %v", version, i.Inactive("orgid"))
 	}
