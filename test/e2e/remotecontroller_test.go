@@ -41,6 +41,13 @@ func TestRemote_ControllersOfTheServerRunOutsideOfIt(t *testing.T) {
 	}
 	bindGadgets(t, server, "root:two", "root:one", string(clusters["root:one"]))
 	bindGadgets(t, server, "root:one", "root:two", string(clusters["root:two"]))
+	// The controllers of the server have done their work before they end.
+	inside := newRemote(t, server.Config(annex.ContextShardBase), "")
+	for _, cluster := range clusters {
+		await(t, inside, apisv1alpha1.Resource("apiexportendpointslices"), client.Key{Cluster: cluster, Name: "gadgets"}, func(slice *apisv1alpha1.APIExportEndpointSlice) bool {
+			return len(slice.Status.APIExportEndpoints) == 1
+		})
+	}
 	server.Stop()
 	idle, err := annex.Launch(t.Context(), server.Dir(), "--run-controllers=false")
 	if err != nil {
