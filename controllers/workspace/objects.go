@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -48,10 +49,13 @@ func shortNote(user *authenticationv1.UserInfo) (string, error) {
 }
 
 // newLogicalCluster returns the LogicalCluster of ws in its final state, except the phase.
-func newLogicalCluster(ws *tenancyv1alpha1.Workspace, path logicalcluster.Path, shard string, user *authenticationv1.UserInfo) (*corev1alpha1.LogicalCluster, error) {
+func newLogicalCluster(ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.LogicalCluster, error) {
 	annotations := map[string]string{
-		logicalcluster.PathAnnotationKey:              path.String(),
-		corev1alpha1.LogicalClusterShardAnnotationKey: shard,
+		logicalcluster.PathAnnotationKey:              p.path.String(),
+		corev1alpha1.LogicalClusterShardAnnotationKey: p.shard.Name,
+	}
+	if ofTypes := limits.OfTypes(p.types); ofTypes.Any() {
+		annotations[corev1alpha1.TypeLimitsAnnotationKey] = limits.Amount(ofTypes).String()
 	}
 	if ref := ws.Spec.Type; ref != nil {
 		annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = logicalcluster.Path(ref.Path).Join(string(ref.Name)).String()
@@ -59,8 +63,8 @@ func newLogicalCluster(ws *tenancyv1alpha1.Workspace, path logicalcluster.Path, 
 	if groups := ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]; groups != "" {
 		annotations[corev1alpha1.RequiredGroupsAnnotationKey] = groups
 	}
-	if user != nil {
-		note, err := shortNote(user)
+	if p.creator != nil {
+		note, err := shortNote(p.creator)
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +84,7 @@ func newLogicalCluster(ws *tenancyv1alpha1.Workspace, path logicalcluster.Path, 
 				Cluster:    logicalcluster.From(ws).String(),
 				UID:        ws.UID,
 			},
-			CreatedBy: user,
+			CreatedBy: p.creator,
 		},
 	}, nil
 }

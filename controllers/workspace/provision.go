@@ -15,6 +15,7 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/apis/core/clustername"
+	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
@@ -43,7 +44,7 @@ type content struct {
 type plan struct {
 	shard   *corev1alpha1.Shard
 	path    logicalcluster.Path
-	exports []typeresolution.DefaultBinding
+	types   []*typeresolution.Type
 	creator *authenticationv1.UserInfo
 }
 
@@ -74,7 +75,7 @@ func (r *reconciler) provision(ctx context.Context, ws *tenancyv1alpha1.Workspac
 	if p.creator, err = creator(ws); err != nil {
 		return reconcile.Result{}, r.stuck(ctx, ws, corev1alpha1.WorkspaceInitialized, tenancyv1alpha1.WorkspaceReasonReasonUnknown, err)
 	}
-	if p.exports, err = r.defaultExports(ctx, ws); err != nil {
+	if p.types, err = r.aliases(ctx, ws); err != nil {
 		if isTransient(err) {
 			return reconcile.Result{}, err
 		}
@@ -128,6 +129,9 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 		_, err := r.Client.Create(ctx, c.resource, name, c.object)
 		switch {
 		case err == nil, apierrors.IsAlreadyExists(err):
+		case apierrors.HasStatusCause(err, limits.ExceededCause):
+			// The limits of the type do not leave room for what every workspace contains.
+			return reconcile.Result{RequeueAfter: r.patience(ws)}, r.stuck(ctx, ws, corev1alpha1.WorkspaceInitialized, tenancyv1alpha1.WorkspaceReasonReasonUnknown, err)
 		case c.resource == apiBindings && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)):
 			// The type names an export that does not exist. Report the fault, and create the rest of the workspace.
 			refused = cmp.Or(refused, fmt.Errorf("creating APIBinding %q: %w", c.object.GetName(), err))
@@ -184,7 +188,7 @@ func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alph
 		if err != nil {
 			return nil, nil, err
 		}
-		lc, err := newLogicalCluster(ws, p.path, p.shard.Name, p.creator)
+		lc, err := newLogicalCluster(ws, p)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -221,7 +225,7 @@ func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluste
 // bindings returns the default bindings of a new workspace, and whether all of them are already bound.
 func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p plan) (made []content, final bool, err error) {
 	final = true
-	for _, ref := range p.exports {
+	for _, ref := range typeresolution.DefaultAPIBindings(p.types) {
 		obj, err := r.Binder.FinalBinding(ctx, name, ref)
 		if err != nil {
 			return nil, false, fmt.Errorf("making the binding to %s: %w", ref.Path.Join(ref.Export), err)

@@ -12,8 +12,8 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// defaultExports returns the exports that are bound in a new ws: those of its type and of all types that it extends.
-func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Workspace) ([]typeresolution.DefaultBinding, error) {
+// aliases returns the type of ws and all types that it extends.
+func (r *reconciler) aliases(ctx context.Context, ws *tenancyv1alpha1.Workspace) ([]*typeresolution.Type, error) {
 	ref := ws.Spec.Type
 	if ref == nil {
 		return nil, nil
@@ -26,7 +26,7 @@ func (r *reconciler) defaultExports(ctx context.Context, ws *tenancyv1alpha1.Wor
 	if err != nil {
 		return nil, fmt.Errorf("resolving workspace type %s: %w", typeresolution.Qualified(t), err)
 	}
-	return typeresolution.DefaultAPIBindings(aliases), nil
+	return aliases, nil
 }
 
 // workspaceType implements typeresolution.Getter.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/custom"
@@ -36,6 +37,8 @@ type Config struct {
 	// Bulky says which typed resources have big objects, many of them alike: these are kept as stored bytes, of which equal
 	// specs are shared by all clusters, and decoded on every read. Nil stands for [DefaultBulky].
 	Bulky func(schema.GroupResource) bool
+	// Limits are how much a workspace may store, unless its LogicalCluster says otherwise.
+	Limits limits.Limits
 	// Orphans lets objects be created though what they belong to does not exist. It is for tests of single stores.
 	Orphans bool
 	// CompactionInterval is the time between compactions of etcd; zero means five minutes, negative never.
@@ -52,6 +55,7 @@ const defaultDecodedBytes = 32 << 20
 // Backend holds the watch caches over one etcd. It is safe for many goroutines.
 type Backend struct {
 	client    *kubernetes.Client
+	writer    kubernetes.Interface // of objects
 	prefix    string
 	window    time.Duration
 	codec     func(schema.GroupResource) (runtime.Codec, error)
@@ -113,9 +117,11 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	writer := *config.Client
 	if !config.Orphans {
 		writer.Kubernetes = owners.New(owners.Config{
-			Interface: config.Client.Kubernetes, KV: config.Client.KV, Prefix: config.Prefix, Cached: b.cachedHead,
+			Interface: config.Client.Kubernetes, KV: config.Client.KV, Prefix: config.Prefix, Cached: b.seen,
+			Limits: config.Limits, Stored: b.stored,
 		})
 	}
+	b.writer = writer.Kubernetes
 	b.caches = watchcache.NewSet(watchcache.Config{
 		Client: &writer, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
 		HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,

@@ -13,10 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
@@ -144,20 +146,24 @@ func keyOf(h head.Head) layout.Key {
 	return layout.Key{Resource: h.Resource, Custom: h.Bucket != "", Bucket: h.Bucket, Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}
 }
 
-// cachedHead implements owners.Cached for typed resources.
-func (b *Backend) cachedHead(ctx context.Context, k layout.Key) (head.Head, int64, bool) {
+// seen implements owners.Cached for typed resources.
+func (b *Backend) seen(ctx context.Context, k layout.Key) (owners.Seen, bool) {
 	cache := b.caches.Of(layout.TypedRoot(k.Resource))
 	if cache == nil || k.Custom {
-		return head.Head{}, 0, false
+		return owners.Seen{}, false
 	}
 	obj := cache.NewFunc()
 	if err := cache.CacheDelegator.Get(ctx, k.String(), apistorage.GetOptions{ResourceVersion: "0"}, obj); err != nil {
-		return head.Head{}, 0, false
+		return owners.Seen{}, false
 	}
 	h, err := headOf(cache, obj)
 	if err != nil || h.Damaged {
-		return head.Head{}, 0, false
+		return owners.Seen{}, false
 	}
-	revision, err := strconv.ParseInt(h.ResourceVersion, 10, 64)
-	return h, revision, err == nil
+	seen := owners.Seen{UID: h.UID, Deleting: h.DeletionTimestamp != nil}
+	if lc, ok := obj.(*corev1alpha1.LogicalCluster); ok {
+		seen.Annotations = lc.Annotations
+	}
+	seen.Revision, err = strconv.ParseInt(h.ResourceVersion, 10, 64)
+	return seen, err == nil
 }

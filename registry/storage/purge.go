@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
 )
 
 const (
@@ -50,12 +51,14 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 		}
 		return is
 	})
+	count := int64(len(keys) + len(last))
+	keys = append(keys, b.prefix+owners.MeterKey(cluster).String())
 	for _, some := range [][]string{keys, last} {
 		if err := b.delete(ctx, some); err != nil {
 			return 0, answer.Error(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
 		}
 	}
-	return int64(len(keys) + len(last)), nil
+	return count, nil
 }
 
 // delete deletes keys, several at a time and each in a revision of its own.
@@ -82,6 +85,7 @@ func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]
 	for _, c := range b.caches.All() {
 		delete(roots, c.Root)
 	}
+	delete(roots, layout.TypedRoot(owners.MeterKey(cluster).Resource)) // no objects
 	var keys []string
 	for root := range roots {
 		resp, err := b.client.KV.Get(ctx, b.prefix+root+"/"+string(cluster)+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())

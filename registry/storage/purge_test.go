@@ -20,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
 )
 
 // keysOf returns every key of a cluster that etcd has.
@@ -65,9 +66,16 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 	// As does what another replica wrote an instant ago, in a bucket that was never seen.
 	create(t, WithBucket(in(t.Context(), "c1"), "new"), custom, widget("default", "x", "red"))
 
+	// A meter is no object.
+	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
+		if _, err := client.KV.Put(t.Context(), DefaultPrefix+owners.MeterKey(cluster).String(), "{}"); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	count := func(cluster logicalcluster.Name) int { return len(keysOf(t, client, cluster)) }
-	if got := count("c1"); got != 8 {
-		t.Errorf("c1 has %d keys, want 8", got)
+	if got := count("c1"); got != 9 {
+		t.Errorf("c1 has %d keys, want 9", got)
 	}
 	start, err := client.KV.Get(t.Context(), "/annex/")
 	if err != nil {
@@ -80,17 +88,17 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 	if got := count("c1"); got != 0 {
 		t.Errorf("c1 has %d keys after it was purged", got)
 	}
-	for _, cluster := range []logicalcluster.Name{"c2", "c11"} {
-		if got := count(cluster); got != 6 {
-			t.Errorf("%s has %d keys, want 6", cluster, got)
+	for cluster, want := range map[logicalcluster.Name]int{"c2": 7, "c11": 6} {
+		if got := count(cluster); got != want {
+			t.Errorf("%s has %d keys, want %d", cluster, got, want)
 		}
 	}
 	end, err := client.KV.Get(t.Context(), "/annex/", clientv3.WithCountOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := end.Header.Revision - start.Header.Revision; got != 8 {
-		t.Errorf("8 keys went in %d revisions: one must never hold two", got)
+	if got := end.Header.Revision - start.Header.Revision; got != 9 {
+		t.Errorf("9 keys went in %d revisions: one must never hold two", got)
 	}
 	if n, err := b.Purge(t.Context(), "c1"); err != nil || n != 0 {
 		t.Errorf("purging again: %d keys, %v", n, err)

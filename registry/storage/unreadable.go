@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 
@@ -32,7 +32,7 @@ func (b *Backend) Drop(ctx context.Context, h head.Head, reason error) error {
 	}
 	klog.FromContext(ctx).Error(reason, "Deleting an object that cannot be read", "cluster", h.Cluster, "resource", h.Resource.String(), "object", klog.KRef(h.Namespace, h.Name))
 	key := b.prefix + keyOf(h).String()
-	resp, err := b.client.KV.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpDelete(key)).Commit()
+	resp, err := b.writer.OptimisticDelete(ctx, key, revision, kubernetes.DeleteOptions{})
 	if err != nil {
 		return answer.Error(ctx, err, true)
 	}

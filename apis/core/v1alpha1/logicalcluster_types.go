@@ -68,6 +68,15 @@ const (
 	ReplicateAnnotationKey = "internal.kcp.io/replicate"
 	// RequiredGroupsAnnotationKey contains the groups that a user must be in to enter a logical cluster.
 	RequiredGroupsAnnotationKey = "authorization.kcp.io/required-groups"
+	// MaxTotalObjectsAnnotationKey limits how many objects a logical cluster stores, for example "1000"; 0 or less means no limit. On a
+	// LogicalCluster it overrides the default of the server. On a WorkspaceType it is for workspaces that are created with the type,
+	// and can only be lower than the default.
+	MaxTotalObjectsAnnotationKey = "core.kcp.io/max-total-objects"
+	// MaxTotalBytesAnnotationKey limits how many bytes these objects take in etcd, for example "100Mi", in the same way.
+	MaxTotalBytesAnnotationKey = "annex.dev/max-total-bytes"
+	// TypeLimitsAnnotationKey contains, on a LogicalCluster, the limits of the types with which it was created: a JSON object with the
+	// numbers "objects" and "bytes", 0 for no limit.
+	TypeLimitsAnnotationKey = "internal.annex.dev/type-limits"
 	// UnschedulableAnnotationKey prevents new logical clusters on a Shard.
 	UnschedulableAnnotationKey = "experimental.core.kcp.io/unschedulable"
 )

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/rule"
@@ -19,7 +20,7 @@ var initializerNameExp = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // ValidateLogicalCluster returns what is wrong with a new LogicalCluster.
 func ValidateLogicalCluster(lc *corev1alpha1.LogicalCluster) field.ErrorList {
-	errs := rule.ObjectMeta(&lc.ObjectMeta, singleton)
+	errs := append(rule.ObjectMeta(&lc.ObjectMeta, singleton), limits.Validate(lc.Annotations)...)
 	spec := field.NewPath("spec")
 	if owner := lc.Spec.Owner; owner != nil {
 		at := spec.Child("owner")

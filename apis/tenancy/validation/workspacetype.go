@@ -4,6 +4,7 @@ import (
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/rule"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
@@ -11,7 +12,7 @@ import (
 // ValidateWorkspaceType returns what is wrong with a new WorkspaceType. Admission checks that root
 // exists only in the root workspace, because the object alone does not tell where it is.
 func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
-	errs := rule.ObjectMeta(&wt.ObjectMeta, typeName)
+	errs := append(rule.ObjectMeta(&wt.ObjectMeta, typeName), limits.Validate(wt.Annotations)...)
 	if name := tenancyv1alpha1.WorkspaceTypeName(wt.Name); name == tenancyv1alpha1.AnyWorkspaceTypeName || name == tenancyv1alpha1.SystemWorkspaceTypeName {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), wt.Name, "is reserved"))
 	}

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/server/fairness"
 )
 
@@ -21,6 +23,9 @@ type LimitOptions struct {
 	MaxWatches int
 	// MaxRefusals limits the refusals (401, 403) of one origin in a second.
 	MaxRefusals int
+	// MaxObjects and MaxBytes limit what a workspace stores.
+	MaxObjects int
+	MaxBytes   resource.QuantityValue
 }
 
 // NewLimitOptions returns the defaults. The seats of a workspace depend on the number of processors: a workspace that floods the
@@ -33,6 +38,7 @@ func NewLimitOptions() *LimitOptions {
 		MaxQueued:           2000,
 		MaxWatches:          50000,
 		MaxRefusals:         50,
+		MaxBytes:            resource.QuantityValue{Quantity: *resource.NewQuantity(0, resource.BinarySI)},
 	}
 }
 
@@ -50,6 +56,7 @@ func (l *LimitOptions) flags() []limitFlag {
 		{"max-requests-queued", "Maximum number of waiting requests. A request waits for at most a quarter of --request-timeout. A workspace may use as many as remain free; further requests get 429.", &l.MaxQueued},
 		{"max-watches", "Maximum number of open watches. A workspace may use as many as remain free; further requests get 429.", &l.MaxWatches},
 		{"max-refusals-per-second", "Maximum number of requests a second, in the long run, that may be refused with 401 or 403 for one user, or for one address that sends no valid credentials. Ten times as many may be refused at once. Further requests of the same origin get 429.", &l.MaxRefusals},
+		{"max-objects-per-workspace", "Maximum number of objects that a workspace stores, unless an annotation of its LogicalCluster or its WorkspaceType says otherwise. The root workspace has no limit. Further objects are refused with 403.", &l.MaxObjects},
 	}
 }
 
@@ -58,6 +65,12 @@ func (l *LimitOptions) AddFlags(fs *pflag.FlagSet) {
 	for _, flag := range l.flags() {
 		fs.IntVar(flag.value, flag.name, *flag.value, flag.usage+" 0 means no limit.")
 	}
+	fs.Var(&l.MaxBytes, "max-bytes-per-workspace", "Maximum size of the objects that a workspace stores, in bytes as they are stored, for example 100Mi, in the same way. 0 means no limit.")
+}
+
+// stored returns the default limits of what a workspace stores.
+func (l *LimitOptions) stored() limits.Limits {
+	return limits.Limits{Objects: int64(l.MaxObjects), Bytes: l.MaxBytes.Value()}
 }
 
 // config returns the limits for the server.

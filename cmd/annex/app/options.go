@@ -203,6 +203,9 @@ func (o *Options) Validate() error {
 			fault("--%s %d: must not be negative; 0 means no limit", flag.name, *flag.value)
 		}
 	}
+	if o.Limits.MaxBytes.Sign() < 0 {
+		fault("--max-bytes-per-workspace %s: must not be negative; 0 means no limit", o.Limits.MaxBytes.String())
+	}
 	if o.MemoryBudget.Value() < leastMemory {
 		fault("--memory-budget %s: must be at least %s", o.MemoryBudget.String(), resource.NewQuantity(leastMemory, resource.BinarySI))
 	}

@@ -24,6 +24,8 @@ func TestOptions_Validate(t *testing.T) {
 		"a file that is not":      {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
 		"negative reads":          {func(o *Options) { o.Limits.MaxRequests = -1 }, "--max-requests-inflight"},
 		"negative writes":         {func(o *Options) { o.Limits.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
+		"negative objects":        {func(o *Options) { o.Limits.MaxObjects = -1 }, "--max-objects-per-workspace"},
+		"negative bytes":          {func(o *Options) { o.Limits.MaxBytes.Quantity = resource.MustParse("-1") }, "--max-bytes-per-workspace"},
 		"too little memory":       {func(o *Options) { o.MemoryBudget.Quantity = resource.MustParse("63Mi") }, "--memory-budget 63Mi: must be at least 64Mi"},
 		"no time for a request":   {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
 		"a negative delay":        {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},

@@ -75,7 +75,9 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	types := kinds.All.NewScheme()
 	// Open the store first, because another server may use the directory.
 	budget := memory.Split(o.MemoryBudget.Value())
-	if s.store, err = o.openStore(ctx, func(c *storage.Config) { c.Codec, c.DecodedBytes = types.StorageCodec, budget.Decoded }); err != nil {
+	if s.store, err = o.openStore(ctx, func(c *storage.Config) {
+		c.Codec, c.DecodedBytes, c.Limits = types.StorageCodec, budget.Decoded, o.Limits.stored()
+	}); err != nil {
 		return nil, err
 	}
 	if err := o.prepareDirectory(); err != nil {

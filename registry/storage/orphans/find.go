@@ -81,7 +81,12 @@ func (s Store) while(k, missing layout.Key, revision int64) []clientv3.Cmp {
 func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 	key := s.Prefix + o.Key.String()
 	unchanged := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", o.revision)}, o.while...)
-	resp, err := s.KV.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key)).Commit()
+	// The meter of the workspace, if it has one, begins anew.
+	meter := clientv3.OpDelete(s.Prefix + owners.MeterKey(o.Key.Cluster).String())
+	if o.Key == owners.MeterKey(o.Key.Cluster) {
+		meter = clientv3.OpGet(key)
+	}
+	resp, err := s.KV.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key), meter).Commit()
 	if err != nil {
 		return false, fmt.Errorf("deleting %s: %w", key, err)
 	}

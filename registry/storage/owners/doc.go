@@ -15,5 +15,11 @@
 // (put.go). If a compared object has only changed, the create is tried again with its new revision. If it is gone, is being deleted, or
 // is another object of the same name, the create is refused (refuse.go), always by what etcd says now.
 //
+// It also accounts for what a workspace with limits stores (meter.go), exactly: such a workspace has a meter, one more key in etcd, and
+// every transaction that creates, changes or deletes an object of it also compares the meter and writes the new sum. So a meter that
+// exists is right, whatever servers write, and without a further revision. Other workspaces have none, which their transactions compare.
+// A meter begins with the first create that needs it. Its first value makes all writes of the workspace fail until one of the writers
+// has counted what is stored; since nothing changes meanwhile, they may all count. Creates remove a meter whose limits are gone.
+//
 // Only registry/storage imports it.
 package owners

@@ -4,104 +4,160 @@ import (
 	"context"
 	"strings"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/lru"
 
+	"github.com/annex-dev/annex/apis/core/limits"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
-// Config is what a Client needs. Everything is required.
+// Config is what a Client needs. Everything but Limits is required.
 type Config struct {
-	// Interface does everything but create.
+	// Interface does everything but write.
 	kubernetes.Interface
 	KV     clientv3.KV
 	Prefix string // what every key begins with
 	Cached Cached
+	// Limits are the default limits of a workspace.
+	Limits limits.Limits
+	// Stored counts what a cluster stores, while nothing of it is written. It sees everything that was written before the call.
+	Stored func(ctx context.Context, cluster logicalcluster.Name) (limits.Amount, error)
 }
 
 // Client is the kubernetes.Interface that stock stores write through. It is safe for concurrent use.
 type Client struct {
 	Config
 	recent *lru.Cache // from layout.Key to state
+	meters *lru.Cache // from logicalcluster.Name to *meter
 }
 
 // New returns a Client.
-func New(c Config) *Client { return &Client{Config: c, recent: lru.New(recentWrites)} }
-
-// OptimisticPut implements kubernetes.Interface. A put that expects revision 0 creates an object. An error that is an API status says
-// what that object would belong to and does not.
-func (c *Client) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	k, err := layout.Parse(strings.TrimPrefix(key, c.Prefix))
-	if err != nil {
-		return kubernetes.PutResponse{}, apierrors.NewInternalError(err)
-	}
-	var resp kubernetes.PutResponse
-	if expectedRevision == 0 {
-		resp, err = c.create(ctx, k, key, value, opts)
-	} else {
-		resp, err = c.Interface.OptimisticPut(ctx, key, value, expectedRevision, opts)
-	}
-	if err == nil && resp.Succeeded {
-		c.wrote(k, value, resp.Revision)
-	}
-	return resp, err
+func New(c Config) *Client {
+	return &Client{Config: c, recent: lru.New(recentWrites), meters: lru.New(metersKept)}
 }
 
-// create puts value under key, which is k, if nothing is there and everything is there that k belongs to.
-func (c *Client) create(ctx context.Context, k layout.Key, key string, value []byte, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	all, err := of(ctx, k)
-	if err != nil {
-		return kubernetes.PutResponse{}, err
+// change is one write of one key.
+type change struct {
+	k        layout.Key
+	key      string // k as it is in etcd
+	revision int64  // that the key must have; 0 if it must not be there
+	deletes  bool
+	value    []byte
+	lease    clientv3.LeaseID
+	owners   []owner // what it belongs to, if it is being created
+	// revealing is whether a conflict is to be answered with what is stored.
+	revealing bool
+}
+
+// outcome is what a change has led to.
+type outcome struct {
+	succeeded bool
+	revision  int64            // of etcd
+	kv        *mvccpb.KeyValue // what is stored instead of what was expected, if wanted and if there is something
+}
+
+// OptimisticPut implements kubernetes.Interface. A put that expects revision 0 creates an object. An error that is an API status says
+// what that object would belong to and does not, or which limit of the workspace it would exceed.
+func (c *Client) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
+	ch := &change{key: key, revision: expectedRevision, value: value, lease: opts.LeaseID, revealing: opts.GetOnFailure}
+	done, err := c.commit(ctx, ch)
+	return kubernetes.PutResponse{KV: done.kv, Succeeded: done.succeeded, Revision: done.revision}, err
+}
+
+// OptimisticDelete implements kubernetes.Interface.
+func (c *Client) OptimisticDelete(ctx context.Context, key string, expectedRevision int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
+	done, err := c.commit(ctx, &change{key: key, revision: expectedRevision, deletes: true, revealing: opts.GetOnFailure})
+	return kubernetes.DeleteResponse{KV: done.kv, Succeeded: done.succeeded, Revision: done.revision}, err
+}
+
+// commit makes the change if the key has the revision, and if everything is there that a created object belongs to.
+func (c *Client) commit(ctx context.Context, ch *change) (outcome, error) {
+	var err error
+	if ch.k, err = layout.Parse(strings.TrimPrefix(ch.key, c.Prefix)); err != nil {
+		return outcome{}, apierrors.NewInternalError(err)
 	}
-	for i := range all {
-		all[i].state = c.remembered(ctx, all[i].key)
-	}
-	if refusal(k, all) != nil {
-		// What is in memory may be old.
-		if err := c.read(ctx, all); err != nil {
-			return kubernetes.PutResponse{}, err
+	if ch.revision == 0 && !ch.deletes {
+		if err := c.belong(ctx, ch); err != nil {
+			return outcome{}, err
 		}
 	}
 	for {
-		if err := refusal(k, all); err != nil {
-			return kubernetes.PutResponse{}, err
+		if err := refusal(ch.k, ch.owners); err != nil {
+			return outcome{}, err
 		}
-		resp, err := c.try(ctx, all, key, value, opts)
-		if err != nil || resp.Succeeded || resp.KV != nil {
-			if !opts.GetOnFailure {
-				resp.KV = nil
-			}
-			return resp, err
+		done, conflict, err := c.try(ctx, ch)
+		if err != nil {
+			return outcome{}, err
 		}
-		// The name is free, so something of all has changed. That is seldom, and is not made dearer by reading it each time.
-		if err := c.read(ctx, all); err != nil {
-			return kubernetes.PutResponse{}, err
+		if done.succeeded && !ch.deletes {
+			c.wrote(ch.k, ch.value, done.revision)
+		}
+		if done.succeeded || conflict {
+			return done, nil
+		}
+		// The key is as expected, so something of the rest has changed. That is seldom, and is not made dearer by reading it each time.
+		if err := c.read(ctx, ch.owners); err != nil {
+			return outcome{}, err
 		}
 	}
 }
 
-// try commits one transaction. If that fails, KV is what is stored under key: nil if something of all has changed.
-func (c *Client) try(ctx context.Context, all []owner, key string, value []byte, opts kubernetes.PutOptions) (resp kubernetes.PutResponse, err error) {
-	compares := make([]clientv3.Cmp, 0, 1+len(all))
-	compares = append(compares, clientv3.Compare(clientv3.ModRevision(key), "=", 0))
-	for i := range all {
-		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(all[i].key)), "=", all[i].revision))
+// belong finds out what an object that is to be created belongs to.
+func (c *Client) belong(ctx context.Context, ch *change) (err error) {
+	if ch.owners, err = of(ctx, ch.k); err != nil {
+		return err
 	}
-	existing := clientv3.OpGet(key)
-	if !opts.GetOnFailure {
-		existing = clientv3.OpGet(key, clientv3.WithKeysOnly())
+	for i := range ch.owners {
+		ch.owners[i].state = c.remembered(ctx, ch.owners[i].key)
 	}
-	done, err := c.KV.Txn(ctx).If(compares...).Then(clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))).Else(existing).Commit()
+	if refusal(ch.k, ch.owners) == nil {
+		return nil
+	}
+	return c.read(ctx, ch.owners) // what is in memory may be old
+}
+
+// try commits one transaction. A conflict is a key that has another revision than expected.
+func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bool, err error) {
+	account, err := c.account(ctx, ch)
 	if err != nil {
-		return resp, err
+		return done, false, err
 	}
-	resp.Succeeded, resp.Revision = done.Succeeded, done.Header.Revision
-	if !resp.Succeeded {
-		if kvs := done.Responses[0].GetResponseRange().Kvs; len(kvs) > 0 {
-			resp.KV = kvs[0]
-		}
+	defer account.close()
+	compares := append(account.compares, clientv3.Compare(clientv3.ModRevision(ch.key), "=", ch.revision))
+	for i := range ch.owners {
+		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(ch.owners[i].key)), "=", ch.owners[i].revision))
 	}
-	return resp, nil
+	op := clientv3.OpPut(ch.key, string(ch.value), clientv3.WithLease(ch.lease))
+	if ch.deletes {
+		op = clientv3.OpDelete(ch.key)
+	}
+	existing := clientv3.OpGet(ch.key)
+	if !ch.revealing {
+		existing = clientv3.OpGet(ch.key, clientv3.WithKeysOnly())
+	}
+	resp, err := c.KV.Txn(ctx).If(compares...).Then(append(account.ops, op)...).Else(append(account.reads, existing)...).Commit()
+	if err != nil {
+		account.lost()
+		return done, false, err
+	}
+	done.succeeded, done.revision = resp.Succeeded, resp.Header.Revision
+	if done.succeeded {
+		account.settled()
+		return done, false, nil
+	}
+	last := len(resp.Responses) - 1
+	account.moved(resp.Responses[:last])
+	var kv *mvccpb.KeyValue
+	var revision int64
+	if kvs := resp.Responses[last].GetResponseRange().Kvs; len(kvs) > 0 {
+		kv, revision = kvs[0], kvs[0].ModRevision
+	}
+	if ch.revealing {
+		done.kv = kv
+	}
+	return done, revision != ch.revision, nil
 }

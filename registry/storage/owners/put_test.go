@@ -13,7 +13,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
@@ -39,6 +38,8 @@ type house struct {
 	before func()
 	txns   int
 	known  map[layout.Key]int64
+	// annotations are those of the LogicalCluster.
+	annotations map[string]string
 }
 
 type counting struct {
@@ -71,9 +72,9 @@ func newHouse(t *testing.T, etcd *kubernetes.Client) *house {
 	h := &house{t: t, etcd: etcd, known: map[layout.Key]int64{}}
 	h.Client = New(Config{
 		Interface: etcd.Kubernetes, KV: counting{etcd.KV, h}, Prefix: prefix,
-		Cached: func(_ context.Context, k layout.Key) (head.Head, int64, bool) {
+		Cached: func(_ context.Context, k layout.Key) (Seen, bool) {
 			revision, ok := h.known[k]
-			return head.Head{UID: "uid"}, revision, ok
+			return Seen{UID: "uid", Revision: revision, Annotations: h.annotations}, ok
 		},
 	})
 	return h
@@ -243,7 +244,7 @@ func TestOptimisticPut_RemembersWhatItWrote(t *testing.T) {
 		t.Fatal(done, err)
 	}
 	object.Name = "y"
-	if _, _, err := h.put(t.Context(), object); err != nil || h.txns != 4 {
+	if _, _, err := h.put(t.Context(), object); err != nil || h.txns != 5 {
 		t.Errorf("after %d transactions: %v", h.txns, err)
 	}
 }

@@ -6,9 +6,11 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	kjson "sigs.k8s.io/json"
 
-	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
@@ -21,22 +23,34 @@ type state struct {
 	revision int64 // of its last change; 0 if it does not exist
 	uid      types.UID
 	deleting bool
+	limits   limits.Limits // of a LogicalCluster, for what it contains
 }
 
-// parse returns the state of a stored object.
-func parse(kv *mvccpb.KeyValue) (state, error) {
+// parse returns the state of k from what is stored.
+func (c *Client) parse(k layout.Key, kv *mvccpb.KeyValue) (state, error) {
 	h, ok := raw.MetadataOf(kv.Value)
 	if !ok {
 		return state{}, fmt.Errorf("the object stored as %q cannot be read", kv.Key)
 	}
-	return state{revision: kv.ModRevision, uid: h.UID, deleting: h.DeletionTimestamp != nil}, nil
+	s := state{revision: kv.ModRevision, uid: h.UID, deleting: h.DeletionTimestamp != nil}
+	if k.Resource == LogicalClusters {
+		var lc metav1.PartialObjectMetadata
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(kv.Value, &lc); err != nil {
+			return state{}, fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)
+		}
+		s.limits = c.Limits.In(k.Cluster, lc.Annotations)
+	}
+	return s, nil
 }
 
 // remembered returns the newest state of k that is in memory.
 func (c *Client) remembered(ctx context.Context, k layout.Key) state {
 	var known state
-	if h, revision, ok := c.Cached(ctx, k); ok {
-		known = state{revision: revision, uid: h.UID, deleting: h.DeletionTimestamp != nil}
+	if seen, ok := c.Cached(ctx, k); ok {
+		known = state{revision: seen.Revision, uid: seen.UID, deleting: seen.Deleting}
+		if k.Resource == LogicalClusters {
+			known.limits = c.Limits.In(k.Cluster, seen.Annotations)
+		}
 	}
 	if recent, ok := c.recent.Get(k); ok && recent.(state).revision > known.revision {
 		return recent.(state)
@@ -51,7 +65,7 @@ func (c *Client) remember(k layout.Key, s state) { c.recent.Add(k, s) }
 func (c *Client) wrote(k layout.Key, value []byte, revision int64) {
 	switch k.Resource {
 	case LogicalClusters, Namespaces, Definitions, Bindings:
-		if s, err := parse(&mvccpb.KeyValue{Value: value, ModRevision: revision}); err == nil {
+		if s, err := c.parse(k, &mvccpb.KeyValue{Value: value, ModRevision: revision}); err == nil {
 			c.remember(k, s)
 		}
 	}
@@ -59,6 +73,9 @@ func (c *Client) wrote(k layout.Key, value []byte, revision int64) {
 
 // read sets the states of all to what is in etcd now.
 func (c *Client) read(ctx context.Context, all []owner) error {
+	if len(all) == 0 {
+		return nil
+	}
 	ops := make([]clientv3.Op, len(all))
 	for i := range all {
 		ops[i] = clientv3.OpGet(c.path(all[i].key))
@@ -70,7 +87,7 @@ func (c *Client) read(ctx context.Context, all []owner) error {
 	for i := range all {
 		all[i].state = state{}
 		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
-			if all[i].state, err = parse(kv); err != nil {
+			if all[i].state, err = c.parse(all[i].key, kv); err != nil {
 				return err
 			}
 			c.remember(all[i].key, all[i].state)
@@ -82,5 +99,13 @@ func (c *Client) read(ctx context.Context, all []owner) error {
 // path returns the key as it is in etcd.
 func (c *Client) path(k layout.Key) string { return c.Prefix + k.String() }
 
-// Cached returns the head of an object as the watch caches have it, and the revision of its last change; false if they do not have it.
-type Cached func(ctx context.Context, k layout.Key) (h head.Head, revision int64, ok bool)
+// Cached returns an object as the watch caches have it; false if they do not have it.
+type Cached func(ctx context.Context, k layout.Key) (Seen, bool)
+
+// Seen is what the watch caches have of an object.
+type Seen struct {
+	UID         types.UID
+	Deleting    bool
+	Revision    int64             // of its last change
+	Annotations map[string]string // of a LogicalCluster
+}

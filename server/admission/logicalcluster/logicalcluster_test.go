@@ -92,13 +92,17 @@ func TestRules(t *testing.T) {
 		"type": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) {
 			lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = "root:root"
 		}, by: alice, refused: true},
-		"required groups":              {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "x" }, by: alice, refused: true},
-		"inactive when ready":          {op: admission.Update, old: same, is: off, by: alice},
-		"inactive while initializing":  {op: admission.Update, old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: off, by: alice, refused: true},
-		"phase forward":                {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: same, by: alice},
-		"phase back":                   {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: alice, refused: true},
-		"phase back, by the system":    {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: master},
-		"phase from inactive to ready": {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInactive), is: same, by: alice},
+		"required groups":                 {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "x" }, by: alice, refused: true},
+		"limit of objects":                {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: alice, refused: true},
+		"limit of bytes":                  {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalBytesAnnotationKey] = "0" }, by: alice, refused: true},
+		"limits of the type":              {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeLimitsAnnotationKey] = "{}" }, by: alice, refused: true},
+		"limit of objects, by the system": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: master},
+		"inactive when ready":             {op: admission.Update, old: same, is: off, by: alice},
+		"inactive while initializing":     {op: admission.Update, old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: off, by: alice, refused: true},
+		"phase forward":                   {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: same, by: alice},
+		"phase back":                      {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: alice, refused: true},
+		"phase back, by the system":       {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: master},
+		"phase from inactive to ready":    {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInactive), is: same, by: alice},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := tc.in

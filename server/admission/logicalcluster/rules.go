@@ -77,6 +77,9 @@ var fixed = []string{
 	corev1alpha1.LogicalClusterTypeAnnotationKey,
 	corev1alpha1.LogicalClusterShardAnnotationKey,
 	corev1alpha1.RequiredGroupsAnnotationKey,
+	corev1alpha1.MaxTotalObjectsAnnotationKey,
+	corev1alpha1.MaxTotalBytesAnnotationKey,
+	corev1alpha1.TypeLimitsAnnotationKey,
 	tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey,
 }
 
