@@ -189,3 +189,8 @@ func (e *etcdCluster) kill(i int) {
 	_ = syscall.Kill(e.running[i].Pid(), syscall.SIGKILL)
 	<-e.running[i].Done()
 }
+
+// pause has member i stand still, with its connections open, until resume.
+func (e *etcdCluster) pause(i int) error { return syscall.Kill(e.running[i].Pid(), syscall.SIGSTOP) }
+
+func (e *etcdCluster) resume(i int) error { return syscall.Kill(e.running[i].Pid(), syscall.SIGCONT) }

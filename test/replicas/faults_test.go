@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -174,6 +175,36 @@ func TestReplicas_MembersOfEtcdAreKilled(t *testing.T) {
 		}
 		w.healthy(t)
 	}
+	l.more(50)
+	l.end()
+}
+
+// The leader of etcd stands still, as on a machine that swaps: nobody closes its connections.
+func TestReplicas_LeaderOfEtcdStandsStill(t *testing.T) {
+	const leader, still = 1, 30 * time.Second
+	w := theWorld
+	path := w.newWorkspace(t, 0, "still")
+	l := w.startLoad(t, path, "still")
+	l.more(50)
+	if err := w.etcd.lead(t.Context(), leader); err != nil {
+		t.Fatal(err)
+	}
+	over := time.After(still)
+	if err := w.etcd.pause(leader); err != nil {
+		t.Fatal(err)
+	}
+	resume := sync.OnceFunc(func() {
+		if err := w.etcd.resume(leader); err != nil {
+			t.Error(err)
+		}
+	})
+	defer resume()
+	took := w.becomesReady(t, "while-etcd-stands-still", 0, 2)
+	t.Logf("a workspace asked for while the leader of etcd stood still was Ready after %s", took.Round(time.Millisecond))
+	l.more(100)
+	<-over
+	resume()
+	w.healthy(t)
 	l.more(50)
 	l.end()
 }

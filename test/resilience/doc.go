@@ -5,6 +5,7 @@
 //	outage_test.go    an external etcd that stops and starts again; -outage says for how long
 //	start_test.go     an external etcd that is away at the start
 //	full_test.go      an etcd without room for more
+//	disk_test.go      a disk without room for more
 //	deletion_test.go  keys that a deleted workspace leaves
 //	cost_test.go      revisions of a workspace; goroutines and metric series of many
 package resilience

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -172,6 +173,12 @@ func TestOutage_RequestsFailClearlyAndNothingIsLost(t *testing.T) {
 		asked.Wait()
 	}
 	t.Logf("etcd was away for %s", time.Since(began).Round(time.Millisecond))
+	annex.Eventually(t, func(context.Context) error {
+		if !server.Printed("etcd does not answer any more") {
+			return errors.New("the server does not say that etcd does not answer")
+		}
+		return nil
+	})
 	etcd.Start()
 
 	annex.Eventually(t, func(ctx context.Context) error { return add(ctx, "after") })
@@ -194,6 +201,9 @@ func TestOutage_RequestsFailClearlyAndNothingIsLost(t *testing.T) {
 		if !found[name] && name != "before-0" {
 			t.Errorf("ConfigMap %s was acknowledged and is lost", name)
 		}
+	}
+	if log := server.Log(); strings.Count(log, "does not answer any more") != 1 {
+		t.Errorf("the server does not say once that etcd does not answer:\n%s", log)
 	}
 	if _, err := untyped.Resource(gadgets).Namespace("default").Get(t.Context(), "before", metav1.GetOptions{}); err != nil {
 		t.Errorf("the custom resource: %v", err)

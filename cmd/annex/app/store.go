@@ -17,6 +17,8 @@ import (
 const (
 	// verifyTimeout is how long etcd may take to say which data it has; verifyInterval the time before it is asked again.
 	verifyTimeout, verifyInterval = 10 * time.Second, time.Second
+	// observeTimeout and observeInterval are the same while the server runs.
+	observeTimeout, observeInterval = 5 * time.Second, 2 * time.Second
 	// meetTimeout is how long a server waits for an external etcd before it serves what it can without.
 	meetTimeout = 2 * time.Second
 )
@@ -70,7 +72,11 @@ func (o *Options) openEtcd(ctx context.Context) (*store, error) {
 	}
 	verifying, forget := context.WithCancel(ctx)
 	s.forget = forget
-	go s.verify(verifying, endpoints.URLs, o.EtcdPrefix)
+	go func() {
+		if s.verify(verifying, endpoints.URLs, o.EtcdPrefix) == nil && s.embedded == nil {
+			s.observe(verifying, endpoints.URLs, o.EtcdPrefix)
+		}
+	}()
 	return s, nil
 }
 
@@ -99,16 +105,21 @@ func (s *store) wait(ctx context.Context) error {
 	return nil
 }
 
+// ask reads the version of the data.
+func (s *store) ask(ctx context.Context, prefix string, timeout time.Duration) error {
+	bounded, cancel := context.WithTimeout(etcd.Passing(ctx), timeout)
+	defer cancel()
+	return storage.CheckVersion(bounded, s.client, prefix)
+}
+
 // verify releases the hold as soon as etcd says which version its data has.
-func (s *store) verify(ctx context.Context, servers []string, prefix string) {
+func (s *store) verify(ctx context.Context, servers []string, prefix string) error {
 	for reported := false; ; {
-		bounded, cancel := context.WithTimeout(etcd.Passing(ctx), verifyTimeout)
-		err := storage.CheckVersion(bounded, s.client, prefix)
-		cancel()
+		err := s.ask(ctx, prefix, verifyTimeout)
 		var other *storage.VersionError
 		if err == nil || errors.As(err, &other) || ctx.Err() != nil {
 			s.hold.Release(err)
-			return
+			return err
 		}
 		if !reported {
 			reported = true
@@ -117,6 +128,30 @@ func (s *store) verify(ctx context.Context, servers []string, prefix string) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(verifyInterval):
+		}
+	}
+}
+
+// observe says when etcd does not answer any more, and when it answers again, until ctx ends.
+func (s *store) observe(ctx context.Context, servers []string, prefix string) {
+	var since time.Time // zero while it answers
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(observeInterval):
+		}
+		began := time.Now()
+		err := s.ask(ctx, prefix, observeTimeout)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && since.IsZero():
+			since = began
+			klog.FromContext(ctx).Error(err, "etcd does not answer any more. Until it does, requests that need it are answered with 503 or 504, and /readyz fails", "servers", servers)
+		case err == nil && !since.IsZero():
+			klog.FromContext(ctx).V(1).Info("etcd answers again", "after", time.Since(since).Round(time.Second))
+			since = time.Time{}
 		}
 	}
 }
