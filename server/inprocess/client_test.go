@@ -13,11 +13,13 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -157,6 +159,30 @@ func TestClient_WritesAsTheServerInOneCluster(t *testing.T) {
 	key.Cluster = "two"
 	if other, err := live.Get(t.Context(), configMaps, key); err != nil || other.(*corev1.ConfigMap).Data["key"] != "two" {
 		t.Errorf("the other cluster has %v, %v", other, err)
+	}
+}
+
+// outdated is a store whose cache is behind at the first deletion: it writes the UID that it has read into the options, as stock ones do.
+type outdated struct{ conditions []*metav1.Preconditions }
+
+func (o *outdated) Delete(_ context.Context, name string, _ rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	o.conditions = append(o.conditions, options.Preconditions)
+	options.Preconditions = metav1.NewUIDPreconditions("outdated")
+	if len(o.conditions) == 1 {
+		return nil, false, apierrors.NewConflict(configMaps, name, errors.New("another UID"))
+	}
+	return nil, true, nil
+}
+
+func TestClient_DeletesWhatTheCacheDoesNotKnowYet(t *testing.T) {
+	c, _, _ := newClient(t)
+	store := &outdated{}
+	c.resources[configMaps].deleter = store
+	if err := c.Delete(t.Context(), configMaps, client.Key{Cluster: "c1", Namespace: "default", Name: "a"}, nil); err != nil {
+		t.Error(err)
+	}
+	if len(store.conditions) != 2 || store.conditions[1] != nil {
+		t.Errorf("the second attempt has the conditions of the first: %v", store.conditions)
 	}
 }
 

@@ -106,9 +106,10 @@ func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client
 		return err
 	}
 	validate := rest.AdmissionToValidateObjectDeleteFunc(c.admission, attributes, c.objects)
-	_, _, err = r.deleter.Delete(storage.DeletingCached(ctx), key.Name, validate, options)
+	// Stores write into the options, for example the UID that they have read.
+	_, _, err = r.deleter.Delete(storage.DeletingCached(ctx), key.Name, validate, options.DeepCopy())
 	if apierrors.IsConflict(err) { // perhaps the cache is behind; what does conflict, does so again
-		_, _, err = r.deleter.Delete(ctx, key.Name, validate, options)
+		_, _, err = r.deleter.Delete(ctx, key.Name, validate, options.DeepCopy())
 	}
 	return err
 }
