@@ -2,6 +2,7 @@ package owners
 
 import (
 	"context"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,6 +17,9 @@ import (
 
 // metersKept is how many meters are kept in memory. Others are read when they are needed, after a transaction that did not know of them.
 const metersKept = 4096
+
+// countTimeout is how long it may take to count what a workspace stores. etcd reads some 200 MB a second.
+const countTimeout = 10 * time.Minute
 
 // beingCounted is the value of a meter while nothing may be written, because what is stored is being counted.
 const beingCounted = "counting"
@@ -228,6 +232,9 @@ func (c *Client) begin(ctx context.Context, cluster logicalcluster.Name) error {
 
 // count gives a meter its first sum.
 func (c *Client) count(ctx context.Context, cluster logicalcluster.Name, m *meter) error {
+	// Nothing is written before this ends, so it must not begin again and again because requests give up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
+	defer cancel()
 	sum, err := c.Stored(ctx, cluster)
 	if err != nil {
 		return err

@@ -236,7 +236,7 @@ func TestMeter_NothingIsWrittenWhileItCounts(t *testing.T) {
 			k := configMap(fmt.Sprint("old", i))
 			revision := h.revision(k)
 			writers.Go(func() {
-				if resp, err := another.OptimisticDelete(ctx, h.path(k), revision, kubernetes.DeleteOptions{}); err != nil || !resp.Succeeded {
+				if resp, err := another.OptimisticDelete(t.Context(), h.path(k), revision, kubernetes.DeleteOptions{}); err != nil || !resp.Succeeded {
 					t.Errorf("deleting %s: %v", k, err)
 				}
 			})
@@ -247,6 +247,20 @@ func TestMeter_NothingIsWrittenWhileItCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	writers.Wait()
+	h.isRight()
+}
+
+// The first sum is there for the next request if the one that counts gives up.
+func TestMeter_CountsThoughTheRequestEnds(t *testing.T) {
+	h := newMetered(t, runEtcd(t), limits.Limits{Objects: 5})
+	ctx, stop := context.WithCancel(t.Context())
+	h.Stored = func(ctx context.Context, cluster logicalcluster.Name) (limits.Amount, error) {
+		stop()
+		return h.count(ctx, cluster)
+	}
+	if _, err := h.OptimisticPut(ctx, h.path(configMap("a")), []byte("x"), 0, kubernetes.PutOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the request that gave up: %v", err)
+	}
 	h.isRight()
 }
 
