@@ -13,6 +13,10 @@
 //
 // An object whose validation would take too long is refused before it begins (work.go, bounded.go).
 //
+// The stock handler adds defaults wherever it decodes: to the body of a request, to what a patch makes of an object, and to what is stored.
+// A list of small objects can grow a thousand times by that, so what defaults add is counted before (defaults.go): when the handler reads
+// the body (growing.go), and in the storage that it works on, where it reads the object that it patches (growingstorage.go).
+//
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
 // parameters, and the delete function that it registers with the informer, which tears down what the lister no longer lists.
 package schema

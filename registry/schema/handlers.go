@@ -64,6 +64,7 @@ type stockHandler interface {
 type entry struct {
 	source  *source
 	handler stockHandler
+	serving http.Handler // handler, behind what is checked before it decodes
 }
 
 // New returns an empty set of handlers.
@@ -103,7 +104,7 @@ func (h *Handlers) For(resource *catalog.Resource, cluster logicalcluster.Name) 
 	if err != nil {
 		return nil, err
 	}
-	return e.handler, nil
+	return e.serving, nil
 }
 
 // Len returns how many handlers are kept.
@@ -148,11 +149,12 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry, error) {
 	s := &source{crd: crd}
 	e := &entry{source: s}
+	defaults := newGrowth(crd)
 	handler, err := apiserver.NewCustomResourceDefinitionHandler(
 		nil, nil, // discovery is answered elsewhere: no request without a resource comes here
 		s,
 		h.config.NotFound,
-		h.config.RESTOptionsGetter,
+		growingOptions{h.config.RESTOptionsGetter, defaults},
 		withBounds(h.admission, crd, e.storage),
 		nil,      // establishing is a controller's work
 		nil, nil, // webhook conversion is refused where definitions are created
@@ -168,6 +170,6 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry,
 	if err != nil {
 		return nil, err
 	}
-	e.handler = handler
+	e.handler, e.serving = handler, &guarded{handler, defaults, h.config.MaxRequestBodyBytes}
 	return e, nil
 }

@@ -1,0 +1,217 @@
+package schema
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"sigs.k8s.io/yaml"
+)
+
+// guarded is the handler of a definition, behind a check of what defaults add to the body of a request.
+type guarded struct {
+	http.Handler
+	growth   growth
+	maxBytes int64 // of a body; 0 for no limit
+}
+
+// ServeHTTP implements http.Handler.
+func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	info, ok := genericapirequest.RequestInfoFrom(req.Context())
+	if g.growth == nil || !ok || info.Subresource == "scale" { // a Scale has a schema of its own
+		g.Handler.ServeHTTP(w, req)
+		return
+	}
+	contentType, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";")
+	checked := &body{ReadCloser: req.Body, maxBytes: g.maxBytes}
+	ctx := req.Context()
+	switch info.Verb {
+	case "get", "list", "watch", "delete", "deletecollection":
+		g.Handler.ServeHTTP(w, req)
+		return
+	case "patch":
+		ctx = context.WithValue(ctx, patchKey{}, &patch{of: types.PatchType(contentType), body: checked})
+	default:
+		checked.check = func(data []byte) error { return g.growth.checkBody(data, contentType) }
+	}
+	req = req.WithContext(ctx)
+	req.Body = checked
+	g.Handler.ServeHTTP(w, req)
+}
+
+// body is the body of a request, which is read as a whole when the first byte is wanted. What check says of it is the error of that read.
+type body struct {
+	io.ReadCloser
+	maxBytes int64 // 0 for no limit; the stock handler answers what is larger
+	check    func([]byte) error
+
+	data []byte
+	left io.Reader // nil before it is read
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.left == nil {
+		from := io.Reader(b.ReadCloser)
+		if b.maxBytes > 0 {
+			from = io.LimitReader(from, b.maxBytes+1)
+		}
+		data, err := io.ReadAll(from)
+		if err != nil {
+			return 0, err
+		}
+		if b.check != nil && (b.maxBytes == 0 || int64(len(data)) <= b.maxBytes) {
+			if err := b.check(data); err != nil {
+				return 0, err
+			}
+		}
+		b.data, b.left = data, bytes.NewReader(data)
+	}
+	return b.left.Read(p)
+}
+
+// checkBody returns an error if defaults add too much to the object that data is.
+func (g growth) checkBody(data []byte, contentType string) error {
+	if json.Valid(data) && g.few(mostObjects(data)) {
+		return nil
+	}
+	obj, err := parse(data, contentType)
+	if err != nil {
+		return err
+	}
+	return tooLarge(g.check(obj))
+}
+
+// tooLarge returns the error for a request; nil if ok.
+func tooLarge(where string, ok bool) error {
+	if ok {
+		return nil
+	}
+	return apierrors.NewRequestEntityTooLargeError(tooMuch(where))
+}
+
+// mostObjects returns how many objects and nulls JSON has at most.
+func mostObjects(data []byte) int {
+	return bytes.Count(data, []byte("{")) + bytes.Count(data, []byte("null"))
+}
+
+// parse reads the object that data is, as the stock handler does.
+func parse(data []byte, contentType string) (map[string]any, error) {
+	obj := map[string]any{}
+	unmarshal := utiljson.Unmarshal
+	if strings.Contains(contentType, "yaml") {
+		unmarshal = func(data []byte, into any) error { return yaml.Unmarshal(data, into) }
+	}
+	if err := unmarshal(data, &obj); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("decoding the object: %v", err))
+	}
+	return obj, nil
+}
+
+// maxOperations is how many operations of a JSON patch the stock handler takes.
+const maxOperations = 10_000
+
+type patchKey struct{}
+
+// patch is the patch of a request.
+type patch struct {
+	of   types.PatchType
+	body *body
+}
+
+// checkPatch returns an error if defaults would add too much to what the patch of ctx makes of the object called current.
+func (g growth) checkPatch(ctx context.Context, current runtime.Object) error {
+	p, ok := ctx.Value(patchKey{}).(*patch)
+	obj, isObject := current.(*unstructured.Unstructured)
+	if !ok || !isObject {
+		return nil
+	}
+	exists := obj.GetUID() != ""
+	switch {
+	case p.of == types.ApplyYAMLPatchType:
+		return g.checkApply(obj, exists, p)
+	case exists:
+		return g.checkPatched(obj, p)
+	}
+	return nil // only server-side apply creates anything
+}
+
+// checkApply is for server-side apply. What it makes has no object that is neither in obj nor applied, and at the same path. But it may take
+// from obj everything that was applied before.
+func (g growth) checkApply(obj *unstructured.Unstructured, exists bool, p *patch) error {
+	if json.Valid(p.body.data) && g.few(mostObjects(p.body.data)+count(obj.Object)) {
+		return nil
+	}
+	applied, err := parse(p.body.data, string(p.of))
+	if err != nil {
+		return err
+	}
+	if !exists {
+		return tooLarge(g.check(applied))
+	}
+	left := maxDefaults
+	for _, part := range []map[string]any{applied, obj.Object} {
+		if where, ok := g.of(obj.Object).take(part, &left, true); !ok {
+			return tooLarge(where, ok)
+		}
+	}
+	return nil
+}
+
+// checkPatched is for the other patches. It applies the patch as the stock handler will, unless it is clear without that. What cannot be
+// applied is left to the stock handler.
+func (g growth) checkPatched(obj *unstructured.Unstructured, p *patch) error {
+	// A JSON patch that copies can make any number of objects. A backslash can hide the word.
+	copies := p.of == types.JSONPatchType && (bytes.Contains(p.body.data, []byte("copy")) || bytes.Contains(p.body.data, []byte(`\`)))
+	if !copies && g.few(count(obj.Object)+mostObjects(p.body.data)) {
+		return nil
+	}
+	current, err := json.Marshal(obj.Object)
+	if err != nil {
+		return err
+	}
+	var patched []byte
+	if p.of == types.JSONPatchType {
+		operations, decodeErr := jsonpatch.DecodePatch(p.body.data)
+		if decodeErr != nil || len(operations) > maxOperations {
+			return nil //nolint:nilerr // see above
+		}
+		patched, err = operations.Apply(current)
+	} else {
+		patched, err = jsonpatch.MergePatch(current, p.body.data)
+	}
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return g.checkBody(patched, runtime.ContentTypeJSON)
+}
+
+// count returns how many objects and nulls are in value.
+func count(value any) int {
+	n := 0
+	switch value := value.(type) {
+	case nil:
+		n++
+	case map[string]any:
+		n++
+		for _, v := range value {
+			n += count(v)
+		}
+	case []any:
+		for _, v := range value {
+			n += count(v)
+		}
+	}
+	return n
+}
