@@ -36,14 +36,17 @@ func TestHandlers_CountWhatIsStored(t *testing.T) {
 	s.serve("c1", catalog.LocalBucket, definition(t, fmt.Sprintf(scaled, "", "")))
 	s.must(http.StatusCreated, "POST", "c1"+widgets, asJSON, widget("spec", `{"replicas":1,"text":"`+long+`"}`))
 	s.must(http.StatusCreated, "POST", "c1"+widgets, asJSON, widget("status", `{"replicas":1}`))
-	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/status/status", asMerge, `{"status":{"text":"`+long+`"}}`)
+	s.must(http.StatusCreated, "POST", "c1"+widgets, asJSON, widget("both", `{"replicas":1,"text":"`+long+`"}`))
+	for _, name := range []string{"status", "both"} {
+		s.must(http.StatusOK, "PATCH", "c1"+widgets+"/"+name+"/status", asMerge, `{"status":{"text":"`+long+`"}}`)
+	}
 	s.serve("c1", catalog.LocalBucket, definition(t, fmt.Sprintf(scaled, dear, dear)))
 	part := func(name, text string) string {
 		version := at(s.must(http.StatusOK, "GET", "c1"+widgets+"/"+name, "", ""), "metadata", "resourceVersion")
 		return strings.Replace(text, `"name"`, fmt.Sprintf(`"resourceVersion":%q,"name"`, version), 1)
 	}
 	for name, tc := range map[string]struct{ method, path, contentType, body, field string }{
-		"status":        {"PUT", "/spec/status", asJSON, part("spec", widget("spec", `{}`)), "spec.text"},
+		"both":          {"PATCH", "/both/status", asMerge, `{"status":{"replicas":2}}`, "status.text"},
 		"scale":         {"PATCH", "/spec/scale", asMerge, `{"spec":{"replicas":2}}`, "spec.text"},
 		"the object":    {"PUT", "/status", asJSON, part("status", widget("status", `{"replicas":2}`)), "status.text"},
 		"another field": {"PATCH", "/spec", asMerge, `{"spec":{"replicas":2}}`, "spec.text"},
@@ -56,7 +59,10 @@ func TestHandlers_CountWhatIsStored(t *testing.T) {
 			}
 		})
 	}
-	// What is too much is taken out as it was put in.
+	// What is too much is taken out as it was put in. A request for the status is not concerned by the rest.
+	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/both/status", asMerge, `{"status":{"text":"c"}}`)
+	s.must(http.StatusOK, "PUT", "c1"+widgets+"/both/status", asJSON, part("both", strings.Replace(widget("both", `{"text":"`+long+`"}`), `"spec"`, `"status":{"text":"cc"},"spec"`, 1)))
+	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/both", asMerge, `{"spec":{"text":"c"}}`)
 	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/spec", asMerge, `{"spec":{"text":"c"}}`)
 	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/status/status", asMerge, `{"status":{"text":"c"}}`)
 	s.must(http.StatusOK, "PATCH", "c1"+widgets+"/spec/scale", asMerge, `{"spec":{"replicas":2}}`)

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"fmt"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -9,53 +10,73 @@ import (
 	"github.com/annex-dev/annex/apis/apis/crd"
 )
 
-// What validation of a value costs, in steps. A step is what a regular expression does for one of its instructions and one byte: up
-// to 40 ns, and usually 10.
+// What validation costs, in steps of about 10 ns: see BenchmarkWork_Steps. A pattern takes a step for each of its instructions and each byte.
 const (
-	valueSteps = 10 // one schema, whatever it says
-	enumSteps  = 4  // one allowed value
-	// The library looks for each property that a schema has, and for each required one, in each object, also in an empty one. One that is
-	// missing makes an error of its own.
-	propertySteps, requiredSteps = 4, 20
-	keySteps                     = 4 // one key of a list map, in each item
-	// maxSteps is for one object. A field of 3 MiB with a pattern such as ^[A-Za-z0-9+/=]*$ takes 21 million.
-	maxSteps = 32 << 20
+	valueSteps   = 400 // a value, for each schema that it is tried with
+	unknownSteps = 20  // a value without schema, which nothing looks into
+	// The library looks for each property that a schema has in each object, also in an empty one. An update makes a map of all of them
+	// for each one that the object had before.
+	propertySteps, correlateSteps = 100, 100
+	// A required property that is missing makes an error.
+	requiredSteps, missingSteps        = 10, 100
+	scalarEnumSteps, compoundEnumSteps = 30, 300 // an allowed value
+	listMapSteps, keySteps             = 500, 30 // an item, and each key of it
+	setSteps                           = 500     // a value anywhere in a set
+	formatSteps, formatByteSteps       = 500, 20 // a text with a format, and each byte of it
+	// Each error is compared with all others.
+	errorPairSteps = 4
+	// maxSteps is for one object, about a second. One of 1.5 MB, which is all that etcd stores, takes less than half: see
+	// TestWork_OfLargeObjects.
+	maxSteps = 128 << 20
 )
 
-// work says what it costs to validate a value, as far as that is more than valueSteps: of the value itself, and of what is in it. Nil is
-// for a value that costs nothing else.
+// work says what it costs to validate a value, and what is in it. Nil is for a value without schema.
 type work struct {
 	pattern    int // instructions
-	enum       int // allowed values
-	object     int // steps for each object, whatever is in it
+	enum       int // steps for all allowed values
+	named      int // properties
+	required   []string
 	item       int // steps for each item of a list, whatever is in it
+	keyed      bool
+	set        bool
+	format     bool
 	properties map[string]*work
 	additional *work
 	items      *work
 	also       []*work // other schemas for the same value; all are tried
 }
 
+// plain is for all schemas that say nothing special.
+var plain = &work{}
+
 // newWork returns the work of a schema.
 func newWork(s *apiextensionsv1.JSONSchemaProps) *work {
 	if s == nil {
 		return nil
 	}
-	w := &work{
-		enum:   len(s.Enum),
-		object: propertySteps*len(s.Properties) + requiredSteps*len(s.Required),
-		item:   keySteps * len(s.XListMapKeys),
+	w := &work{named: len(s.Properties), required: s.Required, format: s.Format != ""}
+	for _, value := range s.Enum {
+		if compound(value.Raw) {
+			w.enum += compoundEnumSteps
+		} else {
+			w.enum += scalarEnumSteps
+		}
+	}
+	if s.XListType != nil {
+		w.keyed, w.set = *s.XListType == "map", *s.XListType == "set"
+	}
+	if w.keyed {
+		w.item = listMapSteps + keySteps*len(s.XListMapKeys)
 	}
 	if s.Pattern != "" {
 		w.pattern, _ = crd.PatternSize(s.Pattern) // what is no pattern is not served
 		crd.Compiling(w.pattern)
 	}
 	for name, property := range s.Properties {
-		if in := newWork(&property); in != nil {
-			if w.properties == nil {
-				w.properties = map[string]*work{}
-			}
-			w.properties[name] = in
+		if w.properties == nil {
+			w.properties = make(map[string]*work, len(s.Properties))
 		}
+		w.properties[name] = newWork(&property)
 	}
 	if s.AdditionalProperties != nil {
 		w.additional = newWork(s.AdditionalProperties.Schema)
@@ -65,30 +86,28 @@ func newWork(s *apiextensionsv1.JSONSchemaProps) *work {
 	}
 	for _, branches := range [][]apiextensionsv1.JSONSchemaProps{s.AllOf, s.AnyOf, s.OneOf} {
 		for i := range branches {
-			w.branch(&branches[i])
+			w.also = append(w.also, newWork(&branches[i]))
 		}
 	}
 	if s.Not != nil {
-		w.branch(s.Not)
+		w.also = append(w.also, newWork(s.Not))
 	}
-	if w.pattern == 0 && w.enum == 0 && w.object == 0 && w.item == 0 && w.properties == nil && w.additional == nil && w.items == nil && w.also == nil {
-		return nil
+	if w.pattern == 0 && w.enum == 0 && w.named == 0 && len(w.required) == 0 && !w.keyed && !w.set && !w.format && w.additional == nil && w.items == nil && w.also == nil {
+		return plain
 	}
 	return w
 }
 
-func (w *work) branch(s *apiextensionsv1.JSONSchemaProps) {
-	in := newWork(s)
-	if in == nil {
-		in = &work{} // it is tried, too
-	}
-	w.also = append(w.also, in)
+func compound(raw []byte) bool {
+	text := bytes.TrimSpace(raw)
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[')
 }
 
 // budget counts the steps that are left for an object.
 type budget struct {
-	left int
-	errs field.ErrorList // at most one
+	left  int
+	tries int             // what may have errors: values with a schema, and what is missing
+	errs  field.ErrorList // at most one
 }
 
 // spend takes steps for the value at path, and reports whether there were as many.
@@ -101,51 +120,120 @@ func (b *budget) spend(path *field.Path, steps int, why func() string) bool {
 	return false
 }
 
-// take spends what it costs to validate value, and reports whether that is left.
-func (b *budget) take(w *work, value any, path *field.Path) bool {
-	if !b.spend(path, valueSteps, func() string { return "it has too many values, or its schema too many alternatives" }) {
+// take spends what it costs to validate value, and reports whether that is left. In an update, old is what value was before, if the stock
+// validator looks for that.
+func (b *budget) take(w *work, value, old any, path *field.Path) bool {
+	const many = "it has too many values, or its schema too many alternatives"
+	if w == nil {
+		return b.spend(path, unknownSteps, func() string { return many })
+	}
+	b.tries++
+	if !b.spend(path, valueSteps, func() string { return many }) {
 		return false
 	}
-	if w == nil {
-		w = &work{}
-	}
-	if !b.spend(path, enumSteps*w.enum, func() string { return fmt.Sprintf("this value is compared with %d allowed ones", w.enum) }) {
+	if !b.spend(path, w.enum, func() string { return "this value is compared with too many allowed ones" }) {
 		return false
 	}
 	for _, other := range w.also {
-		if !b.take(other, value, path) {
+		before := b.tries
+		if !b.take(other, value, nil, path) {
+			return false
+		}
+		// All values may have errors here, because this schema is one of several.
+		tries := b.tries - before
+		if !b.spend(path, errorPairSteps*tries*tries, func() string { return fmt.Sprintf("an alternative concerns %d values", tries) }) {
 			return false
 		}
 	}
 	switch value := value.(type) {
 	case string:
-		return w.pattern == 0 || b.spend(path, w.pattern*len(value), func() string {
-			return fmt.Sprintf("this value has %d bytes, and its pattern %d instructions", len(value), w.pattern)
-		})
+		return b.text(w, value, path)
 	case map[string]any:
-		if !b.spend(path, w.object, func() string { return "the schema of this object has too many properties for so many objects" }) {
-			return false
-		}
-		for key, v := range value {
-			in, ok := w.properties[key]
-			if !ok {
-				in = w.additional
-			}
-			if !b.take(in, v, child(path, key)) {
-				return false
-			}
-		}
+		return b.object(w, value, old, path)
 	case []any:
-		if !b.spend(path, w.item*len(value), func() string { return "this list has too many items for the number of its keys" }) {
-			return false
+		return b.list(w, value, old, path)
+	}
+	return true
+}
+
+func (b *budget) text(w *work, value string, path *field.Path) bool {
+	if w.format && !b.spend(path, formatSteps+formatByteSteps*len(value), func() string { return fmt.Sprintf("this value has a format, and %d bytes", len(value)) }) {
+		return false
+	}
+	return w.pattern == 0 || b.spend(path, w.pattern*len(value), func() string {
+		return fmt.Sprintf("this value has %d bytes, and its pattern %d instructions", len(value), w.pattern)
+	})
+}
+
+func (b *budget) object(w *work, value map[string]any, old any, path *field.Path) bool {
+	missing := 0
+	for _, name := range w.required {
+		if _, ok := value[name]; !ok {
+			missing++
 		}
-		for i, v := range value {
-			if !b.take(w.items, v, path.Index(i)) {
-				return false
+	}
+	b.tries += missing
+	before, updated := old.(map[string]any)
+	known := 0
+	if updated && w.named > 0 {
+		for key := range value {
+			if _, ok := before[key]; ok {
+				known++
 			}
 		}
 	}
+	steps := propertySteps*w.named + correlateSteps*w.named*known + requiredSteps*len(w.required) + (missingSteps+errorPairSteps*missing)*missing
+	if !b.spend(path, steps, func() string { return "the schema of this object has too many properties for so many objects" }) {
+		return false
+	}
+	for key, v := range value {
+		in, ok := w.properties[key]
+		if !ok {
+			in = w.additional
+		}
+		if !b.take(in, v, before[key], child(path, key)) {
+			return false
+		}
+	}
 	return true
+}
+
+func (b *budget) list(w *work, value []any, old any, path *field.Path) bool {
+	steps := w.item * len(value)
+	if w.set {
+		steps = setSteps * values(value)
+	}
+	if !b.spend(path, steps, func() string { return "this list has too many items to compare" }) {
+		return false
+	}
+	before, updated := old.([]any)
+	updated = updated && w.keyed && len(before) > 0
+	for i, v := range value {
+		var was any
+		if updated {
+			was = v // there may be one with these keys
+		}
+		if !b.take(w.items, v, was, path.Index(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// values returns how many values are in value, and it.
+func values(value any) int {
+	n := 1
+	switch value := value.(type) {
+	case map[string]any:
+		for _, v := range value {
+			n += values(v)
+		}
+	case []any:
+		for _, v := range value {
+			n += values(v)
+		}
+	}
+	return n
 }
 
 func child(path *field.Path, key string) *field.Path {
