@@ -95,7 +95,7 @@ func TestCRDs_OfWellKnownProjects(t *testing.T) {
 					t.Fatal(err)
 				}
 				cost, errs := crd.CheckLimits(internal)
-				if len(errs) > 0 || 4*cost.Bytes > crd.Limits.Bytes || 4*cost.Nodes > crd.Limits.Nodes || 4*cost.Patterns > crd.Limits.Patterns || 4*cost.Rules > crd.Limits.Rules {
+				if len(errs) > 0 || 4*cost.Bytes > crd.Limits.Bytes || 4*cost.Nodes > crd.Limits.Nodes || 4*cost.Patterns > crd.Limits.Patterns || 4*cost.Rules > crd.Limits.Rules || 4*cost.Defaults > crd.Limits.Defaults {
 					t.Errorf("%s costs %+v, more than a quarter of %+v: %v", definition.Name, cost, crd.Limits, errs)
 				}
 				obj, err := runtime.DefaultUnstructuredConverter.ToUnstructured(definition)

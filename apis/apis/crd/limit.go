@@ -20,11 +20,14 @@ type Cost struct {
 	Patterns int
 	// Rules is the number of CEL rules. A compiled one takes some 70 KiB.
 	Rules int
+	// Defaults is what it takes to validate all defaults: for each, its values times the schemas at and below it, and the square of its
+	// values, because each error is compared with all others. A thousand take about a millisecond.
+	Defaults int
 }
 
 // Limits are what a definition may cost. The CustomResourceDefinitions of well-known projects cost less than a quarter of each; see
 // test/crds.
-var Limits = Cost{Bytes: 3 << 20, Nodes: 30_000, Patterns: 20_000, Rules: 1_000}
+var Limits = Cost{Bytes: 3 << 20, Nodes: 30_000, Patterns: 20_000, Rules: 1_000, Defaults: 1_000_000}
 
 // CheckLimits returns in what definition exceeds Limits, and what it costs. Paths are those of upstream's validation. Check it before
 // anything else in a definition is compiled or copied.
@@ -44,6 +47,7 @@ func CheckLimits(definition *apiextensions.CustomResourceDefinition) (Cost, fiel
 		{"nodes", m.Nodes, Limits.Nodes},
 		{"instructions in patterns", m.Patterns, Limits.Patterns},
 		{"rules", m.Rules, Limits.Rules},
+		{"steps to validate defaults", m.Defaults, Limits.Defaults},
 	} {
 		if c.got > c.most {
 			m.errs = append(m.errs, field.Invalid(path, c.got, fmt.Sprintf("the schemas of all versions may have at most %d %s together, and have %d", c.most, c.what, c.got)))
@@ -79,10 +83,12 @@ func (m *meter) validation(v *apiextensions.CustomResourceValidation, versions i
 	m.Nodes += versions * one.Nodes
 	m.Patterns += versions * one.Patterns
 	m.Rules += versions * one.Rules
+	m.Defaults += versions * one.Defaults
 	m.errs = one.errs
 }
 
 func (m *meter) props(s *apiextensions.JSONSchemaProps, path *field.Path) {
+	before := m.Nodes
 	m.Nodes++
 	m.Rules += len(s.XValidations)
 	if s.Pattern != "" {
@@ -97,6 +103,26 @@ func (m *meter) props(s *apiextensions.JSONSchemaProps, path *field.Path) {
 	for at, child := range inner(s, path) {
 		m.props(child, at)
 	}
+	if s.Default != nil {
+		n := values(*s.Default)
+		m.Defaults += n * (m.Nodes - before + n)
+	}
+}
+
+// values returns how many values are in value, and it.
+func values(value any) int {
+	n := 1
+	switch value := value.(type) {
+	case map[string]any:
+		for _, v := range value {
+			n += values(v)
+		}
+	case []any:
+		for _, v := range value {
+			n += values(v)
+		}
+	}
+	return n
 }
 
 // inner yields the schemas directly in s, with their paths.

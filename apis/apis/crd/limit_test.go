@@ -1,6 +1,8 @@
 package crd
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +26,16 @@ func TestCheckLimits(t *testing.T) {
 	}
 	ruled := object("a")
 	ruled.OpenAPIV3Schema.XValidations = make(apiextensions.ValidationRules, Limits.Rules+1)
+	defaulted := func(n, properties int) *apiextensions.CustomResourceValidation {
+		var list apiextensions.JSON = slices.Repeat([]any{map[string]any{}}, n-1) // and the list itself
+		items := &apiextensions.JSONSchemaProps{Type: "object", Properties: map[string]apiextensions.JSONSchemaProps{}}
+		for i := range properties - 2 { // and those of the list and its items
+			items.Properties[strconv.Itoa(i)] = apiextensions.JSONSchemaProps{Type: "string"}
+		}
+		return &apiextensions.CustomResourceValidation{OpenAPIV3Schema: &apiextensions.JSONSchemaProps{Type: "object", Properties: map[string]apiextensions.JSONSchemaProps{
+			"a": {Type: "array", Default: &list, Items: &apiextensions.JSONSchemaPropsOrArray{Schema: items}},
+		}}}
+	}
 	described := object("a")
 	described.OpenAPIV3Schema.Description = strings.Repeat("x", Limits.Bytes/2)
 	for name, tc := range map[string]struct {
@@ -42,6 +54,9 @@ func TestCheckLimits(t *testing.T) {
 		"many rules":            {nil, []*apiextensions.CustomResourceValidation{ruled}, "the schemas of all versions may have at most 1000 rules together, and have 1001"},
 		"many bytes":            {described, []*apiextensions.CustomResourceValidation{nil, nil}, "bytes together"},
 		"as many bytes as fit":  {described, []*apiextensions.CustomResourceValidation{nil}, ""},
+		"large defaults":        {nil, []*apiextensions.CustomResourceValidation{defaulted(2_000, 10)}, "the schemas of all versions may have at most 1000000 steps to validate defaults together, and have 4020000"},
+		"many to look for":      {nil, []*apiextensions.CustomResourceValidation{defaulted(200, 6_000)}, "steps to validate defaults together, and have 1240000"},
+		"defaults that fit":     {nil, []*apiextensions.CustomResourceValidation{defaulted(200, 4_000)}, ""},
 		"what is no pattern is": {object("("), []*apiextensions.CustomResourceValidation{nil}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
