@@ -396,8 +396,16 @@ func initialOf(t *testing.T, w watch.Interface, n int) []string {
 	return got
 }
 
-// An object whose head cannot be read is out of sight, and in nobody's way.
+// An object whose head cannot be read, or which cannot be decoded, is out of sight, and in nobody's way.
 func TestFilter_DamagedObjectsDoNotShow(t *testing.T) {
+	for name, stored := range map[string]string{
+		"no object": "{", "no kind": `{"apiVersion":"example.com/v1","metadata":{"name":"damaged","namespace":"default"}}`,
+	} {
+		t.Run(name, func(t *testing.T) { testDamaged(t, stored) })
+	}
+}
+
+func testDamaged(t *testing.T, stored string) {
 	client := runEtcd(t)
 	b := newTestBackend(t, client, coreCodec(t))
 	s := widgetStore(t, b)
@@ -410,7 +418,7 @@ func TestFilter_DamagedObjectsDoNotShow(t *testing.T) {
 	w := startWatch(t, ctx, s, s.root, recursive)
 	expect(t, w, "ADDED c1|default/a", "ADDED c1|default/damaged")
 	key := DefaultPrefix + layout.CustomResourceRoot(widgets) + "/crd/c1/default/damaged"
-	if _, err := client.KV.Put(t.Context(), key, "{"); err != nil {
+	if _, err := client.KV.Put(t.Context(), key, stored); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, w, "DELETED c1|default/damaged")

@@ -28,7 +28,10 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	for i := range page.Items {
 		obj, err := page.object(s, i)
 		if err != nil {
-			return apistorage.NewInternalError(err)
+			if s.Sight(ctx).Full() {
+				return apistorage.NewInternalError(err)
+			}
+			continue // it does not show: see package filter
 		}
 		objects = append(objects, obj)
 	}
@@ -59,7 +62,10 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			}
 			obj, err := s.decode(raw, s.newFunc())
 			if err != nil {
-				return false, apistorage.NewInternalError(err)
+				if match.sight.Full() {
+					return false, apistorage.NewInternalError(err)
+				}
+				return false, nil
 			}
 			if ok, err := match.object(obj); err != nil || !ok {
 				return false, nil //nolint:nilerr // as stock stores do: what cannot be asked does not match

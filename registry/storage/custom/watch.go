@@ -98,6 +98,9 @@ func (v *view) first(p *rawPage) answer.First {
 				for i := range p.Items { // decoded one by one: the list may be long, and the reader slow
 					obj, err := p.object(v.storage, i)
 					if err != nil {
+						if !v.match.sight.Full() {
+							continue
+						}
 						yield(*answer.ErrorEvent(err))
 						return
 					}
@@ -146,14 +149,20 @@ func (v *view) show(event watch.Event) *watch.Event {
 	var decoded runtime.Object
 	if is {
 		var err error
-		if decoded, err = v.storage.decode(raw, nil); err != nil {
+		decoded, err = v.storage.decode(raw, nil)
+		switch {
+		case err != nil && v.match.sight.Full():
 			return answer.ErrorEvent(err)
-		}
-		if v.known == nil {
+		case err != nil && v.known == nil:
+			return nil
+		case err != nil:
+			is = false
+		case v.known == nil:
 			return &watch.Event{Type: event.Type, Object: decoded}
-		}
-		if is, err = v.match.object(decoded); err != nil {
-			is = false // as stock watches do: what cannot be asked does not match
+		default:
+			if is, err = v.match.object(decoded); err != nil {
+				is = false // as stock watches do: what cannot be asked does not match
+			}
 		}
 	}
 	kind, last := v.known.Change(raw.Key(), *raw, is)

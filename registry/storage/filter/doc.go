@@ -7,7 +7,7 @@
 // whose result would not show answers Forbidden and stores nothing. Only a name that is taken cannot be hidden: a create
 // answers AlreadyExists.
 //
-// An object whose head cannot be read never shows. Only storages of registry/storage look at a filter: whoever serves
+// An object whose head cannot be read, or which cannot be decoded, never shows. Only storages of registry/storage look at a filter: whoever serves
 // anything else must refuse requests that have one.
 //
 // Dry runs of updates and deletions are filtered as far as they read. A dry run of a create, and the result of a dry run of
