@@ -15,7 +15,8 @@
 //
 // The stock handler adds defaults wherever it decodes: to the body of a request, to what a patch makes of an object, and to what is stored.
 // A list of small objects can grow a thousand times by that, so what defaults add is counted before (defaults.go): when the handler reads
-// the body (growing.go), and in the storage that it works on, where it reads the object that it patches (growingstorage.go).
+// the body (growing.go), and in the storage that it works on, where it reads the object that it patches (growingstorage.go). It also makes
+// the paths of fields that it does not know, so they are added up before (paths.go).
 //
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
 // parameters, and the delete function that it registers with the informer, which tears down what the lister no longer lists.

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// guarded is the handler of a definition, behind a check of what defaults add to the body of a request.
+// guarded is the handler of a definition, behind checks of what it would make of the body of a request while it decodes.
 type guarded struct {
 	http.Handler
 	growth   growth
@@ -29,12 +29,12 @@ type guarded struct {
 // ServeHTTP implements http.Handler.
 func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	info, ok := genericapirequest.RequestInfoFrom(req.Context())
-	if g.growth == nil || !ok || info.Subresource == "scale" { // a Scale has a schema of its own
+	if !ok || info.Subresource == "scale" { // a Scale has a schema of its own
 		g.Handler.ServeHTTP(w, req)
 		return
 	}
 	contentType, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";")
-	checked := &body{ReadCloser: req.Body, maxBytes: g.maxBytes}
+	checked := &body{ReadCloser: req.Body, maxBytes: g.maxBytes, check: func(data []byte) error { return checkPaths(data, contentType) }}
 	ctx := req.Context()
 	switch info.Verb {
 	case "get", "list", "watch", "delete", "deletecollection":
@@ -43,7 +43,12 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case "patch":
 		ctx = context.WithValue(ctx, patchKey{}, &patch{of: types.PatchType(contentType), body: checked})
 	default:
-		checked.check = func(data []byte) error { return g.growth.checkBody(data, contentType) }
+		checked.check = func(data []byte) error {
+			if err := checkPaths(data, contentType); err != nil {
+				return err
+			}
+			return g.growth.checkBody(data, contentType)
+		}
 	}
 	req = req.WithContext(ctx)
 	req.Body = checked
@@ -71,7 +76,7 @@ func (b *body) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if b.check != nil && (b.maxBytes == 0 || int64(len(data)) <= b.maxBytes) {
+		if b.maxBytes == 0 || int64(len(data)) <= b.maxBytes {
 			if err := b.check(data); err != nil {
 				return 0, err
 			}
@@ -83,7 +88,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // checkBody returns an error if defaults add too much to the object that data is.
 func (g growth) checkBody(data []byte, contentType string) error {
-	if json.Valid(data) && g.few(mostObjects(data)) {
+	if g == nil || json.Valid(data) && g.few(mostObjects(data)) {
 		return nil
 	}
 	obj, err := parse(data, contentType)

@@ -23,6 +23,8 @@ const (
 	listMapSteps, keySteps             = 500, 30 // an item, and each key of it
 	setSteps                           = 500     // a value anywhere in a set
 	formatSteps, formatByteSteps       = 500, 20 // a text with a format, and each byte of it
+	// The library makes the path of each value, and of each property that a schema has.
+	pathBytes = 16 // in a step
 	// Each error is compared with all others.
 	errorPairSteps = 4
 	// maxSteps is for one object, about a second. One of 1.5 MB, which is all that etcd stores, takes less than half: see
@@ -107,6 +109,7 @@ func compound(raw []byte) bool {
 type budget struct {
 	left  int
 	tries int             // what may have errors: values with a schema, and what is missing
+	path  int             // bytes of the path to the value
 	errs  field.ErrorList // at most one
 }
 
@@ -128,7 +131,7 @@ func (b *budget) take(w *work, value, old any, path *field.Path) bool {
 		return b.spend(path, unknownSteps, func() string { return many })
 	}
 	b.tries++
-	if !b.spend(path, valueSteps, func() string { return many }) {
+	if !b.spend(path, valueSteps+b.path/pathBytes, func() string { return many }) {
 		return false
 	}
 	if !b.spend(path, w.enum, func() string { return "this value is compared with too many allowed ones" }) {
@@ -182,7 +185,7 @@ func (b *budget) object(w *work, value map[string]any, old any, path *field.Path
 			}
 		}
 	}
-	steps := propertySteps*w.named + correlateSteps*w.named*known + requiredSteps*len(w.required) + (missingSteps+errorPairSteps*missing)*missing
+	steps := (propertySteps+b.path/pathBytes)*w.named + correlateSteps*w.named*known + requiredSteps*len(w.required) + (missingSteps+errorPairSteps*missing)*missing
 	if !b.spend(path, steps, func() string { return "the schema of this object has too many properties for so many objects" }) {
 		return false
 	}
@@ -191,9 +194,11 @@ func (b *budget) object(w *work, value map[string]any, old any, path *field.Path
 		if !ok {
 			in = w.additional
 		}
+		b.path += len(key) + 1
 		if !b.take(in, v, before[key], child(path, key)) {
 			return false
 		}
+		b.path -= len(key) + 1
 	}
 	return true
 }
