@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // servedInterval is how often a client asks again for a resource that is not
@@ -21,11 +23,11 @@ func measureBind(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	c, err := connect(b.target.admin)
+	c, err := crowd.Connect(b.target.admin)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	// The first one pays for the connection, and for what the server makes
 	// once for each schema.
 	if err := p.bindAndCreate(ctx, c, names[0]); err != nil {

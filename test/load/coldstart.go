@@ -6,6 +6,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // measureColdStart tells how long a server takes from its start to /readyz: in a
@@ -45,12 +47,12 @@ func (b *bench) restart(ctx context.Context) (time.Duration, error) {
 
 // checkFleet makes sure that a start was not fast because it lost something.
 func (b *bench) checkFleet(ctx context.Context, f *fleet) error {
-	c, err := connect(b.target.admin)
+	c, err := crowd.Connect(b.target.admin)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	root, err := c.cluster(rootCluster)
+	defer c.Close()
+	root, err := c.Cluster(rootCluster)
 	if err != nil {
 		return err
 	}

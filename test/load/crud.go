@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // crudPatch changes one field and leaves the payload alone.
@@ -72,7 +74,7 @@ func measureCRUD(ctx context.Context, b *bench) error {
 	}
 	// The comparison is between servers with one busy tenant: ours shall have
 	// forgotten who made the workspace.
-	if err := sleep(ctx, min(crudRest, b.opts.settle)); err != nil {
+	if err := crowd.Sleep(ctx, min(crudRest, b.opts.settle)); err != nil {
 		return err
 	}
 	for round := range b.opts.rounds {
@@ -99,7 +101,7 @@ func (b *bench) crudSides(ctx context.Context) ([]*crudSide, error) {
 		}
 		sides = append(sides, &crudSide{
 			name: "workspace", config: b.target.admin,
-			url: clusterURL(b.target.admin.Host, workspacePath(names[0])),
+			url: crowd.ClusterURL(b.target.admin.Host, workspacePath(names[0])),
 		})
 	}
 	if b.plain != nil {
@@ -117,14 +119,14 @@ func (b *bench) crudSides(ctx context.Context) ([]*crudSide, error) {
 // crudRound takes all objects through each operation: all are created, then all
 // are read, and so on.
 func (b *bench) crudRound(ctx context.Context, side *crudSide, round int) error {
-	clients, err := connectAll(side.config, b.opts.clients)
+	clients, err := crowd.ConnectAll(side.config, b.opts.clients)
 	if err != nil {
 		return err
 	}
-	defer closeAll(clients)
+	defer crowd.CloseAll(clients)
 	resources := make([]dynamic.ResourceInterface, len(clients))
 	for i, c := range clients {
-		client, err := c.at(side.url)
+		client, err := c.At(side.url)
 		if err != nil {
 			return err
 		}
@@ -137,7 +139,7 @@ func (b *bench) crudRound(ctx context.Context, side *crudSide, round int) error 
 	}
 	for _, op := range operations() {
 		l := make(latencies, b.opts.objects)
-		elapsed, err := parallel(ctx, len(clients), len(l), func(ctx context.Context, client, i int) error {
+		elapsed, err := crowd.Parallel(ctx, len(clients), len(l), func(ctx context.Context, client, i int) error {
 			object := b.id + "-" + strconv.Itoa(round) + "-" + strconv.Itoa(i)
 			start := time.Now()
 			if err := op.call(ctx, resources[client], object); err != nil {

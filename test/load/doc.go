@@ -12,7 +12,7 @@
 //
 //	main.go ─► figure.go     the list of figures, in the order they run
 //	           options.go    flags
-//	           target.go     kubeconfig ─► connections, one for each client
+//	           target.go     kubeconfig ─► credentials; test/framework/crowd has the clients
 //	           server.go     the server that the program starts itself
 //
 //	figure           file              what it tells

@@ -8,6 +8,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 
 // quiet is the workspace whose users shall not notice a flood in another one.
 type quiet struct {
-	conn   *connection
+	conn   *crowd.Connection
 	client dynamic.ResourceInterface
 	made   int
 }
@@ -33,16 +35,16 @@ func measureFairness(ctx context.Context, b *bench) error {
 		return err
 	}
 	config := b.target.admin
-	busy := clusterURL(config.Host, workspacePath(names[0]))
+	busy := crowd.ClusterURL(config.Host, workspacePath(names[0]))
 	if err := b.fillBusy(ctx, busy); err != nil {
 		return fmt.Errorf("filling the busy workspace: %w", err)
 	}
-	conn, err := connect(config)
+	conn, err := crowd.Connect(config)
 	if err != nil {
 		return err
 	}
-	defer conn.close()
-	client, err := conn.cluster(workspacePath(names[1]))
+	defer conn.Close()
+	client, err := conn.Cluster(workspacePath(names[1]))
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func measureFairness(ctx context.Context, b *bench) error {
 		url := busy
 		if kind == floodRefused {
 			// Those without credentials name the quiet workspace itself.
-			url = clusterURL(config.Host, workspacePath(names[1]))
+			url = crowd.ClusterURL(config.Host, workspacePath(names[1]))
 		}
 		if err := b.fairnessBeside(ctx, q, url, kind); err != nil {
 			return fmt.Errorf("beside %s: %w", kind, err)
@@ -65,13 +67,13 @@ func measureFairness(ctx context.Context, b *bench) error {
 
 // fillBusy makes what a flood lists.
 func (b *bench) fillBusy(ctx context.Context, url string) error {
-	clients, err := connectAll(b.target.admin, b.opts.clients)
+	clients, err := crowd.ConnectAll(b.target.admin, b.opts.clients)
 	if err != nil {
 		return err
 	}
-	defer closeAll(clients)
-	_, err = parallel(ctx, len(clients), b.opts.objects, func(ctx context.Context, client, i int) error {
-		c, err := clients[client].at(url)
+	defer crowd.CloseAll(clients)
+	_, err = crowd.Parallel(ctx, len(clients), b.opts.objects, func(ctx context.Context, client, i int) error {
+		c, err := clients[client].At(url)
 		if err != nil {
 			return err
 		}
@@ -95,7 +97,7 @@ func (b *bench) fairnessBeside(ctx context.Context, q *quiet, url, kind string) 
 		if err != nil {
 			return err
 		}
-		if err = sleep(ctx, min(floodLead, b.opts.settle)); err == nil {
+		if err = crowd.Sleep(ctx, min(floodLead, b.opts.settle)); err == nil {
 			reads, writes, err = q.measure(ctx, b.opts.quietRequests)
 		}
 		result, stopped := f.stop()
@@ -136,7 +138,7 @@ func (b *bench) fairnessBeside(ctx context.Context, q *quiet, url, kind string) 
 // succeed.
 func (q *quiet) measure(ctx context.Context, n int) (reads, writes latencies, err error) {
 	timed := func(l *latencies, do func() error) error {
-		if err := sleep(ctx, fairnessPause); err != nil {
+		if err := crowd.Sleep(ctx, fairnessPause); err != nil {
 			return err
 		}
 		start := time.Now()

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // floodCommand makes the program flood a server and do nothing else. It is a
@@ -80,12 +82,12 @@ type floodCounts struct {
 
 // client sends one request after the other and does not heed Retry-After.
 func (f *flooding) client(ctx context.Context, number int, counts *floodCounts) {
-	conn, err := connect(&rest.Config{Host: f.Host, BearerToken: f.Token, TLSClientConfig: rest.TLSClientConfig{CAData: f.CA}})
+	conn, err := crowd.Connect(&rest.Config{Host: f.Host, BearerToken: f.Token, TLSClientConfig: rest.TLSClientConfig{CAData: f.CA}})
 	if err != nil {
 		counts.failed.Add(1)
 		return
 	}
-	defer conn.close()
+	defer conn.Close()
 	lists := f.Kind == floodLists || f.Kind == floodMix && number%2 == 0
 	for i := 0; ctx.Err() == nil; i++ {
 		method, body := http.MethodGet, ""
@@ -114,13 +116,13 @@ func (f *flooding) client(ctx context.Context, number int, counts *floodCounts) 
 	}
 }
 
-func (f *flooding) send(ctx context.Context, conn *connection, method, body string) (int, error) {
+func (f *flooding) send(ctx context.Context, conn *crowd.Connection, method, body string) (int, error) {
 	r, err := http.NewRequestWithContext(ctx, method, f.URL+"/api/v1/namespaces/default/configmaps", strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	resp, err := conn.http.Do(r)
+	resp, err := conn.HTTP.Do(r)
 	if err != nil {
 		return 0, err
 	}

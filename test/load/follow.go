@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 const (
@@ -58,7 +60,7 @@ func follow(ctx context.Context, resource dynamic.ResourceInterface, selector me
 		if err != nil || enough {
 			return err
 		}
-		if err := sleep(ctx, relistPause); err != nil {
+		if err := crowd.Sleep(ctx, relistPause); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // listedByHost is how many ConfigMaps a list has.
@@ -19,7 +21,7 @@ const listedByHost = 100
 // way is one of the ways to ConfigMaps that are compared.
 type way struct {
 	name   string // part of the figures' names
-	conn   *connection
+	conn   *crowd.Connection
 	client dynamic.ResourceInterface
 	watch  watch.Interface
 	took   map[string]latencies
@@ -52,7 +54,7 @@ func measureHost(ctx context.Context, b *bench) error {
 		url    string
 	}{
 		{"through", h.user, h.through()},
-		{"direct", b.target.admin, clusterURL(b.target.admin.Host, h.workspace)},
+		{"direct", b.target.admin, crowd.ClusterURL(b.target.admin.Host, h.workspace)},
 		{"plain", h.user, h.user.Host},
 	} {
 		w, err := newWay(ctx, at.name, at.config, at.url)
@@ -82,10 +84,10 @@ func measureHost(ctx context.Context, b *bench) error {
 func newWay(ctx context.Context, name string, config *rest.Config, url string) (*way, error) {
 	w := &way{name: name, took: map[string]latencies{}}
 	var err error
-	if w.conn, err = connect(config); err != nil {
+	if w.conn, err = crowd.Connect(config); err != nil {
 		return nil, err
 	}
-	client, err := w.conn.at(url)
+	client, err := w.conn.At(url)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func newWay(ctx context.Context, name string, config *rest.Config, url string) (
 
 func (w *way) close() {
 	w.watch.Stop()
-	w.conn.close()
+	w.conn.Close()
 }
 
 // measure takes one object through all operations.

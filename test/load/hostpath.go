@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 var (
@@ -82,12 +84,12 @@ func (b *bench) makeHostPath(ctx context.Context, h *hostPath) error {
 		return err
 	}
 	h.workspace = workspacePath(names[0])
-	conn, err := connect(b.target.admin)
+	conn, err := crowd.Connect(b.target.admin)
 	if err != nil {
 		return err
 	}
-	defer conn.close()
-	inside, err := conn.cluster(h.workspace)
+	defer conn.Close()
+	inside, err := conn.Cluster(h.workspace)
 	if err != nil {
 		return err
 	}
@@ -151,12 +153,12 @@ func allowHostUser(ctx context.Context, client dynamic.Interface) error {
 func (b *bench) awaitHostPath(ctx context.Context, h *hostPath) error {
 	ctx, cancel := withChangeTimeout(ctx)
 	defer cancel()
-	conn, err := connect(h.user)
+	conn, err := crowd.Connect(h.user)
 	if err != nil {
 		return err
 	}
-	defer conn.close()
-	client, err := conn.at(h.through())
+	defer conn.Close()
+	client, err := conn.At(h.through())
 	if err != nil {
 		return err
 	}
@@ -165,7 +167,7 @@ func (b *bench) awaitHostPath(ctx context.Context, h *hostPath) error {
 		if err == nil {
 			return nil
 		}
-		if sleep(ctx, 100*time.Millisecond) != nil {
+		if crowd.Sleep(ctx, 100*time.Millisecond) != nil {
 			return fmt.Errorf("waiting for an answer through the host: %w", err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // openers is how many watches are being opened at a time.
@@ -23,11 +25,11 @@ func measureHostWatches(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	conn, err := connect(h.user)
+	conn, err := crowd.Connect(h.user)
 	if err != nil {
 		return err
 	}
-	defer conn.close()
+	defer conn.Close()
 	before, err := readRSS(b.pid())
 	if err != nil {
 		return err
@@ -39,8 +41,8 @@ func measureHostWatches(ctx context.Context, b *bench) error {
 
 	url := h.through() + "/api/v1/namespaces/default/configmaps?watch=true&labelSelector=of%3Dwatches"
 	events := make(chan time.Time, b.opts.hostWatches)
-	elapsed, err := parallel(ctx, openers, b.opts.hostWatches, func(_ context.Context, _, i int) error {
-		lines, err := openWatch(ctx, conn.http, url)
+	elapsed, err := crowd.Parallel(ctx, openers, b.opts.hostWatches, func(_ context.Context, _, i int) error {
+		lines, err := openWatch(ctx, conn.HTTP, url)
 		if err != nil {
 			return fmt.Errorf("watch %d: %w", i, err)
 		}
@@ -59,7 +61,7 @@ func measureHostWatches(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	client, err := conn.at(h.through())
+	client, err := conn.At(h.through())
 	if err != nil {
 		return err
 	}

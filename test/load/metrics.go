@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // maxMetricLine is far above what a series with many labels needs.
@@ -30,16 +32,16 @@ func (m metrics) value(name string) (float64, bool) {
 
 // scrape reads /metrics of the server.
 func scrape(ctx context.Context, c *rest.Config) (metrics, error) {
-	conn, err := connect(c)
+	conn, err := crowd.Connect(c)
 	if err != nil {
 		return metrics{}, err
 	}
-	defer conn.close()
+	defer conn.Close()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Host+"/metrics", nil)
 	if err != nil {
 		return metrics{}, fmt.Errorf("reading metrics: %w", err)
 	}
-	resp, err := conn.http.Do(req)
+	resp, err := conn.HTTP.Do(req)
 	if err != nil {
 		return metrics{}, fmt.Errorf("reading metrics: %w", err)
 	}

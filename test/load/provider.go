@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // provider is a workspace that publishes the API widgets.load.example.com. Like
@@ -32,8 +34,8 @@ func (b *bench) needProvider(ctx context.Context) (*provider, error) {
 }
 
 func (b *bench) makeProvider(ctx context.Context, p *provider) error {
-	names, _, _, err := b.makeWorkspaces(ctx, "provider", 1, func(ctx context.Context, c *connection, name string) error {
-		client, err := c.cluster(workspacePath(name))
+	names, _, _, err := b.makeWorkspaces(ctx, "provider", 1, func(ctx context.Context, c *crowd.Connection, name string) error {
+		client, err := c.Cluster(workspacePath(name))
 		if err != nil {
 			return err
 		}
@@ -78,8 +80,8 @@ func (p *provider) bind(ctx context.Context, client dynamic.Interface, name stri
 
 // bindAndCreate binds the API in the named workspace and creates a first object
 // of it. Both have the name of the workspace.
-func (p *provider) bindAndCreate(ctx context.Context, c *connection, name string) error {
-	client, err := c.cluster(workspacePath(name))
+func (p *provider) bindAndCreate(ctx context.Context, c *crowd.Connection, name string) error {
+	client, err := c.Cluster(workspacePath(name))
 	if err != nil {
 		return err
 	}
@@ -102,7 +104,7 @@ func createServed(ctx context.Context, resource dynamic.ResourceInterface, obj *
 		if !apierrors.IsNotFound(err) {
 			return err
 		}
-		if ended := sleep(ctx, servedInterval); ended != nil {
+		if ended := crowd.Sleep(ctx, servedInterval); ended != nil {
 			return fmt.Errorf("%w: %w", ended, err)
 		}
 	}

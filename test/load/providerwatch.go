@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // consumers is the number of workspaces whose objects the provider watches.
@@ -26,11 +28,11 @@ func measureProviderWatch(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	c, err := connect(b.target.admin)
+	c, err := crowd.Connect(b.target.admin)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	url, err := p.endpoint(ctx, c)
 	if err != nil {
 		return err
@@ -43,7 +45,7 @@ func measureProviderWatch(ctx context.Context, b *bench) error {
 
 	var l latencies
 	for i := range b.opts.samples + consumers {
-		client, err := c.cluster(workspacePath(names[i%consumers]))
+		client, err := c.Cluster(workspacePath(names[i%consumers]))
 		if err != nil {
 			return err
 		}
@@ -75,8 +77,8 @@ func writeAndSee(ctx context.Context, client dynamic.Interface, t *tracker, name
 
 // endpoint returns the URL at which the provider sees its consumers, once the
 // server has published it. With several shards it is that of the first.
-func (p *provider) endpoint(ctx context.Context, c *connection) (string, error) {
-	client, err := c.cluster(p.path())
+func (p *provider) endpoint(ctx context.Context, c *crowd.Connection) (string, error) {
+	client, err := c.Cluster(p.path())
 	if err != nil {
 		return "", err
 	}
@@ -102,11 +104,11 @@ func firstEndpoint(slice *unstructured.Unstructured) string {
 
 // trackWidgets watches the widgets of all consumers at the endpoint.
 func (b *bench) trackWidgets(ctx context.Context, url string) (*tracker, error) {
-	c, err := connect(b.target.privileged)
+	c, err := crowd.Connect(b.target.privileged)
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.at(clusterURL(url, "*"))
+	all, err := c.At(crowd.ClusterURL(url, "*"))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // snapshot is the state of the server's process at one moment. What the flags
@@ -44,7 +46,7 @@ func (b *bench) snapshotAfterRest(ctx context.Context, figures ...string) (snaps
 	}
 	if rest > 0 {
 		b.logf("resting for %s before a look at the server ...", rest)
-		if err := sleep(ctx, rest); err != nil {
+		if err := crowd.Sleep(ctx, rest); err != nil {
 			return snapshot{}, fmt.Errorf("resting: %w", err)
 		}
 	}
@@ -73,12 +75,12 @@ func (b *bench) revision(ctx context.Context, m metrics) (float64, error) {
 	if revision, ok := m.value("etcd_debugging_mvcc_current_revision"); ok {
 		return revision, nil
 	}
-	c, err := connect(b.target.admin)
+	c, err := crowd.Connect(b.target.admin)
 	if err != nil {
 		return 0, err
 	}
-	defer c.close()
-	root, err := c.cluster(rootCluster)
+	defer c.Close()
+	root, err := c.Cluster(rootCluster)
 	if err != nil {
 		return 0, err
 	}

@@ -32,6 +32,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/cert"
 
+	"github.com/annex-dev/annex/test/framework/crowd"
 	"github.com/annex-dev/annex/test/framework/host"
 )
 
@@ -181,7 +182,7 @@ func defineStandIn(ctx context.Context, client dynamic.Interface, kind string, g
 		if !apierrors.IsNotFound(err) {
 			return err
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+		if err := crowd.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // tracker tells many clients about their object in one collection, over a
@@ -17,7 +19,7 @@ import (
 // or a watch for each object, would measure the polls and the watches.
 // Safe for many goroutines.
 type tracker struct {
-	connection *connection
+	connection *crowd.Connection
 	stop       context.CancelFunc
 	done       chan struct{} // closed when the watch is over; err is set by then
 	err        error
@@ -35,7 +37,7 @@ type expectation struct {
 
 // track follows a collection over a connection that it alone uses, until close
 // is called. It returns when the first list is in.
-func track(ctx context.Context, c *connection, resource dynamic.ResourceInterface) (*tracker, error) {
+func track(ctx context.Context, c *crowd.Connection, resource dynamic.ResourceInterface) (*tracker, error) {
 	ctx, stop := context.WithCancel(ctx)
 	t := &tracker{connection: c, stop: stop, done: make(chan struct{}), waiting: map[string]expectation{}}
 	listed := make(chan struct{})
@@ -71,7 +73,7 @@ func track(ctx context.Context, c *connection, resource dynamic.ResourceInterfac
 func (t *tracker) close() {
 	t.stop()
 	<-t.done
-	t.connection.close()
+	t.connection.Close()
 }
 
 // expect registers interest in the named object. Call it before the request

@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 func newFakeClient(objects ...runtime.Object) *fake.FakeDynamicClient {
@@ -32,7 +34,7 @@ func withPhase(name, phase string) *unstructured.Unstructured {
 
 func trackForTest(t *testing.T, client dynamic.Interface) *tracker {
 	t.Helper()
-	c, err := connect(&rest.Config{Host: "http://unused.invalid"})
+	c, err := crowd.Connect(&rest.Config{Host: "http://unused.invalid"})
 	if err != nil {
 		t.Fatalf("making a connection: %v", err)
 	}

@@ -9,18 +9,20 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // makeWorkspaces creates n workspaces "<run>-<label>-<i>" under root with all
 // clients at a time, and calls then, unless nil, in the client that saw its
 // workspace become Ready. Latencies are those from create to Ready; elapsed is
 // how long all took, with what then did.
-func (b *bench) makeWorkspaces(ctx context.Context, label string, n int, then func(ctx context.Context, c *connection, name string) error) (names []string, ready latencies, elapsed time.Duration, err error) {
-	clients, err := connectAll(b.target.admin, b.opts.clients)
+func (b *bench) makeWorkspaces(ctx context.Context, label string, n int, then func(ctx context.Context, c *crowd.Connection, name string) error) (names []string, ready latencies, elapsed time.Duration, err error) {
+	clients, err := crowd.ConnectAll(b.target.admin, b.opts.clients)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	defer closeAll(clients)
+	defer crowd.CloseAll(clients)
 	t, err := b.trackWorkspaces(ctx)
 	if err != nil {
 		return nil, nil, 0, err
@@ -35,7 +37,7 @@ func (b *bench) makeWorkspaces(ctx context.Context, label string, n int, then fu
 	b.remember(names...)
 
 	ready = make(latencies, n)
-	elapsed, err = parallel(ctx, len(clients), n, func(ctx context.Context, client, i int) error {
+	elapsed, err = crowd.Parallel(ctx, len(clients), n, func(ctx context.Context, client, i int) error {
 		var err error
 		if ready[i], err = b.makeWorkspace(ctx, clients[client], t, names[i]); err != nil || then == nil {
 			return err
@@ -48,8 +50,8 @@ func (b *bench) makeWorkspaces(ctx context.Context, label string, n int, then fu
 	return names, ready, elapsed, nil
 }
 
-func (b *bench) makeWorkspace(ctx context.Context, c *connection, t *tracker, name string) (time.Duration, error) {
-	root, err := c.cluster(rootCluster)
+func (b *bench) makeWorkspace(ctx context.Context, c *crowd.Connection, t *tracker, name string) (time.Duration, error) {
+	root, err := c.Cluster(rootCluster)
 	if err != nil {
 		return 0, err
 	}
@@ -68,11 +70,11 @@ func (b *bench) makeWorkspace(ctx context.Context, c *connection, t *tracker, na
 // trackWorkspaces watches the workspaces under root, over a connection that no
 // client waits on.
 func (b *bench) trackWorkspaces(ctx context.Context) (*tracker, error) {
-	c, err := connect(b.target.admin)
+	c, err := crowd.Connect(b.target.admin)
 	if err != nil {
 		return nil, err
 	}
-	root, err := c.cluster(rootCluster)
+	root, err := c.Cluster(rootCluster)
 	if err != nil {
 		return nil, err
 	}
@@ -86,11 +88,11 @@ func (b *bench) trackWorkspaces(ctx context.Context) (*tracker, error) {
 // removeWorkspaces deletes the named workspaces with all clients at a time and
 // waits until they are gone.
 func (b *bench) removeWorkspaces(ctx context.Context, names []string) (gone latencies, elapsed time.Duration, err error) {
-	clients, err := connectAll(b.target.admin, b.opts.clients)
+	clients, err := crowd.ConnectAll(b.target.admin, b.opts.clients)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer closeAll(clients)
+	defer crowd.CloseAll(clients)
 	t, err := b.trackWorkspaces(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -98,8 +100,8 @@ func (b *bench) removeWorkspaces(ctx context.Context, names []string) (gone late
 	defer t.close()
 
 	gone = make(latencies, len(names))
-	elapsed, err = parallel(ctx, len(clients), len(names), func(ctx context.Context, client, i int) error {
-		root, err := clients[client].cluster(rootCluster)
+	elapsed, err = crowd.Parallel(ctx, len(clients), len(names), func(ctx context.Context, client, i int) error {
+		root, err := clients[client].Cluster(rootCluster)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package main
+package crowd
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// parallel calls do for each item in [0, n), with the given number of clients
+// Parallel calls do for each item in [0, n), with the given number of clients
 // at a time, and returns how long all of it took. A client does one item after
 // the other; the second argument of do is its number, in [0, clients). The
 // first error cancels the context of all and is returned.
-func parallel(ctx context.Context, clients, n int, do func(ctx context.Context, client, item int) error) (time.Duration, error) {
+func Parallel(ctx context.Context, clients, n int, do func(ctx context.Context, client, item int) error) (time.Duration, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	start := time.Now()
@@ -36,8 +36,8 @@ func parallel(ctx context.Context, clients, n int, do func(ctx context.Context, 
 	return time.Since(start), err
 }
 
-// sleep rests for the duration, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep rests for the duration, or until the context ends.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -1,4 +1,4 @@
-package main
+package crowd
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 func TestParallel_DoesEachItemOnce(t *testing.T) {
 	done := make([]atomic.Int32, 100)
 	busy := make([]atomic.Bool, 7)
-	_, err := parallel(t.Context(), len(busy), len(done), func(_ context.Context, client, item int) error {
+	_, err := Parallel(t.Context(), len(busy), len(done), func(_ context.Context, client, item int) error {
 		if !busy[client].CompareAndSwap(false, true) {
 			t.Errorf("client %d does two items at a time", client)
 		}
@@ -31,7 +31,7 @@ func TestParallel_DoesEachItemOnce(t *testing.T) {
 
 func TestParallel_FirstErrorEndsAll(t *testing.T) {
 	broken := errors.New("broken")
-	_, err := parallel(t.Context(), 4, 1_000_000, func(ctx context.Context, client, _ int) error {
+	_, err := Parallel(t.Context(), 4, 1_000_000, func(ctx context.Context, client, _ int) error {
 		if client == 3 {
 			return broken
 		}
@@ -47,7 +47,7 @@ func TestSleep_EndsWithTheContext(t *testing.T) {
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(enough)
-	if err := sleep(ctx, time.Hour); !errors.Is(err, enough) {
+	if err := Sleep(ctx, time.Hour); !errors.Is(err, enough) {
 		t.Errorf("error is %v, want the context's cause", err)
 	}
 }
