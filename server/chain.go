@@ -25,7 +25,8 @@ import (
 //
 //	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here
 //	2 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
-//	                Authenticator and authorizer read the cluster from the context. Three filters stand outside of it:
+//	                Authenticator and authorizer read the cluster from the context. Four filters stand outside of it:
+//	    body        400 instead of 500 for a body that cannot be read
 //	    undecided   503 instead of the stock chain's 500 when nobody can say whether the request is allowed
 //	    refusals    429 for a client with too many refused requests, before authentication, which costs more
 //	    requestor   remembers who asks before the stock chain replaces them by who is impersonated
@@ -38,7 +39,7 @@ func newHandler(router http.Handler, door frontdoor.Config, limiter *fairness.Li
 	handler := authentication.WithImpersonationScope(router, door.Codecs)
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = fairness.With(handler, limiter, door.Codecs)
-	handler = apistatus.WithUndecided(genericapiserver.DefaultBuildHandlerChain(handler, c), door.Codecs)
+	handler = apistatus.WithBody(apistatus.WithUndecided(genericapiserver.DefaultBuildHandlerChain(handler, c), door.Codecs))
 	handler = refusals.With(handler, refusals.Config{PerSecond: maxRefusals, Requestor: authentication.Requestor, Codecs: door.Codecs})
 	handler = authentication.WithRequestor(handler)
 	return frontdoor.With(handler, door)

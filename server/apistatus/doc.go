@@ -4,5 +4,6 @@
 // The stock handlers look at the outermost error only. An error that says what was being done, wrapped around the status of
 // storage, becomes 500, which clients take for a defect and give up on. While etcd elects a leader, or cannot be reached, every
 // read on the way of a request fails like that: what a workspace serves, who may do what, admission. [Of] finds the status that
-// asks the client to try again (429, 503, 504) wherever it is in the chain of errors.
+// asks the client to try again (429, 503, 504) wherever it is in the chain of errors. In the same way [WithBody] answers with 400 if the
+// client sends a body that cannot be read.
 package apistatus
