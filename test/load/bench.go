@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/annex-dev/annex/test/framework/host"
+	"github.com/annex-dev/annex/test/hostile"
 )
 
 // cleanupTimeout bounds the removal of what the figures have made.
@@ -74,6 +75,11 @@ func (b *bench) connect(ctx context.Context) error {
 	case b.opts.serverBinary != "":
 		if b.server, err = newServer(ctx, b.opts, b.dir+"/server"); err != nil {
 			return fmt.Errorf("preparing the server: %w", err)
+		}
+		if b.measures("hostile") {
+			if err := b.server.letIn(hostile.TokenFile); err != nil {
+				return err
+			}
 		}
 		return b.startServer(ctx)
 	case b.opts.kubeconfig != "":

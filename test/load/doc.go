@@ -25,6 +25,7 @@
 //	provider-watch   providerwatch.go  write in a consumer to event at the provider
 //	crud             crud.go           ConfigMaps of 1 KiB, beside a plain kube-apiserver
 //	fairness         fairness.go       a quiet workspace alone, and beside one that clients flood
+//	hostile          hostile.go        what a quiet workspace notices of attacks (test/hostile), and what they leave behind
 //	host             hostlatency.go    ConfigMaps through a host's aggregator, directly, and of the host itself
 //	host-watches     hostwatches.go    many watches through a host at the same time
 //	delete           delete.go         workspaces: delete to gone, and what it costs the server

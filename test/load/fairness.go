@@ -7,25 +7,13 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
-const (
-	// fairnessPause is how long the quiet workspace rests between requests.
-	fairnessPause = 5 * time.Millisecond
-	// floodLead is how long a flood goes on, from its first answers, before one
-	// looks at its neighbor.
-	floodLead = 2 * time.Second
-)
-
-// quiet is the workspace whose users shall not notice a flood in another one.
-type quiet struct {
-	conn   *crowd.Connection
-	client dynamic.ResourceInterface
-	made   int
-}
+// floodLead is how long a flood goes on, from its first answers, before one
+// looks at its neighbor.
+const floodLead = 2 * time.Second
 
 // measureFairness tells how long a get and a create take in a workspace alone,
 // and while clients flood another one. Alone and beside take turns.
@@ -39,19 +27,11 @@ func measureFairness(ctx context.Context, b *bench) error {
 	if err := b.fillBusy(ctx, busy); err != nil {
 		return fmt.Errorf("filling the busy workspace: %w", err)
 	}
-	conn, err := crowd.Connect(config)
+	q, err := newQuiet(ctx, config, workspacePath(names[1]))
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	client, err := conn.Cluster(workspacePath(names[1]))
-	if err != nil {
-		return err
-	}
-	q := &quiet{conn: conn, client: client.Resource(configMaps).Namespace(metav1.NamespaceDefault)}
-	if _, err := q.client.Create(ctx, newConfigMap("read"), metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("creating what is read: %w", err)
-	}
+	defer q.conn.Close()
 	for _, kind := range b.opts.floods {
 		url := busy
 		if kind == floodRefused {
@@ -132,36 +112,4 @@ func (b *bench) fairnessBeside(ctx context.Context, q *quiet, url, kind string) 
 		b.report.add(name+"_flood_"+count.name+"_rate", float64(count.n)/total.Seconds, unitRate)
 	}
 	return nil
-}
-
-// measure takes turns with n reads and n writes. Every one of them has to
-// succeed.
-func (q *quiet) measure(ctx context.Context, n int) (reads, writes latencies, err error) {
-	timed := func(l *latencies, do func() error) error {
-		if err := crowd.Sleep(ctx, fairnessPause); err != nil {
-			return err
-		}
-		start := time.Now()
-		if err := do(); err != nil {
-			return err
-		}
-		*l = append(*l, time.Since(start))
-		return nil
-	}
-	for range n {
-		if err := timed(&reads, func() error {
-			_, err := q.client.Get(ctx, "read", metav1.GetOptions{})
-			return err
-		}); err != nil {
-			return nil, nil, fmt.Errorf("reading: %w", err)
-		}
-		q.made++
-		if err := timed(&writes, func() error {
-			_, err := q.client.Create(ctx, newConfigMap("quiet-"+strconv.Itoa(q.made)), metav1.CreateOptions{})
-			return err
-		}); err != nil {
-			return nil, nil, fmt.Errorf("writing: %w", err)
-		}
-	}
-	return reads, writes, nil
 }

@@ -16,6 +16,9 @@ type figure struct {
 	// needs returns what the flags lack for it, or "".
 	needs func(options) string
 	run   func(context.Context, *bench) error
+	// parts returns into how many parts it can be divided, each with a time
+	// limit of its own; nil stands for one.
+	parts func(options) int
 }
 
 // figures is in the order they run: cold-start first, because it wants to see a
@@ -23,18 +26,19 @@ type figure struct {
 // shared workspaces away.
 func figures() []figure {
 	return []figure{
-		{"cold-start", needsBinary, measureColdStart},
-		{"create", needsServer, measureCreate},
-		{"counts", needsMetrics, measureCounts},
-		{"memory", needsProcess, measureMemory},
-		{"bound-memory", needsProcess, measureBoundMemory},
-		{"bind", needsServer, measureBind},
-		{"provider-watch", needsServer, measureProviderWatch},
-		{"crud", needsNothing, measureCRUD},
-		{"fairness", needsServer, measureFairness},
-		{"host", needsHost, measureHost},
-		{"host-watches", needsHost, measureHostWatches},
-		{"delete", needsServer, measureDelete},
+		{name: "cold-start", needs: needsBinary, run: measureColdStart},
+		{name: "create", needs: needsServer, run: measureCreate},
+		{name: "counts", needs: needsMetrics, run: measureCounts},
+		{name: "memory", needs: needsProcess, run: measureMemory},
+		{name: "bound-memory", needs: needsProcess, run: measureBoundMemory},
+		{name: "bind", needs: needsServer, run: measureBind},
+		{name: "provider-watch", needs: needsServer, run: measureProviderWatch},
+		{name: "crud", needs: needsNothing, run: measureCRUD},
+		{name: "fairness", needs: needsServer, run: measureFairness},
+		{name: "hostile", needs: needsBinary, run: measureHostile, parts: func(o options) int { return 1 + len(o.attacks) }},
+		{name: "host", needs: needsHost, run: measureHost},
+		{name: "host-watches", needs: needsHost, run: measureHostWatches},
+		{name: "delete", needs: needsServer, run: measureDelete},
 	}
 }
 
@@ -119,7 +123,11 @@ func selectFigures(o options, log io.Writer) ([]figure, error) {
 // measure runs one figure within its time and logs its fault, so that the fault
 // stands beside the progress it belongs to. It reports whether there was none.
 func (b *bench) measure(ctx context.Context, f figure) bool {
-	ctx, cancel := context.WithTimeoutCause(ctx, b.opts.timeout, fmt.Errorf("no result within %s", b.opts.timeout))
+	timeout := b.opts.timeout
+	if f.parts != nil {
+		timeout *= time.Duration(f.parts(b.opts))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no result within %s", timeout))
 	defer cancel()
 	start := time.Now()
 	b.logf("%s ...", f.name)

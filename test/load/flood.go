@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +18,7 @@ import (
 	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
-// floodCommand makes the program flood a server and do nothing else. It is a
-// process of its own, at the lowest priority: what a flood costs those who send
-// it is no part of what is measured.
+// floodCommand makes the program flood a server and do nothing else.
 const floodCommand = "flood"
 
 // Kinds of floods.
@@ -132,44 +128,22 @@ func (f *flooding) send(ctx context.Context, conn *crowd.Connection, method, bod
 }
 
 // flood is a flood that goes on.
-type flood struct {
-	command *exec.Cmd
-	in      io.WriteCloser
-	out     *json.Decoder
-}
+type flood struct{ helper }
 
 // startFlood begins a flood of a workspace. It returns when the flood is
 // underway: the server has answered as many requests as there are clients. On a
 // busy machine a process of the lowest priority may take long to get there.
 func startFlood(ctx context.Context, c *rest.Config, url, id, kind string, clients int) (*flood, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding the program: %w", err)
-	}
-	command := exec.CommandContext(ctx, "nice", "-n", "19", self, floodCommand)
-	command.Stderr = os.Stderr
-	in, err := command.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the flood: %w", err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the flood: %w", err)
-	}
-	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("starting the flood: %w", err)
-	}
 	token := c.BearerToken
 	if kind == floodRefused {
 		token = "nobody-knows-it"
 	}
-	f := &flood{command: command, in: in, out: json.NewDecoder(out)}
-	what := flooding{Host: c.Host, Token: token, URL: url, Kind: kind, ID: id, CA: c.CAData, Clients: clients}
-	if err := json.NewEncoder(in).Encode(what); err != nil {
-		_, stopped := f.stop()
-		return nil, errors.Join(fmt.Errorf("telling the flood what to do: %w", err), stopped)
+	h, err := startHelper(ctx, floodCommand)
+	if err != nil {
+		return nil, fmt.Errorf("starting the flood: %w", err)
 	}
-	if err := f.out.Decode(&flooded{}); err != nil {
+	f := &flood{*h}
+	if err := f.ask(flooding{Host: c.Host, Token: token, URL: url, Kind: kind, ID: id, CA: c.CAData, Clients: clients}, &flooded{}); err != nil {
 		_, stopped := f.stop()
 		return nil, errors.Join(fmt.Errorf("waiting for the first answers to the flood: %w", err), stopped)
 	}
@@ -179,8 +153,7 @@ func startFlood(ctx context.Context, c *rest.Config, url, id, kind string, clien
 // stop ends the flood and tells what came of it.
 func (f *flood) stop() (flooded, error) {
 	var result flooded
-	err := errors.Join(f.in.Close(), f.out.Decode(&result), f.command.Wait())
-	if err != nil {
+	if err := f.end(&result); err != nil {
 		return result, fmt.Errorf("ending the flood: %w", err)
 	}
 	return result, nil

@@ -20,10 +20,8 @@ func main() {
 	// A second signal ends the removal, too.
 	context.AfterFunc(ctx, stop)
 
-	var err error
-	if len(os.Args) == 2 && os.Args[1] == floodCommand {
-		err = runFlood(os.Stdin, os.Stdout)
-	} else {
+	ran, err := runHelper(os.Args)
+	if !ran {
 		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	}
 	switch {

@@ -4,21 +4,22 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/annex-dev/annex/test/framework/annex"
 	"github.com/annex-dev/annex/test/framework/host"
 )
 
 // The load program starts its server as "BINARY serve ...": here the test binary
 // itself, which then is the stand-in (standin_test.go).
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == floodCommand {
-		if err := runFlood(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	if ran, err := runHelper(os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	} else if ran {
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
@@ -59,7 +60,9 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 	if err != nil {
 		t.Fatalf("finding the test binary: %v", err)
 	}
-	figures := measureForTest(t, "--server-binary="+binary, "--start-plain")
+	// The stand-in keeps no workspaces apart and knows no users: nothing to attack.
+	names := slices.DeleteFunc(figureNames(), func(name string) bool { return name == "hostile" })
+	figures := measureForTest(t, "--server-binary="+binary, "--start-plain", "--figures="+strings.Join(names, ","))
 
 	for _, name := range []string{
 		"cold_start_new", "cold_start_empty", "cold_start_n",
@@ -89,6 +92,22 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 	// The stand-in creates each workspace and patches its status once.
 	if v := figures["workspace_create_revisions"]; v < 2 || v > 3 {
 		t.Errorf("workspace_create_revisions is %v, want about 2", v)
+	}
+}
+
+func TestRun_MeasuresAttacks(t *testing.T) {
+	binary, err := annex.Program("annex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := measureForTest(t, "--server-binary="+binary, "--figures=hostile", "--attacks=definitions,watches", "--attack-size=0.02")
+	for _, name := range []string{
+		"hostile_definitions_define_beside", "hostile_definitions_worst_p99_ratio", "hostile_watches_read_beside_p99", "hostile_watches_worst_p99_ratio",
+		"hostile_watches_worst_p99_ratio_10s_after", "hostile_watches_rss_during", "hostile_watches_rss_after_ratio", "hostile_watches_heap_after_ratio", "hostile_watches_series_after",
+	} {
+		if v := figures[name]; v <= 0 {
+			t.Errorf("%s is %v, want a positive number", name, v)
+		}
 	}
 }
 

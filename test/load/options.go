@@ -36,6 +36,9 @@ type options struct {
 	hostWatches     int
 	floodClients    int
 	floods          []string
+	attacks         []string
+	attackTime      time.Duration
+	attackSize      float64
 	settle          time.Duration
 	timeout         time.Duration
 	keep            bool
@@ -81,6 +84,9 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
 	fs.IntVar(&o.floodClients, "flood-clients", 200, "clients of a flood")
 	fs.StringSliceVar(&o.floods, "floods", []string{floodCreates, floodLists, floodMix, floodRefused}, "floods of the fairness figure")
+	fs.StringSliceVar(&o.attacks, "attacks", attackNames(), "attacks of the hostile figure")
+	fs.DurationVar(&o.attackTime, "attack-time", 20*time.Second, "limit for each attack")
+	fs.Float64Var(&o.attackSize, "attack-size", 1, "size of the attacks, as a part of their full size")
 	fs.StringVar(&o.workspaceType, "workspace-type", "root:universal", "type of the workspaces, as path:name")
 	fs.DurationVar(&o.settle, "settle", time.Minute, "rest before memory is read")
 	fs.DurationVar(&o.timeout, "timeout", 15*time.Minute, "limit for each figure")
@@ -102,6 +108,14 @@ func (o *options) validate() []error {
 		if !slices.Contains([]string{floodCreates, floodLists, floodMix, floodRefused}, kind) {
 			faults = append(faults, fmt.Errorf("--floods: unknown %q", kind))
 		}
+	}
+	for _, name := range o.attacks {
+		if !slices.Contains(attackNames(), name) {
+			faults = append(faults, fmt.Errorf("--attacks: unknown %q", name))
+		}
+	}
+	if o.attackTime <= 0 || o.attackSize <= 0 {
+		faults = append(faults, errors.New("--attack-time and --attack-size must be positive"))
 	}
 	if o.boundWorkspaces < 0 {
 		faults = append(faults, errors.New("--bound-workspaces must not be negative"))

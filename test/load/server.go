@@ -54,6 +54,16 @@ func newServer(ctx context.Context, o options, dir string) (*server, error) {
 	return &server{binary: binary, args: o.serverArgs, dir: dir, log: dir + ".log", port: port}, nil
 }
 
+// letIn makes the server know the users of a token file from its next start on.
+func (s *server) letIn(tokenFile string) error {
+	file := s.dir + ".tokens"
+	if err := os.WriteFile(file, []byte(tokenFile), 0o600); err != nil {
+		return fmt.Errorf("writing the tokens of users: %w", err)
+	}
+	s.args = append(s.args, "--token-auth-file", file)
+	return nil
+}
+
 func (s *server) kubeconfig() string { return filepath.Join(s.dir, "admin.kubeconfig") }
 
 // pid returns 0 when the server does not run.

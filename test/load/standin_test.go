@@ -45,8 +45,6 @@ import (
 // provider's endpoint.
 var standInPrefix = regexp.MustCompile(`^((/services/apiexport/[^/]+/[^/]+)?/clusters/[^/]+|/apis/tenancy.kcp.io/v1alpha1/workspaces/[^/]+/proxy)`)
 
-var customResourceDefinitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-
 // serveStandIn is the "serve" command of the test binary. It runs until it is
 // told to end.
 func serveStandIn(args []string) error {
@@ -164,7 +162,7 @@ func prepareStandIn(ctx context.Context, h *host.Host, base string) error {
 
 func defineStandIn(ctx context.Context, client dynamic.Interface, kind string, gvr schema.GroupVersionResource) error {
 	name := gvr.GroupResource().String()
-	crd := newObject(customResourceDefinitions, "CustomResourceDefinition", name, map[string]any{"spec": map[string]any{
+	crd := newObject(definitions, "CustomResourceDefinition", name, map[string]any{"spec": map[string]any{
 		"group": gvr.Group, "scope": "Cluster",
 		"names": map[string]any{"plural": gvr.Resource, "kind": kind},
 		"versions": []any{map[string]any{
@@ -172,7 +170,7 @@ func defineStandIn(ctx context.Context, client dynamic.Interface, kind string, g
 			"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
 		}},
 	}})
-	_, err := client.Resource(customResourceDefinitions).Create(ctx, crd, metav1.CreateOptions{})
+	_, err := client.Resource(definitions).Create(ctx, crd, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) { // it is there after a restart
 		return err
 	}

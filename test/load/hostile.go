@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
+	"github.com/annex-dev/annex/test/hostile"
+)
+
+const (
+	// calm is how long after an attack its neighbors must notice nothing of it.
+	calm = 10 * time.Second
+	// rssInterval is how often memory is read during an attack.
+	rssInterval = 200 * time.Millisecond
+	// defineSamples is how many definitions are measured before and after an
+	// attack on them, and at most during it.
+	defineSamples = 3
+)
+
+// attackNames returns the attacks that are about a figure.
+func attackNames() []string {
+	var names []string
+	for _, attack := range hostile.Attacks() {
+		if attack.Many > 0 {
+			names = append(names, attack.Name)
+		}
+	}
+	return names
+}
+
+// measureHostile tells what a quiet workspace notices of attacks, one after the
+// other, and what they leave in memory and in the metrics of the server.
+func measureHostile(ctx context.Context, b *bench) error {
+	names, _, _, err := b.makeWorkspaces(ctx, "hostile", 1, nil)
+	if err != nil {
+		return err
+	}
+	q, err := newQuiet(ctx, b.target.admin, workspacePath(names[0]))
+	if err != nil {
+		return err
+	}
+	defer q.conn.Close()
+	var chosen []hostile.Attack
+	for _, attack := range hostile.Attacks() {
+		if slices.Contains(b.opts.attacks, attack.Name) {
+			chosen = append(chosen, attack)
+		}
+	}
+	// What a server makes once, at the first attack of a kind, is no cost of an
+	// attack.
+	b.logf("warming up ...")
+	for _, attack := range chosen {
+		a := &assault{bench: b, attack: attack, quiet: q}
+		if err := a.run(ctx, attack.Few, func(h *helper, told *attacked) error { return ask(h, struct{}{}, told) }); err != nil {
+			return fmt.Errorf("warming up with %s: %w", attack.Name, err)
+		}
+	}
+	if err := q.clean(ctx); err != nil {
+		return fmt.Errorf("cleaning up: %w", err)
+	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	var faults []error
+	for _, attack := range chosen {
+		b.logf("attack %s ...", attack.Name)
+		a := &assault{bench: b, attack: attack, quiet: q}
+		if err := a.measure(ctx, max(1, int(math.Round(float64(attack.Many)*b.opts.attackSize)))); err != nil {
+			faults = append(faults, fmt.Errorf("attack %s: %w", attack.Name, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// settle rests until memory can be read.
+func (b *bench) settle(ctx context.Context) error {
+	return crowd.Sleep(ctx, b.opts.settle)
+}
+
+// assault is one attack and what comes of it.
+type assault struct {
+	*bench
+	attack hostile.Attack
+	quiet  *quiet
+
+	before, during, after snapshot
+	alone, beside, later  view
+}
+
+// view is what the quiet workspace sees.
+type view struct{ reads, writes, defines latencies }
+
+// run prepares the attack, strikes as soon as prepared returns, and cleans up.
+// It fails if the attack cannot be made, or if the server does what it must not.
+func (a *assault) run(ctx context.Context, n int, prepared func(*helper, *attacked) error) error {
+	h, err := startHelper(ctx, attackCommand)
+	if err != nil {
+		return err
+	}
+	var told attacked
+	c := a.target.admin
+	err = ask(h, attacking{Host: c.Host, Token: c.BearerToken, CA: c.CAData, Attack: a.attack.Name, Count: n, Limit: a.opts.attackTime}, &told)
+	if err == nil {
+		err = prepared(h, &told)
+	}
+	answers := told.Answers
+	if err == nil {
+		err = ask(h, struct{}{}, &told)
+	}
+	a.logf("attack %s: %d of it, answers by code %v", a.attack.Name, n, answers)
+	return errors.Join(err, h.end(nil))
+}
+
+// measure runs the attack beside the quiet workspace, and tells the figures.
+func (a *assault) measure(ctx context.Context, n int) error {
+	var err error
+	if a.before, err = a.snapshot(ctx); err != nil {
+		return err
+	}
+	if err := a.run(ctx, n, func(h *helper, told *attacked) error {
+		if err := a.look(ctx, &a.alone, a.opts.quietRequests, nil); err != nil {
+			return err
+		}
+		return a.besides(ctx, h, told)
+	}); err != nil {
+		return err
+	}
+	if err := a.quiet.clean(ctx); err != nil {
+		return fmt.Errorf("cleaning up: %w", err)
+	}
+	if err := a.settle(ctx); err != nil {
+		return err
+	}
+	if a.after, err = a.snapshot(ctx); err != nil {
+		return err
+	}
+	a.tell()
+	return nil
+}
+
+// besides strikes and looks at the quiet workspace meanwhile, and afterwards.
+func (a *assault) besides(ctx context.Context, h *helper, told *attacked) error {
+	striking, over := context.WithCancel(ctx)
+	defer over()
+	var strike error
+	var most float64
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer over()
+		strike = ask(h, struct{}{}, told)
+	})
+	both.Go(func() {
+		for crowd.Sleep(striking, rssInterval) == nil {
+			if rss, err := readRSS(a.pid()); err == nil {
+				most = max(most, rss)
+			}
+		}
+	})
+	err := a.look(ctx, &a.beside, math.MaxInt, striking.Done())
+	both.Wait()
+	if err = errors.Join(err, strike); err != nil {
+		return err
+	}
+	if a.during, err = a.snapshot(ctx); err != nil {
+		return err
+	}
+	a.during.rss = max(a.during.rss, most)
+	if err := crowd.Sleep(ctx, min(calm, a.opts.settle)); err != nil {
+		return err
+	}
+	return a.look(ctx, &a.later, a.opts.quietRequests, nil)
+}
+
+// look measures the quiet workspace with n reads and writes, or until the
+// attack is over.
+func (a *assault) look(ctx context.Context, v *view, n int, over <-chan struct{}) error {
+	for i := 0; i < n; i++ {
+		if err := a.quiet.measureOnce(ctx, &v.reads, &v.writes); err != nil {
+			return err
+		}
+		if a.attack.Defines && len(v.defines) < defineSamples && i%10 == 0 {
+			took, err := a.quiet.define(ctx)
+			if err != nil {
+				return err
+			}
+			v.defines = append(v.defines, took)
+		}
+		select {
+		case <-over:
+			return nil
+		default:
+		}
+	}
+	return nil
+}
+
+// tell prints the figures.
+func (a *assault) tell() {
+	name := "hostile_" + a.attack.Name
+	worst := func(of view) float64 {
+		return max(ratio(of.reads, a.alone.reads, 0.99), ratio(of.writes, a.alone.writes, 0.99))
+	}
+	a.report.latencies(name+"_read_alone", a.alone.reads)
+	a.report.latencies(name+"_read_beside", a.beside.reads)
+	a.report.latencies(name+"_write_alone", a.alone.writes)
+	a.report.latencies(name+"_write_beside", a.beside.writes)
+	a.report.add(name+"_requests_beside", float64(len(a.beside.reads)+len(a.beside.writes)), unitCount)
+	a.report.add(name+"_worst_p99_ratio", worst(a.beside), unitCount)
+	a.report.add(name+"_worst_p99_ratio_10s_after", worst(a.later), unitCount)
+	if a.attack.Defines {
+		a.report.add(name+"_define_alone", milliseconds(a.alone.defines.sorted().percentile(1)), unitMilliseconds)
+		a.report.add(name+"_define_beside", milliseconds(a.beside.defines.sorted().percentile(1)), unitMilliseconds)
+	}
+	for _, at := range []struct {
+		when string
+		snapshot
+	}{{"before", a.before}, {"during", a.during}, {"after", a.after}} {
+		a.report.add(name+"_rss_"+at.when, mib(at.rss), unitMiB)
+		a.report.add(name+"_series_"+at.when, float64(at.metrics.series), unitCount)
+	}
+	a.report.add(name+"_rss_after_ratio", a.after.rss/a.before.rss, unitCount)
+	before, hadHeap := a.before.metrics.value("go_memstats_heap_inuse_bytes")
+	after, hasHeap := a.after.metrics.value("go_memstats_heap_inuse_bytes")
+	if hadHeap && hasHeap {
+		a.report.add(name+"_heap_after_ratio", after/before, unitCount)
+	}
+}
+
+// ratio compares a percentile of two series.
+func ratio(of, to latencies, p float64) float64 {
+	return float64(of.sorted().percentile(p)) / float64(to.sorted().percentile(p))
+}
+
+// ask is helper.ask for an attack, whose faults are errors.
+func ask(h *helper, what any, told *attacked) error {
+	if err := h.ask(what, told); err != nil {
+		return err
+	}
+	if told.Fault != "" {
+		return errors.New(told.Fault)
+	}
+	return nil
+}
