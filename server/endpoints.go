@@ -89,6 +89,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	if err != nil {
 		return nil, fmt.Errorf("preparing custom resources: %w", err)
 	}
+	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget)
 	return e, memory.NewMetrics(map[string]memory.Cache{
 		"handlers":  e.schemas,
 		"documents": e.documents,

@@ -18,6 +18,8 @@ type indexes struct {
 	// index finds clusters by path, evaluator decides by their RBAC.
 	index     *index.Index
 	evaluator *policy.Evaluator
+	// forget drops what the layers above keep for a cluster that is gone. They add to it before anything runs.
+	forget []func(cluster logicalcluster.Name)
 }
 
 func newIndexes(c Config, s *stores) *indexes {
@@ -25,11 +27,20 @@ func newIndexes(c Config, s *stores) *indexes {
 	switched := func(ctx context.Context, cluster logicalcluster.Name) {
 		recheckSwitched(ctx, watches, s.reader, cluster)
 	}
-	return &indexes{
+	i := &indexes{
 		watches:   watches,
-		index:     index.New(index.Config{Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched}),
 		evaluator: policy.NewBounded(s.reader, s.gate(policy.Followed()...), c.Memory.Policies),
+		forget:    []func(logicalcluster.Name){c.Backend.Forget},
 	}
+	i.index = index.New(index.Config{
+		Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched,
+		Gone: func(cluster logicalcluster.Name) {
+			for _, forget := range i.forget {
+				forget(cluster)
+			}
+		},
+	})
+	return i
 }
 
 // recheckSwitched looks again at the watches on a cluster that is switched off or on, and at those of its providers, which cover it.

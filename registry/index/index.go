@@ -55,6 +55,8 @@ type Config struct {
 	Fresh Fresh
 	// Switched is told of a cluster that is, or was until now, in phase Inactive after every change; empty when perhaps any is.
 	Switched func(ctx context.Context, cluster logicalcluster.Name)
+	// Gone is told of a cluster that was deleted. It may miss some.
+	Gone func(cluster logicalcluster.Name)
 }
 
 // New returns an index of what c.Paths holds.
@@ -111,6 +113,7 @@ func (i *Index) handleLogicalCluster(ctx context.Context, event client.Event) {
 	name := logicalcluster.From(lc)
 	if event.Type == client.Deleted {
 		i.clusters.drop(name)
+		i.Gone(name)
 		return
 	}
 	before, _ := i.clusters.get(name)

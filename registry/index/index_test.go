@@ -44,7 +44,7 @@ type always struct{ err error }
 func (a always) Wait(context.Context) (uint64, error) { return 1, a.err }
 
 func newIndex(cached client.Reader) *Index {
-	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, Switched: func(context.Context, logicalcluster.Name) {}})
+	return New(Config{Paths: NewPaths(), Cached: cached, Fresh: always{}, Switched: func(context.Context, logicalcluster.Name) {}, Gone: func(logicalcluster.Name) {}})
 }
 
 // fed returns an index that holds objects as if a watch had delivered them, and for a second look finds what is in cached.
@@ -238,6 +238,17 @@ func TestIndex_RebuildForgetsWhatTheWatchMissed(t *testing.T) {
 	i.handleWorkspace(client.Event{Type: client.Synced})
 	if _, found, _ := i.Resolve(t.Context(), "root:org"); found {
 		t.Error("what was deleted while the watch was away is still there")
+	}
+}
+
+func TestIndex_TellsOfClustersThatAreGone(t *testing.T) {
+	i := fed(t, clienttest.NewFake(tree()...), tree()...)
+	var gone []logicalcluster.Name
+	i.Gone = func(name logicalcluster.Name) { gone = append(gone, name) }
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Modified, Object: logicalCluster("orgid", "root:org")})
+	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Deleted, Object: logicalCluster("teamid", "root:org:team")})
+	if !slices.Equal(gone, []logicalcluster.Name{"teamid"}) {
+		t.Errorf("told of %q", gone)
 	}
 }
 

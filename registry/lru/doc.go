@@ -2,5 +2,5 @@
 // in a view (registry/view), and /metrics shows the bytes of each (server/memory).
 //
 // A value has an owner, the workspace that it is kept for. One owner has at most a quarter of a cache, so a workspace that makes new values
-// in a loop evicts its own.
+// in a loop evicts its own. What is kept for a workspace is dropped when the workspace is gone.
 package lru

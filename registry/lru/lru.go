@@ -65,11 +65,7 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 func (c *Cache[K, V]) Put(key K, value V, bytes int64, of string) {
 	bytes += entryBytes
 	var gone []V
-	defer func() {
-		for _, value := range gone {
-			c.evicted(value)
-		}
-	}()
+	defer func() { c.tell(gone) }()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if element := c.entries[key]; element != nil {
@@ -112,6 +108,17 @@ func (c *Cache[K, V]) remove(element *list.Element) V {
 	return e.value
 }
 
+// Drop drops all values of an owner.
+func (c *Cache[K, V]) Drop(owner string) {
+	var gone []V
+	c.mu.Lock()
+	for c.owners[owner] != nil {
+		gone = append(gone, c.remove(c.owners[owner].order.Back().Value.(*list.Element)))
+	}
+	c.mu.Unlock()
+	c.tell(gone)
+}
+
 // Clear drops all values.
 func (c *Cache[K, V]) Clear() {
 	c.mu.Lock()
@@ -120,6 +127,10 @@ func (c *Cache[K, V]) Clear() {
 		gone = append(gone, c.remove(c.order.Back()))
 	}
 	c.mu.Unlock()
+	c.tell(gone)
+}
+
+func (c *Cache[K, V]) tell(gone []V) {
 	for _, value := range gone {
 		c.evicted(value)
 	}

@@ -58,6 +58,19 @@ func TestCache_TheLeastRecentlyUsedGoesFirst(t *testing.T) {
 	}
 }
 
+func TestCache_Drop(t *testing.T) {
+	c, gone := newCache(8)
+	for _, name := range []string{"a1", "b1", "a2"} {
+		c.Put(name, name, 100, name[:1])
+	}
+	c.Drop("a")
+	c.Drop("nobody")
+	if _, ok := c.Get("b1"); !ok || c.Len() != 1 || !slices.Equal(*gone, []string{"a1", "a2"}) {
+		t.Errorf("%d are kept, gone: %v", c.Len(), *gone)
+	}
+	c.check(t)
+}
+
 func TestCache_AnOwnerEvictsItsOwn(t *testing.T) {
 	c, _ := newCache(16)
 	for i := range 8 {

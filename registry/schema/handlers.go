@@ -117,6 +117,9 @@ func (h *Handlers) Close() {
 	h.kept.Clear()
 }
 
+// Forget drops the handlers that are kept for cluster. Requests under way go on.
+func (h *Handlers) Forget(cluster logicalcluster.Name) { h.kept.Drop(cluster.String()) }
+
 // Bytes returns about how many bytes the handlers take, and how many they may take.
 func (h *Handlers) Bytes() (bytes, limit int64) { return h.kept.Bytes() }
 

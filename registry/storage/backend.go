@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 
 	"github.com/annex-dev/annex/apis/core/limits"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/custom"
@@ -137,6 +138,9 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	}
 	return b, nil
 }
+
+// Forget drops the decoded objects that are held for cluster.
+func (b *Backend) Forget(cluster logicalcluster.Name) { b.decoded.Drop(cluster.String()) }
 
 // DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"k8s.io/kube-openapi/pkg/handler3"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/lru"
 )
 
@@ -46,6 +47,9 @@ func NewCache(capacity int64) *Cache {
 
 // Bytes returns about how many bytes are kept, and how many may be.
 func (c *Cache) Bytes() (bytes, limit int64) { return c.kept.Bytes() }
+
+// Forget drops the documents that are kept for cluster.
+func (c *Cache) Forget(cluster logicalcluster.Name) { c.kept.Drop(cluster.String()) }
 
 // get returns the document called key, which is built when it is not kept, and then kept for owner.
 func (c *Cache) get(key cacheKey, owner string, build func() (document any, bytes int64, err error)) (any, error) {

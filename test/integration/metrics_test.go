@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +125,42 @@ func TestMetrics_DoNotGrowWithCustomResources(t *testing.T) {
 		if strings.Contains(line, "zgroup") || strings.Contains(line, "zthing") || strings.Contains(line, "Zthing") {
 			t.Errorf("a custom resource in the metrics: %s", line)
 		}
+	}
+}
+
+var cacheBytes = regexp.MustCompile(`(?m)^annex_cache_bytes\{cache="(\w+)"\} (\S+)$`)
+
+// What a workspace has filled caches with goes with it.
+func TestMetrics_NothingIsKeptOfADeletedWorkspace(t *testing.T) {
+	s := annex.Start(t)
+	masters := asMaster(t, s)
+	caches := func() map[string]float64 {
+		bytes := map[string]float64{}
+		for _, cache := range cacheBytes.FindAllStringSubmatch(string(masters.get("/metrics").body), -1) {
+			value, err := strconv.ParseFloat(cache[2], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes[cache[1]] = value
+		}
+		return bytes
+	}
+	path, _ := s.NewWorkspace("root", "kept", "")
+	before := caches()
+	apply(t, s.Workspace(path), fmt.Sprintf(throwawayCRD, 1))
+	useKinds(t, masters, "/clusters/"+path, 1, 2)
+	if a := masters.get("/clusters/" + path + "/openapi/v3/apis/zgroup1.example/v71"); a.code != http.StatusOK {
+		t.Fatalf("OpenAPI: %d %s", a.code, a.body)
+	}
+	with := caches()
+	_, root := annex.Clients(t, s.Workspace("root"))
+	if err := root.Resource(workspaces).Delete(t.Context(), "kept", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, cache := range []string{"handlers", "documents", "decoded"} {
+		if with[cache] <= before[cache] {
+			t.Errorf("%s: %v bytes before and %v with the workspace", cache, before[cache], with[cache])
+		}
+		eventually(t, cache+" forget the workspace", func(context.Context) (bool, error) { return caches()[cache] <= before[cache], nil })
 	}
 }
