@@ -36,7 +36,7 @@ func prepareBombs(ctx context.Context, s *Scene, n int) (func(context.Context) e
 
 const (
 	// deep is more than decoders follow, and tall is what they do follow.
-	deep, tall = 100_000, 9_000
+	deep, tall = 100_000, 3_000
 	// laughs is a text that has ten to the power of nine words as soon as all references are replaced.
 	laughs = `a0: &a0 lol
 a1: &a1 [*a0,*a0,*a0,*a0,*a0,*a0,*a0,*a0,*a0,*a0]

@@ -1,7 +1,7 @@
 // Package hostile attacks a server over HTTP, as its tenants and as strangers can. attacks.go lists all attacks.
 //
-// An attack says what the server must answer, and everywhere the same holds (scene.go): no answer is 500 or above, no answer has
-// what belongs to another tenant, the objects of that tenant stay as they are, and the server stays ready.
+// An attack says what the server must answer, and everywhere the same holds (scene.go): no answer is 500 or above, except 501 and 504,
+// no answer has what belongs to another tenant, the objects of that tenant stay as they are, and the server stays ready.
 //
 // Two programs run the list. The test of this package runs small numbers, and says nothing about time. The load program
 // (`bin/load --figures hostile`, part of `make bench`) runs large ones, and tells what a quiet tenant notices, and what is left in

@@ -177,7 +177,7 @@ func prepareDefaults(ctx context.Context, s *Scene, n int) (func(context.Context
 	return func(ctx context.Context) error {
 		return s.storm(ctx, attacker, path, 8, n, func(ctx context.Context, t *tenant, _ int) error {
 			_, err := t.expect(ctx, http.MethodPost, customPath(group, plural), body,
-				http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests)
+				http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusGatewayTimeout)
 			return err
 		})
 	}, nil
