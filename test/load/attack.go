@@ -17,8 +17,13 @@ import (
 // attackCommand makes the program attack a server and do nothing else.
 const attackCommand = "attack"
 
-// attacking is what the process reads first. It then reads any value to strike,
-// and another one to clean up.
+// What the process reads after it has prepared an attack.
+const (
+	stepStrike = "strike"
+	stepClean  = "clean"
+)
+
+// attacking is what the process reads first.
 type attacking struct {
 	Host, Token, Attack string
 	CA                  []byte
@@ -26,8 +31,7 @@ type attacking struct {
 	Limit               time.Duration // for the strike
 }
 
-// attacked is what it prints when it is prepared, when the attack is over, and
-// when all of it is cleaned up.
+// attacked is what it prints when the attack is prepared, and after each step.
 type attacked struct {
 	Fault   string
 	Answers map[int]int // by code, so far
@@ -66,20 +70,24 @@ func runAttack(in io.Reader, out io.Writer) error {
 	if err := tell(err); err != nil {
 		return err
 	}
-	for _, then := range []func() error{
-		func() error {
-			limited, cancel := context.WithTimeout(ctx, a.Limit)
-			defer cancel()
-			return strike(limited)
-		},
-		func() error { return errors.Join(scene.Unharmed(ctx), scene.Close(ctx)) },
-	} {
-		if err := decoder.Decode(&struct{}{}); err != nil {
+	for {
+		var next string
+		if err := decoder.Decode(&next); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
 			return fmt.Errorf("reading what to do next: %w", err)
 		}
-		if err := tell(then()); err != nil {
+		var err error
+		switch next {
+		case stepStrike:
+			limited, cancel := context.WithTimeout(ctx, a.Limit)
+			err = strike(limited)
+			cancel()
+		case stepClean:
+			err = errors.Join(scene.Unharmed(ctx), scene.Close(ctx))
+		}
+		if err := tell(err); err != nil {
 			return err
 		}
 	}
-	return nil
 }

@@ -57,7 +57,7 @@ func measureHostile(ctx context.Context, b *bench) error {
 	b.logf("warming up ...")
 	for _, attack := range chosen {
 		a := &assault{bench: b, attack: attack, quiet: q}
-		if err := a.run(ctx, attack.Few, func(h *helper, told *attacked) error { return ask(h, struct{}{}, told) }); err != nil {
+		if err := a.run(ctx, attack.Few, func(h *helper, told *attacked) error { return ask(h, stepStrike, told) }); err != nil {
 			return fmt.Errorf("warming up with %s: %w", attack.Name, err)
 		}
 	}
@@ -110,9 +110,7 @@ func (a *assault) run(ctx context.Context, n int, prepared func(*helper, *attack
 		err = prepared(h, &told)
 	}
 	answers := told.Answers
-	if err == nil {
-		err = ask(h, struct{}{}, &told)
-	}
+	err = errors.Join(err, ask(h, stepClean, &told))
 	a.logf("attack %s: %d of it, answers by code %v", a.attack.Name, n, answers)
 	return errors.Join(err, h.end(nil))
 }
@@ -153,7 +151,7 @@ func (a *assault) besides(ctx context.Context, h *helper, told *attacked) error 
 	var both sync.WaitGroup
 	both.Go(func() {
 		defer over()
-		strike = ask(h, struct{}{}, told)
+		strike = ask(h, stepStrike, told)
 	})
 	both.Go(func() {
 		for crowd.Sleep(striking, rssInterval) == nil {
