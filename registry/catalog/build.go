@@ -83,15 +83,15 @@ func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, ide
 	if b.catalog.isBound(gr) {
 		return &Resource{Group: gr.Group, Plural: gr.Resource, Hash: "typed", Bucket: identity, SchemaUID: uid, Typed: true}, nil
 	}
-	definition, err := b.catalog.boundDefinition(ctx, b.from, uid)
-	if err != nil || definition == nil {
+	found, err := b.catalog.boundDefinition(ctx, b.from, uid)
+	if err != nil || found.definition == nil {
 		return nil, err
 	}
-	r := fromDefinition(definition)
+	r := fromDefinition(found.definition)
 	if r.GroupResource() != gr {
 		return nil, fmt.Errorf("the CustomResourceDefinition of schema %q in %s is for %s, not for %s", uid, logicalcluster.SystemBoundCRDs, r.GroupResource(), gr)
 	}
-	r.Bucket, r.SchemaUID = identity, uid
+	r.Bucket, r.SchemaUID, r.Provider = identity, uid, found.provider
 	return r, nil
 }
 
@@ -142,11 +142,21 @@ func fromDefinition(definition *apiextensionsv1.CustomResourceDefinition) *Resou
 // version is one state of a bound definition.
 type version struct{ uid, resourceVersion string }
 
-// boundDefinition returns the interned definition of the bound schema uid; nil when there is none.
-func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid string) (*apiextensionsv1.CustomResourceDefinition, error) {
+// bound is an interned definition, and the cluster of the schema that it was made of.
+type bound struct {
+	definition *apiextensionsv1.CustomResourceDefinition
+	provider   logicalcluster.Name
+}
+
+func providerOf(crd *apiextensionsv1.CustomResourceDefinition) logicalcluster.Name {
+	return logicalcluster.Name(crd.Annotations[apisv1alpha2.AnnotationSchemaClusterKey])
+}
+
+// boundDefinition returns the definition of the bound schema uid; none when there is none.
+func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid string) (bound, error) {
 	crd, err := client.Find[apiextensionsv1.CustomResourceDefinition](ctx, from, definitionsResource, client.Key{Cluster: logicalcluster.SystemBoundCRDs, Name: uid})
 	if err != nil || crd == nil {
-		return nil, err
+		return bound{}, err
 	}
 	// Hashing a large schema takes milliseconds, and thousands of clusters bind the same one.
 	key := version{string(crd.UID), crd.ResourceVersion}
@@ -155,10 +165,11 @@ func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid s
 	}
 	definition, err := c.Definition(crd)
 	if err != nil {
-		return nil, err
+		return bound{}, err
 	}
-	c.hashed.Put(key, definition, int64(decoded*definition.Size()), crd.Annotations[apisv1alpha2.AnnotationSchemaClusterKey])
-	return definition, nil
+	b := bound{definition, providerOf(crd)}
+	c.hashed.Put(key, b, int64(decoded*definition.Size()), b.provider.String())
+	return b, nil
 }
 
 // asStored returns crd with the defaults and in the spelling that it gets on its way to storage and back.

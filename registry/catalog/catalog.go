@@ -51,7 +51,7 @@ type Catalog struct {
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
 	contents    pool[content]
-	hashed      *lru.Cache[version, *apiextensionsv1.CustomResourceDefinition]
+	hashed      *lru.Cache[version, bound]
 
 	view *view.View[*Snapshot]
 }
@@ -76,7 +76,7 @@ func New(config Config) *Catalog {
 	if config.BoundCapacity == 0 {
 		config.BoundCapacity = defaultBoundCapacity
 	}
-	c.hashed = lru.New[version, *apiextensionsv1.CustomResourceDefinition](config.BoundCapacity, nil)
+	c.hashed = lru.New[version, bound](config.BoundCapacity, nil)
 	none := func(schema.GroupResource) bool { return false }
 	if c.isBound == nil {
 		c.isBound = none
@@ -160,6 +160,8 @@ func (c *Catalog) ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, buck
 		return nil, err
 	}
 	r := fromDefinition(definition)
-	r.Bucket = bucket
+	if r.Bucket = bucket; bucket != LocalBucket {
+		r.Provider = providerOf(crd)
+	}
 	return c.resources.get(r.identity(), func() *Resource { return r }), nil
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -32,6 +33,8 @@ type Resource struct {
 	Binding string
 	// SchemaUID is the UID of the bound APIResourceSchema; empty for a local CustomResourceDefinition.
 	SchemaUID string
+	// Provider is the cluster of the bound APIResourceSchema, for which caches keep what is made of it; empty if that is not known.
+	Provider logicalcluster.Name
 	// Typed says that go-restful storage serves the resource; names, CRD and versions are known there.
 	Typed bool
 	// Terminating says that the resource is going away: no object may be created any more.

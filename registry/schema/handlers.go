@@ -141,8 +141,11 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		return nil, fmt.Errorf("serving %s: %w", resource.GroupResource(), err)
 	}
 	owner := resource.Bucket
-	if owner == catalog.LocalBucket {
+	switch {
+	case owner == catalog.LocalBucket:
 		owner = cluster.String()
+	case !resource.Provider.Empty():
+		owner = resource.Provider.String()
 	}
 	h.kept.Put(resource.Hash, e, size(resource.CRD), owner)
 	return e, nil

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 )
@@ -293,4 +294,25 @@ type noStorage struct{}
 
 func (noStorage) GetRESTOptions(schema.GroupResource, runtime.Object) (generic.RESTOptions, error) {
 	return generic.RESTOptions{}, fmt.Errorf("no storage here")
+}
+
+// The handlers of bound APIs are kept for their provider, not for an export or a consumer.
+func TestHandlers_OfBoundAPIsBelongToTheirProvider(t *testing.T) {
+	s := newServer(t, nil)
+	for i, identity := range []string{"one", "two"} {
+		crd := definition(t, widgetsB)
+		crd.Spec.Names.ShortNames = []string{identity} // a schema of its own
+		crd.Annotations = map[string]string{apisv1alpha2.AnnotationSchemaClusterKey: "provider"}
+		cluster := fmt.Sprintf("consumer%d", i)
+		s.serve(cluster, identity, crd)
+		s.must(http.StatusOK, "GET", cluster+widgets, "", "")
+	}
+	s.handlers.Forget("consumer0")
+	if n := s.handlers.Len(); n != 2 {
+		t.Errorf("%d handlers are kept, want 2", n)
+	}
+	s.handlers.Forget("provider")
+	if n := s.handlers.Len(); n != 0 {
+		t.Errorf("%d handlers are kept without their provider", n)
+	}
 }
