@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	apistorage "k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/util/flowcontrol"
 	"k8s.io/utils/ptr"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -381,4 +383,37 @@ func TestCustomResources_BucketsAreApart(t *testing.T) {
 	if got, _ := list(t, in(ctx, "c1"), s, s.root, recursive); len(got) != 0 {
 		t.Errorf("the cluster's own CRD has %v, want nothing", got)
 	}
+}
+
+// signal notes that a watch has begun.
+type signal chan struct{}
+
+func (s signal) Signal() { close(s) }
+func (s signal) Wait()   {}
+
+// Whoever waits until a watch has begun, as the seat of its request does, waits until its initial events are made.
+func TestWatch_HasBegunAfterItsInitialEvents(t *testing.T) {
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		const objects = 60
+		c1 := in(t.Context(), "c1")
+		for i := range objects {
+			create(t, c1, s, newObject("default", fmt.Sprint("n", i)))
+		}
+		begun := make(signal)
+		w := startWatch(t, flowcontrol.WithInitializationSignal(c1, begun), s, s.root, watchList)
+		for range objects / 2 {
+			nextAny(t, w)
+		}
+		select {
+		case <-begun:
+			t.Error("it says that it has begun in the middle of its initial events")
+		default:
+		}
+		initial(t, w)
+		select {
+		case <-begun:
+		case <-time.After(time.Minute):
+			t.Error("it does not say that it has begun")
+		}
+	})
 }

@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
+
+	"k8s.io/apiserver/pkg/util/flowcontrol"
 )
 
 // slow is a request whose client sends or takes nothing until it is told to go on.
@@ -170,5 +173,50 @@ func TestWaiting(t *testing.T) {
 	}
 	if err := Waiting(t.Context(), func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it must be returned as it is
 		t.Errorf("without a turn: %v", err)
+	}
+}
+
+// A watch that works on its initial events keeps its seat, however long that takes, and gives it to others while its client does not read.
+func TestFilter_AWatchBegins(t *testing.T) {
+	work, begin, end := newGate(), newGate(), newGate()
+	w := newWorld(t, Config{Reads: 10, Seats: 1, Watches: 4}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Verb") != "watch" {
+			return
+		}
+		work.pass(w, r)
+		if err := Waiting(r.Context(), func() error { begin.pass(w, r); return nil }); err != nil {
+			t.Error(err)
+		}
+		flowcontrol.WatchInitialized(r.Context())
+		if _, err := w.Write([]byte("a later event")); err != nil {
+			t.Error(err)
+		}
+		end.pass(w, r)
+	})
+	t.Cleanup(end.open)
+	t.Cleanup(begin.open)
+	t.Cleanup(work.open)
+	w.limiter.patience = 0
+	watch, get := make(chan answer, 1), make(chan answer, 1)
+	go func() { watch <- w.ask("watch", "busy", "mallory") }()
+	eventually(t, "it works", func() bool { return w.metric("annex_fairness_seats_in_use", "") == 1 })
+	go func() { get <- w.ask("get", "busy", "mallory") }()
+	eventually(t, "another request waits", func() bool { return w.metric("annex_fairness_requests_waiting", kindRead) == 1 })
+	time.Sleep(10 * time.Millisecond) // longer than the patience
+	if n := w.metric("annex_fairness_requests_waiting", kindRead); n != 1 {
+		t.Errorf("%v requests wait for a watch that works, want 1", n)
+	}
+	work.open()
+	if got := <-get; got.code != http.StatusOK {
+		t.Errorf("while it waits: %+v", got)
+	}
+	begin.open()
+	eventually(t, "it has begun", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 0 })
+	if n := w.metric("annex_fairness_seats_in_use", ""); n != 0 {
+		t.Errorf("an open watch has %v seats", n)
+	}
+	end.open()
+	if got := <-watch; got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
 	}
 }

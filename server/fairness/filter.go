@@ -65,13 +65,13 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer t.end()
+	ctx = context.WithValue(ctx, turnKey{}, t)
 	if watch {
-		// By the signal, the watch has received its initial events. Later events are caused by writers.
-		defer time.AfterFunc(f.patience, t.end).Stop()
-		f.next.ServeHTTP(w, r.WithContext(flowcontrol.WithInitializationSignal(ctx, begun(t.end))))
-		return
+		// By the signal, storage has made the initial events. Later events are caused by writers.
+		ctx = flowcontrol.WithInitializationSignal(ctx, begun(t.end))
+		defer time.AfterFunc(longestBegin, t.end).Stop()
 	}
-	r = r.WithContext(context.WithValue(ctx, turnKey{}, t))
+	r = r.WithContext(ctx)
 	if r.Body != nil {
 		r.Body = &body{ReadCloser: r.Body, turn: t}
 	}

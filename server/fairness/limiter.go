@@ -8,8 +8,11 @@ import (
 )
 
 // patience is how long a request may wait for its client, in all, and keep its seats. Other requests of its workspace must not wait
-// for a slow client. It is also how long a watch may take to begin. What waits still counts as in flight.
+// for a slow client. What waits still counts as in flight.
 const patience = 3 * time.Second
+
+// longestBegin is after which time a watch has begun, even if storage does not say so.
+const longestBegin = time.Minute
 
 // Config limits how much is served at once. In each field, 0 means no limit.
 type Config struct {

@@ -33,6 +33,9 @@ func (t *turn) end() {
 		return
 	}
 	t.ended = true
+	if t.giveUp != nil {
+		t.giveUp.Stop()
+	}
 	t.give()
 	t.finish()
 }
@@ -49,6 +52,9 @@ func (t *turn) give() {
 func (t *turn) wait() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended {
+		return // a watch goes on
+	}
 	if t.waits++; t.waits > 1 {
 		return
 	}
@@ -71,6 +77,9 @@ func (t *turn) wait() {
 func (t *turn) pause() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended {
+		return
+	}
 	if t.waits--; t.waits > 0 {
 		return
 	}

@@ -54,7 +54,21 @@ type pump struct {
 // pumpBuffer is how many events wait for a slow reader before the source's own buffer fills.
 const pumpBuffer = 10
 
-// Pump returns a watch that owns source. It ends with ctx, with Stop, or with the source.
+// Silent returns ctx for the source of a pump. The stock watch cache says that a watch has begun when it has sent its own initial events,
+// of which such a source has none; the pump says it when it has sent those that it was given.
+func Silent(ctx context.Context) context.Context {
+	return utilflowcontrol.WithInitializationSignal(ctx, silent{})
+}
+
+type silent struct{}
+
+// Signal implements flowcontrol.InitializationSignal.
+func (silent) Signal() {}
+
+// Wait implements flowcontrol.InitializationSignal.
+func (silent) Wait() {}
+
+// Pump returns a watch that owns source, which was started with a [Silent] context. It ends with ctx, with Stop, or with the source.
 // Initial may be nil, and change for events as they are.
 func Pump(ctx context.Context, initial iter.Seq[watch.Event], source watch.Interface, change func(watch.Event) *watch.Event) watch.Interface {
 	p := &pump{result: make(chan watch.Event, pumpBuffer), done: make(chan struct{}), source: source, change: change}

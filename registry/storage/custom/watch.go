@@ -60,7 +60,7 @@ func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.
 		}
 		opts.Predicate = watchcache.Indexed(opts.Predicate, base+"/"+string(at.Cluster))
 	}
-	w, err := s.raw.Watch(ctx, at.Key, opts)
+	w, err := s.raw.Watch(answer.Silent(ctx), at.Key, opts)
 	if err != nil {
 		return nil, answer.Error(ctx, err, false)
 	}

@@ -115,16 +115,17 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 		}, nil
 	}
 	w.Changes = func(opts apistorage.ListOptions, initial iter.Seq[watch.Event]) (watch.Interface, error) {
-		changes, err := s.changes(ctx, at, opts)
-		switch {
-		case err != nil:
+		if v.sight.Full() && initial == nil {
+			return s.changes(ctx, at, opts)
+		}
+		changes, err := s.changes(answer.Silent(ctx), at, opts)
+		if err != nil {
 			return nil, err
-		case !v.sight.Full():
-			return answer.Pump(ctx, initial, changes, v.show), nil
-		case initial != nil:
+		}
+		if v.sight.Full() {
 			return answer.Pump(ctx, initial, changes, nil), nil
 		}
-		return changes, nil
+		return answer.Pump(ctx, initial, changes, v.show), nil
 	}
 	return w.Start(opts)
 }
