@@ -206,7 +206,7 @@ func (b *budget) object(w *work, value map[string]any, old any, path *field.Path
 func (b *budget) list(w *work, value []any, old any, path *field.Path) bool {
 	steps := w.item * len(value)
 	if w.set {
-		steps = setSteps * values(value)
+		steps = setSteps * crd.Values(value)
 	}
 	if !b.spend(path, steps, func() string { return "this list has too many items to compare" }) {
 		return false
@@ -223,22 +223,6 @@ func (b *budget) list(w *work, value []any, old any, path *field.Path) bool {
 		}
 	}
 	return true
-}
-
-// values returns how many values are in value, and it.
-func values(value any) int {
-	n := 1
-	switch value := value.(type) {
-	case map[string]any:
-		for _, v := range value {
-			n += values(v)
-		}
-	case []any:
-		for _, v := range value {
-			n += values(v)
-		}
-	}
-	return n
 }
 
 func child(path *field.Path, key string) *field.Path {

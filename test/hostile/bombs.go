@@ -11,11 +11,7 @@ import (
 // prepareBombs sends n times each of some bodies that are small and become large, or deep, when they are read.
 func prepareBombs(ctx context.Context, s *Scene, n int) (func(context.Context) error, error) {
 	const group, plural = "bombs.example", "bombs"
-	path, err := s.newWorkspace(ctx, "bombs", attacker)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := s.as(attacker, path)
+	path, owner, err := s.newOwner(ctx, "bombs")
 	if err != nil {
 		return nil, err
 	}

@@ -57,11 +57,7 @@ func (a answer) among(codes []int) error {
 
 // prepareEscalation lets a user write RBAC who may neither bind nor escalate.
 func prepareEscalation(ctx context.Context, s *Scene, _ int) (func(context.Context) error, error) {
-	path, err := s.newWorkspace(ctx, "escalation", attacker)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := s.as(attacker, path)
+	path, owner, err := s.newOwner(ctx, "escalation")
 	if err != nil {
 		return nil, err
 	}

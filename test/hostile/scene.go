@@ -176,3 +176,12 @@ func (s *Scene) newWorkspace(ctx context.Context, name, user string) (string, er
 	defer owner.close()
 	return path, owner.until(ctx, "/api/v1/namespaces/default/configmaps", user+" may work in "+path, ok)
 }
+
+// newOwner makes a workspace of the attacker, and returns its path and the attacker there, whom the caller closes.
+func (s *Scene) newOwner(ctx context.Context, name string) (path string, owner *tenant, err error) {
+	if path, err = s.newWorkspace(ctx, name, attacker); err != nil {
+		return "", nil, err
+	}
+	owner, err = s.as(attacker, path)
+	return path, owner, err
+}

@@ -75,11 +75,7 @@ func (t *tenant) define(ctx context.Context, group, plural string, spec object) 
 // and leave before the server has done with it. Those who wait for the answer must get wanted, if it is not 429.
 func prepareCostly(ctx context.Context, s *Scene, n int, name string, schema object, specs map[int][]object) (func(context.Context) error, error) {
 	const group, plural = "hostile.example", "costs"
-	path, err := s.newWorkspace(ctx, name, attacker)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := s.as(attacker, path)
+	path, owner, err := s.newOwner(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +146,7 @@ func prepareRules(ctx context.Context, s *Scene, n int) (func(context.Context) e
 // prepareDefaults sends small objects that become large by defaults: each of many empty items gets many properties.
 func prepareDefaults(ctx context.Context, s *Scene, n int) (func(context.Context) error, error) {
 	const group, plural = "hostile.example", "defaults"
-	path, err := s.newWorkspace(ctx, "defaults", attacker)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := s.as(attacker, path)
+	path, owner, err := s.newOwner(ctx, "defaults")
 	if err != nil {
 		return nil, err
 	}

@@ -22,11 +22,7 @@ const (
 // prepareWatches makes n objects of 4 KiB, of which every tenth is blue. The attack opens watches for the blue ones, and changes them.
 func prepareWatches(ctx context.Context, s *Scene, n int) (func(context.Context) error, error) {
 	const group, plural = "watched.example", "watches"
-	path, err := s.newWorkspace(ctx, "watches", attacker)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := s.as(attacker, path)
+	path, owner, err := s.newOwner(ctx, "watches")
 	if err != nil {
 		return nil, err
 	}

@@ -104,22 +104,22 @@ func (m *meter) props(s *apiextensions.JSONSchemaProps, path *field.Path) {
 		m.props(child, at)
 	}
 	if s.Default != nil {
-		n := values(*s.Default)
+		n := Values(*s.Default)
 		m.Defaults += n * (m.Nodes - before + n)
 	}
 }
 
-// values returns how many values are in value, and it.
-func values(value any) int {
+// Values returns how many values are in value, a decoded JSON value, with value itself.
+func Values(value any) int {
 	n := 1
 	switch value := value.(type) {
 	case map[string]any:
 		for _, v := range value {
-			n += values(v)
+			n += Values(v)
 		}
 	case []any:
 		for _, v := range value {
-			n += values(v)
+			n += Values(v)
 		}
 	}
 	return n

@@ -2,6 +2,7 @@ package owners
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -61,6 +62,9 @@ func (c *Client) account(ctx context.Context, ch *change) (*account, error) {
 			a.ops = append(a.ops, clientv3.OpDelete(c.meterPath(a.cluster)))
 		}
 		return a, c.checkEvent(ctx, ch)
+	}
+	if ch.lease != 0 {
+		return nil, apierrors.NewInternalError(fmt.Errorf("storing an object of %s: what expires by itself cannot be metered", ch.k.Resource))
 	}
 	a.reads = append(a.reads, clientv3.OpGet(c.meterPath(a.cluster)))
 	creates := len(ch.owners) > 0

@@ -327,6 +327,15 @@ func TestMeter_EventsCountApart(t *testing.T) {
 	h.isRight()
 }
 
+// etcd would remove it, and no transaction would subtract it.
+func TestMeter_RefusesWhatExpires(t *testing.T) {
+	h := newMetered(t, runEtcd(t), limits.Limits{})
+	_, err := h.OptimisticPut(t.Context(), h.path(configMap("a")), []byte("x"), 0, kubernetes.PutOptions{LeaseID: 1})
+	if !apierrors.IsInternalError(err) || h.has(configMap("a")) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A workspace without a limit pays one comparison.
 func TestMeter_WithoutLimitOneTransactionEach(t *testing.T) {
 	h := newMetered(t, runEtcd(t), limits.Limits{})
