@@ -30,16 +30,16 @@ type Endpoints struct {
 // NewClient returns a client of the etcd at e, which need not be there yet; the caller closes it. Requests wait for hold, which may be
 // nil. The error is about the TLS files.
 func NewClient(e Endpoints, hold *Hold) (*kubernetes.Client, error) {
-	interceptors := []grpc.UnaryClientInterceptor{requireLeader}
+	interceptors := []grpc.DialOption{grpc.WithChainUnaryInterceptor(requireLeader)}
 	if hold != nil {
-		interceptors = append(interceptors, hold.intercept)
+		interceptors = append(interceptors, grpc.WithChainUnaryInterceptor(hold.intercept), grpc.WithChainStreamInterceptor(hold.interceptStream))
 	}
 	config := clientv3.Config{
 		Endpoints:            e.URLs,
 		DialKeepAliveTime:    keepAlive,
 		DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallRecvMsgSize:   maxReceiveBytes,
-		DialOptions:          []grpc.DialOption{grpc.WithChainUnaryInterceptor(interceptors...)},
+		DialOptions:          interceptors,
 		Logger:               zap.NewNop(),
 	}
 	if e.CAFile != "" || e.CertFile != "" || e.KeyFile != "" {

@@ -4,11 +4,12 @@ import (
 	"context"
 	"sync"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 )
 
-// Hold keeps the requests of a client from etcd until somebody has looked whether the data there is for this process. So nothing is read
-// or written before. A watch is not held: it begins where a read ended.
+// Hold keeps the requests of a client from etcd until somebody has looked whether the store and the data there are for this process. So
+// nothing is read or written before. A watch is not held: it begins where a read ended.
 type Hold struct {
 	once     sync.Once
 	released chan struct{}
@@ -58,4 +59,14 @@ func (h *Hold) intercept(ctx context.Context, method string, request, reply any,
 		}
 	}
 	return invoke(ctx, method, request, reply, conn, options...)
+}
+
+// interceptStream holds long reads, which come in a stream.
+func (h *Hold) interceptStream(ctx context.Context, stream *grpc.StreamDesc, conn *grpc.ClientConn, method string, streamer grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	if ctx.Value(passing{}) == nil && method != etcdserverpb.Watch_Watch_FullMethodName {
+		if err := h.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return streamer(ctx, stream, conn, method, options...)
 }
