@@ -12,8 +12,8 @@ import (
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
-// rangesPerTxn stays below etcd's default limit of 128 operations in a transaction.
-const rangesPerTxn = 100
+// OpsPerTxn is how many operations a transaction has at most. It stays below etcd's default limit of 128.
+const OpsPerTxn = 100
 
 // CustomCaches returns the names under which the watch caches of custom resources are measured.
 func CustomCaches() []schema.GroupResource {
@@ -36,7 +36,7 @@ func (b *Backend) newShard(number int) (*raw.Cache, error) {
 // liveBases returns which of the bases have keys in etcd.
 func (b *Backend) liveBases(ctx context.Context, bases []string) ([]bool, error) {
 	live := make([]bool, 0, len(bases))
-	for some := range slices.Chunk(bases, rangesPerTxn) {
+	for some := range slices.Chunk(bases, OpsPerTxn) {
 		ops := make([]clientv3.Op, len(some))
 		for i, base := range some {
 			ops[i] = clientv3.OpGet(b.prefix+base+"/", clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())

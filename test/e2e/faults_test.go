@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/annex-dev/annex/test/framework/annex"
+	"github.com/annex-dev/annex/test/framework/lacking"
 )
 
 // snapshot returns every file below root with its mode and the hash of its content.
@@ -113,6 +114,10 @@ func TestServe_FaultIsOneLineAndChangesNothing(t *testing.T) {
 			etcd := annex.StartEtcd(t)
 			etcd.Put("/annex/version", "2")
 			return fault{[]string{"--etcd-servers=" + etcd.URL()}, []string{"/annex", `version "2"`, "run the release that wrote the data", "backup"}}
+		},
+		"a store that is no etcd": func(t *testing.T, _ string) fault {
+			url := lacking.Kine().Start(t, annex.StartEtcd(t).Address())
+			return fault{[]string{"--etcd-servers=" + url}, []string{url, "transactions with several compares", "use etcd"}}
 		},
 		"data of something else": func(t *testing.T, dir string) fault {
 			write(t, filepath.Join(dir, "root", "etcd-server", "base", "1"), "relation")

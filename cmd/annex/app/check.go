@@ -35,7 +35,7 @@ func newCheckCommand() *cobra.Command {
 			"The command needs the rights of any authenticated user. If you may read APIServices, it checks them, too.",
 		Args: cobra.NoArgs,
 	}
-	command.AddCommand(newCheckDataCommand())
+	command.AddCommand(newCheckDataCommand(), newCheckEtcdCommand())
 	rules, overrides := addClientFlags(command.Flags())
 	command.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "Time limit for the whole command.")
 	command.Flags().BoolVar(&wait, "wait", false, "Repeat the check until there is no fault, or until --timeout.")

@@ -35,6 +35,7 @@ func newCheckDataCommand() *cobra.Command {
 			if _, err := os.Stat(options.EmbeddedEtcdDirectory); err != nil && len(options.EtcdServers) == 0 {
 				return fmt.Errorf("finding the data of the embedded etcd: %w; set --root-directory, or --etcd-servers for an external etcd", err)
 			}
+			silenceGRPC()
 			return options.checkData(command.Context(), command.OutOrStdout(), repair)
 		},
 	}

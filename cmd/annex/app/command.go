@@ -46,8 +46,7 @@ func newServeCommand() *cobra.Command {
 			streams := &logsapi.LoggingOptions{ErrorStream: command.ErrOrStderr(), InfoStream: command.ErrOrStderr()}
 			if logging.Verbosity == 0 && logging.Format == logsapi.DefaultLogFormat {
 				streams.ErrorStream = quiet{streams.ErrorStream}
-				// gRPC logs every attempt to reach etcd. Code that fails without etcd reports that itself.
-				grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+				silenceGRPC()
 			}
 			if err := logsapi.ValidateAndApplyWithOptions(logging, streams, nil); err != nil {
 				return fmt.Errorf("reading the logging flags: %w", err)
@@ -87,6 +86,9 @@ func newVersionCommand() *cobra.Command {
 		},
 	}
 }
+
+// silenceGRPC stops the log of gRPC, which names every attempt to reach etcd. Code that fails without etcd reports that itself.
+func silenceGRPC() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) }
 
 // quiet drops the info messages of the libraries and passes on warnings and errors. The text logger writes each message in one
 // call, and its first byte is the letter of the severity.

@@ -8,6 +8,7 @@
 //	serve.go         the assembly of the parts, from start to stop
 //	check.go         annex check
 //	checkdata.go     annex check data
+//	checketcd.go     annex check etcd
 //	kubeconfig.go    annex kubeconfig
 //	command.go       the commands of the binary
 //

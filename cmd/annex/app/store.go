@@ -28,7 +28,7 @@ type store struct {
 	embedded *etcd.Embedded
 	backend  *storage.Backend
 	client   *kubernetes.Client
-	// hold is released when the data in etcd turns out to be of a version that this program reads, or not to be.
+	// hold is released when it is known whether this program can use etcd, and the data there.
 	hold *etcd.Hold
 	// forget ends the search for etcd.
 	forget context.CancelFunc
@@ -53,11 +53,11 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 	return s, nil
 }
 
-// openEtcd returns a store without watch caches. It starts the embedded etcd unless there is an external one. Requests wait until the
-// version of the data is known.
+// openEtcd returns a store without watch caches. It starts the embedded etcd unless there is an external one. Requests wait until it is
+// known whether this program can use etcd, and the data there.
 func (o *Options) openEtcd(ctx context.Context) (*store, error) {
 	s := &store{hold: etcd.NewHold()}
-	endpoints := etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
+	endpoints := o.endpoints()
 	if len(o.EtcdServers) == 0 {
 		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
 		if err != nil {
@@ -80,6 +80,11 @@ func (o *Options) openEtcd(ctx context.Context) (*store, error) {
 	return s, nil
 }
 
+// endpoints returns where an external etcd is.
+func (o *Options) endpoints() etcd.Endpoints {
+	return etcd.Endpoints{URLs: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile}
+}
+
 // meet waits for etcd, but only briefly if it is another process.
 func (s *store) meet(ctx context.Context) error {
 	if s.embedded != nil {
@@ -94,7 +99,7 @@ func (s *store) meet(ctx context.Context) error {
 	return err
 }
 
-// wait returns when etcd has answered and its data is of this version.
+// wait returns when etcd has answered, has what is needed, and its data is of this version.
 func (s *store) wait(ctx context.Context) error {
 	if err := s.hold.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -112,12 +117,33 @@ func (s *store) ask(ctx context.Context, prefix string, timeout time.Duration) e
 	return storage.CheckVersion(bounded, s.client, prefix)
 }
 
-// verify releases the hold as soon as etcd says which version its data has.
+// probe looks whether etcd has what is needed, and prints warnings about it.
+func (s *store) probe(ctx context.Context, servers []string, prefix string) error {
+	bounded, cancel := context.WithTimeout(etcd.Passing(ctx), verifyTimeout)
+	defer cancel()
+	report, err := etcd.Probe(bounded, s.client.Client, prefix, storage.OpsPerTxn)
+	for _, warning := range report.Warnings {
+		klog.FromContext(ctx).Error(nil, "Etcd needs attention", "warning", warning, "servers", servers)
+	}
+	return err
+}
+
+// verify releases the hold as soon as it is known whether etcd has what is needed, and which version its data has. The data comes
+// second, because looking for its version may write one.
 func (s *store) verify(ctx context.Context, servers []string, prefix string) error {
+	probed := false
 	for reported := false; ; {
-		err := s.ask(ctx, prefix, verifyTimeout)
+		var err error
+		if !probed {
+			err = s.probe(ctx, servers, prefix)
+			probed = err == nil
+		}
+		if probed {
+			err = s.ask(ctx, prefix, verifyTimeout)
+		}
 		var other *storage.VersionError
-		if err == nil || errors.As(err, &other) || ctx.Err() != nil {
+		var lack *etcd.LackError
+		if err == nil || errors.As(err, &other) || errors.As(err, &lack) || ctx.Err() != nil {
 			s.hold.Release(err)
 			return err
 		}

@@ -86,6 +86,9 @@ func (e *Etcd) Stop() {
 // URL returns the address for --etcd-servers.
 func (e *Etcd) URL() string { return e.address.String() }
 
+// Address returns host and port.
+func (e *Etcd) Address() string { return e.address.Host }
+
 // Revision returns the current revision, which grows by one with each write.
 func (e *Etcd) Revision() int64 {
 	e.tb.Helper()
