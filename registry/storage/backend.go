@@ -17,7 +17,6 @@ import (
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/fresh"
-	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/intern"
 	"github.com/annex-dev/annex/registry/storage/layout"
@@ -113,7 +112,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		bulky:     config.Bulky,
 		fieldSets: intern.NewMaps(),
 		shared:    intern.NewObjects(),
-		decoded:   lru.New[string, runtime.Object](config.DecodedBytes, nil),
+		decoded:   custom.NewDecoded(config.DecodedBytes),
 	}
 	writer := *config.Client
 	if !config.Orphans {

@@ -40,7 +40,7 @@ func (c *Reader) get(ctx context.Context, gr schema.GroupResource, key client.Ke
 	if err != nil {
 		return nil, err
 	}
-	return r.fromStorage(obj)
+	return r.shared(obj)
 }
 
 func (c *Reader) list(ctx context.Context, gr schema.GroupResource, scope client.Scope, resourceVersion string) ([]client.Object, string, error) {
@@ -80,8 +80,8 @@ func (c *Reader) Watch(ctx context.Context, gr schema.GroupResource, handle func
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
 			return r.store.Watch(at(ctx, itself, "", ""), &metainternalversion.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
 		},
-		Read:       r.fromStorage,
-		ReadShared: func(obj follow.Wrapped) (client.Object, error) { return r.copies.of(obj, r.fromStorage) },
+		Read:       r.shared,
+		ReadShared: func(obj follow.Wrapped) (client.Object, error) { return r.copies.of(obj, r.shared) },
 	}, func(event client.EventType, obj client.Object) { handle(client.Event{Type: event, Object: obj}) })
 }
 

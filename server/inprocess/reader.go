@@ -44,6 +44,7 @@ type resource struct {
 	store      *genericregistry.Store
 	deleter    rest.GracefulDeleter
 	copies     copies
+	served     served
 }
 
 // NewReader returns a reader of every resource that one of the groups has a system store for.
@@ -105,6 +106,14 @@ func at(ctx context.Context, u user.Info, cluster logicalcluster.Name, namespace
 	return storage.WithFilter(genericapirequest.WithUser(genericapirequest.WithNamespace(ctx, namespace), u), nil)
 }
 
+// shared returns obj, which was read, as the served type. Readers of one object get the same.
+func (r *resource) shared(obj runtime.Object) (client.Object, error) {
+	if r.convert == nil {
+		return r.fromStorage(obj)
+	}
+	return r.served.of(obj, r.fromStorage)
+}
+
 // fromStorage returns obj as the served type.
 func (r *resource) fromStorage(obj runtime.Object) (client.Object, error) {
 	if r.convert != nil {
@@ -139,7 +148,7 @@ func (r *resource) toStorage(obj client.Object) (runtime.Object, error) {
 func (r *resource) fromList(list runtime.Object) ([]client.Object, error) {
 	objects := make([]client.Object, 0, meta.LenList(list))
 	err := meta.EachListItem(list, func(item runtime.Object) error {
-		obj, err := r.fromStorage(item)
+		obj, err := r.shared(item)
 		objects = append(objects, obj)
 		return err
 	})

@@ -56,6 +56,33 @@ func CheckLimits(definition *apiextensions.CustomResourceDefinition) (Cost, fiel
 	return m.Cost, m.errs
 }
 
+// Nodes returns how many nodes the schemas of definition have.
+func Nodes(definition *apiextensions.CustomResourceDefinition) int {
+	n := 0
+	for i := range definition.Spec.Versions {
+		n += nodes(definition.Spec.Versions[i].Schema)
+	}
+	return n + nodes(definition.Spec.Validation)
+}
+
+func nodes(v *apiextensions.CustomResourceValidation) int {
+	if v == nil {
+		return 0
+	}
+	var count func(*apiextensions.JSONSchemaProps) int
+	count = func(s *apiextensions.JSONSchemaProps) int {
+		if s == nil {
+			return 0
+		}
+		n := 1
+		for _, child := range inner(s, nil) {
+			n += count(child)
+		}
+		return n
+	}
+	return count(v.OpenAPIV3Schema)
+}
+
 // meter adds up what schemas cost.
 type meter struct {
 	Cost

@@ -60,7 +60,7 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			if match.byKey {
 				return true, nil
 			}
-			obj, err := s.decode(raw, s.newFunc())
+			obj, err := s.object(raw)
 			if err != nil {
 				if match.sight.Full() {
 					return false, apistorage.NewInternalError(err)
@@ -87,14 +87,14 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 	return result, err
 }
 
-// object returns the object at i, once: it belongs to the caller.
+// object returns the object at i, once.
 func (p *rawPage) object(s *Storage, i int) (runtime.Object, error) {
 	if len(p.decoded) > 0 {
 		obj := p.decoded[i]
 		p.decoded[i] = nil
 		return obj, nil
 	}
-	return s.decode(&p.Items[i], s.newFunc())
+	return s.object(&p.Items[i])
 }
 
 // matcher evaluates the filter and the field selector of a request for custom resources, which the raw cache cannot.

@@ -3,16 +3,13 @@ package custom
 import (
 	"context"
 	"fmt"
-	"reflect"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/object"
@@ -29,21 +26,15 @@ type Storage struct {
 	newFunc        func() runtime.Object
 	// drop deletes an object that cannot be decoded; nil where that is never done.
 	drop func(ctx context.Context, h head.Head, reason error) error
-	// decoded holds what Get returned lately, by key and revision; nil for custom resources, whose decoders may change what
-	// they return. A schema is read again and again while workspaces are made, and takes a millisecond to decode.
+	// decoded holds what was read lately; nil for custom resources, whose decoders may change what they return. A schema is read
+	// again and again while workspaces are made, and takes a millisecond to decode; a big definition takes some hundred.
 	decoded *Decoded
 }
-
-// Decoded holds decoded objects of all resources.
-type Decoded = lru.Cache[string, runtime.Object]
-
-// decodedFactor is about how much more a decoded object takes than its JSON.
-const decodedFactor = 8
 
 var _ apistorage.Interface = &Storage{}
 
 // New returns a storage over the etcd store of a custom resource, or of a bulky typed one, whose watch cache is raw.
-// With drop, objects that cannot be decoded are deleted when a context asks for it. With decoded, it holds what Get returned.
+// With drop, objects that cannot be decoded are deleted when a context asks for it. With decoded, it holds what was read.
 func New(store apistorage.Interface, l layout.Resource, raw *raw.Cache, codec runtime.Codec, newFunc func() runtime.Object,
 	drop func(context.Context, head.Head, error) error, decoded *Decoded) *Storage {
 	s := &Storage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded}
@@ -60,9 +51,12 @@ func (s *Storage) suggestion(ctx context.Context, key string) runtime.Object {
 	if err := s.raw.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &raw); err != nil {
 		return nil
 	}
-	obj, err := s.decode(&raw, s.newFunc())
+	obj, err := s.shared(&raw)
 	if err != nil {
 		return nil
+	}
+	if s.decoded != nil {
+		return obj.DeepCopyObject() // stock stores change it
 	}
 	return obj
 }
@@ -82,32 +76,18 @@ func (s *Storage) read(ctx context.Context, key string, opts apistorage.GetOptio
 	if raw.Key() == "" { // not found, and that is to be ignored
 		return runtime.SetZeroValue(out)
 	}
-	value, err := conversion.EnforcePtr(out)
-	if err != nil {
-		return err
-	}
 	if s.decoded == nil {
 		obj, err := s.decode(&raw, out)
 		if err != nil {
 			return apistorage.NewInternalError(err)
 		}
-		if obj != out {
-			value.Set(reflect.ValueOf(obj).Elem())
-		}
-		return nil
+		return setTo(out, obj)
 	}
-	// As from a stock watch cache, what the object refers to is shared, and only its outermost fields belong to the caller.
-	id := raw.Key() + "@" + raw.GetResourceVersion()
-	obj, ok := s.decoded.Get(id)
-	if !ok {
-		if obj, err = s.decode(&raw, s.newFunc()); err != nil {
-			return apistorage.NewInternalError(err)
-		}
-		cluster, _, _, _ := raw.Tail()
-		s.decoded.Put(id, obj, int64(decodedFactor*len(raw.Data())), cluster)
+	obj, err := s.shared(&raw)
+	if err != nil {
+		return apistorage.NewInternalError(err)
 	}
-	value.Set(reflect.ValueOf(obj).Elem())
-	return nil
+	return setTo(out, obj)
 }
 
 // decode reads a raw object as the codec's version, into into if the codec can. Its errors name the object as users do.

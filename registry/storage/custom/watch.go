@@ -149,7 +149,7 @@ func (v *view) show(event watch.Event) *watch.Event {
 	var decoded runtime.Object
 	if is {
 		var err error
-		decoded, err = v.storage.decode(raw, nil)
+		decoded, err = v.storage.object(raw)
 		switch {
 		case err != nil && v.match.sight.Full():
 			return answer.ErrorEvent(err)
@@ -169,6 +169,7 @@ func (v *view) show(event watch.Event) *watch.Event {
 	if kind == watch.Deleted {
 		last.SetResourceVersion(raw.GetResourceVersion())
 		var err error
+		// Not shared: at this revision, others see what it has become.
 		if decoded, err = v.storage.decode(&last, nil); err != nil {
 			return answer.ErrorEvent(err)
 		}

@@ -1,0 +1,93 @@
+package custom
+
+import (
+	"reflect"
+
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/annex-dev/annex/apis/apis/crd"
+	"github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/registry/storage/raw"
+)
+
+// Decoded holds decoded objects of all resources, by key and revision.
+type Decoded struct {
+	*lru.Cache[string, runtime.Object]
+	// decoding is what is being decoded now. A big object has many readers at the moment when it changes.
+	decoding singleflight.Group
+}
+
+// NewDecoded returns what holds as many bytes.
+func NewDecoded(limit int64) *Decoded {
+	return &Decoded{Cache: lru.New[string, runtime.Object](limit, nil)}
+}
+
+const (
+	// decodedFactor is about how much more a decoded object takes than its JSON.
+	decodedFactor = 8
+	// nodeBytes is what a node of the schema of a definition takes, as it is decoded and as it is served.
+	nodeBytes = 1792
+)
+
+// decodedBytes returns about how many bytes obj takes, which was decoded from so many, and what it is converted to.
+func decodedBytes(obj runtime.Object, data int) int64 {
+	total := int64(decodedFactor * data)
+	if definition, ok := obj.(*apiextensions.CustomResourceDefinition); ok {
+		total += nodeBytes * int64(crd.Nodes(definition))
+	}
+	return total
+}
+
+// shared returns what raw is decoded to, which belongs to nobody, if the storage holds decoded objects; its readers share it. What it
+// returns belongs to the caller otherwise.
+func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
+	if s.decoded == nil {
+		return s.decode(raw, s.newFunc())
+	}
+	id := raw.Key() + "@" + raw.GetResourceVersion()
+	if obj, ok := s.decoded.Get(id); ok {
+		return obj, nil
+	}
+	obj, err, _ := s.decoded.decoding.Do(id, func() (any, error) {
+		if obj, ok := s.decoded.Get(id); ok {
+			return obj, nil
+		}
+		obj, err := s.decode(raw, s.newFunc())
+		if err != nil {
+			return nil, err
+		}
+		cluster, _, _, _ := raw.Tail()
+		s.decoded.Put(id, obj, decodedBytes(obj, len(raw.Data())), cluster)
+		return obj, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return obj.(runtime.Object), nil
+}
+
+// object returns what raw is decoded to, of which the outermost fields belong to the caller. As from a stock watch cache, what they refer
+// to is shared, unless the storage holds no decoded objects.
+func (s *Storage) object(raw *raw.Object) (runtime.Object, error) {
+	obj, err := s.shared(raw)
+	if err != nil || s.decoded == nil {
+		return obj, err
+	}
+	own := s.newFunc()
+	return own, setTo(own, obj)
+}
+
+// setTo makes out, a pointer, a shallow copy of obj.
+func setTo(out, obj runtime.Object) error {
+	value, err := conversion.EnforcePtr(out)
+	if err != nil {
+		return err
+	}
+	if obj != out {
+		value.Set(reflect.ValueOf(obj).Elem())
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	apistorage "k8s.io/apiserver/pkg/storage"
+)
+
+// decodesCounted counts what a codec decodes.
+type decodesCounted struct {
+	runtime.Codec
+	decodes *atomic.Int64
+}
+
+func (c decodesCounted) Decode(data []byte, kind *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+	c.decodes.Add(1)
+	return c.Codec.Decode(data, kind, into)
+}
+
+// However many watch, list and read a big object, what is stored of it is decoded once for each state.
+func TestBulky_IsDecodedOnceForAllReaders(t *testing.T) {
+	const watches = 7
+	decodes, codec := &atomic.Int64{}, coreCodec(t)
+	b, err := NewBackend(Config{
+		Orphans: true, Client: runEtcd(t), CompactionInterval: -1, Bulky: func(schema.GroupResource) bool { return true },
+		Codec: func(gr schema.GroupResource) (runtime.Codec, error) {
+			plain, err := codec(gr)
+			return decodesCounted{plain, decodes}, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Destroy)
+	s := configMapStore(t, b)
+	waitReady(t, b)
+	ctx := in(t.Context(), "c1")
+	all := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
+	key := s.root + "/default/a"
+	var open []watch.Interface
+	for range watches {
+		w, err := s.Watch(ctx, s.root, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.Stop)
+		open = append(open, w)
+	}
+	create(t, ctx, s, configMap("default", "a"))
+	decodes.Store(0) // a write decodes what it wrote, for itself
+	for i, w := range open {
+		select {
+		case event := <-w.ResultChan():
+			obj, ok := event.Object.(*corev1.ConfigMap)
+			if !ok || event.Type != watch.Added || obj.Name != "a" {
+				t.Fatalf("watch %d gets %v", i, event)
+			}
+			obj.Name = "changed" // the outermost fields belong to whom they are given
+		case <-time.After(patience):
+			t.Fatalf("watch %d gets nothing", i)
+		}
+	}
+	for range 3 {
+		var got corev1.ConfigMap
+		if err := s.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &got); err != nil || got.Name != "a" {
+			t.Fatalf("%q, %v", got.Name, err)
+		}
+		var list corev1.ConfigMapList
+		if err := s.GetList(ctx, s.root, all, &list); err != nil || len(list.Items) != 1 || list.Items[0].Name != "a" {
+			t.Fatalf("%v, %v", list.Items, err)
+		}
+	}
+	if n := decodes.Load(); n > 1 {
+		t.Errorf("one state is decoded %d times", n)
+	}
+}

@@ -1,0 +1,75 @@
+package inprocess
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/kinds"
+)
+
+func TestServed(t *testing.T) {
+	types := kinds.All.NewScheme().Scheme
+	conversions := 0
+	convert := func(obj apiruntime.Object) (client.Object, error) {
+		conversions++
+		out := &apiextensionsv1.CustomResourceDefinition{}
+		return out, types.Convert(obj, out, nil)
+	}
+	var s served
+	definition := &apiextensions.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "gadgets.example.org", ResourceVersion: "1"},
+		Spec: apiextensions.CustomResourceDefinitionSpec{
+			Versions: []apiextensions.CustomResourceDefinitionVersion{{
+				Name: "v1", Served: true, Storage: true, Deprecated: true, DeprecationWarning: new("old"),
+				Subresources:             &apiextensions.CustomResourceSubresources{Status: &apiextensions.CustomResourceSubresourceStatus{}},
+				AdditionalPrinterColumns: []apiextensions.CustomResourceColumnDefinition{{Name: "a"}},
+				Schema: &apiextensions.CustomResourceValidation{OpenAPIV3Schema: &apiextensions.JSONSchemaProps{
+					Type: "object", Required: []string{"a"}, Properties: map[string]apiextensions.JSONSchemaProps{"a": {Type: "string"}},
+				}},
+			}},
+		},
+	}
+	var first client.Object
+	for range 3 {
+		outermost := *definition
+		got, err := s.of(&outermost, convert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = got
+		}
+		if got != first || got.GetName() != definition.Name {
+			t.Errorf("another reader gets another object: %v", got)
+		}
+	}
+	if conversions != 1 {
+		t.Errorf("one object is converted %d times", conversions)
+	}
+	changed := *definition
+	changed.ResourceVersion = "2"
+	if got, err := s.of(&changed, convert); err != nil || got == first || got.GetResourceVersion() != "2" {
+		t.Errorf("whoever changed the outermost fields gets %v, %v", got, err)
+	}
+
+	// Nothing is held once storage does not hold the object, even if the served one is in use.
+	definition, changed = nil, apiextensions.CustomResourceDefinition{}
+	held := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.known)
+	}
+	for end := time.Now().Add(2 * time.Minute); held() > 0; time.Sleep(time.Millisecond) {
+		if runtime.GC(); time.Now().After(end) {
+			t.Fatal("the converted object is held for ever")
+		}
+	}
+	runtime.KeepAlive(first)
+}
