@@ -58,7 +58,10 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if err != nil || old == nil {
 		return reconcile.Result{}, err
 	}
-	crd := old.DeepCopy()
+	// The spec, which may be big, stays the one that was read: then writing it costs nothing.
+	crd := &apiextensionsv1.CustomResourceDefinition{
+		TypeMeta: old.TypeMeta, ObjectMeta: *old.ObjectMeta.DeepCopy(), Spec: old.Spec, Status: *old.Status.DeepCopy(),
+	}
 	var result reconcile.Result
 	var failure error
 	setStructuralCondition(crd)
@@ -71,7 +74,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 			return reconcile.Result{}, failure
 		}
 	}
-	if apiequality.Semantic.DeepEqual(crd, old) {
+	if apiequality.Semantic.DeepEqual(crd.ObjectMeta, old.ObjectMeta) && apiequality.Semantic.DeepEqual(crd.Status, old.Status) {
 		return result, failure
 	}
 	written, err := r.client.Update(ctx, definitions, key.Cluster, crd)

@@ -19,7 +19,7 @@ var errGoesOn = errors.New("the update does not end the object")
 
 // end deletes the object if updated, its next state, has lost the last finalizer that held it; ended is false if it goes on. A store
 // does the same after it has tracked fields, validated, and read the object anew, for a state that nobody will see.
-func (c *Client) end(ctx context.Context, r *resource, updated runtime.Object, attributes func(updated, old runtime.Object) admission.Attributes) (ended bool, err error) {
+func (c *Client) end(ctx context.Context, r *resource, updated runtime.Object, keepsSpec bool, attributes func(updated, old runtime.Object) admission.Attributes) (ended bool, err error) {
 	accessor, err := meta.Accessor(updated)
 	if err != nil {
 		return false, fmt.Errorf("reading the metadata of a %T: %w", updated, err)
@@ -39,6 +39,11 @@ func (c *Client) end(ctx context.Context, r *resource, updated runtime.Object, a
 				return errGoesOn
 			}
 			next := updated.DeepCopyObject()
+			if keepsSpec {
+				if err := keepSpec(next, old); err != nil {
+					return errGoesOn
+				}
+			}
 			if err := c.mutate(ctx, attributes(next, old)); err != nil {
 				return err
 			}

@@ -6,6 +6,8 @@ import (
 	"weak"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/annex-dev/annex/client"
@@ -16,6 +18,8 @@ import (
 type served struct {
 	mu    sync.Mutex
 	known map[anchor]*conversion
+	// given finds the objects by what is theirs alone.
+	given map[weak.Pointer[apiextensionsv1.CustomResourceDefinitionVersion]]*apiextensionsv1.CustomResourceDefinition
 }
 
 // anchor identifies a decoded definition: whoever gets a copy of its outermost fields has the versions of the original.
@@ -35,12 +39,48 @@ func (s *served) of(obj apiruntime.Object, convert func(apiruntime.Object) (clie
 	}
 	versions := &definition.Spec.Versions[0]
 	c := s.conversion(versions)
-	c.once.Do(func() { c.obj, c.err = convert(obj) })
-	runtime.KeepAlive(versions)
+	c.once.Do(func() {
+		c.obj, c.err = convert(obj)
+		s.give(versions, c.obj)
+	})
 	if c.err != nil || c.obj.GetResourceVersion() != definition.ResourceVersion {
 		return convert(obj) // somebody has changed the outermost fields
 	}
 	return c.obj, nil
+}
+
+// give remembers that readers get obj, until versions is no longer in use.
+func (s *served) give(versions *apiextensions.CustomResourceDefinitionVersion, obj client.Object) {
+	definition, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
+	if !ok || len(definition.Spec.Versions) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := weak.Make(&definition.Spec.Versions[0])
+	if s.given == nil {
+		s.given = map[weak.Pointer[apiextensionsv1.CustomResourceDefinitionVersion]]*apiextensionsv1.CustomResourceDefinition{}
+	}
+	s.given[at] = definition
+	runtime.AddCleanup(versions, func(weak.Pointer[apiextensionsv1.CustomResourceDefinitionVersion]) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.given, at)
+	}, at)
+}
+
+// keepsSpec reports whether obj is a definition whose spec is the very one that readers got at its resourceVersion.
+func (s *served) keepsSpec(obj client.Object) bool {
+	definition, ok := obj.(*apiextensionsv1.CustomResourceDefinition)
+	if !ok || len(definition.Spec.Versions) == 0 || definition.ResourceVersion == "" {
+		return false
+	}
+	s.mu.Lock()
+	given := s.given[weak.Make(&definition.Spec.Versions[0])]
+	s.mu.Unlock()
+	return given != nil && given.UID == definition.UID && given.ResourceVersion == definition.ResourceVersion &&
+		len(given.Spec.Versions) == len(definition.Spec.Versions) &&
+		apiequality.Semantic.DeepEqual(given.Spec, definition.Spec) // does not look into the versions, which are the same
 }
 
 func (s *served) conversion(versions *apiextensions.CustomResourceDefinitionVersion) *conversion {

@@ -66,17 +66,24 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	attributes := func(updated, old runtime.Object) admission.Attributes {
 		return admission.NewAttributesRecord(updated, old, r.gvk, obj.GetNamespace(), obj.GetName(), r.gvr, "", admission.Update, options, false, c.user)
 	}
-	updated, err := r.toStorage(obj)
+	changed, keeps := obj, r.served.keepsSpec(obj)
+	if keeps {
+		changed = withoutSpec(obj)
+	}
+	updated, err := r.toStorage(changed)
 	if err != nil {
 		return nil, err
 	}
-	if ended, err := c.end(ctx, r, updated, attributes); ended || err != nil {
+	if ended, err := c.end(ctx, r, updated, keeps, attributes); ended || err != nil {
 		return obj, err
 	}
 	info := rest.DefaultUpdatedObjectInfo(updated, func(ctx context.Context, updated, old runtime.Object) (runtime.Object, error) {
-		if fields := c.fields[gr]; fields != nil {
-			updated = fields.UpdateNoErrors(old, updated, FieldManager)
+		if keeps {
+			if err := keepSpec(updated, old); err != nil {
+				return nil, err
+			}
 		}
+		updated = c.track(gr, updated, old, keeps)
 		return updated, c.mutate(ctx, attributes(updated, old))
 	})
 	stored, _, err := r.store.Update(ctx, obj.GetName(), info, rest.ValidateAllObjectFunc,
@@ -84,7 +91,24 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	if err != nil {
 		return nil, err
 	}
+	if keeps {
+		return servedWithSpec(r, stored, obj)
+	}
 	return r.fromStorage(stored)
+}
+
+// track returns updated with who manages which fields. Schemas that stay need no look.
+func (c *Client) track(gr schema.GroupResource, updated, old runtime.Object, keepsSpec bool) runtime.Object {
+	fields := c.fields[gr]
+	switch {
+	case fields == nil:
+		return updated
+	case !keepsSpec:
+		return fields.UpdateNoErrors(old, updated, FieldManager)
+	}
+	tracked := fields.UpdateNoErrors(withoutSchemas(old), withoutSchemas(updated), FieldManager)
+	updated.(metav1.Object).SetManagedFields(tracked.(metav1.Object).GetManagedFields())
+	return updated
 }
 
 // Delete implements client.Writer.
