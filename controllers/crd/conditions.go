@@ -19,18 +19,15 @@ func setCondition(crd *apiextensionsv1.CustomResourceDefinition, condition apiex
 	apihelpers.SetCRDCondition(crd, condition)
 }
 
-// setStructuralCondition reports a schema that is not structural. Validation refuses such schemas now, so this is
-// checked only before a definition is established, and to remove an old report.
-func setStructuralCondition(crd *apiextensionsv1.CustomResourceDefinition) {
-	reported := apihelpers.FindCRDCondition(crd, apiextensionsv1.NonStructuralSchema) != nil
-	if !reported && apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established) {
+// checkStructuralCondition looks again at a schema of which it was reported that it is not structural. No other is looked at, which would
+// take longer than all else here: validation refuses what is not structural, in creates and in changes of what was.
+func checkStructuralCondition(crd *apiextensionsv1.CustomResourceDefinition) {
+	if apihelpers.FindCRDCondition(crd, apiextensionsv1.NonStructuralSchema) == nil {
 		return
 	}
-	condition := structuralCondition(crd)
-	switch {
-	case condition != nil:
+	if condition := structuralCondition(crd); condition != nil {
 		setCondition(crd, *condition)
-	case reported:
+	} else {
 		apihelpers.RemoveCRDCondition(crd, apiextensionsv1.NonStructuralSchema)
 	}
 }

@@ -64,7 +64,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	}
 	var result reconcile.Result
 	var failure error
-	setStructuralCondition(crd)
+	checkStructuralCondition(crd)
 	setApprovalCondition(crd)
 	if crd.DeletionTimestamp != nil {
 		result, failure = r.finalize(ctx, key.Cluster, crd)

@@ -183,13 +183,21 @@ func TestReconcile_Conditions(t *testing.T) {
 			want:   []string{yes, `NamesAccepted=False SingularConflict: "thing" is already in use`}, wantNames: "widgets widget Widget WidgetList",
 		},
 		{
-			name: "not structural",
+			name: "reported as not structural, and still so",
 			crd: crdIn("c1", "widgets", "widget", "Widget", func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: apiextensionsv1.NonStructuralSchema, Status: apiextensionsv1.ConditionTrue}}
 				crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties = map[string]apiextensionsv1.JSONSchemaProps{"spec": {}}
 			}),
 			want: []string{yes, noConflicts,
 				"NonStructuralSchema=True Violations: spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields"},
 			wantNames: "widgets widget Widget WidgetList",
+		},
+		{
+			name: "reported as not structural before",
+			crd: crdIn("c1", "widgets", "widget", "Widget", func(crd *apiextensionsv1.CustomResourceDefinition) {
+				crd.Status.Conditions = []apiextensionsv1.CustomResourceDefinitionCondition{{Type: apiextensionsv1.NonStructuralSchema, Status: apiextensionsv1.ConditionTrue}}
+			}),
+			want: []string{yes, noConflicts}, wantNames: "widgets widget Widget WidgetList",
 		},
 		{
 			name: "a community group without approval",
