@@ -29,7 +29,7 @@ const (
 	// decodedFactor is about how much more a decoded object takes than its JSON.
 	decodedFactor = 8
 	// nodeBytes is what a node of the schema of a definition takes, as it is decoded and as it is served.
-	nodeBytes = 1792
+	nodeBytes = 1280
 )
 
 // decodedBytes returns about how many bytes obj takes, which was decoded from so many, and what it is converted to.
