@@ -32,6 +32,8 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/lasting"
+	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -118,6 +120,8 @@ type server struct {
 
 	mu       sync.Mutex
 	clusters map[string]*catalog.Resource
+	// room returns the room of a request; nil for no limit.
+	room func() room.Room
 }
 
 // startEtcd shares one etcd between the tests of a package-level parent.
@@ -189,8 +193,11 @@ func (s *server) chain() http.Handler {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		cluster, _ := logicalcluster.FromContext(req.Context())
 		s.mu.Lock()
-		resource := s.clusters[cluster.String()]
+		resource, limit := s.clusters[cluster.String()], s.room
 		s.mu.Unlock()
+		if limit != nil {
+			req = req.WithContext(room.With(req.Context(), limit()))
+		}
 		handler, err := s.handlers.For(resource, cluster)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -199,6 +206,11 @@ func (s *server) chain() http.Handler {
 		ctx := storage.WithBucket(req.Context(), resource.Bucket)
 		if resource.Terminating {
 			ctx = WithTerminating(ctx)
+		}
+		if req.Method != http.MethodGet { // as server/serve does
+			var end func()
+			ctx, end = lasting.Context(ctx)
+			defer end()
 		}
 		handler.ServeHTTP(w, req.WithContext(ctx))
 	})

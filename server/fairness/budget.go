@@ -25,29 +25,35 @@ func newBudget(limit int) *budget {
 }
 
 // take takes a place; false if s may not have another one now. Call give to return the place. A budget of 0 has no limit.
-func (b *budget) take(s share) bool {
+func (b *budget) take(s share) bool { return b.takeSome(s, 1) }
+
+// takeSome takes n places at once, or none.
+func (b *budget) takeSome(s share, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if free := b.max - b.used; b.max > 0 && (b.workspaces[s.workspace] >= free || b.tenants[s.tenant] >= tenantFactor*free) {
+	if free := b.max - b.used; b.max > 0 && (b.workspaces[s.workspace]+n > free || b.tenants[s.tenant]+n > tenantFactor*free) {
 		return false
 	}
-	b.used++
-	b.workspaces[s.workspace]++
-	b.tenants[s.tenant]++
+	b.used += n
+	b.workspaces[s.workspace] += n
+	b.tenants[s.tenant] += n
 	return true
 }
 
 // give returns a place of s.
-func (b *budget) give(s share) {
+func (b *budget) give(s share) { b.giveSome(s, 1) }
+
+// giveSome returns n places of s.
+func (b *budget) giveSome(s share, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used--
-	less(b.workspaces, s.workspace)
-	less(b.tenants, s.tenant)
+	b.used -= n
+	less(b.workspaces, s.workspace, n)
+	less(b.tenants, s.tenant, n)
 }
 
-func less(counts map[string]int, key string) {
-	if counts[key]--; counts[key] == 0 {
+func less(counts map[string]int, key string, n int) {
+	if counts[key] -= n; counts[key] == 0 {
 		delete(counts, key)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
+
+	"github.com/annex-dev/annex/registry/room"
 )
 
 // errIncomplete means that the chain was assembled incorrectly.
@@ -71,7 +73,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ctx = flowcontrol.WithInitializationSignal(ctx, begun(t.end))
 		defer time.AfterFunc(longestBegin, t.end).Stop()
 	}
-	r = r.WithContext(ctx)
+	r = r.WithContext(room.With(ctx, t.held))
 	if r.Body != nil {
 		r.Body = &body{ReadCloser: r.Body, turn: t}
 	}

@@ -27,15 +27,17 @@ type Config struct {
 	Wait time.Duration
 	// Watches limits the open watches. It is shared like Reads.
 	Watches int
+	// Answers limits the bytes that answers take in memory until they are sent. It is shared like Reads; one answer has at most a quarter.
+	Answers int
 }
 
 // Limiter decides when requests may proceed. Safe for many goroutines.
 type Limiter struct {
-	line                   *line
-	pathOf                 PathOf
-	reads, writes, watches *budget
-	patience               time.Duration
-	metrics                *Metrics
+	line                            *line
+	pathOf                          PathOf
+	reads, writes, watches, answers *budget
+	patience                        time.Duration
+	metrics                         *Metrics
 }
 
 // PathOf returns, from memory, the canonical path of a cluster; false when it is not known.
@@ -54,6 +56,7 @@ func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 		reads:    newBudget(c.Reads),
 		writes:   newBudget(c.Writes),
 		watches:  newBudget(c.Watches),
+		answers:  newBudget(c.Answers),
 		patience: patience,
 		metrics:  m,
 	}
@@ -97,6 +100,7 @@ func (l *Limiter) admit(ctx context.Context, s share, user, kind string, seats i
 			executing.Dec()
 			inFlight.give(s)
 		},
+		held:     heldBy(l, s),
 		patience: l.patience,
 		release:  release,
 	}, nil

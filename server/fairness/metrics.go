@@ -10,9 +10,10 @@ import (
 
 // Values of the labels. There are no others, so the number of series does not depend on the number of workspaces.
 const (
-	kindRead  = "read"
-	kindWrite = "write"
-	kindWatch = "watch"
+	kindRead   = "read"
+	kindWrite  = "write"
+	kindWatch  = "watch"
+	kindAnswer = "answer" // its memory
 
 	reasonFull    = "full"
 	reasonTimeout = "timeout"
@@ -39,7 +40,7 @@ func NewMetrics() *Metrics {
 		tenants:   basemetrics.NewGauge(options("tenants_active", "Branches of the tree of workspaces, below its root, that have a request that waits or holds a seat.")),
 		watches:   basemetrics.NewGauge(options("watches_open", "Watches that are open.")),
 		rejected: basemetrics.NewCounterVec(&basemetrics.CounterOpts{
-			Namespace: "annex", Subsystem: "fairness", Name: "rejected_total", Help: "Requests answered with 429.", StabilityLevel: basemetrics.ALPHA,
+			Namespace: "annex", Subsystem: "fairness", Name: "rejected_total", Help: "Requests that found no room, and answers of lists that found no memory. Most are answered with 429.", StabilityLevel: basemetrics.ALPHA,
 		}, []string{"kind", "reason"}),
 		wait: basemetrics.NewHistogramVec(&basemetrics.HistogramOpts{
 			Namespace: "annex", Subsystem: "fairness", Name: "wait_seconds", Help: "How long requests that are served have waited for seats.",

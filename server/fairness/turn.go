@@ -11,6 +11,7 @@ import (
 type turn struct {
 	acquire  func() (release func(), err error)
 	finish   func()
+	held     *held
 	patience time.Duration
 
 	mu sync.Mutex
@@ -37,6 +38,7 @@ func (t *turn) end() {
 		t.giveUp.Stop()
 	}
 	t.give()
+	t.held.end()
 	t.finish()
 }
 

@@ -11,6 +11,10 @@ type Budget struct {
 	Decoded   int64 // definitions and schemas as they are stored: registry/storage
 }
 
+// Answers says how many of the bytes that the process may use answers may take, all together, until they are sent. It is never too little for
+// the largest objects.
+func Answers(total int64) int { return int(min(max(total/4, 512<<20), 4<<30)) }
+
 // Split divides what the process may use: two fifths of it go to the caches, unless these are as big as they need to be. The rest is for watch
 // caches, requests and garbage.
 func Split(total int64) Budget {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/server/fairness"
+	"github.com/annex-dev/annex/server/memory"
 )
 
 // LimitOptions are the flags that limit how much the server serves at once. 0 means no limit.
@@ -74,7 +75,7 @@ func (l *LimitOptions) stored() limits.Limits {
 }
 
 // config returns the limits for the server.
-func (l *LimitOptions) config(requestTimeout time.Duration) fairness.Config {
+func (l *LimitOptions) config(requestTimeout time.Duration, memoryBudget int64) fairness.Config {
 	return fairness.Config{
 		Reads:   l.MaxRequests,
 		Writes:  l.MaxMutatingRequests,
@@ -82,5 +83,6 @@ func (l *LimitOptions) config(requestTimeout time.Duration) fairness.Config {
 		Waiting: l.MaxQueued,
 		Wait:    requestTimeout / 4,
 		Watches: l.MaxWatches,
+		Answers: memory.Answers(memoryBudget),
 	}
 }

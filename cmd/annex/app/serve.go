@@ -108,7 +108,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		WorkspaceTypes:     slices.Contains(o.BatteriesIncluded, BatteryWorkspaceTypes),
 		Profiling:          o.Profiling,
 		RequestTimeout:     o.RequestTimeout,
-		Limits:             o.Limits.config(o.RequestTimeout),
+		Limits:             o.Limits.config(o.RequestTimeout, o.MemoryBudget.Value()),
 		MaxRefusals:        o.Limits.MaxRefusals,
 		Memory:             budget,
 		ShutdownDelay:      o.ShutdownDelay,

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -13,6 +14,9 @@ import (
 // minScan is how many objects a page is read from at least when not all of them match.
 const minScan = 500
 
+// ErrFull ends a page before the object that does not fit.
+var ErrFull = errors.New("the page is full")
+
 // Page is one answer to a list.
 type Page[T any] struct {
 	Items         []T
@@ -22,7 +26,8 @@ type Page[T any] struct {
 
 // Selector says which objects belong on a page.
 type Selector[T any] struct {
-	// Keep reports whether an object matches. It is asked once for each, in order. Nil if all match.
+	// Keep reports whether an object matches. It is asked once for each, in order. Nil if all match. After it has kept one, it may return
+	// [ErrFull].
 	Keep func(*T) (bool, error)
 	Key  func(*T) (string, error)
 }
@@ -48,14 +53,19 @@ func Fill[T any](prefix string, opts apistorage.ListOptions, by Selector[T], sca
 		result.Version = read.Version
 		for i := range read.Items {
 			item := &read.Items[i]
-			if ok, err := by.Keep(item); err != nil {
+			ok, err := by.Keep(item)
+			if errors.Is(err, ErrFull) {
+				return result, result.Cut(prefix, len(result.Items), by.Key)
+			}
+			if err != nil {
 				return nil, err
-			} else if !ok {
+			}
+			if !ok {
 				continue
 			}
 			result.Items = append(result.Items, *item)
 			if limit > 0 && len(result.Items) >= limit && (i < len(read.Items)-1 || read.Next != "") {
-				return result, result.cut(prefix, item, by.Key)
+				return result, result.Cut(prefix, limit, by.Key)
 			}
 		}
 		if read.Next == "" {
@@ -66,14 +76,15 @@ func Fill[T any](prefix string, opts apistorage.ListOptions, by Selector[T], sca
 	}
 }
 
-// cut makes the continue token of a page that was filled before everything was read. What follows may hold nothing that
-// matches: as in stock storage the last page may be empty.
-func (p *Page[T]) cut(prefix string, last *T, keyOf func(*T) (string, error)) error {
+// Cut ends a page after n objects, at least one, and makes the continue token for the rest. What follows may hold nothing that matches: as
+// in stock storage the last page may be empty. How many objects remain is not said.
+func (p *Page[T]) Cut(prefix string, n int, keyOf func(*T) (string, error)) error {
+	p.Items, p.Remaining = p.Items[:n], nil
 	rv, err := apistorage.APIObjectVersioner{}.ParseResourceVersion(p.Version)
 	if err != nil {
 		return err
 	}
-	key, err := keyOf(last)
+	key, err := keyOf(&p.Items[n-1])
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package custom
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,18 +21,31 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	if err != nil {
 		return err
 	}
-	page, err := s.page(ctx, at, opts, true)
+	held := &holding{ctx: ctx, pages: opts.Predicate.Limit > 0}
+	page, err := s.page(ctx, at, opts, held)
 	if err != nil {
 		return answer.Error(ctx, err, false)
 	}
 	objects := make([]runtime.Object, 0, len(page.Items))
 	for i := range page.Items {
-		obj, err := page.object(s, i)
+		if len(page.decoded) > 0 { // and counted
+			objects = append(objects, page.decoded[i])
+			continue
+		}
+		obj, err := s.object(&page.Items[i])
 		if err != nil {
 			if s.Sight(ctx).Full() {
 				return apistorage.NewInternalError(err)
 			}
 			continue // it does not show: see package filter
+		}
+		if err = held.add(obj, page.Items[i].Size()); errors.Is(err, answer.ErrFull) {
+			if err = page.Cut(at.Key, i, rawKey); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			return err
 		}
 		objects = append(objects, obj)
 	}
@@ -46,12 +60,12 @@ type rawPage struct {
 }
 
 // page reads one page. The raw cache selects by label; fields are for the schema, so that a page with a field selector
-// may take several reads until it is full. What was decoded for it is kept if the caller takes all of it at once.
-func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.ListOptions, keep bool) (*rawPage, error) {
+// may take several reads until it is full. What was decoded for it is kept, and counted, unless held is nil.
+func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.ListOptions, held *holding) (*rawPage, error) {
 	match := newMatcher(opts.Predicate, at, s.Sight(ctx))
 	opts.Recursive = opts.Recursive || at.Wildcard()
 	result := &rawPage{}
-	by := answer.Selector[raw.Object]{Key: func(raw *raw.Object) (string, error) { return raw.Key(), nil }}
+	by := answer.Selector[raw.Object]{Key: rawKey}
 	if !match.all() {
 		by.Keep = func(raw *raw.Object) (bool, error) {
 			if !match.raw(raw) {
@@ -70,7 +84,10 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			if ok, err := match.object(obj); err != nil || !ok {
 				return false, nil //nolint:nilerr // as stock stores do: what cannot be asked does not match
 			}
-			if keep {
+			if held != nil {
+				if err := held.add(obj, raw.Size()); err != nil {
+					return false, err
+				}
 				result.decoded = append(result.decoded, obj)
 			}
 			return true, nil
@@ -87,15 +104,7 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 	return result, err
 }
 
-// object returns the object at i, once.
-func (p *rawPage) object(s *Storage, i int) (runtime.Object, error) {
-	if len(p.decoded) > 0 {
-		obj := p.decoded[i]
-		p.decoded[i] = nil
-		return obj, nil
-	}
-	return s.object(&p.Items[i])
-}
+func rawKey(raw *raw.Object) (string, error) { return raw.Key(), nil }
 
 // matcher evaluates the filter and the field selector of a request for custom resources, which the raw cache cannot.
 type matcher struct {

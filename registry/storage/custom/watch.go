@@ -34,7 +34,7 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 		},
 		List: func(opts apistorage.ListOptions) (answer.First, error) {
 			// A client that does not read would keep all that is decoded.
-			page, err := s.page(ctx, at, opts, false)
+			page, err := s.page(ctx, at, opts, nil)
 			if err != nil {
 				return answer.First{}, answer.Error(ctx, err, false)
 			}
@@ -96,7 +96,7 @@ func (v *view) first(p *rawPage) answer.First {
 		Events: func(end *watch.Event) iter.Seq[watch.Event] {
 			return func(yield func(watch.Event) bool) {
 				for i := range p.Items { // decoded one by one: the list may be long, and the reader slow
-					obj, err := p.object(v.storage, i)
+					obj, err := v.storage.object(&p.Items[i])
 					if err != nil {
 						if !v.match.sight.Full() {
 							continue

@@ -71,6 +71,18 @@ func (r *Object) Data() []byte {
 	return append(data, rest[r.head.specAt:]...)
 }
 
+// Size returns how many bytes [Object.Data] has.
+func (r *Object) Size() int {
+	if r.envelope == "" {
+		return 0
+	}
+	size := len(r.envelope) - int(r.keySize) - 1
+	if r.head != nil && r.head.spec != (unique.Handle[string]{}) {
+		size += len(r.head.spec.Value())
+	}
+	return size
+}
+
 // Damaged reports whether the stored bytes are no object with readable metadata.
 func (r *Object) Damaged() bool { return r.damaged }
 
