@@ -66,7 +66,11 @@ func (b bounded) Admit(ctx context.Context, a admission.Attributes, o admission.
 	if err != nil || len(errs) == 0 {
 		return err
 	}
-	return apierrors.NewInvalid(obj.GroupVersionKind().GroupKind(), obj.GetName(), errs)
+	invalid := apierrors.NewInvalid(obj.GroupVersionKind().GroupKind(), obj.GetName(), errs)
+	if old != nil && a.GetSubresource() == "" && onlyRemovesFinalizers(obj, old) {
+		tooCostly(ctx, invalid, true)
+	}
+	return invalid
 }
 
 // refuse returns why obj, or only its status, which is all that is validated of a request for that, takes too long to validate; nil if it

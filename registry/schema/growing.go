@@ -24,6 +24,8 @@ type guarded struct {
 	http.Handler
 	growth   growth
 	maxBytes int64 // of a body; 0 for no limit
+	// letGo returns the handler for a second try.
+	letGo func() (http.Handler, error)
 }
 
 // ServeHTTP implements http.Handler.
@@ -37,9 +39,11 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	checked := &body{ReadCloser: req.Body, maxBytes: g.maxBytes, check: func(data []byte) error { return checkPaths(data, contentType) }}
 	ctx := req.Context()
 	switch info.Verb {
-	case "get", "list", "watch", "delete", "deletecollection":
+	case "get", "list", "watch":
 		g.Handler.ServeHTTP(w, req)
 		return
+	case "delete", "deletecollection":
+		checked.check = func([]byte) error { return nil }
 	case "patch":
 		ctx = context.WithValue(ctx, patchKey{}, &patch{of: types.PatchType(contentType), body: checked})
 	default:
@@ -52,6 +56,10 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	req = req.WithContext(ctx)
 	req.Body = checked
+	if changes(info) {
+		serveTwice(w, req, checked, g.Handler, g.letGo)
+		return
+	}
 	g.Handler.ServeHTTP(w, req)
 }
 

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -52,7 +51,7 @@ func (c growingCodec) Decode(data []byte, defaults *schema.GroupVersionKind, int
 	}
 	if u, ok := obj.(*unstructured.Unstructured); ok && !c.growth.few(mostObjects(data)) {
 		if where, ok := c.growth.check(u.Object); !ok {
-			return nil, gvk, errors.New(tooMuch(where))
+			return nil, gvk, growthError{where}
 		}
 	}
 	return obj, gvk, nil
@@ -69,7 +68,8 @@ func (c growingCodec) Encode(obj runtime.Object, w io.Writer) error {
 	return c.Codec.Encode(obj, w)
 }
 
-// patching is a storage that checks what the patch of a request makes of an object before the stock handler makes it.
+// patching is a storage that checks what the patch of a request makes of an object before the stock handler makes it, and takes note of
+// objects that are too large to be read.
 type patching struct {
 	apistorage.Interface
 	growth growth
@@ -78,18 +78,23 @@ type patching struct {
 // Get implements storage.Interface. A patch that is only tried reads its object here.
 func (p patching) Get(ctx context.Context, key string, opts apistorage.GetOptions, out runtime.Object) error {
 	if err := p.Interface.Get(ctx, key, opts, out); err != nil {
-		return err
+		return noteGrowth(ctx, err)
 	}
 	return p.growth.checkPatch(ctx, out)
+}
+
+// GetList implements storage.Interface. A deletion of many objects begins here.
+func (p patching) GetList(ctx context.Context, key string, opts apistorage.ListOptions, list runtime.Object) error {
+	return noteGrowth(ctx, p.Interface.GetList(ctx, key, opts, list))
 }
 
 // GuaranteedUpdate implements storage.Interface.
 func (p patching) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *apistorage.Preconditions, try apistorage.UpdateFunc, cached runtime.Object) error {
-	return p.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, func(input runtime.Object, res apistorage.ResponseMeta) (runtime.Object, *uint64, error) {
+	return noteGrowth(ctx, p.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, func(input runtime.Object, res apistorage.ResponseMeta) (runtime.Object, *uint64, error) {
 		if err := p.growth.checkPatch(ctx, input); err != nil {
 			return nil, nil, err
 		}
 		return try(input, res)
-	}, cached)
+	}, cached))
 }

@@ -64,7 +64,7 @@ type stockHandler interface {
 type entry struct {
 	source  *source
 	handler stockHandler
-	serving http.Handler // handler, behind what is checked before it decodes
+	growth  growth
 }
 
 // New returns an empty set of handlers.
@@ -104,7 +104,13 @@ func (h *Handlers) For(resource *catalog.Resource, cluster logicalcluster.Name) 
 	if err != nil {
 		return nil, err
 	}
-	return e.serving, nil
+	return &guarded{e.handler, e.growth, h.config.MaxRequestBodyBytes, func() (http.Handler, error) {
+		e, err := h.letGo(resource, cluster)
+		if err != nil {
+			return nil, err
+		}
+		return e.handler, nil
+	}}, nil
 }
 
 // Len returns how many handlers are kept.
@@ -128,15 +134,34 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 	if resource.CRD == nil {
 		return nil, fmt.Errorf("serving %s: it is not a custom resource", resource.GroupResource())
 	}
-	if known, ok := h.kept.Get(resource.Hash); ok {
+	return h.get(resource.Hash, resource, cluster, func() (*entry, error) { return h.build(resource.CRD, newGrowth(resource.CRD), withBounds) })
+}
+
+// letGo returns the handler for second tries, which knows no schema.
+func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name) (*entry, error) {
+	plain := *resource
+	plain.CRD = withoutSchema(resource.CRD)
+	return h.get(resource.Hash+letGoSuffix, &plain, cluster, func() (*entry, error) {
+		return h.build(plain.CRD, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+			return letGo{next}
+		})
+	})
+}
+
+// letGoSuffix tells the keys of handlers for second tries from hashes.
+const letGoSuffix = " without schema"
+
+// get returns the handler with a key, and builds it if there is none.
+func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcluster.Name, build func() (*entry, error)) (*entry, error) {
+	if known, ok := h.kept.Get(key); ok {
 		return known, nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if known, ok := h.kept.Get(resource.Hash); ok {
+	if known, ok := h.kept.Get(key); ok {
 		return known, nil
 	}
-	e, err := h.build(resource.CRD)
+	e, err := build()
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", resource.GroupResource(), err)
 	}
@@ -147,21 +172,21 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 	case !resource.Provider.Empty():
 		owner = resource.Provider.String()
 	}
-	h.kept.Put(resource.Hash, e, size(resource.CRD), owner)
+	h.kept.Put(key, e, size(resource.CRD), owner)
 	return e, nil
 }
 
 // build returns the stock handler of one definition. It is cheap: the dear part is done at the first request.
-func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry, error) {
+func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, defaults growth,
+	admit func(stamping, *apiextensionsv1.CustomResourceDefinition, func() (Storage, error)) admission.Interface) (*entry, error) {
 	s := &source{crd: crd}
-	e := &entry{source: s}
-	defaults := newGrowth(crd)
+	e := &entry{source: s, growth: defaults}
 	handler, err := apiserver.NewCustomResourceDefinitionHandler(
 		nil, nil, // discovery is answered elsewhere: no request without a resource comes here
 		s,
 		h.config.NotFound,
 		growingOptions{h.config.RESTOptionsGetter, defaults},
-		withBounds(h.admission, crd, e.storage),
+		admit(h.admission, crd, e.storage),
 		nil,      // establishing is a controller's work
 		nil, nil, // webhook conversion is refused where definitions are created
 		1, // with more masters the handler would delay establishing
@@ -176,6 +201,6 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition) (*entry,
 	if err != nil {
 		return nil, err
 	}
-	e.handler, e.serving = handler, &guarded{handler, defaults, h.config.MaxRequestBodyBytes}
+	e.handler = handler
 	return e, nil
 }
