@@ -3,8 +3,15 @@ package schema
 import (
 	"fmt"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
 
 	"github.com/annex-dev/annex/registry/catalog"
 )
@@ -71,5 +78,62 @@ func TestWatch_WhoseClientDoesNotReadKeepsNoObjects(t *testing.T) {
 	}
 	if grown := heap() - before; grown > objects*size*watches/8 {
 		t.Errorf("%d watches of %d objects of %d bytes keep %d bytes", watches, objects, size, grown)
+	}
+}
+
+// countingOptions give storages whose codecs count what they decode.
+type countingOptions struct {
+	generic.RESTOptionsGetter
+	decoded *atomic.Int64
+}
+
+func (o countingOptions) GetRESTOptions(resource schema.GroupResource, example apiruntime.Object) (generic.RESTOptions, error) {
+	options, err := o.RESTOptionsGetter.GetRESTOptions(resource, example)
+	if err == nil {
+		options.StorageConfig.Codec = countingCodec{options.StorageConfig.Codec, o.decoded}
+	}
+	return options, err
+}
+
+type countingCodec struct {
+	apiruntime.Codec
+	decoded *atomic.Int64
+}
+
+func (c countingCodec) Decode(data []byte, defaults *schema.GroupVersionKind, into apiruntime.Object) (apiruntime.Object, *schema.GroupVersionKind, error) {
+	c.decoded.Add(1)
+	return c.Codec.Decode(data, defaults, into)
+}
+
+// However many watches there are, a write is decoded once for all of them, also for those that must look into the object.
+func TestWatch_ManyWatchesDecodeOnce(t *testing.T) {
+	const watches = 30
+	var decoded atomic.Int64
+	s := newServer(t, func(c *Config) { c.RESTOptionsGetter = countingOptions{c.RESTOptionsGetter, &decoded} })
+	from := s.green(1, 10)
+	var all, selecting []<-chan string
+	for range watches {
+		all = append(all, s.watch("c1"+widgets+"?watch=true&resourceVersion="+from))
+		selecting = append(selecting, s.watch(watchGreen+"&resourceVersion="+from))
+	}
+	// What is decoded is shared while some watch has it: see that nobody is too late.
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for _, step := range []struct{ change, all, selecting string }{
+		{`{"spec":{"color":"green","replicas":2}}`, "MODIFIED w0", "MODIFIED w0"},
+		{`{"spec":{"color":"red"}}`, "MODIFIED w0", "DELETED w0"},
+		{`{"spec":{"color":"green"}}`, "MODIFIED w0", "ADDED w0"},
+	} {
+		before := decoded.Load()
+		s.must(http.StatusOK, "PATCH", "c1"+widgets+"/w0", asMerge, step.change)
+		for i := range watches {
+			s.expect(all[i], step.all)
+			s.expect(selecting[i], step.selecting)
+		}
+		if n := decoded.Load() - before; n > 8 {
+			t.Errorf("%s: decoded %d times for %d watches", step.change, n, 2*watches)
+		} else {
+			t.Logf("%s: decoded %d times", step.change, n)
+		}
 	}
 }

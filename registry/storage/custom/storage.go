@@ -29,6 +29,7 @@ type Storage struct {
 	// decoded holds what was read lately; nil for custom resources, whose decoders may change what they return. A schema is read
 	// again and again while workspaces are made, and takes a millisecond to decode; a big definition takes some hundred.
 	decoded *Decoded
+	events  events
 }
 
 var _ apistorage.Interface = &Storage{}

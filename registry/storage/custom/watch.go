@@ -117,11 +117,11 @@ func (v *view) first(p *rawPage) answer.First {
 }
 
 // show returns the event that a client gets; nil for none.
-func (v *view) show(event watch.Event) *watch.Event {
-	if event.Type == watch.Error {
-		return &event
+func (v *view) show(change watch.Event) *watch.Event {
+	if change.Type == watch.Error {
+		return &change
 	}
-	obj := event.Object
+	obj := change.Object
 	if c, ok := obj.(runtime.CacheableObject); ok {
 		obj = c.GetObject()
 	}
@@ -129,7 +129,7 @@ func (v *view) show(event watch.Event) *watch.Event {
 	if !ok {
 		return answer.ErrorEvent(fmt.Errorf("watch cache sent a %T", obj))
 	}
-	if event.Type == watch.Bookmark {
+	if change.Type == watch.Bookmark {
 		return v.bookmark(raw)
 	}
 	if !v.match.selects(raw) {
@@ -138,18 +138,24 @@ func (v *view) show(event watch.Event) *watch.Event {
 	is := true
 	if !v.match.sight.Full() {
 		var err error
-		if is, err = v.match.sight.Follows(raw.Head(), event.Type == watch.Deleted); err != nil {
+		if is, err = v.match.sight.Follows(raw.Head(), change.Type == watch.Deleted); err != nil {
 			return answer.ErrorEvent(err)
 		}
 	}
-	is = is && (v.known == nil || event.Type != watch.Deleted)
+	is = is && (v.known == nil || change.Type != watch.Deleted)
 	if !is && v.known == nil {
 		return nil
 	}
-	var decoded runtime.Object
+	var state *event
 	if is {
-		var err error
-		decoded, err = v.storage.object(raw)
+		state = v.storage.event(raw, raw.GetResourceVersion())
+		err := state.use(func(obj runtime.Object) error {
+			if v.known != nil {
+				ok, err := v.match.object(obj)
+				is = ok && err == nil // as stock watches do: what cannot be asked does not match
+			}
+			return nil
+		})
 		switch {
 		case err != nil && v.match.sight.Full():
 			return answer.ErrorEvent(err)
@@ -158,26 +164,22 @@ func (v *view) show(event watch.Event) *watch.Event {
 		case err != nil:
 			is = false
 		case v.known == nil:
-			return &watch.Event{Type: event.Type, Object: decoded}
-		default:
-			if is, err = v.match.object(decoded); err != nil {
-				is = false // as stock watches do: what cannot be asked does not match
-			}
+			return state.of(change.Type)
 		}
 	}
 	kind, last := v.known.Change(raw.Key(), *raw, is)
 	if kind == watch.Deleted {
+		of := last.GetResourceVersion()
 		last.SetResourceVersion(raw.GetResourceVersion())
-		var err error
-		// Not shared: at this revision, others see what it has become.
-		if decoded, err = v.storage.decode(&last, nil); err != nil {
+		state = v.storage.event(&last, of)
+		if err := state.use(func(runtime.Object) error { return nil }); err != nil {
 			return answer.ErrorEvent(err)
 		}
 	}
 	if kind == "" {
 		return nil
 	}
-	return &watch.Event{Type: kind, Object: decoded}
+	return state.of(kind)
 }
 
 func (v *view) bookmark(raw *raw.Object) *watch.Event {

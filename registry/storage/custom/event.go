@@ -1,0 +1,154 @@
+package custom
+
+import (
+	"bytes"
+	"io"
+	"runtime"
+	"sync"
+	"weak"
+
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/annex-dev/annex/registry/storage/answer"
+	"github.com/annex-dev/annex/registry/storage/raw"
+)
+
+// event is a state of an object that watches send. All watches of one schema that send it at about the same time share it: it is decoded
+// once, and encoded once for each form in which clients want it. Safe for many goroutines.
+type event struct {
+	storage *Storage
+	raw     raw.Object
+	past    bool // at its revision, others see what it has become
+
+	mu      sync.Mutex
+	decoded bool
+	obj     apiruntime.Object
+	err     error
+	forms   map[apiruntime.Identifier]form
+}
+
+type form struct {
+	data []byte
+	err  error
+}
+
+var (
+	_ apiruntime.Object          = &event{}
+	_ apiruntime.CacheableObject = &event{}
+)
+
+// events are those that some watch still has to send.
+type events struct {
+	mu    sync.Mutex
+	known map[string]weak.Pointer[event]
+}
+
+// event returns the event for raw, whose bytes were stored at the version of.
+func (s *Storage) event(raw *raw.Object, of string) *event {
+	key := raw.Key() + "@" + of + "@" + raw.GetResourceVersion()
+	s.events.mu.Lock()
+	defer s.events.mu.Unlock()
+	if known := s.events.known[key].Value(); known != nil {
+		return known
+	}
+	e := &event{storage: s, raw: *raw, past: of != raw.GetResourceVersion()}
+	if s.events.known == nil {
+		s.events.known = map[string]weak.Pointer[event]{}
+	}
+	s.events.known[key] = weak.Make(e)
+	runtime.AddCleanup(e, s.events.forget, key)
+	return e
+}
+
+// forget drops an event that no watch has any more.
+func (e *events) forget(key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if known, ok := e.known[key]; ok && known.Value() == nil {
+		delete(e.known, key)
+	}
+}
+
+// of returns the event for a watch. Whoever follows a typed resource in the process takes the object itself, of which only the outermost
+// fields are its own.
+func (e *event) of(kind watch.EventType) *watch.Event {
+	if e.storage.decoded == nil {
+		return &watch.Event{Type: kind, Object: e}
+	}
+	own := e.storage.newFunc()
+	if err := e.use(func(obj apiruntime.Object) error { return setTo(own, obj) }); err != nil {
+		return answer.ErrorEvent(err)
+	}
+	return &watch.Event{Type: kind, Object: own}
+}
+
+// use calls do with the object, which do must not change or keep, or returns why it cannot be decoded.
+func (e *event) use(do func(apiruntime.Object) error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.decoded {
+		if e.past {
+			e.obj, e.err = e.storage.decode(&e.raw, nil)
+		} else {
+			e.obj, e.err = e.storage.shared(&e.raw)
+		}
+		e.decoded = true
+	}
+	if e.err != nil {
+		return e.err
+	}
+	return do(e.obj)
+}
+
+// CacheEncode implements runtime.CacheableObject.
+func (e *event) CacheEncode(id apiruntime.Identifier, encode func(apiruntime.Object, io.Writer) error, w io.Writer) error {
+	var in form
+	if err := e.use(func(obj apiruntime.Object) error {
+		known := false
+		if in, known = e.forms[id]; known {
+			return nil
+		}
+		var data bytes.Buffer
+		in.err = encode(obj, &data)
+		in.data = data.Bytes()
+		if e.forms == nil {
+			e.forms = map[apiruntime.Identifier]form{}
+		}
+		e.forms[id] = in
+		return nil
+	}); err != nil {
+		return err
+	}
+	if in.err != nil {
+		return in.err
+	}
+	if splice, ok := w.(apiruntime.Splice); ok {
+		splice.Splice(in.data)
+		return nil
+	}
+	_, err := w.Write(in.data)
+	return err
+}
+
+// GetObject implements runtime.CacheableObject. The object is a copy; nil if it cannot be decoded, which no watch sends.
+func (e *event) GetObject() apiruntime.Object {
+	var c apiruntime.Object
+	_ = e.use(func(obj apiruntime.Object) error {
+		c = obj.DeepCopyObject()
+		return nil
+	})
+	return c
+}
+
+// GetObjectKind implements runtime.Object.
+func (e *event) GetObjectKind() schema.ObjectKind {
+	if obj := e.GetObject(); obj != nil {
+		return obj.GetObjectKind()
+	}
+	return schema.EmptyObjectKind
+}
+
+// DeepCopyObject implements runtime.Object.
+func (e *event) DeepCopyObject() apiruntime.Object { return e.GetObject() }
