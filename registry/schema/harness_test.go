@@ -33,6 +33,7 @@ import (
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lasting"
+	"github.com/annex-dev/annex/registry/patchcost"
 	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/registry/storage"
 )
@@ -212,7 +213,7 @@ func (s *server) chain() http.Handler {
 			ctx, end = lasting.Context(ctx)
 			defer end()
 		}
-		handler.ServeHTTP(w, req.WithContext(ctx))
+		handler.ServeHTTP(w, patchcost.Remember(req.WithContext(ctx)))
 	})
 	handler := genericapifilters.WithRequestInfo(genericapifilters.WithRequestReceivedTimestamp(genericapifilters.WithAuditInit(inner)), factory)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lasting"
+	"github.com/annex-dev/annex/registry/patchcost"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/server/apistatus"
 )
@@ -91,7 +92,11 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		ctx, end = lasting.Context(ctx)
 		defer end()
 	}
-	handler.ServeHTTP(w, req.WithContext(ctx))
+	req = req.WithContext(ctx)
+	if info.Verb == "patch" {
+		req = patchcost.Remember(req)
+	}
+	handler.ServeHTTP(w, req)
 	return nil
 }
 

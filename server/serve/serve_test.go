@@ -3,11 +3,14 @@ package serve
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,6 +20,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/patchcost"
 	"github.com/annex-dev/annex/registry/storage/head"
 )
 
@@ -191,5 +195,29 @@ func TestServe_WhatAWatchIsHeldBy(t *testing.T) {
 				t.Errorf("%d clusters are remembered after the request", left)
 			}
 		})
+	}
+}
+
+// Storage must know the patch that it is about to apply.
+func TestServe_RemembersPatches(t *testing.T) {
+	body := `[` + strings.Repeat(`{"op":"add","path":"/finalizers/0","value":"x"},`, 5_000) + `{"op":"add","path":"/data/a","value":"x"}]`
+	large := &metav1.Status{Message: strings.Repeat("x", 1_000_000)}
+	var err error
+	patched := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if read, readErr := io.ReadAll(req.Body); readErr != nil || string(read) != body {
+			t.Errorf("the handler reads %d bytes, %v", len(read), readErr)
+		}
+		err = patchcost.Check(req.Context(), large)
+	})
+	for contentType, refused := range map[string]bool{
+		"application/json-patch+json": true, "application/json-patch+json; charset=utf-8": true, "application/merge-patch+json": false,
+	} {
+		ctx := genericapirequest.WithRequestInfo(t.Context(), &genericapirequest.RequestInfo{Verb: "patch", IsResourceRequest: true})
+		req := httptest.NewRequestWithContext(ctx, http.MethodPatch, "/", strings.NewReader(body))
+		req.Header.Set("Content-Type", contentType)
+		newServer(&seen{}, "", nil).Serve(httptest.NewRecorder(), req, Target{Cluster: "c", Handler: patched})
+		if apierrors.IsRequestEntityTooLargeError(err) != refused {
+			t.Errorf("%s: %v", contentType, err)
+		}
 	}
 }

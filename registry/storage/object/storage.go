@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
+	"github.com/annex-dev/annex/registry/patchcost"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/layout"
@@ -67,6 +68,9 @@ func (o *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		return err
 	}
 	stamping := func(input runtime.Object, res apistorage.ResponseMeta) (runtime.Object, *uint64, error) {
+		if err := patchcost.Check(ctx, input); err != nil {
+			return nil, nil, err
+		}
 		output, ttl, err := try(input, res)
 		if err != nil {
 			return output, ttl, err
@@ -84,7 +88,10 @@ func (o *Storage) Get(ctx context.Context, key string, opts apistorage.GetOption
 	if err != nil {
 		return err
 	}
-	return o.Sight(ctx).Got(at.Key, opts, out, answer.Error(ctx, o.read(ctx, at.Key, opts, out), false))
+	if err := o.Sight(ctx).Got(at.Key, opts, out, answer.Error(ctx, o.read(ctx, at.Key, opts, out), false)); err != nil {
+		return err
+	}
+	return patchcost.Check(ctx, out) // a patch that is only tried reads its object here
 }
 
 // GetCurrentResourceVersion implements storage.Interface.
