@@ -64,7 +64,7 @@ type stockHandler interface {
 type entry struct {
 	source  *source
 	handler stockHandler
-	growth  growth
+	serving http.Handler // handler, behind what is checked before it decodes
 }
 
 // New returns an empty set of handlers.
@@ -104,13 +104,7 @@ func (h *Handlers) For(resource *catalog.Resource, cluster logicalcluster.Name) 
 	if err != nil {
 		return nil, err
 	}
-	return &guarded{e.handler, e.growth, h.config.MaxRequestBodyBytes, func() (http.Handler, error) {
-		e, err := h.letGo(resource, cluster)
-		if err != nil {
-			return nil, err
-		}
-		return e.handler, nil
-	}}, nil
+	return e.serving, nil
 }
 
 // Len returns how many handlers are kept.
@@ -129,29 +123,41 @@ func (h *Handlers) Forget(cluster logicalcluster.Name) { h.kept.Drop(cluster.Str
 // Bytes returns about how many bytes the handlers take, and how many they may take.
 func (h *Handlers) Bytes() (bytes, limit int64) { return h.kept.Bytes() }
 
-// entry returns the handler of a resource. It is kept for cluster, or for the provider of a bound resource.
+// entry returns the handler of a resource.
 func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name) (*entry, error) {
 	if resource.CRD == nil {
 		return nil, fmt.Errorf("serving %s: it is not a custom resource", resource.GroupResource())
 	}
-	return h.get(resource.Hash, resource, cluster, func() (*entry, error) { return h.build(resource.CRD, newGrowth(resource.CRD), withBounds) })
+	return h.get(resource.Hash, resource, cluster, func() (*entry, error) {
+		defaults := newGrowth(resource.CRD)
+		e, err := h.build(resource.CRD, defaults, withBounds)
+		if err != nil {
+			return nil, err
+		}
+		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, func() (http.Handler, error) { return h.letGo(resource, cluster) }}
+		return e, nil
+	})
 }
 
 // letGo returns the handler for second tries, which knows no schema.
-func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name) (*entry, error) {
+func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name) (http.Handler, error) {
 	plain := *resource
 	plain.CRD = withoutSchema(resource.CRD)
-	return h.get(resource.Hash+letGoSuffix, &plain, cluster, func() (*entry, error) {
+	e, err := h.get(resource.Hash+letGoSuffix, &plain, cluster, func() (*entry, error) {
 		return h.build(plain.CRD, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return letGo{next}
 		})
 	})
+	if err != nil {
+		return nil, err
+	}
+	return e.handler, nil
 }
 
 // letGoSuffix tells the keys of handlers for second tries from hashes.
 const letGoSuffix = " without schema"
 
-// get returns the handler with a key, and builds it if there is none.
+// get returns the handler with a key, and builds it if there is none. It is kept for cluster, or for the provider of a bound resource.
 func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcluster.Name, build func() (*entry, error)) (*entry, error) {
 	if known, ok := h.kept.Get(key); ok {
 		return known, nil
@@ -180,7 +186,7 @@ func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcl
 func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, defaults growth,
 	admit func(stamping, *apiextensionsv1.CustomResourceDefinition, func() (Storage, error)) admission.Interface) (*entry, error) {
 	s := &source{crd: crd}
-	e := &entry{source: s, growth: defaults}
+	e := &entry{source: s}
 	handler, err := apiserver.NewCustomResourceDefinitionHandler(
 		nil, nil, // discovery is answered elsewhere: no request without a resource comes here
 		s,
