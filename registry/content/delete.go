@@ -68,6 +68,9 @@ func remaining(s stage) client.Remaining {
 // left returns the stages of scope that hold anything, in their order.
 func (c *Content) left(ctx context.Context, scope client.ContentScope) ([]stage, error) {
 	all, err := c.List(ctx, scope)
+	if scope.Namespace == "" { // what is rendered goes with the LogicalCluster
+		all = slices.DeleteFunc(all, func(h head.Head) bool { return h.Rendered })
+	}
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}

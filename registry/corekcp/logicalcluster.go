@@ -30,8 +30,11 @@ func logicalClusterKind(external func() string) *kinds.Kind[corev1alpha1.Logical
 }
 
 // prepareLogicalCluster sets what follows from the rest of a LogicalCluster.
-func prepareLogicalCluster(lc, _ *corev1alpha1.LogicalCluster) {
+func prepareLogicalCluster(lc, old *corev1alpha1.LogicalCluster) {
 	lc.Status.URL = ""
+	if old != nil {
+		keepMadeFrom(lc, old.Annotations[corev1alpha1.MadeFromAnnotationKey])
+	}
 	if lc.Status.Phase == "" {
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
 	}
@@ -48,4 +51,19 @@ func labelPhase(lc *corev1alpha1.LogicalCluster) {
 		labels[tenancyv1alpha1.WorkspacePhaseLabel] = phase
 		lc.Labels = labels
 	}
+}
+
+// keepMadeFrom sets what a cluster is made from to what it was, since the storage depends on it.
+func keepMadeFrom(lc *corev1alpha1.LogicalCluster, was string) {
+	if lc.Annotations[corev1alpha1.MadeFromAnnotationKey] == was {
+		return
+	}
+	annotations := maps.Clone(lc.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	if annotations[corev1alpha1.MadeFromAnnotationKey] = was; was == "" {
+		delete(annotations, corev1alpha1.MadeFromAnnotationKey)
+	}
+	lc.Annotations = annotations
 }

@@ -115,6 +115,22 @@ func TestLogicalClusters_TheirDeletionBeginsInItsPhase(t *testing.T) {
 	}
 }
 
+// The storage depends on what a cluster is made from, so nobody changes it.
+func TestLogicalClusters_KeepWhatTheyAreMadeFrom(t *testing.T) {
+	for was, to := range map[string]string{"": "other", "this": "other", "that": ""} {
+		old, lc := &corev1alpha1.LogicalCluster{}, &corev1alpha1.LogicalCluster{}
+		for of, value := range map[*corev1alpha1.LogicalCluster]string{old: was, lc: to} {
+			if value != "" {
+				of.Annotations = map[string]string{corev1alpha1.MadeFromAnnotationKey: value}
+			}
+		}
+		prepareLogicalCluster(lc, old)
+		if got := lc.Annotations[corev1alpha1.MadeFromAnnotationKey]; got != was {
+			t.Errorf("%q became %q", was, got)
+		}
+	}
+}
+
 func TestShards_AddressesDefaultToTheBase(t *testing.T) {
 	g := newGroup(t, func() string { return "" })
 	shard := &corev1alpha1.Shard{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1alpha1.ShardSpec{BaseURL: "https://base", VirtualWorkspaceURL: "https://virtual"}}

@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/registry/storage/rendered"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
@@ -52,6 +53,9 @@ type Config struct {
 // defaultDecodedBytes is for some dozens of schemas, each perhaps some hundred KiB.
 const defaultDecodedBytes = 32 << 20
 
+// renderedBytes bounds what is kept of templates, and of what clusters are made from; a cluster takes about 400 bytes.
+const renderedBytes = 16 << 20
+
 // Backend holds the watch caches over one etcd. It is safe for many goroutines.
 type Backend struct {
 	client    *kubernetes.Client
@@ -60,6 +64,8 @@ type Backend struct {
 	window    time.Duration
 	codec     func(schema.GroupResource) (runtime.Codec, error)
 	bulky     func(schema.GroupResource) bool
+	limits    limits.Limits // of a workspace, by default
+	rendered  *rendered.Client
 	caches    *watchcache.Set
 	fieldSets *intern.Maps
 	shared    *intern.Objects
@@ -109,21 +115,24 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		prefix:    config.Prefix,
 		window:    config.EventsHistoryWindow,
 		codec:     config.Codec,
+		limits:    config.Limits,
 		bulky:     config.Bulky,
 		fieldSets: intern.NewMaps(),
 		shared:    intern.NewObjects(),
 		decoded:   custom.NewDecoded(config.DecodedBytes),
 	}
 	writer := *config.Client
+	b.rendered = rendered.New(rendered.Config{KV: config.Client.KV, Prefix: config.Prefix, Resources: rendered.Resources, Bytes: renderedBytes})
 	if !config.Orphans {
-		writer.Kubernetes = owners.New(owners.Config{
+		b.rendered.Writer = owners.New(owners.Config{
 			Interface: config.Client.Kubernetes, KV: config.Client.KV, Prefix: config.Prefix, Cached: b.seen,
-			Limits: config.Limits, Stored: b.stored,
+			Limits: config.Limits, Stored: b.stored, Implied: b.rendered,
 		})
+		writer.Kubernetes = b.rendered
 	}
 	b.writer = writer.Kubernetes
 	b.caches = watchcache.NewSet(watchcache.Config{
-		Client: &writer, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
+		Client: &writer, KV: b.rendered.KV(), Expand: b.rendered.Expand, Again: b.rendered.Again, BornAt: b.rendered.BornAt, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
 		HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
 	})
 	b.current = fresh.New(func(ctx context.Context) (uint64, error) { return b.caches.CatchUp(ctx) })

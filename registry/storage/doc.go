@@ -5,6 +5,7 @@
 //	/annex/cr/<shard 0-15>/<group>/<resource>/<bucket>/<cluster>/[<namespace>/]<name>      custom resources
 //
 //	/annex/version                                                                         version of the data; see CheckVersion
+//	/annex/annex.dev/templates/<name>                                                      what clusters are made from (package rendered)
 //
 // The resource comes first since a stock watch cache wants one root; a cluster owns one disjoint prefix in each resource.
 // The bucket is the identity hash of the exported API, or "crd" for a CRD of the cluster itself.
@@ -19,7 +20,9 @@
 //	filter       which objects a request concerns, by their heads
 //	layout       keys, and the guard that compares key and object on every read and write
 //	owners       what an object belongs to: it is created only while that exists
+//	feed         one watch of etcd for all stores
 //	intern       keeps once what many objects have alike
+//	rendered     what a cluster contains from the beginning, without storing it
 //	watchcache   stock cachers that serve all clusters
 //	answer       pages and initial events that stock caches do not give
 //	raw          watch caches of stored bytes

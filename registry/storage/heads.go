@@ -57,6 +57,17 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		}
 		found = append(found, heads...)
 	}
+	if scope.Cluster.Empty() || len(found) == 0 {
+		return found, nil
+	}
+	since, err := b.rendered.Made(ctx, scope.Cluster)
+	if err != nil {
+		return nil, answer.Error(ctx, err, false)
+	}
+	for i := range found {
+		h := &found[i]
+		h.Rendered = since != 0 && h.ResourceVersion == strconv.FormatInt(since, 10) && h.Resource != owners.LogicalClusters
+	}
 	return found, nil
 }
 

@@ -50,7 +50,7 @@ func headsIn(c *watchcache.Cache) follow.Source[head.Head] {
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
 			options := apistorage.ListOptions{ResourceVersion: resourceVersion, Recursive: true, Predicate: apistorage.Everything}
 			options.Predicate.AllowWatchBookmarks = true
-			w, err := c.CacheDelegator.Watch(watchcache.Unscoped(ctx, ""), c.Root+"/", options)
+			w, err := c.Watch(watchcache.Unscoped(ctx, ""), c.Root+"/", options)
 			return w, answer.Error(ctx, err, false)
 		},
 		Read: func(obj runtime.Object) (head.Head, error) { return headOf(c, obj) },

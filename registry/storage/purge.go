@@ -43,17 +43,21 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	for _, h := range heads {
 		keys = append(keys, b.prefix+keyOf(h).String())
 	}
+	made, err := b.rendered.Keys(ctx, cluster)
+	if err != nil {
+		return 0, answer.Error(ctx, err, false)
+	}
 	var last []string
 	keys = slices.DeleteFunc(keys, func(key string) bool {
 		is := strings.HasPrefix(key, b.prefix+logicalClustersRoot)
 		if is {
 			last = append(last, key)
 		}
-		return is
+		return is || slices.Contains(made, key)
 	})
 	count := int64(len(keys) + len(last))
 	keys = append(keys, b.prefix+owners.MeterKey(cluster).String())
-	for _, some := range [][]string{keys, last} {
+	for _, some := range [][]string{keys, last, made} {
 		if err := b.delete(ctx, some); err != nil {
 			return 0, answer.Error(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
 		}

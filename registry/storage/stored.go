@@ -26,6 +26,7 @@ func (b *Backend) stored(ctx context.Context, cluster logicalcluster.Name) (sum 
 	if err != nil {
 		return sum, err
 	}
+	kv := b.rendered.KV() // what is rendered counts as if it were stored
 	for _, p := range b.parts(scope) {
 		if p.Resource == owners.Events || p.Resource == owners.LogicalClusters {
 			continue
@@ -33,7 +34,7 @@ func (b *Backend) stored(ctx context.Context, cluster logicalcluster.Name) (sum 
 		from := b.prefix + p.Base + below
 		end := clientv3.GetPrefixRangeEnd(from)
 		for more := true; more; {
-			resp, err := b.client.KV.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(countPage))
+			resp, err := kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(countPage))
 			if err != nil {
 				return sum, answer.Error(ctx, fmt.Errorf("counting what is stored of %s: %w", p.Resource, err), false)
 			}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -19,24 +20,49 @@ type VersionError struct {
 
 // Error implements error. It is one line for the operator.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the data in etcd under %s has version %s, but this release of annex reads version %d only: run the release that wrote the data, or restore a backup from before the upgrade",
+	return fmt.Sprintf("the data in etcd under %s has version %s, but this release of annex reads versions up to %d: run the release that wrote the data, or restore a backup from before the upgrade",
 		e.Prefix, e.Stored, layout.Version)
 }
 
-// CheckVersion returns nil if the data under prefix has the version of this program, or a *VersionError. Data without a version is of
-// the first one, as all releases wrote that had none. The version is stored then, by the first of several processes.
+// CheckVersion returns nil if this program can use the data under prefix, or a *VersionError. Data without a version is of the first
+// one, as all releases wrote that had none. The version is stored then, by the first of several processes.
 func CheckVersion(ctx context.Context, client *kubernetes.Client, prefix string) error {
-	if prefix == "" {
-		prefix = DefaultPrefix
-	}
+	_, err := checkVersion(ctx, client, cmp.Or(prefix, DefaultPrefix))
+	return err
+}
+
+// checkVersion returns the version of the data.
+func checkVersion(ctx context.Context, client *kubernetes.Client, prefix string) (int, error) {
 	stored, err := storedVersion(ctx, client, prefix+layout.VersionKey)
 	if err != nil {
-		return fmt.Errorf("reading the version of the data in etcd: %w", err)
+		return 0, fmt.Errorf("reading the version of the data in etcd: %w", err)
 	}
-	if stored != strconv.Itoa(layout.Version) {
-		return &VersionError{Prefix: prefix, Stored: strconv.Quote(stored)}
+	version, err := strconv.Atoi(stored)
+	if err != nil || version < layout.FirstVersion || version > layout.Version || stored != strconv.Itoa(version) {
+		return 0, &VersionError{Prefix: prefix, Stored: strconv.Quote(stored)}
 	}
-	return nil
+	return version, nil
+}
+
+// RaiseVersion checks the data, as CheckVersion does, and gives it the version of this program. Older data is good data of this version,
+// but once this program has written, an older release must not use it any more.
+func RaiseVersion(ctx context.Context, client *kubernetes.Client, prefix string) error {
+	prefix = cmp.Or(prefix, DefaultPrefix)
+	key := prefix + layout.VersionKey
+	for {
+		version, err := checkVersion(ctx, client, prefix)
+		if err != nil || version == layout.Version {
+			return err
+		}
+		response, err := client.KV.Txn(ctx).If(clientv3.Compare(clientv3.Value(key), "=", strconv.Itoa(version))).
+			Then(clientv3.OpPut(key, strconv.Itoa(layout.Version))).Commit()
+		if err != nil {
+			return fmt.Errorf("raising the version of the data in etcd: %w", err)
+		}
+		if response.Succeeded {
+			return nil
+		}
+	}
 }
 
 // storedVersion returns what is stored as the version, after it has stored the first one if there was none.

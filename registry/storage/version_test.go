@@ -19,10 +19,12 @@ func TestCheckVersion(t *testing.T) {
 		ok     bool
 	}{
 		"none":       {"", true},
-		"this one":   {"1", true},
-		"a newer":    {"2", false},
-		"an older":   {"0", false},
+		"this one":   {"2", true},
+		"a newer":    {"3", false},
+		"an older":   {"1", true},
+		"too old":    {"0", false},
 		"not number": {"x", false},
+		"odd number": {"01", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			prefix := "/" + strings.ReplaceAll(name, " ", "-")
@@ -51,6 +53,20 @@ func TestCheckVersion(t *testing.T) {
 			got, err := client.KV.Get(t.Context(), key)
 			if err != nil || got.Count != 1 || string(got.Kvs[0].Value) != want {
 				t.Errorf("stored: %v, %v; want %q", got, err, want)
+			}
+			if !tc.ok {
+				return
+			}
+			for range 5 {
+				all.Go(func() {
+					if err := RaiseVersion(t.Context(), client, prefix); err != nil {
+						t.Errorf("raising it: %v", err)
+					}
+				})
+			}
+			all.Wait()
+			if got, err = client.KV.Get(t.Context(), key); err != nil || string(got.Kvs[0].Value) != "2" {
+				t.Errorf("raised to %v, %v", got, err)
 			}
 		})
 	}

@@ -77,6 +77,9 @@ const (
 	// TypeLimitsAnnotationKey contains, on a LogicalCluster, the limits of the types with which it was created: a JSON object with the
 	// numbers "objects" and "bytes", 0 for no limit.
 	TypeLimitsAnnotationKey = "internal.annex.dev/type-limits"
+	// MadeFromAnnotationKey contains, on a LogicalCluster, the template by which the storage shows what the cluster contains from the
+	// beginning, and the values of the cluster in it. It is set when the LogicalCluster is created, and never changes.
+	MadeFromAnnotationKey = "internal.annex.dev/made-from"
 	// UnschedulableAnnotationKey prevents new logical clusters on a Shard.
 	UnschedulableAnnotationKey = "experimental.core.kcp.io/unschedulable"
 )

@@ -25,6 +25,9 @@ type Head struct {
 	Finalizers        []string
 	OwnerReferences   []metav1.OwnerReference
 	DeletionTimestamp *metav1.Time // nil unless the object is being deleted
+	// Rendered is whether nothing is stored of the object: it comes and goes with its LogicalCluster. It is known only in a list of one
+	// cluster.
+	Rendered bool
 	// Damaged is whether the stored bytes cannot be read as an object. Nothing but the key is known then: Resource, Bucket,
 	// Cluster, Namespace and Name.
 	Damaged bool

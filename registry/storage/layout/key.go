@@ -24,7 +24,10 @@ const (
 	VersionKey = "/version"
 	// Version is the version of the data that this program reads and writes: keys, encodings and the meaning of what is stored. Change
 	// it together with anything that an older release would misread.
-	Version = 1
+	//
+	//	1  everything is stored
+	//	2  what clusters contain from the beginning is rendered from templates, and deleted objects of them leave tombstones
+	Version = 2
 	// FirstVersion is the version of data that does not say its version.
 	FirstVersion = 1
 
@@ -33,6 +36,12 @@ const (
 	// CoreGroup is what keys call the group that has no name.
 	CoreGroup = "core"
 )
+
+// Tombstone is stored at the key of an object that was deleted, if something would be there without it (package rendered).
+const Tombstone = "\x00deleted"
+
+// IsTombstone reports whether value, which is stored in etcd, stands for an object that was deleted.
+func IsTombstone(value []byte) bool { return string(value) == Tombstone }
 
 // Key is the place of one object, without Config.Prefix.
 type Key struct {

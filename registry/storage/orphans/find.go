@@ -13,7 +13,11 @@ import (
 
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
+	"github.com/annex-dev/annex/registry/storage/rendered"
 )
+
+// renderedBytes bounds what is kept of templates meanwhile.
+const renderedBytes = 4 << 20
 
 // pageSize is how many keys are read at a time.
 const pageSize = 500
@@ -62,11 +66,16 @@ func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
 	return nil
 }
 
-// while returns the conditions under which k still belongs to nothing: missing is not there, or, if that is not known, no definition or
-// binding of the cluster was written since the revision at which nothing served k.
+// while returns the conditions under which k still belongs to nothing: since the revision at which it did not, what is missing was not
+// written, or, if that is not known, no definition or binding of the cluster.
 func (s Store) while(k, missing layout.Key, revision int64) []clientv3.Cmp {
 	if missing != (layout.Key{}) {
-		return []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(s.Prefix+missing.String()), "=", 0)}
+		// A tombstone may be there instead, and with another LogicalCluster, objects appear that are not stored.
+		cluster := s.Prefix + owners.ClusterKey(k.Cluster).String()
+		return []clientv3.Cmp{
+			clientv3.Compare(clientv3.ModRevision(s.Prefix+missing.String()), "<", revision+1),
+			clientv3.Compare(clientv3.CreateRevision(cluster), "<", revision+1),
+		}
 	}
 	var unwritten []clientv3.Cmp
 	for _, gr := range []schema.GroupResource{owners.Definitions, owners.Bindings} {
@@ -93,12 +102,13 @@ func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 	return resp.Succeeded, nil
 }
 
-// below yields what is stored below a root, at a revision, in key order.
+// below yields what is below a root, stored or rendered, at a revision, in key order.
 func (s Store) below(ctx context.Context, root string, revision int64, options ...clientv3.OpOption) iter.Seq2[*mvccpb.KeyValue, error] {
+	ranges := rendered.New(rendered.Config{KV: s.KV, Prefix: s.Prefix, Resources: rendered.Resources, Bytes: renderedBytes}).KV()
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
 		from, end := s.Prefix+root, clientv3.GetPrefixRangeEnd(s.Prefix+root)
 		for {
-			resp, err := s.KV.Get(ctx, from, append(options, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))...)
+			resp, err := ranges.Get(ctx, from, append(options, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))...)
 			if err != nil {
 				yield(nil, fmt.Errorf("reading what is stored below %s: %w", s.Prefix+root, err))
 				return

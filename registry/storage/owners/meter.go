@@ -141,7 +141,10 @@ func (c *Client) difference(ctx context.Context, ch *change) (more limits.Amount
 	if !ch.deletes {
 		more = limits.Amount{Objects: 1, Bytes: int64(len(ch.value))}
 	}
-	if ch.revision == 0 {
+	if len(ch.previous) > 0 {
+		return more.Plus(limits.Amount{Objects: -1, Bytes: -int64(len(ch.previous))}), nil
+	}
+	if ch.creates {
 		return more, nil
 	}
 	resp, err := c.KV.Get(ctx, ch.key)

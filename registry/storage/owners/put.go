@@ -26,6 +26,16 @@ type Config struct {
 	Limits limits.Limits
 	// Stored counts what a cluster stores, while nothing of it is written. It sees everything that was written before the call.
 	Stored func(ctx context.Context, cluster logicalcluster.Name) (limits.Amount, error)
+	// Implied knows objects that are there though nothing is stored at their keys, because their LogicalCluster is; nil if there are none.
+	Implied Implied
+}
+
+// Implied is what is known of implied objects.
+type Implied interface {
+	// Since returns the revision of all implied objects of a cluster; 0 if it has none, or if that is not in memory.
+	Since(cluster logicalcluster.Name) int64
+	// Look returns what is at k, if that is an implied object; false if not.
+	Look(ctx context.Context, k layout.Key) (*mvccpb.KeyValue, bool, error)
 }
 
 // Client is the kubernetes.Interface that stock stores write through. It is safe for concurrent use.
@@ -45,10 +55,14 @@ type change struct {
 	k        layout.Key
 	key      string // k as it is in etcd
 	revision int64  // that the key must have; 0 if it must not be there
+	creates  bool
 	deletes  bool
 	value    []byte
 	lease    clientv3.LeaseID
 	owners   []owner // what it belongs to, if it is being created
+	previous []byte  // the object as it was, if that is known
+	cluster  int64   // revision that the LogicalCluster must have; 0 for any
+	needs    string  // key that must be there, whatever its revision; empty for none
 	// revealing is whether a conflict is to be answered with what is stored.
 	revealing bool
 }
@@ -63,7 +77,7 @@ type outcome struct {
 // OptimisticPut implements kubernetes.Interface. A put that expects revision 0 creates an object. An error that is an API status says
 // what that object would belong to and does not, or which limit of the workspace it would exceed.
 func (c *Client) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	ch := &change{key: key, revision: expectedRevision, value: value, lease: opts.LeaseID, revealing: opts.GetOnFailure}
+	ch := &change{key: key, revision: expectedRevision, creates: expectedRevision == 0, value: value, lease: opts.LeaseID, revealing: opts.GetOnFailure}
 	done, err := c.commit(ctx, ch)
 	return kubernetes.PutResponse{KV: done.kv, Succeeded: done.succeeded, Revision: done.revision}, err
 }
@@ -74,13 +88,43 @@ func (c *Client) OptimisticDelete(ctx context.Context, key string, expectedRevis
 	return kubernetes.DeleteResponse{KV: done.kv, Succeeded: done.succeeded, Revision: done.revision}, err
 }
 
+// Write is one write of one key, for who knows more than kubernetes.Interface can say.
+type Write struct {
+	Key      layout.Key
+	Revision int64  // that the key must have; 0 if it must not be there
+	Value    []byte // with Deletes, what is stored instead; nil for nothing
+	Lease    clientv3.LeaseID
+	// Creates and Deletes say what the write is for the client. Previous is the object as the client saw it before, empty if it creates.
+	Creates, Deletes bool
+	Previous         []byte
+	// Cluster is the revision that the LogicalCluster must have; 0 for any.
+	Cluster int64
+	// Needs is a key in etcd that must be there; empty for none. Without it, the write does not succeed.
+	Needs string
+}
+
+// Outcome is what a Write has led to.
+type Outcome struct {
+	Succeeded bool
+	Revision  int64 // of etcd
+}
+
+// Write makes a write, like OptimisticPut and OptimisticDelete.
+func (c *Client) Write(ctx context.Context, w Write) (Outcome, error) {
+	done, err := c.commit(ctx, &change{
+		k: w.Key, key: c.path(w.Key), revision: w.Revision, creates: w.Creates, deletes: w.Deletes, value: w.Value, lease: w.Lease,
+		previous: w.Previous, cluster: w.Cluster, needs: w.Needs,
+	})
+	return Outcome{Succeeded: done.succeeded, Revision: done.revision}, err
+}
+
 // commit makes the change if the key has the revision, and if everything is there that a created object belongs to.
 func (c *Client) commit(ctx context.Context, ch *change) (outcome, error) {
 	var err error
 	if ch.k, err = layout.Parse(strings.TrimPrefix(ch.key, c.Prefix)); err != nil {
 		return outcome{}, apierrors.NewInternalError(err)
 	}
-	if ch.revision == 0 && !ch.deletes {
+	if ch.creates {
 		if err := c.belong(ctx, ch); err != nil {
 			return outcome{}, err
 		}
@@ -102,6 +146,9 @@ func (c *Client) commit(ctx context.Context, ch *change) (outcome, error) {
 		// The key is as expected, so something of the rest has changed. That is seldom, and is not made dearer by reading it each time.
 		if err := c.read(ctx, ch.owners); err != nil {
 			return outcome{}, err
+		}
+		if ch.cluster != 0 || ch.needs != "" {
+			return done, refusal(ch.k, ch.owners) // who knew that revision has to look again
 		}
 	}
 }
@@ -129,10 +176,16 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	defer account.close()
 	compares := append(account.compares, clientv3.Compare(clientv3.ModRevision(ch.key), "=", ch.revision))
 	for i := range ch.owners {
-		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(ch.owners[i].key)), "=", ch.owners[i].revision))
+		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(ch.owners[i].key)), "=", ch.owners[i].stored()))
+	}
+	if ch.needs != "" {
+		compares = append(compares, clientv3.Compare(clientv3.CreateRevision(ch.needs), ">", 0))
+	}
+	if ch.cluster != 0 {
+		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(ClusterKey(ch.k.Cluster))), "=", ch.cluster))
 	}
 	op := clientv3.OpPut(ch.key, string(ch.value), clientv3.WithLease(ch.lease))
-	if ch.deletes {
+	if ch.deletes && len(ch.value) == 0 {
 		op = clientv3.OpDelete(ch.key)
 	}
 	existing := clientv3.OpGet(ch.key)

@@ -23,7 +23,16 @@ type state struct {
 	revision int64 // of its last change; 0 if it does not exist
 	uid      types.UID
 	deleting bool
+	implied  bool          // whether nothing is stored at its key
 	limits   limits.Limits // of a LogicalCluster, for what it contains
+}
+
+// stored returns the revision of what is stored at the key of an owner.
+func (s *state) stored() int64 {
+	if s.implied {
+		return 0
+	}
+	return s.revision
 }
 
 // parse returns the state of k from what is stored.
@@ -50,6 +59,8 @@ func (c *Client) remembered(ctx context.Context, k layout.Key) state {
 		known = state{revision: seen.Revision, uid: seen.UID, deleting: seen.Deleting}
 		if k.Resource == LogicalClusters {
 			known.limits = c.Limits.In(k.Cluster, seen.Annotations)
+		} else if c.Implied != nil {
+			known.implied = known.revision == c.Implied.Since(k.Cluster)
 		}
 	}
 	if recent, ok := c.recent.Get(k); ok && recent.(state).revision > known.revision {
@@ -86,10 +97,24 @@ func (c *Client) read(ctx context.Context, all []owner) error {
 	}
 	for i := range all {
 		all[i].state = state{}
-		for _, kv := range resp.Responses[i].GetResponseRange().Kvs {
+		kvs, implied := resp.Responses[i].GetResponseRange().Kvs, false
+		if len(kvs) == 0 && c.Implied != nil {
+			var kv *mvccpb.KeyValue
+			if kv, implied, err = c.Implied.Look(ctx, all[i].key); err != nil {
+				return err
+			}
+			if implied {
+				kvs = []*mvccpb.KeyValue{kv}
+			}
+		}
+		for _, kv := range kvs {
+			if layout.IsTombstone(kv.Value) {
+				continue
+			}
 			if all[i].state, err = c.parse(all[i].key, kv); err != nil {
 				return err
 			}
+			all[i].implied = implied
 			c.remember(all[i].key, all[i].state)
 		}
 	}

@@ -1,6 +1,7 @@
 package watchcache
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -14,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/value"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // Source describes one stock etcd store and the cacher above it.
@@ -61,6 +64,7 @@ type Cache struct {
 	store       apistorage.Interface
 	progress    *progress
 	writes      *writes
+	bornAt      func(ctx context.Context, revision int64) (logicalcluster.Name, error) // nil if every revision brings one object
 	Resource    schema.GroupResource
 	Root        string
 	NewFunc     func() runtime.Object
@@ -105,6 +109,11 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	c := &Cache{
 		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress, writes: writes,
 		Resource: of.Resource, Root: of.Root, NewFunc: of.NewFunc, NewListFunc: of.NewListFunc, Clusters: clusters,
+	}
+	if s.bornAt != nil {
+		c.bornAt = func(ctx context.Context, revision int64) (logicalcluster.Name, error) {
+			return s.bornAt(ctx, revision, s.feed.Since())
+		}
 	}
 	c.Stop = sync.OnceFunc(func() {
 		delegator.Stop()

@@ -10,21 +10,27 @@ import (
 	"sync"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"google.golang.org/grpc/metadata"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/features"
+	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3"
+	etcdfeature "k8s.io/apiserver/pkg/storage/feature"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/feed"
 )
 
 // Set is all watch caches over one etcd. It is safe for many goroutines.
 type Set struct {
 	client        *kubernetes.Client
+	feed          *feed.Feed
+	bornAt        BornAt
 	Prefix        string
 	historyWindow time.Duration
 	compactor     compactor
@@ -42,6 +48,10 @@ type Set struct {
 // Config is what a set is made from. Prefix is what all keys begin with; a CompactionInterval of zero means never.
 type Config struct {
 	Client             *kubernetes.Client
+	KV                 clientv3.KV // through which ranges are read
+	Expand             feed.Expand // see feed.New
+	Again              feed.Again  // see feed.New
+	BornAt             BornAt      // nil if every revision brings one object only
 	Prefix             string
 	CompactionInterval time.Duration
 	HistoryWindow      time.Duration
@@ -50,8 +60,11 @@ type Config struct {
 
 // NewSet returns a set without caches. Its compactor runs.
 func NewSet(config Config) *Set {
+	watches := feed.New(config.Client.Watcher, config.Prefix+"/", config.Expand, config.Again)
 	s := &Set{
-		client:        config.Client,
+		client:        &kubernetes.Client{Client: feeding(config.Client.Client, config.KV, watches), Kubernetes: config.Client.Kubernetes},
+		feed:          watches,
+		bornAt:        config.BornAt,
 		Prefix:        config.Prefix,
 		historyWindow: config.HistoryWindow,
 		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
@@ -61,6 +74,15 @@ func NewSet(config Config) *Set {
 	}
 	s.progress = &progress{ask: s.askProgress}
 	return s
+}
+
+// feeding returns what stock stores use of client, with another KV and the feed as its watcher. It has no endpoints, which stock stores ask whether
+// their caches can be consistent.
+func feeding(client *clientv3.Client, kv clientv3.KV, watches *feed.Feed) *clientv3.Client {
+	etcdfeature.DefaultFeatureSupportChecker.CheckClient(client.Ctx(), client, apistorage.RequestWatchProgress)
+	c := clientv3.NewCtxClient(client.Ctx())
+	c.KV, c.Lease, c.Watcher = kv, client.Lease, watches
+	return c
 }
 
 // compactor is what a set needs of etcd3's.
@@ -117,6 +139,7 @@ func (s *Set) Destroy() {
 		wg.Go(c.Stop)
 	}
 	wg.Wait()
+	_ = s.feed.Close() // never fails
 	s.compactor.Stop()
 }
 

@@ -1,0 +1,19 @@
+// Package rendered makes objects that nobody has touched appear without being stored. A logical cluster is made from a [Template]: what
+// every such cluster contains from the beginning. Its LogicalCluster names the template (package instance annotation [Annotation]), and
+// from that everything else follows:
+//
+//	nothing at its key              the object is rendered: UID, creation time and resourceVersion are those of the LogicalCluster
+//	an object at its key            somebody has written it: it is stored like any other
+//	a tombstone at its key          somebody has deleted it
+//	no LogicalCluster               there is nothing
+//
+// So the first write of a rendered object stores that object only, in one revision, and the transaction compares the LogicalCluster, on
+// which the rest depends. A deleted one leaves a tombstone as long as the LogicalCluster is there.
+//
+// Stock stores see none of that. A [Client] is what they read and write through, and [Client.Expand] does the same to the events that
+// they watch: a LogicalCluster that appears brings its objects with it, in the same revision, and takes them along when it goes. What
+// they see is what a server that stores everything shows, except for two things: several objects may have the same resourceVersion, and
+// an object that was written is stored at another one.
+//
+// Only registry/storage imports it.
+package rendered

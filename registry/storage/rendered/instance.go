@@ -1,0 +1,76 @@
+package rendered
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/registry/storage/layout"
+)
+
+// Annotation is where a LogicalCluster says what its cluster is made from: a [Made], as JSON.
+const Annotation = corev1alpha1.MadeFromAnnotationKey
+
+// Made is what a cluster is made from.
+type Made struct {
+	// Template is the name of a template.
+	Template string `json:"template"`
+	// Values are what the template asks for.
+	Values []string `json:"values,omitempty"`
+}
+
+// String returns the value of the annotation.
+func (m Made) String() string {
+	data, _ := json.Marshal(m) // strings never fail
+	return string(data)
+}
+
+// instance is the template of a cluster with its values.
+type instance struct {
+	template *Template
+	values   values
+	revision int64 // in which the LogicalCluster was created
+	last     int64 // revision of the LogicalCluster as it is
+}
+
+// madeFrom reads what the LogicalCluster stored as kv says; false if it was made from no template.
+func madeFrom(kv *mvccpb.KeyValue) (Made, metav1.ObjectMeta, bool, error) {
+	var lc metav1.PartialObjectMetadata
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(kv.Value, &lc); err != nil {
+		return Made{}, lc.ObjectMeta, false, fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)
+	}
+	note, ok := lc.Annotations[Annotation]
+	if !ok {
+		return Made{}, lc.ObjectMeta, false, nil
+	}
+	var made Made
+	if err := json.Unmarshal([]byte(note), &made); err != nil {
+		return Made{}, lc.ObjectMeta, false, fmt.Errorf("reading annotation %s of the LogicalCluster stored as %q: %w", Annotation, kv.Key, err)
+	}
+	return made, lc.ObjectMeta, true, nil
+}
+
+// object returns the object of the template that k is; nil if there is none.
+func (i *instance) object(k layout.Key) *Object {
+	if i == nil {
+		return nil
+	}
+	at := slices.IndexFunc(i.template.Objects, func(o Object) bool { return o.key(i.values) == k })
+	if at < 0 {
+		return nil
+	}
+	return &i.template.Objects[at]
+}
+
+// render returns o as etcd would have it.
+func (i *instance) render(prefix string, o *Object) *mvccpb.KeyValue {
+	return &mvccpb.KeyValue{
+		Key: []byte(prefix + o.key(i.values).String()), Value: o.render(i.values),
+		CreateRevision: i.revision, ModRevision: i.revision, Version: 1,
+	}
+}

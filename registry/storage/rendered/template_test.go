@@ -1,0 +1,249 @@
+package rendered
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/layout"
+)
+
+// What an object is made general from is what it renders to.
+func TestGeneralize(t *testing.T) {
+	k := layout.Key{Resource: configMaps, Cluster: "c1", Namespace: "default", Name: "of-alice"}
+	const created = "2026-01-02T03:04:05Z"
+	was := `{"metadata":{"name":"of-alice","namespace":"default","uid":"u","creationTimestamp":"` + created + `","annotations":{"path":"root:a \"b\""},
+		"managedFields":[{"time":"` + created + `","manager":"annex"}]},"cluster":"c1","list":["c1","alice",1,null,true],"text":"alice and c1","empty":""}`
+	its := []string{"root:a \"b\"", "alice", "of-alice"}
+	o, err := Generalize(k, []byte(was), its)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &Template{Objects: []Object{o}}
+	name, data, err := template.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if template, err = decodeTemplate(name, data); err != nil {
+		t.Fatal(err)
+	}
+	render := func(cluster logicalcluster.Name, strings ...string) (layout.Key, map[string]any) {
+		at, err := time.Parse(time.RFC3339, created)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := &instance{template: template, values: values{cluster: cluster, uid: "lc-uid", created: at, values: strings}}
+		kv := i.render(prefix, &template.Objects[0])
+		var content map[string]any
+		if err := json.Unmarshal(kv.Value, &content); err != nil {
+			t.Fatalf("%v\n%s", err, kv.Value)
+		}
+		k, err := layout.Parse(string(kv.Key[len(prefix):]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k, content
+	}
+	key, got := render("c1", its...)
+	var want map[string]any
+	if err := json.Unmarshal([]byte(was), &want); err != nil {
+		t.Fatal(err)
+	}
+	want["metadata"].(map[string]any)["uid"] = got["metadata"].(map[string]any)["uid"]
+	if key != k || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v %v, want %v %v", key, got, k, want)
+	}
+	key, got = render("c2", "root:b", "bob\n", "of-bob")
+	if key.Cluster != "c2" || key.Name != "of-bob" || fmt.Sprint(got["list"]) != "[c2 bob\n 1 <nil> true]" {
+		t.Errorf("got %v %v", key, got)
+	}
+}
+
+func TestTemplate_Encode(t *testing.T) {
+	good := body(namespaces, "", "default", `"x":"`+SlotValue(0)+`"`)
+	for name, objects := range map[string][]Object{
+		"twice":       {good, good},
+		"no JSON":     {{Resource: "namespaces", Name: "default", Body: "{"}},
+		"wrong slot":  {{Resource: "namespaces", Name: "default", Body: `{"x":"` + SlotValue(MaxValues) + `"}`}},
+		"wrong name":  {{Resource: "namespaces", Name: "a/b/c", Body: `{}`}},
+		"open slot":   {{Resource: "namespaces", Name: "default", Body: `{"x":"` + slotMark + `"}`}},
+		"no resource": {{Name: "default", Body: `{}`}},
+	} {
+		if _, _, err := (&Template{Objects: objects}).Encode(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	name, data, err := (&Template{Objects: []Object{good}}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeTemplate(name, []byte(strings.Replace(string(data), "default", "other", 1))); err == nil {
+		t.Error("a changed template is read")
+	}
+}
+
+// namesOf returns the names of the templates that are stored.
+func (c *Client) namesOf(t *testing.T) map[string]bool {
+	resp, err := c.kv.Get(t.Context(), prefix+TemplateRoot, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, kv := range resp.Kvs {
+		names[strings.TrimPrefix(string(kv.Key), prefix+TemplateRoot)] = true
+	}
+	return names
+}
+
+// A template goes when nothing is made from it, and not before. A LogicalCluster whose template is gone cannot be created.
+func TestCollect(t *testing.T) {
+	s, c := rendering(t)
+	ctx := t.Context()
+	lc := func(uid string) string {
+		return fmt.Sprintf(`{"metadata":{"name":"cluster","uid":%q,"creationTimestamp":"2026-01-01T00:00:00Z","annotations":{}}}`, uid)
+	}
+	if err := s.make(ctx, lc("1"), "c1", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	unused, err := c.PutTemplate(ctx, &Template{Objects: basic.Objects[:1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Clusters are created meanwhile, too.
+	since, err := c.markUsed(ctx, map[string]bool{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.make(ctx, lc("3"), "c3", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{unused: true}
+	maps.Copy(all, c.namesOf(t))
+	if _, err := c.markUsed(ctx, all, since); err != nil || len(all) != 1 || !all[unused] {
+		t.Errorf("unused are %v, %v; want %s", all, err, unused)
+	}
+	if err := s.remove(ctx, "c3"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Collect(ctx); n != 1 || err != nil {
+		t.Errorf("%d templates went, %v; want 1", n, err)
+	}
+	if c.Holds(unused) {
+		t.Error("a template that went is in memory")
+	}
+	made := strings.Replace(lc("2"), `"annotations":{`, `"annotations":{"`+Annotation+`":"{\"template\":\"`+unused+`\"}"`, 1)
+	if err := put(ctx, c, clusterPath("c2"), made); err == nil {
+		t.Error("a cluster is made from a template that is gone")
+	}
+	if err := s.make(ctx, lc("2"), "c2", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Error(err)
+	}
+	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
+		if err := s.remove(ctx, cluster); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := c.Collect(ctx); n != 1 || err != nil {
+		t.Errorf("%d templates went, %v; want 1", n, err)
+	}
+	left, err := c.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil || len(left.Kvs) > 0 {
+		t.Errorf("%v, %v are left", left.Kvs, err)
+	}
+}
+
+// What is recorded is not stored, and nothing else can be done meanwhile.
+func TestRecord(t *testing.T) {
+	s, c := rendering(t)
+	ctx, recording := Record(t.Context())
+	key := prefix + "/core/namespaces/c1/default"
+	if err := put(ctx, s, key, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	if got := recording.Objects(); len(got) != 1 || prefix+got[0].Key.String() != key || string(got[0].Value) != "{}" {
+		t.Errorf("recorded %v", got)
+	}
+	if err := put(ctx, s, prefix+"/core/secrets/c1/default/x", "{}"); err == nil {
+		t.Error("what cannot be in a template is recorded")
+	}
+	if resp, err := s.OptimisticPut(ctx, key, nil, 5, kubernetes.PutOptions{}); err == nil {
+		t.Errorf("an update is recorded: %v", resp)
+	}
+	if resp, err := s.OptimisticDelete(ctx, key, 5, kubernetes.DeleteOptions{}); err == nil {
+		t.Errorf("a deletion is recorded: %v", resp)
+	}
+	if got, err := c.Get(t.Context(), key, kubernetes.GetOptions{}); err != nil || got.KV != nil {
+		t.Errorf("stored %v, %v", got.KV, err)
+	}
+}
+
+// A watch that begins behind the revision that brought several objects gets them again, and no other watch does.
+func TestAgain(t *testing.T) {
+	s, c := rendering(t)
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(t.Context()), 30*time.Second)
+	defer cancel()
+	first := s.watch.Watch(ctx, prefix+"/core/namespaces/", clientv3.WithPrefix(), clientv3.WithRev(1))
+	if err := s.make(ctx, `{"metadata":{"name":"cluster","uid":"1","annotations":{}}}`, "c1", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	response := <-first
+	born := response.Events[0].Kv.ModRevision
+	if err := put(ctx, s, prefix+"/core/namespaces/c1/last", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[int64]string{born: "default kube-system last", born + 1: "default kube-system last", born + 2: "end"} {
+		w := s.watch.Watch(ctx, prefix+"/core/namespaces/", clientv3.WithPrefix(), clientv3.WithRev(from))
+		if want == "end" {
+			if err := put(ctx, s, prefix+"/core/namespaces/c1/end", "{}"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for len(got) < len(strings.Fields(want)) {
+			for _, e := range (<-w).Events {
+				got = append(got, string(e.Kv.Key[strings.LastIndexByte(string(e.Kv.Key), '/')+1:]))
+			}
+		}
+		if !strings.HasPrefix(strings.Join(got, " "), want) {
+			t.Errorf("from %d: %v, want %s", from, got, want)
+		}
+	}
+	for revision, want := range map[int64]logicalcluster.Name{born - 1: "", born: "c1", born + 1: ""} {
+		for _, seenSince := range []int64{0, 1} {
+			if got, err := c.BornAt(ctx, revision, seenSince); got != want || err != nil {
+				t.Errorf("born in %d: %q, %v; want %q", revision, got, err, want)
+			}
+		}
+	}
+	var b births
+	for revision := range int64(bornKept + 10) {
+		b.add(revision+1, "c")
+	}
+	if _, known := b.at(5, 1); known || len(b.clusters) != bornKept || len(b.order) != bornKept {
+		t.Errorf("%d births are remembered, and it is known what was forgotten: %t", len(b.clusters), known)
+	}
+}
+
+// All objects have UIDs of their own, which stay the same.
+func TestUID(t *testing.T) {
+	var uids []string
+	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
+		for i := range basic.Objects {
+			v := values{cluster: cluster, uid: "lc", values: []string{"a", "b"}}
+			uid := basic.Objects[i].uid(v)
+			if uid != basic.Objects[i].uid(v) || slices.Contains(uids, uid) {
+				t.Errorf("%s of %s: UID %s", basic.Objects[i].Name, cluster, uid)
+			}
+			uids = append(uids, uid)
+		}
+	}
+}
