@@ -9,6 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apibinding"
 	"github.com/annex-dev/annex/controllers/apiexport"
 	"github.com/annex-dev/annex/controllers/apiservice"
@@ -26,6 +27,8 @@ import (
 // Config contains the dependencies of the controllers. All fields are required unless noted otherwise.
 type Config struct {
 	multicluster.Config
+	// Templates lets workspaces contain objects without storing them; nil stores all.
+	Templates client.Templates
 	// CABundle returns the content of the ConfigMap kube-root-ca.crt in PEM format, and a channel that is closed when it changes.
 	CABundle func() ([]byte, <-chan struct{})
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
@@ -34,12 +37,18 @@ type Config struct {
 	HostWorkspace logicalcluster.Path
 }
 
+// contents returns what every namespace contains.
+func (c Config) contents(ns string) []client.Initial {
+	bundle, _ := c.CABundle()
+	return namespace.Initial(ns, bundle)
+}
+
 // All returns the controllers. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
 	index := names.New(c.Config)
 	bindings := apibinding.New(c.Config, index)
 	all := [][]multicluster.Spec{
-		workspace.Specs(workspace.Config{Config: c.Config, Binder: bindings}),
+		workspace.Specs(workspace.Config{Config: c.Config, Binder: bindings, Templates: c.Templates, Contents: c.contents}),
 		namespace.Specs(namespace.Config{Config: c.Config, CABundle: c.CABundle}),
 		clusterrole.Specs(c.Config),
 		{index.Spec()},

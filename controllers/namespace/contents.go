@@ -44,6 +44,15 @@ func RootCA(namespace string, bundle []byte) *corev1.ConfigMap {
 	}
 }
 
+// Initial returns the objects that every namespace has; without a ConfigMap while there is no bundle.
+func Initial(namespace string, bundle []byte) []client.Initial {
+	objects := []client.Initial{{Resource: resource("serviceaccounts"), Object: DefaultServiceAccount(namespace)}}
+	if len(bundle) > 0 {
+		objects = append(objects, client.Initial{Resource: resource("configmaps"), Object: RootCA(namespace, bundle)})
+	}
+	return objects
+}
+
 func rootCAData(bundle []byte) map[string]string { return map[string]string{rootCAKey: string(bundle)} }
 
 // contents maintains the objects that every active namespace has.

@@ -3,11 +3,13 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -46,6 +48,10 @@ type Binder interface {
 type Config struct {
 	multicluster.Config
 	Binder Binder
+	// Templates lets workspaces contain objects without storing them; nil stores all.
+	Templates client.Templates
+	// Contents returns what every namespace contains; nil for nothing. Without templates, the namespaces are filled later.
+	Contents func(namespace string) []client.Initial
 	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }
@@ -70,8 +76,31 @@ func Specs(c Config) []multicluster.Spec {
 			{Resource: apiBindings, Keys: r.keysOfBinding},
 			{Resource: clusterRoleBindings, Keys: r.keysOfClusterRoleBinding},
 		},
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates},
 		Reconcile: r.reconcile,
 	}}
+}
+
+// collectInterval is the time between two looks for templates that nothing is made from.
+const collectInterval = time.Hour
+
+// collectTemplates removes templates that nothing is made from. It queues nothing.
+func (r *reconciler) collectTemplates(ctx context.Context, _ func(client.Key, time.Duration)) {
+	if r.Templates == nil {
+		return
+	}
+	tick := time.NewTicker(collectInterval)
+	defer tick.Stop()
+	for {
+		if err := r.Templates.Collect(ctx); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Unused templates of workspaces cannot be removed; trying again later")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {

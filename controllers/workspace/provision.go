@@ -9,7 +9,6 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -33,12 +32,6 @@ const (
 	// waitForTypes is how long until types that could not be resolved are tried again.
 	waitForTypes = 5 * time.Second
 )
-
-// content is an initial object of a new workspace.
-type content struct {
-	resource schema.GroupResource
-	object   client.Object
-}
 
 // plan is the plan for a new workspace.
 type plan struct {
@@ -125,18 +118,22 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 	}
 	name := logicalcluster.From(lc)
 	var refused error
-	for _, c := range append(bindings, basics(p)...) {
-		_, err := r.Client.Create(ctx, c.resource, name, c.object)
+	missing := append(bindings, basics(p)...)
+	if lc.Annotations[corev1alpha1.MadeFromAnnotationKey] != "" {
+		missing = nil
+	}
+	for _, c := range missing {
+		_, err := r.Client.Create(ctx, c.Resource, name, c.Object)
 		switch {
 		case err == nil, apierrors.IsAlreadyExists(err):
 		case apierrors.HasStatusCause(err, limits.ExceededCause):
 			// The limits of the type do not leave room for what every workspace contains.
 			return reconcile.Result{RequeueAfter: r.patience(ws)}, r.stuck(ctx, ws, corev1alpha1.WorkspaceInitialized, tenancyv1alpha1.WorkspaceReasonReasonUnknown, err)
-		case c.resource == apiBindings && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)):
+		case c.Resource == apiBindings && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)):
 			// The type names an export that does not exist. Report the fault, and create the rest of the workspace.
-			refused = cmp.Or(refused, fmt.Errorf("creating APIBinding %q: %w", c.object.GetName(), err))
+			refused = cmp.Or(refused, fmt.Errorf("creating APIBinding %q: %w", c.Object.GetName(), err))
 		default:
-			return reconcile.Result{}, fmt.Errorf("creating %s %q in %s: %w", c.resource, c.object.GetName(), name, err)
+			return reconcile.Result{}, fmt.Errorf("creating %s %q in %s: %w", c.Resource, c.Object.GetName(), name, err)
 		}
 	}
 	if lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing || lc.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling {
@@ -169,19 +166,19 @@ func typed(obj client.Object) (*corev1alpha1.LogicalCluster, error) {
 }
 
 // basics returns the initial objects of every workspace, except its bindings.
-func basics(p plan) []content {
-	var made []content
+func basics(p plan) []client.Initial {
+	var made []client.Initial
 	for _, name := range defaultNamespaces {
-		made = append(made, content{namespaces, newNamespace(name)})
+		made = append(made, client.Initial{Resource: namespaces, Object: newNamespace(name)})
 	}
 	if p.creator != nil {
-		made = append(made, content{clusterRoleBindings, newAdminBinding(p.creator.Username)})
+		made = append(made, client.Initial{Resource: clusterRoleBindings, Object: newAdminBinding(p.creator.Username)})
 	}
 	return made
 }
 
 // ensureLogicalCluster returns the LogicalCluster of ws, which it creates if necessary, and its default bindings.
-func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.LogicalCluster, []content, error) {
+func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.LogicalCluster, []client.Initial, error) {
 	for attempt := range maxAttempts {
 		name, last := clusterName(ws, attempt)
 		bindings, final, err := r.bindings(ctx, name, p)
@@ -195,6 +192,8 @@ func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alph
 		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
 		if !final {
 			lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInitializing
+		} else if err := r.makeFrom(ctx, name, lc, p, bindings); err != nil {
+			return nil, nil, err
 		}
 		created, err := r.Client.Create(ctx, logicalClusters, name, lc)
 		if apierrors.IsAlreadyExists(err) {
@@ -213,6 +212,34 @@ func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alph
 	return nil, nil, fmt.Errorf("all %d names that were tried for the logical cluster are already used", maxAttempts)
 }
 
+// makeFrom lets the cluster of lc contain from the beginning what every workspace of its types does.
+func (r *reconciler) makeFrom(ctx context.Context, name logicalcluster.Name, lc *corev1alpha1.LogicalCluster, p plan, bindings []client.Initial) error {
+	if r.Templates == nil {
+		return nil
+	}
+	values := []string{p.path.String()}
+	if p.creator != nil {
+		values = append(values, p.creator.Username)
+	}
+	for _, b := range bindings {
+		values = append(values, b.Object.GetName())
+	}
+	objects := append(basics(p), bindings...)
+	if r.Contents != nil {
+		for _, namespace := range defaultNamespaces {
+			objects = append(objects, r.Contents(namespace)...)
+		}
+	}
+	annotations, err := r.Templates.MakeFrom(ctx, name, lc.Annotations, objects, values)
+	if err != nil {
+		return fmt.Errorf("making %s from a template: %w", name, err)
+	}
+	for key, value := range annotations {
+		annotate(lc, key, value)
+	}
+	return nil
+}
+
 // clusterName returns the name to try for the logical cluster of ws. last is true if there is no other name, because spec.cluster sets
 // it.
 func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluster.Name, last bool) {
@@ -223,7 +250,7 @@ func clusterName(ws *tenancyv1alpha1.Workspace, attempt int) (name logicalcluste
 }
 
 // bindings returns the default bindings of a new workspace, and whether all of them are already bound.
-func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p plan) (made []content, final bool, err error) {
+func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p plan) (made []client.Initial, final bool, err error) {
 	final = true
 	for _, ref := range typeresolution.DefaultAPIBindings(p.types) {
 		obj, err := r.Binder.FinalBinding(ctx, name, ref)
@@ -232,7 +259,7 @@ func (r *reconciler) bindings(ctx context.Context, name logicalcluster.Name, p p
 		}
 		// The cluster is new, so admission would have to read its path from etcd.
 		annotate(obj, logicalcluster.PathAnnotationKey, p.path.String())
-		made = append(made, content{apiBindings, obj})
+		made = append(made, client.Initial{Resource: apiBindings, Object: obj})
 		final = final && isBound(obj)
 	}
 	return made, final, nil
@@ -244,11 +271,11 @@ func isBound(obj client.Object) bool {
 }
 
 // unbound returns the name of the first binding that is not bound yet; empty if there is none.
-func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bindings []content) string {
+func (r *reconciler) unbound(ctx context.Context, name logicalcluster.Name, bindings []client.Initial) string {
 	for _, b := range bindings {
-		obj, err := r.Client.Get(ctx, apiBindings, client.Key{Cluster: name, Name: b.object.GetName()})
+		obj, err := r.Client.Get(ctx, apiBindings, client.Key{Cluster: name, Name: b.Object.GetName()})
 		if err != nil || !isBound(obj) {
-			return b.object.GetName()
+			return b.Object.GetName()
 		}
 	}
 	return ""

@@ -20,8 +20,8 @@ import (
 
 const (
 	// maxRevisions is what a universal workspace may cost in etcd, and maxDeletionRevisions what its deletion may.
-	maxRevisions         = 12
-	maxDeletionRevisions = 17
+	maxRevisions         = 3
+	maxDeletionRevisions = 4
 	// maxDeletionReads is how often etcd may look for keys until a workspace is gone, also to compare them before a write. It
 	// takes 50 or so, and a few more each time that a slow machine makes a controller look again.
 	maxDeletionReads = 100

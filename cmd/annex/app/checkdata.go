@@ -10,6 +10,7 @@ import (
 	"k8s.io/component-base/cli/flag"
 
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/registry/storage/orphans"
 )
 
@@ -49,7 +50,7 @@ func newCheckDataCommand() *cobra.Command {
 
 // checkData prints every orphan in the store of o and, if repair is set, removes it. It returns an error if orphans remain.
 func (o *Options) checkData(ctx context.Context, out io.Writer, repair bool) error {
-	s, err := o.openEtcd(ctx)
+	s, err := o.openEtcd(ctx, storage.CheckVersion)
 	if err != nil {
 		return err
 	}

@@ -161,6 +161,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 			Resolver: s.server.Index,
 			IsBound:  kinds.All.IsBound,
 		},
+		Templates: s.store.backend.Templates(s.server.Client.Create),
 		CABundle:  s.certificates.Watch,
 		Registrar: registrar,
 

@@ -36,7 +36,7 @@ type store struct {
 
 // openStore prepares to use etcd, which need not be there yet unless it is the embedded one, and starts the watch caches.
 func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
-	s, err := o.openEtcd(ctx)
+	s, err := o.openEtcd(ctx, storage.RaiseVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 }
 
 // openEtcd returns a store without watch caches. It starts the embedded etcd unless there is an external one. Requests wait until it is
-// known whether this program can use etcd, and the data there.
-func (o *Options) openEtcd(ctx context.Context) (*store, error) {
+// known whether this program can use etcd, and what check says of the data there.
+func (o *Options) openEtcd(ctx context.Context, check checkFunc) (*store, error) {
 	s := &store{hold: etcd.NewHold()}
 	endpoints := o.endpoints()
 	if len(o.EtcdServers) == 0 {
@@ -73,7 +73,7 @@ func (o *Options) openEtcd(ctx context.Context) (*store, error) {
 	verifying, forget := context.WithCancel(ctx)
 	s.forget = forget
 	go func() {
-		if s.verify(verifying, endpoints.URLs, o.EtcdPrefix) == nil && s.embedded == nil {
+		if s.verify(verifying, endpoints.URLs, o.EtcdPrefix, check) == nil && s.embedded == nil {
 			s.observe(verifying, endpoints.URLs, o.EtcdPrefix)
 		}
 	}()
@@ -110,11 +110,14 @@ func (s *store) wait(ctx context.Context) error {
 	return nil
 }
 
-// ask reads the version of the data.
-func (s *store) ask(ctx context.Context, prefix string, timeout time.Duration) error {
+// checkFunc checks the version of the data: storage.CheckVersion, or storage.RaiseVersion, which also sets it.
+type checkFunc func(ctx context.Context, client *kubernetes.Client, prefix string) error
+
+// ask checks the version of the data.
+func (s *store) ask(ctx context.Context, check checkFunc, prefix string, timeout time.Duration) error {
 	bounded, cancel := context.WithTimeout(etcd.Passing(ctx), timeout)
 	defer cancel()
-	return storage.CheckVersion(bounded, s.client, prefix)
+	return check(bounded, s.client, prefix)
 }
 
 // probe looks whether etcd has what is needed, and prints warnings about it.
@@ -130,7 +133,7 @@ func (s *store) probe(ctx context.Context, servers []string, prefix string) erro
 
 // verify releases the hold as soon as it is known whether etcd has what is needed, and which version its data has. The data comes
 // second, because looking for its version may write one.
-func (s *store) verify(ctx context.Context, servers []string, prefix string) error {
+func (s *store) verify(ctx context.Context, servers []string, prefix string, check checkFunc) error {
 	probed := false
 	for reported := false; ; {
 		var err error
@@ -139,7 +142,7 @@ func (s *store) verify(ctx context.Context, servers []string, prefix string) err
 			probed = err == nil
 		}
 		if probed {
-			err = s.ask(ctx, prefix, verifyTimeout)
+			err = s.ask(ctx, check, prefix, verifyTimeout)
 		}
 		var other *storage.VersionError
 		var lack *etcd.LackError
@@ -168,7 +171,7 @@ func (s *store) observe(ctx context.Context, servers []string, prefix string) {
 		case <-time.After(observeInterval):
 		}
 		began := time.Now()
-		err := s.ask(ctx, prefix, observeTimeout)
+		err := s.ask(ctx, storage.CheckVersion, prefix, observeTimeout)
 		switch {
 		case ctx.Err() != nil:
 			return

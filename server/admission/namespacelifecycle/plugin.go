@@ -18,6 +18,7 @@ import (
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/apistatus"
 )
 
@@ -76,6 +77,8 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		return nil
 	case !isNamespace && (a.GetOperation() != admission.Create || a.GetNamespace() == ""):
 		return nil
+	case storage.InTemplate(ctx):
+		return nil // the namespace is part of it
 	case resource == schema.GroupResource{Group: authorizationv1.GroupName, Resource: "localsubjectaccessreviews"}:
 		// A refusal would reveal which namespaces exist to users who only ask for their permissions.
 		return nil
