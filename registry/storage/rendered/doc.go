@@ -1,8 +1,9 @@
 // Package rendered makes objects that nobody has touched appear without being stored. A logical cluster is made from a [Template]: what
-// every such cluster contains from the beginning. Its LogicalCluster names the template (package instance annotation [Annotation]), and
+// every such cluster contains from the beginning. Its LogicalCluster names the template in the annotation [Annotation], and
 // from that everything else follows:
 //
-//	nothing at its key              the object is rendered: UID, creation time and resourceVersion are those of the LogicalCluster
+//	nothing at its key              the object is rendered: its UID follows from that of the LogicalCluster, whose creation time and
+//	                                resourceVersion it has
 //	an object at its key            somebody has written it: it is stored like any other
 //	a tombstone at its key          somebody has deleted it
 //	no LogicalCluster               there is nothing
