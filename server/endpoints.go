@@ -98,6 +98,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		"policies":  i.evaluator,
 		"offers":    exports,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
+		"rendered":  memory.CacheFunc(c.Backend.RenderedBytes),
 	}).Register(legacyregistry.CustomRegister)
 }
 

@@ -81,24 +81,26 @@ func Specs(c Config) []multicluster.Spec {
 	}}
 }
 
-// collectInterval is the time between two looks for templates that nothing is made from.
-const collectInterval = time.Hour
+const (
+	// collectSoon is when unused templates are looked for first, because at the start there is other work.
+	collectSoon = time.Minute
+	// collectInterval is the time between two looks.
+	collectInterval = time.Hour
+)
 
 // collectTemplates removes templates that nothing is made from. It queues nothing.
 func (r *reconciler) collectTemplates(ctx context.Context, _ func(client.Key, time.Duration)) {
 	if r.Templates == nil {
 		return
 	}
-	tick := time.NewTicker(collectInterval)
-	defer tick.Stop()
-	for {
-		if err := r.Templates.Collect(ctx); err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "Unused templates of workspaces cannot be removed; trying again later")
-		}
+	for wait := collectSoon; ; wait = collectInterval {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(wait):
+		}
+		if err := r.Templates.Collect(ctx); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "Unused templates of workspaces cannot be removed; trying again later")
 		}
 	}
 }

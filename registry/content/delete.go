@@ -68,7 +68,7 @@ func remaining(s stage) client.Remaining {
 // left returns the stages of scope that hold anything, in their order.
 func (c *Content) left(ctx context.Context, scope client.ContentScope) ([]stage, error) {
 	all, err := c.List(ctx, scope)
-	if scope.Namespace == "" { // what is rendered goes with the LogicalCluster
+	if scope.Namespace == "" { // deleting the LogicalCluster deletes what is rendered
 		all = slices.DeleteFunc(all, func(h head.Head) bool { return h.Rendered })
 	}
 	if err != nil || len(all) == 0 {

@@ -132,7 +132,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	}
 	b.writer = writer.Kubernetes
 	b.caches = watchcache.NewSet(watchcache.Config{
-		Client: &writer, KV: b.rendered.KV(), Expand: b.rendered.Expand, Again: b.rendered.Again, BornAt: b.rendered.BornAt, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
+		Client: &writer, KV: b.rendered.KV(), Expand: b.rendered.Expand, Again: b.rendered.Again, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
 		HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
 	})
 	b.current = fresh.New(func(ctx context.Context) (uint64, error) { return b.caches.CatchUp(ctx) })
@@ -152,6 +152,9 @@ func (b *Backend) Forget(cluster logicalcluster.Name) { b.decoded.Drop(cluster.S
 
 // DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }
+
+// RenderedBytes returns about how many bytes are taken by what clusters are made from, and how many may be.
+func (b *Backend) RenderedBytes() (bytes, limit int64) { return b.rendered.Bytes() }
 
 // Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
 func (b *Backend) Ready() error { return b.caches.Ready() }

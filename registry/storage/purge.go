@@ -47,20 +47,24 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	if err != nil {
 		return 0, answer.Error(ctx, err, false)
 	}
-	var last []string
+	var last []clientv3.Op
 	keys = slices.DeleteFunc(keys, func(key string) bool {
 		is := strings.HasPrefix(key, b.prefix+logicalClustersRoot)
 		if is {
-			last = append(last, key)
+			last = append(last, clientv3.OpDelete(key))
 		}
 		return is || slices.Contains(made, key)
 	})
 	count := int64(len(keys) + len(last))
-	keys = append(keys, b.prefix+owners.MeterKey(cluster).String())
-	for _, some := range [][]string{keys, last, made} {
-		if err := b.delete(ctx, some); err != nil {
-			return 0, answer.Error(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
-		}
+	for _, key := range made {
+		last = append(last, clientv3.OpDelete(key))
+	}
+	err = b.delete(ctx, append(keys, b.prefix+owners.MeterKey(cluster).String()))
+	if err == nil && len(last) > 0 {
+		_, err = b.client.KV.Txn(ctx).Then(last...).Commit()
+	}
+	if err != nil {
+		return 0, answer.Error(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
 	}
 	return count, nil
 }

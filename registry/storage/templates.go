@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -122,7 +123,7 @@ func (t *Templates) record(ctx context.Context, cluster logicalcluster.Name, obj
 	}
 	if t.made.Add(1) >= collectAfter {
 		if err := t.Collect(ctx); err != nil {
-			return "", err
+			klog.FromContext(ctx).Error(err, "Unused templates of workspaces cannot be removed")
 		}
 	}
 	return t.backend.rendered.PutTemplate(ctx, template)

@@ -110,8 +110,34 @@ func TestRendered_WhatAWorkspaceContainsFromTheBeginning(t *testing.T) {
 		t.Errorf("ClusterRoleBindings %v, %v", list, err)
 	}
 
-	// All of it goes.
+	// All of it is deleted, and a watch of all clusters that broke meanwhile learns it.
+	everything, err := wildcard.CoreV1().ServiceAccounts("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts, err := wildcard.CoreV1().ServiceAccounts("").Watch(ctx, metav1.ListOptions{ResourceVersion: everything.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accounts.Stop()
 	_, parent := annex.Clients(t, s.Workspace("root"))
 	gone(t, parent.Resource(workspaces), name)
+	var last watch.Event
+	for range 2 {
+		if last = <-accounts.ResultChan(); last.Type != watch.Deleted {
+			t.Fatalf("event %v, want a deletion", last)
+		}
+	}
+	deleted, ok := last.Object.(metav1.Object)
+	if !ok {
+		t.Fatalf("event %v", last)
+	}
+	after, err := wildcard.CoreV1().ServiceAccounts("").Watch(ctx, metav1.ListOptions{ResourceVersion: deleted.GetResourceVersion()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Stop()
+	next(after, watch.Deleted, "default")
+	next(after, watch.Deleted, "default")
 	eventually(t, "nothing is left in etcd", func(ctx context.Context) (bool, error) { return keysOf(ctx, t, etcd, cluster) == 0, nil })
 }

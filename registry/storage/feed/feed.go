@@ -27,9 +27,9 @@ var _ clientv3.Watcher = &Feed{}
 // other, in the order of their revisions; by each lane for itself.
 type Expand func(ctx context.Context, e *clientv3.Event) ([]*clientv3.Event, error)
 
-// Again returns events of one revision, if there may be several of keys that begin with prefix: a watch that broke inside of the revision
-// goes on behind it, and would miss the rest.
-type Again func(ctx context.Context, prefix string, revision int64) ([]*clientv3.Event, error)
+// Again returns the events of one revision, if there may be several of keys that begin with prefix: a watch that broke inside of the
+// revision resumes after it, and would miss the rest. Expanded is whether Expand was called for the events of the revision.
+type Again func(ctx context.Context, prefix string, revision int64, expanded bool) ([]*clientv3.Event, error)
 
 // New returns a Feed of what is below prefix, which ends with a slash. Everything else is watched through watcher. A nil expand stands
 // for the events as they are, and needs no again.
@@ -44,8 +44,8 @@ func (f *Feed) Watch(ctx context.Context, key string, opts ...clientv3.OpOption)
 		return f.watcher.Watch(ctx, key, opts...)
 	}
 	s := newSubscriber(key, op.IsOptsWithPrefix(), op.Rev())
-	if f.again != nil && op.IsOptsWithPrefix() {
-		events, err := f.again(ctx, key, s.from-1)
+	if op.IsOptsWithPrefix() {
+		events, err := f.Again(ctx, key, s.from-1)
 		if err != nil {
 			// Who watches again begins where it was.
 			klog.FromContext(ctx).Error(err, "Reading what etcd reported failed", "key", key, "revision", s.from-1)
@@ -76,6 +76,7 @@ func (f *Feed) laneFrom(revision int64) *lane {
 			return l
 		}
 	}
+	// A lane is of all clusters, and outlives the watch that it is made for.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(context.Background()))
 	l := &lane{feed: f, ctx: ctx, cancel: cancel, first: revision, since: revision, subscribers: map[*subscriber]struct{}{}}
 	f.lanes[l] = struct{}{}
@@ -83,17 +84,24 @@ func (f *Feed) laneFrom(revision int64) *lane {
 	return l
 }
 
-// Since returns the revision from which on the events are expanded without a gap; 0 if none are.
-func (f *Feed) Since() int64 {
+// Again returns the events of a revision, if there may be several of keys that begin with prefix.
+func (f *Feed) Again(ctx context.Context, prefix string, revision int64) ([]*clientv3.Event, error) {
+	if f.again == nil {
+		return nil, nil
+	}
+	return f.again(ctx, prefix, revision, f.expanded(revision))
+}
+
+// expanded reports whether a lane has seen the events of a revision.
+func (f *Feed) expanded(revision int64) bool {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	var since int64
 	for l := range f.lanes {
-		if since == 0 || l.first < since {
-			since = l.first
+		if l.first <= revision && revision <= l.last {
+			return true
 		}
 	}
-	return since
+	return false
 }
 
 // RequestProgress implements clientv3.Watcher.

@@ -10,7 +10,7 @@ import (
 const (
 	// recentBytes is how much a lane remembers: what is written in a second or two on a busy server.
 	recentBytes = 4 << 20
-	// eventBytes is about what an event takes besides its keys and values.
+	// eventBytes is about what an event takes in memory without its keys and values.
 	eventBytes = 300
 )
 
@@ -21,7 +21,7 @@ type lane struct {
 	cancel context.CancelFunc
 
 	subscribers map[*subscriber]struct{}
-	first       int64 // revision with which it began
+	first, last int64 // revisions with which it began, and up to which it has delivered
 	// since is the first revision of which everything is in recent, or still to come.
 	since  int64
 	recent []batch
@@ -40,16 +40,23 @@ func (l *lane) run(revision int64) {
 	responses := l.feed.watcher.Watch(l.ctx, l.feed.prefix,
 		clientv3.WithPrefix(), clientv3.WithRev(revision), clientv3.WithPrevKV(), clientv3.WithProgressNotify())
 	for response := range responses {
-		events := len(response.Events) > 0
+		events, last := len(response.Events) > 0, int64(0)
+		if events {
+			last = response.Events[len(response.Events)-1].Kv.ModRevision
+		} else if response.IsProgressNotify() {
+			last = response.Header.GetRevision()
+		}
 		if err := l.expand(&response); err != nil {
 			// Who watches again begins where it was.
 			klog.ErrorS(err, "Reading what etcd reports failed", "revision", response.Header.GetRevision())
 			break
 		}
-		if events && len(response.Events) == 0 {
-			continue // it would look like progress
-		}
 		l.feed.lock.Lock()
+		l.last = max(l.last, last)
+		if events && len(response.Events) == 0 { // it would look like progress
+			l.feed.lock.Unlock()
+			continue
+		}
 		if response.Err() != nil {
 			delete(l.feed.lanes, l) // who watches again gets another
 		}

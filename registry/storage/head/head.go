@@ -25,7 +25,7 @@ type Head struct {
 	Finalizers        []string
 	OwnerReferences   []metav1.OwnerReference
 	DeletionTimestamp *metav1.Time // nil unless the object is being deleted
-	// Rendered is whether nothing is stored of the object: it comes and goes with its LogicalCluster. It is known only in a list of one
+	// Rendered is whether nothing is stored of the object: it exists as long as its LogicalCluster. It is known only in a list of one
 	// cluster.
 	Rendered bool
 	// Damaged is whether the stored bytes cannot be read as an object. Nothing but the key is known then: Resource, Bucket,

@@ -60,7 +60,7 @@ func (c *Client) remembered(ctx context.Context, k layout.Key) state {
 		if k.Resource == LogicalClusters {
 			known.limits = c.Limits.In(k.Cluster, seen.Annotations)
 		} else if c.Implied != nil {
-			known.implied = known.revision == c.Implied.Since(k.Cluster)
+			known.implied = seen.Revision != 0 && seen.Revision == c.Implied.Since(k.Cluster)
 		}
 	}
 	if recent, ok := c.recent.Get(k); ok && recent.(state).revision > known.revision {

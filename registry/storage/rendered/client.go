@@ -2,6 +2,7 @@ package rendered
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,8 +11,8 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 
-	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/layout"
@@ -49,7 +50,7 @@ type Client struct {
 	resources map[schema.GroupResource]bool
 	templates *lru.Cache[string, *Template]
 	instances *lru.Cache[logicalcluster.Name, *instance]
-	births    births
+	turns     turns
 }
 
 var _ kubernetes.Interface = &Client{}
@@ -115,6 +116,13 @@ func (c *Client) look(ctx context.Context, k layout.Key, revision int64) (state,
 	return s, nil
 }
 
+// Bytes returns how many bytes templates, and what clusters are made from, take in memory, and how many they may take.
+func (c *Client) Bytes() (bytes, limit int64) {
+	templates, most := c.templates.Bytes()
+	instances, more := c.instances.Bytes()
+	return templates + instances, most + more
+}
+
 // Since implements owners.Implied.
 func (c *Client) Since(cluster logicalcluster.Name) int64 {
 	if i, ok := c.instances.Get(cluster); ok {
@@ -147,7 +155,7 @@ func (c *Client) Look(ctx context.Context, k layout.Key) (*mvccpb.KeyValue, bool
 }
 
 // Keys returns the keys of a cluster at which something is stored in the place of an object of the template. They are to be deleted
-// after the LogicalCluster, or the objects would appear again.
+// together with the LogicalCluster, or the objects appear again.
 func (c *Client) Keys(ctx context.Context, cluster logicalcluster.Name) ([]string, error) {
 	ops := []clientv3.Op{clientv3.OpGet(c.path(owners.ClusterKey(cluster)))}
 	for gr := range c.resources {
@@ -194,14 +202,18 @@ func (c *Client) instance(ctx context.Context, kv *mvccpb.KeyValue) (*instance, 
 		return known, nil
 	}
 	made, lc, ok, err := madeFrom(kv)
-	if err != nil {
-		return nil, err
-	}
 	t := &Template{}
-	if ok {
-		if t, err = c.template(ctx, made.Template); err != nil {
-			return nil, err
-		}
+	if err == nil && ok {
+		t, err = c.templateAt(ctx, made.Template, kv.ModRevision)
+	}
+	var damage damageError
+	switch {
+	case errors.As(err, &damage):
+		// One damaged object must not stop what serves all clusters. In its cluster, what is not stored is missing.
+		klog.FromContext(ctx).Error(err, "Objects of a cluster cannot be rendered", "cluster", k.Cluster)
+		t = &Template{}
+	case err != nil:
+		return nil, err
 	}
 	i := &instance{
 		template: t, revision: kv.CreateRevision, last: kv.ModRevision,
@@ -211,66 +223,5 @@ func (c *Client) instance(ctx context.Context, kv *mvccpb.KeyValue) (*instance, 
 	return i, nil
 }
 
-// instanceBytes is about what an instance takes besides its values.
+// instanceBytes is about what an instance takes in memory without its values.
 const instanceBytes = 300
-
-// templateKey returns the key of a template. It is no key of an object.
-func (c *Client) templateKey(name string) string { return c.prefix + TemplateRoot + name }
-
-// TemplateRoot is what the keys of templates begin with.
-const TemplateRoot = "/annex.dev/templates/"
-
-// template reads a template.
-func (c *Client) template(ctx context.Context, name string) (*Template, error) {
-	if t, ok := c.templates.Get(name); ok {
-		return t, nil
-	}
-	resp, err := c.kv.Get(ctx, c.templateKey(name))
-	if err != nil {
-		return nil, fmt.Errorf("reading template %s: %w", name, err)
-	}
-	if len(resp.Kvs) == 0 {
-		return nil, fmt.Errorf("template %q is not stored", name)
-	}
-	t, err := decodeTemplate(name, resp.Kvs[0].Value)
-	if err != nil {
-		return nil, err
-	}
-	c.templates.Put(name, t, int64(2*len(resp.Kvs[0].Value)), name)
-	return t, nil
-}
-
-// Amount returns how much is in a cluster that is made so.
-func (c *Client) Amount(ctx context.Context, cluster logicalcluster.Name, made Made) (sum limits.Amount, err error) {
-	t, err := c.template(ctx, made.Template)
-	if err != nil {
-		return sum, err
-	}
-	for i := range t.Objects {
-		body := t.Objects[i].render(values{cluster: cluster, values: made.Values})
-		sum = sum.Plus(limits.Amount{Objects: 1, Bytes: int64(len(body))})
-	}
-	return sum, nil
-}
-
-// PutTemplate stores t, unless it is stored already, and returns its name.
-func (c *Client) PutTemplate(ctx context.Context, t *Template) (string, error) {
-	name, data, err := t.Encode()
-	if err != nil {
-		return "", err
-	}
-	for i := range t.Objects {
-		if gr := t.Objects[i].GroupResource(); !c.resources[gr] {
-			return "", fmt.Errorf("templates cannot have objects of %s", gr)
-		}
-	}
-	if _, ok := c.templates.Get(name); ok {
-		return name, nil
-	}
-	key := c.templateKey(name)
-	if _, err := c.kv.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).Then(clientv3.OpPut(key, string(data))).Commit(); err != nil {
-		return "", fmt.Errorf("storing template %s: %w", name, err)
-	}
-	_, err = c.template(ctx, name)
-	return name, err
-}

@@ -6,9 +6,6 @@ import (
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"github.com/annex-dev/annex/registry/storage/layout"
-	"github.com/annex-dev/annex/registry/storage/owners"
 )
 
 // Holds reports whether a template is in memory: it was stored when it was last looked at.
@@ -21,7 +18,7 @@ func (c *Client) Holds(name string) bool {
 const collectAttempts = 5
 
 // Collect removes templates that no LogicalCluster is made from, and returns how many. They are looked for at one revision. A template
-// goes only if no LogicalCluster was created since; a LogicalCluster is created only while its template is there.
+// is removed only if no LogicalCluster was created since. A LogicalCluster is created only while its template exists.
 func (c *Client) Collect(ctx context.Context) (removed int, err error) {
 	root := c.prefix + TemplateRoot
 	resp, err := c.kv.Get(ctx, root, clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -84,6 +81,3 @@ func (c *Client) markUsed(ctx context.Context, unused map[string]bool, since int
 	}
 	return until, nil
 }
-
-// clusters returns what the keys of LogicalClusters begin with.
-func (c *Client) clusters() string { return c.prefix + layout.TypedRoot(owners.LogicalClusters) + "/" }

@@ -12,9 +12,9 @@
 // which the rest depends. A deleted one leaves a tombstone as long as the LogicalCluster is there.
 //
 // Stock stores see none of that. A [Client] is what they read and write through, and [Client.Expand] does the same to the events that
-// they watch: a LogicalCluster that appears brings its objects with it, in the same revision, and takes them along when it goes. What
-// they see is what a server that stores everything shows, except for two things: several objects may have the same resourceVersion, and
-// an object that was written is stored at another one.
+// they watch: the objects appear in the revision that creates their LogicalCluster, and are deleted in the one that deletes it. What
+// they see is what a server that stores everything shows, except that several objects have the same resourceVersion. So a watch that ends
+// inside of such a revision gets its events again when it resumes ([Client.Again]).
 //
 // Only registry/storage imports it.
 package rendered

@@ -32,34 +32,28 @@ func (c *Client) Expand(ctx context.Context, e *clientv3.Event) ([]*clientv3.Eve
 
 // cluster adds the objects of the template that appear with a LogicalCluster, or go with it.
 func (c *Client) cluster(ctx context.Context, e *clientv3.Event) ([]*clientv3.Event, error) {
-	lc, kind := e.Kv, clientv3.EventTypePut
-	if e.Type == clientv3.EventTypeDelete {
-		lc, kind = e.PrevKv, clientv3.EventTypeDelete
+	lc, gone := e.Kv, e.Type == clientv3.EventTypeDelete
+	if gone {
+		lc = e.PrevKv
 	} else if !e.IsCreate() {
 		return []*clientv3.Event{e}, nil
 	}
-	if lc == nil { // etcd has compacted it
+	if lc == nil { // etcd has compacted it; stock stores fail, and read a list
 		return []*clientv3.Event{e}, nil
 	}
 	i, err := c.instance(ctx, lc)
 	if err != nil {
 		return nil, err
 	}
-	if kind == clientv3.EventTypeDelete {
+	if gone {
 		c.instances.Drop(i.values.cluster.String())
 	}
-	if kind == clientv3.EventTypePut && len(i.template.Objects) > 0 {
-		c.births.add(i.revision, i.values.cluster)
-	}
-	events := []*clientv3.Event{e}
+	events, its := []*clientv3.Event{e}, turn{instance: i, gone: gone}
 	for o := range i.template.Objects {
-		kv := i.render(c.prefix, &i.template.Objects[o])
-		if kind == clientv3.EventTypePut {
-			events = append(events, &clientv3.Event{Type: kind, Kv: kv})
-			continue
-		}
-		gone := &clientv3.Event{Type: kind, Kv: &mvccpb.KeyValue{Key: kv.Key, ModRevision: e.Kv.ModRevision}, PrevKv: kv}
-		events = append(events, gone)
+		events = append(events, its.event(c.prefix, &i.template.Objects[o], e.Kv.ModRevision))
+	}
+	if len(events) > 1 {
+		c.turns.add(e.Kv.ModRevision, its)
 	}
 	return events, nil
 }

@@ -42,7 +42,7 @@ type instance struct {
 func madeFrom(kv *mvccpb.KeyValue) (Made, metav1.ObjectMeta, bool, error) {
 	var lc metav1.PartialObjectMetadata
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(kv.Value, &lc); err != nil {
-		return Made{}, lc.ObjectMeta, false, fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)
+		return Made{}, lc.ObjectMeta, false, damageError{fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)}
 	}
 	note, ok := lc.Annotations[Annotation]
 	if !ok {
@@ -50,7 +50,7 @@ func madeFrom(kv *mvccpb.KeyValue) (Made, metav1.ObjectMeta, bool, error) {
 	}
 	var made Made
 	if err := json.Unmarshal([]byte(note), &made); err != nil {
-		return Made{}, lc.ObjectMeta, false, fmt.Errorf("reading annotation %s of the LogicalCluster stored as %q: %w", Annotation, kv.Key, err)
+		return Made{}, lc.ObjectMeta, false, damageError{fmt.Errorf("reading annotation %s of the LogicalCluster stored as %q: %w", Annotation, kv.Key, err)}
 	}
 	return made, lc.ObjectMeta, true, nil
 }

@@ -14,7 +14,7 @@ type ranges struct {
 	client *Client
 }
 
-// KV returns what stock stores read ranges through, besides the client.
+// KV returns the clientv3.KV through which stock stores read ranges.
 func (c *Client) KV() clientv3.KV { return ranges{KV: c.kv, client: c} }
 
 // Get implements clientv3.KV.

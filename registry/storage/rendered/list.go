@@ -96,10 +96,10 @@ type page struct {
 	next     string // where the rest begins, if there is more
 }
 
-// clustersPage is how many LogicalClusters are read at a time, and how many keys beside them, unless fewer are wanted.
+// clustersPage is how many LogicalClusters are read at a time, and how many keys, unless fewer are wanted.
 const clustersPage = 2000
 
-// page reads the beginning of a span, at a revision or now: what is stored there and the LogicalClusters beside it, as far as both go.
+// page reads the beginning of a span, at a revision or now: what is stored there, and the LogicalClusters of the same range.
 func (c *Client) page(ctx context.Context, s span, revision, limit int64) (page, error) {
 	if limit == 0 || limit > clustersPage {
 		limit = clustersPage

@@ -110,7 +110,7 @@ func rendering(t *testing.T) (*server, *Client) {
 	}, c
 }
 
-// removeCluster removes the LogicalCluster, and then what is stored in it.
+// removeCluster removes what is stored in a cluster, and in the end the LogicalCluster with what is stored in the place of rendered objects.
 func removeCluster(ctx context.Context, etcd *kubernetes.Client, c *Client, cluster logicalcluster.Name) error {
 	resp, err := c.Get(ctx, clusterPath(cluster), kubernetes.GetOptions{})
 	if err != nil || resp.KV == nil {
@@ -131,21 +131,16 @@ func removeCluster(ctx context.Context, etcd *kubernetes.Client, c *Client, clus
 			}
 		}
 	}
-	if _, err := c.OptimisticDelete(ctx, clusterPath(cluster), resp.KV.ModRevision, kubernetes.DeleteOptions{}); err != nil {
+	keys, err := c.Keys(ctx, cluster)
+	if err != nil {
 		return err
 	}
-	for gr := range c.resources {
-		list, err := etcd.KV.Get(ctx, prefix+layout.TypedRoot(gr)+"/"+cluster.String()+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
-		if err != nil {
-			return err
-		}
-		for _, kv := range list.Kvs {
-			if _, err := etcd.KV.Delete(ctx, string(kv.Key)); err != nil {
-				return err
-			}
-		}
+	ops := []clientv3.Op{clientv3.OpDelete(clusterPath(cluster))}
+	for _, key := range keys {
+		ops = append(ops, clientv3.OpDelete(key))
 	}
-	return nil
+	_, err = etcd.KV.Txn(ctx).Then(ops...).Commit()
+	return err
 }
 
 // storing returns a server that stores everything.

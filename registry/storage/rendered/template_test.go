@@ -12,6 +12,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/layout"
@@ -161,6 +162,70 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// A damaged LogicalCluster, or one whose template is damaged or gone, hides only what is rendered in its own cluster.
+func TestClient_Damage(t *testing.T) {
+	s, c := rendering(t)
+	ctx := t.Context()
+	lc := `{"metadata":{"name":"cluster","uid":"1","creationTimestamp":"2026-01-01T00:00:00Z","annotations":{}}}`
+	if err := s.make(ctx, lc, "good", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	from := func(template string) string {
+		return strings.Replace(lc, `"annotations":{`, `"annotations":{"`+Annotation+`":"{\"template\":\"`+template+`\"}"`, 1)
+	}
+	for key, value := range map[string]string{
+		clusterPath("bad1"): "x", clusterPath("bad2"): from("missing"), clusterPath("bad3"): from("damaged"),
+		clusterPath("bad4"):      strings.Replace(lc, `"annotations":{`, `"annotations":{"`+Annotation+`":"x"`, 1),
+		c.templateKey("damaged"): "{}",
+	} {
+		if _, err := c.kv.Put(ctx, key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := prefix + "/core/namespaces/"
+	list, err := c.List(ctx, root, kubernetes.ListOptions{})
+	if err != nil || len(list.Kvs) != 2 {
+		t.Errorf("%d objects, %v; want those of the good cluster", len(list.Kvs), err)
+	}
+	watching, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), 30*time.Second)
+	defer cancel()
+	w := s.watch.Watch(watching, root, clientv3.WithPrefix(), clientv3.WithRev(1))
+	if err := put(ctx, s, root+"system:admin/last", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	for events := 0; events < 3; {
+		response, ok := <-w
+		if !ok {
+			t.Fatalf("the watch ended after %d events", events)
+		}
+		events += len(response.Events)
+	}
+}
+
+// A cluster shows what it contained after its template was removed, as long as etcd has its revision.
+func TestClient_TemplateOfThePast(t *testing.T) {
+	s, c := rendering(t)
+	ctx := t.Context()
+	if err := s.make(ctx, `{"metadata":{"name":"cluster","uid":"1","annotations":{}}}`, "c1", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	was, err := c.List(ctx, prefix+"/core/namespaces/", kubernetes.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.remove(ctx, "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Collect(ctx); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	c.instances.Drop("c1")
+	is, err := c.List(ctx, prefix+"/core/namespaces/", kubernetes.ListOptions{Revision: was.Revision})
+	if err != nil || len(is.Kvs) != len(was.Kvs) || len(is.Kvs) != 2 {
+		t.Errorf("%v, %v; want %v", is.Kvs, err, was.Kvs)
+	}
+}
+
 // What is recorded is not stored, and nothing else can be done meanwhile.
 func TestRecord(t *testing.T) {
 	s, c := rendering(t)
@@ -186,50 +251,81 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A watch that begins behind the revision that brought several objects gets them again, and no other watch does.
+// A watch that begins behind a revision in which several objects came or were deleted gets the events of that revision again, and no
+// other watch does; also from a process that has not seen the revision.
 func TestAgain(t *testing.T) {
 	s, c := rendering(t)
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(t.Context()), 30*time.Second)
 	defer cancel()
-	first := s.watch.Watch(ctx, prefix+"/core/namespaces/", clientv3.WithPrefix(), clientv3.WithRev(1))
+	root := prefix + "/core/namespaces/"
+	w := s.watch.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(1))
+	// read returns n events, and the revision of the last.
+	read := func(w clientv3.WatchChan, n int) (events []string, last int64) {
+		for len(events) < n {
+			response, ok := <-w
+			if !ok {
+				t.Fatalf("the watch ended after %v", events)
+			}
+			for _, e := range response.Events {
+				events = append(events, fmt.Sprint(e.Type, " ", strings.TrimPrefix(string(e.Kv.Key), root)))
+				last = e.Kv.ModRevision
+			}
+		}
+		return events, last
+	}
 	if err := s.make(ctx, `{"metadata":{"name":"cluster","uid":"1","annotations":{}}}`, "c1", Made{Values: []string{"a", "b"}}); err != nil {
 		t.Fatal(err)
 	}
-	response := <-first
-	born := response.Events[0].Kv.ModRevision
-	if err := put(ctx, s, prefix+"/core/namespaces/c1/last", "{}"); err != nil {
+	came, born := read(w, 2)
+	if err := put(ctx, s, prefix+"/core/namespaces/c1/default", "{}"); err == nil {
+		t.Error("what is rendered is created")
+	}
+	if resp, err := s.OptimisticPut(ctx, root+"c1/default", []byte("{}"), born, kubernetes.PutOptions{}); err != nil || !resp.Succeeded {
+		t.Fatal(resp, err)
+	}
+	_, between := read(w, 1)
+	if err := s.remove(ctx, "c1"); err != nil {
 		t.Fatal(err)
 	}
-	for from, want := range map[int64]string{born: "default kube-system last", born + 1: "default kube-system last", born + 2: "end"} {
-		w := s.watch.Watch(ctx, prefix+"/core/namespaces/", clientv3.WithPrefix(), clientv3.WithRev(from))
-		if want == "end" {
-			if err := put(ctx, s, prefix+"/core/namespaces/c1/end", "{}"); err != nil {
-				t.Fatal(err)
+	went, died := read(w, 3) // the first was stored, too, and is deleted twice
+	if err := put(ctx, s, prefix+"/core/namespaces/system:admin/last", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	_, last := read(w, 1)
+
+	fresh := New(Config{KV: c.kv, Prefix: prefix, Resources: []schema.GroupResource{namespaces, crbs, configMaps}, Bytes: 1 << 20})
+	for name, c := range map[string]*Client{"remembers": c, "does not remember": fresh} {
+		for revision, want := range map[int64]string{
+			born - 1: "[]", born: fmt.Sprint(came), between: "[]", died: "[DELETE c1/default DELETE c1/kube-system]", last: "[]", last + 100: "[]",
+		} {
+			events, err := c.Again(ctx, root, revision, c != fresh)
+			got := make([]string, 0, len(events))
+			for _, e := range events {
+				got = append(got, fmt.Sprint(e.Type, " ", strings.TrimPrefix(string(e.Kv.Key), root)))
+			}
+			if fmt.Sprint(got) != want || err != nil {
+				t.Errorf("a process that %s: revision %d: %v, %v; want %s", name, revision, got, err, want)
 			}
 		}
-		var got []string
-		for len(got) < len(strings.Fields(want)) {
-			for _, e := range (<-w).Events {
-				got = append(got, string(e.Kv.Key[strings.LastIndexByte(string(e.Kv.Key), '/')+1:]))
-			}
-		}
-		if !strings.HasPrefix(strings.Join(got, " "), want) {
-			t.Errorf("from %d: %v, want %s", from, got, want)
+		if events, err := c.Again(ctx, prefix+"/core/secrets/", born, false); len(events) > 0 || err != nil {
+			t.Errorf("of another resource: %v, %v", events, err)
 		}
 	}
-	for revision, want := range map[int64]logicalcluster.Name{born - 1: "", born: "c1", born + 1: ""} {
-		for _, seenSince := range []int64{0, 1} {
-			if got, err := c.BornAt(ctx, revision, seenSince); got != want || err != nil {
-				t.Errorf("born in %d: %q, %v; want %q", revision, got, err, want)
-			}
-		}
+	again, _ := read(s.watch.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(born+1)), 3)
+	if want := fmt.Sprint(append(came, "PUT c1/default")); fmt.Sprint(again) != want {
+		t.Errorf("a watch behind the first revision: %v, want %s", again, want)
 	}
-	var b births
-	for revision := range int64(bornKept + 10) {
-		b.add(revision+1, "c")
+	again, _ = read(s.watch.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithRev(died+1)), 3)
+	if !strings.HasPrefix(fmt.Sprint(again), "[DELETE c1/default DELETE c1/kube-system") {
+		t.Errorf("a watch behind the last revision: %v after %v", again, went)
 	}
-	if _, known := b.at(5, 1); known || len(b.clusters) != bornKept || len(b.order) != bornKept {
-		t.Errorf("%d births are remembered, and it is known what was forgotten: %t", len(b.clusters), known)
+
+	var all turns
+	for revision := range int64(turnsKept + 10) {
+		all.add(revision+1, turn{})
+	}
+	if _, known := all.at(5, true); known || len(all.of) != turnsKept || len(all.order) != turnsKept {
+		t.Errorf("%d turns are remembered, and it is known what was forgotten: %t", len(all.of), known)
 	}
 }
 

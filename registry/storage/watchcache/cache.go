@@ -1,7 +1,6 @@
 package watchcache
 
 import (
-	"context"
 	"fmt"
 	"sync"
 
@@ -16,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/value"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 
-	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/feed"
 )
 
 // Source describes one stock etcd store and the cacher above it.
@@ -64,7 +63,9 @@ type Cache struct {
 	store       apistorage.Interface
 	progress    *progress
 	writes      *writes
-	bornAt      func(ctx context.Context, revision int64) (logicalcluster.Name, error) // nil if every revision brings one object
+	source      Source
+	feed        *feed.Feed
+	prefix      string
 	Resource    schema.GroupResource
 	Root        string
 	NewFunc     func() runtime.Object
@@ -107,13 +108,8 @@ func (s *Set) NewCache(of Source) (*Cache, error) {
 	}
 	delegator := cacher.NewCacheDelegator(watchCache, store)
 	c := &Cache{
-		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress, writes: writes,
+		CacheDelegator: delegator, watchCache: watchCache, store: store, progress: s.progress, writes: writes, source: of, feed: s.feed, prefix: s.Prefix,
 		Resource: of.Resource, Root: of.Root, NewFunc: of.NewFunc, NewListFunc: of.NewListFunc, Clusters: clusters,
-	}
-	if s.bornAt != nil {
-		c.bornAt = func(ctx context.Context, revision int64) (logicalcluster.Name, error) {
-			return s.bornAt(ctx, revision, s.feed.Since())
-		}
 	}
 	c.Stop = sync.OnceFunc(func() {
 		delegator.Stop()

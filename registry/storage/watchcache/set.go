@@ -30,7 +30,6 @@ import (
 type Set struct {
 	client        *kubernetes.Client
 	feed          *feed.Feed
-	bornAt        BornAt
 	Prefix        string
 	historyWindow time.Duration
 	compactor     compactor
@@ -51,7 +50,6 @@ type Config struct {
 	KV                 clientv3.KV // through which ranges are read
 	Expand             feed.Expand // see feed.New
 	Again              feed.Again  // see feed.New
-	BornAt             BornAt      // nil if every revision brings one object only
 	Prefix             string
 	CompactionInterval time.Duration
 	HistoryWindow      time.Duration
@@ -64,7 +62,6 @@ func NewSet(config Config) *Set {
 	s := &Set{
 		client:        &kubernetes.Client{Client: feeding(config.Client.Client, config.KV, watches), Kubernetes: config.Client.Kubernetes},
 		feed:          watches,
-		bornAt:        config.BornAt,
 		Prefix:        config.Prefix,
 		historyWindow: config.HistoryWindow,
 		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
