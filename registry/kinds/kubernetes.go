@@ -49,7 +49,7 @@ func kubernetesGroups() []Group {
 		{Name: apiextensions.GroupName, Register: adders{apiextensions.AddToScheme, apiextensionsv1.AddToScheme}, Internal: true, Open: true, Rows: []Row{
 			stored(Row{
 				Resource: "customresourcedefinitions", Singular: "customresourcedefinition", ShortNames: []string{"crd", "crds"}, Categories: []string{"api-extensions"},
-				Object: &apiextensions.CustomResourceDefinition{}, List: &apiextensions.CustomResourceDefinitionList{}, Status: ByUsers, Raw: true,
+				Object: &apiextensions.CustomResourceDefinition{}, List: &apiextensions.CustomResourceDefinitionList{}, Status: ByUsers,
 			}),
 		}},
 	}

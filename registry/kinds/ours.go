@@ -102,7 +102,7 @@ func ourGroups() []Group {
 func sharingRows() []Row {
 	schemas := ours("v1alpha1", Row{
 		Resource: "apiresourceschemas", Singular: "apiresourceschema", Object: &apisv1alpha1.APIResourceSchema{}, List: &apisv1alpha1.APIResourceSchemaList{},
-		Serving: Everywhere, Status: NoStatus, Raw: true, Columns: columns{age},
+		Serving: Everywhere, Status: NoStatus, Columns: columns{age},
 	})
 	slices := ours("v1alpha1", Row{
 		Resource: "apiexportendpointslices", Singular: "apiexportendpointslice", Object: &apisv1alpha1.APIExportEndpointSlice{}, List: &apisv1alpha1.APIExportEndpointSliceList{},

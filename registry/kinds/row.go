@@ -40,9 +40,6 @@ type Row struct {
 	Object, List runtime.Object
 	// MediaType is how objects are stored, for example application/json; empty for what is not stored under this name.
 	MediaType string
-	// Raw says that the watch cache keeps objects encoded and shares equal specs: they are tens of KiB each, thousands of
-	// clusters have the same ones, and they are decoded on every read.
-	Raw bool
 	// Serving says in which workspaces the resource is served.
 	Serving Serving
 	// Export is the name of root's APIExport through which workspaces bind the resource; empty for none.

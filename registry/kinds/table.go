@@ -71,11 +71,6 @@ func (t *Table) IsBound(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving != Everywhere })
 }
 
-// IsRaw reports whether watch caches keep gr encoded; see [Row].
-func (t *Table) IsRaw(gr schema.GroupResource) bool {
-	return t.is(gr, func(r *Row) bool { return r.Raw })
-}
-
 // IsStatusByServer reports whether nobody but the server writes the status of gr.
 func (t *Table) IsStatusByServer(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Status == ByServer })

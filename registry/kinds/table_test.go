@@ -36,7 +36,6 @@ func TestAll_Answers(t *testing.T) {
 		"bound": {All.IsBound, "hostbindings.annex.dev partitions.topology.kcp.io partitionsets.topology.kcp.io shards.core.kcp.io " +
 			"workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in the host workspace": {All.IsInHostWorkspace, "hostbindings.annex.dev"},
-		"raw":                   {All.IsRaw, "apiresourceschemas.apis.kcp.io customresourcedefinitions.apiextensions.k8s.io"},
 		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apiexports.apis.kcp.io hostbindings.annex.dev " +
 			"logicalclusters.core.kcp.io workspaces.tenancy.kcp.io"},
 		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "apibindings.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
@@ -62,7 +61,7 @@ func TestAll_Answers(t *testing.T) {
 		}
 	}
 	for _, unknown := range []schema.GroupResource{{Resource: "pods"}, {Group: "tenancy.kcp.io", Resource: "workspaces/status"}} {
-		if All.IsEverywhere(unknown) || All.IsBound(unknown) || All.IsRaw(unknown) || All.IsStatusByServer(unknown) || All.IsInHostWorkspace(unknown) {
+		if All.IsEverywhere(unknown) || All.IsBound(unknown) || All.IsStatusByServer(unknown) || All.IsInHostWorkspace(unknown) {
 			t.Errorf("the table knows %s", unknown)
 		}
 	}

@@ -121,7 +121,6 @@ func TestToy_IsClosedByDefault(t *testing.T) {
 		"users write its status":              !table.IsStatusByServer(gr),
 		"users define resources in its group": !table.IsReserved("toys.dev", "abc") || !table.IsReserved("x.toys.dev", "abc"),
 		"root defines resources in its group": !table.IsReserved("toys.dev", logicalcluster.Root),
-		"watch caches keep it raw":            table.IsRaw(gr),
 		"it needs no storage":                 table.Check(nil) == nil,
 	} {
 		if wrong {

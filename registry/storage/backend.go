@@ -18,7 +18,6 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/storage/custom"
-	"github.com/annex-dev/annex/registry/storage/intern"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
@@ -35,9 +34,6 @@ type Config struct {
 	Prefix string
 	// Codec returns the codec in which a typed resource is stored, and to whose internal version it is read.
 	Codec func(schema.GroupResource) (runtime.Codec, error)
-	// Bulky says which typed resources have big objects, many of them alike: these are kept as stored bytes, of which equal
-	// specs are shared by all clusters, and decoded on every read. Nil stands for [DefaultBulky].
-	Bulky func(schema.GroupResource) bool
 	// Limits are how much a workspace may store, unless its LogicalCluster says otherwise.
 	Limits limits.Limits
 	// Orphans lets objects be created though what they belong to does not exist. It is for tests of single stores.
@@ -46,7 +42,7 @@ type Config struct {
 	CompactionInterval time.Duration
 	// EventsHistoryWindow is how long a watch cache keeps events at least; zero means 75 s, which is also the least it takes.
 	EventsHistoryWindow time.Duration
-	// DecodedBytes bounds what bulky objects that are held decoded take; zero means 32 MiB.
+	// DecodedBytes bounds what typed objects that are held decoded take; zero means 32 MiB.
 	DecodedBytes int64
 }
 
@@ -58,20 +54,17 @@ const renderedBytes = 16 << 20
 
 // Backend holds the watch caches over one etcd. It is safe for many goroutines.
 type Backend struct {
-	client    *kubernetes.Client
-	writer    kubernetes.Interface // of objects
-	prefix    string
-	window    time.Duration
-	codec     func(schema.GroupResource) (runtime.Codec, error)
-	bulky     func(schema.GroupResource) bool
-	limits    limits.Limits // of a workspace, by default
-	rendered  *rendered.Client
-	caches    *watchcache.Set
-	fieldSets *intern.Maps
-	shared    *intern.Objects
-	decoded   *custom.Decoded
-	current   *fresh.Gate // before all watch caches
-	custom    [layout.Shards]*raw.Cache
+	client   *kubernetes.Client
+	writer   kubernetes.Interface // of objects
+	prefix   string
+	window   time.Duration
+	codec    func(schema.GroupResource) (runtime.Codec, error)
+	limits   limits.Limits // of a workspace, by default
+	rendered *rendered.Client
+	caches   *watchcache.Set
+	decoded  *custom.Decoded
+	current  *fresh.Gate // before all watch caches
+	custom   [layout.Shards]*raw.Cache
 
 	sweeping sync.Mutex // held while Purge looks for them
 	lock     sync.Mutex
@@ -95,9 +88,6 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	if !strings.HasPrefix(config.Prefix, "/") || strings.HasSuffix(config.Prefix, "/") {
 		return nil, fmt.Errorf("storage prefix %q must begin with a slash and not end with one", config.Prefix)
 	}
-	if config.Bulky == nil {
-		config.Bulky = DefaultBulky
-	}
 	if config.EventsHistoryWindow == 0 {
 		config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
 	}
@@ -111,15 +101,12 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		config.CompactionInterval = 0
 	}
 	b := &Backend{
-		client:    config.Client,
-		prefix:    config.Prefix,
-		window:    config.EventsHistoryWindow,
-		codec:     config.Codec,
-		limits:    config.Limits,
-		bulky:     config.Bulky,
-		fieldSets: intern.NewMaps(),
-		shared:    intern.NewObjects(),
-		decoded:   custom.NewDecoded(config.DecodedBytes),
+		client:  config.Client,
+		prefix:  config.Prefix,
+		window:  config.EventsHistoryWindow,
+		codec:   config.Codec,
+		limits:  config.Limits,
+		decoded: custom.NewDecoded(config.DecodedBytes),
 	}
 	writer := *config.Client
 	b.rendered = rendered.New(rendered.Config{KV: config.Client.KV, Prefix: config.Prefix, Resources: rendered.Resources, Bytes: renderedBytes})

@@ -40,12 +40,10 @@ func TestContract_TriggerIndexTakesAnyFieldSelector(t *testing.T) {
 
 // stockOf returns the stock cacher below s, the root of its keys, and the index value of a cluster.
 func stockOf(s *store) (apistorage.Interface, string, func(cluster string) string) {
-	root, value := s.root, func(cluster string) string { return cluster }
+	root, value := s.root, func(cluster string) string { return s.root + "/" + cluster }
 	switch {
 	case strings.HasPrefix(root, layout.CustomRoot+"/"):
 		root, value = layout.ShardRoot(layout.ShardOf(widgets)), func(cluster string) string { return s.root + "/" + LocalBucket + "/" + cluster }
-	case s.backend.bulky(configMaps):
-		value = func(cluster string) string { return root + "/" + cluster }
 	}
 	for _, c := range s.backend.caches.All() {
 		if c.Root == root {

@@ -24,11 +24,11 @@ func (c decodesCounted) Decode(data []byte, kind *schema.GroupVersionKind, into 
 }
 
 // However many watch, list and read a big object, what is stored of it is decoded once for each state.
-func TestBulky_IsDecodedOnceForAllReaders(t *testing.T) {
+func TestTyped_IsDecodedOnceForAllReaders(t *testing.T) {
 	const watches = 7
 	decodes, codec := &atomic.Int64{}, coreCodec(t)
 	b, err := NewBackend(Config{
-		Orphans: true, Client: runEtcd(t), CompactionInterval: -1, Bulky: func(schema.GroupResource) bool { return true },
+		Orphans: true, Client: runEtcd(t), CompactionInterval: -1,
 		Codec: func(gr schema.GroupResource) (runtime.Codec, error) {
 			plain, err := codec(gr)
 			return decodesCounted{plain, decodes}, err
@@ -57,11 +57,15 @@ func TestBulky_IsDecodedOnceForAllReaders(t *testing.T) {
 	for i, w := range open {
 		select {
 		case event := <-w.ResultChan():
-			obj, ok := event.Object.(*corev1.ConfigMap)
+			shared, ok := event.Object.(runtime.CacheableObject)
+			if !ok {
+				t.Fatalf("watch %d gets a %T", i, event.Object)
+			}
+			obj, ok := shared.GetObject().(*corev1.ConfigMap)
 			if !ok || event.Type != watch.Added || obj.Name != "a" {
 				t.Fatalf("watch %d gets %v", i, event)
 			}
-			obj.Name = "changed" // the outermost fields belong to whom they are given
+			obj.Data = nil // it is a copy
 		case <-time.After(patience):
 			t.Fatalf("watch %d gets nothing", i)
 		}

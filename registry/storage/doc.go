@@ -10,11 +10,11 @@
 // The resource comes first since a stock watch cache wants one root; a cluster owns one disjoint prefix in each resource.
 // The bucket is the identity hash of the exported API, or "crd" for a CRD of the cluster itself.
 //
-//	genericregistry.Store ─► typed ─► watchcache ─► etcd
-//	stock CRD handler ─► custom ─┬ reads ─► raw (of the shard) ─► watchcache ─► etcd
-//	                             └ writes ────────────────────────────────────► etcd
+//	genericregistry.Store or stock CRD handler ─► custom ─┬ reads ─► raw ─► watchcache ─► etcd
+//	                                                      └ writes ─────────────────────► etcd
 //
-// Typed resources whose objects are big and alike take the second way, too: see Config.Bulky. The parts, from below:
+// Typed and custom resources take the same way. A typed one has a watch cache of its own; custom ones share sixteen. The parts, from
+// below:
 //
 //	head         what is known of an object without its schema
 //	filter       which objects a request concerns, by their heads
@@ -27,8 +27,7 @@
 //	answer       pages and initial events that stock caches do not give
 //	raw          watch caches of stored bytes
 //	object       create, get, update, delete of one object
-//	typed        what stores of typed resources work on
-//	custom       what the CRD handler works on
+//	custom       what stock stores and the CRD handler work on
 //	orphans      finds what belongs to nothing, in etcd alone
 //
 // Every storage that is handed out waits for etcd only until the request ends (ending.go), because the handler of a write has a

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -44,7 +43,7 @@ func TestFootprint(t *testing.T) {
 			w.SetLabels(map[string]string{"app": "x"})
 			return w
 		}, 900},
-		{"bulky object with an equal spec of 20 KiB", bulkyNamespaceStore, func() object {
+		{"bulky object with an equal spec of 20 KiB", namespaceStore, func() object {
 			n := &corev1.Namespace{}
 			n.Name, n.UID = "widgets.example.com", "00000000-0000-4000-8000-000000000000"
 			n.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerName(make([]byte, 20<<10))}
@@ -86,12 +85,6 @@ func TestFootprint(t *testing.T) {
 		runtime.KeepAlive(s)
 		b.Destroy()
 	}
-}
-
-// bulkyNamespaceStore keeps namespaces as bytes.
-func bulkyNamespaceStore(tb testing.TB, b *Backend) *store {
-	b.bulky = func(schema.GroupResource) bool { return true }
-	return namespaceStore(tb, b)
 }
 
 func heap() uint64 {

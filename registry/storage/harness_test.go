@@ -59,19 +59,6 @@ func newTestBackend(tb testing.TB, client *kubernetes.Client, codec func(schema.
 	return b
 }
 
-// newBulkyBackend starts a Backend that keeps every typed resource as bytes, under a prefix of its own.
-func newBulkyBackend(tb testing.TB, client *kubernetes.Client) *Backend {
-	tb.Helper()
-	b, err := NewBackend(Config{
-		Orphans: true, Client: client, Codec: coreCodec(tb), CompactionInterval: -1, Prefix: "/bulky", Bulky: func(schema.GroupResource) bool { return true },
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(b.Destroy)
-	return b
-}
-
 func waitReady(tb testing.TB, b *Backend) {
 	tb.Helper()
 	var last error

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/head"
@@ -138,18 +137,15 @@ func headsOf(c *watchcache.Cache, list runtime.Object) ([]head.Head, error) {
 
 // headOf returns the head of an object of the cache.
 func headOf(c *watchcache.Cache, obj runtime.Object) (head.Head, error) {
-	if raw, ok := obj.(*raw.Object); ok {
-		h := raw.Head()
-		if h.Cluster.Empty() {
-			return h, fmt.Errorf("the key %q is none of %s", raw.Key(), c.Resource)
-		}
-		return h, nil
+	raw, ok := obj.(*raw.Object)
+	if !ok {
+		return head.Head{}, fmt.Errorf("the watch cache of %s holds a %T", c.Resource, obj)
 	}
-	accessor, err := meta.Accessor(obj)
-	if err != nil {
-		return head.Head{}, fmt.Errorf("reading what is stored of %s: %w", c.Resource, err)
+	h := raw.Head()
+	if h.Cluster.Empty() {
+		return h, fmt.Errorf("the key %q is none of %s", raw.Key(), c.Resource)
 	}
-	return head.Of(c.Resource, "", accessor), nil
+	return h, nil
 }
 
 // keyOf returns the key of the object that h is of.
@@ -163,17 +159,17 @@ func (b *Backend) seen(ctx context.Context, k layout.Key) (owners.Seen, bool) {
 	if cache == nil || k.Custom {
 		return owners.Seen{}, false
 	}
-	obj := cache.NewFunc()
-	if err := cache.CacheDelegator.Get(ctx, k.String(), apistorage.GetOptions{ResourceVersion: "0"}, obj); err != nil {
+	var obj raw.Object
+	if err := cache.CacheDelegator.Get(ctx, k.String(), apistorage.GetOptions{ResourceVersion: "0"}, &obj); err != nil {
 		return owners.Seen{}, false
 	}
-	h, err := headOf(cache, obj)
+	h, err := headOf(cache, &obj)
 	if err != nil || h.Damaged {
 		return owners.Seen{}, false
 	}
 	seen := owners.Seen{UID: h.UID, Deleting: h.DeletionTimestamp != nil}
-	if lc, ok := obj.(*corev1alpha1.LogicalCluster); ok {
-		seen.Annotations = lc.Annotations
+	if k.Resource == owners.LogicalClusters {
+		seen.Annotations = obj.StoredAnnotations()
 	}
 	seen.Revision, err = strconv.ParseInt(h.ResourceVersion, 10, 64)
 	return seen, err == nil

@@ -43,49 +43,39 @@ func headNames(t *testing.T, b *Backend, scope HeadScope) []string {
 }
 
 func TestHeads_TypedAndCustomOfAScope(t *testing.T) {
-	for name, bulky := range map[string]bool{"decoded": false, "as bytes": true} {
-		t.Run(name, func(t *testing.T) {
-			client := runEtcd(t)
-			var b *Backend
-			if bulky {
-				b = newBulkyBackend(t, client)
-			} else {
-				b = newTestBackend(t, client, coreCodec(t))
-			}
-			typed, cluster, custom := configMapStore(t, b), namespaceStore(t, b), widgetStore(t, b)
-			waitReady(t, b)
-			for _, in := range []context.Context{in(t.Context(), "c1"), in(t.Context(), "c2")} {
-				create(t, in, typed, configMap("default", "a"))
-				create(t, in, typed, configMap("other", "a"))
-				create(t, in, cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", UID: "uid"}})
-				create(t, in, custom, widget("default", "a", "red"))
-			}
-			c1 := []string{
-				"configmaps  c1|default/a", "configmaps  c1|other/a", "namespaces  c1|/default", "widgets.example.com crd c1|default/a",
-			}
-			for name, tt := range map[string]struct {
-				scope HeadScope
-				want  []string
-			}{
-				"a cluster":   {HeadScope{Cluster: "c1"}, c1},
-				"a namespace": {HeadScope{Cluster: "c1", Namespace: "default"}, []string{c1[0], c1[3]}},
-				"a resource":  {HeadScope{Cluster: "c1", Wanted: func(gr schema.GroupResource, bucket string) bool { return gr == configMaps && bucket == "" }}, c1[:2]},
-				"a bucket":    {HeadScope{Cluster: "c1", Wanted: func(_ schema.GroupResource, bucket string) bool { return bucket == LocalBucket }}, c1[3:]},
-				"nothing":     {HeadScope{Cluster: "c3"}, nil},
-			} {
-				if got := headNames(t, b, tt.scope); !slices.Equal(got, tt.want) {
-					t.Errorf("%s holds %q, want %q", name, got, tt.want)
-				}
-			}
-			if got := headNames(t, b, HeadScope{}); len(got) != 2*len(c1) {
-				t.Errorf("everything is %q", got)
-			}
-			for _, scope := range []HeadScope{{Namespace: "default"}, {Cluster: "c1/"}, {Cluster: "c1", Namespace: "a/b"}} {
-				if _, err := b.Heads(t.Context(), scope); err == nil {
-					t.Errorf("%+v is a scope", scope)
-				}
-			}
-		})
+	b := newTestBackend(t, runEtcd(t), coreCodec(t))
+	typed, cluster, custom := configMapStore(t, b), namespaceStore(t, b), widgetStore(t, b)
+	waitReady(t, b)
+	for _, in := range []context.Context{in(t.Context(), "c1"), in(t.Context(), "c2")} {
+		create(t, in, typed, configMap("default", "a"))
+		create(t, in, typed, configMap("other", "a"))
+		create(t, in, cluster, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", UID: "uid"}})
+		create(t, in, custom, widget("default", "a", "red"))
+	}
+	c1 := []string{
+		"configmaps  c1|default/a", "configmaps  c1|other/a", "namespaces  c1|/default", "widgets.example.com crd c1|default/a",
+	}
+	for name, tt := range map[string]struct {
+		scope HeadScope
+		want  []string
+	}{
+		"a cluster":   {HeadScope{Cluster: "c1"}, c1},
+		"a namespace": {HeadScope{Cluster: "c1", Namespace: "default"}, []string{c1[0], c1[3]}},
+		"a resource":  {HeadScope{Cluster: "c1", Wanted: func(gr schema.GroupResource, bucket string) bool { return gr == configMaps && bucket == "" }}, c1[:2]},
+		"a bucket":    {HeadScope{Cluster: "c1", Wanted: func(_ schema.GroupResource, bucket string) bool { return bucket == LocalBucket }}, c1[3:]},
+		"nothing":     {HeadScope{Cluster: "c3"}, nil},
+	} {
+		if got := headNames(t, b, tt.scope); !slices.Equal(got, tt.want) {
+			t.Errorf("%s holds %q, want %q", name, got, tt.want)
+		}
+	}
+	if got := headNames(t, b, HeadScope{}); len(got) != 2*len(c1) {
+		t.Errorf("everything is %q", got)
+	}
+	for _, scope := range []HeadScope{{Namespace: "default"}, {Cluster: "c1/"}, {Cluster: "c1", Namespace: "a/b"}} {
+		if _, err := b.Heads(t.Context(), scope); err == nil {
+			t.Errorf("%+v is a scope", scope)
+		}
 	}
 }
 

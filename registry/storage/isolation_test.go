@@ -12,17 +12,12 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// kinds runs a test for typed, for bulky typed, and for custom resources.
+// kinds runs a test for typed and for custom resources.
 func kinds(t *testing.T, test func(t *testing.T, s *store, newObject func(namespace, name string) object)) {
 	client := runEtcd(t)
 	b := newTestBackend(t, client, coreCodec(t))
-	bulky := newBulkyBackend(t, client)
-	typed, raw, custom := configMapStore(t, b), configMapStore(t, bulky), widgetStore(t, b)
+	typed, custom := configMapStore(t, b), widgetStore(t, b)
 	waitReady(t, b)
-	waitReady(t, bulky)
-	t.Run("bulky", func(t *testing.T) {
-		test(t, raw, func(namespace, name string) object { return configMap(namespace, name) })
-	})
 	t.Run("typed", func(t *testing.T) {
 		test(t, typed, func(namespace, name string) object { return configMap(namespace, name) })
 	})

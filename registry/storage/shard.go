@@ -30,7 +30,7 @@ func customCache(number int) schema.GroupResource {
 
 // newShard starts one of the watch caches of custom resources.
 func (b *Backend) newShard(number int) (*raw.Cache, error) {
-	return raw.NewCache(b.caches, customCache(number), layout.ShardRoot(number), false, b.liveBases)
+	return raw.NewCustom(b.caches, customCache(number), layout.ShardRoot(number), b.liveBases)
 }
 
 // liveBases returns which of the bases have keys in etcd.

@@ -13,11 +13,9 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 
-	kindtable "github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/raw"
-	"github.com/annex-dev/annex/registry/storage/typed"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
@@ -53,42 +51,24 @@ func (b *Backend) storageConfig(gr schema.GroupResource, codec runtime.Codec) *s
 
 // decorateTyped is the generic.StorageDecorator of typed resources.
 func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root string, keyOf func(runtime.Object) (string, error),
-	newFunc, newListFunc func() runtime.Object, getAttrs apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
+	newFunc, newListFunc func() runtime.Object, _ apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
 	l := layout.Resource{Resource: config.GroupResource, Root: root}
 	s := watchcache.Source{
 		Resource:    l.Resource,
 		Root:        l.Root,
-		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf, Share: b.shared.Share},
+		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf},
 		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix},
 		NewFunc:     newFunc,
 		NewListFunc: newListFunc,
 		PlainCodec:  config.Codec,
 		KeyFunc:     l.CacheKey(keyOf),
-		GetAttrs:    b.fieldSets.Attrs(getAttrs),
-		Cluster:     watchcache.ClusterTrigger,
-		Trigger:     watchcache.ClusterTrigger,
 	}
-	if b.bulky(l.Resource) {
-		return b.bulkyStorage(s, l)
-	}
-	c, err := b.caches.NewCache(s)
-	if err != nil {
-		return nil, func() {}, err
-	}
-	return ending{typed.New(c, l, s.KeyFunc, newFunc, newListFunc)}, c.Stop, nil
-}
-
-// DefaultBulky reports whether the table of kinds says that gr is kept raw.
-func DefaultBulky(gr schema.GroupResource) bool { return kindtable.All.IsRaw(gr) }
-
-// bulkyStorage returns a storage whose watch cache holds raw objects that share equal specs.
-func (b *Backend) bulkyStorage(s watchcache.Source, l layout.Resource) (apistorage.Interface, factory.DestroyFunc, error) {
 	store, err := b.caches.NewStore(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := raw.NewCache(b.caches, l.Resource, l.Root, true, nil)
+	raw, err := raw.NewTyped(b.caches, l.Resource, l.Root, b.rendered.Find)
 	if err != nil {
 		return nil, func() {}, err
 	}

@@ -43,7 +43,8 @@ func gadgets() *apiextensionsv1.CustomResourceDefinition {
 			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
 				Name: "v1", Served: true, Storage: true,
 				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
-					Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"a": {Type: "string"}},
+					Description: strings.Repeat("It is long. ", 500), // short ones are cheaper to decode again
+					Type:        "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"a": {Type: "string"}},
 				}},
 			}},
 		},

@@ -69,12 +69,18 @@ func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
 	return obj.(runtime.Object), nil
 }
 
+// heldInLists is from how many stored bytes on an object of a list is held decoded. Long lists of small ones would displace all others.
+const heldInLists = 4 << 10
+
 // object returns what raw is decoded to, of which the outermost fields belong to the caller. As from a stock watch cache, what they refer
 // to is shared, unless the storage holds no decoded objects.
 func (s *Storage) object(raw *raw.Object) (runtime.Object, error) {
+	if s.decoded == nil || raw.Size() < heldInLists {
+		return s.decode(raw, s.newFunc())
+	}
 	obj, err := s.shared(raw)
-	if err != nil || s.decoded == nil {
-		return obj, err
+	if err != nil {
+		return nil, err
 	}
 	own := s.newFunc()
 	return own, setTo(own, obj)

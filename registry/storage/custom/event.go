@@ -7,11 +7,11 @@ import (
 	"sync"
 	"weak"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
@@ -37,6 +37,7 @@ type form struct {
 var (
 	_ apiruntime.Object          = &event{}
 	_ apiruntime.CacheableObject = &event{}
+	_ metav1.ObjectMetaAccessor  = &event{}
 )
 
 // events are those that some watch still has to send.
@@ -71,18 +72,11 @@ func (e *events) forget(key string) {
 	}
 }
 
-// of returns the event for a watch. Whoever follows a typed resource in the process takes the object itself, of which only the outermost
-// fields are its own.
-func (e *event) of(kind watch.EventType) *watch.Event {
-	if e.storage.decoded == nil {
-		return &watch.Event{Type: kind, Object: e}
-	}
-	own := e.storage.newFunc()
-	if err := e.use(func(obj apiruntime.Object) error { return setTo(own, obj) }); err != nil {
-		return answer.ErrorEvent(err)
-	}
-	return &watch.Event{Type: kind, Object: own}
-}
+// of returns the event for a watch.
+func (e *event) of(kind watch.EventType) *watch.Event { return &watch.Event{Type: kind, Object: e} }
+
+// GetObjectMeta implements metav1.ObjectMetaAccessor: what is known of the object without decoding it.
+func (e *event) GetObjectMeta() metav1.Object { return &e.raw }
 
 // use calls do with the object, which do must not change or keep, or returns why it cannot be decoded.
 func (e *event) use(do func(apiruntime.Object) error) error {

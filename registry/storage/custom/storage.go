@@ -17,8 +17,8 @@ import (
 )
 
 // Storage is what the stock CRD handler works on: one version of one schema of a custom resource, in whatever
-// cluster and bucket the context is for. It writes to etcd and reads from the shard's watch cache, decoding there. A
-// stock store of a bulky typed resource works on one, too.
+// cluster and bucket the context is for; or what the stock store of a typed resource works on. It writes to etcd and reads from a watch
+// cache, decoding there.
 type Storage struct {
 	object.Storage // over the etcd store
 	raw            *raw.Cache
@@ -27,14 +27,15 @@ type Storage struct {
 	// drop deletes an object that cannot be decoded; nil where that is never done.
 	drop func(ctx context.Context, h head.Head, reason error) error
 	// decoded holds what was read lately; nil for custom resources, whose decoders may change what they return. A schema is read
-	// again and again while workspaces are made, and takes a millisecond to decode; a big definition takes some hundred.
+	// again and again while workspaces are made, and takes a millisecond to decode; a big definition takes some hundred. Controllers
+	// read again what has just changed.
 	decoded *Decoded
 	events  events
 }
 
 var _ apistorage.Interface = &Storage{}
 
-// New returns a storage over the etcd store of a custom resource, or of a bulky typed one, whose watch cache is raw.
+// New returns a storage over the etcd store of a custom resource, or of a typed one, whose watch cache is raw.
 // With drop, objects that cannot be decoded are deleted when a context asks for it. With decoded, it holds what was read.
 func New(store apistorage.Interface, l layout.Resource, raw *raw.Cache, codec runtime.Codec, newFunc func() runtime.Object,
 	drop func(context.Context, head.Head, error) error, decoded *Decoded) *Storage {

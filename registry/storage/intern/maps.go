@@ -5,11 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
-	apistorage "k8s.io/apiserver/pkg/storage"
 )
 
 const (
@@ -72,15 +67,4 @@ func (t *Maps) Intern(m map[string]string) map[string]string {
 		b.WriteByte(0)
 	}
 	return t.of(b.String(), m)
-}
-
-// Attrs returns getAttrs with shared field sets. Label sets are the objects' own maps, which cost nothing more.
-func (t *Maps) Attrs(getAttrs apistorage.AttrFunc) apistorage.AttrFunc {
-	return func(obj runtime.Object) (labels.Set, fields.Set, error) {
-		l, f, err := getAttrs(obj)
-		if err != nil {
-			return nil, nil, err
-		}
-		return l, t.Intern(f), nil
-	}
 }

@@ -90,8 +90,6 @@ type Codec struct {
 	Layout Resource
 	// KeyOf returns the key of an object as a stock store makes it: root, namespace and name.
 	KeyOf func(runtime.Object) (string, error)
-	// Share lets a decoded object share what is equal with others; nil for custom resources, which are kept as bytes.
-	Share func(runtime.Object, metav1.Object)
 }
 
 // Identifier implements runtime.Encoder.
@@ -135,9 +133,6 @@ func (c Codec) Decode(data []byte, defaults *schema.GroupVersionKind, into runti
 		return nil, nil, fmt.Errorf("decoding an object of %s: %w", c.Layout.Resource, err)
 	}
 	StampMeta(accessor, logicalcluster.Name(cluster))
-	if c.Share != nil {
-		c.Share(obj, accessor)
-	}
 	return obj, gvk, nil
 }
 

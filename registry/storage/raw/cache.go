@@ -18,18 +18,27 @@ import (
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
-// Cache is a stock cacher of [Object]s: one of those that share all custom resources, or that of a bulky typed
+// Cache is a stock cacher of [Object]s: one of those that share all custom resources, or that of a typed
 // resource.
 type Cache struct {
 	*watchcache.Cache
 	scopes *scopes
 }
 
-// NewCache starts a cache of what is below root, under a name of its own in metrics and errors. With shareSpecs, equal specs
-// are kept once. Live returns which bases have keys in etcd now; nil if the bases are fixed.
-func NewCache(caches *watchcache.Set, name schema.GroupResource, root string, shareSpecs bool, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
+// NewTyped starts the cache of a typed resource, whose keys begin with root. Equal parts of objects are kept once, and those that find
+// knows are not kept at all.
+func NewTyped(caches *watchcache.Set, resource schema.GroupResource, root string, find Find) (*Cache, error) {
+	return newCache(caches, resource, root, Codec{labels: intern.NewMaps(), share: true, find: find}, nil)
+}
+
+// NewCustom starts a cache of the custom resources whose keys begin with root, under a name of its own in metrics and errors. Live
+// returns which bases have keys in etcd now.
+func NewCustom(caches *watchcache.Set, name schema.GroupResource, root string, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
+	return newCache(caches, name, root, Codec{labels: intern.NewMaps()}, live)
+}
+
+func newCache(caches *watchcache.Set, name schema.GroupResource, root string, codec Codec, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
 	s := &Cache{scopes: newScopes(live)}
-	codec := Codec{labels: intern.NewMaps(), shareSpecs: shareSpecs}
 	var err error
 	s.Cache, err = caches.NewCache(watchcache.Source{
 		Resource:    name,

@@ -1,10 +1,12 @@
 package raw
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"unique"
 
@@ -19,16 +21,21 @@ import (
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
-// minShared is the least size in bytes of a spec that is shared: an entry in the table of shared ones costs about 150.
-const minShared = 512
+// minShared is the least size in bytes of a part that is shared: an entry in the table of shared ones costs about 150, and a cut 24.
+const minShared = 256
 
 // Codec reads envelopes into [Object]s. Reading never fails: a list that holds one damaged object would keep the cache of
 // thousands of clusters from starting.
 type Codec struct {
 	labels *intern.Maps
-	// shareSpecs is whether equal specs of different objects are kept once.
-	shareSpecs bool
+	// share is whether equal parts of different objects are kept once: specs, and the fields that a manager owns.
+	share bool
+	// find returns what an object is made from, and its number there; nil if it is not known, or has other bytes. May be nil.
+	find Find
 }
+
+// Find returns what the object at key with these stored bytes is made from, and its number there; nil if it is made from nothing.
+type Find func(key, data string) (from Made, part int)
 
 var _ runtime.Codec = Codec{}
 
@@ -62,32 +69,66 @@ func (c Codec) parse(envelope string) Object {
 	}
 	r := Object{envelope: envelope, keySize: uint32(size)}
 	payload := envelope[size+1:]
-	parts, ok := parseObject(payload, c.shareSpecs)
+	parts, ok := parseObject(payload, c.share)
 	if !ok {
 		r.damaged = true
 		return r
 	}
 	m := parts.kept
+	var made Made
+	if c.find != nil {
+		if from, part := c.find(envelope[:size], payload); from != nil && part <= math.MaxUint16 {
+			r.envelope, r.uid, r.part, made = strings.Clone(envelope[:size]), span{size: uint32(len(payload))}, uint16(part), from
+		}
+	}
 	h := meta{labels: c.labels.Intern(m.Labels), finalizers: m.Finalizers, owners: m.OwnerReferences, deletionTimestamp: m.DeletionTimestamp}
-	if c.shareSpecs && parts.spec.size >= minShared {
-		start, end := parts.spec.start, parts.spec.start+parts.spec.size
-		h.spec, h.specAt = unique.Make(payload[start:end]), start
-		r.envelope = envelope[:size+1] + payload[:start] + payload[end:]
+	if c.share && made == nil {
+		var rest string
+		if h.cuts, rest = takeOut(payload, parts.alike); len(h.cuts) > 0 {
+			r.envelope = envelope[:size+1] + rest
+		}
 	}
 	// The UID is found after the spec is out, which may hold the like.
-	if at := strings.Index(r.envelope[size+1:], string(m.UID)); m.UID != "" && at >= 0 {
-		r.uid = span{start: uint32(size + 1 + at), size: uint32(len(m.UID))}
+	if r.made = made; made == nil && m.UID != "" {
+		if at := strings.Index(r.envelope[size+1:], string(m.UID)); at >= 0 {
+			r.uid = span{start: uint32(size + 1 + at), size: uint32(len(m.UID))}
+		}
 	}
-	if h.labels != nil || h.finalizers != nil || h.owners != nil || h.deletionTimestamp != nil || h.spec != (unique.Handle[string]{}) {
+	if h.labels != nil || h.finalizers != nil || h.owners != nil || h.deletionTimestamp != nil || h.cuts != nil {
 		r.head = &h
 	}
 	return r
 }
 
+// takeOut takes parts out of payload that are long enough to be shared, and returns them and what remains.
+func takeOut(payload string, parts []span) ([]cut, string) {
+	parts = slices.DeleteFunc(parts, func(s span) bool { return s.size < minShared })
+	if len(parts) == 0 {
+		return nil, payload
+	}
+	slices.SortFunc(parts, func(x, y span) int { return cmp.Compare(x.start, y.start) })
+	var (
+		rest strings.Builder
+		cuts []cut
+		done uint32
+	)
+	for _, s := range parts {
+		if s.start < done {
+			continue // found in a part that is out already
+		}
+		rest.WriteString(payload[done:s.start])
+		done = s.start + s.size
+		cuts = append(cuts, cut{part: unique.Make(payload[s.start:done]), at: uint32(rest.Len())})
+	}
+	rest.WriteString(payload[done:])
+	return cuts, rest.String()
+}
+
 // objectParts is what is read of stored bytes.
 type objectParts struct {
 	kept kept
-	spec span // in the stored bytes; empty when there is none
+	// alike are the parts in the stored bytes that many objects may have alike.
+	alike []span
 }
 
 // kept is the part of an object's metadata that is kept.
@@ -99,6 +140,23 @@ type kept struct {
 	DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
 }
 
+// annotationsOf returns the annotations of an object that is stored as JSON or as protobuf; nil if they cannot be read.
+func annotationsOf(payload string) map[string]string {
+	if strings.HasPrefix(payload, ProtobufMagic) {
+		m, _, _ := protobufMetadata([]byte(payload))
+		return m.Annotations
+	}
+	var object struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts([]byte(payload), &object); err != nil {
+		return nil
+	}
+	return object.Metadata.Annotations
+}
+
 // MetadataOf returns the metadata of stored bytes; false if it cannot be read. Only the fields of a head are set.
 func MetadataOf(payload []byte) (metav1.ObjectMeta, bool) {
 	parts, ok := parseObject(string(payload), false)
@@ -106,11 +164,11 @@ func MetadataOf(payload []byte) (metav1.ObjectMeta, bool) {
 	return metav1.ObjectMeta{UID: m.UID, Labels: m.Labels, Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp}, ok
 }
 
-// parseObject reads an object that is stored as JSON or as protobuf; false if it cannot be read. The spec is looked for
-// only when it is to be shared.
-func parseObject(payload string, withSpec bool) (objectParts, bool) {
+// parseObject reads an object that is stored as JSON or as protobuf; false if it cannot be read. What may be alike in many is looked
+// for only when it is to be shared.
+func parseObject(payload string, alike bool) (objectParts, bool) {
 	if strings.HasPrefix(payload, ProtobufMagic) {
-		return parseProtobuf([]byte(payload), withSpec)
+		return parseProtobuf([]byte(payload), alike)
 	}
 	// Case must count: a schema may keep unknown fields, "Metadata" among them.
 	var object struct {
@@ -120,20 +178,36 @@ func parseObject(payload string, withSpec bool) (objectParts, bool) {
 		return objectParts{}, false
 	}
 	parts := objectParts{kept: object.Metadata}
-	if !withSpec {
+	if !alike {
 		return parts, true
 	}
 	var body struct {
-		Spec json.RawMessage `json:"spec"`
+		Spec     json.RawMessage `json:"spec"`
+		Metadata struct {
+			ManagedFields []struct {
+				FieldsV1 json.RawMessage `json:"fieldsV1"`
+			} `json:"managedFields"`
+		} `json:"metadata"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts([]byte(payload), &body); err != nil {
 		return objectParts{}, false
 	}
-	// What is taken out at a place goes in at the same place: it need not be the spec itself that is found.
-	if at := strings.Index(payload, string(body.Spec)); len(body.Spec) > 0 && at >= 0 {
-		parts.spec = span{start: uint32(at), size: uint32(len(body.Spec))}
+	parts.find(payload, body.Spec)
+	for _, m := range body.Metadata.ManagedFields {
+		parts.find(payload, m.FieldsV1)
 	}
 	return parts, true
+}
+
+// find adds a part of payload that may be alike in many objects. What is taken out at a place goes in at the same place: it need not be
+// the part itself that is found.
+func (p *objectParts) find(payload string, part []byte) {
+	if len(part) < minShared {
+		return
+	}
+	if at := strings.Index(payload, string(part)); at >= 0 {
+		p.alike = append(p.alike, span{start: uint32(at), size: uint32(len(part))})
+	}
 }
 
 // ProtobufMagic begins what Kubernetes stores as protobuf; a runtime.Unknown follows, with the object in its field raw.
@@ -146,22 +220,34 @@ const (
 	objectSpec     = 2
 )
 
-func parseProtobuf(payload []byte, withSpec bool) (objectParts, bool) {
-	object, ok := protobufField(payload, span{start: uint32(len(ProtobufMagic)), size: uint32(len(payload) - len(ProtobufMagic))}, unknownRaw)
+// protobufMetadata returns the metadata of an object that is stored as protobuf, and where the object is; false if it cannot be read.
+func protobufMetadata(payload []byte) (m metav1.ObjectMeta, object span, ok bool) {
+	object, ok = protobufField(payload, span{start: uint32(len(ProtobufMagic)), size: uint32(len(payload) - len(ProtobufMagic))}, unknownRaw)
 	if !ok {
-		return objectParts{}, false
+		return m, object, false
 	}
 	metadata, ok := protobufField(payload, object, objectMetadata)
 	if !ok {
-		return objectParts{}, false
+		return m, object, false
 	}
-	var m metav1.ObjectMeta
-	if err := m.Unmarshal(payload[metadata.start:][:metadata.size]); err != nil {
+	return m, object, m.Unmarshal(payload[metadata.start:][:metadata.size]) == nil
+}
+
+func parseProtobuf(payload []byte, alike bool) (objectParts, bool) {
+	m, object, ok := protobufMetadata(payload)
+	if !ok {
 		return objectParts{}, false
 	}
 	parts := objectParts{kept: kept{UID: m.UID, Labels: m.Labels, Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp}}
-	if withSpec {
-		parts.spec, _ = protobufField(payload, object, objectSpec)
+	if alike {
+		if spec, ok := protobufField(payload, object, objectSpec); ok {
+			parts.alike = append(parts.alike, spec)
+		}
+		for _, entry := range m.ManagedFields {
+			if entry.FieldsV1 != nil {
+				parts.find(string(payload), entry.FieldsV1.GetRawBytes())
+			}
+		}
 	}
 	return parts, true
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
-// Object is an object as the watch caches of custom and of bulky resources hold it: the stored bytes, and a head parsed from
+// Object is an object as the watch caches of hold it: the stored bytes, and a head parsed from
 // them for what must be answered without a schema. It is as small as can be, since there is one for each object: key and bytes share one
 // string, and a head exists only when there is something to hold.
 //
@@ -30,6 +30,16 @@ type Object struct {
 	uid      span
 	// damaged is whether the bytes are no object with readable metadata.
 	damaged bool
+	// made has the stored bytes instead of the envelope, if it is not nil: those of its object number part, of uid.size bytes.
+	part uint16
+	made Made
+}
+
+// Made is what many objects of a cluster are made from, so that nobody has to keep their bytes. It does not change.
+type Made interface {
+	// Data returns the bytes of an object, and UID its UID.
+	Data(part int) []byte
+	UID(part int) types.UID
 }
 
 // span is a part of Object.envelope: the bytes [start, start+size).
@@ -42,9 +52,14 @@ type meta struct {
 	finalizers        []string
 	owners            []metav1.OwnerReference
 	deletionTimestamp *metav1.Time
-	// spec was taken out of the stored bytes at the offset specAt, as other objects have the same; zero for none.
-	spec   unique.Handle[string]
-	specAt uint32
+	// cuts are what was taken out of the stored bytes, as other objects have the same; in order.
+	cuts []cut
+}
+
+// cut is a part that was taken out of stored bytes, and the offset in what remains at which it was.
+type cut struct {
+	part unique.Handle[string]
+	at   uint32
 }
 
 var (
@@ -57,28 +72,36 @@ func (r *Object) Key() string { return r.envelope[:r.keySize] }
 
 // Data returns the stored bytes; a copy.
 func (r *Object) Data() []byte {
-	if r.envelope == "" {
+	switch {
+	case r.made != nil:
+		return r.made.Data(int(r.part))
+	case r.envelope == "":
 		return nil
 	}
-	rest := r.envelope[r.keySize+1:]
-	if r.head == nil || r.head.spec == (unique.Handle[string]{}) {
+	rest, cuts := r.envelope[r.keySize+1:], r.readHead().cuts
+	if len(cuts) == 0 {
 		return []byte(rest)
 	}
-	spec := r.head.spec.Value()
-	data := make([]byte, 0, len(rest)+len(spec))
-	data = append(data, rest[:r.head.specAt]...)
-	data = append(data, spec...)
-	return append(data, rest[r.head.specAt:]...)
+	data, done := make([]byte, 0, r.Size()), uint32(0)
+	for _, c := range cuts {
+		data = append(data, rest[done:c.at]...)
+		data = append(data, c.part.Value()...)
+		done = c.at
+	}
+	return append(data, rest[done:]...)
 }
 
 // Size returns how many bytes [Object.Data] has.
 func (r *Object) Size() int {
-	if r.envelope == "" {
+	switch {
+	case r.made != nil:
+		return int(r.uid.size)
+	case r.envelope == "":
 		return 0
 	}
 	size := len(r.envelope) - int(r.keySize) - 1
-	if r.head != nil && r.head.spec != (unique.Handle[string]{}) {
-		size += len(r.head.spec.Value())
+	for _, c := range r.readHead().cuts {
+		size += len(c.part.Value())
 	}
 	return size
 }
@@ -171,7 +194,12 @@ func (r *Object) GetName() string {
 }
 
 // GetUID implements metav1.Object.
-func (r *Object) GetUID() types.UID { return types.UID(r.envelope[r.uid.start:][:r.uid.size]) }
+func (r *Object) GetUID() types.UID {
+	if r.made != nil {
+		return r.made.UID(int(r.part))
+	}
+	return types.UID(r.envelope[r.uid.start:][:r.uid.size])
+}
 
 // GetResourceVersion implements metav1.Object.
 func (r *Object) GetResourceVersion() string {
@@ -200,6 +228,9 @@ func (r *Object) GetAnnotations() map[string]string {
 	}
 	return map[string]string{logicalcluster.AnnotationKey: cluster}
 }
+
+// StoredAnnotations returns the annotations of the object itself, from its bytes; nil if these cannot be read.
+func (r *Object) StoredAnnotations() map[string]string { return annotationsOf(string(r.Data())) }
 
 // SetAnnotations implements metav1.Object. The cacher marks bookmarks with it.
 func (r *Object) SetAnnotations(annotations map[string]string) {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/annex-dev/annex/registry/storage/intern"
 )
@@ -53,7 +54,7 @@ func TestRaw_HoldsBytesAndHead(t *testing.T) {
 	for _, asProtobuf := range []bool{false, true} {
 		for _, fill := range []int{1, 10 * minShared} {
 			t.Run(fmt.Sprintf("protobuf=%v,spec=%d", asProtobuf, fill), func(t *testing.T) {
-				codec := Codec{labels: intern.NewMaps(), shareSpecs: true}
+				codec := Codec{labels: intern.NewMaps(), share: true}
 				data := stored(t, asProtobuf, fill)
 				parse := func(cluster string) Object {
 					return codec.parse("/cr/8/example.com/widgets/crd/" + cluster + "/ns/default\x00" + string(data))
@@ -70,7 +71,7 @@ func TestRaw_HoldsBytesAndHead(t *testing.T) {
 						t.Errorf("it is %s/%s", r.GetNamespace(), r.GetName())
 					}
 				}
-				if shared := one.head.spec == two.head.spec && one.head.specAt > 0; shared != (fill > minShared) {
+				if shared := len(one.head.cuts) == 1 && len(two.head.cuts) == 1 && one.head.cuts[0] == two.head.cuts[0]; shared != (fill > minShared) {
 					t.Errorf("specs of %d bytes are shared: %v", fill, shared)
 				}
 				if len(one.envelope) > 600 {
@@ -112,7 +113,7 @@ func FuzzRaw(f *testing.F) {
 	}
 	f.Add([]byte("{not json"))
 	f.Add([]byte(ProtobufMagic + "\x12"))
-	codec := Codec{labels: intern.NewMaps(), shareSpecs: true}
+	codec := Codec{labels: intern.NewMaps(), share: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := codec.parse("/core/configmaps/c1/ns/n\x00" + string(data))
 		if !bytes.Equal(r.Data(), data) {
@@ -120,4 +121,38 @@ func FuzzRaw(f *testing.F) {
 		}
 		_, _, _ = r.GetUID(), r.GetLabels(), r.GetFinalizers()
 	})
+}
+
+// twice is what two objects are made from.
+type twice struct{ data []byte }
+
+// Data implements Made.
+func (m twice) Data(part int) []byte {
+	return bytes.ReplaceAll(m.data, []byte("default"), fmt.Appendf(nil, "object%d", part)) // as long: protobuf has lengths
+}
+
+// UID implements Made.
+func (m twice) UID(part int) types.UID { return types.UID(fmt.Sprint("uid-", part)) }
+
+func TestRaw_KeepsNoBytesOfWhatIsMade(t *testing.T) {
+	for _, asProtobuf := range []bool{false, true} {
+		from := twice{stored(t, asProtobuf, 10*minShared)}
+		codec := Codec{labels: intern.NewMaps(), share: true, find: func(key, data string) (Made, int) {
+			if strings.HasSuffix(key, "/object1") && data == string(from.Data(1)) {
+				return from, 1
+			}
+			return nil, 0
+		}}
+		parse := func(data []byte) Object { return codec.parse("/core/namespaces/c1/object1\x00" + string(data)) }
+		made, changed := parse(from.Data(1)), parse(from.Data(2))
+		if !bytes.Equal(made.Data(), from.Data(1)) || made.Size() != len(from.Data(1)) || made.GetUID() != "uid-1" {
+			t.Errorf("data is %q of %d bytes, UID %q", made.Data(), made.Size(), made.GetUID())
+		}
+		if made.envelope != "/core/namespaces/c1/object1" || made.Key() != made.envelope || len(made.readHead().cuts) != 0 {
+			t.Errorf("it keeps %q and %d parts", made.envelope, len(made.readHead().cuts))
+		}
+		if !bytes.Equal(changed.Data(), from.Data(2)) || changed.made != nil {
+			t.Errorf("what has other bytes became %q", changed.Data())
+		}
+	}
 }

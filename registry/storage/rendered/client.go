@@ -17,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
+	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
 // Resources are those of which a cluster may contain objects that nobody has stored.
@@ -121,6 +122,24 @@ func (c *Client) Bytes() (bytes, limit int64) {
 	templates, most := c.templates.Bytes()
 	instances, more := c.instances.Bytes()
 	return templates + instances, most + more
+}
+
+// Find returns what the object at a key without prefix is made from, and its number there; nil if nothing is known of it, or it has other
+// bytes than data.
+func (c *Client) Find(key, data string) (raw.Made, int) {
+	k, err := layout.Parse(key)
+	if err != nil || !c.resources[k.Resource] {
+		return nil, 0
+	}
+	i, ok := c.instances.Get(k.Cluster)
+	if !ok {
+		return nil, 0
+	}
+	part := i.part(k)
+	if part < 0 || string(i.Data(part)) != data {
+		return nil, 0
+	}
+	return i, part
 }
 
 // Since implements owners.Implied.

@@ -7,6 +7,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	kjson "sigs.k8s.io/json"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -55,16 +56,29 @@ func madeFrom(kv *mvccpb.KeyValue) (Made, metav1.ObjectMeta, bool, error) {
 	return made, lc.ObjectMeta, true, nil
 }
 
+// Data implements raw.Made.
+func (i *instance) Data(part int) []byte { return i.template.Objects[part].render(i.values) }
+
+// UID implements raw.Made.
+func (i *instance) UID(part int) types.UID {
+	return types.UID(i.template.Objects[part].uid(i.values))
+}
+
 // object returns the object of the template that k is; nil if there is none.
 func (i *instance) object(k layout.Key) *Object {
-	if i == nil {
-		return nil
-	}
-	at := slices.IndexFunc(i.template.Objects, func(o Object) bool { return o.key(i.values) == k })
+	at := i.part(k)
 	if at < 0 {
 		return nil
 	}
 	return &i.template.Objects[at]
+}
+
+// part returns the number of the object of the template that k is; negative if there is none.
+func (i *instance) part(k layout.Key) int {
+	if i == nil {
+		return -1
+	}
+	return slices.IndexFunc(i.template.Objects, func(o Object) bool { return o.key(i.values) == k })
 }
 
 // render returns o as etcd would have it.

@@ -227,6 +227,29 @@ func TestClient_TemplateOfThePast(t *testing.T) {
 }
 
 // What is recorded is not stored, and nothing else can be done meanwhile.
+func TestClient_Find(t *testing.T) {
+	s, c := rendering(t)
+	ctx := t.Context()
+	if err := s.make(ctx, `{"metadata":{"name":"cluster","uid":"1","annotations":{}}}`, "c1", Made{Values: []string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.List(ctx, prefix+"/core/namespaces/", kubernetes.ListOptions{})
+	if err != nil || len(list.Kvs) != 2 {
+		t.Fatal(list.Kvs, err)
+	}
+	for _, kv := range list.Kvs {
+		key, data := strings.TrimPrefix(string(kv.Key), prefix), string(kv.Value)
+		if from, part := c.Find(key, data); from == nil || string(from.Data(part)) != data || !strings.Contains(data, string(from.UID(part))) {
+			t.Errorf("%s is made from %v", key, from)
+		}
+		for _, other := range [][2]string{{key, data + " "}, {key + "x", data}, {strings.Replace(key, "c1", "c2", 1), data}, {"/core/secrets/c1/default/x", data}, {"", data}} {
+			if from, _ := c.Find(other[0], other[1]); from != nil {
+				t.Errorf("%q with %q is made from a template", other[0], other[1])
+			}
+		}
+	}
+}
+
 func TestRecord(t *testing.T) {
 	s, c := rendering(t)
 	ctx, recording := Record(t.Context())

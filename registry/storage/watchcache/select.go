@@ -3,13 +3,9 @@ package watchcache
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	apistorage "k8s.io/apiserver/pkg/storage"
-
-	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // clusterIndex is the one trigger index that a stock cacher takes: an event goes only to the watches whose predicate
@@ -52,15 +48,6 @@ func Complete(p apistorage.SelectionPredicate) apistorage.SelectionPredicate {
 		p.Field = apistorage.Everything.Field
 	}
 	return p
-}
-
-// ClusterTrigger is the value of clusterIndex for a typed object.
-func ClusterTrigger(obj runtime.Object) string {
-	accessor, err := meta.Accessor(obj)
-	if err != nil {
-		return "" // such an object reaches wildcard watches only
-	}
-	return string(logicalcluster.From(accessor))
 }
 
 // Unscoped returns ctx without the namespace and name of the request, by which the cacher files watches that use no index,
