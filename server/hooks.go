@@ -98,7 +98,7 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// AddController has run called apart from requests, from the end of the bootstrap until the stop signal. The server goes on until run has
+// AddController has run called apart from requests, from when the bootstrap has ended and paths are known until the stop signal. The server goes on until run has
 // returned, for a time.
 func (s *Server) AddController(name string, run func(ctx context.Context) error) error {
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -129,6 +129,12 @@ func (s *Server) AddController(name string, run func(ctx context.Context) error)
 			case <-ctx.Done():
 				return
 			case <-s.bootstrapped:
+			}
+			// Controllers look up paths. An error for each object, which is tried again later and later, would say no more than this.
+			if err := wait.PollUntilContextCancel(ctx, bootstrapInterval, true, func(context.Context) (bool, error) {
+				return s.Index.Ready() == nil, nil
+			}); err != nil {
+				return
 			}
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				klog.FromContext(hook.Context).Error(err, "Controller ended", "controller", name)

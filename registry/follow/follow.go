@@ -20,14 +20,24 @@ import (
 type Source[T any] struct {
 	// Name is for the log.
 	Name string
-	// List returns everything, from a read that misses nothing, and the resourceVersion from which Watch goes on.
-	List func(ctx context.Context) ([]T, string, error)
+	// List returns the beginning of everything, from a read that misses nothing, or the page where an earlier one says that it goes on.
+	List func(ctx context.Context, next string) (Page[T], error)
 	// Watch returns what happens after a resourceVersion, with bookmarks.
 	Watch func(ctx context.Context, resourceVersion string) (watch.Interface, error)
 	// Read makes an item of the object of an event.
 	Read func(obj runtime.Object) (T, error)
 	// ReadShared makes an item of the object of an event that other watches get, too; nil to make it of a copy.
 	ReadShared func(obj Wrapped) (T, error)
+}
+
+// Page is a part of a list. Only one of them is held at a time: everything together, decoded, may take many times the memory that it
+// takes in the watch cache.
+type Page[T any] struct {
+	Items []T
+	// Version is the resourceVersion of the whole list, from which Watch goes on.
+	Version string
+	// Next is where the list goes on; empty after the last page.
+	Next string
 }
 
 // Wrapped is what the watch cache wraps an object in that several watches share. GetObject returns a copy of it.
@@ -63,12 +73,9 @@ func (s Source[T]) follow(ctx context.Context, resourceVersion string, handle fu
 		var none T
 		// Before the list, which may fail for long: what was known is no longer kept up to date.
 		handle(client.Reset, none)
-		items, listed, err := s.List(ctx)
+		listed, err := s.list(ctx, func(item T) { handle(client.Added, item) })
 		if err != nil {
 			return "", fmt.Errorf("listing: %w", err)
-		}
-		for _, item := range items {
-			handle(client.Added, item)
 		}
 		handle(client.Synced, none)
 		resourceVersion = listed
@@ -97,6 +104,22 @@ func (s Source[T]) follow(ctx context.Context, resourceVersion string, handle fu
 		resourceVersion = accessor.GetResourceVersion()
 	}
 	return resourceVersion, errors.New("the watch ended")
+}
+
+// list calls handle for everything, and returns the resourceVersion from which Watch goes on.
+func (s Source[T]) list(ctx context.Context, handle func(T)) (string, error) {
+	page, err := s.List(ctx, "")
+	version := page.Version
+	for err == nil {
+		for _, item := range page.Items {
+			handle(item)
+		}
+		if page.Next == "" {
+			return version, nil
+		}
+		page, err = s.List(ctx, page.Next)
+	}
+	return "", err
 }
 
 // read makes an item of the object of an event.

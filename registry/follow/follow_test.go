@@ -53,7 +53,12 @@ func TestRun_GoesOnOrStartsOver(t *testing.T) {
 	var got []string
 	err := Run(ctx, Source[string]{
 		Name: "things",
-		List: func(context.Context) ([]string, string, error) { return []string{"a"}, "5", nil },
+		List: func(_ context.Context, next string) (Page[string], error) {
+			if next == "" {
+				return Page[string]{Items: []string{"a"}, Version: "5", Next: "more"}, nil
+			}
+			return Page[string]{Items: []string{"c"}, Version: "5"}, nil
+		},
 		Watch: func(_ context.Context, resourceVersion string) (watch.Interface, error) {
 			got = append(got, "watch from "+resourceVersion)
 			next := watches[0]
@@ -70,7 +75,7 @@ func TestRun_GoesOnOrStartsOver(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it ends with %v", err)
 	}
-	fresh := []string{"RESET ", "ADDED a", "SYNCED ", "watch from 5"}
+	fresh := []string{"RESET ", "ADDED a", "ADDED c", "SYNCED ", "watch from 5"}
 	want := slices.Concat(fresh, []string{"ADDED b", "watch from 7", "watch from 7", "DELETED b", "watch from 8"}, fresh, fresh)
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -84,18 +89,21 @@ func TestRun_ResetsBeforeAListThatFails(t *testing.T) {
 	var got []client.EventType
 	err := Run(ctx, Source[string]{
 		Name: "things",
-		List: func(context.Context) ([]string, string, error) {
+		List: func(_ context.Context, next string) (Page[string], error) {
 			if lists++; lists == 1 {
-				return nil, "5", nil
+				return Page[string]{Version: "5"}, nil
+			}
+			if next == "" {
+				return Page[string]{Items: []string{"a"}, Version: "6", Next: "more"}, nil
 			}
 			cancel()
-			return nil, "", errors.New("one object cannot be read")
+			return Page[string]{}, errors.New("one object cannot be read")
 		},
 		Watch: func(context.Context, string) (watch.Interface, error) {
 			return nil, apierrors.NewResourceExpired("compacted")
 		},
 	}, func(event client.EventType, _ string) { got = append(got, event) })
-	if want := []client.EventType{client.Reset, client.Synced, client.Reset}; !errors.Is(err, context.Canceled) || !slices.Equal(got, want) {
+	if want := []client.EventType{client.Reset, client.Synced, client.Reset, client.Added}; !errors.Is(err, context.Canceled) || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 }

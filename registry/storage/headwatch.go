@@ -35,17 +35,17 @@ func (b *Backend) HeadSources(resource schema.GroupResource) []follow.Source[hea
 func headsIn(c *watchcache.Cache) follow.Source[head.Head] {
 	return follow.Source[head.Head]{
 		Name: c.Resource.String(),
-		List: func(ctx context.Context) ([]head.Head, string, error) {
+		List: func(ctx context.Context, _ string) (follow.Page[head.Head], error) {
 			list := c.NewListFunc()
 			if err := c.GetList(ctx, c.Root+"/", apistorage.ListOptions{Recursive: true, Predicate: apistorage.Everything}, list); err != nil {
-				return nil, "", answer.Error(ctx, err, false)
+				return follow.Page[head.Head]{}, answer.Error(ctx, err, false)
 			}
 			accessor, err := meta.ListAccessor(list)
 			if err != nil {
-				return nil, "", err
+				return follow.Page[head.Head]{}, err
 			}
 			heads, err := headsOf(c, list)
-			return heads, accessor.GetResourceVersion(), err
+			return follow.Page[head.Head]{Items: heads, Version: accessor.GetResourceVersion()}, err
 		},
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
 			options := apistorage.ListOptions{ResourceVersion: resourceVersion, Recursive: true, Predicate: apistorage.Everything}

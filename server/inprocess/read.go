@@ -20,6 +20,9 @@ const (
 	consistent = ""
 )
 
+// pageSize is how many objects whoever follows a resource reads at a time. Several do when the server starts, and share what they decode.
+const pageSize = 500
+
 // Get implements client.Reader.
 func (c *Reader) Get(ctx context.Context, gr schema.GroupResource, key client.Key) (client.Object, error) {
 	return c.get(ctx, gr, key, fromCache)
@@ -27,8 +30,8 @@ func (c *Reader) Get(ctx context.Context, gr schema.GroupResource, key client.Ke
 
 // List implements client.Reader.
 func (c *Reader) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
-	objects, _, err := c.list(ctx, gr, scope, fromCache)
-	return objects, err
+	all, err := c.list(ctx, gr, scope, metainternalversion.ListOptions{ResourceVersion: fromCache})
+	return all.Items, err
 }
 
 func (c *Reader) get(ctx context.Context, gr schema.GroupResource, key client.Key, resourceVersion string) (client.Object, error) {
@@ -43,27 +46,26 @@ func (c *Reader) get(ctx context.Context, gr schema.GroupResource, key client.Ke
 	return r.shared(obj)
 }
 
-func (c *Reader) list(ctx context.Context, gr schema.GroupResource, scope client.Scope, resourceVersion string) ([]client.Object, string, error) {
+// list reads a list, or a page of one, as options say apart from the selector.
+func (c *Reader) list(ctx context.Context, gr schema.GroupResource, scope client.Scope, options metainternalversion.ListOptions) (follow.Page[client.Object], error) {
 	r, err := c.resource(gr)
 	if err != nil {
-		return nil, "", err
+		return follow.Page[client.Object]{}, err
 	}
-	list, err := r.store.List(at(ctx, itself, scope.Cluster, scope.Namespace), &metainternalversion.ListOptions{
-		ResourceVersion: resourceVersion,
-		LabelSelector:   scope.Selector,
-	})
+	options.LabelSelector = scope.Selector
+	list, err := r.store.List(at(ctx, itself, scope.Cluster, scope.Namespace), &options)
 	if err != nil {
-		return nil, "", err
+		return follow.Page[client.Object]{}, err
 	}
 	objects, err := r.fromList(list)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the list of %s: %w", gr, err)
+		return follow.Page[client.Object]{}, fmt.Errorf("reading the list of %s: %w", gr, err)
 	}
 	listMeta, err := meta.ListAccessor(list)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the list of %s: %w", gr, err)
+		return follow.Page[client.Object]{}, fmt.Errorf("reading the list of %s: %w", gr, err)
 	}
-	return objects, listMeta.GetResourceVersion(), nil
+	return follow.Page[client.Object]{Items: objects, Version: listMeta.GetResourceVersion(), Next: listMeta.GetContinue()}, nil
 }
 
 // Watch implements client.Reader.
@@ -74,8 +76,8 @@ func (c *Reader) Watch(ctx context.Context, gr schema.GroupResource, handle func
 	}
 	return follow.Run(ctx, follow.Source[client.Object]{
 		Name: gr.String(),
-		List: func(ctx context.Context) ([]client.Object, string, error) {
-			return c.list(ctx, gr, client.Scope{}, consistent)
+		List: func(ctx context.Context, next string) (follow.Page[client.Object], error) {
+			return c.list(ctx, gr, client.Scope{}, metainternalversion.ListOptions{ResourceVersion: consistent, Limit: pageSize, Continue: next})
 		},
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
 			return r.store.Watch(at(ctx, itself, "", ""), &metainternalversion.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
@@ -97,6 +99,6 @@ func (l live) Get(ctx context.Context, gr schema.GroupResource, key client.Key) 
 
 // List implements client.Reader.
 func (l live) List(ctx context.Context, gr schema.GroupResource, scope client.Scope) ([]client.Object, error) {
-	objects, _, err := l.list(ctx, gr, scope, consistent)
-	return objects, err
+	all, err := l.list(ctx, gr, scope, metainternalversion.ListOptions{ResourceVersion: consistent})
+	return all.Items, err
 }

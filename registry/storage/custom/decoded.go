@@ -69,13 +69,13 @@ func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
 	return obj.(runtime.Object), nil
 }
 
-// heldInLists is from how many stored bytes on an object of a list is held decoded. Long lists of small ones would displace all others.
+// heldInLists is from how many stored bytes on an object of any list is held decoded. Long lists of small ones would displace all others.
 const heldInLists = 4 << 10
 
 // object returns what raw is decoded to, of which the outermost fields belong to the caller. As from a stock watch cache, what they refer
-// to is shared, unless the storage holds no decoded objects.
-func (s *Storage) object(raw *raw.Object) (runtime.Object, error) {
-	if s.decoded == nil || raw.Size() < heldInLists {
+// to is shared, unless the storage holds no decoded objects. Sharing says that others are reading the same list.
+func (s *Storage) object(raw *raw.Object, sharing bool) (runtime.Object, error) {
+	if s.decoded == nil || raw.Size() < heldInLists && !sharing {
 		return s.decode(raw, s.newFunc())
 	}
 	obj, err := s.shared(raw)

@@ -26,13 +26,15 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	if err != nil {
 		return answer.Error(ctx, err, false)
 	}
+	// Controllers read all clusters page by page, several at a time.
+	sharing := at.Wildcard() && held.pages
 	objects := make([]runtime.Object, 0, len(page.Items))
 	for i := range page.Items {
 		if len(page.decoded) > 0 { // and counted
 			objects = append(objects, page.decoded[i])
 			continue
 		}
-		obj, err := s.object(&page.Items[i])
+		obj, err := s.object(&page.Items[i], sharing)
 		if err != nil {
 			if s.Sight(ctx).Full() {
 				return apistorage.NewInternalError(err)
@@ -74,7 +76,7 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			if match.byKey {
 				return true, nil
 			}
-			obj, err := s.object(raw)
+			obj, err := s.object(raw, false)
 			if err != nil {
 				if match.sight.Full() {
 					return false, apistorage.NewInternalError(err)

@@ -85,7 +85,12 @@ func put(ctx context.Context, s kubernetes.Interface, key, value string) error {
 
 // rendering returns a server that renders.
 func rendering(t *testing.T) (*server, *Client) {
-	etcd := testserver.RunEtcd(t, nil)
+	return renderingIn(t, testserver.RunEtcd(t, nil))
+}
+
+// renderingIn returns a server that renders what is in etcd.
+func renderingIn(t *testing.T, etcd *kubernetes.Client) (*server, *Client) {
+	t.Helper()
 	c := New(Config{KV: etcd.KV, Prefix: prefix, Resources: []schema.GroupResource{namespaces, crbs, configMaps}, Bytes: 1 << 20})
 	c.Writer = writer(etcd, c)
 	name, err := c.PutTemplate(t.Context(), basic)
@@ -93,7 +98,7 @@ func rendering(t *testing.T) (*server, *Client) {
 		t.Fatal(err)
 	}
 	f := feed.New(etcd.Watcher, prefix+"/", c.Expand, c.Again)
-	t.Cleanup(func() { _ = f.Close(); _ = etcd.Close() })
+	t.Cleanup(func() { _ = f.Close() })
 	return &server{
 		Interface: c, kv: c.KV(), watch: f,
 		make: func(ctx context.Context, lc string, cluster logicalcluster.Name, made Made) error {
@@ -209,8 +214,14 @@ func seen(kv *mvccpb.KeyValue) string {
 // request is one request to a server; it returns what a client sees.
 type request func(ctx context.Context, s *server) (string, error)
 
-// draw returns a random request.
-func draw(random *rand.Rand, n int) request {
+// kinds is how many kinds of requests draw knows, and removing the one that takes several writes.
+const (
+	kinds    = 12
+	removing = 1
+)
+
+// draw returns a random request of a kind.
+func draw(random *rand.Rand, n, kind int) request {
 	cluster := logicalcluster.Name(fmt.Sprintf("c%d", random.IntN(5)))
 	gr := []schema.GroupResource{namespaces, crbs, configMaps}[random.IntN(3)]
 	k := layout.Key{Resource: gr, Cluster: cluster, Name: []string{"default", "kube-system", "admin", "root", "other"}[random.IntN(5)]}
@@ -233,7 +244,7 @@ func draw(random *rand.Rand, n int) request {
 	}
 	limit := int64(1 + random.IntN(6))
 	reveal := random.IntN(2) == 0
-	switch random.IntN(12) {
+	switch kind {
 	case 0:
 		uid := fmt.Sprintf("00000000-0000-0000-0000-%012d", n)
 		lc := fmt.Sprintf(`{"metadata":{"name":"cluster","uid":%q,"creationTimestamp":"2026-01-01T00:00:00Z","annotations":{}}}`, uid)
@@ -245,7 +256,7 @@ func draw(random *rand.Rand, n int) request {
 			}
 			return "", s.make(ctx, lc, cluster, made)
 		}
-	case 1:
+	case removing:
 		gone := random.IntN(3) == 0
 		return func(ctx context.Context, s *server) (string, error) {
 			if !gone {
@@ -338,7 +349,7 @@ func TestSame(t *testing.T) {
 	}
 	ones, others := watch(one), watch(other)
 	for n := range *requests {
-		r := draw(random, n)
+		r := draw(random, n, random.IntN(kinds))
 		got, err := r(ctx, one)
 		want, wantErr := r(ctx, other)
 		if got != want || fmt.Sprint(err) != fmt.Sprint(wantErr) {

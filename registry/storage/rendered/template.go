@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -136,11 +137,11 @@ func (o *Object) fill(text string, v values) []byte {
 
 // cut returns what comes before the first slot, and the slot with its marks.
 func cut(s string) (literal, slot string, found bool) {
-	start := bytes.IndexByte([]byte(s), slotMark[0])
+	start := strings.IndexByte(s, slotMark[0])
 	if start < 0 {
 		return s, "", false
 	}
-	end := bytes.IndexByte([]byte(s[start+1:]), slotMark[0])
+	end := strings.IndexByte(s[start+1:], slotMark[0])
 	if end < 0 {
 		return s, "", false
 	}
