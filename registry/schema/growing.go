@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +19,8 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"sigs.k8s.io/yaml"
+
+	"github.com/annex-dev/annex/registry/writecost"
 )
 
 // guarded is the handler of a definition, behind checks of what it would make of the body of a request while it decodes.
@@ -24,6 +28,7 @@ type guarded struct {
 	http.Handler
 	growth   growth
 	maxBytes int64 // of a body; 0 for no limit
+	sets     bool  // lists may be sets or maps
 	// letGo returns the handler for a second try.
 	letGo func() (http.Handler, error)
 }
@@ -34,6 +39,9 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !ok || info.Subresource == "scale" { // a Scale has a schema of its own
 		g.Handler.ServeHTTP(w, req)
 		return
+	}
+	if !g.sets {
+		writecost.WithoutSets(req.Context())
 	}
 	contentType, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";")
 	checked := &body{ReadCloser: req.Body, maxBytes: g.maxBytes, check: func(data []byte) error { return checkPaths(data, contentType) }}
@@ -61,6 +69,26 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	g.Handler.ServeHTTP(w, req)
+}
+
+// hasSets reports whether lists of a definition may be sets or maps.
+func hasSets(definition *apiextensionsv1.CustomResourceDefinition) bool {
+	var in func(s *apiextensionsv1.JSONSchemaProps) bool
+	in = func(s *apiextensionsv1.JSONSchemaProps) bool {
+		if s.XEmbeddedResource || s.XListType != nil && *s.XListType != "atomic" {
+			return true
+		}
+		for _, property := range s.Properties {
+			if in(&property) {
+				return true
+			}
+		}
+		return s.Items != nil && s.Items.Schema != nil && in(s.Items.Schema) ||
+			s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil && in(s.AdditionalProperties.Schema)
+	}
+	return slices.ContainsFunc(definition.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool {
+		return v.Schema != nil && v.Schema.OpenAPIV3Schema != nil && in(v.Schema.OpenAPIV3Schema)
+	})
 }
 
 // body is the body of a request, which is read as a whole when the first byte is wanted. What check says of it is the error of that read.

@@ -134,7 +134,7 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		if err != nil {
 			return nil, err
 		}
-		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, func() (http.Handler, error) { return h.letGo(resource, cluster) }}
+		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), func() (http.Handler, error) { return h.letGo(resource, cluster) }}
 		return e, nil
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -33,9 +34,9 @@ import (
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lasting"
-	"github.com/annex-dev/annex/registry/patchcost"
 	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/registry/writecost"
 )
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
@@ -213,7 +214,7 @@ func (s *server) chain() http.Handler {
 			ctx, end = lasting.Context(ctx)
 			defer end()
 		}
-		handler.ServeHTTP(w, patchcost.Remember(req.WithContext(ctx)))
+		handler.ServeHTTP(w, writecost.Remember(req.WithContext(ctx), serializer.NewCodecFactory(runtime.NewScheme())))
 	})
 	handler := genericapifilters.WithRequestInfo(genericapifilters.WithRequestReceivedTimestamp(genericapifilters.WithAuditInit(inner)), factory)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -14,8 +14,8 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lasting"
-	"github.com/annex-dev/annex/registry/patchcost"
 	registryschema "github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/registry/writecost"
 	"github.com/annex-dev/annex/server/apistatus"
 )
 
@@ -93,8 +93,9 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		defer end()
 	}
 	req = req.WithContext(ctx)
-	if info.Verb == "patch" {
-		req = patchcost.Remember(req)
+	switch info.Verb {
+	case "create", "update", "patch":
+		req = writecost.Remember(req, s.config.Codecs)
 	}
 	handler.ServeHTTP(w, req)
 	return nil

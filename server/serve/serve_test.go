@@ -20,8 +20,8 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
-	"github.com/annex-dev/annex/registry/patchcost"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/registry/writecost"
 )
 
 // cataloged are the clusters that serve something.
@@ -207,7 +207,7 @@ func TestServe_RemembersPatches(t *testing.T) {
 		if read, readErr := io.ReadAll(req.Body); readErr != nil || string(read) != body {
 			t.Errorf("the handler reads %d bytes, %v", len(read), readErr)
 		}
-		err = patchcost.Check(req.Context(), large)
+		err = writecost.Check(req.Context(), large)
 	})
 	for contentType, refused := range map[string]bool{
 		"application/json-patch+json": true, "application/json-patch+json; charset=utf-8": true, "application/merge-patch+json": false,

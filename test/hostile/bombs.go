@@ -95,6 +95,9 @@ func bombs(things string) []step {
 		{"tall JSON in a custom resource", http.MethodPost, things + tried, thing(nested(tall)), "", orDone},
 		{"tall YAML to apply", http.MethodPatch, things + "/bomb" + tried + "&fieldManager=x", thing(nested(tall)), applyPatch, orDone},
 		{"a tall schema", http.MethodPost, definitionsPath + tried, schema(tall / 4), "", orDone},
+		{"very many managers", http.MethodPut, configMapsPath + "/a", configMap(`,"metadata":{"name":"a","managedFields":[` + managers(15_000) + `]}`), "", any4},
+		{"very many managers of a custom resource", http.MethodPatch, things + "/a?fieldManager=x", `{"metadata":{"managedFields":[` + managers(15_000) + `]}}`, mergePatch, any4},
+		{"very many fields in no order", http.MethodPost, configMapsPath, configMap(`,"data":{` + scattered(200_000) + `}`), "", any4},
 		{"a number with very many digits", http.MethodPost, things + tried, thing(`{"a":` + strings.Repeat("9", 1<<20) + `}`), "", orDone},
 		{"a number with a very great exponent", http.MethodPost, things + tried, thing(`{"a":1e999999999}`), "", orDone},
 		{"one field very often", http.MethodPost, configMapsPath + tried, configMap(strings.Repeat(`,"data":{"a":"b"}`, 50_000)), "", orDone},
@@ -109,4 +112,22 @@ func unknown(n int) string {
 		fmt.Fprintf(&fields, `,"unknown%d":1`, i)
 	}
 	return fields.String()
+}
+
+// managers returns n entries of managedFields, each for a version of its own.
+func managers(n int) string {
+	var entries strings.Builder
+	for i := range n {
+		fmt.Fprintf(&entries, `,{"manager":"m","operation":"Apply","subresource":"s%d","apiVersion":"v%d","fieldsType":"FieldsV1","fieldsV1":{"f:a":{}}}`, i, i)
+	}
+	return entries.String()[1:]
+}
+
+// scattered returns n fields.
+func scattered(n int) string {
+	var fields strings.Builder
+	for i := range n {
+		fmt.Fprintf(&fields, `,"%x":""`, i*7919%n)
+	}
+	return fields.String()[1:]
 }

@@ -6,10 +6,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
-	"github.com/annex-dev/annex/registry/patchcost"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/writecost"
 )
 
 // Storage is the half of a storage that concerns single objects. It puts the cluster into keys, and lets a request reach only
@@ -42,6 +42,9 @@ func (o *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	if err := layout.Stamp(obj, at.Cluster); err != nil {
 		return err
 	}
+	if err := writecost.CheckManagers(obj, nil, o.Layout.Resource); err != nil {
+		return err
+	}
 	if err := o.Sight(ctx).Makes(obj); err != nil {
 		return err
 	}
@@ -68,12 +71,15 @@ func (o *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		return err
 	}
 	stamping := func(input runtime.Object, res apistorage.ResponseMeta) (runtime.Object, *uint64, error) {
-		if err := patchcost.Check(ctx, input); err != nil {
+		if err := writecost.Check(ctx, input); err != nil {
 			return nil, nil, err
 		}
 		output, ttl, err := try(input, res)
 		if err != nil {
 			return output, ttl, err
+		}
+		if err := writecost.CheckManagers(output, input, o.Layout.Resource); err != nil {
+			return nil, nil, err
 		}
 		return output, ttl, layout.Stamp(output, at.Cluster)
 	}
@@ -91,7 +97,7 @@ func (o *Storage) Get(ctx context.Context, key string, opts apistorage.GetOption
 	if err := o.Sight(ctx).Got(at.Key, opts, out, answer.Error(ctx, o.read(ctx, at.Key, opts, out), false)); err != nil {
 		return err
 	}
-	return patchcost.Check(ctx, out) // a patch that is only tried reads its object here
+	return writecost.Check(ctx, out) // a write that is only tried reads its object here
 }
 
 // GetCurrentResourceVersion implements storage.Interface.
