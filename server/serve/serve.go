@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lasting"
+	"github.com/annex-dev/annex/registry/room"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/writecost"
 	"github.com/annex-dev/annex/server/apistatus"
@@ -94,6 +95,10 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 	}
 	req = req.WithContext(ctx)
 	switch info.Verb {
+	case "list":
+		if whole(req, s.config.Codecs) {
+			req = req.WithContext(room.Whole(ctx))
+		}
 	case "create", "update", "patch":
 		req = writecost.Remember(req, s.config.Codecs)
 	}

@@ -26,7 +26,11 @@ type holding struct {
 // add takes memory for an object of so many stored bytes. It returns [answer.ErrFull] if the page must end before this object, and the API
 // status for a list that cannot be answered.
 func (h *holding) add(obj runtime.Object, stored int) error {
-	err := room.Take(h.ctx, heldBytes(obj, stored))
+	bytes := heldBytes(obj, stored)
+	if room.IsWhole(h.ctx) {
+		bytes += int64(room.WholeFactor * stored)
+	}
+	err := room.Take(h.ctx, bytes)
 	if err == nil {
 		h.objects++
 		return nil
