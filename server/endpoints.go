@@ -45,7 +45,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	e := &endpoints{base: baseOf(p.groups), documents: discovery.NewCache(c.Memory.Documents)}
 	e.catalog = catalog.New(catalog.Config{
 		Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck,
-		Capacity: c.Memory.Snapshots, BoundCapacity: c.Memory.Bound,
+		Capacity: c.Memory.Snapshots, HashCapacity: c.Memory.Hashes,
 	})
 	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
 	exports, err := apiexport.New(apiexport.Config{
@@ -89,12 +89,12 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	if err != nil {
 		return nil, fmt.Errorf("preparing custom resources: %w", err)
 	}
-	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget)
+	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget, e.catalog.Forget)
 	return e, memory.NewMetrics(map[string]memory.Cache{
 		"handlers":  e.schemas,
 		"documents": e.documents,
 		"snapshots": e.catalog,
-		"bound":     memory.CacheFunc(e.catalog.BoundBytes),
+		"hashes":    memory.CacheFunc(e.catalog.HashBytes),
 		"policies":  i.evaluator,
 		"offers":    exports,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),

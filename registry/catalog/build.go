@@ -110,7 +110,7 @@ func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error 
 		if gr.Resource == "" || !apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established) {
 			continue
 		}
-		definition, err := b.catalog.Definition(crd)
+		definition, err := b.catalog.stored(crd, cluster)
 		if err != nil {
 			return err
 		}
@@ -139,17 +139,14 @@ func fromDefinition(definition *apiextensionsv1.CustomResourceDefinition) *Resou
 	}
 }
 
-// version is one state of a bound definition.
-type version struct{ uid, resourceVersion string }
+func providerOf(crd *apiextensionsv1.CustomResourceDefinition) logicalcluster.Name {
+	return logicalcluster.Name(crd.Annotations[apisv1alpha2.AnnotationSchemaClusterKey])
+}
 
 // bound is an interned definition, and the cluster of the schema that it was made of.
 type bound struct {
 	definition *apiextensionsv1.CustomResourceDefinition
 	provider   logicalcluster.Name
-}
-
-func providerOf(crd *apiextensionsv1.CustomResourceDefinition) logicalcluster.Name {
-	return logicalcluster.Name(crd.Annotations[apisv1alpha2.AnnotationSchemaClusterKey])
 }
 
 // boundDefinition returns the definition of the bound schema uid; none when there is none.
@@ -158,18 +155,9 @@ func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid s
 	if err != nil || crd == nil {
 		return bound{}, err
 	}
-	// Hashing a large schema takes milliseconds, and thousands of clusters bind the same one.
-	key := version{string(crd.UID), crd.ResourceVersion}
-	if known, ok := c.hashed.Get(key); ok && key.resourceVersion != "" {
-		return known, nil
-	}
-	definition, err := c.Definition(crd)
-	if err != nil {
-		return bound{}, err
-	}
-	b := bound{definition, providerOf(crd)}
-	c.hashed.Put(key, b, int64(decoded*definition.Size()), b.provider.String())
-	return b, nil
+	provider := providerOf(crd)
+	definition, err := c.stored(crd, provider)
+	return bound{definition, provider}, err
 }
 
 // asStored returns crd with the defaults and in the spelling that it gets on its way to storage and back.

@@ -17,8 +17,8 @@ import (
 const (
 	// defaultCapacity bounds the snapshots. Most are shared, and an entry is then a few hundred bytes.
 	defaultCapacity = 64 << 20
-	// defaultBoundCapacity bounds the definitions of bound schemas that are remembered by resourceVersion.
-	defaultBoundCapacity = 32 << 20
+	// defaultHashCapacity bounds the hashes of definitions that are remembered by resourceVersion.
+	defaultHashCapacity = 8 << 20
 	// buildTimeout ends a computation whose reads hang; it is not bound to the request that began it, since others wait too.
 	buildTimeout = 30 * time.Second
 )
@@ -37,9 +37,8 @@ type Config struct {
 	// Changed is told of a cluster after an event that may have changed what it serves; empty when that may be any cluster. It must
 	// not block. Nil for nobody.
 	Changed func(cluster logicalcluster.Name)
-	// Capacity and BoundCapacity bound the snapshots and the definitions of bound schemas that are kept, in bytes; 0 stands for 64 and
-	// 32 MiB.
-	Capacity, BoundCapacity int64
+	// Capacity and HashCapacity bound the snapshots, and the hashes of definitions that are remembered, in bytes; 0 stands for 64 and 8 MiB.
+	Capacity, HashCapacity int64
 }
 
 // Catalog computes and keeps snapshots. It is safe for concurrent use.
@@ -51,7 +50,7 @@ type Catalog struct {
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
 	contents    pool[content]
-	hashed      *lru.Cache[version, bound]
+	hashes      *lru.Cache[version, string]
 
 	view *view.View[*Snapshot]
 }
@@ -59,8 +58,11 @@ type Catalog struct {
 // Bytes returns about how many bytes snapshots take, and how many they may take.
 func (c *Catalog) Bytes() (bytes, limit int64) { return c.view.Bytes() }
 
-// BoundBytes returns about how many bytes definitions of bound schemas take, and how many they may take.
-func (c *Catalog) BoundBytes() (bytes, limit int64) { return c.hashed.Bytes() }
+// HashBytes returns about how many bytes the hashes of definitions take, and how many they may take.
+func (c *Catalog) HashBytes() (bytes, limit int64) { return c.hashes.Bytes() }
+
+// Forget drops the hashes that are kept for cluster.
+func (c *Catalog) Forget(cluster logicalcluster.Name) { c.hashes.Drop(cluster.String()) }
 
 // Followed returns the resources that a Fresh waits for.
 func Followed() []schema.GroupResource {
@@ -73,10 +75,10 @@ func New(config Config) *Catalog {
 	if config.Capacity == 0 {
 		config.Capacity = defaultCapacity
 	}
-	if config.BoundCapacity == 0 {
-		config.BoundCapacity = defaultBoundCapacity
+	if config.HashCapacity == 0 {
+		config.HashCapacity = defaultHashCapacity
 	}
-	c.hashed = lru.New[version, bound](config.BoundCapacity, nil)
+	c.hashes = lru.New[version, string](config.HashCapacity, nil)
 	none := func(schema.GroupResource) bool { return false }
 	if c.isBound == nil {
 		c.isBound = none

@@ -15,12 +15,21 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // pool shares equal immutable values for as long as anybody holds one; it keeps none alive itself.
 type pool[T any] struct {
 	mu    sync.Mutex
 	items map[string]weak.Pointer[T]
+}
+
+// held returns the shared value called key; nil when nobody holds one.
+func (p *pool[T]) held(key string) *T {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.items[key].Value()
 }
 
 // get returns the shared value called key, which is made anew when nobody holds one.
@@ -116,6 +125,28 @@ func (c *Catalog) Definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 			},
 		}
 	}), nil
+}
+
+// version is one state of a stored definition.
+type version struct{ uid, resourceVersion string }
+
+// hashBytes is what the hash of a version takes, with its place in the cache.
+const hashBytes = 512
+
+// stored is Definition for crd as it is stored. Hashing a large schema takes milliseconds, but one change in a cluster changes only one of
+// its definitions, and thousands of clusters bind the same one. So the hashes of versions are remembered, for owner.
+func (c *Catalog) stored(crd *apiextensionsv1.CustomResourceDefinition, owner logicalcluster.Name) (*apiextensionsv1.CustomResourceDefinition, error) {
+	key := version{string(crd.UID), crd.ResourceVersion}
+	if hash, ok := c.hashes.Get(key); ok {
+		if definition := c.definitions.held(hash); definition != nil {
+			return definition, nil
+		}
+	}
+	definition, err := c.Definition(crd)
+	if err == nil && key.uid != "" && key.resourceVersion != "" {
+		c.hashes.Put(key, string(definition.UID), hashBytes, owner.String())
+	}
+	return definition, err
 }
 
 func storageVersion(crd *apiextensionsv1.CustomResourceDefinition) string {

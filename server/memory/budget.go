@@ -5,7 +5,7 @@ type Budget struct {
 	Handlers  int64 // of custom resources, by schema: registry/schema
 	Documents int64 // of discovery and OpenAPI: server/discovery
 	Snapshots int64 // of what clusters serve: registry/catalog
-	Bound     int64 // definitions of bound schemas: registry/catalog
+	Hashes    int64 // hashes of definitions: registry/catalog
 	Policies  int64 // compiled RBAC: registry/rbac/policy
 	Offers    int64 // what exports offer: server/virtual/apiexport
 	Decoded   int64 // definitions and schemas as they are stored: registry/storage
@@ -24,7 +24,7 @@ func Split(total int64) Budget {
 		Handlers:  part(5, 2048),
 		Documents: part(16, 512),
 		Snapshots: part(16, 256),
-		Bound:     part(64, 128),
+		Hashes:    part(64, 32),
 		Policies:  part(32, 128),
 		Offers:    part(64, 64),
 		Decoded:   part(64, 64),

@@ -1,0 +1,67 @@
+package catalog
+
+import (
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/annex-dev/annex/client/clienttest"
+)
+
+// Hashing takes milliseconds for a large definition, and a change of one of them must not cost that for all.
+func TestBuild_HashesOnlyWhatChanged(t *testing.T) {
+	fake := clienttest.NewFake()
+	create := func(plural string) *apiextensionsv1.CustomResourceDefinition {
+		t.Helper()
+		created, err := fake.Create(t.Context(), definitionsResource, "c1", local("c1", plural, "string"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return created.(*apiextensionsv1.CustomResourceDefinition)
+	}
+	same, other := create("same"), create("other")
+	c := New(Config{Reader: fake})
+	before, err := c.build(t.Context(), fake, "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is remembered is found by UID and version only, so that nothing is hashed.
+	stranger := local("c1", "stranger", "integer")
+	stranger.UID, stranger.ResourceVersion = same.UID, same.ResourceVersion
+	if found, err := c.stored(stranger, "c1"); err != nil || found.Spec.Names.Plural != "same" {
+		t.Errorf("a version that was hashed before: %v, %v", found.Spec.Names.Plural, err)
+	}
+	changed := other.DeepCopy()
+	changed.Spec.Scope = apiextensionsv1.ClusterScoped
+	if _, err := fake.Update(t.Context(), definitionsResource, "c1", changed); err != nil {
+		t.Fatal(err)
+	}
+	after, err := c.build(t.Context(), fake, "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []struct {
+		crd  *apiextensionsv1.CustomResourceDefinition
+		same bool
+	}{{same, true}, {other, false}} {
+		gr := widgets
+		gr.Resource = of.crd.Spec.Names.Plural
+		if same := before.index[gr].Hash == after.index[gr].Hash; same != of.same {
+			t.Errorf("the hash of %s is the same: %v", gr, same)
+		}
+	}
+	// Objects that are not stored are not remembered, nor is what was kept for a cluster that is gone.
+	unsaved := local("c1", "unsaved", "string")
+	for range 2 {
+		if _, err := c.stored(unsaved, "c1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := c.hashes.Len(); n != 3 {
+		t.Errorf("%d hashes, want those of two objects, one of which has two versions", n)
+	}
+	c.Forget("c1")
+	if n := c.hashes.Len(); n != 0 {
+		t.Errorf("%d hashes are left", n)
+	}
+}
