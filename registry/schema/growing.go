@@ -29,12 +29,18 @@ type guarded struct {
 	growth   growth
 	maxBytes int64 // of a body; 0 for no limit
 	sets     bool  // lists may be sets or maps
+	// ready returns why Handler cannot serve the definition.
+	ready func() error
 	// letGo returns the handler for a second try.
 	letGo func() (http.Handler, error)
 }
 
 // ServeHTTP implements http.Handler.
 func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if err := g.ready(); err != nil {
+		unusable(w, req, err)
+		return
+	}
 	info, ok := genericapirequest.RequestInfoFrom(req.Context())
 	if !ok || info.Subresource == "scale" { // a Scale has a schema of its own
 		g.Handler.ServeHTTP(w, req)

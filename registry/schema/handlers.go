@@ -134,7 +134,7 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		if err != nil {
 			return nil, err
 		}
-		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), func() (http.Handler, error) { return h.letGo(resource, cluster) }}
+		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), e.ready, func() (http.Handler, error) { return h.letGo(resource, cluster) }}
 		return e, nil
 	})
 }
@@ -148,8 +148,11 @@ func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name
 			return letGo{next}
 		})
 	})
+	if err == nil {
+		err = e.ready()
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("changing it without its schema: %w", err)
 	}
 	return e.handler, nil
 }

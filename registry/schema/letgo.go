@@ -72,7 +72,7 @@ func serveTwice(w http.ResponseWriter, req *http.Request, sent *body, first http
 	}
 	handler, err := second()
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		unusable(w, req, err)
 		return
 	}
 	again := *t
