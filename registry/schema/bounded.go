@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -67,8 +68,10 @@ func (b bounded) Admit(ctx context.Context, a admission.Attributes, o admission.
 		return err
 	}
 	invalid := apierrors.NewInvalid(obj.GroupVersionKind().GroupKind(), obj.GetName(), errs)
-	if old != nil && a.GetSubresource() == "" && onlyRemovesFinalizers(obj, old) {
-		tooCostly(ctx, invalid, true)
+	if old != nil && a.GetSubresource() == "" && onlyChangesMetadata(obj, old) {
+		t := tooCostly(ctx, invalid)
+		t.metadata, _ = runtime.DeepCopyJSONValue(obj.Object["metadata"]).(map[string]any)
+		t.version = old.GetResourceVersion()
 	}
 	return invalid
 }

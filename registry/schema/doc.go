@@ -12,7 +12,7 @@
 // and not its own.
 //
 // An object whose validation would take too long is refused before it begins (work.go, bounded.go). A new schema can make a stored object
-// such a one. It can still be deleted, and lose its finalizers, by a handler without a schema (letgo.go).
+// such a one. It can still be deleted, lose its finalizers, and be labeled, by a handler without a schema (letgo.go).
 //
 // The stock handler adds defaults wherever it decodes: to the body of a request, to what a patch makes of an object, and to what is stored.
 // A list of small objects can grow a thousand times by that, so what defaults add is counted before (defaults.go): when the handler reads

@@ -19,23 +19,31 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// A schema that has changed can make a stored object too costly to read or to validate. It must still be possible to delete the object, and
-// to remove its finalizers. A request that does no more than that gets a second try, by a handler that knows no schema.
+// A schema that has changed can make a stored object too costly to read or to validate. It must still be possible to delete the object, to
+// remove its finalizers, and, if it can be read, to change its metadata, about which schemas say nothing. A request that does no more than
+// that gets a second try, by a handler that knows no schema.
 
 type tryKey struct{}
 
 // try is the first try of a request to delete objects, or to change one.
 type try struct {
-	// costly says that the object is too costly, and harmless that the request only removes finalizers.
-	costly, harmless bool
-	err              error // the answer, unless the second try succeeds
+	costly bool  // the object is too costly
+	err    error // the answer, unless the second try succeeds
+
+	// metadata is what the request makes of the metadata of the object as it was at version, if it changes nothing else; nil otherwise. Who
+	// manages which fields is in it: without the schema, that would be lost for lists.
+	metadata map[string]any
+	version  string
 }
 
 // tooCostly takes note that err, which may be the answer to the request of ctx, is because of the costs of the object.
-func tooCostly(ctx context.Context, err error, harmless bool) {
-	if t, ok := ctx.Value(tryKey{}).(*try); ok {
-		t.costly, t.harmless, t.err = true, harmless, err
+func tooCostly(ctx context.Context, err error) *try {
+	t, ok := ctx.Value(tryKey{}).(*try)
+	if !ok {
+		return &try{}
 	}
+	t.costly, t.err, t.metadata = true, err, nil
+	return t
 }
 
 // firstAnswer is the answer to a first try. There is none if there is a second one.
@@ -104,7 +112,8 @@ func withoutSchema(definition *apiextensionsv1.CustomResourceDefinition) *apiext
 	return &plain
 }
 
-// letGo is the admission of the second try. All that it lets through is that finalizers are removed.
+// letGo is the admission of the second try. All that it lets through is that finalizers are removed, or what the first try has found to
+// change nothing but metadata.
 type letGo struct{ stamping }
 
 var _ admission.MutationInterface = letGo{}
@@ -120,28 +129,42 @@ func (l letGo) Admit(ctx context.Context, a admission.Attributes, o admission.Ob
 	}
 	obj, isObject := a.GetObject().(*unstructured.Unstructured)
 	old, wasObject := a.GetOldObject().(*unstructured.Unstructured)
-	if !isObject || !wasObject || old.GetUID() == "" || a.GetOperation() != admission.Update || !t.harmless && !onlyRemovesFinalizers(obj, old) {
+	if !isObject || !wasObject || old.GetUID() == "" || a.GetOperation() != admission.Update {
 		return t.err
 	}
-	finalizers, version := obj.GetFinalizers(), obj.GetResourceVersion()
-	if !fewer(finalizers, old.GetFinalizers()) {
+	result, version := old.DeepCopy(), obj.GetResourceVersion()
+	switch {
+	case t.metadata == nil && onlyRemovesFinalizers(obj, old):
+		result.SetFinalizers(obj.GetFinalizers())
+	case t.metadata == nil:
 		return t.err
+	case old.GetResourceVersion() != t.version:
+		return apierrors.NewConflict(a.GetResource().GroupResource(), a.GetName(), errors.New("it has changed meanwhile"))
+	default:
+		result.Object["metadata"] = t.metadata
 	}
-	obj.Object = old.DeepCopy().Object
-	obj.SetFinalizers(finalizers)
+	obj.Object = result.Object
 	obj.SetResourceVersion(version)
 	return nil
 }
 
-// onlyRemovesFinalizers reports whether obj is old with fewer finalizers, apart from what the server writes.
-func onlyRemovesFinalizers(obj, old *unstructured.Unstructured) bool {
-	if !fewer(obj.GetFinalizers(), old.GetFinalizers()) || len(obj.Object) != len(old.Object) {
+// onlyChangesMetadata reports whether obj is old apart from its metadata.
+func onlyChangesMetadata(obj, old *unstructured.Unstructured) bool {
+	if len(obj.Object) != len(old.Object) {
 		return false
 	}
 	for key, value := range obj.Object {
 		if key != "metadata" && !reflect.DeepEqual(value, old.Object[key]) {
 			return false
 		}
+	}
+	return true
+}
+
+// onlyRemovesFinalizers reports whether obj is old with fewer finalizers, apart from what the server writes.
+func onlyRemovesFinalizers(obj, old *unstructured.Unstructured) bool {
+	if !fewer(obj.GetFinalizers(), old.GetFinalizers()) || !onlyChangesMetadata(obj, old) {
+		return false
 	}
 	after, _ := obj.Object["metadata"].(map[string]any)
 	before, _ := old.Object["metadata"].(map[string]any)
@@ -185,6 +208,6 @@ func noteGrowth(ctx context.Context, err error) error {
 		return err
 	}
 	status := apierrors.NewInternalError(err)
-	tooCostly(ctx, status, false)
+	tooCostly(ctx, status)
 	return status
 }

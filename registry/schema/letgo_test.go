@@ -45,13 +45,20 @@ func TestHandlers_WhatIsTooCostlyCanBeDeleted(t *testing.T) {
 				return s.must(want, "PATCH", "c1"+widgets+"/"+name+"?fieldManager=x", contentType, body)
 			}
 
-			// Nothing else is let through.
+			// Nothing else is let through, except changes of metadata if the object can be read.
 			for _, body := range []string{
-				`{"spec":{"new":1}}`, `{"metadata":{"labels":{"a":"b"}}}`, `{"metadata":{"finalizers":["example.com/three"]}}`,
-				`{"metadata":{"finalizers":["example.com/one"],"labels":{"a":"b"}}}`, `{"metadata":{"finalizers":null},"spec":{"replicas":7}}`,
-				`{"metadata":{"finalizers":null,"ownerReferences":[{"apiVersion":"v1","kind":"X","name":"x","uid":"1"}]}}`,
+				`{"spec":{"replicas":5,"new":1}}`, `{"metadata":{"finalizers":null},"spec":{"replicas":7}}`, `{"metadata":{"labels":{"a":"b"}},"spec":{"replicas":7}}`,
 			} {
 				patch(tc.refused, "changed", asMerge, body)
+			}
+			for _, body := range []string{
+				`{"metadata":{"labels":{"a":"b"}}}`, `{"metadata":{"finalizers":["example.com/three"]}}`,
+				`{"metadata":{"finalizers":["example.com/one"],"labels":{"a":"b"}}}`,
+				`{"metadata":{"finalizers":null,"ownerReferences":[{"apiVersion":"v1","kind":"X","name":"x","uid":"1"}]}}`,
+			} {
+				if tc.refused != http.StatusUnprocessableEntity {
+					patch(tc.refused, "changed", asMerge, body)
+				}
 			}
 			s.must(http.StatusConflict, "PATCH", "c1"+widgets+"/changed", asMerge, `{"metadata":{"finalizers":null,"resourceVersion":"1"}}`)
 			s.must(http.StatusNotFound, "PATCH", "c1"+widgets+"/missing", asMerge, `{"metadata":{"finalizers":null}}`)
@@ -90,4 +97,43 @@ func TestHandlers_WhatIsTooCostlyCanBeDeleted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Schemas say nothing about metadata. So an object that a new schema makes too costly to validate can still be labeled, and the server keeps
+// note of who did it.
+func TestHandlers_MetadataOfWhatIsTooCostly(t *testing.T) {
+	s := newServer(t, nil)
+	s.serve("c1", catalog.LocalBucket, definition(t, fmt.Sprintf(scaled, "", "")))
+	before := s.must(http.StatusCreated, "POST", "c1"+widgets+"?fieldManager=creator", asJSON, widget("w", `{"replicas":1,"text":"`+strings.Repeat("a", 400_000)+`"}`))
+	s.serve("c1", catalog.LocalBucket, definition(t, fmt.Sprintf(scaled, `, pattern: "(?:a.{0,950}b)|c"`, "")))
+	const w = "c1" + widgets + "/w"
+	label := func(value string) string { return `{"metadata":{"labels":{"a":"` + value + `"}}}` }
+
+	got := s.must(http.StatusOK, "PATCH", w+"?fieldManager=x&dryRun=All", asMerge, label("dry"))
+	if at(got, "metadata", "labels", "a") != "dry" || at(s.must(http.StatusOK, "GET", w, "", ""), "metadata", "labels") != nil {
+		t.Error("a dry run changes the object")
+	}
+	s.must(http.StatusOK, "PATCH", w+"?fieldManager=x", asMerge, label("b"))
+	s.must(http.StatusOK, "PATCH", w+"?fieldManager=x", "application/json-patch+json", `[{"op":"add","path":"/metadata/annotations/c","value":"d"}]`)
+	s.must(http.StatusOK, "PATCH", w+"?fieldManager=applier", asApply, `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w","labels":{"e":"f"}}}`)
+	got = s.must(http.StatusOK, "PATCH", w+"?fieldManager=x", asMerge, `{"metadata":{"finalizers":["example.com/one"],"ownerReferences":[{"apiVersion":"v1","kind":"X","name":"x","uid":"1"}]}}`)
+	metadata := at(got, "metadata").(map[string]any)
+	if fmt.Sprint(metadata["labels"]) != "map[a:b e:f]" || at(metadata, "annotations", "c") != "d" || fmt.Sprint(metadata["finalizers"]) != "[example.com/one]" || len(metadata["ownerReferences"].([]any)) != 1 {
+		t.Errorf("the metadata is %v", metadata)
+	}
+	var managers []string
+	for _, entry := range metadata["managedFields"].([]any) {
+		managers = append(managers, fmt.Sprint(at(entry.(map[string]any), "manager"), at(entry.(map[string]any), "fieldsV1", "f:spec")))
+	}
+	if want := "[applier<nil> creatormap[.:map[] f:replicas:map[] f:text:map[]] x<nil>]"; fmt.Sprint(managers) != want {
+		t.Errorf("the managers are %v, want %s", managers, want)
+	}
+	if fmt.Sprint(got["spec"]) != fmt.Sprint(before["spec"]) || fmt.Sprint(metadata["generation"]) != "1" {
+		t.Errorf("generation %v", metadata["generation"])
+	}
+	// What a schema need not look at is still looked at.
+	s.must(http.StatusUnprocessableEntity, "PATCH", w, asMerge, label("no label!"))
+	s.must(http.StatusUnprocessableEntity, "PATCH", w, asMerge, `{"metadata":{"uid":"00000000-0000-4000-8000-000000000000"}}`)
+	s.must(http.StatusConflict, "PATCH", w, asMerge, `{"metadata":{"resourceVersion":"1","labels":{"a":"c"}}}`)
+	s.must(http.StatusUnprocessableEntity, "PATCH", w, asMerge, `{"metadata":{"labels":{"a":"c"}},"spec":{"replicas":2}}`)
 }

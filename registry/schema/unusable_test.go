@@ -39,7 +39,7 @@ func TestHandlers_DefinitionThatCannotBeServed(t *testing.T) {
 func TestServeTwice_WithoutASecondHandler(t *testing.T) {
 	ctx := genericapirequest.WithRequestInfo(t.Context(), &genericapirequest.RequestInfo{Verb: "delete", APIGroup: "example.com", APIVersion: "v1", Resource: "widgets", Name: "w"})
 	w, req := httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodDelete, "/", http.NoBody)
-	first := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { tooCostly(req.Context(), nil, true) })
+	first := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { tooCostly(req.Context(), nil) })
 	serveTwice(w, req, &body{ReadCloser: req.Body}, first, func() (http.Handler, error) { return nil, errors.New("changing it without its schema: no storage") })
 	var status metav1.Status
 	if err := json.Unmarshal(w.Body.Bytes(), &status); err != nil {
