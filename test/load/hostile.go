@@ -121,25 +121,25 @@ func (a *assault) measure(ctx context.Context, n int) error {
 	if a.before, err = a.snapshot(ctx); err != nil {
 		return err
 	}
-	if err := a.run(ctx, n, func(h *helper, told *attacked) error {
+	// A failure of the attack, or of a request beside it, takes away no other figure.
+	fault := a.run(ctx, n, func(h *helper, told *attacked) error {
 		if err := a.look(ctx, &a.alone, a.opts.quietRequests, nil); err != nil {
 			return err
 		}
 		return a.besides(ctx, h, told)
-	}); err != nil {
-		return err
-	}
+	})
+	a.tellViews()
 	if err := a.quiet.clean(ctx); err != nil {
-		return fmt.Errorf("cleaning up: %w", err)
+		return errors.Join(fault, fmt.Errorf("cleaning up: %w", err))
 	}
 	if err := a.settle(ctx); err != nil {
-		return err
+		return errors.Join(fault, err)
 	}
 	if a.after, err = a.snapshot(ctx); err != nil {
-		return err
+		return errors.Join(fault, err)
 	}
-	a.tell()
-	return nil
+	a.tellServer()
+	return fault
 }
 
 // besides strikes and looks at the quiet workspace meanwhile, and afterwards.
@@ -160,19 +160,18 @@ func (a *assault) besides(ctx context.Context, h *helper, told *attacked) error 
 			}
 		}
 	})
-	err := a.look(ctx, &a.beside, math.MaxInt, striking.Done())
+	fault := a.look(ctx, &a.beside, math.MaxInt, striking.Done())
 	both.Wait()
-	if err = errors.Join(err, strike); err != nil {
-		return err
-	}
+	fault = errors.Join(fault, strike)
+	var err error
 	if a.during, err = a.snapshot(ctx); err != nil {
-		return err
+		return errors.Join(fault, err)
 	}
 	a.during.rss = max(a.during.rss, most)
 	if err := crowd.Sleep(ctx, min(calm, a.opts.settle)); err != nil {
-		return err
+		return errors.Join(fault, err)
 	}
-	return a.look(ctx, &a.later, a.opts.quietRequests, nil)
+	return errors.Join(fault, a.look(ctx, &a.later, a.opts.quietRequests, nil))
 }
 
 // look measures the quiet workspace with n reads and writes, or until the
@@ -198,27 +197,39 @@ func (a *assault) look(ctx context.Context, v *view, n int, over <-chan struct{}
 	return nil
 }
 
-// tell prints the figures.
-func (a *assault) tell() {
+// tellViews prints what the quiet workspace has seen before the attack, during it, and ten seconds after it.
+func (a *assault) tellViews() {
 	name := "hostile_" + a.attack.Name
-	worst := func(of view) float64 {
-		return max(ratio(of.reads, a.alone.reads, 0.99), ratio(of.writes, a.alone.writes, 0.99))
+	for _, at := range []struct {
+		when, ratio string // the suffix of figures
+		view
+	}{{"alone", "", a.alone}, {"beside", "_worst_p99_ratio", a.beside}, {"10s_after", "_worst_p99_ratio_10s_after", a.later}} {
+		if len(at.reads) == 0 || len(at.writes) == 0 {
+			continue // it did not come to that
+		}
+		a.report.latencies(name+"_read_"+at.when, at.reads)
+		a.report.latencies(name+"_write_"+at.when, at.writes)
+		if len(at.defines) > 0 {
+			a.report.add(name+"_define_"+at.when, milliseconds(at.defines.sorted().percentile(1)), unitMilliseconds)
+		}
+		if at.ratio != "" {
+			worst := max(ratio(at.reads, a.alone.reads, 0.99), ratio(at.writes, a.alone.writes, 0.99))
+			a.report.add(name+at.ratio, worst, unitCount)
+		}
 	}
-	a.report.latencies(name+"_read_alone", a.alone.reads)
-	a.report.latencies(name+"_read_beside", a.beside.reads)
-	a.report.latencies(name+"_write_alone", a.alone.writes)
-	a.report.latencies(name+"_write_beside", a.beside.writes)
 	a.report.add(name+"_requests_beside", float64(len(a.beside.reads)+len(a.beside.writes)), unitCount)
-	a.report.add(name+"_worst_p99_ratio", worst(a.beside), unitCount)
-	a.report.add(name+"_worst_p99_ratio_10s_after", worst(a.later), unitCount)
-	if a.attack.Defines {
-		a.report.add(name+"_define_alone", milliseconds(a.alone.defines.sorted().percentile(1)), unitMilliseconds)
-		a.report.add(name+"_define_beside", milliseconds(a.beside.defines.sorted().percentile(1)), unitMilliseconds)
-	}
+}
+
+// tellServer prints what the attack costs the server.
+func (a *assault) tellServer() {
+	name := "hostile_" + a.attack.Name
 	for _, at := range []struct {
 		when string
 		snapshot
 	}{{"before", a.before}, {"during", a.during}, {"after", a.after}} {
+		if at.rss == 0 {
+			continue // it did not come to that
+		}
 		a.report.add(name+"_rss_"+at.when, mib(at.rss), unitMiB)
 		a.report.add(name+"_series_"+at.when, float64(at.metrics.series), unitCount)
 	}
