@@ -38,6 +38,7 @@ func Attacks() []Attack {
 		{Name: "refusals", Few: 100, Many: 40000, prepare: prepareRefusals},
 		{Name: "anonymous", Few: 6000, Many: 6000, prepare: prepareAnonymous},
 		{Name: "children", Few: 4, Many: 40, prepare: prepareChildren},
+		{Name: "fill", Few: 30, Many: 3000, prepare: prepareFill},
 		{Name: "bombs", Few: 1, Many: 300, prepare: prepareBombs},
 
 		// What tries to get more than is allowed.

@@ -10,7 +10,7 @@
 //	scene.go       the tenants: who attacks, and who must not notice
 //	tenant.go      requests of one user, and the judgment of each answer
 //	raw.go         requests that no HTTP client sends
-//	schemas.go, definitions.go, watches.go, refusals.go, children.go     what takes time or memory
+//	schemas.go, definitions.go, watches.go, refusals.go, children.go, fill.go     what takes time or memory
 //	rights.go, addresses.go, headers.go, bombs.go                        what tries to get more than is allowed
 //
 // It relies only on the API on the wire, as test/load does.

@@ -3,8 +3,10 @@ package hostile_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +58,46 @@ func TestAttacks(t *testing.T) {
 }
 
 // Whoever reads docs/security.md finds every attack there.
+// Limits keep a tenant that writes as much as it can from filling etcd, whose alarm would stop the writes of all tenants.
+func TestFill_LimitsKeepEtcdFromItsAlarm(t *testing.T) {
+	const quota, most, writes = 48 << 20, 8 << 20, 600
+	file := filepath.Join(t.TempDir(), "tokens.csv")
+	if err := os.WriteFile(file, []byte(hostile.TokenFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	etcd := annex.StartSmallEtcd(t, quota)
+	server := annex.Start(t, "--token-auth-file", file, "--etcd-servers", etcd.URL(), "--max-objects-per-workspace", "1000", "--max-bytes-per-workspace", fmt.Sprint(most))
+	scene, err := hostile.NewScene(t.Context(), server.Config(annex.ContextBase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacks := hostile.Attacks()
+	fill := attacks[slices.IndexFunc(attacks, func(a hostile.Attack) bool { return a.Name == "fill" })]
+	strike, err := fill.Prepare(t.Context(), scene, writes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := strike(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := scene.Answers()[http.StatusForbidden]; n < writes/2 {
+		t.Errorf("%d writes of %d are refused", n, writes)
+	}
+	if err := scene.Unharmed(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// Others can still write.
+	other, err := hostile.NewScene(t.Context(), server.Config(annex.ContextBase))
+	if err != nil {
+		t.Fatalf("another tenant: %v", err)
+	}
+	for _, s := range []*hostile.Scene{scene, other} {
+		if err := s.Close(t.Context()); err != nil {
+			t.Errorf("cleaning up: %v", err)
+		}
+	}
+}
+
 func TestAttacks_AreDocumented(t *testing.T) {
 	document, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
