@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,7 +53,9 @@ func TestTyped_IsDecodedOnceForAllReaders(t *testing.T) {
 		t.Cleanup(w.Stop)
 		open = append(open, w)
 	}
-	create(t, ctx, s, configMap("default", "a"))
+	big := configMap("default", "a")
+	big.Data = map[string]string{"a": strings.Repeat("x", 8<<10)} // lists hold no small ones
+	create(t, ctx, s, big)
 	decodes.Store(0) // a write decodes what it wrote, for itself
 	for i, w := range open {
 		select {

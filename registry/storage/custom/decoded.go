@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"golang.org/x/sync/singleflight"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,9 +33,30 @@ const (
 	nodeBytes = 1280
 )
 
+// longValue is the length from which a value of a ConfigMap or Secret takes little more than its bytes.
+const longValue = 256
+
 // decodedBytes returns about how many bytes obj takes, which was decoded from so many, and what it is converted to.
 func decodedBytes(obj runtime.Object, data int) int64 {
 	total := int64(decodedFactor * data)
+	plain := func(value int) {
+		if value >= longValue {
+			total -= int64((decodedFactor - 1) * value)
+		}
+	}
+	switch obj := obj.(type) {
+	case *corev1.ConfigMap:
+		for _, value := range obj.Data {
+			plain(len(value))
+		}
+		for _, value := range obj.BinaryData {
+			plain(len(value))
+		}
+	case *corev1.Secret:
+		for _, value := range obj.Data {
+			plain(len(value))
+		}
+	}
 	if definition, ok := obj.(*apiextensions.CustomResourceDefinition); ok {
 		total += nodeBytes * int64(crd.Nodes(definition))
 	}

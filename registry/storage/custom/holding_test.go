@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
 )
 
 func TestHeldBytes_AreNotLessThanAnObjectTakes(t *testing.T) {
@@ -40,6 +42,33 @@ func TestHeldBytes_AreNotLessThanAnObjectTakes(t *testing.T) {
 			}
 			runtime.KeepAlive(data)
 		})
+	}
+}
+
+func TestDecodedBytes_CountsLongValuesOnce(t *testing.T) {
+	long, short := map[string]string{}, map[string]string{}
+	for i := range 1000 {
+		long[fmt.Sprint(i)], short[fmt.Sprint(i)] = strings.Repeat("x", 1000), "x"
+	}
+	for name, data := range map[string]map[string]string{"long": long, "short": short} {
+		stored := 0
+		for key, value := range data {
+			stored += len(key) + len(value) + 6
+		}
+		before := inUse()
+		m, s := &corev1.ConfigMap{Data: map[string]string{}}, &corev1.Secret{Data: map[string][]byte{}}
+		for key, value := range data {
+			m.Data[strings.Clone(key)], s.Data[strings.Clone(key)] = strings.Clone(value), []byte(value)
+		}
+		takes := (inUse() - before) / 2
+		for _, obj := range []apiruntime.Object{m, s} {
+			counted := decodedBytes(obj, stored)
+			if counted < takes*3/4 || counted > 3*takes {
+				t.Errorf("a %T with %s values takes %d KiB, and is counted as %d KiB", obj, name, takes>>10, counted>>10)
+			}
+		}
+		runtime.KeepAlive(m)
+		runtime.KeepAlive(s)
 	}
 }
 
