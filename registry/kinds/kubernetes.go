@@ -26,7 +26,7 @@ func kubernetesGroups() []Group {
 			unstored(Row{Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Object: &corev1.Event{}, List: &corev1.EventList{}}),
 		}},
 		{Name: coordinationv1.GroupName, Register: adders{coordinationv1.AddToScheme}, Open: true, Rows: []Row{
-			stored(Row{Resource: "leases", Singular: "lease", Namespaced: true, Object: &coordinationv1.Lease{}, List: &coordinationv1.LeaseList{}, Status: NoStatus}),
+			stored(Row{Resource: "leases", Singular: "lease", Namespaced: true, Object: &coordinationv1.Lease{}, List: &coordinationv1.LeaseList{}, Status: NoStatus, Apart: true}),
 		}},
 		{Name: rbacv1.GroupName, Register: adders{rbacv1.AddToScheme, k8s.AddRBAC}, Open: true, Rows: []Row{
 			stored(Row{Resource: "roles", Singular: "role", Namespaced: true, Object: &rbacv1.Role{}, List: &rbacv1.RoleList{}, Status: NoStatus}),
@@ -59,11 +59,11 @@ func coreRows() []Row {
 	return []Row{
 		stored(Row{Resource: "namespaces", Singular: "namespace", ShortNames: []string{"ns"}, Object: &corev1.Namespace{}, List: &corev1.NamespaceList{}, Status: ByUsers}),
 		stored(Row{Resource: "configmaps", Singular: "configmap", ShortNames: []string{"cm"}, Namespaced: true, Object: &corev1.ConfigMap{}, List: &corev1.ConfigMapList{}, Status: NoStatus}),
-		stored(Row{Resource: "secrets", Singular: "secret", Namespaced: true, Object: &corev1.Secret{}, List: &corev1.SecretList{}, Status: NoStatus}),
+		stored(Row{Resource: "secrets", Singular: "secret", Namespaced: true, Object: &corev1.Secret{}, List: &corev1.SecretList{}, Status: NoStatus, Apart: true}),
 		stored(Row{Resource: "serviceaccounts", Singular: "serviceaccount", ShortNames: []string{"sa"}, Namespaced: true, Object: &corev1.ServiceAccount{}, List: &corev1.ServiceAccountList{}, Status: NoStatus}),
-		stored(Row{Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Object: &corev1.Event{}, List: &corev1.EventList{}, Status: NoStatus}),
-		stored(Row{Resource: "limitranges", Singular: "limitrange", ShortNames: []string{"limits"}, Namespaced: true, Object: &corev1.LimitRange{}, List: &corev1.LimitRangeList{}, Status: NoStatus}),
-		stored(Row{Resource: "resourcequotas", Singular: "resourcequota", ShortNames: []string{"quota"}, Namespaced: true, Object: &corev1.ResourceQuota{}, List: &corev1.ResourceQuotaList{}, Status: ByUsers}),
+		stored(Row{Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Object: &corev1.Event{}, List: &corev1.EventList{}, Status: NoStatus, Apart: true}),
+		stored(Row{Resource: "limitranges", Singular: "limitrange", ShortNames: []string{"limits"}, Namespaced: true, Object: &corev1.LimitRange{}, List: &corev1.LimitRangeList{}, Status: NoStatus, Apart: true}),
+		stored(Row{Resource: "resourcequotas", Singular: "resourcequota", ShortNames: []string{"quota"}, Namespaced: true, Object: &corev1.ResourceQuota{}, List: &corev1.ResourceQuotaList{}, Status: ByUsers, Apart: true}),
 	}
 }
 

@@ -71,6 +71,14 @@ func (t *Table) IsBound(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving != Everywhere })
 }
 
+// IsApart reports whether gr may be in another etcd than the rest; see [Row].
+func (t *Table) IsApart(gr schema.GroupResource) bool {
+	return t.is(gr, func(r *Row) bool { return r.Apart })
+}
+
+// Apart returns the rows of resources that may be in another etcd than the rest.
+func (t *Table) Apart() []*Row { return t.where(func(r *Row) bool { return r.Apart }) }
+
 // IsStatusByServer reports whether nobody but the server writes the status of gr.
 func (t *Table) IsStatusByServer(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Status == ByServer })

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,10 +15,8 @@ import (
 
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/registry/fresh"
 	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/layout"
-	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
 	"github.com/annex-dev/annex/registry/storage/rendered"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
@@ -30,6 +27,8 @@ type Config struct {
 	// Client is the one etcd client of the process. The Backend shares it and does not close it; the caller closes it after
 	// Destroy and before an embedded etcd.
 	Client *kubernetes.Client
+	// Elsewhere are other etcds for a part of what is stored; empty if Client has all of it.
+	Elsewhere []Elsewhere
 	// Prefix is what every key begins with, without trailing slash; empty means [DefaultPrefix].
 	Prefix string
 	// Codec returns the codec in which a typed resource is stored, and to whose internal version it is read.
@@ -52,23 +51,22 @@ const defaultDecodedBytes = 32 << 20
 // renderedBytes bounds what is kept of templates, and of what clusters are made from; a cluster takes about 400 bytes.
 const renderedBytes = 16 << 20
 
-// Backend holds the watch caches over one etcd. It is safe for many goroutines.
+// Backend holds the watch caches over etcd. It is safe for many goroutines.
 type Backend struct {
-	client   *kubernetes.Client
-	writer   kubernetes.Interface // of objects
+	main     *etcd
+	others   []*etcd
+	roots    map[string]*etcd // that are in one of the others
 	prefix   string
 	window   time.Duration
 	codec    func(schema.GroupResource) (runtime.Codec, error)
 	limits   limits.Limits // of a workspace, by default
 	rendered *rendered.Client
-	caches   *watchcache.Set
 	decoded  *custom.Decoded
-	current  *fresh.Gate // before all watch caches
 	custom   [layout.Shards]*raw.Cache
 
 	sweeping sync.Mutex // held while Purge looks for them
 	lock     sync.Mutex
-	left     map[string]bool // roots of the typed resources that were in etcd when Purge first looked; nil before
+	left     map[left]bool // nil before Purge first looked
 }
 
 // NewBackend starts the watch caches of custom resources; those of typed resources start as their stores are made. It
@@ -101,28 +99,21 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		config.CompactionInterval = 0
 	}
 	b := &Backend{
-		client:  config.Client,
+		roots:   map[string]*etcd{},
 		prefix:  config.Prefix,
 		window:  config.EventsHistoryWindow,
 		codec:   config.Codec,
 		limits:  config.Limits,
 		decoded: custom.NewDecoded(config.DecodedBytes),
 	}
-	writer := *config.Client
-	b.rendered = rendered.New(rendered.Config{KV: config.Client.KV, Prefix: config.Prefix, Resources: rendered.Resources, Bytes: renderedBytes})
-	if !config.Orphans {
-		b.rendered.Writer = owners.New(owners.Config{
-			Interface: config.Client.Kubernetes, KV: config.Client.KV, Prefix: config.Prefix, Cached: b.seen,
-			Limits: config.Limits, Stored: b.stored, Implied: b.rendered,
-		})
-		writer.Kubernetes = b.rendered
+	set := watchcache.Config{
+		Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
 	}
-	b.writer = writer.Kubernetes
-	b.caches = watchcache.NewSet(watchcache.Config{
-		Client: &writer, KV: b.rendered.KV(), Expand: b.rendered.Expand, Again: b.rendered.Again, Prefix: config.Prefix, CompactionInterval: config.CompactionInterval,
-		HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
-	})
-	b.current = fresh.New(func(ctx context.Context) (uint64, error) { return b.caches.CatchUp(ctx) })
+	b.main = b.newMain(config, set)
+	if err := b.addElsewhere(config, set); err != nil {
+		b.Destroy()
+		return nil, err
+	}
 	for i := range b.custom {
 		s, err := b.newShard(i)
 		if err != nil {
@@ -143,14 +134,8 @@ func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes()
 // RenderedBytes returns about how many bytes are taken by what clusters are made from, and how many may be.
 func (b *Backend) RenderedBytes() (bytes, limit int64) { return b.rendered.Bytes() }
 
-// Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
-func (b *Backend) Ready() error { return b.caches.Ready() }
-
 // Filters reports whether requests for a typed resource are served from here, so that a filter in their context counts; those
 // for custom resources always are. A server of filtered requests must refuse those for other resources.
 func (b *Backend) Filters(gr schema.GroupResource) bool {
-	return slices.ContainsFunc(b.caches.All(), func(c *watchcache.Cache) bool { return c.Resource == gr })
+	return slices.ContainsFunc(b.all(), func(c *watchcache.Cache) bool { return c.Resource == gr })
 }
-
-// Destroy stops all watch caches and waits for them; open watches end. The etcd client stays open.
-func (b *Backend) Destroy() { b.caches.Destroy() }

@@ -45,7 +45,7 @@ func stockOf(s *store) (apistorage.Interface, string, func(cluster string) strin
 	case strings.HasPrefix(root, layout.CustomRoot+"/"):
 		root, value = layout.ShardRoot(layout.ShardOf(widgets)), func(cluster string) string { return s.root + "/" + LocalBucket + "/" + cluster }
 	}
-	for _, c := range s.backend.caches.All() {
+	for _, c := range s.backend.main.caches.All() {
 		if c.Root == root {
 			return c, root + "/", value
 		}

@@ -41,7 +41,7 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 	newFunc, newListFunc func() runtime.Object, _ apistorage.AttrFunc, _ apistorage.IndexerFuncs, _ *cache.Indexers,
 ) (apistorage.Interface, factory.DestroyFunc, error) {
 	l := layout.Resource{Resource: config.GroupResource, Root: root, Custom: true}
-	store, err := b.caches.NewStore(watchcache.Source{
+	store, err := b.of(layout.Key{Custom: true, Resource: l.Resource}).caches.NewStore(watchcache.Source{
 		Resource:    l.Resource,
 		Root:        l.Root,
 		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf},

@@ -33,13 +33,14 @@ type HeadScope struct {
 
 // Heads returns the heads of the objects in scope, typed and custom, whatever their schemas. It sees every write that was
 // acknowledged before the call: all callers share one look at etcd, and everything else comes from the watch caches. Only the
-// caches of resources that the cluster may store are read. Heads come grouped by resource and bucket, in key order.
+// caches of resources that the cluster may store are read. Heads come grouped by resource and bucket, in key order. After it was called
+// for a cluster, no object is created any more whose owner was being deleted before: see upToDate.
 func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, error) {
 	below, err := scope.below()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.current.Wait(ctx); err != nil {
+	if err := b.upToDate(ctx, scope); err != nil {
 		return nil, answer.Error(ctx, err, false)
 	}
 	var found []head.Head
@@ -65,7 +66,7 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 	}
 	for i := range found {
 		h := &found[i]
-		h.Rendered = since != 0 && h.ResourceVersion == strconv.FormatInt(since, 10) && h.Resource != owners.LogicalClusters
+		h.Rendered = since != 0 && (len(b.others) == 0 || b.of(keyOf(*h)) == b.main) && h.ResourceVersion == strconv.FormatInt(since, 10) && h.Resource != owners.LogicalClusters
 	}
 	return found, nil
 }
@@ -89,22 +90,23 @@ func (s HeadScope) below() (string, error) {
 type part struct {
 	raw.Kind
 	cache *watchcache.Cache
+	etcd  *etcd
 }
 
 // parts returns the parts of all watch caches that may hold something in scope, in key order.
 func (b *Backend) parts(scope HeadScope) []part {
 	var all []part
-	for _, shard := range b.custom {
+	for i, shard := range b.custom {
 		if !shard.Clusters.Has(scope.Cluster) {
 			continue
 		}
 		for _, k := range shard.Holding(scope.Cluster) {
-			all = append(all, part{Kind: k, cache: shard.Cache})
+			all = append(all, part{Kind: k, cache: shard.Cache, etcd: b.at(layout.ShardRoot(i))})
 		}
 	}
 	for _, c := range b.distinct() {
 		if !strings.HasPrefix(c.Root, layout.CustomRoot+"/") && c.Clusters.Has(scope.Cluster) {
-			all = append(all, part{Kind: raw.Kind{Base: c.Root, Resource: c.Resource}, cache: c})
+			all = append(all, part{Kind: raw.Kind{Base: c.Root, Resource: c.Resource}, cache: c, etcd: b.at(c.Root)})
 		}
 	}
 	if scope.Wanted != nil {
@@ -117,7 +119,7 @@ func (b *Backend) parts(scope HeadScope) []part {
 // distinct returns one watch cache for each root. Stores that are completed more than once have several.
 func (b *Backend) distinct() []*watchcache.Cache {
 	seen := map[string]bool{}
-	return slices.DeleteFunc(b.caches.All(), func(c *watchcache.Cache) bool {
+	return slices.DeleteFunc(b.all(), func(c *watchcache.Cache) bool {
 		again := seen[c.Root]
 		seen[c.Root] = true
 		return again
@@ -155,7 +157,7 @@ func keyOf(h head.Head) layout.Key {
 
 // seen implements owners.Cached for typed resources.
 func (b *Backend) seen(ctx context.Context, k layout.Key) (owners.Seen, bool) {
-	cache := b.caches.Of(layout.TypedRoot(k.Resource))
+	cache := b.main.caches.Of(layout.TypedRoot(k.Resource))
 	if cache == nil || k.Custom {
 		return owners.Seen{}, false
 	}

@@ -41,27 +41,33 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 		return 0, answer.Error(ctx, err, false)
 	}
 	for _, h := range heads {
-		keys = append(keys, b.prefix+keyOf(h).String())
+		k := keyOf(h)
+		keys = append(keys, storedKey{b.of(k), b.prefix + k.String()})
 	}
 	made, err := b.rendered.Keys(ctx, cluster)
 	if err != nil {
 		return 0, answer.Error(ctx, err, false)
 	}
 	var last []clientv3.Op
-	keys = slices.DeleteFunc(keys, func(key string) bool {
-		is := strings.HasPrefix(key, b.prefix+logicalClustersRoot)
+	keys = slices.DeleteFunc(keys, func(k storedKey) bool {
+		is := strings.HasPrefix(k.key, b.prefix+logicalClustersRoot)
 		if is {
-			last = append(last, clientv3.OpDelete(key))
+			last = append(last, clientv3.OpDelete(k.key))
 		}
-		return is || slices.Contains(made, key)
+		return is || k.etcd == b.main && slices.Contains(made, k.key)
 	})
 	count := int64(len(keys) + len(last))
 	for _, key := range made {
 		last = append(last, clientv3.OpDelete(key))
 	}
-	err = b.delete(ctx, append(keys, b.prefix+owners.MeterKey(cluster).String()))
+	err = b.delete(ctx, append(keys, storedKey{b.main, b.prefix + owners.MeterKey(cluster).String()}))
+	for _, e := range b.others {
+		if err == nil && e.owners != nil {
+			err = e.owners.Leave(ctx, cluster)
+		}
+	}
 	if err == nil && len(last) > 0 {
-		_, err = b.client.KV.Txn(ctx).Then(last...).Commit()
+		_, err = b.main.client.KV.Txn(ctx).Then(last...).Commit()
 	}
 	if err != nil {
 		return 0, answer.Error(ctx, fmt.Errorf("deleting what is left of cluster %s: %w", cluster, err), true)
@@ -69,46 +75,61 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	return count, nil
 }
 
+// storedKey is a key in an etcd.
+type storedKey struct {
+	etcd *etcd
+	key  string
+}
+
 // delete deletes keys, several at a time and each in a revision of its own.
-func (b *Backend) delete(ctx context.Context, keys []string) error {
+func (b *Backend) delete(ctx context.Context, keys []storedKey) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(purgeWorkers)
 	for _, k := range keys {
 		group.Go(func() error {
-			_, err := b.client.KV.Delete(groupCtx, k)
+			_, err := k.etcd.client.KV.Delete(groupCtx, k.key)
 			return err
 		})
 	}
 	return group.Wait()
 }
 
+// left is what was in etcd when Purge first looked: a root of a typed resource.
+type left struct {
+	etcd *etcd
+	root string
+}
+
 // leftKeys returns the keys of a cluster in typed resources that have no watch cache here.
-func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]string, error) {
+func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]storedKey, error) {
 	if err := b.sweep(ctx); err != nil {
 		return nil, err
 	}
 	b.lock.Lock()
 	roots := maps.Clone(b.left)
 	b.lock.Unlock()
-	for _, c := range b.caches.All() {
-		delete(roots, c.Root)
+	for _, e := range b.etcds() {
+		for _, c := range e.caches.All() {
+			delete(roots, left{e, c.Root})
+		}
+		for _, k := range []layout.Key{owners.MeterKey(cluster), {Resource: owners.Gates}} { // no objects
+			delete(roots, left{e, layout.TypedRoot(k.Resource)})
+		}
 	}
-	delete(roots, layout.TypedRoot(owners.MeterKey(cluster).Resource)) // no objects
-	var keys []string
-	for root := range roots {
-		resp, err := b.client.KV.Get(ctx, b.prefix+root+"/"+string(cluster)+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	var keys []storedKey
+	for l := range roots {
+		resp, err := l.etcd.client.KV.Get(ctx, b.prefix+l.root+"/"+string(cluster)+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
 		if err != nil {
 			return nil, fmt.Errorf("reading the keys of a cluster: %w", err)
 		}
 		for _, kv := range resp.Kvs {
-			keys = append(keys, string(kv.Key))
+			keys = append(keys, storedKey{l.etcd, string(kv.Key)})
 		}
 	}
 	return keys, nil
 }
 
-// sweep finds, once, the typed resources that are in etcd: it reads the first key, then the first one behind that
-// resource, and so on, so that it costs a round trip for each resource and not for each object.
+// sweep finds, once, the typed resources that are in etcd.
 func (b *Backend) sweep(ctx context.Context) error {
 	// Although it asks for one key, etcd counts all that are behind it: one sweep must do for all who come meanwhile.
 	b.sweeping.Lock()
@@ -119,30 +140,37 @@ func (b *Backend) sweep(ctx context.Context) error {
 	if swept {
 		return nil
 	}
-	found := map[string]bool{}
-	from, end := b.prefix+"/", clientv3.GetPrefixRangeEnd(b.prefix+"/")
-	for {
-		resp, err := b.client.KV.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(1), clientv3.WithKeysOnly())
-		if err != nil {
+	found := map[left]bool{}
+	for _, e := range b.etcds() {
+		if err := e.sweep(ctx, b.prefix, func(root string) { found[left{e, root}] = true }); err != nil {
 			return fmt.Errorf("finding the resources in etcd: %w", err)
-		}
-		if len(resp.Kvs) == 0 {
-			break
-		}
-		full := string(resp.Kvs[0].Key)
-		from = full + "\x00"
-		k, err := layout.Parse(strings.TrimPrefix(full, b.prefix))
-		switch {
-		case err != nil: // not ours
-		case k.Custom:
-			from = clientv3.GetPrefixRangeEnd(b.prefix + layout.CustomRoot + "/")
-		default:
-			found[layout.TypedRoot(k.Resource)] = true
-			from = clientv3.GetPrefixRangeEnd(b.prefix + layout.TypedRoot(k.Resource) + "/")
 		}
 	}
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	b.left = found
 	return nil
+}
+
+// sweep calls each with every root of a typed resource. It reads the first key, then the first one behind that resource, and so on, so
+// that it costs a round trip for each resource and not for each object.
+func (e *etcd) sweep(ctx context.Context, prefix string, each func(root string)) error {
+	from, end := prefix+"/", clientv3.GetPrefixRangeEnd(prefix+"/")
+	for {
+		resp, err := e.client.KV.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		if err != nil || len(resp.Kvs) == 0 {
+			return err
+		}
+		full := string(resp.Kvs[0].Key)
+		from = full + "\x00"
+		k, err := layout.Parse(strings.TrimPrefix(full, prefix))
+		switch {
+		case err != nil: // not ours
+		case k.Custom:
+			from = clientv3.GetPrefixRangeEnd(prefix + layout.CustomRoot + "/")
+		default:
+			each(layout.TypedRoot(k.Resource))
+			from = clientv3.GetPrefixRangeEnd(prefix + layout.TypedRoot(k.Resource) + "/")
+		}
+	}
 }

@@ -30,18 +30,22 @@ func customCache(number int) schema.GroupResource {
 
 // newShard starts one of the watch caches of custom resources.
 func (b *Backend) newShard(number int) (*raw.Cache, error) {
-	return raw.NewCustom(b.caches, customCache(number), layout.ShardRoot(number), b.liveBases)
+	root := layout.ShardRoot(number)
+	e := b.at(root)
+	return raw.NewCustom(e.caches, customCache(number), root, func(ctx context.Context, bases []string) ([]bool, error) {
+		return e.live(ctx, b.prefix, bases)
+	})
 }
 
-// liveBases returns which of the bases have keys in etcd.
-func (b *Backend) liveBases(ctx context.Context, bases []string) ([]bool, error) {
+// live returns which of the bases have keys in etcd.
+func (e *etcd) live(ctx context.Context, prefix string, bases []string) ([]bool, error) {
 	live := make([]bool, 0, len(bases))
 	for some := range slices.Chunk(bases, OpsPerTxn) {
 		ops := make([]clientv3.Op, len(some))
 		for i, base := range some {
-			ops[i] = clientv3.OpGet(b.prefix+base+"/", clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+			ops[i] = clientv3.OpGet(prefix+base+"/", clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
 		}
-		resp, err := b.client.KV.Txn(ctx).Then(ops...).Commit()
+		resp, err := e.client.KV.Txn(ctx).Then(ops...).Commit()
 		if err != nil {
 			return nil, err
 		}

@@ -15,10 +15,10 @@ import (
 // countPage is how many objects are read at a time to count them.
 const countPage = 500
 
-// stored counts what a cluster stores, as owners.Config.Stored must: the watch caches say which resources there are, and etcd what they
+// stored counts what a cluster stores in one etcd, as owners.Config.Stored must: the watch caches say which resources there are, and etcd what they
 // take. An object that is written meanwhile may be counted or not.
-func (b *Backend) stored(ctx context.Context, cluster logicalcluster.Name) (sum limits.Amount, err error) {
-	if _, err := b.current.Wait(ctx); err != nil {
+func (b *Backend) stored(ctx context.Context, e *etcd, cluster logicalcluster.Name) (sum limits.Amount, err error) {
+	if _, err := e.current.Wait(ctx); err != nil {
 		return sum, answer.Error(ctx, err, false)
 	}
 	scope := HeadScope{Cluster: cluster}
@@ -26,15 +26,15 @@ func (b *Backend) stored(ctx context.Context, cluster logicalcluster.Name) (sum 
 	if err != nil {
 		return sum, err
 	}
-	kv := b.rendered.KV() // what is rendered counts as if it were stored
+	// What is rendered counts as if it were stored.
 	for _, p := range b.parts(scope) {
-		if p.Resource == owners.Events || p.Resource == owners.LogicalClusters {
+		if p.etcd != e || p.Resource == owners.Events || p.Resource == owners.LogicalClusters {
 			continue
 		}
 		from := b.prefix + p.Base + below
 		end := clientv3.GetPrefixRangeEnd(from)
 		for more := true; more; {
-			resp, err := kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(countPage))
+			resp, err := e.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(countPage))
 			if err != nil {
 				return sum, answer.Error(ctx, fmt.Errorf("counting what is stored of %s: %w", p.Resource, err), false)
 			}

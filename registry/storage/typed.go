@@ -64,11 +64,12 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 		PlainCodec:  config.Codec,
 		KeyFunc:     l.CacheKey(keyOf),
 	}
-	store, err := b.caches.NewStore(s)
+	caches := b.at(l.Root).caches
+	store, err := caches.NewStore(s)
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := raw.NewTyped(b.caches, l.Resource, l.Root, b.rendered.Find)
+	raw, err := raw.NewTyped(caches, l.Resource, l.Root, b.rendered.Find)
 	if err != nil {
 		return nil, func() {}, err
 	}

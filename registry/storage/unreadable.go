@@ -31,8 +31,8 @@ func (b *Backend) Drop(ctx context.Context, h head.Head, reason error) error {
 		return fmt.Errorf("deleting an object that cannot be read: %w", err)
 	}
 	klog.FromContext(ctx).Error(reason, "Deleting an object that cannot be read", "cluster", h.Cluster, "resource", h.Resource.String(), "object", klog.KRef(h.Namespace, h.Name))
-	key := b.prefix + keyOf(h).String()
-	resp, err := b.writer.OptimisticDelete(ctx, key, revision, kubernetes.DeleteOptions{})
+	k := keyOf(h)
+	resp, err := b.of(k).writer.OptimisticDelete(ctx, b.prefix+k.String(), revision, kubernetes.DeleteOptions{})
 	if err != nil {
 		return answer.Error(ctx, err, true)
 	}

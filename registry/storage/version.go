@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 
@@ -21,59 +22,77 @@ type VersionError struct {
 // Error implements error. It is one line for the operator.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("the data in etcd under %s has version %s, but this release of annex reads versions up to %d: run the release that wrote the data, or restore a backup from before the upgrade",
-		e.Prefix, e.Stored, layout.Version)
+		e.Prefix, e.Stored, layout.ApartVersion)
 }
 
-// CheckVersion returns nil if this program can use the data under prefix, or a *VersionError. Data without a version is of the first
-// one, as all releases wrote that had none. The version is stored then, by the first of several processes.
-func CheckVersion(ctx context.Context, client *kubernetes.Client, prefix string) error {
-	_, err := checkVersion(ctx, client, cmp.Or(prefix, DefaultPrefix))
+// CheckVersion returns nil if this program can use the data under prefix, in the main etcd and in those that are elsewhere. Otherwise it
+// returns a *VersionError, or a *PlacementError. Data without a version is of the first one, as all releases wrote that had none. The
+// version is stored then, by the first of several processes.
+func CheckVersion(ctx context.Context, client *kubernetes.Client, prefix string, elsewhere []Elsewhere) error {
+	_, err := placing{main: client, prefix: cmp.Or(prefix, DefaultPrefix), others: elsewhere}.settle(ctx)
 	return err
 }
 
-// checkVersion returns the version of the data.
-func checkVersion(ctx context.Context, client *kubernetes.Client, prefix string) (int, error) {
-	stored, err := storedVersion(ctx, client, prefix+layout.VersionKey)
-	if err != nil {
-		return 0, fmt.Errorf("reading the version of the data in etcd: %w", err)
+// RaiseVersion checks the data, as CheckVersion does, and gives it the version of this program. Older data is good data of this version,
+// but once this program has written, an older release must not use it any more. It also decides what is elsewhere, if nothing is stored
+// of that yet. If it refuses the data, it has written nothing.
+func RaiseVersion(ctx context.Context, client *kubernetes.Client, prefix string, elsewhere []Elsewhere) error {
+	p := placing{main: client, prefix: cmp.Or(prefix, DefaultPrefix), others: elsewhere}
+	key, least := p.prefix+layout.VersionKey, layout.Version
+	if len(elsewhere) > 0 {
+		least = layout.ApartVersion
 	}
+	version, err := p.settle(ctx)
+	if err != nil {
+		return err
+	}
+	for version < least {
+		if _, err := client.KV.Txn(ctx).If(clientv3.Compare(clientv3.Value(key), "=", strconv.Itoa(version))).
+			Then(clientv3.OpPut(key, strconv.Itoa(least))).Commit(); err != nil {
+			return fmt.Errorf("raising the version of the data in etcd: %w", err)
+		}
+		if version, _, err = checkVersion(ctx, client, p.prefix); err != nil {
+			return err
+		}
+	}
+	if len(elsewhere) == 0 {
+		return nil
+	}
+	p.decides = true
+	_, err = p.settle(ctx)
+	return err
+}
+
+// checkVersion returns the version of the data, and what is stored of other etcds.
+func checkVersion(ctx context.Context, client *kubernetes.Client, prefix string) (version int, places []*mvccpb.KeyValue, err error) {
+	stored, places, err := storedVersion(ctx, client, prefix)
+	if err != nil {
+		return 0, nil, fmt.Errorf("reading the version of the data in etcd: %w", err)
+	}
+	version, err = parseVersion(prefix, stored)
+	return version, places, err
+}
+
+func parseVersion(prefix, stored string) (int, error) {
 	version, err := strconv.Atoi(stored)
-	if err != nil || version < layout.FirstVersion || version > layout.Version || stored != strconv.Itoa(version) {
+	if err != nil || version < layout.FirstVersion || version > layout.ApartVersion || stored != strconv.Itoa(version) {
 		return 0, &VersionError{Prefix: prefix, Stored: strconv.Quote(stored)}
 	}
 	return version, nil
 }
 
-// RaiseVersion checks the data, as CheckVersion does, and gives it the version of this program. Older data is good data of this version,
-// but once this program has written, an older release must not use it any more.
-func RaiseVersion(ctx context.Context, client *kubernetes.Client, prefix string) error {
-	prefix = cmp.Or(prefix, DefaultPrefix)
+// storedVersion returns what is stored as the version, after it has stored the first one if there was none, and what is stored of other
+// etcds.
+func storedVersion(ctx context.Context, client *kubernetes.Client, prefix string) (version string, places []*mvccpb.KeyValue, err error) {
 	key := prefix + layout.VersionKey
-	for {
-		version, err := checkVersion(ctx, client, prefix)
-		if err != nil || version == layout.Version {
-			return err
-		}
-		response, err := client.KV.Txn(ctx).If(clientv3.Compare(clientv3.Value(key), "=", strconv.Itoa(version))).
-			Then(clientv3.OpPut(key, strconv.Itoa(layout.Version))).Commit()
-		if err != nil {
-			return fmt.Errorf("raising the version of the data in etcd: %w", err)
-		}
-		if response.Succeeded {
-			return nil
-		}
-	}
-}
-
-// storedVersion returns what is stored as the version, after it has stored the first one if there was none.
-func storedVersion(ctx context.Context, client *kubernetes.Client, key string) (string, error) {
 	// A full etcd refuses a transaction that might write.
-	found, err := client.KV.Get(ctx, key)
+	found, err := client.KV.Txn(ctx).Then(clientv3.OpGet(key), clientv3.OpGet(prefix+layout.EtcdsKey)).Commit()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if len(found.Kvs) == 1 {
-		return string(found.Kvs[0].Value), nil
+	places = found.Responses[1].GetResponseRange().Kvs
+	if kvs := found.Responses[0].GetResponseRange().Kvs; len(kvs) == 1 {
+		return string(kvs[0].Value), places, nil
 	}
 	first := strconv.Itoa(layout.FirstVersion)
 	response, err := client.KV.Txn(ctx).
@@ -82,12 +101,12 @@ func storedVersion(ctx context.Context, client *kubernetes.Client, key string) (
 		Else(clientv3.OpGet(key)).
 		Commit()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !response.Succeeded {
 		if kvs := response.Responses[0].GetResponseRange().Kvs; len(kvs) == 1 {
-			return string(kvs[0].Value), nil
+			return string(kvs[0].Value), places, nil
 		}
 	}
-	return first, nil
+	return first, places, nil
 }

@@ -20,7 +20,7 @@ func TestCheckVersion(t *testing.T) {
 	}{
 		"none":       {"", true},
 		"this one":   {"2", true},
-		"a newer":    {"3", false},
+		"a newer":    {"4", false},
 		"an older":   {"1", true},
 		"too old":    {"0", false},
 		"not number": {"x", false},
@@ -38,7 +38,7 @@ func TestCheckVersion(t *testing.T) {
 			var all sync.WaitGroup
 			for range 5 {
 				all.Go(func() {
-					err := CheckVersion(t.Context(), client, prefix)
+					err := CheckVersion(t.Context(), client, prefix, nil)
 					var other *VersionError
 					if ok := err == nil; ok != tc.ok || (!ok && !errors.As(err, &other)) {
 						t.Errorf("error = %v", err)
@@ -59,7 +59,7 @@ func TestCheckVersion(t *testing.T) {
 			}
 			for range 5 {
 				all.Go(func() {
-					if err := RaiseVersion(t.Context(), client, prefix); err != nil {
+					if err := RaiseVersion(t.Context(), client, prefix, nil); err != nil {
 						t.Errorf("raising it: %v", err)
 					}
 				})
@@ -73,7 +73,9 @@ func TestCheckVersion(t *testing.T) {
 }
 
 func TestVersionKey_IsNoObjectsKey(t *testing.T) {
-	if key, err := layout.Parse(layout.VersionKey); err == nil {
-		t.Errorf("%s is the key of %v", layout.VersionKey, key)
+	for _, path := range []string{layout.VersionKey, layout.EtcdsKey} {
+		if key, err := layout.Parse(path); err == nil {
+			t.Errorf("%s is the key of %v", path, key)
+		}
 	}
 }

@@ -61,6 +61,9 @@ func (o *Options) checkData(ctx context.Context, out io.Writer, repair bool) err
 		return err
 	}
 	data := orphans.Store{KV: s.client.KV, Prefix: o.EtcdPrefix, Codec: kinds.All.NewScheme().StorageCodec}
+	for _, other := range s.others {
+		data.Elsewhere = append(data.Elsewhere, other.Client.KV)
+	}
 	found, removed := 0, 0
 	if err := data.Find(ctx, func(orphan orphans.Orphan) error {
 		found++

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/component-base/cli/flag"
 
 	"github.com/annex-dev/annex/registry/storage"
@@ -43,13 +45,34 @@ func newCheckEtcdCommand() *cobra.Command {
 	return command
 }
 
-// checkEtcd prints what the probe finds in the external etcd of o, or returns why it cannot be used.
+// checkEtcd prints what the probe finds in the external etcds of o, or returns why one cannot be used.
 func (o *Options) checkEtcd(ctx context.Context, out io.Writer) error {
 	client, err := etcd.NewClient(o.endpoints(), nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }()
+	others, err := o.openOthers(nil)
+	if err != nil {
+		return err
+	}
+	defer closeAll(others)
+	if err := o.probeEtcd(ctx, out, client); err != nil {
+		return err
+	}
+	for _, other := range others {
+		if _, err := fmt.Fprintf(out, "%s:\n", strings.Join(other.Client.Endpoints(), ", ")); err != nil {
+			return err
+		}
+		if err := o.probeEtcd(ctx, out, other.Client); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probeEtcd prints what the probe finds in one etcd.
+func (o *Options) probeEtcd(ctx context.Context, out io.Writer, client *kubernetes.Client) error {
 	bounded, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	report, err := etcd.Probe(bounded, client.Client, o.EtcdPrefix, storage.OpsPerTxn)
@@ -58,7 +81,7 @@ func (o *Options) checkEtcd(ctx context.Context, out io.Writer) error {
 	case errors.As(err, &lack):
 		return err
 	case err != nil:
-		return fmt.Errorf("etcd does not answer: check that it is running and that --etcd-servers is correct: %w", err)
+		return fmt.Errorf("etcd does not answer: check that it is running and that --etcd-servers and --etcd-servers-overrides are correct: %w", err)
 	}
 	for _, warning := range report.Warnings {
 		if _, err := fmt.Fprintf(out, "warning: %s\n", warning); err != nil {

@@ -42,7 +42,9 @@ type Options struct {
 	Host  *HostOptions
 
 	// EtcdServers are URLs of an external etcd; empty for the embedded one.
-	EtcdServers                           []string
+	EtcdServers []string
+	// EtcdServersOverrides say which part of the data is in other etcds.
+	EtcdServersOverrides                  []string
 	EtcdPrefix                            string
 	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
 	EmbeddedEtcdDirectory                 string
@@ -112,6 +114,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 
 	fs = sets.FlagSet("etcd")
 	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an external etcd cluster. Default: the embedded etcd.")
+	fs.StringSliceVar(&o.EtcdServersOverrides, "etcd-servers-overrides", o.EtcdServersOverrides, "Etcd clusters for a part of the data, each as group/resource#servers, with servers separated by semicolons, such as /secrets#https://etcd-3.example.com:2379. cr/0 to cr/15 stand for the sixteen parts of custom resources. They have the TLS files of --etcd-servers. Set it before anything is stored, and the same for all servers.")
 	fs.StringVar(&o.EtcdPrefix, "etcd-prefix", o.EtcdPrefix, "Prefix of all keys in etcd.")
 	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of the etcd servers, in PEM format.")
 	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "Client certificate for etcd, in PEM format.")
@@ -168,10 +171,12 @@ func (o *Options) Validate() error {
 		}
 	}
 	for _, server := range o.EtcdServers {
-		if u, err := url.Parse(server); err != nil || u.Host == "" && u.Path == "" || !slices.Contains([]string{"http", "https", "unix", "unixs"}, u.Scheme) {
+		if !isEtcdURL(server) {
 			fault("--etcd-servers %q: must be a URL such as https://etcd-0.example.com:2379", server)
 		}
 	}
+	_, faults := o.overrides()
+	errs = append(errs, faults...)
 	if !strings.HasPrefix(o.EtcdPrefix, "/") || o.EtcdPrefix != filepath.Clean(o.EtcdPrefix) || o.EtcdPrefix == "/" {
 		fault("--etcd-prefix %q: must begin with a slash and must not end with one, such as /annex", o.EtcdPrefix)
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,29 +11,60 @@ import (
 	"k8s.io/component-base/cli/flag"
 )
 
+// apart returns what sets a main etcd and overrides.
+func apart(overrides ...string) func(*Options) {
+	return func(o *Options) {
+		o.EtcdServers, o.EtcdServersOverrides = []string{"http://a:1", "http://a:2"}, overrides
+	}
+}
+
+func TestOptions_Overrides(t *testing.T) {
+	o := NewOptions()
+	apart("/secrets#http://c:1;http://b:1", "cr/0#http://d:1", "cr/1#http://b:1;http://c:1")(o)
+	got, faults := o.overrides()
+	want := []override{
+		{servers: []string{"http://b:1", "http://c:1"}, roots: []string{"/core/secrets", "/cr/1"}},
+		{servers: []string{"http://d:1"}, roots: []string{"/cr/0"}},
+	}
+	if len(faults) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v; want %v", got, faults, want)
+	}
+}
+
 func TestOptions_Validate(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*Options)
 		want   string // what the error begins with; empty for none
 	}{
-		"the defaults":            {func(*Options) {}, ""},
-		"no limits":               {func(o *Options) { *o.Limits = LimitOptions{} }, ""},
-		"no etcd prefix":          {func(o *Options) { o.EtcdPrefix = "/" }, "--etcd-prefix"},
-		"a URL without host":      {func(o *Options) { o.ShardExternalURL = "https://" }, "--shard-external-url"},
-		"half a key pair":         {func(o *Options) { o.EtcdCertFile = "options_test.go" }, "--etcd-certfile"},
-		"an unknown battery":      {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
-		"a file that is not":      {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
-		"negative reads":          {func(o *Options) { o.Limits.MaxRequests = -1 }, "--max-requests-inflight"},
-		"negative writes":         {func(o *Options) { o.Limits.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
-		"negative objects":        {func(o *Options) { o.Limits.MaxObjects = -1 }, "--max-objects-per-workspace"},
-		"negative bytes":          {func(o *Options) { o.Limits.MaxBytes.Quantity = resource.MustParse("-1") }, "--max-bytes-per-workspace"},
-		"too little memory":       {func(o *Options) { o.MemoryBudget.Quantity = resource.MustParse("63Mi") }, "--memory-budget 63Mi: must be at least 64Mi"},
-		"no time for a request":   {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
-		"a negative delay":        {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
-		"a workspace of the host": {func(o *Options) { o.Host.Workspace = "root:hosted" }, ""},
-		"no host":                 {func(o *Options) { o.Host.Workspace = "" }, ""},
-		"all of it for the host":  {func(o *Options) { o.Host.Workspace = "*" }, "--host-workspace"},
-		"a host without access":   {func(o *Options) { o.Host.AuthenticationKubeconfig = "missing" }, "--authentication-kubeconfig"},
+		"the defaults":             {func(*Options) {}, ""},
+		"no limits":                {func(o *Options) { *o.Limits = LimitOptions{} }, ""},
+		"no etcd prefix":           {func(o *Options) { o.EtcdPrefix = "/" }, "--etcd-prefix"},
+		"a URL without host":       {func(o *Options) { o.ShardExternalURL = "https://" }, "--shard-external-url"},
+		"half a key pair":          {func(o *Options) { o.EtcdCertFile = "options_test.go" }, "--etcd-certfile"},
+		"other etcds":              {apart("/secrets#http://b:1;http://c:1", "cr/0#http://b:1", "cr/15#unix:///tmp/etcd"), ""},
+		"no main etcd":             {func(o *Options) { o.EtcdServersOverrides = []string{"/secrets#http://b:1"} }, "--etcd-servers-overrides has no effect without --etcd-servers"},
+		"no servers of an etcd":    {apart("/secrets"), `--etcd-servers-overrides "/secrets": must be group/resource#servers`},
+		"empty servers of an etcd": {apart("/secrets#"), `--etcd-servers-overrides "/secrets#": must be group/resource#servers`},
+		"half a list of servers":   {apart("/secrets#http://b:1;"), `--etcd-servers-overrides "/secrets#http://b:1;": "" must be a URL`},
+		"servers without scheme":   {apart("/secrets#b:1"), `--etcd-servers-overrides "/secrets#b:1": "b:1" must be a URL`},
+		"an owner elsewhere":       {apart("/namespaces#http://b:1"), `--etcd-servers-overrides "/namespaces": other objects belong to these`},
+		"a nameless kind":          {apart("secrets#http://b:1"), `--etcd-servers-overrides "secrets": must be a group and a resource`},
+		"a shard too many":         {apart("cr/16#http://b:1"), `--etcd-servers-overrides "cr/16": custom resources are cr/0 to cr/15`},
+		"a kind twice":             {apart("cr/1#http://b:1", "cr/1#http://c:1"), `--etcd-servers-overrides "cr/1#http://c:1": cr/1 is named twice`},
+		"the main etcd twice":      {apart("cr/1#http://a:2;http://a:1"), `--etcd-servers-overrides "cr/1#http://a:2;http://a:1": these are the servers of --etcd-servers`},
+		"an unknown battery":       {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
+		"a file that is not":       {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
+		"negative reads":           {func(o *Options) { o.Limits.MaxRequests = -1 }, "--max-requests-inflight"},
+		"negative writes":          {func(o *Options) { o.Limits.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
+		"negative objects":         {func(o *Options) { o.Limits.MaxObjects = -1 }, "--max-objects-per-workspace"},
+		"negative bytes":           {func(o *Options) { o.Limits.MaxBytes.Quantity = resource.MustParse("-1") }, "--max-bytes-per-workspace"},
+		"too little memory":        {func(o *Options) { o.MemoryBudget.Quantity = resource.MustParse("63Mi") }, "--memory-budget 63Mi: must be at least 64Mi"},
+		"no time for a request":    {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
+		"a negative delay":         {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
+		"a workspace of the host":  {func(o *Options) { o.Host.Workspace = "root:hosted" }, ""},
+		"no host":                  {func(o *Options) { o.Host.Workspace = "" }, ""},
+		"all of it for the host":   {func(o *Options) { o.Host.Workspace = "*" }, "--host-workspace"},
+		"a host without access":    {func(o *Options) { o.Host.AuthenticationKubeconfig = "missing" }, "--authentication-kubeconfig"},
 		"a host that is off": {func(o *Options) {
 			o.Host.Workspace, o.Host.AuthenticationKubeconfig = "", "options_test.go"
 		}, "--authentication-kubeconfig"},

@@ -28,6 +28,8 @@ type store struct {
 	embedded *etcd.Embedded
 	backend  *storage.Backend
 	client   *kubernetes.Client
+	others   []storage.Elsewhere // what is in other etcds
+	prefix   string
 	// hold is released when it is known whether this program can use etcd, and the data there.
 	hold *etcd.Hold
 	// forget ends the search for etcd.
@@ -44,7 +46,7 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 		s.stop()
 		return nil, err
 	}
-	config := storage.Config{Client: s.client, Prefix: o.EtcdPrefix}
+	config := storage.Config{Client: s.client, Elsewhere: s.others, Prefix: o.EtcdPrefix}
 	codec(&config)
 	if s.backend, err = storage.NewBackend(config); err != nil {
 		s.stop()
@@ -56,7 +58,7 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 // openEtcd returns a store without watch caches. It starts the embedded etcd unless there is an external one. Requests wait until it is
 // known whether this program can use etcd, and what check says of the data there.
 func (o *Options) openEtcd(ctx context.Context, check checkFunc) (*store, error) {
-	s := &store{hold: etcd.NewHold()}
+	s := &store{hold: etcd.NewHold(), prefix: o.EtcdPrefix}
 	endpoints := o.endpoints()
 	if len(o.EtcdServers) == 0 {
 		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
@@ -70,14 +72,36 @@ func (o *Options) openEtcd(ctx context.Context, check checkFunc) (*store, error)
 		s.stop()
 		return nil, err
 	}
+	if s.others, err = o.openOthers(s.hold); err != nil {
+		s.stop()
+		return nil, err
+	}
 	verifying, forget := context.WithCancel(ctx)
 	s.forget = forget
 	go func() {
-		if s.verify(verifying, endpoints.URLs, o.EtcdPrefix, check) == nil && s.embedded == nil {
-			s.observe(verifying, endpoints.URLs, o.EtcdPrefix)
+		if s.verify(verifying, check) == nil && s.embedded == nil {
+			s.observe(verifying)
 		}
 	}()
 	return s, nil
+}
+
+// clients returns the clients of all etcds.
+func (s *store) clients() []*kubernetes.Client {
+	all := []*kubernetes.Client{s.client}
+	for _, other := range s.others {
+		all = append(all, other.Client)
+	}
+	return all
+}
+
+// servers returns the URLs of all etcds, for logs.
+func (s *store) servers() []string {
+	var all []string
+	for _, client := range s.clients() {
+		all = append(all, client.Endpoints()...)
+	}
+	return all
 }
 
 // endpoints returns where an external etcd is.
@@ -111,48 +135,54 @@ func (s *store) wait(ctx context.Context) error {
 }
 
 // checkFunc checks the version of the data: storage.CheckVersion, or storage.RaiseVersion, which also sets it.
-type checkFunc func(ctx context.Context, client *kubernetes.Client, prefix string) error
+type checkFunc func(ctx context.Context, client *kubernetes.Client, prefix string, elsewhere []storage.Elsewhere) error
 
 // ask checks the version of the data.
-func (s *store) ask(ctx context.Context, check checkFunc, prefix string, timeout time.Duration) error {
+func (s *store) ask(ctx context.Context, check checkFunc, timeout time.Duration) error {
 	bounded, cancel := context.WithTimeout(etcd.Passing(ctx), timeout)
 	defer cancel()
-	return check(bounded, s.client, prefix)
+	return check(bounded, s.client, s.prefix, s.others)
 }
 
 // probe looks whether etcd has what is needed, and prints warnings about it.
-func (s *store) probe(ctx context.Context, servers []string, prefix string) error {
-	bounded, cancel := context.WithTimeout(etcd.Passing(ctx), verifyTimeout)
-	defer cancel()
-	report, err := etcd.Probe(bounded, s.client.Client, prefix, storage.OpsPerTxn)
-	for _, warning := range report.Warnings {
-		klog.FromContext(ctx).Error(nil, "Etcd needs attention", "warning", warning, "servers", servers)
+func (s *store) probe(ctx context.Context) error {
+	for _, client := range s.clients() {
+		bounded, cancel := context.WithTimeout(etcd.Passing(ctx), verifyTimeout)
+		report, err := etcd.Probe(bounded, client.Client, s.prefix, storage.OpsPerTxn)
+		cancel()
+		for _, warning := range report.Warnings {
+			klog.FromContext(ctx).Error(nil, "Etcd needs attention", "warning", warning, "servers", client.Endpoints())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // verify releases the hold as soon as it is known whether etcd has what is needed, and which version its data has. The data comes
 // second, because looking for its version may write one.
-func (s *store) verify(ctx context.Context, servers []string, prefix string, check checkFunc) error {
+func (s *store) verify(ctx context.Context, check checkFunc) error {
 	probed := false
 	for reported := false; ; {
 		var err error
 		if !probed {
-			err = s.probe(ctx, servers, prefix)
+			err = s.probe(ctx)
 			probed = err == nil
 		}
 		if probed {
-			err = s.ask(ctx, check, prefix, verifyTimeout)
+			err = s.ask(ctx, check, verifyTimeout)
 		}
-		var other *storage.VersionError
+		var version *storage.VersionError
+		var placement *storage.PlacementError
 		var lack *etcd.LackError
-		if err == nil || errors.As(err, &other) || errors.As(err, &lack) || ctx.Err() != nil {
+		if err == nil || errors.As(err, &version) || errors.As(err, &placement) || errors.As(err, &lack) || ctx.Err() != nil {
 			s.hold.Release(err)
 			return err
 		}
 		if !reported {
 			reported = true
-			klog.FromContext(ctx).Error(err, "etcd does not answer. The server is not ready before it does: check that etcd is running and that --etcd-servers is correct", "servers", servers)
+			klog.FromContext(ctx).Error(err, "etcd does not answer. The server is not ready before it does: check that etcd is running and that --etcd-servers is correct", "servers", s.servers())
 		}
 		select {
 		case <-ctx.Done():
@@ -162,7 +192,7 @@ func (s *store) verify(ctx context.Context, servers []string, prefix string, che
 }
 
 // observe says when etcd does not answer any more, and when it answers again, until ctx ends.
-func (s *store) observe(ctx context.Context, servers []string, prefix string) {
+func (s *store) observe(ctx context.Context) {
 	var since time.Time // zero while it answers
 	for {
 		select {
@@ -171,13 +201,13 @@ func (s *store) observe(ctx context.Context, servers []string, prefix string) {
 		case <-time.After(observeInterval):
 		}
 		began := time.Now()
-		err := s.ask(ctx, storage.CheckVersion, prefix, observeTimeout)
+		err := s.ask(ctx, storage.CheckVersion, observeTimeout)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil && since.IsZero():
 			since = began
-			klog.FromContext(ctx).Error(err, "etcd does not answer any more. Until it does, requests that need it are answered with 503 or 504, and /readyz fails", "servers", servers)
+			klog.FromContext(ctx).Error(err, "etcd does not answer any more. Until it does, requests that need it are answered with 503 or 504, and /readyz fails", "servers", s.servers())
 		case err == nil && !since.IsZero():
 			klog.FromContext(ctx).V(1).Info("etcd answers again", "after", time.Since(since).Round(time.Second))
 			since = time.Time{}
@@ -193,6 +223,7 @@ func (s *store) stop() {
 	if s.backend != nil {
 		s.backend.Destroy()
 	}
+	closeAll(s.others)
 	if s.client != nil {
 		_ = s.client.Close()
 	}

@@ -22,12 +22,17 @@ const (
 	Shards = 16
 	// VersionKey is the key of the version of the data. It is outside of all roots: each of these has two segments or more.
 	VersionKey = "/version"
+	// EtcdsKey is the key of what an etcd stores of the others, if there are any. It is outside of all roots, too.
+	EtcdsKey = "/etcds"
 	// Version is the version of the data that this program reads and writes: keys, encodings and the meaning of what is stored. Change
 	// it together with anything that an older release would misread.
 	//
 	//	1  everything is stored
 	//	2  what clusters contain from the beginning is rendered from templates, and deleted objects of them leave tombstones
+	//	3  a part is in other etcds
 	Version = 2
+	// ApartVersion is the version of data of which a part is in other etcds. It is Version otherwise.
+	ApartVersion = 3
 	// FirstVersion is the version of data that does not say its version.
 	FirstVersion = 1
 

@@ -22,10 +22,12 @@ const renderedBytes = 4 << 20
 // pageSize is how many keys are read at a time.
 const pageSize = 500
 
-// Store is the etcd to look into.
+// Store is what to look into.
 type Store struct {
-	KV     clientv3.KV
-	Prefix string // what every key begins with
+	KV clientv3.KV
+	// Elsewhere are other etcds, with objects that belong to some in KV.
+	Elsewhere []clientv3.KV
+	Prefix    string // what every key begins with
 	// Codec returns the codec in which a typed resource is stored.
 	Codec func(schema.GroupResource) (runtime.Codec, error)
 }
@@ -33,20 +35,51 @@ type Store struct {
 // Orphan is a key in etcd that belongs to nothing.
 type Orphan struct {
 	Key      layout.Key
-	Reason   string // for example: Namespace "a" does not exist
+	Reason   string      // for example: Namespace "a" does not exist
+	kv       clientv3.KV // of the etcd that has it
 	revision int64
 	// while are the conditions under which it is still one, provided that it has not changed itself.
 	while []clientv3.Cmp
 }
 
-// Find calls each with every orphan at one revision of etcd, in key order, until that returns an error. Keys that are not those of
-// an object are passed over.
+// Find calls each with every orphan, until that returns an error: in each etcd at one revision, in key order. Keys that are not those of
+// an object or a gate are passed over.
 func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
+	// What belongs to something was created after it. So the other etcds are read as they were before the one that has the owners.
+	revisions := make([]int64, len(s.Elsewhere))
+	for i, kv := range s.Elsewhere {
+		var err error
+		if revisions[i], err = s.current(ctx, kv); err != nil {
+			return err
+		}
+	}
 	there, err := s.read(ctx)
 	if err != nil {
 		return err
 	}
-	for kv, err := range s.below(ctx, "/", there.revision, clientv3.WithKeysOnly()) {
+	if err := s.find(ctx, s.KV, there, s.below(ctx, "/", there.revision, clientv3.WithKeysOnly()), each); err != nil {
+		return err
+	}
+	for i, kv := range s.Elsewhere {
+		if err := s.find(ctx, kv, there, s.pages(ctx, kv, "/", revisions[i], clientv3.WithKeysOnly()), each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// current returns the current revision of an etcd.
+func (s Store) current(ctx context.Context, kv clientv3.KV) (int64, error) {
+	resp, err := kv.Get(ctx, s.Prefix, clientv3.WithCountOnly())
+	if err != nil {
+		return 0, fmt.Errorf("reading the current revision: %w", err)
+	}
+	return resp.Header.Revision, nil
+}
+
+// find calls each with every orphan among some keys of an etcd.
+func (s Store) find(ctx context.Context, etcd clientv3.KV, there *there, keys iter.Seq2[*mvccpb.KeyValue, error], each func(Orphan) error) error {
+	for kv, err := range keys {
 		if err != nil {
 			return err
 		}
@@ -58,7 +91,7 @@ func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
 		if reason == "" {
 			continue
 		}
-		orphan := Orphan{Key: k, Reason: reason, revision: kv.ModRevision, while: s.while(k, missing, there.revision)}
+		orphan := Orphan{Key: k, Reason: reason, kv: etcd, revision: kv.ModRevision, while: s.while(k, missing, there.revision)}
 		if err := each(orphan); err != nil {
 			return err
 		}
@@ -89,22 +122,33 @@ func (s Store) while(k, missing layout.Key, revision int64) []clientv3.Cmp {
 // is there now, or may be.
 func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 	key := s.Prefix + o.Key.String()
-	unchanged := append([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", o.revision)}, o.while...)
+	unchanged := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", o.revision)}
+	if o.kv == s.KV {
+		unchanged = append(unchanged, o.while...)
+	} else if resp, err := s.KV.Txn(ctx).If(o.while...).Commit(); err != nil || !resp.Succeeded {
+		// What it belongs to may come now. The orphan is older than that.
+		return false, err
+	}
 	// The meter of the workspace, if it has one, begins anew.
 	meter := clientv3.OpDelete(s.Prefix + owners.MeterKey(o.Key.Cluster).String())
-	if o.Key == owners.MeterKey(o.Key.Cluster) {
+	if o.Key == owners.MeterKey(o.Key.Cluster) || o.Key.Resource == owners.Gates {
 		meter = clientv3.OpGet(key)
 	}
-	resp, err := s.KV.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key), meter).Commit()
+	resp, err := o.kv.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key), meter).Commit()
 	if err != nil {
 		return false, fmt.Errorf("deleting %s: %w", key, err)
 	}
 	return resp.Succeeded, nil
 }
 
-// below yields what is below a root, stored or rendered, at a revision, in key order.
+// below yields what is below a root in the main etcd, stored or rendered, at a revision, in key order.
 func (s Store) below(ctx context.Context, root string, revision int64, options ...clientv3.OpOption) iter.Seq2[*mvccpb.KeyValue, error] {
 	ranges := rendered.New(rendered.Config{KV: s.KV, Prefix: s.Prefix, Resources: rendered.Resources, Bytes: renderedBytes}).KV()
+	return s.pages(ctx, ranges, root, revision, options...)
+}
+
+// pages yields what is below a root, at a revision, in key order.
+func (s Store) pages(ctx context.Context, ranges clientv3.KV, root string, revision int64, options ...clientv3.OpOption) iter.Seq2[*mvccpb.KeyValue, error] {
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
 		from, end := s.Prefix+root, clientv3.GetPrefixRangeEnd(s.Prefix+root)
 		for {
@@ -129,6 +173,13 @@ func (s Store) below(ctx context.Context, root string, revision int64, options .
 // missing returns the key of what k belongs to and is not there, and why k belongs to nothing; an empty reason if all is there. The
 // key is empty if it is not known, or there.
 func (t *there) missing(k layout.Key) (layout.Key, string) {
+	if k.Resource == owners.Gates {
+		owner, ok := owners.OwnerOf(k)
+		if !ok || !t.has(owner) {
+			return owner, fmt.Sprintf("%s %q does not exist", k.Namespace, k.Name)
+		}
+		return layout.Key{}, ""
+	}
 	if cluster := owners.ClusterKey(k.Cluster); owners.InCluster(k) && !t.has(cluster) {
 		return cluster, fmt.Sprintf("LogicalCluster %q does not exist", k.Cluster)
 	}

@@ -3,6 +3,7 @@ package orphans
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,69 @@ var dead = map[string]string{
 	widgets + "crd/c2/default/w":                     `CustomResourceDefinition "widgets.example.com" does not exist`,
 	widgets + "id/c2/default/w":                      `no APIBinding binds widgets.example.com with this identity`,
 	"/annex/tenancy.kcp.io/workspaces/c2/w":          `no APIBinding binds workspaces.tenancy.kcp.io with this identity`,
+}
+
+// Objects in another etcd belong to what the main one has.
+func TestFind_Elsewhere(t *testing.T) {
+	main, s := fill(t)
+	other := testserver.RunEtcd(t, nil)
+	t.Cleanup(func() { _ = other.Close() })
+	s.Elsewhere = []clientv3.KV{other.KV}
+	const gates = "/annex/annex.dev/gates/"
+	alive := []string{
+		"/annex/core/secrets/c1/default/a", widgets + "crd/c1/default/x", "/annex/version", "/annex/annex.dev/usage/c1/content",
+		gates + "c1/logicalclusters/cluster", gates + "c1/namespaces/default", gates + "c1/apibindings/b",
+		gates + "c1/customresourcedefinitions/widgets.example.com", gates + "system:admin/namespaces/ns",
+	}
+	lost := map[string]string{
+		"/annex/core/secrets/c1/gone/a":        `Namespace "gone" does not exist`,
+		"/annex/core/secrets/gone/default/a":   `LogicalCluster "gone" does not exist`,
+		widgets + "other/c1/default/x":         `no APIBinding binds widgets.example.com with this identity`,
+		"/annex/annex.dev/usage/gone/content":  `LogicalCluster "gone" does not exist`,
+		gates + "c1/namespaces/gone":           `namespaces "gone" does not exist`,
+		gates + "gone/logicalclusters/cluster": `logicalclusters "cluster" does not exist`,
+		gates + "c1/apibindings/c":             `apibindings "c" does not exist`,
+	}
+	put := func(etcd *kubernetes.Client, key string) {
+		t.Helper()
+		if _, err := etcd.KV.Put(t.Context(), key, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range alive {
+		put(other, key)
+	}
+	for key := range lost {
+		put(other, key)
+	}
+	found := map[string]Orphan{}
+	if err := s.Find(t.Context(), func(o Orphan) error {
+		if o.kv == other.KV {
+			found["/annex"+o.Key.String()] = o
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for key, reason := range lost {
+		if found[key].Reason != reason {
+			t.Errorf("%s: got %q, want %q", key, found[key].Reason, reason)
+		}
+	}
+	if len(found) != len(lost) {
+		t.Errorf("found %v", slices.Collect(maps.Keys(found)))
+	}
+	// What comes meanwhile keeps what belongs to it.
+	put(main, "/annex/core/namespaces/c1/gone")
+	for _, key := range slices.Sorted(maps.Keys(found)) {
+		want := key != "/annex/core/secrets/c1/gone/a" && key != gates+"c1/namespaces/gone"
+		if done, err := s.Remove(t.Context(), found[key]); err != nil || done != want {
+			t.Errorf("removing %s: %v, %v", key, done, err)
+		}
+	}
+	if n := len(keys(t, other)); n != len(alive)+2-1 { // without the meter of c1, from which something was removed
+		t.Errorf("%v are left", keys(t, other))
+	}
 }
 
 func fill(t *testing.T) (*kubernetes.Client, Store) {

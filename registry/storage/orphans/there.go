@@ -20,7 +20,7 @@ import (
 // there is what others can belong to, at one revision.
 type there struct {
 	revision int64
-	keys     map[layout.Key]struct{} // of LogicalClusters and Namespaces
+	keys     map[layout.Key]struct{} // of all owners
 	served   map[kind]scope
 }
 
@@ -54,11 +54,11 @@ func (t *there) has(k layout.Key) bool {
 
 // read returns what is there now.
 func (s Store) read(ctx context.Context) (*there, error) {
-	resp, err := s.KV.Get(ctx, s.Prefix, clientv3.WithCountOnly())
+	revision, err := s.current(ctx, s.KV)
 	if err != nil {
-		return nil, fmt.Errorf("reading the current revision: %w", err)
+		return nil, err
 	}
-	t := &there{revision: resp.Header.Revision, keys: map[layout.Key]struct{}{}, served: map[kind]scope{}}
+	t := &there{revision: revision, keys: map[layout.Key]struct{}{}, served: map[kind]scope{}}
 	for _, gr := range []schema.GroupResource{owners.LogicalClusters, owners.Namespaces} {
 		for kv, err := range s.below(ctx, layout.TypedRoot(gr)+"/", t.revision, clientv3.WithKeysOnly()) {
 			if err != nil {
@@ -71,6 +71,7 @@ func (s Store) read(ctx context.Context) (*there, error) {
 	}
 	bound := map[string]scope{} // by the UID of the schema
 	if err := s.each(ctx, owners.Definitions, t.revision, func(k layout.Key, obj runtime.Object) {
+		t.keys[k] = struct{}{}
 		crd, ok := obj.(*apiextensions.CustomResourceDefinition)
 		switch its := scopeOf(ok && crd.Spec.Scope == apiextensions.NamespaceScoped); {
 		case !ok:
@@ -83,6 +84,7 @@ func (s Store) read(ctx context.Context) (*there, error) {
 		return nil, err
 	}
 	err = s.each(ctx, owners.Bindings, t.revision, func(k layout.Key, obj runtime.Object) {
+		t.keys[k] = struct{}{}
 		binding, ok := obj.(*apisv1alpha2.APIBinding)
 		if !ok {
 			return

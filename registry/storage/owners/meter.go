@@ -163,8 +163,8 @@ func (c *Client) limitsFor(ctx context.Context, ch *change) (limits.Limits, erro
 		return ch.owners[0].limits, nil
 	}
 	lc := []owner{{key: ClusterKey(ch.k.Cluster)}}
-	if lc[0].state = c.remembered(ctx, lc[0].key); lc[0].revision == 0 {
-		if err := c.read(ctx, lc); err != nil {
+	if lc[0].state = c.home().remembered(ctx, lc[0].key); lc[0].revision == 0 {
+		if err := c.home().read(ctx, lc); err != nil {
 			return limits.Limits{}, err
 		}
 	}

@@ -61,6 +61,7 @@ type owner struct {
 	key layout.Key
 	uid types.UID // empty if any object of that name will do
 	state
+	gate int64 // revision of its gate, if it is in another etcd
 }
 
 // of returns what an object that ctx creates under k belongs to, in the order in which a missing one is reported.

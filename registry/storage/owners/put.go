@@ -28,6 +28,10 @@ type Config struct {
 	Stored func(ctx context.Context, cluster logicalcluster.Name) (limits.Amount, error)
 	// Implied knows objects that are there though nothing is stored at their keys, because their LogicalCluster is; nil if there are none.
 	Implied Implied
+	// Home is the Client of the etcd that has what objects belong to; nil if that is this one.
+	Home *Client
+	// Elsewhere are the Clients whose Home this one is.
+	Elsewhere []*Client
 }
 
 // Implied is what is known of implied objects.
@@ -43,11 +47,12 @@ type Client struct {
 	Config
 	recent *lru.Cache // from layout.Key to state
 	meters *lru.Cache // from logicalcluster.Name to *meter
+	gates  *lru.Cache // from layout.Key, of an owner that is not in this etcd, to gate
 }
 
 // New returns a Client.
 func New(c Config) *Client {
-	return &Client{Config: c, recent: lru.New(recentWrites), meters: lru.New(metersKept)}
+	return &Client{Config: c, recent: lru.New(recentWrites), meters: lru.New(metersKept), gates: lru.New(gatesKept)}
 }
 
 // change is one write of one key.
@@ -133,15 +138,24 @@ func (c *Client) commit(ctx context.Context, ch *change) (outcome, error) {
 		if err := refusal(ch.k, ch.owners); err != nil {
 			return outcome{}, err
 		}
+		if c.Home != nil {
+			if err := c.pass(ctx, ch.k, ch.owners); err != nil {
+				return outcome{}, err
+			}
+		}
 		done, conflict, err := c.try(ctx, ch)
 		if err != nil {
 			return outcome{}, err
 		}
-		if done.succeeded && !ch.deletes {
-			c.wrote(ch.k, ch.value, done.revision)
+		if done.succeeded {
+			c.wrote(ctx, ch, done.revision)
 		}
 		if done.succeeded || conflict {
 			return done, nil
+		}
+		if c.Home != nil { // a gate was shut, or the meter has moved
+			c.forget(ch.owners)
+			continue
 		}
 		// The key is as expected, so something of the rest has changed. That is seldom, and is not made dearer by reading it each time.
 		if err := c.read(ctx, ch.owners); err != nil {
@@ -159,12 +173,12 @@ func (c *Client) belong(ctx context.Context, ch *change) (err error) {
 		return err
 	}
 	for i := range ch.owners {
-		ch.owners[i].state = c.remembered(ctx, ch.owners[i].key)
+		ch.owners[i].state = c.home().remembered(ctx, ch.owners[i].key)
 	}
 	if refusal(ch.k, ch.owners) == nil {
 		return nil
 	}
-	return c.read(ctx, ch.owners) // what is in memory may be old
+	return c.home().read(ctx, ch.owners) // what is in memory may be old
 }
 
 // try commits one transaction. A conflict is a key that has another revision than expected.
@@ -176,7 +190,7 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	defer account.close()
 	compares := append(account.compares, clientv3.Compare(clientv3.ModRevision(ch.key), "=", ch.revision))
 	for i := range ch.owners {
-		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(ch.owners[i].key)), "=", ch.owners[i].stored()))
+		compares = append(compares, c.guard(&ch.owners[i]))
 	}
 	if ch.needs != "" {
 		compares = append(compares, clientv3.Compare(clientv3.CreateRevision(ch.needs), ">", 0))

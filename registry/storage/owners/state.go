@@ -73,12 +73,24 @@ func (c *Client) remembered(ctx context.Context, k layout.Key) state {
 func (c *Client) remember(k layout.Key, s state) { c.recent.Add(k, s) }
 
 // wrote remembers what was written, if something can belong to it.
-func (c *Client) wrote(k layout.Key, value []byte, revision int64) {
-	switch k.Resource {
+func (c *Client) wrote(ctx context.Context, ch *change, revision int64) {
+	switch ch.k.Resource {
 	case LogicalClusters, Namespaces, Definitions, Bindings:
-		if s, err := c.parse(k, &mvccpb.KeyValue{Value: value, ModRevision: revision}); err == nil {
-			c.remember(k, s)
+	default:
+		return
+	}
+	var s state
+	if !ch.deletes {
+		var err error
+		if s, err = c.parse(ch.k, &mvccpb.KeyValue{Value: ch.value, ModRevision: revision}); err != nil {
+			return
 		}
+	}
+	if len(c.Elsewhere) > 0 && (ch.deletes || s.deleting && !c.remembered(ctx, ch.k).deleting) {
+		c.left(ctx, ch.k)
+	}
+	if !ch.deletes {
+		c.remember(ch.k, s)
 	}
 }
 
