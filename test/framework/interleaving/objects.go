@@ -14,6 +14,7 @@ var (
 	crds         = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	namespaces   = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	configMaps   = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	secrets      = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	clusterRoles = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
 	gadgets      = schema.GroupVersionResource{Group: "example.org", Version: "v1", Resource: "gadgets"}
 	widgets      = schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}
@@ -34,6 +35,8 @@ func (w *walk) target() target {
 		target{gvr: configMaps, kind: "ConfigMap", namespace: "default"},
 		target{gvr: configMaps, kind: "ConfigMap", namespace: "a"},
 		target{gvr: configMaps, kind: "ConfigMap", namespace: "b"},
+		target{gvr: secrets, kind: "Secret", namespace: "a"},
+		target{gvr: secrets, kind: "Secret", namespace: "b"},
 		target{gvr: gadgets, kind: "Gadget", namespace: "a"},
 		target{gvr: gadgets, kind: "Gadget", namespace: "default"},
 		target{gvr: gadgets, kind: "Gadget"},
