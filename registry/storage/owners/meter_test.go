@@ -53,7 +53,7 @@ func (h *house) count(ctx context.Context, cluster logicalcluster.Name) (sum lim
 		if err != nil {
 			return sum, err
 		}
-		if k.Cluster == cluster && isMetered(k) && k != MeterKey(cluster) {
+		if k.Cluster == cluster && isMetered(k) && k != MeterKey(cluster) && k.Resource != Gates {
 			sum = sum.Plus(limits.Amount{Objects: 1, Bytes: int64(len(kv.Value))})
 		}
 	}
