@@ -10,8 +10,8 @@
 //     registry/<group> folder has one for each of its resources and repeats nothing that the row says.
 //
 // The table fails closed. What a row leaves out is the answer that gives away least: no workspace serves the kind, root does not
-// export it, only the server writes its status. What a group leaves out is answered alike: no host forwards it, and only the
-// server defines resources in it. [Table.Check] refuses storage without a row, and a row without storage.
+// export it, only the server writes its status, no other etcd has it. What a group leaves out is answered alike: no host forwards it,
+// and only the server defines resources in it. [Table.Check] refuses storage without a row, and a row without storage.
 //
 // A kind is reached in three ways, over one storage and one watch cache:
 //

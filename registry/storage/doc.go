@@ -5,6 +5,7 @@
 //	/annex/cr/<shard 0-15>/<group>/<resource>/<bucket>/<cluster>/[<namespace>/]<name>      custom resources
 //
 //	/annex/version                                                                         version of the data; see CheckVersion
+//	/annex/etcds                                                                           which etcd has what, if there are several
 //	/annex/annex.dev/templates/<name>                                                      what clusters are made from (package rendered)
 //
 // The resource comes first since a stock watch cache wants one root; a cluster owns one disjoint prefix in each resource.
@@ -38,6 +39,9 @@
 //
 // [Backend.Heads] lists what a cluster stores in all resources, typed and custom, after one look at etcd that all callers share;
 // [Backend.Purge] deletes it by key.
+//
+// A part of the data may be in other etcds (etcd.go, override.go, placement.go). What others belong to, and what is rendered, is in the main
+// one. Each etcd has its own watch caches and revisions; objects in another one than their owners are created past gates (package owners).
 //
 // One revision never holds two objects, as a watch that breaks inside a revision would lose the rest: nothing here
 // deletes a range or writes two keys in a transaction.

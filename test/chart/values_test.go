@@ -135,6 +135,8 @@ func TestSchema_Refuses(t *testing.T) {
 
 		{"two servers on one embedded etcd", []string{"replicas=2"}, "replicas: 2 servers need an external etcd; set etcd.endpoints, or do not set replicas"},
 		{"TLS for an etcd that is inside", []string{"etcd.tls.existingSecret=etcd"}, "etcd.tls.existingSecret: has no effect without etcd.endpoints"},
+		{"other etcds beside one that is inside", []string{"etcd.overrides[0]=/secrets#http://etcd:2379"}, "etcd.overrides: has no effect without etcd.endpoints"},
+		{"another etcd without a part", []string{"etcd.endpoints[0]=http://a:2379", "etcd.overrides[0]=secrets#http://b:2379"}, "at '/etcd/overrides/0': 'secrets#http://b:2379' does not match"},
 		{"half a client certificate", []string{"etcd.tls.keyKey="}, "etcd.tls.certKey, etcd.tls.keyKey: set both or neither"},
 		{"a Secret that is not named", []string{"tls.type=existingSecret"}, "tls.existingSecret: required with tls.type existingSecret"},
 		{"a Secret that is not asked for", []string{"tls.existingSecret=serving"}, "tls.existingSecret, tls.caKey: have no effect with tls.type annex; set tls.type to existingSecret"},

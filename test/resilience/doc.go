@@ -4,6 +4,7 @@
 //	crash_test.go     kill -9 in the middle of many writes, and with equal names in many workspaces
 //	outage_test.go    an external etcd that stops and starts again; -outage says for how long
 //	start_test.go     an external etcd that is away at the start
+//	elsewhere_test.go one of two etcds that is away
 //	full_test.go      an etcd without room for more
 //	disk_test.go      a disk without room for more
 //	deletion_test.go  keys that a deleted workspace leaves

@@ -26,6 +26,9 @@
 {{- with .Values.etcd }}
 {{- if .endpoints }}
 - --etcd-servers={{ join "," .endpoints }}
+{{- with .overrides }}
+- --etcd-servers-overrides={{ join "," . }}
+{{- end }}
 {{- if .tls.existingSecret }}
 {{- with .tls.caKey }}
 - --etcd-cafile=/etc/annex/etcd/{{ . }}

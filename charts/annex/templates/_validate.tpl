@@ -11,6 +11,9 @@ Checks that concern more than one value, which the schema cannot express. All fa
 {{- if and $v.etcd.tls.existingSecret (not $external) -}}
 {{- $faults = append $faults "etcd.tls.existingSecret: has no effect without etcd.endpoints" -}}
 {{- end -}}
+{{- if and $v.etcd.overrides (not $external) -}}
+{{- $faults = append $faults "etcd.overrides: has no effect without etcd.endpoints" -}}
+{{- end -}}
 {{- if ne (empty $v.etcd.tls.certKey) (empty $v.etcd.tls.keyKey) -}}
 {{- $faults = append $faults "etcd.tls.certKey, etcd.tls.keyKey: set both or neither" -}}
 {{- end -}}

@@ -57,7 +57,7 @@ func (l *LimitOptions) flags() []limitFlag {
 		{"max-requests-queued", "Maximum number of waiting requests. A request waits for at most a quarter of --request-timeout. A workspace may use as many as remain free; further requests get 429.", &l.MaxQueued},
 		{"max-watches", "Maximum number of open watches. A workspace may use as many as remain free; further requests get 429.", &l.MaxWatches},
 		{"max-refusals-per-second", "Maximum number of requests a second, in the long run, that may be refused with 401 or 403 for one user, or for one address that sends no valid credentials. Ten times as many may be refused at once. Further requests of the same origin get 429.", &l.MaxRefusals},
-		{"max-objects-per-workspace", "Maximum number of objects that a workspace stores, unless an annotation of its LogicalCluster or its WorkspaceType says otherwise. The root workspace has no limit. Further objects are refused with 403.", &l.MaxObjects},
+		{"max-objects-per-workspace", "Maximum number of objects that a workspace stores, unless an annotation of its LogicalCluster or its WorkspaceType says otherwise. The root workspace has no limit. Further objects are refused with 403. With --etcd-servers-overrides, the limit applies in each etcd cluster separately.", &l.MaxObjects},
 	}
 }
 

@@ -57,11 +57,11 @@ func (s Store) Find(ctx context.Context, each func(Orphan) error) error {
 	if err != nil {
 		return err
 	}
-	if err := s.find(ctx, s.KV, there, s.below(ctx, "/", there.revision, clientv3.WithKeysOnly()), each); err != nil {
+	if err := s.find(s.KV, there, s.below(ctx, "/", there.revision, clientv3.WithKeysOnly()), each); err != nil {
 		return err
 	}
 	for i, kv := range s.Elsewhere {
-		if err := s.find(ctx, kv, there, s.pages(ctx, kv, "/", revisions[i], clientv3.WithKeysOnly()), each); err != nil {
+		if err := s.find(kv, there, s.pages(ctx, kv, "/", revisions[i], clientv3.WithKeysOnly()), each); err != nil {
 			return err
 		}
 	}
@@ -78,7 +78,7 @@ func (s Store) current(ctx context.Context, kv clientv3.KV) (int64, error) {
 }
 
 // find calls each with every orphan among some keys of an etcd.
-func (s Store) find(ctx context.Context, etcd clientv3.KV, there *there, keys iter.Seq2[*mvccpb.KeyValue, error], each func(Orphan) error) error {
+func (s Store) find(etcd clientv3.KV, there *there, keys iter.Seq2[*mvccpb.KeyValue, error], each func(Orphan) error) error {
 	for kv, err := range keys {
 		if err != nil {
 			return err

@@ -15,9 +15,22 @@
 // (put.go). If a compared object has only changed, the create is tried again with its new revision. If it is gone, is being deleted, or
 // is another object of the same name, the create is refused (refuse.go), always by what etcd says now.
 //
+// An object may be in another etcd than its owners, where no transaction can compare them (gate.go). There the transaction compares a gate
+// for each owner, a key that has to have the revision at which this process knows it:
+//
+//   - A create makes the gates that are missing, then reads the owners, and only then uses the gates. A gate that was used once is used
+//     again without a look, as long as memory does not say that the owner has another UID, is being deleted or is gone.
+//   - The write that begins the deletion of an owner removes its gate. Whoever looks for what belongs to owners that are being deleted
+//     removes their gates before (Shut), in case that the first process ended too early.
+//
+// So an owner whose gate is used was there after the gate was made. If its deletion began later, the gate is removed before the look, and a
+// create that has not reached etcd by then fails; a gate that is made again has another revision, and whoever made it finds no owner. A
+// process that ends between making a gate and looking leaves a key behind that lets nobody pass; package orphans finds it.
+//
 // It also accounts for what a workspace with limits stores (meter.go), exactly: such a workspace has a meter, one more key in etcd, and
 // every transaction that creates, changes or deletes an object of it also compares the meter and writes the new sum. So a meter that
 // exists is right, whatever servers write, and without a further revision. Other workspaces have none, which their transactions compare.
+// Each etcd has a meter of its own, for what is there.
 // A meter begins with the first create that needs it. Its first value makes all writes of the workspace fail until one of the writers
 // has counted what is stored; since nothing changes meanwhile, they may all count. Creates remove a meter whose limits are gone.
 //
