@@ -80,7 +80,11 @@ func (c *Client) account(ctx context.Context, ch *change) (*account, error) {
 			a.compares = append(a.compares, clientv3.Compare(clientv3.CreateRevision(c.meterPath(a.cluster)), "=", 0))
 			return a, nil
 		case m == nil:
-			err = c.begin(ctx, a.cluster)
+			var begun bool
+			if begun, err = c.begin(ctx, ch); err == nil && !begun { // the LogicalCluster is another by now, which the transaction finds, too
+				a.compares = append(a.compares, clientv3.Compare(clientv3.CreateRevision(c.meterPath(a.cluster)), "=", 0))
+				return a, nil
+			}
 		case m.value == beingCounted:
 			err = c.count(ctx, a.cluster, m)
 		case creates && !limited:
@@ -221,20 +225,21 @@ func (c *Client) take(ctx context.Context, cluster logicalcluster.Name) (*meter,
 	}
 }
 
-// begin makes a meter, unless somebody else does.
-func (c *Client) begin(ctx context.Context, cluster logicalcluster.Name) error {
-	key := c.meterPath(cluster)
-	resp, err := c.KV.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+// begin makes a meter for the creation of an object, unless somebody else does. It reports false if there is none because the
+// LogicalCluster has changed: a cluster that is gone must not leave a meter behind.
+func (c *Client) begin(ctx context.Context, ch *change) (bool, error) {
+	cluster, key := ch.k.Cluster, c.meterPath(ch.k.Cluster)
+	resp, err := c.KV.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0), c.guard(&ch.owners[0])).
 		Then(clientv3.OpPut(key, beingCounted)).Else(clientv3.OpGet(key)).Commit()
 	if err != nil {
-		return err
+		return false, err
 	}
 	value := beingCounted
 	if !resp.Succeeded {
 		value = valueOf(resp.Responses[0])
 	}
 	c.learn(cluster, value)
-	return nil
+	return value != "", nil
 }
 
 // count gives a meter its first sum.

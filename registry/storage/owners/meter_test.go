@@ -350,3 +350,17 @@ func TestMeter_WithoutLimitOneTransactionEach(t *testing.T) {
 		t.Errorf("%d transactions for 3 writes, %d meters", h.txns, h.meters.Len())
 	}
 }
+
+// A create that comes when its cluster is gone leaves no meter behind.
+func TestMeter_OfAClusterThatIsGone(t *testing.T) {
+	h := newMetered(t, runEtcd(t), limits.Limits{Objects: 5})
+	h.before = func() { h.remove(clusterKey) }
+	if err := h.create(configMap("late"), 10); !isClosing(err) || h.has(MeterKey("c1")) {
+		t.Errorf("got %v, a meter: %t", err, h.has(MeterKey("c1")))
+	}
+	h.known[clusterKey] = h.store(clusterKey, "uid", false)
+	h.before = func() { h.store(clusterKey, "uid", false) } // it only changes
+	if err := h.create(configMap("a"), 10); err != nil || !h.has(MeterKey("c1")) {
+		t.Errorf("got %v, a meter: %t", err, h.has(MeterKey("c1")))
+	}
+}
