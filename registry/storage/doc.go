@@ -6,6 +6,7 @@
 //
 //	/annex/version                                                                         version of the data; see CheckVersion
 //	/annex/etcds                                                                           which etcd has what, if there are several
+//	/annex/annex.dev/gates/<cluster>/<resource>/<name>                                     of what objects in another etcd than the main one belong to
 //	/annex/annex.dev/templates/<name>                                                      what clusters are made from (package rendered)
 //
 // The resource comes first since a stock watch cache wants one root; a cluster owns one disjoint prefix in each resource.

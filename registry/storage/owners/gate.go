@@ -2,7 +2,6 @@ package owners
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -195,11 +194,7 @@ func (c *Client) Shut(ctx context.Context, cluster logicalcluster.Name, namespac
 		}
 		for _, kv := range resp.Kvs {
 			k, err := layout.Parse(string(kv.Key[len(c.Prefix):]))
-			owner, ok := OwnerOf(k)
-			if err != nil || !ok {
-				return fmt.Errorf("the key %q is none of a gate", kv.Key)
-			}
-			if !is(owner) {
+			if owner, ok := OwnerOf(k); err == nil && ok && !is(owner) {
 				c.gates.Remove(owner)
 				if _, err := c.KV.Delete(ctx, string(kv.Key)); err != nil {
 					return err
