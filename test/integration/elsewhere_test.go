@@ -125,8 +125,11 @@ func TestElsewhere(t *testing.T) {
 
 func TestElsewhere_InterleavingsLeaveNothingBehind(t *testing.T) {
 	a := startApart(t)
-	s := annex.Start(t, append([]string{"--workspace-seats", "100", "--max-refusals-per-second=0"}, a.flags...)...)
-	interleaving.Config{Servers: []*annex.Server{s}, Check: a.checkData}.Run(t, *firstSeed, *interleavings)
+	var servers []*annex.Server
+	for range 2 {
+		servers = append(servers, annex.Start(t, append([]string{"--workspace-seats", "100", "--max-refusals-per-second=0"}, a.flags...)...))
+	}
+	interleaving.Config{Servers: servers, Check: a.checkData}.Run(t, *firstSeed, *interleavings)
 }
 
 // A server whose flags do not fit the data ends with one line.
