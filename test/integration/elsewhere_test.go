@@ -140,11 +140,14 @@ func TestElsewhere_OtherFlagsAreRefused(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		"no overrides":    {a.flags[:2], "must be set, because "},
-		"a part of it":    {[]string{"--etcd-servers", a.etcds[1].URL()}, "has only a part of the data"},
-		"exchanged etcds": {[]string{"--etcd-servers", a.etcds[0].URL(), "--etcd-servers-overrides", "/secrets#" + a.etcds[2].URL()}, "objects cannot be moved to another etcd"},
-		"an owner":        {append(slices.Clone(a.flags), "--etcd-servers-overrides", "/namespaces#"+a.etcds[2].URL()), "other objects belong to these"},
-		"the embedded":    {a.flags[2:], "has no effect without --etcd-servers"},
+		"no overrides": {a.flags[:2], "must be set, because "},
+		"a part of it": {[]string{"--etcd-servers", a.etcds[1].URL()}, "has only a part of the data"},
+		"exchanged etcds": {
+			[]string{"--etcd-servers", a.etcds[0].URL(), "--etcd-servers-overrides", "/secrets#" + a.etcds[2].URL() + ",coordination.k8s.io/leases#" + a.etcds[1].URL()},
+			"objects cannot be moved to another etcd",
+		},
+		"an owner":     {append(slices.Clone(a.flags), "--etcd-servers-overrides", "/namespaces#"+a.etcds[2].URL()), "other objects belong to these"},
+		"the embedded": {a.flags[2:], "has no effect without --etcd-servers"},
 	} {
 		out, errs, code := annex.Run(t, append([]string{"serve", "--root-directory", t.TempDir(), "--bind-address", "127.0.0.1", "--secure-port", "0"}, tc.flags...)...)
 		if line := strings.TrimSpace(errs); code == 0 || !strings.Contains(line, tc.want) || strings.Contains(line, "\n") {
