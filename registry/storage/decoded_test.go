@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,17 +70,24 @@ func TestTyped_IsDecodedOnceForAllReaders(t *testing.T) {
 				t.Fatalf("watch %d gets %v", i, event)
 			}
 			obj.Data = nil // it is a copy
+			// So is what is encoded: stock encoders write kind and version into it.
+			if err := shared.CacheEncode("test", func(obj runtime.Object, _ io.Writer) error {
+				obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Version: "v0", Kind: "Changed"})
+				return nil
+			}, io.Discard); err != nil {
+				t.Fatal(err)
+			}
 		case <-time.After(patience):
 			t.Fatalf("watch %d gets nothing", i)
 		}
 	}
 	for range 3 {
 		var got corev1.ConfigMap
-		if err := s.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &got); err != nil || got.Name != "a" {
+		if err := s.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &got); err != nil || got.Name != "a" || got.Kind == "Changed" {
 			t.Fatalf("%q, %v", got.Name, err)
 		}
 		var list corev1.ConfigMapList
-		if err := s.GetList(ctx, s.root, all, &list); err != nil || len(list.Items) != 1 || list.Items[0].Name != "a" {
+		if err := s.GetList(ctx, s.root, all, &list); err != nil || len(list.Items) != 1 || list.Items[0].Name != "a" || list.Items[0].Kind == "Changed" {
 			t.Fatalf("%v, %v", list.Items, err)
 		}
 	}

@@ -104,8 +104,15 @@ func (e *event) CacheEncode(id apiruntime.Identifier, encode func(apiruntime.Obj
 		if in, known = e.forms[id]; known {
 			return nil
 		}
+		own := obj
+		if e.storage.decoded != nil { // encoders note kind and version in what they encode, while others read it
+			own = e.storage.newFunc()
+			if err := setTo(own, obj); err != nil {
+				return err
+			}
+		}
 		var data bytes.Buffer
-		in.err = encode(obj, &data)
+		in.err = encode(own, &data)
 		in.data = data.Bytes()
 		if e.forms == nil {
 			e.forms = map[apiruntime.Identifier]form{}
