@@ -108,6 +108,17 @@ func (c *Cache[K, V]) remove(element *list.Element) V {
 	return e.value
 }
 
+// Remove drops the value of key.
+func (c *Cache[K, V]) Remove(key K) {
+	c.mu.Lock()
+	var gone []V
+	if element := c.entries[key]; element != nil {
+		gone = append(gone, c.remove(element))
+	}
+	c.mu.Unlock()
+	c.tell(gone)
+}
+
 // Drop drops all values of an owner.
 func (c *Cache[K, V]) Drop(owner string) {
 	var gone []V

@@ -22,7 +22,7 @@ func TestCheckEtcd(t *testing.T) {
 			"etcd":              {etcd.URL(), 0, " has what Annex needs, and a commit takes ", ""},
 			"no etcd":           {lacking.Kine().Start(t, etcd.Address()), 1, "", "transactions with several compares"},
 			"a slow one":        {slow.Start(t, etcd.Address()), 0, "warning: a commit in etcd takes 1", ""},
-			"one that is away":  {"http://127.0.0.1:1", 1, "", "check that it is running and that --etcd-servers is correct"},
+			"one that is away":  {"http://127.0.0.1:1", 1, "", "check that it is running and that --etcd-servers and --etcd-servers-overrides are correct"},
 			"none":              {"", 1, "", "--etcd-servers: set the URLs"},
 			"something else":    {"etcd:2379", 1, "", "must be a URL"},
 			"one without a key": {etcd.URL() + " --etcd-certfile=missing", 1, "", "--etcd-certfile"},

@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"context"
 	"reflect"
 
 	"golang.org/x/sync/singleflight"
@@ -8,22 +9,29 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
+	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
-// Decoded holds decoded objects of all resources, by key and revision.
+// Decoded holds decoded objects of all resources by key, each in its newest state.
 type Decoded struct {
-	*lru.Cache[string, runtime.Object]
+	*lru.Cache[string, state]
 	// decoding is what is being decoded now. A big object has many readers at the moment when it changes.
 	decoding singleflight.Group
 }
 
+// state is an object at a resourceVersion.
+type state struct {
+	version string
+	obj     runtime.Object
+}
+
 // NewDecoded returns what holds as many bytes.
 func NewDecoded(limit int64) *Decoded {
-	return &Decoded{Cache: lru.New[string, runtime.Object](limit, nil)}
+	return &Decoded{Cache: lru.New[string, state](limit, nil)}
 }
 
 const (
@@ -69,26 +77,36 @@ func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
 	if s.decoded == nil {
 		return s.decode(raw, s.newFunc())
 	}
-	id := raw.Key() + "@" + raw.GetResourceVersion()
-	if obj, ok := s.decoded.Get(id); ok {
-		return obj, nil
+	key, version := raw.Key(), raw.GetResourceVersion()
+	if held, ok := s.decoded.Get(key); ok && held.version == version {
+		return held.obj, nil
 	}
-	obj, err, _ := s.decoded.decoding.Do(id, func() (any, error) {
-		if obj, ok := s.decoded.Get(id); ok {
-			return obj, nil
+	obj, err, _ := s.decoded.decoding.Do(key+"@"+version, func() (any, error) {
+		if held, ok := s.decoded.Get(key); ok && held.version == version {
+			return held.obj, nil
 		}
 		obj, err := s.decode(raw, s.newFunc())
 		if err != nil {
 			return nil, err
 		}
 		cluster, _, _, _ := raw.Tail()
-		s.decoded.Put(id, obj, decodedBytes(obj, len(raw.Data())), cluster)
+		s.decoded.Put(key, state{version, obj}, decodedBytes(obj, raw.Size()), cluster)
+		if !s.isCurrent(raw) { // looked at afterwards, or it might be held after it is gone
+			s.decoded.Remove(key)
+		}
 		return obj, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return obj.(runtime.Object), nil
+}
+
+// isCurrent reports whether the watch cache has raw as it is.
+func (s *Storage) isCurrent(of *raw.Object) bool {
+	var now raw.Object
+	err := s.raw.Get(context.Background(), of.Key(), apistorage.GetOptions{ResourceVersion: "0"}, &now)
+	return err == nil && now.GetResourceVersion() == of.GetResourceVersion()
 }
 
 // heldInLists is from how many stored bytes on an object of any list is held decoded. Long lists of small ones would displace all others.
