@@ -44,6 +44,6 @@
 // A part of the data may be in other etcds (etcd.go, override.go, placement.go). What others belong to, and what is rendered, is in the main
 // one. Each etcd has its own watch caches and revisions; objects in another one than their owners are created past gates (package owners).
 //
-// One revision never holds two objects, as a watch that breaks inside a revision would lose the rest: nothing here
-// deletes a range or writes two keys in a transaction.
+// One revision never holds two stored objects, as a watch that breaks inside a revision would lose the rest: nothing here deletes a range
+// of objects, or writes two in a transaction. Objects that are rendered appear and go in one revision, which package rendered answers for.
 package storage

@@ -1,7 +1,6 @@
 package custom
 
 import (
-	"context"
 	"reflect"
 
 	"golang.org/x/sync/singleflight"
@@ -9,7 +8,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
-	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/lru"
@@ -91,7 +89,7 @@ func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
 		}
 		cluster, _, _, _ := raw.Tail()
 		s.decoded.Put(key, state{version, obj}, decodedBytes(obj, raw.Size()), cluster)
-		if !s.isCurrent(raw) { // looked at afterwards, or it might be held after it is gone
+		if !s.raw.Has(key, version) { // looked at afterwards, or it might be held after it is gone
 			s.decoded.Remove(key)
 		}
 		return obj, nil
@@ -100,13 +98,6 @@ func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
 		return nil, err
 	}
 	return obj.(runtime.Object), nil
-}
-
-// isCurrent reports whether the watch cache has raw as it is.
-func (s *Storage) isCurrent(of *raw.Object) bool {
-	var now raw.Object
-	err := s.raw.Get(context.Background(), of.Key(), apistorage.GetOptions{ResourceVersion: "0"}, &now)
-	return err == nil && now.GetResourceVersion() == of.GetResourceVersion()
 }
 
 // heldInLists is from how many stored bytes on an object of any list is held decoded. Long lists of small ones would displace all others.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	apistorage "k8s.io/apiserver/pkg/storage"
@@ -58,6 +59,21 @@ func (c *Cache) reached(rv uint64) bool {
 	}
 	at, err := c.watchCache.LastSyncResourceVersion()
 	return err == nil && at >= rv
+}
+
+// Has reports whether the cache has the object at key in the state of a resourceVersion. It never asks etcd, and is false while the cache
+// is being filled.
+func (c *Cache) Has(key, version string) bool {
+	if !c.watchCache.Ready() {
+		return false
+	}
+	now := c.NewFunc()
+	// What is in memory is there for any request, and at once.
+	if err := c.watchCache.Get(context.Background(), key, apistorage.GetOptions{ResourceVersion: "0"}, now); err != nil {
+		return false
+	}
+	accessor, err := meta.Accessor(now)
+	return err == nil && accessor.GetResourceVersion() == version
 }
 
 // reach hastens that the cache gets to revision rv.
