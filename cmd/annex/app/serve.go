@@ -183,7 +183,7 @@ func (s *Server) Run(ctx context.Context, out io.Writer) error {
 			}
 		}()
 	}
-	go keepSmall(ctx)
+	go keepSmall(ctx, s.options.MemoryBudget.Value())
 	if err := s.server.Generic.AddPostStartHook("annex-greeting", func(hook genericapiserver.PostStartHookContext) error {
 		go s.greet(hook, out)
 		return nil
