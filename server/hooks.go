@@ -98,8 +98,8 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// AddController has run called apart from requests, from when the bootstrap has ended and paths are known until the stop signal. The server goes on until run has
-// returned, for a time.
+// AddController has run called apart from requests, from when the bootstrap has ended and paths are known until the stop signal. The server
+// goes on until run has returned, for a time.
 func (s *Server) AddController(name string, run func(ctx context.Context) error) error {
 	stop, done := make(chan struct{}), make(chan struct{})
 	if err := s.Generic.AddPreShutdownHook(name, func() error {
@@ -116,32 +116,30 @@ func (s *Server) AddController(name string, run func(ctx context.Context) error)
 	return s.Generic.AddPostStartHook(name, func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
 			defer close(done)
-			ctx, cancel := context.WithCancel(hook.Context)
-			defer cancel()
-			go func() {
-				select {
-				case <-ctx.Done():
-				case <-stop:
-					cancel()
-				}
-			}()
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.bootstrapped:
-			}
-			// Controllers look up paths. An error for each object, which is tried again later and later, would say no more than this.
-			if err := wait.PollUntilContextCancel(ctx, bootstrapInterval, true, func(context.Context) (bool, error) {
-				return s.Index.Ready() == nil, nil
-			}); err != nil {
-				return
-			}
-			if err := run(ctx); err != nil && ctx.Err() == nil {
-				klog.FromContext(hook.Context).Error(err, "Controller ended", "controller", name)
-			}
+			s.runController(hook.Context, name, stop, run)
 		}()
 		return nil
 	})
+}
+
+// runController calls run when controllers may begin, and ends it when stop is closed.
+func (s *Server) runController(ctx context.Context, name string, stop <-chan struct{}, run func(ctx context.Context) error) {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-running.Done():
+		case <-stop:
+			cancel()
+		}
+	}()
+	// Controllers look up paths. An error for each object, which is tried again later and later, would say no more than this.
+	if !s.WaitReady(running) {
+		return
+	}
+	if err := run(running); err != nil && running.Err() == nil {
+		klog.FromContext(ctx).Error(err, "Controller ended", "controller", name)
+	}
 }
 
 // WaitReady returns true as soon as the server has bootstrapped and knows all clusters; false when ctx ends before.

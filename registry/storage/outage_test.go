@@ -87,3 +87,31 @@ func TestOutage_FailsClearlyAndLosesNothing(t *testing.T) {
 	}
 	b.Destroy() // before its etcd
 }
+
+func TestOutage_WhatIsCurrentIsAskedOfMemoryOnly(t *testing.T) {
+	config := testserver.NewTestConfig(t)
+	e := startEtcd(t, config)
+	endpoints := e.Server.Cluster().ClientURLs()
+	e.Server.HardStop()
+	e.Close()
+	client, err := kubernetes.New(clientv3.Config{Endpoints: endpoints, DialTimeout: patience, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	b := newTestBackend(t, client, coreCodec(t))
+	defer b.Destroy()
+	s := configMapStore(t, b)
+	for _, cache := range b.all() { // none of which can be filled
+		has := make(chan bool, 1)
+		go func() { has <- cache.Has(s.key("default", "any"), "1") }()
+		select {
+		case has := <-has:
+			if has {
+				t.Errorf("the empty cache of %s has an object", cache.Resource)
+			}
+		case <-time.After(patience):
+			t.Fatalf("the cache of %s waits for etcd", cache.Resource)
+		}
+	}
+}
