@@ -69,20 +69,20 @@ func (c Codec) parse(envelope string) Object {
 	}
 	r := Object{envelope: envelope, keySize: uint32(size)}
 	payload := envelope[size+1:]
-	parts, ok := parseObject(payload, c.share)
-	if !ok {
-		r.damaged = true
-		return r
-	}
-	m := parts.kept
 	var made Made
 	if c.find != nil {
 		if from, part := c.find(envelope[:size], payload); from != nil && part <= math.MaxUint16 {
 			r.envelope, r.uid, r.part, made = strings.Clone(envelope[:size]), span{size: uint32(len(payload))}, uint16(part), from
 		}
 	}
+	share := c.share && made == nil
+	parts, ok := parseObject(payload, share)
+	if !ok {
+		return Object{envelope: envelope, keySize: uint32(size), damaged: true}
+	}
+	m := parts.kept
 	h := meta{labels: c.labels.Intern(m.Labels), finalizers: m.Finalizers, owners: m.OwnerReferences, deletionTimestamp: m.DeletionTimestamp}
-	if c.share && made == nil {
+	if share {
 		var rest string
 		if h.cuts, rest = takeOut(payload, parts.alike); len(h.cuts) > 0 {
 			r.envelope = envelope[:size+1] + rest
@@ -171,32 +171,32 @@ func parseObject(payload string, alike bool) (objectParts, bool) {
 		return parseProtobuf([]byte(payload), alike)
 	}
 	// Case must count: a schema may keep unknown fields, "Metadata" among them.
+	if alike {
+		var object struct {
+			Metadata struct {
+				kept
+				ManagedFields []struct {
+					FieldsV1 json.RawMessage `json:"fieldsV1"`
+				} `json:"managedFields"`
+			} `json:"metadata"`
+			Spec json.RawMessage `json:"spec"`
+		}
+		if err := kjson.UnmarshalCaseSensitivePreserveInts([]byte(payload), &object); err == nil {
+			parts := objectParts{kept: object.Metadata.kept}
+			parts.find(payload, object.Spec)
+			for _, m := range object.Metadata.ManagedFields {
+				parts.find(payload, m.FieldsV1)
+			}
+			return parts, true
+		}
+	}
 	var object struct {
 		Metadata kept `json:"metadata"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts([]byte(payload), &object); err != nil {
 		return objectParts{}, false
 	}
-	parts := objectParts{kept: object.Metadata}
-	if !alike {
-		return parts, true
-	}
-	var body struct {
-		Spec     json.RawMessage `json:"spec"`
-		Metadata struct {
-			ManagedFields []struct {
-				FieldsV1 json.RawMessage `json:"fieldsV1"`
-			} `json:"managedFields"`
-		} `json:"metadata"`
-	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts([]byte(payload), &body); err != nil {
-		return objectParts{}, false
-	}
-	parts.find(payload, body.Spec)
-	for _, m := range body.Metadata.ManagedFields {
-		parts.find(payload, m.FieldsV1)
-	}
-	return parts, true
+	return objectParts{kept: object.Metadata}, true
 }
 
 // find adds a part of payload that may be alike in many objects. What is taken out at a place goes in at the same place: it need not be
