@@ -40,13 +40,17 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	if err != nil {
 		return 0, answer.Error(ctx, err, false)
 	}
-	for _, h := range heads {
-		k := keyOf(h)
-		keys = append(keys, storedKey{b.of(k), b.prefix + k.String()})
-	}
 	made, err := b.rendered.Keys(ctx, cluster)
 	if err != nil {
 		return 0, answer.Error(ctx, err, false)
+	}
+	for _, h := range heads {
+		k := keyOf(h)
+		key := b.prefix + k.String()
+		keys = append(keys, storedKey{b.of(k), key})
+		if h.Rendered && !slices.Contains(made, key) {
+			made = append(made, key) // it may be stored until the LogicalCluster goes
+		}
 	}
 	var last []clientv3.Op
 	keys = slices.DeleteFunc(keys, func(k storedKey) bool {
@@ -57,16 +61,16 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 		return is || k.etcd == b.main && slices.Contains(made, k.key)
 	})
 	count := int64(len(keys) + len(last))
-	for _, key := range made {
+	for _, key := range append(made, b.prefix+owners.MeterKey(cluster).String()) {
 		last = append(last, clientv3.OpDelete(key))
 	}
-	err = b.delete(ctx, append(keys, storedKey{b.main, b.prefix + owners.MeterKey(cluster).String()}))
+	err = b.delete(ctx, keys)
 	for _, e := range b.others {
 		if err == nil && e.owners != nil {
 			err = e.owners.Leave(ctx, cluster)
 		}
 	}
-	if err == nil && len(last) > 0 {
+	if err == nil {
 		_, err = b.main.client.KV.Txn(ctx).Then(last...).Commit()
 	}
 	if err != nil {
