@@ -30,6 +30,8 @@ type Watch struct {
 	Keys func(ctx context.Context, event client.Event) ([]client.Key, error)
 	// Restarted is called before and after the watch shows what exists: deletions before that may have been missed. Nil for none.
 	Restarted func()
+	// After is how long the keys of a change wait. Watch caches show what belongs together at about the same time, but not at once.
+	After time.Duration
 }
 
 // Spec describes a controller.
@@ -167,8 +169,13 @@ func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[cli
 	return source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
 		go func() {
 			defer synced()
+			var after time.Duration
 			err := from.Watch(ctx, watch.Resource, func(event client.Event) {
-				if event.Type == client.Synced {
+				switch event.Type {
+				case client.Reset:
+					after = 0
+				case client.Synced:
+					after = watch.After
 					synced()
 				}
 				if event.Object == nil {
@@ -177,12 +184,16 @@ func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[cli
 					}
 					return
 				}
-				if watch.Keys == nil {
-					queue.Add(client.KeyOf(event.Object))
-					return
+				keys := []client.Key{client.KeyOf(event.Object)}
+				if watch.Keys != nil {
+					keys = mapped(ctx, watch.Resource, event, watch.Keys)
 				}
-				for _, key := range mapped(ctx, watch.Resource, event, watch.Keys) {
-					queue.Add(key)
+				for _, key := range keys {
+					if after == 0 {
+						queue.Add(key)
+					} else {
+						queue.AddAfter(key, after)
+					}
 				}
 			})
 			if err != nil && ctx.Err() == nil {

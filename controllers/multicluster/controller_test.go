@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,6 +90,27 @@ func TestRun_TriesAgainAfterAnError(t *testing.T) {
 			t.Errorf("reconciled %s after %s", again, first)
 		}
 	}
+}
+
+func TestRun_LetsKeysOfChangesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clienttest.NewFake(configMap("one", "before"))
+		keys := run(t, c, Watch{Resource: configMaps, After: time.Minute}, func(client.Key) error { return nil })
+		if key := next(t, keys); key.Name != "before" { // nothing else will say what it belongs to
+			t.Errorf("reconciled %s", key)
+		}
+		if _, err := c.Create(t.Context(), configMaps, "one", configMap("one", "new")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute - time.Second)
+		synctest.Wait()
+		if len(keys) > 0 {
+			t.Errorf("reconciled %s at once", <-keys)
+		}
+		if key := next(t, keys); key.Name != "new" {
+			t.Errorf("reconciled %s", key)
+		}
+	})
 }
 
 func TestRun_MapsEventsToKeys(t *testing.T) {

@@ -14,6 +14,9 @@ import (
 // Workers of each controller. They wait for etcd most of the time.
 const workers = 8
 
+// settles is about how long after a namespace its contents appear or go, if they are made from a template with it.
+const settles = 100 * time.Millisecond
+
 func resource(name string) schema.GroupResource { return schema.GroupResource{Resource: name} }
 
 // Config contains what the controllers work with.
@@ -42,9 +45,9 @@ func Specs(in Config) []multicluster.Spec {
 			Name:    "namespace-contents",
 			Workers: workers,
 			Watches: []multicluster.Watch{
-				{Resource: resource("namespaces"), Keys: active},
-				{Resource: resource("serviceaccounts"), Keys: c.lostServiceAccount},
-				{Resource: resource("configmaps"), Keys: c.lostRootCA},
+				{Resource: resource("namespaces"), Keys: active, After: settles},
+				{Resource: resource("serviceaccounts"), Keys: c.lostServiceAccount, After: settles},
+				{Resource: resource("configmaps"), Keys: c.lostRootCA, After: settles},
 			},
 			Feeds: []func(context.Context, func(client.Key, time.Duration)){
 				func(ctx context.Context, add func(client.Key, time.Duration)) { c.followBundle(ctx, in.CABundle, add) },
