@@ -37,7 +37,7 @@ type Config struct {
 	Limits limits.Limits
 	// Orphans lets objects be created though what they belong to does not exist. It is for tests of single stores.
 	Orphans bool
-	// CompactionInterval is the time between compactions of etcd; zero means five minutes, negative never.
+	// CompactionInterval is the longest time between compactions of etcd; zero means five minutes, negative never.
 	CompactionInterval time.Duration
 	// EventsHistoryWindow is how long a watch cache keeps events at least; zero means 75 s, which is also the least it takes.
 	EventsHistoryWindow time.Duration

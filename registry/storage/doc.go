@@ -23,6 +23,7 @@
 //	layout       keys, and the guard that compares key and object on every read and write
 //	owners       what an object belongs to: it is created only while that exists
 //	feed         one watch of etcd for all stores
+//	compaction   removes old revisions before they fill etcd
 //	intern       keeps once what many objects have alike
 //	rendered     what a cluster contains from the beginning, without storing it
 //	watchcache   stock cachers that serve all clusters

@@ -6,6 +6,7 @@
 //	start_test.go     an external etcd that is away at the start
 //	elsewhere_test.go one of two etcds that is away
 //	full_test.go      an etcd without room for more
+//	growth_test.go    a tenant that writes more old revisions than etcd has room for
 //	disk_test.go      a disk without room for more
 //	deletion_test.go  keys that a deleted workspace leaves
 //	cost_test.go      revisions of a workspace; goroutines and metric series of many

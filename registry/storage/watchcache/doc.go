@@ -5,7 +5,8 @@
 //     (cache.go, listOnly).
 //   - A watch is filed under a value of its cluster, so that the events of others do not reach it (select.go).
 //   - Lists are consistent without waiting for the cacher's next question to etcd (fresh.go).
-//   - All of them share one watch of etcd (package feed).
+//   - All of them share one watch of etcd (package feed). It also tells how much is written, on which depends when etcd is compacted
+//     (package compaction).
 //   - Whether something was written in a cluster between two revisions is known without a list (writes.go).
 //
 // One revision never holds two objects, as a watch that breaks inside a revision would lose the rest: a lease holds one object,

@@ -16,13 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/features"
 	apistorage "k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/etcd3"
 	etcdfeature "k8s.io/apiserver/pkg/storage/feature"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/compaction"
 	"github.com/annex-dev/annex/registry/storage/feed"
 )
 
@@ -32,7 +31,7 @@ type Set struct {
 	feed          *feed.Feed
 	Prefix        string
 	historyWindow time.Duration
-	compactor     compactor
+	compactor     *compaction.Compactor
 	progress      *progress
 	// withoutMarker hands the cachers a storage that lacks the marker of listOnly: tests show what it is for.
 	withoutMarker bool
@@ -58,13 +57,14 @@ type Config struct {
 
 // NewSet returns a set without caches. Its compactor runs.
 func NewSet(config Config) *Set {
-	watches := feed.New(config.Client.Watcher, config.Prefix+"/", config.Expand, config.Again)
+	compactor := compaction.New(config.Client.Client, config.CompactionInterval)
+	watches := feed.New(config.Client.Watcher, config.Prefix+"/", counted(config.Expand, compactor), config.Again)
 	s := &Set{
 		client:        &kubernetes.Client{Client: feeding(config.Client.Client, config.KV, watches), Kubernetes: config.Client.Kubernetes},
 		feed:          watches,
 		Prefix:        config.Prefix,
 		historyWindow: config.HistoryWindow,
-		compactor:     etcd3.NewCompactor(config.Client.Client, config.CompactionInterval, clock.RealClock{}, nil),
+		compactor:     compactor,
 		withoutMarker: config.WithoutMarker,
 		caches:        map[*Cache]struct{}{},
 		byRoot:        map[string]*Cache{},
@@ -82,10 +82,15 @@ func feeding(client *clientv3.Client, kv clientv3.KV, watches *feed.Feed) *clien
 	return c
 }
 
-// compactor is what a set needs of etcd3's.
-type compactor interface {
-	etcd3.Compactor
-	Stop()
+// counted tells the compactor how much is written, by all replicas.
+func counted(expand feed.Expand, compactor *compaction.Compactor) feed.Expand {
+	return func(ctx context.Context, e *clientv3.Event) ([]*clientv3.Event, error) {
+		compactor.Wrote(len(e.Kv.Key) + len(e.Kv.Value))
+		if expand == nil {
+			return []*clientv3.Event{e}, nil
+		}
+		return expand(ctx, e)
+	}
 }
 
 // Ready returns nil when every watch cache holds what is in etcd, or an error that names those that do not.
