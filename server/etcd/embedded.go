@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,8 +23,6 @@ const (
 	startTimeout = time.Minute
 	// A log is damaged if it is short in as many checks, one each interval: just after a start, etcd may not know its end yet.
 	checkInterval, shortChecks = 100 * time.Millisecond, 20
-	// quotaBytes is where etcd stops taking writes; it is the largest size that etcd recommends.
-	quotaBytes = 8 << 30
 	// longestSocketPath is what every system allows as the path of a Unix socket.
 	longestSocketPath = 100
 	lockFile          = "annex.lock"
@@ -36,11 +35,17 @@ type Embedded struct {
 	socket   string
 	lock     *os.File
 	ready    bool
+	// leave ends what keeps the file small, and waits for that.
+	leave func()
 }
 
 // StartEmbedded serves the data in dir, which is created with mode 0700 when missing. An error says what is wrong with dir,
 // for instance that another process holds it.
 func StartEmbedded(ctx context.Context, dir string) (*Embedded, error) {
+	return startSized(ctx, dir, defaultSizes)
+}
+
+func startSized(ctx context.Context, dir string, sizes sizes) (*Embedded, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the directory of the embedded etcd: %w", err)
 	}
@@ -55,7 +60,7 @@ func StartEmbedded(ctx context.Context, dir string) (*Embedded, error) {
 		return nil, err
 	}
 	e := &Embedded{lock: lock}
-	if err := e.start(ctx, dir); err != nil {
+	if err := e.start(ctx, dir, sizes); err != nil {
 		e.Stop()
 		return nil, err
 	}
@@ -63,7 +68,7 @@ func StartEmbedded(ctx context.Context, dir string) (*Embedded, error) {
 }
 
 // start runs etcd on dir; what it began is ended by Stop.
-func (e *Embedded) start(ctx context.Context, dir string) error {
+func (e *Embedded) start(ctx context.Context, dir string, sizes sizes) error {
 	socket, err := socketPath(dir)
 	if err != nil {
 		return err
@@ -82,7 +87,7 @@ func (e *Embedded) start(ctx context.Context, dir string) error {
 	config.ListenClientUrls = []url.URL{{Scheme: "unix", Path: socket}}
 	config.AdvertiseClientUrls = config.ListenClientUrls
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	config.QuotaBackendBytes = quotaBytes
+	config.QuotaBackendBytes = sizes.quota
 	config.MaxRequestBytes = maxRequestBytes
 	// The watch caches ask for progress to answer consistent reads; the default of ten minutes serves idle watches only.
 	config.WatchProgressNotifyInterval = 5 * time.Second
@@ -94,6 +99,13 @@ func (e *Embedded) start(ctx context.Context, dir string) error {
 		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
 	}
 	e.ready = true
+	keeping, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var kept sync.WaitGroup
+	kept.Go(func() { (&space{sizes: sizes, server: e.server.Server}).run(keeping) })
+	e.leave = func() {
+		cancel()
+		kept.Wait()
+	}
 	return nil
 }
 
@@ -223,6 +235,9 @@ func (e *Embedded) Endpoint() string { return e.endpoint }
 
 // Stop ends the etcd; close every client of it before. What was acknowledged is on disk.
 func (e *Embedded) Stop() {
+	if e.leave != nil {
+		e.leave()
+	}
 	switch {
 	case e.server == nil:
 	case e.ready:

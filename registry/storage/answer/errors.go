@@ -45,7 +45,7 @@ func Error(ctx context.Context, err error, write bool) error {
 	}
 	if errors.Is(err, rpctypes.ErrNoSpace) {
 		sayFull.Do(func() {
-			klog.FromContext(ctx).Error(err, "etcd is full and takes no more writes: delete objects, defragment etcd or raise its quota, and then disarm its alarm")
+			klog.FromContext(ctx).Error(err, "etcd is full and takes no more writes: delete objects. The embedded etcd takes writes again soon after; defragment an external one or raise its quota, and then disarm its alarm")
 		})
 		full := apierrors.NewServiceUnavailable("the storage is full: only reads and deletions work")
 		full.ErrStatus.Code = http.StatusServiceUnavailable
