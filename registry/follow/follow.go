@@ -24,10 +24,8 @@ type Source[T any] struct {
 	List func(ctx context.Context, next string) (Page[T], error)
 	// Watch returns what happens after a resourceVersion, with bookmarks.
 	Watch func(ctx context.Context, resourceVersion string) (watch.Interface, error)
-	// Read makes an item of the object of an event.
+	// Read makes an item of the object of an event. Other watches may get what it refers to, so Read must not change that.
 	Read func(obj runtime.Object) (T, error)
-	// ReadShared makes an item of the object of an event that other watches get, too; nil to make it of a copy.
-	ReadShared func(obj Wrapped) (T, error)
 }
 
 // Page is a part of a list. Only one of them is held at a time: everything together, decoded, may take many times the memory that it
@@ -40,8 +38,9 @@ type Page[T any] struct {
 	Next string
 }
 
-// Wrapped is what the watch cache wraps an object in that several watches share. GetObject returns a copy of it.
-type Wrapped interface{ GetObject() runtime.Object }
+// Shared is an object of an event that several watches share without copying it: of what Shared returns, only the outermost fields belong
+// to the caller.
+type Shared interface{ Shared() runtime.Object }
 
 // Run calls handle, from the goroutine of the caller, for everything that happens until ctx ends, and returns why that did.
 // For Reset and Synced the item is zero.
@@ -124,14 +123,13 @@ func (s Source[T]) list(ctx context.Context, handle func(T)) (string, error) {
 
 // read makes an item of the object of an event.
 func (s Source[T]) read(obj runtime.Object) (T, error) {
-	shared, ok := obj.(Wrapped)
-	switch {
-	case !ok:
-		return s.Read(obj)
-	case s.ReadShared == nil:
-		return s.Read(shared.GetObject())
+	switch wrapped := obj.(type) {
+	case Shared:
+		obj = wrapped.Shared()
+	case runtime.CacheableObject:
+		obj = wrapped.GetObject()
 	}
-	return s.ReadShared(shared)
+	return s.Read(obj)
 }
 
 // resumable returns resourceVersion unless err says that its history is gone.

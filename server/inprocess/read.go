@@ -82,8 +82,7 @@ func (c *Reader) Watch(ctx context.Context, gr schema.GroupResource, handle func
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
 			return r.store.Watch(at(ctx, itself, "", ""), &metainternalversion.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
 		},
-		Read:       r.shared,
-		ReadShared: func(obj follow.Wrapped) (client.Object, error) { return r.copies.of(obj, r.shared) },
+		Read: r.shared,
 	}, func(event client.EventType, obj client.Object) { handle(client.Event{Type: event, Object: obj}) })
 }
 

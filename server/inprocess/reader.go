@@ -43,7 +43,6 @@ type resource struct {
 	namespaced bool
 	store      *genericregistry.Store
 	deleter    rest.GracefulDeleter
-	copies     copies
 	served     served
 }
 

@@ -73,3 +73,38 @@ func TestServed(t *testing.T) {
 	}
 	runtime.KeepAlive(first)
 }
+
+// Whoever watches a definition gets what whoever reads it gets: it is neither copied nor converted again.
+func TestWatch_SharesWhatIsConverted(t *testing.T) {
+	c, _, _ := newClient(t)
+	converted := &schemasConverted{ObjectConvertor: c.resources[crds].convert}
+	c.resources[crds].convert = converted
+	synced, added := make(chan struct{}, 2), make(chan client.Object, 2)
+	for range 2 {
+		go func() {
+			_ = c.Watch(t.Context(), crds, func(event client.Event) {
+				switch event.Type {
+				case client.Synced:
+					synced <- struct{}{}
+				case client.Added:
+					added <- event.Object
+				}
+			})
+		}()
+	}
+	<-synced
+	<-synced
+	if _, err := c.Create(t.Context(), crds, "one", gadgets()); err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.Live().List(t.Context(), crds, client.Scope{Cluster: "one"})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for range 2 {
+		if got := <-added; got != list[0] {
+			t.Error("a watch gets another object")
+		}
+	}
+	runtime.KeepAlive(list)
+}

@@ -133,6 +133,16 @@ func (e *event) CacheEncode(id apiruntime.Identifier, encode func(apiruntime.Obj
 	return err
 }
 
+// Shared implements follow.Shared: only the outermost fields of what it returns belong to the caller.
+func (e *event) Shared() apiruntime.Object {
+	var own apiruntime.Object
+	_ = e.use(func(obj apiruntime.Object) error {
+		own = e.storage.newFunc()
+		return setTo(own, obj)
+	})
+	return own
+}
+
 // GetObject implements runtime.CacheableObject. The object is a copy; nil if it cannot be decoded, which no watch sends.
 func (e *event) GetObject() apiruntime.Object {
 	var c apiruntime.Object
