@@ -56,31 +56,54 @@ func CheckLimits(definition *apiextensions.CustomResourceDefinition) (Cost, fiel
 	return m.Cost, m.errs
 }
 
-// Nodes returns how many nodes the schemas of definition have.
+// Nodes returns how many nodes the schemas of definition have. It allocates nothing.
 func Nodes(definition *apiextensions.CustomResourceDefinition) int {
-	n := 0
+	n := validationNodes(definition.Spec.Validation)
 	for i := range definition.Spec.Versions {
-		n += nodes(definition.Spec.Versions[i].Schema)
+		n += validationNodes(definition.Spec.Versions[i].Schema)
 	}
-	return n + nodes(definition.Spec.Validation)
+	return n
 }
 
-func nodes(v *apiextensions.CustomResourceValidation) int {
+func validationNodes(v *apiextensions.CustomResourceValidation) int {
 	if v == nil {
 		return 0
 	}
-	var count func(*apiextensions.JSONSchemaProps) int
-	count = func(s *apiextensions.JSONSchemaProps) int {
-		if s == nil {
-			return 0
-		}
-		n := 1
-		for _, child := range inner(s, nil) {
-			n += count(child)
-		}
-		return n
+	return nodes(v.OpenAPIV3Schema)
+}
+
+// nodes counts what inner yields, and what is in that.
+func nodes(s *apiextensions.JSONSchemaProps) int {
+	if s == nil {
+		return 0
 	}
-	return count(v.OpenAPIV3Schema)
+	n := 1 + nodes(s.Not)
+	var child apiextensions.JSONSchemaProps // out here, or each one would be allocated
+	for _, named := range [...]map[string]apiextensions.JSONSchemaProps{s.Properties, s.PatternProperties, s.Definitions} {
+		for _, child = range named {
+			n += nodes(&child)
+		}
+	}
+	for _, list := range [...][]apiextensions.JSONSchemaProps{s.AllOf, s.AnyOf, s.OneOf} {
+		for i := range list {
+			n += nodes(&list[i])
+		}
+	}
+	for _, orBool := range [...]*apiextensions.JSONSchemaPropsOrBool{s.AdditionalProperties, s.AdditionalItems} {
+		if orBool != nil {
+			n += nodes(orBool.Schema)
+		}
+	}
+	if s.Items != nil {
+		n += nodes(s.Items.Schema)
+		for i := range s.Items.JSONSchemas {
+			n += nodes(&s.Items.JSONSchemas[i])
+		}
+	}
+	for _, dependency := range s.Dependencies {
+		n += nodes(dependency.Schema)
+	}
+	return n
 }
 
 // meter adds up what schemas cost.

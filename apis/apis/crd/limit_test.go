@@ -93,4 +93,11 @@ func TestCheckLimits_CountsEveryNode(t *testing.T) {
 	if cost, errs := CheckLimits(definition); cost.Nodes != 14 || len(errs) > 0 {
 		t.Errorf("%d nodes (%v), want 14", cost.Nodes, errs)
 	}
+	if n := Nodes(definition); n != 14 {
+		t.Errorf("%d nodes, want 14", n)
+	}
+	// It is asked again and again, of schemas with tens of thousands.
+	if n := testing.AllocsPerRun(10, func() { Nodes(definition) }); n > 0 {
+		t.Errorf("counting allocates %v times", n)
+	}
 }
