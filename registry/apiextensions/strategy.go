@@ -12,6 +12,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/room"
 )
 
 // writeStrategy prepares and validates creates and updates.
@@ -25,16 +26,33 @@ type strategy struct{ writeStrategy }
 
 // Validate implements rest.RESTCreateStrategy.
 func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	definition, errs := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
-	errs = append(errs, validateConversion(obj)...)
-	return append(errs, s.writeStrategy.Validate(ctx, definition)...)
+	errs := validateConversion(obj)
+	large(obj, func() {
+		definition, found := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
+		errs = append(append(errs, found...), s.writeStrategy.Validate(ctx, definition)...)
+	})
+	return errs
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy.
 func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	definition, errs := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
-	errs = append(errs, validateConversion(obj)...)
-	return append(errs, s.writeStrategy.ValidateUpdate(ctx, definition, old)...)
+	errs := validateConversion(obj)
+	large(obj, func() {
+		definition, found := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
+		errs = append(append(errs, found...), s.writeStrategy.ValidateUpdate(ctx, definition, old)...)
+	})
+	return errs
+}
+
+// large does work on the schemas of obj when that may be done.
+func large(obj runtime.Object, work func()) {
+	room.Large(room.NodeBytes*crd.Nodes(obj.(*apiextensions.CustomResourceDefinition)), work)
+}
+
+// checkLimits is crd.CheckLimits.
+func checkLimits(definition *apiextensions.CustomResourceDefinition) (errs field.ErrorList) {
+	large(definition, func() { _, errs = crd.CheckLimits(definition) })
+	return errs
 }
 
 // limited is for users: a definition must not cost too much. What was stored before there were limits remains valid until its spec
@@ -43,7 +61,7 @@ type limited struct{ strategy }
 
 // Validate implements rest.RESTCreateStrategy.
 func (s limited) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	if _, errs := crd.CheckLimits(obj.(*apiextensions.CustomResourceDefinition)); len(errs) > 0 {
+	if errs := checkLimits(obj.(*apiextensions.CustomResourceDefinition)); len(errs) > 0 {
 		return errs // the rest would cost too much
 	}
 	return s.strategy.Validate(ctx, obj)
@@ -53,7 +71,7 @@ func (s limited) Validate(ctx context.Context, obj runtime.Object) field.ErrorLi
 func (s limited) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
 	definition, before := obj.(*apiextensions.CustomResourceDefinition), old.(*apiextensions.CustomResourceDefinition)
 	if !apiequality.Semantic.DeepEqual(definition.Spec, before.Spec) {
-		if _, errs := crd.CheckLimits(definition); len(errs) > 0 {
+		if errs := checkLimits(definition); len(errs) > 0 {
 			return errs
 		}
 	}

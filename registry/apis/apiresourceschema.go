@@ -14,6 +14,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/room"
 )
 
 var schemas = apisv1alpha1.Resource("apiresourceschemas")
@@ -46,7 +47,9 @@ func validSchema(next rest.ValidateObjectFunc) rest.ValidateObjectFunc {
 		if !ok {
 			return apierrors.NewInternalError(errors.New("the object is not an APIResourceSchema"))
 		}
-		if err := forbid(s.Name, validation.ValidateAPIResourceSchema(ctx, s)); err != nil {
+		var faults field.ErrorList
+		room.Large(schemaBytes(s), func() { faults = validation.ValidateAPIResourceSchema(ctx, s) })
+		if err := forbid(s.Name, faults); err != nil {
 			return err
 		}
 		if next == nil {
@@ -71,6 +74,15 @@ func validSchemaUpdate(next rest.ValidateObjectUpdateFunc) rest.ValidateObjectUp
 		}
 		return next(ctx, obj, old)
 	}
+}
+
+// schemaBytes returns how many bytes the schemas of s have.
+func schemaBytes(s *apisv1alpha1.APIResourceSchema) int {
+	n := 0
+	for i := range s.Spec.Versions {
+		n += len(s.Spec.Versions[i].Schema.Raw)
+	}
+	return n
 }
 
 // forbid returns all of faults as one Forbidden, nil when there are none.

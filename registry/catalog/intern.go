@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/room"
 )
 
 // pool shares equal immutable values for as long as anybody holds one; it keeps none alive itself.
@@ -83,7 +84,12 @@ var longAgo = metav1.NewTime(time.Unix(0, 0).UTC())
 
 // Definition returns the definition that CRD stands for in a Resource: the same for all that have equal spec and names,
 // with its hash as UID. The names are those that were accepted, or the wanted ones when none were yet.
-func (c *Catalog) Definition(crd *apiextensionsv1.CustomResourceDefinition) (*apiextensionsv1.CustomResourceDefinition, error) {
+func (c *Catalog) Definition(crd *apiextensionsv1.CustomResourceDefinition) (definition *apiextensionsv1.CustomResourceDefinition, err error) {
+	room.Large(crd.Size(), func() { definition, err = c.definition(crd) })
+	return definition, err
+}
+
+func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*apiextensionsv1.CustomResourceDefinition, error) {
 	names := crd.Status.AcceptedNames
 	if names.Plural == "" {
 		names = crd.Spec.Names
@@ -111,20 +117,23 @@ func (c *Catalog) Definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 	}
 	sum := sha256.Sum256(content)
 	hash := hex.EncodeToString(sum[:16])
-	return c.definitions.get(hash, func() *apiextensionsv1.CustomResourceDefinition {
-		condition := func(kind apiextensionsv1.CustomResourceDefinitionConditionType) apiextensionsv1.CustomResourceDefinitionCondition {
-			return apiextensionsv1.CustomResourceDefinitionCondition{Type: kind, Status: apiextensionsv1.ConditionTrue, LastTransitionTime: longAgo}
-		}
-		return &apiextensionsv1.CustomResourceDefinition{
-			ObjectMeta: metav1.ObjectMeta{Name: names.Plural + "." + crd.Spec.Group, UID: types.UID(hash), CreationTimestamp: longAgo},
-			Spec:       *reduced.DeepCopy(),
-			Status: apiextensionsv1.CustomResourceDefinitionStatus{
-				AcceptedNames:  *names.DeepCopy(),
-				StoredVersions: []string{storageVersion(crd)},
-				Conditions:     []apiextensionsv1.CustomResourceDefinitionCondition{condition(apiextensionsv1.NamesAccepted), condition(apiextensionsv1.Established)},
-			},
-		}
-	}), nil
+	if held := c.definitions.held(hash); held != nil {
+		return held, nil
+	}
+	condition := func(kind apiextensionsv1.CustomResourceDefinitionConditionType) apiextensionsv1.CustomResourceDefinitionCondition {
+		return apiextensionsv1.CustomResourceDefinitionCondition{Type: kind, Status: apiextensionsv1.ConditionTrue, LastTransitionTime: longAgo}
+	}
+	// Before the lock of the pool, which all clusters need.
+	made := &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: names.Plural + "." + crd.Spec.Group, UID: types.UID(hash), CreationTimestamp: longAgo},
+		Spec:       *reduced.DeepCopy(),
+		Status: apiextensionsv1.CustomResourceDefinitionStatus{
+			AcceptedNames:  *names.DeepCopy(),
+			StoredVersions: []string{storageVersion(crd)},
+			Conditions:     []apiextensionsv1.CustomResourceDefinitionCondition{condition(apiextensionsv1.NamesAccepted), condition(apiextensionsv1.Established)},
+		},
+	}
+	return c.definitions.get(hash, func() *apiextensionsv1.CustomResourceDefinition { return made }), nil
 }
 
 // version is one state of a stored definition.

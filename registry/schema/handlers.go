@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/registry/room"
 )
 
 const (
@@ -65,6 +67,7 @@ type entry struct {
 	source  *source
 	handler stockHandler
 	serving http.Handler // handler, behind what is checked before it decodes
+	built   atomic.Bool  // handler has made what it makes at its first request
 }
 
 // New returns an empty set of handlers.
@@ -165,14 +168,22 @@ func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcl
 	if known, ok := h.kept.Get(key); ok {
 		return known, nil
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if known, ok := h.kept.Get(key); ok {
-		return known, nil
-	}
-	e, err := build()
+	var e *entry
+	var err error
+	room.Large(resource.CRD.Size(), func() {
+		if known, ok := h.kept.Get(key); ok {
+			e = known
+			return
+		}
+		e, err = build()
+	})
 	if err != nil {
 		return nil, fmt.Errorf("serving %s: %w", resource.GroupResource(), err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if known, ok := h.kept.Get(key); ok { // somebody was faster
+		return known, nil
 	}
 	owner := resource.Bucket
 	switch {

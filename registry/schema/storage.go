@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/room"
 )
 
 // Storage reads and deletes the objects of one custom resource, finalizers honored. Contexts need cluster, bucket and
@@ -25,9 +26,16 @@ func (h *Handlers) Storage(resource *catalog.Resource, cluster logicalcluster.Na
 	return e.storage()
 }
 
-// storage returns the storage that the handler uses.
+// storage returns the storage that the handler uses, which is built when it is first needed.
 func (e *entry) storage() (Storage, error) {
-	objects, err := e.handler.GetCustomResourceListerCollectionDeleter(e.source.crd)
+	var objects any
+	var err error
+	bytes := 0
+	if !e.built.Load() {
+		bytes = e.source.crd.Size()
+	}
+	room.Large(bytes, func() { objects, err = e.handler.GetCustomResourceListerCollectionDeleter(e.source.crd) })
+	e.built.Store(err == nil)
 	if err != nil {
 		return nil, fmt.Errorf("finding the storage of %s: %w", e.source.crd.Name, err)
 	}

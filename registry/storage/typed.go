@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -32,6 +33,9 @@ func (o typedOptions) GetRESTOptions(gr schema.GroupResource, example runtime.Ob
 	codec, err := o.backend.codec(gr)
 	if err != nil {
 		return generic.RESTOptions{}, fmt.Errorf("finding the codec of %s: %w", gr, err)
+	}
+	if gr == apiextensions.Resource("customresourcedefinitions") {
+		codec = definitions{codec}
 	}
 	config := o.backend.storageConfig(gr, codec)
 	if config.EncodeVersioner, err = storageVersion(codec, example); err != nil {

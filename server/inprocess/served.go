@@ -10,7 +10,9 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/room"
 )
 
 // served remembers what the definitions that storage shares are converted to: all readers get the same object. It holds on to that for as
@@ -40,7 +42,7 @@ func (s *served) of(obj apiruntime.Object, convert func(apiruntime.Object) (clie
 	versions := &definition.Spec.Versions[0]
 	c := s.conversion(versions)
 	c.once.Do(func() {
-		c.obj, c.err = convert(obj)
+		room.Large(room.NodeBytes*crd.Nodes(definition), func() { c.obj, c.err = convert(obj) })
 		s.give(versions, c.obj)
 	})
 	if c.err != nil || c.obj.GetResourceVersion() != definition.ResourceVersion {
