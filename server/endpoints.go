@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"fmt"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -10,11 +12,13 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/component-base/metrics/legacyregistry"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
+	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/virtual"
@@ -45,6 +49,9 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	e := &endpoints{base: baseOf(p.groups), documents: discovery.NewCache(c.Memory.Documents)}
 	e.catalog = catalog.New(catalog.Config{
 		Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck,
+		Heads: func(ctx context.Context, cluster logicalcluster.Name) ([]head.Head, error) {
+			return s.backend.Cached(ctx, apiextensions.Resource("customresourcedefinitions"), cluster)
+		},
 		Capacity: c.Memory.Snapshots, HashCapacity: c.Memory.Hashes,
 	})
 	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -98,26 +97,18 @@ func (b *builder) resolve(ctx context.Context, gr schema.GroupResource, uid, ide
 // local adds the established CustomResourceDefinitions of cluster. Once established a definition stays so, under the names
 // that were accepted, even when names that it asks for later are in conflict.
 func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error {
-	crds, err := client.List[apiextensionsv1.CustomResourceDefinition](ctx, b.from, definitionsResource, client.Scope{Cluster: cluster})
+	found, err := b.catalog.established(ctx, b.from, cluster)
 	if err != nil {
 		return err
 	}
-	for _, crd := range crds {
-		gr := schema.GroupResource{Group: crd.Spec.Group, Resource: crd.Status.AcceptedNames.Plural}
+	for _, e := range found {
+		r := fromDefinition(e.definition)
+		gr := r.GroupResource()
 		if _, taken := b.resources[gr]; taken || b.catalog.builtin(gr) {
 			continue
 		}
-		if gr.Resource == "" || !apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Established) {
-			continue
-		}
-		definition, err := b.catalog.stored(crd, cluster)
-		if err != nil {
-			return err
-		}
-		r := fromDefinition(definition)
-		r.Bucket = LocalBucket
-		r.Terminating = crd.DeletionTimestamp != nil || apihelpers.IsCRDConditionTrue(crd, apiextensionsv1.Terminating)
-		b.resources[gr], b.owners[gr] = r, crd.UID
+		r.Bucket, r.Terminating = LocalBucket, e.terminating
+		b.resources[gr], b.owners[gr] = r, e.uid
 	}
 	return nil
 }
@@ -156,8 +147,8 @@ func (c *Catalog) boundDefinition(ctx context.Context, from client.Reader, uid s
 		return bound{}, err
 	}
 	provider := providerOf(crd)
-	definition, err := c.stored(crd, provider)
-	return bound{definition, provider}, err
+	e, err := c.stored(crd, provider)
+	return bound{e.definition, provider}, err
 }
 
 // asStored returns crd with the defaults and in the spelling that it gets on its way to storage and back.

@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/view"
 )
 
@@ -29,6 +30,8 @@ type Config struct {
 	Reader client.Reader
 	// Fresh waits until Reader has reached what was acknowledged before the call; nil says that it is never behind.
 	Fresh view.Fresh
+	// Heads returns the heads of the customresourcedefinitions of a cluster, as Reader has them; nil to read the definitions themselves.
+	Heads func(ctx context.Context, cluster logicalcluster.Name) ([]head.Head, error)
 	// IsBound says which bound resources are served by typed REST storage; nil for none.
 	IsBound func(schema.GroupResource) bool
 	// Builtin says which resources every cluster serves by typed REST storage. A definition or binding never replaces one.
@@ -46,11 +49,12 @@ type Catalog struct {
 	reader           client.Reader
 	fresh            view.Fresh // may be nil
 	isBound, builtin func(schema.GroupResource) bool
+	heads            func(context.Context, logicalcluster.Name) ([]head.Head, error) // may be nil
 
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
 	contents    pool[content]
-	hashes      *lru.Cache[version, string]
+	hashes      *lru.Cache[version, remembered]
 
 	view *view.View[*Snapshot]
 }
@@ -71,14 +75,14 @@ func Followed() []schema.GroupResource {
 
 // New returns a catalog. It answers at once, and keeps what it computed as soon as Run watches.
 func New(config Config) *Catalog {
-	c := &Catalog{reader: config.Reader, fresh: config.Fresh, isBound: config.IsBound, builtin: config.Builtin}
+	c := &Catalog{reader: config.Reader, fresh: config.Fresh, heads: config.Heads, isBound: config.IsBound, builtin: config.Builtin}
 	if config.Capacity == 0 {
 		config.Capacity = defaultCapacity
 	}
 	if config.HashCapacity == 0 {
 		config.HashCapacity = defaultHashCapacity
 	}
-	c.hashes = lru.New[version, string](config.HashCapacity, nil)
+	c.hashes = lru.New[version, remembered](config.HashCapacity, nil)
 	none := func(schema.GroupResource) bool { return false }
 	if c.isBound == nil {
 		c.isBound = none

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/room"
 )
 
@@ -134,28 +133,6 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 		},
 	}
 	return c.definitions.get(hash, func() *apiextensionsv1.CustomResourceDefinition { return made }), nil
-}
-
-// version is one state of a stored definition.
-type version struct{ uid, resourceVersion string }
-
-// hashBytes is what the hash of a version takes, with its place in the cache.
-const hashBytes = 512
-
-// stored is Definition for crd as it is stored. Hashing a large schema takes milliseconds, but one change in a cluster changes only one of
-// its definitions, and thousands of clusters bind the same one. So the hashes of versions are remembered, for owner.
-func (c *Catalog) stored(crd *apiextensionsv1.CustomResourceDefinition, owner logicalcluster.Name) (*apiextensionsv1.CustomResourceDefinition, error) {
-	key := version{string(crd.UID), crd.ResourceVersion}
-	if hash, ok := c.hashes.Get(key); ok {
-		if definition := c.definitions.held(hash); definition != nil {
-			return definition, nil
-		}
-	}
-	definition, err := c.Definition(crd)
-	if err == nil && key.uid != "" && key.resourceVersion != "" {
-		c.hashes.Put(key, string(definition.UID), hashBytes, owner.String())
-	}
-	return definition, err
 }
 
 func storageVersion(crd *apiextensionsv1.CustomResourceDefinition) string {

@@ -28,8 +28,8 @@ func TestBuild_HashesOnlyWhatChanged(t *testing.T) {
 	// What is remembered is found by UID and version only, so that nothing is hashed.
 	stranger := local("c1", "stranger", "integer")
 	stranger.UID, stranger.ResourceVersion = same.UID, same.ResourceVersion
-	if found, err := c.stored(stranger, "c1"); err != nil || found.Spec.Names.Plural != "same" {
-		t.Errorf("a version that was hashed before: %v, %v", found.Spec.Names.Plural, err)
+	if found, err := c.stored(stranger, "c1"); err != nil || found.definition.Spec.Names.Plural != "same" {
+		t.Errorf("a version that was hashed before: %v, %v", found, err)
 	}
 	changed := other.DeepCopy()
 	changed.Spec.Scope = apiextensionsv1.ClusterScoped

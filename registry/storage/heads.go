@@ -71,6 +71,25 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 	return found, nil
 }
 
+// Cached returns the heads of the objects of a typed resource in a cluster, as the watch cache has them. It decodes none of them.
+func (b *Backend) Cached(ctx context.Context, resource schema.GroupResource, cluster logicalcluster.Name) ([]head.Head, error) {
+	root := layout.TypedRoot(resource)
+	below, err := HeadScope{Cluster: cluster}.below()
+	if err != nil {
+		return nil, err
+	}
+	cache := b.at(root).caches.Of(root)
+	if cache == nil || cluster.Empty() {
+		return nil, fmt.Errorf("reading what is cached of %s in %q: no such cache or cluster", resource, cluster)
+	}
+	list := cache.NewListFunc()
+	options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
+	if err := cache.CacheDelegator.GetList(ctx, root+below, options, list); err != nil {
+		return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", resource, err), false)
+	}
+	return headsOf(cache, list)
+}
+
 // below returns what follows a base in the keys of scope, with a slash at the end.
 func (s HeadScope) below() (string, error) {
 	switch {

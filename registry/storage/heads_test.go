@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // counting counts what is read of etcd; a transaction counts as a read.
@@ -75,6 +77,19 @@ func TestHeads_TypedAndCustomOfAScope(t *testing.T) {
 	for _, scope := range []HeadScope{{Namespace: "default"}, {Cluster: "c1/"}, {Cluster: "c1", Namespace: "a/b"}} {
 		if _, err := b.Heads(t.Context(), scope); err == nil {
 			t.Errorf("%+v is a scope", scope)
+		}
+	}
+	var cached []string
+	heads, err := b.Cached(t.Context(), configMaps, "c1")
+	for _, h := range heads {
+		cached = append(cached, string(h.Cluster)+"|"+h.Namespace+"/"+h.Name)
+	}
+	if want := []string{"c1|default/a", "c1|other/a"}; err != nil || !slices.Equal(cached, want) {
+		t.Errorf("cached is %q, %v; want %q", cached, err, want)
+	}
+	for cluster, resource := range map[logicalcluster.Name]schema.GroupResource{"": configMaps, "c1/": configMaps, "c1": {Resource: "secrets"}} {
+		if heads, err := b.Cached(t.Context(), resource, cluster); err == nil {
+			t.Errorf("%s are cached in %q: %v", resource, cluster, heads)
 		}
 	}
 }
