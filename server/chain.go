@@ -23,7 +23,8 @@ import (
 // newHandler returns the handler of all requests: the stock chain of c, which is called, never copied, and what stands around it and
 // in it. From the outside in, with the step numbers of docs/request.md:
 //
-//	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here
+//	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here. Outside of it:
+//	    leave       asks clients to connect anew, once the server was told to stop; health checks, too
 //	2 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
 //	                Authenticator and authorizer read the cluster from the context. Four filters stand outside of it:
 //	    body        400 instead of 500 for a body that cannot be read
@@ -42,7 +43,7 @@ func newHandler(router http.Handler, door frontdoor.Config, limiter *fairness.Li
 	handler = apistatus.WithBody(apistatus.WithUndecided(genericapiserver.DefaultBuildHandlerChain(handler, c), door.Codecs))
 	handler = refusals.With(handler, refusals.Config{PerSecond: maxRefusals, Requestor: authentication.Requestor, Codecs: door.Codecs})
 	handler = authentication.WithRequestor(handler)
-	return frontdoor.With(handler, door)
+	return withLeave(frontdoor.With(handler, door), c.ShutdownInitiatedNotify())
 }
 
 // newChain builds the fifth layer: the stock server with the groups of the process, and before it the way of a request.
@@ -58,6 +59,9 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 	if err != nil {
 		return nil, fmt.Errorf("building the API server: %w", err)
 	}
+	// While it drains, it listens, and indexes follow storage. Set in the configuration, this would also put a filter into the chain that
+	// sends clients away for 5 seconds. Without that filter they come back after one, to another server.
+	generic.ShutdownSendRetryAfter = true
 	if err := install(generic, c.Scheme, p.groups); err != nil {
 		return nil, err
 	}

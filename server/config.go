@@ -98,7 +98,6 @@ func stockConfig(c Config, s *stores, p *policies, e *endpoints) (*genericapiser
 	// Our own filter limits (see newHandler): the stock one has a single pool, which one workspace could fill.
 	config.MaxRequestsInFlight, config.MaxMutatingRequestsInFlight = 0, 0
 	config.ShutdownDelayDuration = c.ShutdownDelay
-	config.ShutdownSendRetryAfter = true
 	config.ShutdownWatchTerminationGracePeriod = c.ShutdownWatchGrace
 	return config, nil
 }

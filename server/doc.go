@@ -18,6 +18,7 @@
 //	server.go    the five joined
 //	config.go    what the server is given, and the stock server's configuration made from it
 //	deadline.go  why work ends a little before its time limit
+//	leave.go     how clients are sent to other servers before this one stops
 //	version.go   the version of Kubernetes that clients are told
 //	host.go      the cluster that the server is installed into, if any
 //	hosting.go   what the workspace that the host shows as its own serves in addition

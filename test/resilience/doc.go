@@ -8,6 +8,7 @@
 //	full_test.go      an etcd without room for more
 //	growth_test.go    a tenant that writes more old revisions than etcd has room for
 //	disk_test.go      a disk without room for more
+//	drain_test.go     a server that is told to stop, and its clients
 //	deletion_test.go  keys that a deleted workspace leaves
 //	cost_test.go      revisions of a workspace; goroutines and metric series of many
 package resilience
