@@ -181,7 +181,7 @@ func (b *bench) reportCRUD(sides []*crudSide) {
 		// Above 1, the workspace is faster.
 		b.report.add("crud_"+op.name+"_rate_ratio", workspace.rate()/plain.rate(), unitCount)
 		// Above 1, the workspace is slower.
-		p50 := func(r *crudResult) float64 { return float64(r.latencies.sorted().percentile(0.50)) }
+		p50 := func(r *crudResult) float64 { return float64(r.latencies.Sorted().Percentile(0.50)) }
 		b.report.add("crud_"+op.name+"_p50_ratio", p50(workspace)/p50(plain), unitCount)
 	}
 }

@@ -102,7 +102,7 @@ func (b *bench) fairnessBeside(ctx context.Context, q *quiet, url, kind string) 
 		b.report.latencies(name+"_"+op.name+"_alone", op.alone)
 		b.report.latencies(name+"_"+op.name+"_beside", op.beside)
 		for label, p := range map[string]float64{"p50": 0.50, "p99": 0.99} {
-			b.report.add(name+"_"+op.name+"_"+label+"_ratio", float64(op.beside.sorted().percentile(p))/float64(op.alone.sorted().percentile(p)), unitCount)
+			b.report.add(name+"_"+op.name+"_"+label+"_ratio", float64(op.beside.Sorted().Percentile(p))/float64(op.alone.Sorted().Percentile(p)), unitCount)
 		}
 	}
 	for _, count := range []struct {

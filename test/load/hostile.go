@@ -210,7 +210,7 @@ func (a *assault) tellViews() {
 		a.report.latencies(name+"_read_"+at.when, at.reads)
 		a.report.latencies(name+"_write_"+at.when, at.writes)
 		if len(at.defines) > 0 {
-			a.report.add(name+"_define_"+at.when, milliseconds(at.defines.sorted().percentile(1)), unitMilliseconds)
+			a.report.add(name+"_define_"+at.when, milliseconds(at.defines.Sorted().Percentile(1)), unitMilliseconds)
 		}
 		if at.ratio != "" {
 			worst := max(ratio(at.reads, a.alone.reads, 0.99), ratio(at.writes, a.alone.writes, 0.99))
@@ -243,7 +243,7 @@ func (a *assault) tellServer() {
 
 // ratio compares a percentile of two series.
 func ratio(of, to latencies, p float64) float64 {
-	return float64(of.sorted().percentile(p)) / float64(to.sorted().percentile(p))
+	return float64(of.Sorted().Percentile(p)) / float64(to.Sorted().Percentile(p))
 }
 
 // ask is helper.ask for an attack, whose faults are errors.

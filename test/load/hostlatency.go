@@ -169,13 +169,13 @@ func (b *bench) reportWays(ways []*way) {
 		for _, w := range ways {
 			b.report.latencies("host_"+op+"_"+w.name, w.took[op])
 		}
-		through := ways[0].took[op].sorted()
+		through := ways[0].took[op].Sorted()
 		for _, w := range ways[1:] {
-			other := w.took[op].sorted()
+			other := w.took[op].Sorted()
 			for _, p := range []int{50, 90, 99} {
 				share := float64(p) / 100
 				b.report.add(fmt.Sprintf("host_%s_through_to_%s_p%d_ratio", op, w.name, p),
-					float64(through.percentile(share))/float64(other.percentile(share)), unitCount)
+					float64(through.Percentile(share))/float64(other.Percentile(share)), unitCount)
 			}
 		}
 	}

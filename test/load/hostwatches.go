@@ -78,7 +78,7 @@ func measureHostWatches(ctx context.Context, b *bench) error {
 	b.report.add("host_watches_open", float64(len(l)), unitCount)
 	b.report.add("host_watches_open_rate", rate(len(l), elapsed), unitRate)
 	b.report.latencies("host_watches_write_to_event", l)
-	b.report.add("host_watches_write_to_last_event", milliseconds(l.sorted().percentile(1)), unitMilliseconds)
+	b.report.add("host_watches_write_to_last_event", milliseconds(l.Sorted().Percentile(1)), unitMilliseconds)
 	b.report.add("host_watches_rss_per_watch", kib((after-before)/float64(len(l))), unitKiB)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
 // Units of figures.
@@ -16,6 +18,9 @@ const (
 	unitMiB          = "MiB"
 	unitCount        = "1"
 )
+
+// latencies are what most figures are made of.
+type latencies = crowd.Latencies
 
 // report prints figures as they come in.
 type report struct {
@@ -33,10 +38,10 @@ func (r *report) add(name string, value float64, unit string) {
 
 // latencies prints the percentiles of operations called prefix.
 func (r *report) latencies(prefix string, l latencies) {
-	s := l.sorted()
-	r.add(prefix+"_p50", milliseconds(s.percentile(0.50)), unitMilliseconds)
-	r.add(prefix+"_p90", milliseconds(s.percentile(0.90)), unitMilliseconds)
-	r.add(prefix+"_p99", milliseconds(s.percentile(0.99)), unitMilliseconds)
+	s := l.Sorted()
+	r.add(prefix+"_p50", milliseconds(s.Percentile(0.50)), unitMilliseconds)
+	r.add(prefix+"_p90", milliseconds(s.Percentile(0.90)), unitMilliseconds)
+	r.add(prefix+"_p99", milliseconds(s.Percentile(0.99)), unitMilliseconds)
 }
 
 // formatValue rounds to three decimals and drops zeros at the end.
@@ -56,3 +61,11 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 func kib(bytes float64) float64 { return bytes / 1024 }
 
 func mib(bytes float64) float64 { return bytes / 1024 / 1024 }
+
+// rate returns operations each second, or 0 when no time went by.
+func rate(n int, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}

@@ -25,3 +25,12 @@ call_p99 3 ms
 		t.Errorf("report is\n%s\nwant\n%s", out.String(), want)
 	}
 }
+
+func TestRate(t *testing.T) {
+	if got := rate(50, 2*time.Second); got != 25 {
+		t.Errorf("rate of 50 in 2 s is %v, want 25", got)
+	}
+	if got := rate(50, 0); got != 0 {
+		t.Errorf("rate without time is %v, want 0", got)
+	}
+}

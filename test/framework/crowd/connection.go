@@ -25,13 +25,15 @@ type Connection struct {
 
 // Connect returns a new client. It never shares a connection with another one:
 // over a single HTTP/2 connection many clients would wait for each other, and
-// the figures would tell about that connection instead of the server.
+// the figures would tell about that connection instead of the server. A dialer in c is kept.
 func Connect(c *rest.Config) (*Connection, error) {
 	c = rest.CopyConfig(c)
 	c.QPS = -1 // the server's pace, not ours
 	// client-go keeps one transport for equal settings; a dialer makes ours
 	// unequal.
-	c.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
 	httpClient, err := rest.HTTPClientFor(c)
 	if err != nil {
 		return nil, fmt.Errorf("making an HTTP client: %w", err)
