@@ -209,33 +209,6 @@ func TestReplicas_LeaderOfEtcdStandsStill(t *testing.T) {
 	l.end()
 }
 
-func TestReplicas_RollingRestart(t *testing.T) {
-	w := theWorld
-	path := w.newWorkspace(t, 2, "rolling")
-	l := w.startLoad(t, path, "rolling")
-	l.more(50)
-	for i := range replicas {
-		wasLeader := w.leader(t, (i+1)%replicas) == i
-		givenUp := w.followLease(t, (i+1)%replicas)
-		began := time.Now()
-		w.replicas[i].Terminate()
-		select {
-		case <-w.replicas[i].Done():
-		case <-time.After(patience):
-			t.Fatalf("server %d does not end:\n%s", i, w.replicas[i].Log())
-		}
-		ended := time.Since(began)
-		took := w.becomesReady(t, fmt.Sprintf("rolling-%d", i), (i+1)%replicas, (i+2)%replicas)
-		t.Logf("server %d (leader: %t) ended after %s; a workspace asked for then was Ready after %s", i, wasLeader, ended.Round(time.Millisecond), took.Round(time.Millisecond))
-		if wasLeader && !givenUp() {
-			t.Errorf("server %d ended in an orderly way, and the others had to wait until its lease was over; its log ends with:\n%s", i, w.replicas[i].Log())
-		}
-		w.restart(t, i)
-		l.more(20)
-	}
-	l.end()
-}
-
 // A minority of etcd is cut off, with one replica that knows no other member.
 func TestReplicas_MinorityIsCutOff(t *testing.T) {
 	w := theWorld

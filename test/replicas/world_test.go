@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,6 +45,8 @@ type world struct {
 
 var theWorld *world
 
+var program = flag.String("program", "annex-race", "what runs, of bin/; annex is faster, and finds no data race")
+
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == memberCommand {
 		var one member
@@ -58,6 +61,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	flag.Parse()
 	dir, err := os.MkdirTemp("", "annex-replicas")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
@@ -98,9 +102,9 @@ func build(ctx context.Context, dir string) (*world, error) {
 			servers = servers[i : i+1]
 		}
 		all.Go(func() {
-			w.replicas[i], errs[i] = annex.LaunchReplica(ctx, "annex-race", addresses[i], filepath.Join(dir, fmt.Sprintf("annex-%d", i)),
+			w.replicas[i], errs[i] = annex.LaunchReplica(ctx, *program, addresses[i], filepath.Join(dir, fmt.Sprintf("annex-%d", i)),
 				"--etcd-servers", strings.Join(servers, ","), "--shard-external-url", "https://"+addresses[0],
-				"--token-auth-file", tokens, "--v", "1")
+				"--token-auth-file", tokens, "--v", "1", "--shutdown-delay-duration", shutdownDelay.String())
 		})
 	}
 	all.Wait()
