@@ -1,9 +1,11 @@
 package orphans
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
 	"github.com/annex-dev/annex/registry/kinds"
@@ -59,5 +61,48 @@ func TestFind_WhatIsRendered(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("not found: %v", want)
+	}
+}
+
+// There are more namespaces that are not stored than are read at a time.
+func TestFind_WhatIsRenderedInManyClusters(t *testing.T) {
+	etcd := testserver.RunEtcd(t, nil)
+	t.Cleanup(func() { _ = etcd.Close() })
+	template := &rendered.Template{Objects: []rendered.Object{
+		{Resource: "namespaces", Name: "default", Body: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"default"}}`},
+		{Resource: "namespaces", Name: "other", Body: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"other"}}`},
+	}}
+	name, data, err := template.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.KV.Put(t.Context(), "/annex"+rendered.TemplateRoot+name, string(data)); err != nil {
+		t.Fatal(err)
+	}
+	made := strings.Replace(lc, `"metadata":{`, `"metadata":{"annotations":{"`+rendered.Annotation+`":"{\"template\":\"`+name+`\"}"},`, 1)
+	const clustersAtATime = 50
+	for cluster := 0; cluster < pageSize; cluster += clustersAtATime {
+		var ops []clientv3.Op
+		for i := cluster; i < cluster+clustersAtATime; i++ {
+			ops = append(ops,
+				clientv3.OpPut(fmt.Sprintf("%sc%d/cluster", clusters, i), made),
+				clientv3.OpPut(fmt.Sprintf("/annex/core/configmaps/c%d/other/a", i), object))
+		}
+		if _, err := etcd.KV.Txn(t.Context()).Then(ops...).Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := Store{KV: etcd.KV, Prefix: "/annex", Codec: kinds.All.NewScheme().StorageCodec}
+	found := 0
+	if err := s.Find(t.Context(), func(o Orphan) error {
+		if found++; found == 1 {
+			t.Errorf("%s: %s", o.Key, o.Reason)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if found > 0 {
+		t.Errorf("%d objects are said to belong to nothing", found)
 	}
 }

@@ -50,11 +50,10 @@ func (r ranges) read(ctx context.Context, key string, op clientv3.Op) (*etcdserv
 		}
 		return nil, false, nil
 	}
-	s, ok := r.client.spanOf(key, "")
+	s, ok := r.client.spanBetween(key, string(op.RangeBytes()))
 	if !ok {
 		return nil, false, nil
 	}
-	s.end = string(op.RangeBytes())
 	p, err := r.client.list(ctx, s, op.Rev(), op.Limit())
 	if err != nil {
 		return nil, true, err

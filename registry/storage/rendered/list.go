@@ -27,20 +27,31 @@ type span struct {
 
 // spanOf returns the range of the keys that begin with prefix, if objects of templates may be in it.
 func (c *Client) spanOf(prefix, from string) (span, bool) {
+	s, ok := c.spanBetween(prefix, clientv3.GetPrefixRangeEnd(prefix))
+	s.from = max(s.from, from)
+	return s, ok
+}
+
+// spanBetween returns the range of the keys from the first up to but not including end, if objects of templates may be in it.
+func (c *Client) spanBetween(first, end string) (span, bool) {
 	for gr := range c.resources {
 		root := c.prefix + layout.TypedRoot(gr) + "/"
-		rest, ok := strings.CutPrefix(prefix, root)
+		rest, ok := strings.CutPrefix(first, root)
 		if !ok {
 			continue
 		}
-		s := span{resource: gr, root: root, from: max(prefix, from), end: clientv3.GetPrefixRangeEnd(prefix)}
-		if cluster, _, whole := strings.Cut(rest, "/"); whole {
+		s := span{resource: gr, root: root, from: first, end: end}
+		// A range may begin in a cluster and go on: what is left of a list, for example.
+		if cluster, _, inside := strings.Cut(rest, "/"); inside && end <= root+cluster+behindSlash {
 			s.cluster = logicalcluster.Name(cluster)
 		}
 		return s, s.cluster.Empty() || !s.cluster.IsSystem()
 	}
 	return span{}, false
 }
+
+// behindSlash is the character that follows the slash.
+const behindSlash = "0"
 
 // List implements kubernetes.Interface.
 func (c *Client) List(ctx context.Context, prefix string, opts kubernetes.ListOptions) (kubernetes.ListResponse, error) {
@@ -133,8 +144,8 @@ func (c *Client) page(ctx context.Context, s span, revision, limit int64) (page,
 		if err != nil {
 			return page{}, err
 		}
-		// Everything up to the last cluster is known. '0' follows the slash.
-		p.more, p.next = true, min(p.next, s.root+k.Cluster.String()+"0")
+		// Everything up to the last cluster is known.
+		p.more, p.next = true, min(p.next, s.root+k.Cluster.String()+behindSlash)
 	}
 	there := map[string]bool{}
 	for _, kv := range stored.Kvs {
