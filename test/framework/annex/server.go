@@ -150,10 +150,7 @@ func (s *Server) Stop() {
 }
 
 // Kill ends the server at once, as a crash would.
-func (s *Server) Kill() {
-	_ = syscall.Kill(s.Pid(), syscall.SIGKILL) // an error means that it is gone already
-	<-s.proc.Done()
-}
+func (s *Server) Kill() { s.proc.Kill() }
 
 // Terminate asks the server to end and returns at once; Done tells when it is gone.
 func (s *Server) Terminate() { _ = syscall.Kill(s.Pid(), syscall.SIGTERM) }

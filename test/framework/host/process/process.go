@@ -79,9 +79,14 @@ func (p *Process) Stop(grace time.Duration) (killed bool) {
 		return false
 	case <-time.After(grace):
 	}
-	_ = p.cmd.Process.Kill()
-	<-p.done
+	p.Kill()
 	return true
+}
+
+// Kill ends the child at once, as a crash would, and returns when it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // an error means that it is gone already
+	<-p.done
 }
 
 // Printed reports whether the child's output holds the text.

@@ -49,6 +49,18 @@ func TestProcess_StopKillsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestProcess_KillAsksForNothing(t *testing.T) {
+	p := start(t, `trap 'echo goodbye; exit 0' TERM; echo hello; while :; do sleep 0.01; done`)
+	for !p.Printed("hello") {
+		time.Sleep(time.Millisecond)
+	}
+	p.Kill()
+	if got := p.Tail(); got != "hello" {
+		t.Errorf("output is %q, want no orderly end", got)
+	}
+	p.Kill() // does nothing
+}
+
 func TestProcess_WaitReady(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
