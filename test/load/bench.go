@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -103,6 +104,18 @@ func (b *bench) startServer(ctx context.Context) error {
 	}
 	b.target = t
 	return nil
+}
+
+// startFresh replaces our server by one in a new directory that is called name.
+// What figures share is gone then, so only the last ones may.
+func (b *bench) startFresh(ctx context.Context, name string) error {
+	b.stopServer()
+	var err error
+	if b.server, err = newServer(ctx, b.opts, filepath.Join(b.dir, name)); err != nil {
+		return fmt.Errorf("preparing a server: %w", err)
+	}
+	b.fleet, b.provider = fleet{}, provider{}
+	return b.startServer(ctx)
 }
 
 // stopServer does nothing when we have started none.

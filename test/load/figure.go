@@ -19,11 +19,14 @@ type figure struct {
 	// parts returns into how many parts it can be divided, each with a time
 	// limit of its own; nil stands for one.
 	parts func(options) int
+	// named means that it is left out unless --figures names it: it takes long,
+	// and a server of its own.
+	named bool
 }
 
 // figures is in the order they run: cold-start first, because it wants to see a
-// server without workspaces and restarts it; delete last, because it takes the
-// shared workspaces away.
+// server without workspaces and restarts it; delete late, because it takes the
+// shared workspaces away; and last those that leave the shared server.
 func figures() []figure {
 	return []figure{
 		{name: "cold-start", needs: needsBinary, run: measureColdStart},
@@ -39,6 +42,8 @@ func figures() []figure {
 		{name: "host", needs: needsHost, run: measureHost},
 		{name: "host-watches", needs: needsHost, run: measureHostWatches},
 		{name: "delete", needs: needsServer, run: measureDelete},
+		{name: "scale", needs: needsBinary, run: measureScale, parts: scaleParts, named: true},
+		{name: "churn", needs: needsBinary, run: measureChurn, parts: churnParts, named: true},
 	}
 }
 
@@ -109,6 +114,8 @@ func selectFigures(o options, log io.Writer) ([]figure, error) {
 		}
 		missing := f.needs(o)
 		switch {
+		case f.named && len(o.figures) == 0:
+			fmt.Fprintf(log, "leaving out %s, which --figures does not name\n", f.name)
 		case missing == "":
 			selected = append(selected, f)
 		case len(o.figures) > 0:

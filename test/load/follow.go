@@ -31,11 +31,18 @@ func withChangeTimeout(ctx context.Context) (context.Context, context.CancelFunc
 // observer sees a collection change. Both functions report whether they have
 // seen enough.
 type observer struct {
-	// listed gets the whole collection, first of all and again whenever a
-	// watch has ended.
-	listed func([]unstructured.Unstructured) bool
+	// listed gets the whole collection part by part, first of all and again
+	// whenever a watch has ended.
+	listed func(part) bool
 	// changed gets one object that was added, modified, or deleted.
 	changed func(watch.EventType, *unstructured.Unstructured) bool
+}
+
+// part of a collection. Parts are what it was at one moment. After a list that
+// broke off, the first part of another one follows.
+type part struct {
+	items       []unstructured.Unstructured
+	first, last bool
 }
 
 // follow lists the collection, then watches it, until the observer has seen
@@ -46,18 +53,14 @@ type observer struct {
 // for every reason a watch can end, and happens about once an hour.
 func follow(ctx context.Context, resource dynamic.ResourceInterface, selector metav1.ListOptions, o observer) error {
 	for {
-		list, err := resource.List(ctx, selector)
-		if err != nil {
-			return fmt.Errorf("listing: %w", withCause(ctx, err))
-		}
-		if o.listed(list.Items) {
-			return nil
-		}
 		options := selector
-		options.ResourceVersion = list.GetResourceVersion()
-		options.AllowWatchBookmarks = true
-		enough, err := watchOnce(ctx, resource, options, o)
-		if err != nil || enough {
+		version, enough, err := listOnce(ctx, resource, selector, o)
+		if err == nil && !enough {
+			options.ResourceVersion = version
+			options.AllowWatchBookmarks = true
+			enough, err = watchOnce(ctx, resource, options, o)
+		}
+		if enough || (err != nil && !isExpired(err)) {
 			return err
 		}
 		if err := crowd.Sleep(ctx, relistPause); err != nil {
@@ -66,12 +69,33 @@ func follow(ctx context.Context, resource dynamic.ResourceInterface, selector me
 	}
 }
 
+// listOnce passes the collection on, of which there may be more than fits into
+// this process. It returns the resource version of all parts.
+func listOnce(ctx context.Context, resource dynamic.ResourceInterface, selector metav1.ListOptions, o observer) (version string, enough bool, err error) {
+	selector.Limit = chunkSize
+	for {
+		list, err := resource.List(ctx, selector)
+		if err != nil {
+			return "", false, fmt.Errorf("listing: %w", withCause(ctx, err))
+		}
+		first := selector.Continue == ""
+		if first {
+			version = list.GetResourceVersion()
+		}
+		selector.Continue = list.GetContinue()
+		last := selector.Continue == ""
+		if o.listed(part{list.Items, first, last}) {
+			return version, true, nil
+		}
+		if last {
+			return version, false, nil
+		}
+	}
+}
+
 // watchOnce passes events on until the watch ends, for whatever reason.
 func watchOnce(ctx context.Context, resource dynamic.ResourceInterface, options metav1.ListOptions, o observer) (enough bool, err error) {
 	w, err := resource.Watch(ctx, options)
-	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		return false, nil
-	}
 	if err != nil {
 		return false, fmt.Errorf("opening a watch: %w", withCause(ctx, err))
 	}
@@ -98,6 +122,10 @@ func watchOnce(ctx context.Context, resource dynamic.ResourceInterface, options 
 	}
 }
 
+// isExpired reports that the server no longer has a resource version that it has
+// named.
+func isExpired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
+
 // withCause says why the context ended, when that is what made a call fail.
 func withCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
@@ -119,9 +147,9 @@ func await(ctx context.Context, resource dynamic.ResourceInterface, name string,
 		return found != nil
 	}
 	err := follow(ctx, resource, metav1.ListOptions{FieldSelector: "metadata.name=" + name}, observer{
-		listed: func(items []unstructured.Unstructured) bool {
-			for i := range items {
-				if check(&items[i]) {
+		listed: func(p part) bool {
+			for i := range p.items {
+				if check(&p.items[i]) {
 					return true
 				}
 			}

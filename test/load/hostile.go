@@ -148,20 +148,13 @@ func (a *assault) besides(ctx context.Context, h *helper, told *attacked) error 
 	defer over()
 	var strike error
 	var most float64
-	var both sync.WaitGroup
-	both.Go(func() {
+	var meanwhile sync.WaitGroup
+	meanwhile.Go(func() {
 		defer over()
-		strike = ask(h, stepStrike, told)
-	})
-	both.Go(func() {
-		for crowd.Sleep(striking, rssInterval) == nil {
-			if rss, err := readRSS(a.pid()); err == nil {
-				most = max(most, rss)
-			}
-		}
+		most, strike = peakRSS(a.pid(), rssInterval, func() error { return ask(h, stepStrike, told) })
 	})
 	fault := a.look(ctx, &a.beside, math.MaxInt, striking.Done())
-	both.Wait()
+	meanwhile.Wait()
 	fault = errors.Join(fault, strike)
 	var err error
 	if a.during, err = a.snapshot(ctx); err != nil {

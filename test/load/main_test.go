@@ -61,7 +61,10 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 		t.Fatalf("finding the test binary: %v", err)
 	}
 	// The stand-in keeps no workspaces apart and knows no users: nothing to attack.
-	names := slices.DeleteFunc(figureNames(), func(name string) bool { return name == "hostile" })
+	// Those that are named have an etcd to look into.
+	names := slices.DeleteFunc(figureNames(), func(name string) bool {
+		return slices.Contains([]string{"hostile", "scale", "churn"}, name)
+	})
 	figures := measureForTest(t, "--server-binary="+binary, "--start-plain", "--figures="+strings.Join(names, ","))
 
 	for _, name := range []string{
@@ -109,6 +112,56 @@ func TestRun_MeasuresAttacks(t *testing.T) {
 		if v := figures[name]; v <= 0 {
 			t.Errorf("%s is %v, want a positive number", name, v)
 		}
+	}
+}
+
+func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
+	binary, err := annex.Program("annex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := measureForTest(t, "--server-binary="+binary, "--figures=scale,churn", "--scale-steps=20,60", "--churn-workspaces=35")
+	var names []string
+	add := func(prefix string, suffixes ...string) {
+		for _, suffix := range suffixes {
+			names = append(names, prefix+suffix)
+		}
+	}
+	var every []string
+	for _, g := range gauges() {
+		every = append(every, "_"+g.name)
+	}
+	add("scale_0", every...)
+	for _, step := range []string{"scale_20", "scale_60"} {
+		add(step, every...)
+		add(step+"_restarted", every...)
+		add(step, "_create_rate", "_create_p99", "_revisions_per_workspace", "_keys_per_workspace", "_list", "_restart", "_restarted_cpu",
+			"_first_get_p50", "_first_list_p99", "_first_discovery_p50", "_first_openapi_p99")
+	}
+	add("scale_", "create_rate_last_to_first")
+	add("churn_before", every...)
+	for _, point := range []string{"churn_10pct", "churn_50pct", "churn_100pct"} {
+		add(point, every...)
+		add(point, "_rate_so_far")
+	}
+	add("churn_after", every...)
+	add("churn_", "rate_last_to_second", "rss_last_to_second", "etcd_in_use_last_to_second", "revisions_per_workspace")
+	for _, name := range names {
+		if v := figures[name]; v <= 0 {
+			t.Errorf("%s is %v, want a positive number", name, v)
+		}
+	}
+	// These may be 0 or negative.
+	for _, name := range []string{
+		"scale_0_to_20_rss_per_workspace", "scale_20_to_60_rss_per_workspace", "scale_20_to_60_restarted_rss_per_workspace", "scale_60_list_rss_growth",
+		"churn_keys_left", "churn_keys_missing",
+	} {
+		if _, ok := figures[name]; !ok {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if before, after := figures["scale_0_etcd_keys"], figures["scale_60_etcd_keys"]; after-before < 60 {
+		t.Errorf("etcd has %v keys without workspaces and %v with 60", before, after)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -37,20 +36,11 @@ func scrape(ctx context.Context, c *rest.Config) (metrics, error) {
 		return metrics{}, err
 	}
 	defer conn.Close()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Host+"/metrics", nil)
-	if err != nil {
-		return metrics{}, fmt.Errorf("reading metrics: %w", err)
-	}
-	resp, err := conn.HTTP.Do(req)
-	if err != nil {
-		return metrics{}, fmt.Errorf("reading metrics: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return metrics{}, fmt.Errorf("reading metrics: %s answers %s", req.URL, resp.Status)
-	}
-	m, err := parseMetrics(resp.Body)
-	if err != nil {
+	var m metrics
+	if err := fetch(ctx, conn, c.Host+"/metrics", "", func(r io.Reader) (err error) {
+		m, err = parseMetrics(r)
+		return err
+	}); err != nil {
 		return metrics{}, fmt.Errorf("reading metrics: %w", err)
 	}
 	return m, nil

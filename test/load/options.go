@@ -35,6 +35,8 @@ type options struct {
 	quietRequests   int
 	hostWatches     int
 	floodClients    int
+	scaleSteps      []int
+	churnWorkspaces int
 	floods          []string
 	attacks         []string
 	attackTime      time.Duration
@@ -73,7 +75,7 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.plainKubeconfig, "plain-kubeconfig", "", "kubeconfig of a plain kube-apiserver to compare with")
 	fs.BoolVar(&o.startPlain, "start-plain", false, "start bin/kube-apiserver with an embedded etcd, instead of --plain-kubeconfig")
 
-	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default")
+	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except scale and churn")
 	fs.IntVar(&o.workspaces, "workspaces", 1000, "empty workspaces under root (N)")
 	fs.IntVar(&o.boundWorkspaces, "bound-workspaces", 0, "workspaces with a binding and an object; as many as --workspaces by default")
 	fs.IntVar(&o.clients, "clients", 16, "clients at a time, each with a connection of its own (C)")
@@ -82,6 +84,8 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.samples, "samples", 100, "repetitions of the one-at-a-time figures, bind and provider-watch")
 	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "requests of each kind and round in the fairness figure, alone and beside a flood, and in the host figure")
 	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
+	fs.IntSliceVar(&o.scaleSteps, "scale-steps", []int{1000, 10_000, 100_000}, "numbers of workspaces at which the scale figure looks at the server")
+	fs.IntVar(&o.churnWorkspaces, "churn-workspaces", 3000, "workspaces that the churn figure makes, uses and deletes")
 	fs.IntVar(&o.floodClients, "flood-clients", 200, "clients of a flood")
 	fs.StringSliceVar(&o.floods, "floods", []string{floodCreates, floodLists, floodMix, floodRefused}, "floods of the fairness figure")
 	fs.StringSliceVar(&o.attacks, "attacks", attackNames(), "attacks of the hostile figure")
@@ -103,6 +107,19 @@ func (o *options) validate() []error {
 		if value < 1 {
 			faults = append(faults, fmt.Errorf("--%s must be at least 1", name))
 		}
+	}
+	if o.churnWorkspaces < churnPoints {
+		faults = append(faults, fmt.Errorf("--churn-workspaces must be at least %d", churnPoints))
+	}
+	if len(o.scaleSteps) == 0 {
+		faults = append(faults, errors.New("--scale-steps must not be empty"))
+	}
+	before := 0
+	for _, step := range o.scaleSteps {
+		if step-before < len(firstRequests) {
+			faults = append(faults, fmt.Errorf("--scale-steps: %d must be at least %d more than %d", step, len(firstRequests), before))
+		}
+		before = step
 	}
 	for _, kind := range o.floods {
 		if !slices.Contains([]string{floodCreates, floodLists, floodMix, floodRefused}, kind) {

@@ -8,11 +8,11 @@ import (
 )
 
 func TestParseOptions_ReportsAllFaults(t *testing.T) {
-	_, err := parseOptions([]string{"--workspaces=0", "--clients=-1", "--workspace-type=universal", "--timeout=0s"})
+	_, err := parseOptions([]string{"--workspaces=0", "--clients=-1", "--workspace-type=universal", "--timeout=0s", "--scale-steps=10,12", "--churn-workspaces=9"})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"--workspaces", "--clients", "--workspace-type", "--timeout", "nothing to measure"} {
+	for _, want := range []string{"--workspaces", "--clients", "--workspace-type", "--timeout", "--scale-steps: 12 must", "--churn-workspaces", "nothing to measure"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not mention %q", err, want)
 		}
@@ -26,7 +26,26 @@ func TestParseOptions_BoundFollowsWorkspaces(t *testing.T) {
 	}
 }
 
+func TestParts(t *testing.T) {
+	o, err := parseOptions([]string{"--server-binary=b", "--churn-workspaces=10001"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := scaleParts(o); got != 13 {
+		t.Errorf("3 steps to 100,000 workspaces have %d time limits, want 13", got)
+	}
+	if got := churnParts(o); got != 3 {
+		t.Errorf("10,001 workspaces have %d time limits, want 3", got)
+	}
+}
+
 func TestSelectFigures(t *testing.T) {
+	var unnamed []string
+	for _, f := range figures() {
+		if !f.named {
+			unnamed = append(unnamed, f.name)
+		}
+	}
 	for _, tc := range []struct {
 		name      string
 		args      []string
@@ -36,7 +55,8 @@ func TestSelectFigures(t *testing.T) {
 		{"a plain server allows crud only", []string{"--start-plain"}, []string{"crud"}, ""},
 		{"a running server without pid and metrics", []string{"--kubeconfig=k"},
 			[]string{"create", "bind", "provider-watch", "crud", "fairness", "delete"}, ""},
-		{"our own server behind a host allows all", []string{"--server-binary=b", "--start-plain"}, figureNames(), ""},
+		{"our own server behind a host allows all", []string{"--server-binary=b", "--start-plain"}, unnamed, ""},
+		{"some have to be named", []string{"--server-binary=b", "--figures=churn,scale"}, []string{"scale", "churn"}, ""},
 		{"named ones keep their order", []string{"--server-binary=b", "--figures=delete,create"}, []string{"create", "delete"}, ""},
 		{"named without what it needs", []string{"--kubeconfig=k", "--figures=memory"}, nil, "figure memory needs --pid"},
 		{"unknown name", []string{"--kubeconfig=k", "--figures=speed"}, nil, `unknown figure "speed"`},

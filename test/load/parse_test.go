@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseRSS(t *testing.T) {
@@ -17,6 +20,14 @@ func TestParseRSS(t *testing.T) {
 		if got, err := parseRSS(strings.NewReader(status)); err == nil {
 			t.Errorf("%s: RSS is %v, want an error", name, got)
 		}
+	}
+}
+
+func TestPeakRSS(t *testing.T) {
+	broken := errors.New("broken")
+	peak, err := peakRSS(os.Getpid(), time.Hour, func() error { return broken })
+	if peak <= 0 || !errors.Is(err, broken) {
+		t.Errorf("the peak is %v (%v), want a positive number and the error", peak, err)
 	}
 }
 

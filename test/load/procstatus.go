@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // readRSS returns RssAnon of a process in bytes: the memory that is its own, as
@@ -22,6 +23,32 @@ func readRSS(pid int) (float64, error) {
 		return 0, fmt.Errorf("reading the memory of process %d: %w", pid, err)
 	}
 	return rss, nil
+}
+
+// peakRSS returns the largest RssAnon of a process that was seen, with a look each
+// interval, while do ran; and the error of do.
+func peakRSS(pid int, interval time.Duration, do func() error) (peak float64, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = do()
+	}()
+	look := func() {
+		if rss, err := readRSS(pid); err == nil {
+			peak = max(peak, rss)
+		}
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			look()
+		case <-done:
+			look()
+			return peak, err
+		}
+	}
 }
 
 // parseRSS reads the format of proc_pid_status(5), where the line is like

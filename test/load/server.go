@@ -16,7 +16,8 @@ import (
 const (
 	// readyInterval bounds how exact the cold-start figure is.
 	readyInterval = 5 * time.Millisecond
-	readyTimeout  = 5 * time.Minute
+	// readyTimeout is for 100,000 workspaces on a busy machine.
+	readyTimeout = 15 * time.Minute
 	// stopGrace is how long the server may take to end before it is killed.
 	stopGrace = time.Minute
 )
@@ -97,6 +98,14 @@ func (s *server) start(ctx context.Context) error {
 	}
 	s.startup = time.Since(begin)
 	return nil
+}
+
+// kill ends the server as a crash would.
+func (s *server) kill() {
+	if s.process != nil {
+		s.process.Kill()
+		s.process = nil
+	}
 }
 
 // stop does nothing when the server does not run. It reports whether the server

@@ -17,6 +17,7 @@ type snapshot struct {
 	rss      float64 // RssAnon in bytes
 	revision float64 // of etcd
 	metrics  metrics // empty without --metrics
+	etcd     database
 }
 
 // since returns how much a counter grew from before to s; false if the metrics lack
@@ -61,6 +62,11 @@ func (b *bench) snapshot(ctx context.Context) (s snapshot, err error) {
 	}
 	if b.opts.hasMetrics() {
 		if s.metrics, err = scrape(ctx, b.target.privileged); err != nil {
+			return s, err
+		}
+	}
+	if b.server != nil {
+		if s.etcd, err = b.server.database(ctx); err != nil {
 			return s, err
 		}
 	}

@@ -113,9 +113,9 @@ func prepareStandIn(ctx context.Context, h *host.Host, base string) error {
 			}
 		}
 		observer := observer{
-			listed: func(items []unstructured.Unstructured) bool {
-				for i := range items {
-					unanswered(&items[i])
+			listed: func(p part) bool {
+				for i := range p.items {
+					unanswered(&p.items[i])
 				}
 				return false
 			},

@@ -26,6 +26,8 @@ type tracker struct {
 
 	mu      sync.Mutex
 	waiting map[string]expectation
+	// unlisted are those that a list at hand has to show, and has not yet.
+	unlisted map[string]bool
 }
 
 // expectation is what one client waits for.
@@ -45,9 +47,11 @@ func track(ctx context.Context, c *crowd.Connection, resource dynamic.ResourceIn
 	go func() {
 		defer close(t.done)
 		t.err = follow(ctx, resource, metav1.ListOptions{}, observer{
-			listed: func(items []unstructured.Unstructured) bool {
-				t.reset(items)
-				once.Do(func() { close(listed) })
+			listed: func(p part) bool {
+				t.reset(p)
+				if p.last {
+					once.Do(func() { close(listed) })
+				}
 				return false
 			},
 			changed: func(kind watch.EventType, obj *unstructured.Unstructured) bool {
@@ -98,16 +102,28 @@ func (t *tracker) expect(name string, holds func(*unstructured.Unstructured) boo
 	}
 }
 
-// reset judges all expectations by a fresh list.
-func (t *tracker) reset(items []unstructured.Unstructured) {
+// reset judges by a fresh list what was expected when it came. What is expected
+// later than that is about a later change, which the watch will show.
+func (t *tracker) reset(p part) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	current := make(map[string]*unstructured.Unstructured, len(items))
-	for i := range items {
-		current[items[i].GetName()] = &items[i]
+	if p.first {
+		t.unlisted = map[string]bool{}
+		for name := range t.waiting {
+			t.unlisted[name] = true
+		}
 	}
-	for name := range t.waiting {
-		t.judgeLocked(name, current[name])
+	for i := range p.items {
+		if name := p.items[i].GetName(); t.unlisted[name] {
+			delete(t.unlisted, name)
+			t.judgeLocked(name, &p.items[i])
+		}
+	}
+	if p.last {
+		for name := range t.unlisted {
+			t.judgeLocked(name, nil)
+		}
+		t.unlisted = nil
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -117,6 +119,73 @@ func TestTracker_ListsAgainWhenTheWatchEnds(t *testing.T) {
 				t.Errorf("waiting for the end: %v", err)
 			}
 		})
+	}
+}
+
+// parted lists in parts, which the fake client cannot.
+type parted struct {
+	dynamic.ResourceInterface
+	list func(continued string) (*unstructured.UnstructuredList, error)
+}
+
+func (p parted) List(_ context.Context, options metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	return p.list(options.Continue)
+}
+
+func TestTracker_ReadsALongListInParts(t *testing.T) {
+	client := newFakeClient()
+	first := watch.NewFake()
+	var watches atomic.Int32
+	client.PrependWatchReactor("workspaces", func(clienttesting.Action) (bool, watch.Interface, error) {
+		if watches.Add(1) == 1 {
+			return true, first, nil
+		}
+		return true, watch.NewFake(), nil // which shows nothing
+	})
+	parts := map[string]struct {
+		item *unstructured.Unstructured
+		next string
+	}{
+		"": {withPhase("a", "Ready"), "2"}, "2": {withPhase("kept", "Ready"), "3"}, "3": {withPhase("new", "Ready"), ""},
+	}
+	var asked []string
+	resource := parted{client.Resource(workspaces), func(continued string) (*unstructured.UnstructuredList, error) {
+		asked = append(asked, continued)
+		list := &unstructured.UnstructuredList{}
+		switch len(asked) {
+		case 1: // there is nothing yet
+			return list, nil
+		case 3: // the second list breaks off
+			return nil, apierrors.NewResourceExpired("compacted")
+		}
+		list.Items = append(list.Items, *parts[continued].item)
+		list.SetContinue(parts[continued].next)
+		return list, nil
+	}}
+	c, err := crowd.Connect(&rest.Config{Host: "http://unused.invalid"})
+	if err != nil {
+		t.Fatalf("making a connection: %v", err)
+	}
+	tr, err := track(t.Context(), c, resource)
+	if err != nil {
+		t.Fatalf("tracking: %v", err)
+	}
+	ready, gone, kept := tr.expect("new", hasPhase("Ready")), tr.expect("old", isGone), tr.expect("kept", isGone)
+	first.Stop()
+	if _, err := ready(t.Context()); err != nil {
+		t.Errorf("waiting for what the last part shows: %v", err)
+	}
+	if _, err := gone(t.Context()); err != nil {
+		t.Errorf("waiting for what no part shows: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := kept(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("what another part shows counts as gone: %v", err)
+	}
+	tr.close()
+	if diff := cmp.Diff([]string{"", "", "2", "", "2", "3"}, asked); diff != "" {
+		t.Errorf("parts that were asked for (-want +got):\n%s", diff)
 	}
 }
 

@@ -101,31 +101,36 @@ func (b *bench) removeWorkspaces(ctx context.Context, names []string) (gone late
 
 	gone = make(latencies, len(names))
 	elapsed, err = crowd.Parallel(ctx, len(clients), len(names), func(ctx context.Context, client, i int) error {
-		root, err := clients[client].Cluster(rootCluster)
-		if err != nil {
-			return err
-		}
-		wait := t.expect(names[i], isGone)
-		start := time.Now()
-		err = root.Resource(workspaces).Delete(ctx, names[i], metav1.DeleteOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil // a run that failed has not made all of them
-		}
-		if err != nil {
-			return fmt.Errorf("deleting workspace %q: %w", names[i], err)
-		}
-		at, err := wait(ctx)
-		if err != nil {
-			return fmt.Errorf("deleting workspace %q: until gone: %w", names[i], err)
-		}
-		gone[i] = at.Sub(start)
-		return nil
+		var err error
+		gone[i], err = b.removeWorkspace(ctx, clients[client], t, names[i])
+		return err
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	b.forget(names)
 	return gone, elapsed, nil
+}
+
+func (b *bench) removeWorkspace(ctx context.Context, c *crowd.Connection, t *tracker, name string) (time.Duration, error) {
+	root, err := c.Cluster(rootCluster)
+	if err != nil {
+		return 0, err
+	}
+	wait := t.expect(name, isGone)
+	start := time.Now()
+	err = root.Resource(workspaces).Delete(ctx, name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return 0, nil // a run that failed has not made all of them
+	}
+	if err != nil {
+		return 0, fmt.Errorf("deleting workspace %q: %w", name, err)
+	}
+	at, err := wait(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("deleting workspace %q: until gone: %w", name, err)
+	}
+	return at.Sub(start), nil
 }
 
 // removeCreated deletes what this run has made and not deleted yet.
