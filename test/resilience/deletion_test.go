@@ -48,16 +48,26 @@ func export(t *testing.T, client dynamic.Interface) {
 	})
 }
 
+// newBinding binds the export at path.
+func newBinding(path string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apis.kcp.io/v1alpha2", "kind": "APIBinding", "metadata": map[string]any{"name": "widgets"},
+		"spec": map[string]any{"reference": map[string]any{"export": map[string]any{"path": path, "name": "widgets"}}},
+	}}
+}
+
+func newWidget(name, owner string, finalizers ...string) *unstructured.Unstructured {
+	widget := newGadget(name, owner, finalizers...)
+	widget.SetAPIVersion("example.com/v1")
+	widget.SetKind("Widget")
+	return widget
+}
+
 // bindWidgets binds the export at path and makes an object.
 func bindWidgets(t *testing.T, client dynamic.Interface, path, owner string, finalizers ...string) {
 	t.Helper()
-	create(t, client.Resource(bindings), map[string]any{
-		"apiVersion": "apis.kcp.io/v1alpha2", "kind": "APIBinding", "metadata": map[string]any{"name": "widgets"},
-		"spec": map[string]any{"reference": map[string]any{"export": map[string]any{"path": path, "name": "widgets"}}},
-	})
-	widget := newGadget("same", owner, finalizers...)
-	widget.SetAPIVersion("example.com/v1")
-	widget.SetKind("Widget")
+	create(t, client.Resource(bindings), newBinding(path).Object)
+	widget := newWidget("same", owner, finalizers...)
 	annex.Eventually(t, func(ctx context.Context) error {
 		_, err := client.Resource(widgets).Namespace("default").Create(ctx, widget, metav1.CreateOptions{})
 		return err

@@ -10,5 +10,6 @@
 //	disk_test.go      a disk without room for more
 //	drain_test.go     a server that is told to stop, and its clients
 //	deletion_test.go  keys that a deleted workspace leaves
-//	cost_test.go      revisions of a workspace; goroutines and metric series of many
+//	cost_test.go      revisions of a workspace
+//	resident_test.go  goroutines and metric series of many workspaces; and keys, if they are deleted
 package resilience
