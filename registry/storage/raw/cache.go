@@ -22,7 +22,8 @@ import (
 // resource.
 type Cache struct {
 	*watchcache.Cache
-	scopes *scopes
+	scopes    *scopes
+	snapshots snapshots
 }
 
 // NewTyped starts the cache of a typed resource, whose keys begin with root. Equal parts of objects are kept once, and those that find
