@@ -43,7 +43,7 @@ func (c Config) contents(ns string) []client.Initial {
 	return namespace.Initial(ns, bundle)
 }
 
-// All returns the controllers. Controllers that create objects come before controllers that fill or remove them.
+// All returns the controllers, the one of workspaces first. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
 	index := names.New(c.Config)
 	bindings := apibinding.New(c.Config, index)
@@ -79,8 +79,19 @@ func Run(ctx context.Context, c Config) error {
 			}
 		})
 	}
-	for _, spec := range All(c) {
+	// New workspaces come first: somebody waits for each of them, while the others see to what is there already.
+	first := make(chan struct{})
+	for i, spec := range All(c) {
+		if i == 0 {
+			spec.Synced = func() { close(first) }
+		}
 		wg.Go(func() {
+			if i > 0 {
+				select {
+				case <-first:
+				case <-ctx.Done():
+				}
+			}
 			if err := multicluster.Run(ctx, c.Client, spec); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Controller ended", "controller", spec.Name)
 				errs <- err

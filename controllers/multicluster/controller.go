@@ -41,6 +41,8 @@ type Spec struct {
 	// Workers is how many reconciles may run at once; 0 means 1. One key is never reconciled twice at once.
 	Workers int
 	Watches []Watch
+	// Synced is called once each watch has shown all that exists. Nil for nothing.
+	Synced func()
 	// Feeds queue keys, each after some time, for reasons other than a change of an object. They run until ctx ends.
 	Feeds []func(ctx context.Context, add func(key client.Key, after time.Duration))
 	// Reconcile reads the current state for one key and does one step. It may return the Conflict of a write as it is:
@@ -96,13 +98,19 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	synced := make(chan struct{})
 	var behind atomic.Int64
 	behind.Store(int64(len(spec.Watches)))
+	complete := func() {
+		close(synced)
+		if spec.Synced != nil {
+			spec.Synced()
+		}
+	}
 	shown := func() {
 		if behind.Add(-1) == 0 {
-			close(synced)
+			complete()
 		}
 	}
 	if len(spec.Watches) == 0 {
-		close(synced)
+		complete()
 	}
 	// Log messages of controller-runtime only at a higher verbosity. Errors are always logged.
 	base := klog.FromContext(ctx).V(2).WithValues("controller", spec.Name)
@@ -164,18 +172,41 @@ func mapped(ctx context.Context, gr schema.GroupResource, event client.Event, ke
 	return found
 }
 
+const (
+	// few is how many keys may wait before a change does.
+	few = 64
+	// trickleInterval is the pause until a queue is looked at again.
+	trickleInterval = time.Millisecond
+)
+
+// trickle queues the keys of what was there when a watch began, a few at a time: somebody may wait for what changes meanwhile.
+func trickle(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key], keys []client.Key) {
+	for _, key := range keys {
+		for queue.Len() >= few {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(trickleInterval):
+			}
+		}
+		queue.Add(key)
+	}
+}
+
 // feed returns the source that queues the events of a watch. It calls synced when the watch has shown all that exists, or ends.
 func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[client.Key] {
 	return source.TypedFunc[client.Key](func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[client.Key]) error {
 		go func() {
 			defer synced()
-			var after time.Duration
+			var present []client.Key
+			listing := true
 			err := from.Watch(ctx, watch.Resource, func(event client.Event) {
 				switch event.Type {
 				case client.Reset:
-					after = 0
+					present, listing = nil, true
 				case client.Synced:
-					after = watch.After
+					go trickle(ctx, queue, present)
+					present, listing = nil, false
 					synced()
 				}
 				if event.Object == nil {
@@ -188,11 +219,15 @@ func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[cli
 				if watch.Keys != nil {
 					keys = mapped(ctx, watch.Resource, event, watch.Keys)
 				}
+				if listing {
+					present = append(present, keys...)
+					return
+				}
 				for _, key := range keys {
-					if after == 0 {
+					if watch.After == 0 {
 						queue.Add(key)
 					} else {
-						queue.AddAfter(key, after)
+						queue.AddAfter(key, watch.After)
 					}
 				}
 			})

@@ -92,6 +92,31 @@ func TestRun_TriesAgainAfterAnError(t *testing.T) {
 	}
 }
 
+func TestRun_ChangesPassWhatWasThere(t *testing.T) {
+	const there = 1000
+	objects := make([]client.Object, there)
+	for i := range objects {
+		objects[i] = configMap("one", fmt.Sprint("a", i))
+	}
+	c := clienttest.NewFake(objects...)
+	keys := run(t, c, Watch{Resource: configMaps}, func(client.Key) error { return nil })
+	first := next(t, keys)
+	if _, err := c.Create(t.Context(), configMaps, "one", configMap("one", "new")); err != nil {
+		t.Fatal(err)
+	}
+	seen, place := map[client.Key]bool{first: true}, 0
+	for len(seen) <= there {
+		key := next(t, keys)
+		if seen[key] = true; key.Name == "new" {
+			place = len(seen)
+		}
+	}
+	// Nobody reads more keys than the channel of the test holds, and the few that wait, before the change is there.
+	if place > there/2 {
+		t.Errorf("the change is number %d of %d", place, there)
+	}
+}
+
 func TestRun_LetsKeysOfChangesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clienttest.NewFake(configMap("one", "before"))

@@ -1,14 +1,14 @@
 // Package workspace is the controller that creates the logical cluster of each Workspace, keeps the two consistent, and removes the
 // finalizer of the Workspace when the logical cluster is gone.
 //
-// A new workspace needs as few writes as possible, because etcd's revisions limit how many workspaces can be created per second. Every
-// object is created in its final state, and the Workspace itself is updated once. For a Workspace of type universal:
+// A new workspace needs as few writes as possible, because etcd's revisions limit how many workspaces can be created per second. For a
+// Workspace of type universal there are two:
 //
-//	create  logicalclusters      in phase Ready, with owner, type, path and finalizer
-//	create  apibindings          tenancy.kcp.io and topology.kcp.io, bound
-//	create  namespaces           default and kube-system
-//	create  clusterrolebindings  workspace-admin, for the creator
-//	update  workspaces           spec.cluster, phase Ready, conditions
+//	create  logicalclusters  in phase Ready, with owner, type, path, finalizer, and the template that the rest is rendered from
+//	update  workspaces       spec.cluster, phase Ready, conditions
+//
+// What is rendered are the namespaces and their contents, the bound APIBindings, and the ClusterRoleBinding workspace-admin of the creator
+// (client.Templates). Without a template, each is created in its final state.
 //
 // The name of the logical cluster is computed from the UID of the Workspace. So a server that stops at any point finds the objects that
 // it has already created: each step tries to create an object, and keeps an existing one. Only a Workspace with spec.cluster is found
