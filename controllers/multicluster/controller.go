@@ -174,9 +174,9 @@ func mapped(ctx context.Context, gr schema.GroupResource, event client.Event, ke
 
 const (
 	// few is how many keys may wait before a change does.
-	few = 64
-	// trickleInterval is the pause until a queue is looked at again.
-	trickleInterval = time.Millisecond
+	few = 128
+	// trickleInterval is the pause until a queue is looked at again, for as long as etcd may be away.
+	trickleInterval = 10 * time.Millisecond
 )
 
 // trickle queues the keys of what was there when a watch began, a few at a time: somebody may wait for what changes meanwhile.
