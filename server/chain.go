@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net/http"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/apistatus"
@@ -26,23 +29,24 @@ import (
 //	1 front door    resolves the cluster; before everything, since the rest needs it. Health ends here. Outside of it:
 //	    leave       asks clients to connect anew, once the server was told to stop; health checks, too
 //	2 stock chain   panic recovery, request info, timeouts, authentication, audit, impersonation, authorization.
-//	                Authenticator and authorizer read the cluster from the context. Four filters stand outside of it:
+//	                Authenticator and authorizer read the cluster from the context. Five filters stand outside of it:
 //	    body        400 instead of 500 for a body that cannot be read
 //	    undecided   503 instead of the stock chain's 500 when nobody can say whether the request is allowed
 //	    refusals    429 for a client with too many refused requests, before authentication, which costs more
+//	    outside     a sentence that clients show instead of a refusal that they do not, where they ask what is served
 //	    requestor   remembers who asks before the stock chain replaces them by who is impersonated
 //	3 fairness      waits for the turn of the cluster and of the user; behind authorization, so that nobody uses up the
 //	                share of a cluster that they may not enter, and before all that costs much. Behind it:
 //	    deadline    ends the work shortly before its time limit, so that an answer can still be given
 //	    scope       confines who is impersonated to the cluster of the request, and marks the server's own reviews
 //	4 router        what the cluster serves, or the virtual workspace; late, since it must see nothing that was not authorized
-func newHandler(router http.Handler, door frontdoor.Config, limiter *fairness.Limiter, maxRefusals int, c *genericapiserver.Config) http.Handler {
+func newHandler(router http.Handler, shown func(apistatus.Refusal) http.Handler, door frontdoor.Config, limiter *fairness.Limiter, maxRefusals int, c *genericapiserver.Config) http.Handler {
 	handler := authentication.WithImpersonationScope(router, door.Codecs)
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = fairness.With(handler, limiter, door.Codecs)
 	handler = apistatus.WithBody(apistatus.WithUndecided(genericapiserver.DefaultBuildHandlerChain(handler, c), door.Codecs))
 	handler = refusals.With(handler, refusals.Config{PerSecond: maxRefusals, Requestor: authentication.Requestor, Codecs: door.Codecs})
-	handler = authentication.WithRequestor(handler)
+	handler = authentication.WithRequestor(apistatus.WithOutside(handler, shown))
 	return withLeave(frontdoor.With(handler, door), c.ShutdownInitiatedNotify())
 }
 
@@ -78,6 +82,10 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 	if err != nil {
 		return nil, fmt.Errorf("preparing discovery: %w", err)
 	}
+	outside, err := shownOutside(documented)
+	if err != nil {
+		return nil, err
+	}
 	hostDoor, err := newHostDoor(c, documented, e.projections)
 	if err != nil {
 		return nil, err
@@ -100,6 +108,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 			Base:      e.base.Has,
 			Serve:     last,
 		}),
+		outside,
 		frontdoor.Config{
 			Resolver: i.index,
 			Virtual:  e.virtual,
@@ -112,6 +121,27 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		},
 		p.limiter, c.MaxRefusals, config)
 	return generic, nil
+}
+
+// shownOutside returns what discovery shows to a user whom a workspace does not let in: of one that is inactive, the resource that makes
+// it active again, and nothing otherwise.
+func shownOutside(documented discovery.Config) (func(apistatus.Refusal) http.Handler, error) {
+	switchable := corev1alpha1.Resource("logicalclusters")
+	documented.IsBound = func(schema.GroupResource) bool { return true } // nothing is everywhere
+	documented.Cache = nil                                               // the others show more
+	documents, err := discovery.New(documented)
+	if err != nil {
+		return nil, fmt.Errorf("preparing discovery for those who are not let in: %w", err)
+	}
+	nothing := documents.HandlerWithoutBase(catalog.NewSnapshot(), "")
+	switches := documents.HandlerWithoutBase(catalog.NewSnapshot(
+		&catalog.Resource{Group: switchable.Group, Plural: switchable.Resource, Hash: "typed", Typed: true}), "")
+	return func(r apistatus.Refusal) http.Handler {
+		if r.Inactive {
+			return switches
+		}
+		return nothing
+	}, nil
 }
 
 // install serves the groups on the stock server.

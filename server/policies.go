@@ -47,6 +47,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	if p.clusters, err = authorization.New(authorization.Config{
 		Evaluator:        i.evaluator,
 		Clusters:         i.index,
+		Address:          frontdoor.AddressFrom,
 		Host:             hostRules(c.Host),
 		AlwaysAllowPaths: authorization.DefaultAlwaysAllowPaths(),
 	}); err != nil {

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
-	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 )
 
 type undecidedKey struct{}
@@ -28,43 +27,12 @@ func WithUndecided(next http.Handler, codecs runtime.NegotiatedSerializer) http.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noted := &atomic.Bool{}
 		r = r.WithContext(context.WithValue(r.Context(), undecidedKey{}, noted))
-		writer := &writer{ResponseWriter: w, undecided: noted, instead: func() {
-			err := apierrors.NewServiceUnavailable("access cannot be checked right now, try again")
-			responsewriters.ErrorNegotiated(err, codecs, schema.GroupVersion{Version: "v1"}, w, r)
-		}}
-		next.ServeHTTP(responsewriter.WrapForHTTP1Or2(writer), r)
+		replacing(next, w, r, func(code int) (func(), bool) {
+			return func() {
+				w.Header().Set("Retry-After", "1")
+				err := apierrors.NewServiceUnavailable("access cannot be checked right now, try again")
+				responsewriters.ErrorNegotiated(err, codecs, schema.GroupVersion{Version: "v1"}, w, r)
+			}, code == http.StatusInternalServerError && noted.Load()
+		})
 	})
-}
-
-// writer replaces an answer of 500 to a request that was not decided about.
-type writer struct {
-	http.ResponseWriter
-	undecided *atomic.Bool
-	instead   func()
-	replaced  bool
-}
-
-var _ responsewriter.UserProvidedDecorator = &writer{}
-
-// Unwrap implements responsewriter.UserProvidedDecorator.
-func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// WriteHeader implements http.ResponseWriter.
-func (w *writer) WriteHeader(code int) {
-	if code != http.StatusInternalServerError || !w.undecided.Load() || w.replaced {
-		w.ResponseWriter.WriteHeader(code)
-		return
-	}
-	w.replaced = true
-	w.Header().Set("Retry-After", "1")
-	w.Header().Del("X-Content-Type-Options")
-	w.instead()
-}
-
-// Write implements http.ResponseWriter.
-func (w *writer) Write(b []byte) (int, error) {
-	if w.replaced {
-		return len(b), nil
-	}
-	return w.ResponseWriter.Write(b)
 }

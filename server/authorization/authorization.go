@@ -16,7 +16,7 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// The only messages for users.
+// The only messages for users. A user who is not let into a workspace is told that, too; in the same words if there is none.
 const (
 	granted = "access granted"
 	denied  = "access denied"
@@ -39,6 +39,8 @@ type Config struct {
 	Evaluator *policy.Evaluator
 	// Clusters knows which clusters exist.
 	Clusters ClusterLookup
+	// Address returns what the client wrote as the workspace of the request; empty if that is not known.
+	Address func(ctx context.Context) string
 	// Host also decides about its users in the host workspace; nil if there is no host.
 	Host *Host
 	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" matches all paths with that prefix.
@@ -91,7 +93,7 @@ func (c *Authorizer) WithVirtual(virtual authorizer.UnconditionalAuthorizer) (au
 
 // Authorize implements authorizer.UnconditionalAuthorizer. It decides and hides why.
 func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	decision, reason, err := c.decide(ctx, attrs)
+	decision, reason, where, err := c.decide(ctx, attrs)
 	if decision == authorizer.DecisionAllow {
 		return decision, granted, nil
 	}
@@ -106,63 +108,72 @@ func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes)
 		// system:masters may know which clusters exist.
 		return decision, reason, nil
 	}
-	return decision, denied, nil
+	return decision, denied + c.explain(ctx, attrs, where), nil
 }
 
-func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+// decide also returns where the user stands, for what is not allowed.
+func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, standing, error) {
 	u := attrs.GetUser()
 	if u == nil {
-		return authorizer.DecisionDeny, "the request has no user", nil
+		return authorizer.DecisionDeny, "the request has no user", inside, nil
 	}
 	if !attrs.IsResourceRequest() && c.alwaysAllowed(attrs.GetPath()) {
-		return authorizer.DecisionAllow, "open to everybody", nil
+		return authorizer.DecisionAllow, "open to everybody", inside, nil
 	}
 	if logicalcluster.IsUnknown(ctx) {
-		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
+		where := outside
+		if _, ok := virtual.FromContext(ctx); ok {
+			where = inside // as where there is no such endpoint
+		}
+		return authorizer.DecisionDeny, "the logical cluster does not exist", where, nil
 	}
 	master := policy.Master(u, target(ctx))
 	if isImpersonation(attrs) {
 		if reason := refuseImpersonation(attrs, master); reason != "" {
-			return authorizer.DecisionDeny, reason, nil
+			return authorizer.DecisionDeny, reason, inside, nil
 		}
 	}
 	if endpoint, ok := virtual.FromContext(ctx); ok {
-		return c.atEndpoint(ctx, endpoint, attrs, master)
+		decision, reason, err := c.atEndpoint(ctx, endpoint, attrs, master)
+		return decision, reason, inside, err
 	}
 	cluster, named := logicalcluster.FromContext(ctx)
 	switch {
 	case master:
-		return authorizer.DecisionAllow, "system:masters may do everything", nil
+		return authorizer.DecisionAllow, "system:masters may do everything", inside, nil
 	case named:
-		decision, reason, err := c.inCluster(ctx, cluster, attrs)
+		decision, reason, where, err := c.inCluster(ctx, cluster, attrs)
 		if decision == authorizer.DecisionAllow || err != nil {
-			return decision, reason, err
+			return decision, reason, where, err
 		}
 		if word, why, err := c.inHostWorkspace(ctx, cluster, attrs); err != nil || word == authorizer.DecisionAllow {
-			return word, why, err
+			return word, why, inside, err
 		}
-		return decision, reason, nil
+		return decision, reason, where, nil
 	case logicalcluster.IsWildcard(ctx):
-		return authorizer.DecisionDeny, "only system:masters may read all clusters at once", nil
+		return authorizer.DecisionDeny, "only system:masters may read all clusters at once", inside, nil
 	default:
-		return c.inProcess(ctx, attrs)
+		decision, reason, err := c.inProcess(ctx, attrs)
+		return decision, reason, inside, err
 	}
 }
 
 // inCluster decides a request that is for one cluster, by somebody below system:masters.
-func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, standing, error) {
 	if cluster.IsSystem() {
-		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", nil
+		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", outside, nil
 	}
 	steps := []struct {
 		name string
 		step func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error)
+		// refused is where the user stands whom the step denies something.
+		refused standing
 	}{
-		{"01-requiredgroups", c.requiredGroups},
-		{"02-content", c.content},
-		{"03-systemcrd", systemCRD},
-		{"05-bootstrap", c.Evaluator.AuthorizeBootstrap},
-		{"05-local", c.Evaluator.AuthorizeLocal},
+		{"01-requiredgroups", c.requiredGroups, outside},
+		{"02-content", c.content, outside},
+		{"03-systemcrd", systemCRD, inside},
+		{"05-bootstrap", c.Evaluator.AuthorizeBootstrap, inside},
+		{"05-local", c.Evaluator.AuthorizeLocal, inside},
 	}
 	var failures []error
 	for _, s := range steps {
@@ -170,18 +181,21 @@ func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name,
 		annotate(ctx, s.name, attrs, decision, reason, err)
 		switch {
 		case decision == authorizer.DecisionAllow:
-			return decision, reason, nil
+			return decision, reason, inside, nil
 		case err != nil && strings.HasPrefix(s.name, "05-"):
 			// Each of the two policies can allow a request without the other.
 			failures = append(failures, err)
 		case err != nil || decision == authorizer.DecisionDeny:
-			return authorizer.DecisionDeny, reason, err
+			if reason == switchedOff {
+				s.refused = before
+			}
+			return authorizer.DecisionDeny, reason, s.refused, err
 		}
 	}
 	if err := errors.Join(failures...); err != nil {
-		return authorizer.DecisionDeny, "the policy could not be read", err
+		return authorizer.DecisionDeny, "the policy could not be read", inside, err
 	}
-	return authorizer.DecisionNoOpinion, "no binding allows it", nil
+	return authorizer.DecisionNoOpinion, "no binding allows it", inside, nil
 }
 
 func (c *Authorizer) alwaysAllowed(path string) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -331,10 +332,32 @@ func TestAuthorize(t *testing.T) {
 			if got := decision == authorizer.DecisionAllow; got != tc.want {
 				t.Errorf("Authorize() = %v (%s, %v), want allowed: %t", decision, reason, err, tc.want)
 			}
-			if master := tc.attrs.User != nil && policy.Master(tc.attrs.User, target(ctx)); !master && reason != granted && reason != denied {
+			if master := tc.attrs.User != nil && policy.Master(tc.attrs.User, target(ctx)); !master && reason != granted && !slices.Contains(toldToUsers, reason) {
 				t.Errorf("the reason %q tells too much", reason)
 			}
 		})
+	}
+}
+
+// toldToUsers are all reasons of a refusal that users may learn.
+var toldToUsers = []string{denied, denied + ": the workspace does not exist, or you may not enter it", denied + ": the workspace is inactive"}
+
+// Who may enter a workspace learns that it is inactive, and nobody else.
+func TestAuthorize_WhoLearnsThatAWorkspaceIsInactive(t *testing.T) {
+	a := build(t, Config{
+		Evaluator: policy.New(world(), nil), Clusters: known(), Address: func(context.Context) string { return "root:off" },
+	}, onlyVera)
+	ctx := logicalcluster.WithCluster(t.Context(), "off")
+	for name, want := range map[string]string{
+		"alice": `access denied: workspace "root:off" is inactive`,
+		"dave":  `access denied: workspace "root:off" does not exist, or you may not enter it`,
+	} {
+		if decision, reason, err := a.Authorize(ctx, list(someone(name), "configmaps")); decision == authorizer.DecisionAllow || reason != want || err != nil {
+			t.Errorf("%s: %v, %q, %v; want %q", name, decision, reason, err, want)
+		}
+	}
+	if _, reason, _ := a.Authorize(ctx, list(&user.DefaultInfo{Name: user.Anonymous, Groups: []string{user.AllUnauthenticated}}, "configmaps")); reason != denied {
+		t.Errorf("a stranger is told %q", reason)
 	}
 }
 

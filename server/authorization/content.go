@@ -62,11 +62,19 @@ func (c *Authorizer) content(ctx context.Context, cluster logicalcluster.Name, a
 		// It may be Ready now, and another server may have reported that.
 		phase, exists, err = c.Clusters.PhaseNow(ctx, cluster)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return authorizer.DecisionDeny, unknownPhase, fmt.Errorf("looking up cluster %q: %w", cluster, err)
-	case isInactive(phase) && !servedWhileInactive(attrs):
-		return authorizer.DecisionDeny, switchedOff, nil
+	}
+	decision, reason, err := c.enter(ctx, cluster, u, phase, exists)
+	if err != nil || decision == authorizer.DecisionDeny || !isInactive(phase) || servedWhileInactive(attrs) {
+		return decision, reason, err
+	}
+	return authorizer.DecisionDeny, switchedOff, nil
+}
+
+// enter decides whether u may be in a cluster of the phase, apart from that it may be switched off.
+func (c *Authorizer) enter(ctx context.Context, cluster logicalcluster.Name, u user.Info, phase string, exists bool) (authorizer.Decision, string, error) {
+	switch {
 	case slices.Contains(u.GetGroups(), groupLogicalClusterAdmin):
 		return authorizer.DecisionNoOpinion, "logical cluster admins enter everywhere", nil
 	case !exists:

@@ -22,8 +22,8 @@
 //	06-host: in the workspace that a host shows as its own, the
 //	host, about its users; behind 01, 03 and the phase (host.go)     allow, or no opinion
 //
-// A user only ever learns "access denied", with the same text for a cluster that does not exist and a cluster that the
-// user may not enter. The reason is recorded in audit annotations, such as request.auth.kcp.io/02-content-decision. Errors deny.
+// A user learns "access denied", and that the workspace does not exist or may not be entered, in the same words (explain.go). Only who may
+// enter it learns that it is inactive. The reason is recorded in audit annotations, such as request.auth.kcp.io/02-content-decision. Errors deny.
 //
 // The numbers are those of kcp (spec/04 §6). 04-maxpermissionpolicy is missing until maximal permission
 // policies are supported.

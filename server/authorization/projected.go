@@ -39,7 +39,8 @@ func (c *Authorizer) Projected(ctx context.Context, byHost bool, attrs authorize
 		return authorizer.DecisionAllow, "controllers of the host see nothing", nil
 	}
 	if !byHost {
-		return c.inCluster(ctx, cluster, attrs)
+		decision, reason, _, err := c.inCluster(ctx, cluster, attrs)
+		return decision, reason, err
 	}
 	if decision, reason, err := c.behindBarriers(ctx, cluster, attrs); err != nil || decision == authorizer.DecisionDeny {
 		return authorizer.DecisionDeny, reason, err

@@ -20,7 +20,8 @@ func (c *Authorizer) atEndpoint(ctx context.Context, endpoint virtual.Endpoint, 
 	case isImpersonation(attrs) && master:
 		return authorizer.DecisionAllow, "system:masters may do everything", nil
 	case isImpersonation(attrs) && !endpoint.Direct:
-		return c.inCluster(ctx, endpoint.Cluster, attrs)
+		decision, reason, _, err := c.inCluster(ctx, endpoint.Cluster, attrs)
+		return decision, reason, err
 	}
 	decision, reason, err := c.virtual.Authorize(ctx, attrs)
 	if decision != authorizer.DecisionAllow || master || endpoint.Direct {

@@ -229,3 +229,31 @@ func TestKubectl_GetWatchFollows(t *testing.T) {
 	}
 	_ = command.Wait()
 }
+
+// Whoever is not let into a workspace reads why in one sentence, the same whether there is one.
+func TestKubectl_WorkspacesThatLetNobodyIn(t *testing.T) {
+	server := annex.Start(t)
+	path, _ := server.NewWorkspace("root", "secret", "")
+	closed, _ := server.NewWorkspace("root", "closed", "")
+	server.Kubectl(closed, "", "create", "clusterrolebinding", "alice", "--clusterrole=cluster-admin", "--user=alice")
+	server.Kubectl(closed, "", "annotate", "logicalcluster", "cluster", "core.kcp.io/inactive=true")
+	for name, tc := range map[string]struct {
+		workspace, want string
+		args            []string
+	}{
+		"forbidden":          {path, `Warning: workspace "root:secret" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
+		"misspelt":           {"root:secrets", `Warning: workspace "root:secrets" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
+		"an ID":              {"2f8kq1z0c7a9x3bd", `Warning: workspace "2f8kq1z0c7a9x3bd" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
+		"its version":        {path, `workspace "root:secret" does not exist, or you may not enter it`, []string{"version"}},
+		"inactive":           {closed, `Warning: workspace "root:closed" is inactive`, []string{"get", "configmaps"}},
+		"inactive, a member": {closed, "logicalcluster.core.kcp.io/cluster annotated", []string{"annotate", "logicalcluster", "cluster", "a=b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, stderr, _ := server.TryKubectl(tc.workspace, "", append(tc.args, "--as=alice", "--cache-dir="+t.TempDir())...)
+			all := out + stderr
+			if strings.Count(all, tc.want) != 1 || strings.Contains(all, "unknown") || strings.Count(strings.TrimSpace(all), "\n") > 2 {
+				t.Errorf("kubectl says\n%s\nwant %q once", all, tc.want)
+			}
+		})
+	}
+}

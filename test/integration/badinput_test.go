@@ -80,9 +80,9 @@ func TestBadInput_Addresses(t *testing.T) {
 		{"an unknown path, as system:masters", master, "GET", "/clusters/root:nobody:here/api/v1/configmaps", want{403, metav1.StatusReasonForbidden, nil, ""}},
 		{"an unknown name", user, "GET", "/clusters/0000000000000000/api/v1/configmaps", forbidden},
 		{"a write to an unknown path", user, "POST", "/clusters/root:nobody:here/api/v1/namespaces/default/configmaps", forbidden},
-		{"discovery of an unknown path", user, "GET", "/clusters/root:nobody:here/apis", forbidden},
+		{"discovery of an unknown path", user, "GET", "/clusters/root:nobody:here/apis/apps", forbidden},
 		{"somebody else's workspace", user, "GET", "/clusters/" + foreign + "/api/v1/configmaps", forbidden},
-		{"discovery of somebody else's workspace", user, "GET", "/clusters/" + foreign + "/apis", forbidden},
+		{"discovery of somebody else's workspace", user, "GET", "/clusters/" + foreign + "/apis/apps", forbidden},
 		{"a write to somebody else's workspace", user, "POST", "/clusters/" + foreign + "/api/v1/namespaces/default/configmaps", forbidden},
 		{"the parent of one's own workspace", user, "GET", "/clusters/root/api/v1/configmaps", forbidden},
 		{"a cluster of the server", admin, "GET", "/clusters/system:admin/api/v1/configmaps", forbidden},
@@ -144,9 +144,17 @@ func TestBadInput_UnknownAndForbiddenWorkspacesLookTheSame(t *testing.T) {
 	secret := workspace(t, s)
 	user := as(t, s, stranger)
 	for _, rest := range []string{"/api", "/apis", "/api/v1/namespaces/default/secrets/a", "/openapi/v2", "/apis/tenancy.kcp.io/v1alpha1/workspaces", "/nothing"} {
+		want := http.StatusForbidden
+		switch rest { // they say that nothing is served
+		case "/api":
+			want = http.StatusNotFound
+		case "/apis":
+			want = http.StatusOK
+		}
 		there, missing := user.get("/clusters/"+secret+rest), user.get("/clusters/root:nothing-here"+rest)
-		if there.code != http.StatusForbidden || missing.code != there.code || string(missing.body) != string(there.body) {
-			t.Errorf("%s: %d %s for a workspace, %d %s for none", rest, there.code, there.body, missing.code, missing.body)
+		body := strings.ReplaceAll(string(there.body), secret, "root:nothing-here")
+		if there.code != want || missing.code != there.code || string(missing.body) != body {
+			t.Errorf("%s: %d %s for a workspace, %d %s for none, want %d", rest, there.code, there.body, missing.code, missing.body, want)
 		}
 	}
 	// The same of a child, and of a child of what is no workspace.
