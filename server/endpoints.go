@@ -105,6 +105,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		"policies":  i.evaluator,
 		"offers":    exports,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
+		"lists":     memory.CacheFunc(c.Backend.ListBytes),
 		"rendered":  memory.CacheFunc(c.Backend.RenderedBytes),
 	}).Register(legacyregistry.CustomRegister)
 }

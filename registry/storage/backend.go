@@ -43,12 +43,17 @@ type Config struct {
 	EventsHistoryWindow time.Duration
 	// DecodedBytes bounds what typed objects that are held decoded take; zero means 32 MiB.
 	DecodedBytes int64
+	// ListBytes bounds what long lists take that are read page by page; zero means 32 MiB.
+	ListBytes int64
 }
 
 // defaultDecodedBytes is for some dozens of schemas, each perhaps some hundred KiB.
 const defaultDecodedBytes = 32 << 20
 
-// renderedBytes bounds what is kept of templates, and of what clusters are made from; a cluster takes about 400 bytes.
+// defaultListBytes is for one list of some ten thousand small objects.
+const defaultListBytes = 32 << 20
+
+// renderedBytes bounds what is kept of templates, and of what clusters are made from if no watch cache has it; a cluster takes about 400 bytes.
 const renderedBytes = 16 << 20
 
 // Backend holds the watch caches over etcd. It is safe for many goroutines.
@@ -62,6 +67,7 @@ type Backend struct {
 	limits   limits.Limits // of a workspace, by default
 	rendered *rendered.Client
 	decoded  *custom.Decoded
+	lists    *raw.Lists
 	custom   [layout.Shards]*raw.Cache
 
 	sweeping sync.Mutex // held while Purge looks for them
@@ -92,6 +98,9 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	if config.DecodedBytes == 0 {
 		config.DecodedBytes = defaultDecodedBytes
 	}
+	if config.ListBytes == 0 {
+		config.ListBytes = defaultListBytes
+	}
 	switch {
 	case config.CompactionInterval == 0:
 		config.CompactionInterval = storagebackend.DefaultCompactInterval
@@ -105,6 +114,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		codec:   config.Codec,
 		limits:  config.Limits,
 		decoded: custom.NewDecoded(config.DecodedBytes),
+		lists:   raw.NewLists(config.ListBytes),
 	}
 	set := watchcache.Config{
 		Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
@@ -130,6 +140,9 @@ func (b *Backend) Forget(cluster logicalcluster.Name) { b.decoded.Drop(cluster.S
 
 // DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }
+
+// ListBytes returns how many bytes long lists take that are read page by page, and how many they may take.
+func (b *Backend) ListBytes() (bytes, limit int64) { return b.lists.Bytes() }
 
 // RenderedBytes returns about how many bytes are taken by what clusters are made from, and how many may be.
 func (b *Backend) RenderedBytes() (bytes, limit int64) { return b.rendered.Bytes() }

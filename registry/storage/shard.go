@@ -34,7 +34,7 @@ func (b *Backend) newShard(number int) (*raw.Cache, error) {
 	e := b.at(root)
 	return raw.NewCustom(e.caches, customCache(number), root, func(ctx context.Context, bases []string) ([]bool, error) {
 		return e.live(ctx, b.prefix, bases)
-	})
+	}, b.lists)
 }
 
 // live returns which of the bases have keys in etcd.

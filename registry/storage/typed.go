@@ -73,7 +73,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := raw.NewTyped(caches, l.Resource, l.Root, b.rendered.Find)
+	raw, err := raw.NewTyped(caches, l.Resource, l.Root, b.rendered.Find, b.lists)
 	if err != nil {
 		return nil, func() {}, err
 	}

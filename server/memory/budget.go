@@ -9,6 +9,7 @@ type Budget struct {
 	Policies  int64 // compiled RBAC: registry/rbac/policy
 	Offers    int64 // what exports offer: server/virtual/apiexport
 	Decoded   int64 // definitions and schemas as they are stored: registry/storage
+	Lists     int64 // long lists that are read page by page: registry/storage
 }
 
 // Answers says how many of the bytes that the process may use answers may take, all together, until they are sent. It is never too little for
@@ -28,5 +29,6 @@ func Split(total int64) Budget {
 		Policies:  part(32, 128),
 		Offers:    part(64, 64),
 		Decoded:   part(64, 64),
+		Lists:     part(32, 256),
 	}
 }

@@ -95,13 +95,9 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			return true, nil
 		}
 	}
-	read := s.raw.List
-	if at.Wildcard() {
-		read = s.raw.Page
-	}
 	var err error
 	result.Page, err = answer.Fill(at.Key, opts, by, func(opts apistorage.ListOptions) (*answer.Page[raw.Object], error) {
-		list, err := read(ctx, at.Key, opts)
+		list, err := s.raw.Page(ctx, at.Key, at.Wildcard(), opts)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/value"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -22,24 +23,25 @@ import (
 // resource.
 type Cache struct {
 	*watchcache.Cache
-	scopes    *scopes
-	snapshots snapshots
+	scopes     *scopes
+	everywhere Lists  // of all clusters
+	long       *Lists // of single clusters
 }
 
 // NewTyped starts the cache of a typed resource, whose keys begin with root. Equal parts of objects are kept once, and those that find
-// knows are not kept at all.
-func NewTyped(caches *watchcache.Set, resource schema.GroupResource, root string, find Find) (*Cache, error) {
-	return newCache(caches, resource, root, Codec{labels: intern.NewMaps(), share: true, find: find}, nil)
+// knows are not kept at all. Long lists of single clusters are held in long.
+func NewTyped(caches *watchcache.Set, resource schema.GroupResource, root string, find Find, long *Lists) (*Cache, error) {
+	return newCache(caches, resource, root, Codec{labels: intern.NewMaps(), share: true, find: find}, nil, long)
 }
 
 // NewCustom starts a cache of the custom resources whose keys begin with root, under a name of its own in metrics and errors. Live
 // returns which bases have keys in etcd now.
-func NewCustom(caches *watchcache.Set, name schema.GroupResource, root string, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
-	return newCache(caches, name, root, Codec{labels: intern.NewMaps()}, live)
+func NewCustom(caches *watchcache.Set, name schema.GroupResource, root string, live func(ctx context.Context, bases []string) ([]bool, error), long *Lists) (*Cache, error) {
+	return newCache(caches, name, root, Codec{labels: intern.NewMaps()}, live, long)
 }
 
-func newCache(caches *watchcache.Set, name schema.GroupResource, root string, codec Codec, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
-	s := &Cache{scopes: newScopes(live)}
+func newCache(caches *watchcache.Set, name schema.GroupResource, root string, codec Codec, live func(ctx context.Context, bases []string) ([]bool, error), long *Lists) (*Cache, error) {
+	s := &Cache{scopes: newScopes(live), everywhere: Lists{most: everywhereHeld}, long: long}
 	var err error
 	s.Cache, err = caches.NewCache(watchcache.Source{
 		Resource:    name,
@@ -48,6 +50,7 @@ func newCache(caches *watchcache.Set, name schema.GroupResource, root string, co
 		Transformer: transformer{prefix: caches.Prefix},
 		NewFunc:     func() runtime.Object { return &Object{} },
 		NewListFunc: func() runtime.Object { return &List{} },
+		Decoder:     decoder{Decoder: etcd3.NewDefaultDecoder(codec, apistorage.APIObjectVersioner{}), codec: codec},
 		PlainCodec:  codec,
 		KeyFunc:     keyOf,
 		GetAttrs:    s.Attrs,

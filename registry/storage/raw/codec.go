@@ -30,12 +30,11 @@ type Codec struct {
 	labels *intern.Maps
 	// share is whether equal parts of different objects are kept once: specs, and the fields that a manager owns.
 	share bool
-	// find returns what an object is made from, and its number there; nil if it is not known, or has other bytes. May be nil.
-	find Find
+	find  Find // may be nil
 }
 
-// Find returns what the object at key with these stored bytes is made from, and its number there; nil if it is made from nothing.
-type Find func(key, data string) (from Made, part int)
+// Find returns what the object at key is made from if nobody has written it, and its number there; nil if that is not known.
+type Find func(key string) (from Made, part int)
 
 var _ runtime.Codec = Codec{}
 
@@ -58,46 +57,87 @@ func (c Codec) Decode(data []byte, _ *schema.GroupVersionKind, into runtime.Obje
 	if !ok {
 		raw = &Object{}
 	}
-	*raw = c.parse(string(data))
+	*raw = c.parse(string(data), 0)
 	return raw, &schema.GroupVersionKind{}, nil
 }
 
-func (c Codec) parse(envelope string) Object {
+// parse reads an envelope of a revision, or of any if it is 0.
+func (c Codec) parse(envelope string, revision int64) Object {
 	size := strings.IndexByte(envelope, layout.EnvelopeEnd)
 	if size < 0 || len(envelope) > math.MaxUint32 {
 		return Object{envelope: envelope + "\x00", keySize: uint32(len(envelope)), damaged: true}
 	}
-	r := Object{envelope: envelope, keySize: uint32(size)}
 	payload := envelope[size+1:]
-	var made Made
-	if c.find != nil {
-		if from, part := c.find(envelope[:size], payload); from != nil && part <= math.MaxUint16 {
-			r.envelope, r.uid, r.part, made = strings.Clone(envelope[:size]), span{size: uint32(len(payload))}, uint16(part), from
+	if made, part := c.made(envelope[:size], payload, revision); made != nil {
+		if head, ok := c.headOf(made, part, payload); ok {
+			return Object{
+				envelope: strings.Clone(envelope[:size]), keySize: uint32(size), uid: span{size: uint32(len(payload))},
+				head: head, made: made, part: uint16(part),
+			}
 		}
 	}
-	share := c.share && made == nil
-	parts, ok := parseObject(payload, share)
+	r := Object{envelope: envelope, keySize: uint32(size)}
+	parts, ok := parseObject(payload, c.share)
 	if !ok {
-		return Object{envelope: envelope, keySize: uint32(size), damaged: true}
+		r.damaged = true
+		return r
 	}
-	m := parts.kept
-	h := meta{labels: c.labels.Intern(m.Labels), finalizers: m.Finalizers, owners: m.OwnerReferences, deletionTimestamp: m.DeletionTimestamp}
-	if share {
+	h := c.meta(parts.kept)
+	if c.share {
 		var rest string
 		if h.cuts, rest = takeOut(payload, parts.alike); len(h.cuts) > 0 {
 			r.envelope = envelope[:size+1] + rest
 		}
 	}
 	// The UID is found after the spec is out, which may hold the like.
-	if r.made = made; made == nil && m.UID != "" {
-		if at := strings.Index(r.envelope[size+1:], string(m.UID)); at >= 0 {
-			r.uid = span{start: uint32(size + 1 + at), size: uint32(len(m.UID))}
+	if uid := parts.kept.UID; uid != "" {
+		if at := strings.Index(r.envelope[size+1:], string(uid)); at >= 0 {
+			r.uid = span{start: uint32(size + 1 + at), size: uint32(len(uid))}
 		}
 	}
-	if h.labels != nil || h.finalizers != nil || h.owners != nil || h.deletionTimestamp != nil || h.cuts != nil {
-		r.head = &h
-	}
+	r.head = h.unlessEmpty()
 	return r
+}
+
+// made returns what the object at key with these stored bytes is made from, and its number there; nil if it is made from nothing.
+func (c Codec) made(key, payload string, revision int64) (Made, int) {
+	if c.find == nil {
+		return nil, 0
+	}
+	made, part := c.find(key)
+	switch {
+	case made == nil || part > math.MaxUint16:
+	case revision != 0 && revision == made.Revision():
+		return made, part
+	case revision == 0 && string(made.Data(part)) == payload:
+		return made, part
+	}
+	return nil, 0
+}
+
+// headOf returns the head of an object that is made from something.
+func (c Codec) headOf(made Made, part int, payload string) (*meta, bool) {
+	alike := made.Alike(part)
+	if alike != nil {
+		if known := alike.head.Load(); known != nil {
+			return *known, true
+		}
+	}
+	parts, ok := parseObject(payload, false)
+	if !ok {
+		return nil, false
+	}
+	h := c.meta(parts.kept)
+	head := h.unlessEmpty()
+	if alike != nil {
+		alike.head.Store(&head)
+	}
+	return head, true
+}
+
+// meta returns what is kept of metadata.
+func (c Codec) meta(m kept) meta {
+	return meta{labels: c.labels.Intern(m.Labels), finalizers: m.Finalizers, owners: m.OwnerReferences, deletionTimestamp: m.DeletionTimestamp}
 }
 
 // takeOut takes parts out of payload that are long enough to be shared, and returns them and what remains.

@@ -3,6 +3,7 @@ package raw
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +41,14 @@ type Made interface {
 	// Data returns the bytes of an object, and UID its UID.
 	Data(part int) []byte
 	UID(part int) types.UID
+	// Revision is the one in which all of them were made. No other object is of it.
+	Revision() int64
+	// Alike returns what the object of each cluster with the same number shares; nil if their heads differ.
+	Alike(part int) *Alike
 }
+
+// Alike is what objects of many clusters have alike. The zero value is nothing yet. It is safe for concurrent use.
+type Alike struct{ head atomic.Pointer[*meta] }
 
 // span is a part of Object.envelope: the bytes [start, start+size).
 type span struct{ start, size uint32 }
@@ -54,6 +62,14 @@ type meta struct {
 	deletionTimestamp *metav1.Time
 	// cuts are what was taken out of the stored bytes, as other objects have the same; in order.
 	cuts []cut
+}
+
+// unlessEmpty returns m; nil if there is nothing in it.
+func (m meta) unlessEmpty() *meta {
+	if m.labels == nil && m.annotations == nil && m.finalizers == nil && m.owners == nil && m.deletionTimestamp == nil && m.cuts == nil {
+		return nil
+	}
+	return &m
 }
 
 // cut is a part that was taken out of stored bytes, and the offset in what remains at which it was.

@@ -57,7 +57,7 @@ func TestRaw_HoldsBytesAndHead(t *testing.T) {
 				codec := Codec{labels: intern.NewMaps(), share: true}
 				data := stored(t, asProtobuf, fill)
 				parse := func(cluster string) Object {
-					return codec.parse("/cr/8/example.com/widgets/crd/" + cluster + "/ns/default\x00" + string(data))
+					return codec.parse("/cr/8/example.com/widgets/crd/"+cluster+"/ns/default\x00"+string(data), 0)
 				}
 				one, two := parse("c1"), parse("c2")
 				for _, r := range []*Object{&one, &two} {
@@ -115,7 +115,7 @@ func FuzzRaw(f *testing.F) {
 	f.Add([]byte(ProtobufMagic + "\x12"))
 	codec := Codec{labels: intern.NewMaps(), share: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := codec.parse("/core/configmaps/c1/ns/n\x00" + string(data))
+		r := codec.parse("/core/configmaps/c1/ns/n\x00"+string(data), 0)
 		if !bytes.Equal(r.Data(), data) {
 			t.Errorf("%q became %q", data, r.Data())
 		}
@@ -123,8 +123,11 @@ func FuzzRaw(f *testing.F) {
 	})
 }
 
-// twice is what two objects are made from.
-type twice struct{ data []byte }
+// twice is what two objects are made from, in revision 7.
+type twice struct {
+	data  []byte
+	alike *Alike
+}
 
 // Data implements Made.
 func (m twice) Data(part int) []byte {
@@ -134,25 +137,46 @@ func (m twice) Data(part int) []byte {
 // UID implements Made.
 func (m twice) UID(part int) types.UID { return types.UID(fmt.Sprint("uid-", part)) }
 
+// Revision implements Made.
+func (m twice) Revision() int64 { return 7 }
+
+// Alike implements Made.
+func (m twice) Alike(int) *Alike { return m.alike }
+
 func TestRaw_KeepsNoBytesOfWhatIsMade(t *testing.T) {
 	for _, asProtobuf := range []bool{false, true} {
-		from := twice{stored(t, asProtobuf, 10*minShared)}
-		codec := Codec{labels: intern.NewMaps(), share: true, find: func(key, data string) (Made, int) {
-			if strings.HasSuffix(key, "/object1") && data == string(from.Data(1)) {
-				return from, 1
+		for _, alike := range []*Alike{nil, {}} {
+			from := twice{stored(t, asProtobuf, 10*minShared), alike}
+			codec := Codec{labels: intern.NewMaps(), share: true, find: func(key string) (Made, int) {
+				if strings.HasSuffix(key, "/object1") {
+					return from, 1
+				}
+				return nil, 0
+			}}
+			parse := func(data []byte, revision int64) Object {
+				return codec.parse("/core/namespaces/c1/object1\x00"+string(data), revision)
 			}
-			return nil, 0
-		}}
-		parse := func(data []byte) Object { return codec.parse("/core/namespaces/c1/object1\x00" + string(data)) }
-		made, changed := parse(from.Data(1)), parse(from.Data(2))
-		if !bytes.Equal(made.Data(), from.Data(1)) || made.Size() != len(from.Data(1)) || made.GetUID() != "uid-1" {
-			t.Errorf("data is %q of %d bytes, UID %q", made.Data(), made.Size(), made.GetUID())
-		}
-		if made.envelope != "/core/namespaces/c1/object1" || made.Key() != made.envelope || len(made.readHead().cuts) != 0 {
-			t.Errorf("it keeps %q and %d parts", made.envelope, len(made.readHead().cuts))
-		}
-		if !bytes.Equal(changed.Data(), from.Data(2)) || changed.made != nil {
-			t.Errorf("what has other bytes became %q", changed.Data())
+			// Its revision says what it is made from, and its bytes do if that is not known.
+			for _, revision := range []int64{0, 7} {
+				made := parse(from.Data(1), revision)
+				if !bytes.Equal(made.Data(), from.Data(1)) || made.Size() != len(from.Data(1)) || made.GetUID() != "uid-1" {
+					t.Errorf("data is %q of %d bytes, UID %q", made.Data(), made.Size(), made.GetUID())
+				}
+				if made.GetLabels()["a"] != "b" || !slices.Equal(made.GetFinalizers(), []string{"example.com/hold"}) {
+					t.Errorf("head is %v %v", made.GetLabels(), made.GetFinalizers())
+				}
+				if made.envelope != "/core/namespaces/c1/object1" || made.Key() != made.envelope || len(made.readHead().cuts) != 0 {
+					t.Errorf("it keeps %q and %d parts", made.envelope, len(made.readHead().cuts))
+				}
+			}
+			if first, second := parse(from.Data(1), 7), parse(from.Data(1), 7); (first.head == second.head) != (alike != nil) {
+				t.Errorf("heads are the same: %v", first.head == second.head)
+			}
+			for name, changed := range map[string]Object{"bytes": parse(from.Data(2), 0), "revision": parse(from.Data(2), 8)} {
+				if !bytes.Equal(changed.Data(), from.Data(2)) || changed.made != nil {
+					t.Errorf("what has another %s became %q", name, changed.Data())
+				}
+			}
 		}
 	}
 }

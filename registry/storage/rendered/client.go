@@ -50,7 +50,7 @@ type Client struct {
 	prefix    string
 	resources map[schema.GroupResource]bool
 	templates *lru.Cache[string, *Template]
-	instances *lru.Cache[logicalcluster.Name, *instance]
+	instances *instances
 	turns     turns
 }
 
@@ -65,7 +65,7 @@ func New(c Config) *Client {
 	return &Client{
 		kv: c.KV, prefix: c.Prefix, resources: resources,
 		templates: lru.New[string, *Template](c.Bytes/4, nil),
-		instances: lru.New[logicalcluster.Name, *instance](c.Bytes*3/4, nil),
+		instances: newInstances(c.Bytes * 3 / 4),
 	}
 }
 
@@ -120,13 +120,12 @@ func (c *Client) look(ctx context.Context, k layout.Key, revision int64) (state,
 // Bytes returns how many bytes templates, and what clusters are made from, take in memory, and how many they may take.
 func (c *Client) Bytes() (bytes, limit int64) {
 	templates, most := c.templates.Bytes()
-	instances, more := c.instances.Bytes()
+	instances, more := c.instances.recent.Bytes()
 	return templates + instances, most + more
 }
 
-// Find returns what the object at a key without prefix is made from, and its number there; nil if nothing is known of it, or it has other
-// bytes than data.
-func (c *Client) Find(key, data string) (raw.Made, int) {
+// Find returns what the object at a key without prefix is made from if nobody has written it, and its number there; nil if that is not known.
+func (c *Client) Find(key string) (raw.Made, int) {
 	k, err := layout.Parse(key)
 	if err != nil || !c.resources[k.Resource] {
 		return nil, 0
@@ -135,11 +134,10 @@ func (c *Client) Find(key, data string) (raw.Made, int) {
 	if !ok {
 		return nil, 0
 	}
-	part := i.part(k)
-	if part < 0 || string(i.Data(part)) != data {
-		return nil, 0
+	if part := i.part(k); part >= 0 {
+		return i, part
 	}
-	return i, part
+	return nil, 0
 }
 
 // Since implements owners.Implied.
@@ -238,9 +236,6 @@ func (c *Client) instance(ctx context.Context, kv *mvccpb.KeyValue) (*instance, 
 		template: t, revision: kv.CreateRevision, last: kv.ModRevision,
 		values: values{cluster: k.Cluster, uid: lc.UID, created: lc.CreationTimestamp.Time, values: made.Values},
 	}
-	c.instances.Put(k.Cluster, i, int64(len(kv.Key)+instanceBytes+len(made.String())), k.Cluster.String())
+	c.instances.Put(i, int64(len(kv.Key)+len(made.String())))
 	return i, nil
 }
-
-// instanceBytes is about what an instance takes in memory without its values.
-const instanceBytes = 300

@@ -46,7 +46,7 @@ func (c *Client) cluster(ctx context.Context, e *clientv3.Event) ([]*clientv3.Ev
 		return nil, err
 	}
 	if gone {
-		c.instances.Drop(i.values.cluster.String())
+		c.instances.Drop(i.values.cluster)
 	}
 	events, its := []*clientv3.Event{e}, turn{instance: i, gone: gone}
 	for o := range i.template.Objects {

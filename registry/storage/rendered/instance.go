@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
 // Annotation is where a LogicalCluster says what its cluster is made from: a [Made], as JSON.
@@ -64,6 +66,12 @@ func (i *instance) UID(part int) types.UID {
 	return types.UID(i.template.Objects[part].uid(i.values))
 }
 
+// Revision implements raw.Made.
+func (i *instance) Revision() int64 { return i.revision }
+
+// Alike implements raw.Made.
+func (i *instance) Alike(part int) *raw.Alike { return i.template.Objects[part].alike }
+
 // object returns the object of the template that k is; nil if there is none.
 func (i *instance) object(k layout.Key) *Object {
 	at := i.part(k)
@@ -78,7 +86,10 @@ func (i *instance) part(k layout.Key) int {
 	if i == nil {
 		return -1
 	}
-	return slices.IndexFunc(i.template.Objects, func(o Object) bool { return o.key(i.values) == k })
+	return slices.IndexFunc(i.template.Objects, func(o Object) bool {
+		return !k.Custom && k.Cluster == i.values.cluster && o.Resource == k.Resource.Resource && o.Group == k.Resource.Group && o.Namespace == k.Namespace &&
+			(o.Name == k.Name || strings.Contains(o.Name, slotMark) && string(o.fill(o.Name, i.values)) == k.Name)
+	})
 }
 
 // render returns o as etcd would have it.

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
 // Slots in a body: what differs between clusters. They are strings of JSON with a character in them that JSON has to escape, so that
@@ -45,6 +48,8 @@ type Object struct {
 	Name string `json:"name"`
 	// Body is the object as JSON, with slots.
 	Body string `json:"body"`
+
+	alike *raw.Alike // nil unless there are no slots in the head
 }
 
 // MaxValues is how many values a template may ask a cluster for.
@@ -84,7 +89,29 @@ func decodeTemplate(name string, data []byte) (*Template, error) {
 	if is, _, err := t.Encode(); err != nil || is != name {
 		return nil, fmt.Errorf("template %s is damaged", name)
 	}
+	for i := range t.Objects {
+		t.Objects[i].findAlike()
+	}
 	return t, nil
+}
+
+// findAlike finds out whether the heads of all objects that are made from o are the same, apart from their UIDs.
+func (o *Object) findAlike() {
+	var heads [2]metav1.ObjectMeta
+	for at := range heads {
+		v := values{cluster: logicalcluster.Name(fmt.Sprint("cluster-", at)), uid: types.UID(fmt.Sprint("uid-", at)), created: time.Unix(int64(at)<<30, 0)}
+		for n := range MaxValues {
+			v.values = append(v.values, fmt.Sprint("value-", at, "-", n))
+		}
+		var ok bool
+		if heads[at], ok = raw.MetadataOf(o.render(v)); !ok {
+			return
+		}
+		heads[at].UID = ""
+	}
+	if apiequality.Semantic.DeepEqual(heads[0], heads[1]) {
+		o.alike = &raw.Alike{}
+	}
 }
 
 // GroupResource returns what o is an object of.

@@ -24,6 +24,7 @@ type Source struct {
 	Root        string               // what all its keys begin with
 	Codec       runtime.Codec        // speaks the envelope of transformer
 	Transformer value.Transformer
+	Decoder     etcd3.Decoder // nil for the stock one
 	NewFunc     func() runtime.Object
 	NewListFunc func() runtime.Object
 	// for the cacher only
@@ -37,7 +38,10 @@ type Source struct {
 // NewStore returns a stock store over the shared client, assembled as k8s.io/apiserver does it.
 func (s *Set) NewStore(of Source) (apistorage.Interface, error) {
 	versioner := apistorage.APIObjectVersioner{}
-	decoder, transformer := etcd3.NewDefaultDecoder(of.Codec, versioner), of.Transformer
+	decoder, transformer := of.Decoder, of.Transformer
+	if decoder == nil {
+		decoder = etcd3.NewDefaultDecoder(of.Codec, versioner)
+	}
 	unsafeDeletion := utilfeature.DefaultFeatureGate.Enabled(features.AllowUnsafeMalformedObjectDeletion)
 	if unsafeDeletion {
 		transformer = etcd3.WithCorruptObjErrorHandlingTransformer(transformer)
