@@ -54,12 +54,21 @@ func Specs(c Config) []multicluster.Spec {
 		c.Clock = clock.RealClock{}
 	}
 	r := &reconciler{Config: c}
-	watches := []multicluster.Watch{{Resource: logicalClusters}}
+	watches := []multicluster.Watch{{Resource: logicalClusters, Keys: unsettled}}
 	// Watch resources with finalizers, so that their deletion triggers the next step without a wait.
 	for _, held := range []schema.GroupResource{workspaces, namespaces, apiBindings, crds} {
 		watches = append(watches, multicluster.Watch{Resource: held, Keys: r.keysOfContent})
 	}
 	return []multicluster.Spec{{Name: Name, Workers: workers, Watches: watches, Reconcile: r.reconcile}}
+}
+
+// unsettled returns the key of a cluster that is being deleted, or whose phase is not the one that its annotation asks for.
+func unsettled(_ context.Context, event client.Event) ([]client.Key, error) {
+	lc, ok := event.Object.(*corev1alpha1.LogicalCluster)
+	if !ok || event.Type == client.Deleted || lc.DeletionTimestamp == nil && lc.Status.Phase == activePhase(lc) {
+		return nil, nil
+	}
+	return []client.Key{client.KeyOf(lc)}, nil
 }
 
 // keysOfContent returns the cluster of a deleted object, if the cluster is being deleted and nobody is at work on it.

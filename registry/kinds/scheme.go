@@ -70,6 +70,8 @@ func (s *Scheme) StorageCodec(gr schema.GroupResource) (runtime.Codec, error) {
 		StorageSerializer: s.Codecs,
 		StorageVersion:    row.GroupVersion(),
 		MemoryVersion:     schema.GroupVersion{Group: gr.Group, Version: runtime.APIVersionInternal},
+
+		DecoderDecoratorFn: s.stored,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a storage codec for %s: %w", gr, err)
