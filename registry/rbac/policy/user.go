@@ -28,12 +28,29 @@ const scopePrefix = "cluster:"
 // Scope returns the value of ScopesKey that confines an identity to one cluster.
 func Scope(cluster logicalcluster.Name) string { return scopePrefix + string(cluster) }
 
-// Effective returns who u is in cluster: u, or, where u is not in scope, an anonymous user whom only RBAC for everybody
-// authenticated and for users of the cluster of origin applies to. A ServiceAccount is in scope in its own cluster only. An
-// empty cluster is in no scope.
+// abroadPrefix begins the name that a ServiceAccount of one cluster has in all others, for example
+// "system:kcp:serviceaccount:2f8kq1z0c7a9x3bd:default:deployer". Only the server gives such names.
+const abroadPrefix = "system:kcp:serviceaccount:"
+
+// Abroad returns the identity that a ServiceAccount of one cluster has in all others.
+func Abroad(home logicalcluster.Name, namespace, name, uid string) *user.DefaultInfo {
+	return &user.DefaultInfo{
+		Name:   abroadPrefix + string(home) + ":" + namespace + ":" + name,
+		UID:    uid,
+		Groups: []string{user.AllAuthenticated, ClusterGroupPrefix + string(home)},
+		Extra:  map[string][]string{ClusterNameKey: {string(home)}},
+	}
+}
+
+// Effective returns who u is in cluster. It is u if the identity is in scope there. A ServiceAccount is in scope in its own cluster
+// only; in another one it is who [Abroad] says. All others are anonymous where they are not in scope: only RBAC for everybody
+// authenticated and for users of the cluster of origin applies to them. An empty cluster is in no scope.
 func Effective(u user.Info, cluster logicalcluster.Name) user.Info {
 	if InScope(u, cluster) {
-		return u
+		return atHome(u, cluster)
+	}
+	if there := goneAbroad(u, cluster); there != nil {
+		return there
 	}
 	groups := []string{user.AllAuthenticated}
 	for _, origin := range u.GetExtra()[ClusterNameKey] {
@@ -42,13 +59,44 @@ func Effective(u user.Info, cluster logicalcluster.Name) user.Info {
 	return &user.DefaultInfo{Name: user.Anonymous, Groups: groups}
 }
 
+// atHome returns the ServiceAccount that u, whom another cluster knows by a name of [Abroad], is in its own cluster. It returns u in all
+// other cases.
+func atHome(u user.Info, cluster logicalcluster.Name) user.Info {
+	rest, found := strings.CutPrefix(u.GetName(), abroadPrefix+string(cluster)+":")
+	if !found || cluster == "" {
+		return u
+	}
+	name := serviceaccount.ServiceAccountUsernamePrefix + rest
+	namespace, _, err := serviceaccount.SplitUsername(name)
+	if err != nil {
+		return u
+	}
+	groups := append(serviceaccount.MakeGroupNames(namespace), user.AllAuthenticated)
+	return &user.DefaultInfo{Name: name, UID: u.GetUID(), Groups: groups, Extra: u.GetExtra()}
+}
+
+// goneAbroad returns who a ServiceAccount of another cluster is in cluster; nil for all other users, and for an account that is not valid
+// in cluster because of more scopes than that of its own cluster.
+func goneAbroad(u user.Info, cluster logicalcluster.Name) user.Info {
+	namespace, name, err := serviceaccount.SplitUsername(u.GetName())
+	origin := u.GetExtra()[ClusterNameKey]
+	if err != nil || len(origin) != 1 || origin[0] == string(cluster) || cluster == "" {
+		return nil
+	}
+	home := logicalcluster.Name(origin[0])
+	for _, item := range u.GetExtra()[ScopesKey] {
+		if item != Scope(home) && !inScope(item, cluster) {
+			return nil
+		}
+	}
+	return Abroad(home, namespace, name, u.GetUID())
+}
+
 // InScope reports whether the identity u is valid in cluster.
 func InScope(u user.Info, cluster logicalcluster.Name) bool {
 	extra := u.GetExtra()
 	for _, item := range extra[ScopesKey] {
-		if !slices.ContainsFunc(strings.Split(item, ","), func(s string) bool {
-			return cluster != "" && strings.TrimSpace(s) == Scope(cluster)
-		}) {
+		if !inScope(item, cluster) {
 			return false
 		}
 	}
@@ -60,6 +108,11 @@ func InScope(u user.Info, cluster logicalcluster.Name) bool {
 		}
 	}
 	return true
+}
+
+// inScope reports whether one value of ScopesKey names cluster.
+func inScope(item string, cluster logicalcluster.Name) bool {
+	return cluster != "" && slices.ContainsFunc(strings.Split(item, ","), func(s string) bool { return strings.TrimSpace(s) == Scope(cluster) })
 }
 
 // InGroups reports whether groups satisfy an expression such as "a,b;c", which asks for both a and b, or for c. An empty

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
 // Groups of identities that work on workspaces for the system. Users cannot be in them.
@@ -23,9 +24,6 @@ const (
 	// WorkspaceBootstrapper fills new workspaces.
 	WorkspaceBootstrapper = "system:kcp:tenancy:workspace-bootstrapper"
 )
-
-// clusterNameKey is the extra field of a user with the logical cluster of the identity.
-const clusterNameKey = "authentication.kcp.io/cluster-name"
 
 // Authorizer decides by the RBAC of one cluster together with that of system:admin, without checking whether the user may
 // enter that cluster. registry/rbac/policy.Evaluator is one.
@@ -67,7 +65,7 @@ func Allowed(ctx context.Context, by Authorizer, a admission.Attributes, from, i
 		return true, nil
 	}
 	decision, _, err := by.Authorize(ctx, in, authorizer.AttributesRecord{
-		User:            abroad(a.GetUserInfo(), from),
+		User:            abroad(a.GetUserInfo(), from, in),
 		Verb:            verb,
 		APIGroup:        resource.Group,
 		APIVersion:      resource.Version,
@@ -84,15 +82,16 @@ func Allowed(ctx context.Context, by Authorizer, a admission.Attributes, from, i
 	return false, nil
 }
 
-// abroad marks a ServiceAccount with its cluster, unless it already has the mark. An impersonated ServiceAccount has no mark, and must
-// not count as the account of the same name in another cluster.
-func abroad(u user.Info, from logicalcluster.Name) user.Info {
-	if _, _, err := serviceaccount.SplitUsername(u.GetName()); err != nil || len(u.GetExtra()[clusterNameKey]) > 0 {
+// abroad returns who the user of a request in cluster from is in cluster in. A ServiceAccount whose token the server has checked carries
+// its cluster. One without that mark is impersonated, and is valid only in the cluster that allowed the impersonation: elsewhere it must
+// count neither as the account of the same name there, nor as the account itself.
+func abroad(u user.Info, from, in logicalcluster.Name) user.Info {
+	if _, _, err := serviceaccount.SplitUsername(u.GetName()); err != nil || from == in || len(u.GetExtra()[policy.ClusterNameKey]) > 0 {
 		return u
 	}
-	extra := map[string][]string{clusterNameKey: {from.String()}}
-	for k, v := range u.GetExtra() {
-		extra[k] = v
+	return &user.DefaultInfo{
+		Name:   user.Anonymous,
+		Groups: []string{user.AllAuthenticated, policy.ClusterGroupPrefix + from.String()},
+		Extra:  map[string][]string{policy.ClusterNameKey: {from.String()}},
 	}
-	return &user.DefaultInfo{Name: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: extra}
 }
