@@ -94,6 +94,8 @@ func TestWithUndecided(t *testing.T) {
 	}{
 		"not decided":                {true, http.StatusInternalServerError, http.StatusServiceUnavailable, `"reason":"ServiceUnavailable"`},
 		"a defect":                   {false, http.StatusInternalServerError, http.StatusInternalServerError, "words"},
+		"not authenticated":          {true, http.StatusUnauthorized, http.StatusServiceUnavailable, `"reason":"ServiceUnavailable"`},
+		"bad credentials":            {false, http.StatusUnauthorized, http.StatusUnauthorized, "words"},
 		"allowed by another half":    {true, http.StatusOK, http.StatusOK, "words"},
 		"refused by something later": {true, http.StatusForbidden, http.StatusForbidden, "words"},
 	} {
