@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/namespace"
+	"github.com/annex-dev/annex/controllers/serviceaccount"
 	"github.com/annex-dev/annex/controllers/workspace"
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	Templates client.Templates
 	// CABundle returns the content of the ConfigMap kube-root-ca.crt in PEM format, and a channel that is closed when it changes.
 	CABundle func() ([]byte, <-chan struct{})
+	// Tokens makes the tokens that Secrets of type kubernetes.io/service-account-token contain.
+	Tokens serviceaccount.Tokens
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
 	// HostWorkspace is the workspace that a host shows as its own; empty without a host.
@@ -50,6 +53,7 @@ func All(c Config) []multicluster.Spec {
 	all := [][]multicluster.Spec{
 		workspace.Specs(workspace.Config{Config: c.Config, Binder: bindings, Templates: c.Templates, Contents: c.contents}),
 		namespace.Specs(namespace.Config{Config: c.Config, CABundle: c.CABundle}),
+		serviceaccount.Specs(serviceaccount.Config{Config: c.Config, Tokens: c.Tokens, CABundle: c.CABundle}),
 		clusterrole.Specs(c.Config),
 		{index.Spec()},
 		crd.Specs(c.Config, index),

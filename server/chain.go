@@ -104,6 +104,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 			API:       api,
 			Catalog:   e.shown,
 			Discovery: documents,
+			Issuer:    p.tokens,
 			Virtual:   &virtual.Handler{List: e.virtual, Version: api, Serve: last},
 			Base:      e.base.Has,
 			Serve:     last,
@@ -112,6 +113,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		frontdoor.Config{
 			Resolver: i.index,
 			Virtual:  e.virtual,
+			Tokens:   p.tokens,
 			// Before the chain: a probe must not wait behind the requests of a tenant.
 			Health: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				generic.Handler.NonGoRestfulMux.ServeHTTP(w, host.sparing(w, r))

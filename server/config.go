@@ -37,6 +37,8 @@ type Config struct {
 	WorkspaceTypes bool
 	// Profiling serves /debug/pprof to system:masters.
 	Profiling bool
+	// MaxTokenLife is how long a token of a ServiceAccount is valid at most, except those in Secrets; 0 means no limit.
+	MaxTokenLife time.Duration
 	// RequestTimeout bounds every request that is no watch.
 	RequestTimeout time.Duration
 	// Limits bound what is served at once, and what of it is for one workspace.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -9,11 +10,13 @@ import (
 
 	reviewtokens "github.com/annex-dev/annex/registry/authentication"
 	reviewaccess "github.com/annex-dev/annex/registry/authorization"
+	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/admission"
 	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
@@ -30,6 +33,8 @@ type policies struct {
 	admission genericadmission.Interface
 	limiter   *fairness.Limiter
 
+	// tokens are those of ServiceAccounts.
+	tokens *tokens.Tokens
 	// client reads and writes all clusters as the server itself.
 	client *inprocess.Client
 	// groups are what users reach of the process's own, in the order of discovery.
@@ -37,10 +42,10 @@ type policies struct {
 }
 
 func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
-	p := &policies{}
+	p := &policies{tokens: newTokens(c, s)}
 	var err error
 	who := c.Authentication
-	who.PathOf, who.Address = s.paths.PathOf, frontdoor.AddressFrom
+	who.PathOf, who.Address, who.ServiceAccounts = s.paths.PathOf, frontdoor.AddressFrom, p.tokens
 	if p.authentication, err = authentication.New(who); err != nil {
 		return nil, fmt.Errorf("building the authenticator: %w", err)
 	}
@@ -74,10 +79,16 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	if p.client, err = inprocess.New(s.reader, inprocess.Config{Scheme: c.Scheme.Scheme, TypeConverter: s.converter, Admission: p.admission}); err != nil {
 		return nil, err
 	}
+	p.tokens.Share(p.client.Live(), p.client)
+	core.ServeTokens(s.core, p.tokens, c.MaxTokenLife)
 	guarded, err := build(
 		func() (*group.Group, error) { return s.rbac.Guarded(i.evaluator) },
 		func() (*group.Group, error) { return reviewaccess.NewGroup(p.clusters, i.evaluator) },
-		func() (*group.Group, error) { return reviewtokens.NewGroup(p.authentication.Authenticator) },
+		func() (*group.Group, error) {
+			return reviewtokens.NewGroup(p.authentication.Authenticator, func(ctx context.Context) string {
+				return p.tokens.Audience(authentication.ClusterOf(ctx))
+			})
+		},
 	)
 	if err != nil {
 		return nil, err
@@ -87,4 +98,13 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		return nil, fmt.Errorf("building REST storage: %w", err)
 	}
 	return p, nil
+}
+
+// newTokens returns the tokens of ServiceAccounts. They can be signed once there is a client to store keys with.
+func newTokens(c Config, s *stores) *tokens.Tokens {
+	config := tokens.Config{Cached: s.reader, External: func() string { return c.Addresses.External }}
+	for _, resources := range tokens.Followed() {
+		config.Fresh = append(config.Fresh, s.gate(resources...))
+	}
+	return tokens.New(config)
 }

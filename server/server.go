@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/inprocess"
 )
 
@@ -18,6 +19,8 @@ type Server struct {
 	Client *inprocess.Client
 	// Content lists and deletes what clusters store.
 	Content *content.Content
+	// Tokens issues tokens of ServiceAccounts.
+	Tokens *tokens.Tokens
 	// Index finds clusters by path.
 	Index *index.Index
 
@@ -51,6 +54,7 @@ func New(c Config) (*Server, error) {
 		Content: content.New(content.Config{
 			Backend: c.Backend, Client: policies.client, Live: policies.client.Live(), Catalog: endpoints.catalog, Schemas: endpoints.schemas,
 		}),
+		Tokens:       policies.tokens,
 		Index:        indexes.index,
 		config:       c,
 		bootstrapped: make(chan struct{}),

@@ -39,6 +39,8 @@ type stores struct {
 	// paths are shown in objects, so they are there before the index that fills them, which reads the stores.
 	paths *index.Paths
 	urls  tenancy.URLs
+	// core is the core group, which is in first.
+	core *group.Group
 	// first and rest are the groups that are served as they are stored, before and after rbac and what is not stored.
 	first, rest []*group.Group
 	rbac        *rbac.Stores
@@ -55,16 +57,16 @@ func newStores(c Config) (*stores, error) {
 	s := &stores{openAPI: newOpenAPI(c.Scheme), paths: index.NewPaths(), backend: c.Backend}
 	s.urls = tenancy.URLs{External: func() string { return c.Addresses.External }, PathOf: s.paths.PathOf}
 	getter := c.Backend.RESTOptionsGetter()
-	coreGroup, err := core.NewGroup(c.Scheme, getter)
-	if err != nil {
+	var err error
+	if s.core, err = core.NewGroup(c.Scheme, getter); err != nil {
 		return nil, fmt.Errorf("building REST storage: %w", err)
 	}
 	if s.rbac, err = rbac.NewStores(c.Scheme, getter); err != nil {
 		return nil, fmt.Errorf("building REST storage: %w", err)
 	}
 	s.first, err = build(
-		func() (*group.Group, error) { return coreGroup, nil },
-		func() (*group.Group, error) { return events.NewGroup(coreGroup) },
+		func() (*group.Group, error) { return s.core, nil },
+		func() (*group.Group, error) { return events.NewGroup(s.core) },
 		func() (*group.Group, error) { return coordination.NewGroup(c.Scheme, getter) },
 	)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation/field"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -20,10 +20,11 @@ import (
 	"github.com/annex-dev/annex/registry/group"
 )
 
-// NewGroup returns the storage of authentication.k8s.io; who is the authenticator of the server.
-func NewGroup(who authenticator.Request) (*group.Group, error) {
-	if who == nil {
-		return nil, errors.New("building the storage of token reviews: an authenticator is needed")
+// NewGroup returns the storage of authentication.k8s.io. who is the authenticator of the server, and audience returns the audience of tokens
+// for the API of the workspace that a request is for.
+func NewGroup(who authenticator.Request, audience func(context.Context) string) (*group.Group, error) {
+	if who == nil || audience == nil {
+		return nil, errors.New("building the storage of token reviews: an authenticator and an audience are needed")
 	}
 	return &group.Group{
 		Name: authenticationv1.GroupName,
@@ -33,7 +34,7 @@ func NewGroup(who authenticator.Request) (*group.Group, error) {
 				empty: func() runtime.Object { return &authenticationv1.SelfSubjectReview{} },
 			},
 			"tokenreviews": &reviewREST{
-				singular: "tokenreview", review: tokens{who}.review,
+				singular: "tokenreview", review: tokens{who, audience}.review,
 				empty: func() runtime.Object { return &authenticationv1.TokenReview{} },
 			},
 		}},
@@ -91,7 +92,10 @@ func self(ctx context.Context, obj runtime.Object) (runtime.Object, error) {
 	}, nil
 }
 
-type tokens struct{ who authenticator.Request }
+type tokens struct {
+	who      authenticator.Request
+	audience func(context.Context) string
+}
 
 // review asks the authenticator about a token. A bad token is an answer, not an error.
 func (t tokens) review(ctx context.Context, obj runtime.Object) (runtime.Object, error) {
@@ -105,24 +109,56 @@ func (t tokens) review(ctx context.Context, obj runtime.Object) (runtime.Object,
 	if review.Spec.Token == "" {
 		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
-	if len(review.Spec.Audiences) > 0 {
-		return nil, apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenReview").GroupKind(), "", field.ErrorList{
-			field.Forbidden(field.NewPath("spec", "audiences"), "tokens with audiences are not supported yet"),
-		})
+	wanted := authenticator.Audiences(review.Spec.Audiences)
+	asking := ctx
+	if len(wanted) > 0 {
+		asking = authenticator.WithAudiences(ctx, wanted)
 	}
-	probe := (&http.Request{Header: http.Header{"Authorization": {"Bearer " + review.Spec.Token}}}).WithContext(ctx)
+	probe := (&http.Request{Header: http.Header{"Authorization": {"Bearer " + review.Spec.Token}}}).WithContext(asking)
 	resp, ok, err := t.who.AuthenticateRequest(probe)
 	out := review.DeepCopy()
 	out.Status = authenticationv1.TokenReviewStatus{}
 	switch {
 	case err != nil:
+		if status := undecided(err); status != nil {
+			return nil, status
+		}
 		klog.FromContext(ctx).V(4).Info("Token is not valid", "reason", err.Error())
 		out.Status.Error = "invalid bearer token"
 	case ok && resp.User != nil && resp.User.GetName() != user.Anonymous:
+		valid := resp.Audiences
+		if len(wanted) > 0 {
+			valid = valid.Intersect(wanted)
+		} else if len(valid) == 0 {
+			valid = authenticator.Audiences{t.audience(ctx)}
+		}
+		if len(valid) == 0 {
+			out.Status.Error = "invalid bearer token"
+			break
+		}
 		out.Status.Authenticated = true
 		out.Status.User = info(resp.User)
+		out.Status.Audiences = valid
 	}
 	return out, nil
+}
+
+// undecided returns the status within err, which may be one of several, that says that nobody knows whether the token is valid; nil if there
+// is none.
+func undecided(err error) error {
+	if several, ok := err.(utilerrors.Aggregate); ok { //nolint:errorlint // it cannot be unwrapped
+		for _, one := range several.Errors() {
+			if status := undecided(one); status != nil {
+				return status
+			}
+		}
+		return nil
+	}
+	var status *apierrors.StatusError
+	if errors.As(err, &status) && apierrors.IsServiceUnavailable(status) {
+		return status
+	}
+	return nil
 }
 
 func info(u user.Info) authenticationv1.UserInfo {

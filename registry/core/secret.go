@@ -52,7 +52,9 @@ func validateSecretType(secret *corev1.Secret, data *field.Path) field.ErrorList
 	has := func(key string) bool { _, ok := secret.Data[key]; return ok }
 	switch secret.Type {
 	case corev1.SecretTypeServiceAccountToken:
-		return field.ErrorList{field.Invalid(field.NewPath("type"), secret.Type, "not supported yet: the server does not add tokens to Secrets")}
+		if secret.Annotations[corev1.ServiceAccountNameKey] == "" {
+			return field.ErrorList{field.Required(field.NewPath("metadata", "annotations").Key(corev1.ServiceAccountNameKey), "")}
+		}
 	case corev1.SecretTypeDockercfg:
 		return validateJSONKey(secret, corev1.DockerConfigKey, data)
 	case corev1.SecretTypeDockerConfigJson:

@@ -70,7 +70,7 @@ func TestValidateSecret(t *testing.T) {
 		"helm release":              {"helm.sh/release.v1", data("release", "x"), nil},
 		"bad key":                   {corev1.SecretTypeOpaque, data("a b", ""), []string{"data[a b]: Invalid value"}},
 		"too large":                 {corev1.SecretTypeOpaque, data("a", strings.Repeat("x", corev1.MaxSecretSize+1)), []string{"data: Too long"}},
-		"ServiceAccount token":      {corev1.SecretTypeServiceAccountToken, nil, []string{"type: not supported yet"}},
+		"ServiceAccount token":      {corev1.SecretTypeServiceAccountToken, nil, []string{"metadata.annotations[kubernetes.io/service-account.name]: Required value"}},
 		"dockercfg":                 {corev1.SecretTypeDockercfg, data(".dockercfg", "{}"), nil},
 		"dockercfg missing":         {corev1.SecretTypeDockercfg, nil, []string{"data[.dockercfg]: Required value"}},
 		"dockerconfigjson":          {corev1.SecretTypeDockerConfigJson, data(".dockerconfigjson", `{"auths":{}}`), nil},

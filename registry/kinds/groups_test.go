@@ -1,6 +1,7 @@
 package kinds_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -64,7 +65,7 @@ func allGroups(t *testing.T) []*group.Group {
 	}
 	add(stores.Guarded(evaluator))
 	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator))
-	add(authentication.NewGroup(anonymous.NewAuthenticator(nil)))
+	add(authentication.NewGroup(anonymous.NewAuthenticator(nil), func(context.Context) string { return "" }))
 	add(apiextensions.NewGroup(s, getter))
 	add(tenancy.NewGroup(s, getter, tenancy.URLs{External: address, PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }}))
 	add(corekcp.NewGroup(s, getter, address))

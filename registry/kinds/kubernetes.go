@@ -40,7 +40,7 @@ func kubernetesGroups() []Group {
 			unstored(Row{Resource: "localsubjectaccessreviews", Singular: "localsubjectaccessreview", Namespaced: true, Object: &authorizationv1.LocalSubjectAccessReview{}}),
 			unstored(Row{Resource: "selfsubjectrulesreviews", Singular: "selfsubjectrulesreview", Object: &authorizationv1.SelfSubjectRulesReview{}}),
 		}},
-		{Name: authenticationv1.GroupName, Register: adders{authenticationv1.AddToScheme}, Open: true, Carried: []runtime.Object{&authenticationv1.TokenRequest{}}, Rows: []Row{
+		{Name: authenticationv1.GroupName, Register: adders{authenticationv1.AddToScheme, k8s.AddAuthentication}, Open: true, Carried: []runtime.Object{&authenticationv1.TokenRequest{}}, Rows: []Row{
 			unstored(Row{Resource: "selfsubjectreviews", Singular: "selfsubjectreview", Object: &authenticationv1.SelfSubjectReview{}}),
 			unstored(Row{Resource: "tokenreviews", Singular: "tokenreview", Object: &authenticationv1.TokenReview{}}),
 		}},

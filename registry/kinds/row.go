@@ -40,8 +40,8 @@ type Row struct {
 	Object, List runtime.Object
 	// MediaType is how objects are stored, for example application/json; empty for what is not stored under this name.
 	MediaType string
-	// Apart says that objects may be in another etcd than the rest: nothing belongs to them, nothing is derived from them that has to be
-	// as new as a request, and no workspace contains one that is not stored.
+	// Apart says that objects may be in another etcd than the rest: nothing belongs to them, nothing is derived from them and from others
+	// at one revision, and no workspace contains one that is not stored.
 	Apart bool
 	// Serving says in which workspaces the resource is served.
 	Serving Serving

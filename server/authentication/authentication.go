@@ -36,6 +36,8 @@ type Config struct {
 	TokenFile string
 	// Admins accepts the tokens of the generated administrators; nil if there are none.
 	Admins authenticator.Token
+	// ServiceAccounts accepts the tokens of ServiceAccounts. Package tokens has the only one; nil for none.
+	ServiceAccounts ServiceAccounts
 	// Host accepts users of a host cluster; nil without a host.
 	Host *Host
 	// Anonymous accepts requests without credentials as system:anonymous.
@@ -44,6 +46,15 @@ type Config struct {
 	PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
 	// Address returns the cluster of the request as the client wrote it; empty if it named none. May be nil.
 	Address func(context.Context) string
+}
+
+// ServiceAccounts knows the tokens that this server issues.
+type ServiceAccounts interface {
+	authenticator.Token
+	// Ours reports whether a token says that this server has issued it.
+	Ours(ctx context.Context, token string) bool
+	// Audience returns the audience of tokens for the API of a cluster.
+	Audience(cluster logicalcluster.Name) string
 }
 
 // Authentication is the result of New.
@@ -83,8 +94,11 @@ func New(c Config) (*Authentication, error) {
 		requests = append(requests, bearertoken.New(token), websocket.NewProtocolAuthenticator(token))
 	}
 	joined := group.NewAuthenticatedGroupAdder(&outside{union.New(requests...)})
+	if c.ServiceAccounts != nil {
+		joined = c.withServiceAccounts(joined)
+	}
 	if c.Host != nil {
-		joined = union.New(c.Host.around(joined)...)
+		joined = union.New(c.Host.around(joined, c.ServiceAccounts)...)
 	}
 	if c.Anonymous {
 		// Bad credentials are an error and must not fall through to anonymous.
@@ -92,6 +106,16 @@ func New(c Config) (*Authentication, error) {
 	}
 	out.Authenticator = &noting{Config: c, next: joined}
 	return out, nil
+}
+
+// withServiceAccounts returns an authenticator that asks next first. The identities of ServiceAccounts are the server's own, so they keep the
+// groups and extras that others may not claim.
+func (c Config) withServiceAccounts(next authenticator.Request) authenticator.Request {
+	accounts := union.New(bearertoken.New(c.ServiceAccounts), websocket.NewProtocolAuthenticator(c.ServiceAccounts))
+	return union.New(
+		&audience{next: next, of: func(req *http.Request) string { return c.ServiceAccounts.Audience(ClusterOf(req.Context())) }},
+		group.NewAuthenticatedGroupAdder(accounts),
+	)
 }
 
 // outside removes from identities what clients may not claim.

@@ -7,6 +7,7 @@
 //     audit context begins inside the stock chain.
 //   - It drops groups and extras that only the server may assign from outside identities, and refuses users with reserved
 //     names: see [ReservedGroup], [ReservedExtra] and [ReservedUser].
+//   - It accepts ServiceAccounts of workspaces by their tokens (package tokens), and says for which audiences a credential is valid.
 //   - It accepts users of a host cluster ([Host]) by the headers of its front proxy, which [FrontProxy] follows, and by bearer
 //     tokens that the host reviews. It translates these users: administrators of the host are not administrators here unless
 //     Host.Masters is set, and its ServiceAccounts are not those of a workspace. [HostIdentity] returns their identity on the host.

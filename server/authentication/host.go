@@ -58,8 +58,9 @@ func Forwarded(u user.Info) bool {
 	return ok && h.forwarded
 }
 
-// around returns authenticators in this order: the headers of the host's front proxy, next, token review by the host.
-func (h *Host) around(next authenticator.Request) []authenticator.Request {
+// around returns authenticators in this order: the headers of the host's front proxy, next, token review by the host. The host does not
+// see tokens of own, which may be nil.
+func (h *Host) around(next authenticator.Request, own ServiceAccounts) []authenticator.Request {
 	var requests []authenticator.Request
 	if c := h.RequestHeader; c != nil {
 		headers := headerrequest.NewDynamicVerifyOptionsSecure(c.CAContentProvider.VerifyOptions,
@@ -68,7 +69,11 @@ func (h *Host) around(next authenticator.Request) []authenticator.Request {
 	}
 	requests = append(requests, next)
 	if h.Tokens != nil {
-		requests = append(requests, &fromHost{masters: h.Masters, next: group.NewAuthenticatedGroupAdder(h.Tokens)})
+		reviews := h.Tokens
+		if own != nil {
+			reviews = &elsewhere{next: reviews, ours: func(req *http.Request, token string) bool { return own.Ours(req.Context(), token) }}
+		}
+		requests = append(requests, &fromHost{masters: h.Masters, next: group.NewAuthenticatedGroupAdder(reviews)})
 	}
 	return requests
 }

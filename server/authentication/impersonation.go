@@ -83,7 +83,7 @@ func WithImpersonationScope(next http.Handler, codecs runtime.NegotiatedSerializ
 		who.mu.Lock()
 		impersonator := who.user
 		who.mu.Unlock()
-		cluster := clusterOf(ctx)
+		cluster := ClusterOf(ctx)
 		if who.impersonates && !policy.Master(impersonator, cluster) {
 			r = r.WithContext(genericapirequest.WithUser(ctx, confine(current, cluster)))
 		}
@@ -91,8 +91,8 @@ func WithImpersonationScope(next http.Handler, codecs runtime.NegotiatedSerializ
 	})
 }
 
-// clusterOf returns the cluster whose RBAC authorized a request; empty if the request is not for one cluster.
-func clusterOf(ctx context.Context) logicalcluster.Name {
+// ClusterOf returns the cluster whose RBAC authorized a request; empty if the request is not for one cluster.
+func ClusterOf(ctx context.Context) logicalcluster.Name {
 	if endpoint, ok := virtual.FromContext(ctx); ok {
 		return endpoint.Cluster
 	}

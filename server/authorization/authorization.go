@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/apistatus"
+	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -104,7 +105,7 @@ func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes)
 		return authorizer.DecisionDeny, denied, errUnavailable
 	}
 	logger.V(4).Info("Access denied", "decision", decision.String(), "reason", reason)
-	if u := attrs.GetUser(); u != nil && policy.Master(u, target(ctx)) {
+	if u := attrs.GetUser(); u != nil && policy.Master(u, authentication.ClusterOf(ctx)) {
 		// system:masters may know which clusters exist.
 		return decision, reason, nil
 	}
@@ -127,7 +128,7 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 		}
 		return authorizer.DecisionDeny, "the logical cluster does not exist", where, nil
 	}
-	master := policy.Master(u, target(ctx))
+	master := policy.Master(u, authentication.ClusterOf(ctx))
 	if isImpersonation(attrs) {
 		if reason := refuseImpersonation(attrs, master); reason != "" {
 			return authorizer.DecisionDeny, reason, inside, nil
@@ -203,15 +204,6 @@ func (c *Authorizer) alwaysAllowed(path string) bool {
 		prefix, ok := strings.CutSuffix(allowed, "*")
 		return path == allowed || (ok && strings.HasPrefix(path, prefix))
 	})
-}
-
-// target returns the cluster to check scopes against.
-func target(ctx context.Context) logicalcluster.Name {
-	if endpoint, ok := virtual.FromContext(ctx); ok {
-		return endpoint.Cluster
-	}
-	cluster, _ := logicalcluster.FromContext(ctx)
-	return cluster
 }
 
 // authenticated reports whether u is authenticated.

@@ -27,6 +27,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/server/authentication"
 	bootstrap "github.com/annex-dev/annex/server/bootstrap/policy"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -66,6 +67,8 @@ func world() *clienttest.Fake {
 		"starting": {binding("admin", bootstrap.ClusterAdmin, "alice")},
 		"deleting": {binding("admin", bootstrap.ClusterAdmin, "alice")},
 		"off":      {binding("admin", bootstrap.ClusterAdmin, "alice")},
+		"named":    {binding("admin", bootstrap.ClusterAdmin, "system:kcp:serviceaccount:other:default:foreign")},
+		"alike":    {binding("admin", bootstrap.ClusterAdmin, "system:serviceaccount:default:foreign")},
 	} {
 		for _, object := range list {
 			objects = append(objects, clienttest.In(cluster, object))
@@ -79,7 +82,7 @@ func world() *clienttest.Fake {
 
 func known() phases {
 	return phases{"root": "Ready", "org": "Ready", "other": "Ready", "required": "Ready", "starting": "Scheduling", "deleting": "Deleting",
-		"off": "Inactive", "unwell": "broken", logicalcluster.SystemAdmin: "Ready"}
+		"off": "Inactive", "named": "Ready", "alike": "Ready", "unwell": "broken", logicalcluster.SystemAdmin: "Ready"}
 }
 
 func binding(name, role string, users ...string) client.Object {
@@ -309,6 +312,11 @@ func TestAuthorize(t *testing.T) {
 		{"nobody across all clusters", wildcard, impersonate(admins, "users", "x"), false},
 		{"nobody without a cluster", none, impersonate(admins, "users", "x"), false},
 
+		// spec/04 §5.4
+		{"a service account of another cluster that is named enters", "named", get(foreign, "/api"), true},
+		{"and does what its name may do", "named", list(foreign, "configmaps"), true},
+		{"not by the name that it has at home", "alike", get(foreign, "/api"), false},
+
 		{"no user", org, authorizer.AttributesRecord{Verb: "get", Path: "/healthz"}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -332,7 +340,7 @@ func TestAuthorize(t *testing.T) {
 			if got := decision == authorizer.DecisionAllow; got != tc.want {
 				t.Errorf("Authorize() = %v (%s, %v), want allowed: %t", decision, reason, err, tc.want)
 			}
-			if master := tc.attrs.User != nil && policy.Master(tc.attrs.User, target(ctx)); !master && reason != granted && !slices.Contains(toldToUsers, reason) {
+			if master := tc.attrs.User != nil && policy.Master(tc.attrs.User, authentication.ClusterOf(ctx)); !master && reason != granted && !slices.Contains(toldToUsers, reason) {
 				t.Errorf("the reason %q tells too much", reason)
 			}
 		})

@@ -7,6 +7,7 @@
 //	/clusters/<path or name>/...        that cluster; unknown ones travel on and are refused by the authorizer
 //	/clusters/*/...                     all clusters
 //	/services/<virtual workspace>/...   an endpoint of it, and its target: it reads the rest itself, see server/virtual
+//	everything else with a token of a ServiceAccount   the cluster of the ServiceAccount
 //	/apis/tenancy.kcp.io/v1alpha1/workspaces/<path or child>/proxy/...   that cluster (host.go: with a host cluster only)
 //	/apis/<group>/<version>/<resource>/<path>:<name>/proxy/...   the same, of an object that has an endpoint, such as an APIExport
 //	/apis/<group of ours>/<version>/<resource>...   the workspace that the host shows as its own

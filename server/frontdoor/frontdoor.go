@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -30,6 +31,12 @@ type Resolver interface {
 	Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error)
 }
 
+// Tokens knows the tokens of ServiceAccounts.
+type Tokens interface {
+	// Home returns the cluster of a token that this server has issued and that has not expired; false for all others.
+	Home(ctx context.Context, token string) (logicalcluster.Name, bool)
+}
+
 // Config is what the door needs.
 type Config struct {
 	Resolver Resolver
@@ -37,6 +44,8 @@ type Config struct {
 	Virtual virtual.List
 	// Health serves /healthz, /livez and /readyz and the paths below them, without authentication.
 	Health http.Handler
+	// Tokens finds the cluster of a client that names none.
+	Tokens Tokens
 	// Host is what the API server of a host cluster finds here; nil when the server is installed into none.
 	Host *Host
 	// Codecs encode the errors that the door answers itself.
@@ -70,6 +79,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.cluster(w, r)
 	case strings.HasPrefix(r.URL.Path, virtual.Prefix):
 		d.service(w, r)
+	case d.byToken(w, r):
 	case d.Host != nil && d.fromHost(w, r):
 	default:
 		d.next.ServeHTTP(w, r)
@@ -95,6 +105,23 @@ func (d *door) cluster(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.enter(w, inner, address, path)
+}
+
+// byToken serves a URL without a prefix of a client in a workspace, which takes the workspace for a whole cluster, such as a controller that
+// runs with a ServiceAccount. It returns false if there is no token that says which workspace that is. A token of which this is not certain
+// leads nowhere, and authentication refuses it. What is about the process is not part of a workspace.
+func (d *door) byToken(w http.ResponseWriter, r *http.Request) bool {
+	token, found := authentication.BearerToken(r)
+	if !found || isProcess(r.URL.Path) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookupTimeout)
+	defer cancel()
+	cluster, found := d.Tokens.Home(ctx, token)
+	if found {
+		d.enter(w, r, cluster.String(), cluster.Path())
+	}
+	return found
 }
 
 // enter serves r, whose URL is one inside of the cluster at path; address is what the client wrote.
@@ -177,6 +204,11 @@ func trim(r *http.Request, escapedPrefix string) (*http.Request, error) {
 	target.Path, target.RawPath = path, rest
 	inner.URL = &target
 	return inner, nil
+}
+
+// isProcess reports whether a path without a prefix is about the process.
+func isProcess(path string) bool {
+	return path == "/metrics" || strings.HasPrefix(path, "/metrics/") || strings.HasPrefix(path, "/debug/")
 }
 
 func isHealth(path string) bool {

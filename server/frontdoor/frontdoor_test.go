@@ -36,7 +36,24 @@ type seen struct {
 	virtual      string
 }
 
+// tokens are those of the server; each of them names its cluster.
+type tokens map[string]logicalcluster.Name
+
+func (k tokens) Home(ctx context.Context, token string) (logicalcluster.Name, bool) {
+	if _, ok := ctx.Deadline(); !ok {
+		panic("without etcd the search would not end")
+	}
+	home, ok := k[token]
+	return home, ok
+}
+
 func serve(t *testing.T, url string) (int, *seen) {
+	t.Helper()
+	return serveAs(t, url, "")
+}
+
+// serveAs serves a request with an Authorization header.
+func serveAs(t *testing.T, url, authorization string) (int, *seen) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
@@ -60,12 +77,48 @@ func serve(t *testing.T, url string) (int, *seen) {
 	handler := With(next, Config{
 		Resolver: resolver{"root": "root", "root:org": "abc123", "abc123": "abc123"},
 		Virtual:  virtual.List{&apiexport.Endpoint{}},
+		Tokens:   tokens{"of-abc123": "abc123", "of-nobody": "zzz", "of-broken": "broken"},
 		Health:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 		Codecs:   serializer.NewCodecFactory(scheme),
 	})
 	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, url, nil))
+	r := httptest.NewRequest(http.MethodGet, url, nil)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	handler.ServeHTTP(recorder, r)
 	return recorder.Code, got
+}
+
+func TestDoor_ByToken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		url, authorization string
+		code               int
+		want               *seen
+	}{
+		"no prefix":                        {"/api/v1/namespaces/a%20b", "Bearer of-abc123", 200, &seen{path: "/api/v1/namespaces/a b", target: "abc123"}},
+		"in another spelling":              {"/apis", "  bearer of-abc123", 200, &seen{path: "/apis", target: "abc123"}},
+		"another cluster in the URL":       {"/clusters/root/api", "Bearer of-abc123", 200, &seen{path: "/api", target: "root"}},
+		"all clusters in the URL":          {"/clusters/*/api", "Bearer of-abc123", 200, &seen{path: "/api", target: "*"}},
+		"a virtual endpoint":               {"/services/apiexport/root/widgets/clusters/*/apis", "Bearer of-abc123", 200, &seen{path: "/apis", target: "*", virtual: "apiexport root widgets"}},
+		"a token of somebody else":         {"/api", "Bearer alice", 200, &seen{path: "/api"}},
+		"another scheme":                   {"/api", "Basic of-abc123", 200, &seen{path: "/api"}},
+		"no token":                         {"/api", "Bearer ", 200, &seen{path: "/api"}},
+		"a cluster that is gone":           {"/api", "Bearer of-nobody", 200, &seen{path: "/api", target: "unknown"}},
+		"a cluster that cannot be found":   {"/api", "Bearer of-broken", 503, nil},
+		"metrics of the process":           {"/metrics", "Bearer of-abc123", 200, &seen{path: "/metrics"}},
+		"metrics of a part of the process": {"/metrics/slis", "Bearer of-abc123", 200, &seen{path: "/metrics/slis"}},
+		"profiles of the process":          {"/debug/pprof/heap", "Bearer of-abc123", 200, &seen{path: "/debug/pprof/heap"}},
+		"what only begins like metrics":    {"/metricsx", "Bearer of-abc123", 200, &seen{path: "/metricsx", target: "abc123"}},
+		"health":                           {"/readyz", "Bearer of-abc123", 204, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, got := serveAs(t, tc.url, tc.authorization)
+			if code != tc.code || (got == nil) != (tc.want == nil) || got != nil && *got != *tc.want {
+				t.Errorf("%d, request behind the door: %+v, want %d, %+v", code, got, tc.code, tc.want)
+			}
+		})
+	}
 }
 
 func TestDoor(t *testing.T) {

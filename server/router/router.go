@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/apistatus"
+	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -22,12 +23,20 @@ type Discovery interface {
 	Handler(snapshot *catalog.Snapshot, cluster logicalcluster.Name) http.Handler
 }
 
+// Issuer is what others check the tokens of a cluster with. tokens.Tokens is one.
+type Issuer interface {
+	// Published returns the document at the path of r, and its content type.
+	Published(r *http.Request, cluster logicalcluster.Name) (document []byte, contentType string, err error)
+}
+
 // Config is what the router needs. Everything is required.
 type Config struct {
 	// API serves the process's own API groups, /version and what is about the process.
 	API       http.Handler
 	Catalog   serve.Catalog
 	Discovery Discovery
+	// Issuer publishes who issues tokens in a cluster.
+	Issuer Issuer
 	// Virtual serves requests for virtual endpoints.
 	Virtual http.Handler
 	// Base reports whether the process itself serves the resource in every cluster.
@@ -94,9 +103,27 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 			return
 		}
 		r.Discovery.Handler(snapshot, cluster).ServeHTTP(w, req)
+	case path == tokens.ConfigurationPath, path == tokens.KeysPath:
+		r.issuer(w, req, cluster)
 	default:
 		r.Serve.Fail(w, req, apistatus.NotServed())
 	}
+}
+
+// issuer serves OpenID Connect discovery.
+func (r *Router) issuer(w http.ResponseWriter, req *http.Request, cluster logicalcluster.Name) {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		r.Serve.Fail(w, req, apierrors.NewMethodNotSupported(schema.GroupResource{}, req.Method))
+		return
+	}
+	document, contentType, err := r.Issuer.Published(req, cluster)
+	if err != nil {
+		r.Serve.Fail(w, req, fmt.Errorf("publishing the issuer of tokens: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	_, _ = w.Write(document)
 }
 
 // resource serves a request for objects of one cluster.

@@ -64,8 +64,6 @@ func TestNotYet(t *testing.T) {
 		{"schemas of the core group", "conversion by webhook of a schema", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}")), refusedSchema("spec.conversion.strategy", "conversion by Webhook is")},
 		{"schemas of the core group", "conversion by webhook of a CRD", post(crdAt, strings.Replace(gadgetCRD, "scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}", 1)), refused("spec.conversion.strategy")},
 		{"schemas of the core group", "virtual storage", post(exportAt, export("resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {virtual: {reference: {kind: A, name: a, apiGroup: b.example.com}}}}]")), refused("spec.resources[0].storage.virtual")},
-		{"ServiceAccount tokens", "subresource", post("/api/v1/namespaces/default/serviceaccounts/default/token", "apiVersion: authentication.k8s.io/v1\nkind: TokenRequest\nspec: {audiences: [a]}"), missing},
-		{"ServiceAccount tokens", "Secret", post("/api/v1/namespaces/default/secrets", "apiVersion: v1\nkind: Secret\nmetadata: {name: token, annotations: {kubernetes.io/service-account.name: default}}\ntype: kubernetes.io/service-account-token"), refused("type")},
 		{"admission webhooks", "webhooks", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"), missing},
 		{"admission webhooks", "policies", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"), missing},
 		{"home workspaces", "~", get("/clusters/~/api"), want{400, metav1.StatusReasonBadRequest, nil, ""}},
@@ -107,7 +105,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []string{
-		"initializers, terminators", "defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName", "ServiceAccount tokens",
+		"initializers, terminators", "defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
 		"admission webhooks", "home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity", "quota enforcement",
 	} {
 		if !strings.Contains(string(data), row) {

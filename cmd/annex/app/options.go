@@ -50,11 +50,13 @@ type Options struct {
 	EmbeddedEtcdDirectory                 string
 	TokenAuthFile, ClientCAFile           string
 	AnonymousAuth                         bool
-	KubeconfigPath                        string
-	ShardName, ShardBaseURL               string
-	ShardExternalURL, ShardVirtualURL     string
-	BatteriesIncluded                     []string
-	RunControllers, Profiling             bool
+	// MaxTokenLife is how long a token of a ServiceAccount is valid at most; 0 means no limit.
+	MaxTokenLife                      time.Duration
+	KubeconfigPath                    string
+	ShardName, ShardBaseURL           string
+	ShardExternalURL, ShardVirtualURL string
+	BatteriesIncluded                 []string
+	RunControllers, Profiling         bool
 	// LeaderElect lets only one of several servers on one etcd run the controllers. If it is not set, Complete sets it.
 	LeaderElect                       flag.Tristate
 	Leader                            leader.Timing
@@ -126,6 +128,8 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens, one per line: token,user,uid[,\"group1,group2\"].")
 	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Accept requests without credentials as system:anonymous.")
 
+	fs.DurationVar(&o.MaxTokenLife, "service-account-max-token-expiration", o.MaxTokenLife, "How long a token of a ServiceAccount is valid at most. A request for a longer time gets a token for this time, and a warning. It does not apply to the tokens in Secrets of type kubernetes.io/service-account-token. 0 means no limit.")
+
 	o.Limits.AddFlags(sets.FlagSet("limits"))
 	budget := sets.FlagSet("limits")
 	budget.Var(&o.MemoryBudget, "memory-budget", "Memory that the process should use, such as 2Gi. It bounds the caches, and is the soft limit of the Go runtime unless GOMEMLIMIT is set. Default: the memory limit of the cgroup, or the memory of the machine.")
@@ -174,6 +178,9 @@ func (o *Options) Validate() error {
 		if !isEtcdURL(server) {
 			fault("--etcd-servers %q: must be a URL such as https://etcd-0.example.com:2379", server)
 		}
+	}
+	if o.MaxTokenLife != 0 && (o.MaxTokenLife < time.Hour || o.MaxTokenLife > 1<<32*time.Second) {
+		fault("--service-account-max-token-expiration %s: must be between 1h and 2^32 seconds, or 0", o.MaxTokenLife)
 	}
 	_, faults := o.overrides()
 	errs = append(errs, faults...)

@@ -107,6 +107,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		ShardName:          o.ShardName,
 		WorkspaceTypes:     slices.Contains(o.BatteriesIncluded, BatteryWorkspaceTypes),
 		Profiling:          o.Profiling,
+		MaxTokenLife:       o.MaxTokenLife,
 		RequestTimeout:     o.RequestTimeout,
 		Limits:             o.Limits.config(o.RequestTimeout, o.MemoryBudget.Value()),
 		MaxRefusals:        o.Limits.MaxRefusals,
@@ -163,6 +164,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		},
 		Templates: s.store.backend.Templates(s.server.Client.Create),
 		CABundle:  s.certificates.Watch,
+		Tokens:    s.server.Tokens,
 		Registrar: registrar,
 
 		HostWorkspace: s.server.HostWorkspace(),

@@ -1,10 +1,12 @@
 package k8s
 
 import (
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 )
 
 // AddCore adds what belongs to the core group. Defaults run whenever an object is decoded, from a request or from storage, and
@@ -21,6 +23,16 @@ func AddCore(s *runtime.Scheme) error {
 func AddRBAC(s *runtime.Scheme) error {
 	addDefault(s, defaultRoleBinding)
 	addDefault(s, defaultClusterRoleBinding)
+	return nil
+}
+
+// AddAuthentication adds what belongs to authentication.k8s.io.
+func AddAuthentication(s *runtime.Scheme) error {
+	addDefault(s, func(request *authenticationv1.TokenRequest) {
+		if request.Spec.ExpirationSeconds == nil {
+			request.Spec.ExpirationSeconds = ptr.To[int64](60 * 60)
+		}
+	})
 	return nil
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
@@ -30,6 +31,8 @@ func SystemAdmin() []client.Object {
 		bind("system:basic-user", "system:basic-user", user.AllAuthenticated),
 		bind("system:public-info-viewer", "system:public-info-viewer", user.AllAuthenticated, user.AllUnauthenticated),
 
+		bind(issuerDiscovery, issuerDiscovery, serviceaccount.AllServiceAccountsGroup),
+
 		bind("system:kcp:admin:cluster-admin", ClusterAdmin, groupAdmin),
 		bind(groupBootstrapper, groupBootstrapper, groupBootstrapper),
 		bind(groupLogicalClusterAdmin, groupLogicalClusterAdmin, groupLogicalClusterAdmin),
@@ -51,6 +54,8 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 			resources([]string{"create"}, "authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
 			resources([]string{"create"}, "authentication.k8s.io", "selfsubjectreviews")),
 		role("system:public-info-viewer", paths("get", "/livez", "/readyz", "/healthz", "/version", "/version/")),
+		role(issuerDiscovery, paths("get", "/.well-known/openid-configuration", "/.well-known/openid-configuration/",
+			"/openid/v1/jwks", "/openid/v1/jwks/")),
 
 		aggregate("view", "edit"),
 		aggregate("edit", "admin"),
@@ -61,6 +66,7 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 		part("edit",
 			resources(read(), core, "secrets"),
 			resources([]string{"impersonate"}, core, "serviceaccounts"),
+			resources([]string{"create"}, core, "serviceaccounts/token"),
 			resources(write(), core, "configmaps", "secrets", "serviceaccounts", "events"),
 			resources(readWrite(), "coordination.k8s.io", "leases")),
 		part("view",

@@ -17,6 +17,8 @@ const (
 const (
 	// ClusterAdmin may do everything.
 	ClusterAdmin = "cluster-admin"
+	// issuerDiscovery may read who issues the tokens of ServiceAccounts.
+	issuerDiscovery = "system:service-account-issuer-discovery"
 	// WorkspaceAccess may enter a workspace, and do nothing else there.
 	WorkspaceAccess = "system:kcp:workspace:access"
 )

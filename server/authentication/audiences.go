@@ -1,0 +1,56 @@
+package authentication
+
+import (
+	"net/http"
+	"strings"
+
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+)
+
+// audience adds the audience of the workspace to credentials that are for no audience in particular. If a TokenReview asks for others, they
+// are not valid.
+type audience struct {
+	// of returns the audience of the workspace that a request is for.
+	of   func(*http.Request) string
+	next authenticator.Request
+}
+
+// AuthenticateRequest implements authenticator.Request.
+func (a *audience) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
+	wanted, given := authenticator.AudiencesFrom(req.Context())
+	if !given {
+		return a.next.AuthenticateRequest(req)
+	}
+	own := authenticator.Audiences{a.of(req)}.Intersect(wanted)
+	if len(own) == 0 {
+		return nil, false, nil
+	}
+	resp, ok, err := a.next.AuthenticateRequest(req)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	known := *resp
+	known.Audiences = own
+	return &known, true, nil
+}
+
+// elsewhere asks next about bearer tokens that do not say that they are from this server.
+type elsewhere struct {
+	ours func(req *http.Request, token string) bool
+	next authenticator.Request
+}
+
+// AuthenticateRequest implements authenticator.Request.
+func (e *elsewhere) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
+	if token, ok := BearerToken(req); ok && e.ours(req, token) {
+		return nil, false, nil
+	}
+	return e.next.AuthenticateRequest(req)
+}
+
+// BearerToken returns the token in the Authorization header; false if there is none.
+func BearerToken(req *http.Request) (string, bool) {
+	scheme, token, found := strings.Cut(strings.TrimSpace(req.Header.Get("Authorization")), " ")
+	token, _, _ = strings.Cut(token, " ")
+	return token, found && token != "" && strings.EqualFold(scheme, "bearer")
+}
