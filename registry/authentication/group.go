@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -19,6 +20,12 @@ import (
 
 	"github.com/annex-dev/annex/registry/group"
 )
+
+// AsksWhoIAm reports whether a request creates a SelfSubjectReview. The answer has nothing to do with the workspace in the URL, so
+// everybody gets one, whether they may enter that workspace, and whether it exists or not.
+func AsksWhoIAm(verb string, resource schema.GroupResource, subresource string) bool {
+	return verb == "create" && subresource == "" && resource == schema.GroupResource{Group: authenticationv1.GroupName, Resource: "selfsubjectreviews"}
+}
 
 // NewGroup returns the storage of authentication.k8s.io. who is the authenticator of the server, and audience returns the audience of tokens
 // for the API of the workspace that a request is for.

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	reviews "github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
@@ -121,6 +123,9 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 	if !attrs.IsResourceRequest() && c.alwaysAllowed(attrs.GetPath()) {
 		return authorizer.DecisionAllow, "open to everybody", inside, nil
 	}
+	if asksWhoIAm(ctx, attrs) {
+		return authorizer.DecisionAllow, "all authenticated users may ask who they are", inside, nil
+	}
 	if logicalcluster.IsUnknown(ctx) {
 		where := outside
 		if _, ok := virtual.FromContext(ctx); ok {
@@ -204,6 +209,14 @@ func (c *Authorizer) alwaysAllowed(path string) bool {
 		prefix, ok := strings.CutSuffix(allowed, "*")
 		return path == allowed || (ok && strings.HasPrefix(path, prefix))
 	})
+}
+
+// asksWhoIAm reports whether a user asks who they are. The answer is the same everywhere, so it does not reveal what exists.
+func asksWhoIAm(ctx context.Context, attrs authorizer.Attributes) bool {
+	_, atEndpoint := virtual.FromContext(ctx)
+	resource := schema.GroupResource{Group: attrs.GetAPIGroup(), Resource: attrs.GetResource()}
+	return !atEndpoint && !logicalcluster.IsWildcard(ctx) && attrs.IsResourceRequest() && authenticated(attrs.GetUser()) &&
+		reviews.AsksWhoIAm(attrs.GetVerb(), resource, attrs.GetSubresource())
 }
 
 // authenticated reports whether u is authenticated.

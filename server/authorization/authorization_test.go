@@ -312,6 +312,21 @@ func TestAuthorize(t *testing.T) {
 		{"nobody across all clusters", wildcard, impersonate(admins, "users", "x"), false},
 		{"nobody without a cluster", none, impersonate(admins, "users", "x"), false},
 
+		// Whoever is authenticated may ask who they are.
+		{"who am I, without access", org, create(dave, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"who am I, in the unknown", unknown, create(dave, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"who am I, in what is switched off", "off", create(dave, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"who am I, in a cluster of the server", "system:admin", create(dave, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"who am I, in no cluster", none, create(dave, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"who am I, out of scope", org, create(scoped, "authentication.k8s.io", "selfsubjectreviews"), true},
+		{"who am I, in all clusters", wildcard, create(dave, "authentication.k8s.io", "selfsubjectreviews"), false},
+		{"who am I, at a virtual endpoint", vw, create(dave, "authentication.k8s.io", "selfsubjectreviews"), false},
+		{"who am I, anonymously", org, create(anonymous, "authentication.k8s.io", "selfsubjectreviews"), false},
+		{"who is that", org, create(dave, "authentication.k8s.io", "tokenreviews"), false},
+		{"who am I, in another group", org, create(dave, "example.com", "selfsubjectreviews"), false},
+		{"a list of who I am", org, authorizer.AttributesRecord{User: dave, Verb: "list", APIGroup: "authentication.k8s.io", Resource: "selfsubjectreviews", ResourceRequest: true}, false},
+		{"who am I, in the name of somebody else", org, impersonate(dave, "users", "x"), false},
+
 		// spec/04 §5.4
 		{"a service account of another cluster that is named enters", "named", get(foreign, "/api"), true},
 		{"and does what its name may do", "named", list(foreign, "configmaps"), true},

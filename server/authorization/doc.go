@@ -6,6 +6,7 @@
 //	who and where                                                    decision
 //	no user                                                          deny
 //	health paths                                                     allow
+//	an authenticated user who asks who they are                      allow, wherever
 //	an address that resolved to nothing                              deny, for everybody
 //	a constrained impersonation (KEP-5284)                           deny, impersonate.go
 //	impersonating a special group, user or extra without having it   deny (impersonate.go)

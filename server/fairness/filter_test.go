@@ -49,7 +49,11 @@ func newWorld(t *testing.T, c Config, serve http.HandlerFunc) *world {
 	outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		if verb := r.Header.Get("Verb"); verb != "" {
-			ctx = genericapirequest.WithRequestInfo(ctx, &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: verb})
+			info := &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: verb}
+			if verb == "who am I" {
+				info.Verb, info.APIGroup, info.Resource = "create", "authentication.k8s.io", "selfsubjectreviews"
+			}
+			ctx = genericapirequest.WithRequestInfo(ctx, info)
 			ctx = genericapirequest.WithUser(ctx, &user.DefaultInfo{Name: r.Header.Get("User"), Groups: r.Header.Values("Group")})
 			ctx = logicalcluster.WithCluster(ctx, logicalcluster.Name(r.Header.Get("Cluster")))
 		}
@@ -185,6 +189,27 @@ func TestFilter_OneFloodStopsNobodyElse(t *testing.T) {
 				t.Errorf("%s: %+v, want 200", name, got)
 			}
 		}
+	}
+}
+
+// Those who ask who they are may be strangers. They do not wait for the cluster that they name, and nobody in it waits for them.
+func TestFilter_WhoAmIUsesNobodysShare(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 10, Writes: 10, Seats: 1, Waiting: 10}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Cluster") == "busy" && r.Header.Get("Verb") == "get" {
+			hold.pass(w, r)
+		}
+	})
+	t.Cleanup(hold.open)
+	result := make(chan answer, 1)
+	go func() { result <- w.ask("get", "busy", "alice") }()
+	eventually(t, "the seat is taken", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 1 })
+	if got := w.ask("who am I", "busy", "mallory"); got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+	hold.open()
+	if got := <-result; got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
 	}
 }
 

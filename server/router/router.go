@@ -10,6 +10,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/apistatus"
@@ -65,6 +66,11 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if logicalcluster.IsWildcard(ctx) {
 		r.wildcard(w, req, info)
+		return
+	}
+	if gr := (schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}); info.IsResourceRequest && authentication.AsksWhoIAm(info.Verb, gr, info.Subresource) {
+		// Without the cluster, because nothing of it may show to somebody who may not enter it.
+		r.API.ServeHTTP(w, req.WithContext(logicalcluster.WithUnknown(ctx)))
 		return
 	}
 	cluster, ok := logicalcluster.FromContext(ctx)

@@ -113,6 +113,33 @@ func TestRouter_WritesNeedOneCluster(t *testing.T) {
 	}
 }
 
+// Nothing behind the router may see the cluster of whoever asks who they are, because they may not be allowed to enter it.
+func TestRouter_WhoAmI(t *testing.T) {
+	var seen context.Context
+	r := newRouter(func(_ http.ResponseWriter, req *http.Request) { seen = req.Context() }, nil)
+	const url = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+	for name, ctx := range map[string]context.Context{
+		"one cluster": logicalcluster.WithCluster(t.Context(), "c"), "an unknown cluster": logicalcluster.WithUnknown(t.Context()), "no cluster": t.Context(),
+	} {
+		seen = nil
+		if send(ctx, t, r, http.MethodPost, url); seen == nil {
+			t.Errorf("%s: not served", name)
+			continue
+		}
+		if cluster, ok := logicalcluster.FromContext(seen); ok || !logicalcluster.IsUnknown(seen) {
+			t.Errorf("%s: behind the router it is for %q", name, cluster)
+		}
+	}
+	for name, ctx := range map[string]context.Context{"an unknown cluster": logicalcluster.WithUnknown(t.Context()), "no cluster": t.Context()} {
+		for _, other := range []string{"/apis/authentication.k8s.io/v1/tokenreviews", url + "/x/y"} {
+			seen = nil
+			if code := send(ctx, t, r, http.MethodPost, other); seen != nil || code != http.StatusNotFound {
+				t.Errorf("%s in %s: %d", other, name, code)
+			}
+		}
+	}
+}
+
 func TestRouter_WatchesEndWhenTheClusterIsSwitchedOff(t *testing.T) {
 	ended := false
 	r := newRouter(func(_ http.ResponseWriter, req *http.Request) { ended = req.Context().Err() != nil },

@@ -550,3 +550,61 @@ func TestTokenReview_AudiencesAndWorkspaces(t *testing.T) {
 		})
 	}
 }
+
+// Everybody learns who they are, wherever they ask, and nothing else.
+func TestWhoAmI(t *testing.T) {
+	s := start(t)
+	path, cluster := newWorkspace(t, s, "root", uniqueName("ws"))
+	inactive, _ := newWorkspace(t, s, "root", uniqueName("ws"))
+	_, inside := annex.Clients(t, s.Workspace(inactive))
+	if _, err := inside.Resource(clusters).Patch(t.Context(), "cluster", "application/merge-patch+json", []byte(`{"metadata":{"annotations":{"core.kcp.io/inactive":"true"}}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	post := func(prefix, body string) request {
+		return request{method: http.MethodPost, path: prefix + "/apis/authentication.k8s.io/v1/selfsubjectreviews", body: body}
+	}
+	const review = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`
+	var first answer
+	for i, prefix := range []string{"/clusters/root:nobody", "/clusters/zzzzzzzzzzzzzzzz", "/clusters/" + path, "/clusters/" + cluster, "/clusters/" + inactive, "/clusters/root", "/clusters/system:admin", ""} {
+		a := as(t, s, stranger).send(post(prefix, review))
+		got := &authenticationv1.SelfSubjectReview{}
+		if err := json.Unmarshal(a.body, got); err != nil || a.code != http.StatusCreated || got.Status.UserInfo.Username != stranger {
+			t.Errorf("%q: %d %s", prefix, a.code, a.body)
+		}
+		// Apart from times and IDs all answers are the same.
+		got.CreationTimestamp = metav1.Time{}
+		for _, header := range []string{"Audit-Id", "Date"} {
+			a.header.Del(header)
+		}
+		a.body, _ = json.Marshal(got)
+		if i == 0 {
+			first = a
+		} else if string(a.body) != string(first.body) || fmt.Sprint(a.header) != fmt.Sprint(first.header) {
+			t.Errorf("%q tells something: %v %s, not %v %s", prefix, a.header, a.body, first.header, first.body)
+		}
+		for name, code := range map[string]int{"": 403, "Bearer x": 401} {
+			headers := http.Header{}
+			if name != "" {
+				headers.Set("Authorization", name)
+			}
+			if a := as(t, s, "").send(request{method: http.MethodPost, path: post(prefix, "").path, body: review, headers: headers}); a.code != code {
+				t.Errorf("%q, with credentials %q: %d, want %d", prefix, name, a.code, code)
+			}
+		}
+		// Nothing else is open, and nobody can ask in the name of somebody else.
+		for _, r := range []request{
+			{method: http.MethodGet, path: post(prefix, "").path},
+			{method: http.MethodPost, path: post(prefix, "").path + "/x", body: review},
+			{method: http.MethodPost, path: prefix + "/apis/authentication.k8s.io/v1/tokenreviews", body: `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"x"}}`},
+			{method: http.MethodPost, path: post(prefix, "").path, body: review, headers: http.Header{"Impersonate-User": {"alice"}}},
+		} {
+			if a := as(t, s, stranger).send(r); a.code < 400 || a.code >= 500 {
+				t.Errorf("%s %s: %d", r.method, r.path, a.code)
+			}
+		}
+	}
+	malformed := as(t, s, stranger).send(post("/clusters/root:nobody", `{"kind":"x"}`))
+	if there := as(t, s, stranger).send(post("/clusters/"+path, `{"kind":"x"}`)); there.code != http.StatusBadRequest || there.code != malformed.code || string(there.body) != string(malformed.body) {
+		t.Errorf("a malformed review: %d %s, and where there is no workspace %d %s", there.code, there.body, malformed.code, malformed.body)
+	}
+}
