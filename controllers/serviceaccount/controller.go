@@ -2,6 +2,7 @@ package serviceaccount
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -54,7 +55,7 @@ func Specs(c Config) []multicluster.Spec {
 		Workers: 4,
 		Watches: []multicluster.Watch{
 			{Resource: secrets, Keys: ofSecret},
-			{Resource: accounts, Keys: r.ofAccount, Restarted: r.restarted},
+			{Resource: accounts, Keys: ofAccount, Restarted: r.restarted},
 		},
 		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.sweep},
 		Reconcile: r.reconcile,
@@ -83,23 +84,14 @@ func ofSecret(_ context.Context, event client.Event) ([]client.Key, error) {
 	return []client.Key{client.KeyOf(secret)}, nil
 }
 
-// ofAccount returns the keys of the Secrets of a ServiceAccount that was deleted.
-func (r *reconciler) ofAccount(ctx context.Context, event client.Event) ([]client.Key, error) {
+// ofAccount returns the key of the namespace of a ServiceAccount that was deleted: however many are, one look at the Secrets of the namespace
+// is enough.
+func ofAccount(_ context.Context, event client.Event) ([]client.Key, error) {
 	if event.Type != client.Deleted {
 		return nil, nil
 	}
 	account := client.KeyOf(event.Object)
-	all, err := client.List[corev1.Secret](ctx, r.Client, secrets, client.Scope{Cluster: account.Cluster, Namespace: account.Namespace})
-	if err != nil {
-		return nil, err
-	}
-	var keys []client.Key
-	for _, secret := range all {
-		if concerns(secret) && secret.Annotations[corev1.ServiceAccountNameKey] == account.Name {
-			keys = append(keys, client.KeyOf(secret))
-		}
-	}
-	return keys, nil
+	return []client.Key{{Cluster: account.Cluster, Namespace: account.Namespace}}, nil
 }
 
 // concerns reports whether the controller has to do with a Secret. The server's own clusters have no tokens.
@@ -134,8 +126,12 @@ func (r *reconciler) sweep(ctx context.Context, add func(client.Key, time.Durati
 	}
 }
 
-// reconcile fills one Secret, or deletes it if its ServiceAccount does not exist.
+// reconcile fills one Secret, or deletes it if its ServiceAccount does not exist. A key without a name stands for all Secrets of a namespace
+// whose ServiceAccount does not exist.
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
+	if key.Name == "" {
+		return reconcile.Result{}, r.deleteOrphans(ctx, client.Scope{Cluster: key.Cluster, Namespace: key.Namespace})
+	}
 	secret, err := client.Find[corev1.Secret](ctx, r.Client, secrets, key)
 	if err != nil || secret == nil || !concerns(secret) || secret.DeletionTimestamp != nil {
 		return reconcile.Result{}, err
@@ -143,21 +139,51 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	var account *corev1.ServiceAccount
 	err = client.LookTwice(r.Client, r.Live, func(from client.Reader) (bool, error) {
 		var err error
-		account, err = client.Find[corev1.ServiceAccount](ctx, from, accounts,
-			client.Key{Cluster: key.Cluster, Namespace: key.Namespace, Name: secret.Annotations[corev1.ServiceAccountNameKey]})
-		return account != nil && tokens.IsServiceAccountToken(secret, account), err
+		account, err = accountOf(ctx, from, secret)
+		return account != nil, err
 	})
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if account == nil || !tokens.IsServiceAccountToken(secret, account) {
-		err := r.Client.Delete(ctx, secrets, key, &metav1.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return reconcile.Result{}, fmt.Errorf("deleting a Secret whose ServiceAccount does not exist: %w", err)
-		}
-		return reconcile.Result{}, nil
+	if account != nil {
+		return reconcile.Result{}, r.fill(ctx, key.Cluster, account, secret)
 	}
-	return reconcile.Result{}, r.fill(ctx, key.Cluster, account, secret)
+	err = r.Client.Delete(ctx, secrets, key, &metav1.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return reconcile.Result{}, fmt.Errorf("deleting a Secret whose ServiceAccount does not exist: %w", err)
+	}
+	return reconcile.Result{}, nil
+}
+
+// accountOf returns the ServiceAccount of a Secret; nil if there is none.
+func accountOf(ctx context.Context, from client.Reader, secret *corev1.Secret) (*corev1.ServiceAccount, error) {
+	key := client.KeyOf(secret)
+	key.Name = secret.Annotations[corev1.ServiceAccountNameKey]
+	account, err := client.Find[corev1.ServiceAccount](ctx, from, accounts, key)
+	if err != nil || account == nil || !tokens.IsServiceAccountToken(secret, account) {
+		return nil, err
+	}
+	return account, nil
+}
+
+// deleteOrphans deletes the Secrets in scope whose ServiceAccount does not exist.
+func (r *reconciler) deleteOrphans(ctx context.Context, scope client.Scope) error {
+	all, err := client.List[corev1.Secret](ctx, r.Client, secrets, scope)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, secret := range all {
+		if !concerns(secret) {
+			continue
+		}
+		account, err := accountOf(ctx, r.Client, secret)
+		if err == nil && account == nil {
+			_, err = r.reconcile(ctx, client.KeyOf(secret))
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
 }
 
 // fill writes what belongs into a Secret, and keeps everything else.

@@ -4,7 +4,7 @@
 //
 // Each refusal is charged to whoever caused it:
 //
-//	credentials that the server knows      403    the user, at one address
+//	credentials that the server knows      403    the user, at one address; the workspace, for its ServiceAccounts
 //	credentials that it does not know      401    the address
 //	no credentials                         both   the address
 //

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	basemetrics "k8s.io/component-base/metrics"
 	"k8s.io/utils/lru"
+
+	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
 const (
@@ -100,12 +102,16 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}}), r)
 }
 
-// authenticated returns the name of the user, and whether the server knows the user. Whoever comes without credentials, or with some that
-// nobody looks at, is nobody in particular.
+// authenticated returns whose account a user has, and whether the server knows the user. Whoever comes without credentials, or with some that
+// nobody looks at, is nobody in particular. All ServiceAccounts of a workspace have one account: their names are the same in other
+// workspaces, and tenants make as many as they like.
 func (f *filter) authenticated(ctx context.Context) (name string, ok bool) {
 	u, ok := f.Requestor(ctx)
 	if !ok || u.GetName() == user.Anonymous || slices.Contains(u.GetGroups(), user.AllUnauthenticated) {
 		return "", false
+	}
+	if home := u.GetExtra()[policy.ClusterNameKey]; len(home) > 0 {
+		return policy.ClusterGroupPrefix + home[0], true
 	}
 	return u.GetName(), true
 }

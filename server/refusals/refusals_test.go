@@ -43,6 +43,9 @@ func newWorld(t *testing.T, perSecond int) *world {
 		token, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		who := r.Context().Value(whoKey{}).(*user.DefaultInfo)
 		switch {
+		case strings.HasPrefix(token, "robot-"): // of a workspace, with a number
+			home, _, _ := strings.Cut(strings.TrimPrefix(token, "robot-"), "-")
+			who.Name, who.Extra = "system:serviceaccount:default:robot", map[string][]string{"authentication.kcp.io/cluster-name": {home}}
 		case strings.HasPrefix(token, "good-") && token != w.revoked:
 			who.Name = token
 		case given:
@@ -131,6 +134,21 @@ func TestFloodOfRefusalsOfOneUser(t *testing.T) {
 	w.want("another user at the address", http.StatusOK, w.ask(here, "good-admin", "", ""))
 	w.want("a new user at the address", http.StatusForbidden, w.ask(here, "good-newcomer", "", ""))
 	w.want("the same user elsewhere", http.StatusForbidden, w.ask(elsewhere, "good-nobody", "", ""))
+}
+
+// Tenants make ServiceAccounts and tokens as they like, and give them the names that others have.
+func TestFloodOfRefusalsOfServiceAccounts(t *testing.T) {
+	w := newWorld(t, perSecond)
+	w.want("an account of the same name", http.StatusForbidden, w.ask(here, "robot-b-0", "", ""))
+	before := w.served
+	w.flood(func(i int) int { return w.ask(here, fmt.Sprintf("robot-a-%d", i%10), "", "") })
+	if w.served-before > 2*burst*perSecond {
+		t.Errorf("%d of the flood were looked at: its tokens do not share an account", w.served-before)
+	}
+	for range burst * perSecond / 2 {
+		w.want("an account of the same name in another workspace", http.StatusForbidden, w.ask(here, "robot-b-0", "", ""))
+	}
+	w.want("a user at the address", http.StatusOK, w.ask(here, "good-admin", "", ""))
 }
 
 // What a client adds to its credentials, such as a second token that nobody reads, gives it no new account.

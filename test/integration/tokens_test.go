@@ -157,6 +157,30 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: %s, name: "%s"}]
 	}
 }
 
+// A ServiceAccount that creates a workspace administers it. The account of the same name in the new workspace is somebody else.
+func TestServiceAccount_CreatesAWorkspace(t *testing.T) {
+	s := start(t)
+	r := newRobots(t, s)
+	token := r.mint(t, authenticationv1.TokenRequestSpec{})
+	path, cluster := makeWorkspace(t, bearerConfig(s, token, r.path), r.path, "child")
+	owner := bearer(t, s, token, path)
+	eventually(t, "its creator may work in it", func(ctx context.Context) (bool, error) {
+		_, err := owner.CoreV1().ConfigMaps("default").List(ctx, metav1.ListOptions{})
+		return err == nil, nil
+	})
+	child := &robots{path: path, cluster: cluster, admin: owner}
+	if _, err := owner.CoreV1().ServiceAccounts("default").Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	namesake := bearer(t, s, child.mint(t, authenticationv1.TokenRequestSpec{}), "")
+	if me, err := whoAmI(t, namesake); err != nil || !slices.Equal(me.Extra["authentication.kcp.io/cluster-name"], []string{cluster}) {
+		t.Errorf("the account of the same name: %+v, %v", me, err)
+	}
+	if _, err := namesake.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("the account of the same name: %v", err)
+	}
+}
+
 func TestServiceAccount_RevokedTokens(t *testing.T) {
 	s := start(t)
 	gone := func(t *testing.T, what, token, path string) {

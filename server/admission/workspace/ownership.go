@@ -10,11 +10,13 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/tree"
 )
@@ -73,7 +75,7 @@ func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admissi
 	if err != nil {
 		return err
 	}
-	owner, err := json.Marshal(userInfo(a.GetUserInfo()))
+	owner, err := json.Marshal(userInfo(inside(a.GetUserInfo(), logicalcluster.From(parent))))
 	if err != nil {
 		return fmt.Errorf("recording the owner: %w", err)
 	}
@@ -112,6 +114,16 @@ func carry(annotations map[string]string, key, value string) {
 		return
 	}
 	annotations[key] = value
+}
+
+// inside returns who the creator of a workspace is in that workspace. A ServiceAccount of the parent is not the account of the same name in
+// the new workspace, which anybody might create there.
+func inside(u user.Info, parent logicalcluster.Name) user.Info {
+	namespace, name, err := serviceaccount.SplitUsername(u.GetName())
+	if err != nil {
+		return u
+	}
+	return policy.Abroad(parent, namespace, name, u.GetUID())
 }
 
 func userInfo(u user.Info) *authenticationv1.UserInfo {

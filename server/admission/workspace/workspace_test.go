@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -335,6 +336,20 @@ func TestOwnership_Create(t *testing.T) {
 	}
 	if _, has := ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]; has || ws.Annotations[tenancyv1alpha1.WorkspaceClusterAnnotationKey] != "" || ws.Annotations["kept"] != "yes" {
 		t.Errorf("annotations are %v", ws.Annotations)
+	}
+
+	// The account of the same name in the new workspace must not be its owner.
+	ws = forged()
+	robot := &user.DefaultInfo{Name: "system:serviceaccount:default:robot", UID: "2", Groups: []string{"system:serviceaccounts"}}
+	if err := admit(t, "orgid", create(ws, robot), plugin); err != nil {
+		t.Fatal(err)
+	}
+	owner = authenticationv1.UserInfo{}
+	if err := json.Unmarshal([]byte(ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey]), &owner); err != nil {
+		t.Fatal(err)
+	}
+	if owner.Username != "system:kcp:serviceaccount:orgid:default:robot" || owner.UID != "2" || slices.Contains(owner.Groups, "system:serviceaccounts") {
+		t.Errorf("owner is %+v", owner)
 	}
 
 	ws = forged()
