@@ -46,8 +46,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := shareOf(ctx, u, f.pathOf)
-	if info.IsResourceRequest && authentication.AsksWhoIAm(info.Verb, schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}, info.Subresource) {
-		s = own(processShare) // it may come from somebody who may not enter the cluster
+	if s != own(operatorShare) && info.IsResourceRequest && authentication.AsksWhoIAm(info.Verb, schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}, info.Subresource) {
+		s = ownShareOf(u, f.pathOf) // who may be somebody who may not enter the cluster
 	}
 	watch := info.IsResourceRequest && info.Verb == "watch"
 	if watch {

@@ -42,16 +42,29 @@ func shareOf(ctx context.Context, u user.Info, pathOf PathOf) share {
 	case policy.Master(u, cluster):
 		return own(operatorShare)
 	case !cluster.Empty():
-		path, known := pathOf(cluster)
-		if !known {
-			return own(cluster.String())
-		}
-		return share{tenant: tenantOf(path), workspace: cluster.String()}
+		return shareOfCluster(cluster, pathOf)
 	case logicalcluster.IsWildcard(ctx):
 		return own(allShare)
 	default:
 		return own(processShare)
 	}
+}
+
+// ownShareOf returns whose share a request of u uses that has nothing to do with a cluster: that of the workspace that a ServiceAccount is from,
+// because tenants make as many of them as they like.
+func ownShareOf(u user.Info, pathOf PathOf) share {
+	if home := u.GetExtra()[policy.ClusterNameKey]; len(home) > 0 {
+		return shareOfCluster(logicalcluster.Name(home[0]), pathOf)
+	}
+	return own(processShare)
+}
+
+func shareOfCluster(cluster logicalcluster.Name, pathOf PathOf) share {
+	path, known := pathOf(cluster)
+	if !known {
+		return own(cluster.String())
+	}
+	return share{tenant: tenantOf(path), workspace: cluster.String()}
 }
 
 // tenantOf returns the tenant of a workspace: the branch of the tree, below its root, that the workspace is in.

@@ -53,6 +53,25 @@ func TestShareOf(t *testing.T) {
 	}
 }
 
+func TestOwnShareOf(t *testing.T) {
+	robot := func(home string) *user.DefaultInfo {
+		return &user.DefaultInfo{Name: "robot", Extra: map[string][]string{"authentication.kcp.io/cluster-name": {home}}}
+	}
+	pathOf := func(name logicalcluster.Name) (logicalcluster.Path, bool) { return "root:org:team", name == "abc123" }
+	for name, tc := range map[string]struct {
+		user user.Info
+		want share
+	}{
+		"a user":           {&user.DefaultInfo{Name: "alice"}, own(processShare)},
+		"a ServiceAccount": {robot("abc123"), share{"root:org", "abc123"}},
+		"a ServiceAccount of a cluster that went": {robot("gone"), own("gone")},
+	} {
+		if got := ownShareOf(tc.user, pathOf); got != tc.want {
+			t.Errorf("%s: share %+v, want %+v", name, got, tc.want)
+		}
+	}
+}
+
 func TestSeatsOf(t *testing.T) {
 	for name, tc := range map[string]struct {
 		verb, query string
