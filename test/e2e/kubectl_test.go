@@ -242,7 +242,7 @@ func TestKubectl_WorkspacesThatLetNobodyIn(t *testing.T) {
 		args            []string
 	}{
 		"forbidden":          {path, `Warning: workspace "root:secret" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
-		"misspelt":           {"root:secrets", `Warning: workspace "root:secrets" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
+		"a wrong name":       {"root:secrets", `Warning: workspace "root:secrets" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
 		"an ID":              {"2f8kq1z0c7a9x3bd", `Warning: workspace "2f8kq1z0c7a9x3bd" does not exist, or you may not enter it`, []string{"get", "configmaps"}},
 		"its version":        {path, `workspace "root:secret" does not exist, or you may not enter it`, []string{"version"}},
 		"inactive":           {closed, `Warning: workspace "root:closed" is inactive`, []string{"get", "configmaps"}},

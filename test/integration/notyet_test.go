@@ -67,7 +67,7 @@ func TestNotYet(t *testing.T) {
 		{"admission webhooks", "webhooks", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"), missing},
 		{"admission webhooks", "policies", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"), missing},
 		{"home workspaces", "~", get("/clusters/~/api"), want{400, metav1.StatusReasonBadRequest, nil, ""}},
-		{"home workspaces", "user:", get("/clusters/user:alice/api"), want{403, forbidden, nil, ""}},
+		{"home workspaces", "user:", get("/clusters/user:alice/api/v1/namespaces"), want{403, forbidden, nil, ""}},
 		{"APIConversion", "APIConversion", get("/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiconversions"), missing},
 		{"APIConversion", "ClusterCachedResource", get("/clusters/" + path + "/apis/cache.kcp.io/v1alpha1/publishedresources"), missing},
 		{"the provider's endpoint of root's own exports", "tenancy", get("/services/apiexport/root/tenancy.kcp.io/clusters/*/apis/tenancy.kcp.io/v1alpha1/workspaces"), want{501, metav1.StatusReasonMethodNotAllowed, nil, yet}},
