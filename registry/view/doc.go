@@ -17,6 +17,7 @@
 //   - Calls for one cluster share a compilation. A call that comes after an event never joins a compilation from before it.
 //   - A value that an event overtook is compiled again, up to three times in all, and then handed out without being kept.
 //   - Nothing is kept while a watch is out of step, between Reset and Synced or after it ended.
+//   - Get costs one look into a map in a cluster without objects, if the View is told that such clusters are usual ([Config.Sparse]).
 //   - Kept values are bounded in bytes; the least recently used go first. Nothing runs per cluster.
 //
 // Errors are those of Compile, of Fresh, or the cause of the caller's context. The caller adds its own words.

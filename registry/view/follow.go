@@ -47,6 +47,9 @@ func (v *View[T]) observe(resource schema.GroupResource, event client.Event) {
 func (v *View[T]) drop(resource schema.GroupResource, event client.Event) []logicalcluster.Name {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.config.Sparse {
+		v.counts.take(resource, event)
+	}
 	if event.Object == nil {
 		v.inStep[resource] = event.Type == client.Synced
 		v.kept.clear()

@@ -47,6 +47,9 @@ type Config[T comparable] struct {
 	Own    func(T) int64
 	// Capacity bounds what is kept, in bytes. A value that clusters share, equal by ==, counts once.
 	Capacity int64
+	// Sparse says that the value of a cluster without any object of Resources is the zero value, and most clusters have none. Get then
+	// compiles and keeps nothing for such a cluster. For that, the View counts the objects of the other clusters.
+	Sparse bool
 	// Changed is called with a cluster after each event of an object in it, and after each event that dropped its kept or running
 	// value. It is called with the empty name when any cluster may have changed. The value has been dropped by then. A cluster
 	// without a kept or running value is not reported for objects of other clusters. Changed must not block. Nil for none.
@@ -68,6 +71,8 @@ type View[T comparable] struct {
 	slots map[logicalcluster.Name]*slot[T]
 	// inStep says which watches are between Synced and Reset.
 	inStep map[schema.GroupResource]bool
+	// counts are the objects of each cluster, if the View is sparse.
+	counts counts
 	// reached is the highest revision that the caches are known to have reached. Without Fresh it counts calls of Now.
 	reached uint64
 	// confirmed is when the caches were last known to be as new as etcd.
@@ -101,6 +106,7 @@ func New[T comparable](config Config[T]) *View[T] {
 		kept:   newKept(config.Capacity, config.Shared),
 		slots:  map[logicalcluster.Name]*slot[T]{},
 		inStep: map[schema.GroupResource]bool{},
+		counts: counts{},
 	}
 }
 
@@ -118,6 +124,10 @@ func (v *View[T]) Get(ctx context.Context, cluster logicalcluster.Name) (T, erro
 	if err := v.confirm(ctx); err != nil {
 		var none T
 		return none, err
+	}
+	if v.config.Sparse && v.empty(cluster) {
+		var none T
+		return none, nil
 	}
 	return v.atLeast(ctx, cluster, 0)
 }
