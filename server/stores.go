@@ -15,6 +15,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/generated/openapi"
+	"github.com/annex-dev/annex/registry/admissionregistration"
 	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/apis"
@@ -73,6 +74,7 @@ func newStores(c Config) (*stores, error) {
 		return nil, err
 	}
 	s.rest, err = build(
+		func() (*group.Group, error) { return admissionregistration.NewGroup(c.Scheme, getter) },
 		func() (*group.Group, error) { return apiextensions.NewGroup(c.Scheme, getter) },
 		func() (*group.Group, error) { return tenancy.NewGroup(c.Scheme, getter, s.urls) },
 		func() (*group.Group, error) { return corekcp.NewGroup(c.Scheme, getter, s.urls.External) },

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/admissionregistration"
 	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/apis"
@@ -66,6 +67,7 @@ func allGroups(t *testing.T) []*group.Group {
 	add(stores.Guarded(evaluator))
 	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator))
 	add(authentication.NewGroup(anonymous.NewAuthenticator(nil), func(context.Context) string { return "" }))
+	add(admissionregistration.NewGroup(s, getter))
 	add(apiextensions.NewGroup(s, getter))
 	add(tenancy.NewGroup(s, getter, tenancy.URLs{External: address, PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }}))
 	add(corekcp.NewGroup(s, getter, address))

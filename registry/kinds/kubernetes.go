@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -34,6 +35,7 @@ func kubernetesGroups() []Group {
 			stored(Row{Resource: "clusterroles", Singular: "clusterrole", Object: &rbacv1.ClusterRole{}, List: &rbacv1.ClusterRoleList{}, Status: NoStatus}),
 			stored(Row{Resource: "clusterrolebindings", Singular: "clusterrolebinding", Object: &rbacv1.ClusterRoleBinding{}, List: &rbacv1.ClusterRoleBindingList{}, Status: NoStatus}),
 		}},
+		{Name: admissionregistrationv1.GroupName, Register: adders{admissionregistrationv1.AddToScheme, k8s.AddAdmission}, Open: true, Rows: admissionRows()},
 		{Name: authorizationv1.GroupName, Register: adders{authorizationv1.AddToScheme}, Open: true, Rows: []Row{
 			unstored(Row{Resource: "subjectaccessreviews", Singular: "subjectaccessreview", Object: &authorizationv1.SubjectAccessReview{}}),
 			unstored(Row{Resource: "selfsubjectaccessreviews", Singular: "selfsubjectaccessreview", Object: &authorizationv1.SelfSubjectAccessReview{}}),
@@ -64,6 +66,17 @@ func coreRows() []Row {
 		stored(Row{Resource: "events", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true, Object: &corev1.Event{}, List: &corev1.EventList{}, Status: NoStatus, Apart: true}),
 		stored(Row{Resource: "limitranges", Singular: "limitrange", ShortNames: []string{"limits"}, Namespaced: true, Object: &corev1.LimitRange{}, List: &corev1.LimitRangeList{}, Status: NoStatus, Apart: true}),
 		stored(Row{Resource: "resourcequotas", Singular: "resourcequota", ShortNames: []string{"quota"}, Namespaced: true, Object: &corev1.ResourceQuota{}, List: &corev1.ResourceQuotaList{}, Status: ByUsers, Apart: true}),
+	}
+}
+
+func admissionRows() []Row {
+	return []Row{
+		stored(Row{Resource: "validatingwebhookconfigurations", Singular: "validatingwebhookconfiguration", Categories: []string{"api-extensions"}, Object: &admissionregistrationv1.ValidatingWebhookConfiguration{}, List: &admissionregistrationv1.ValidatingWebhookConfigurationList{}, Status: NoStatus}),
+		stored(Row{Resource: "mutatingwebhookconfigurations", Singular: "mutatingwebhookconfiguration", Categories: []string{"api-extensions"}, Object: &admissionregistrationv1.MutatingWebhookConfiguration{}, List: &admissionregistrationv1.MutatingWebhookConfigurationList{}, Status: NoStatus}),
+		stored(Row{Resource: "validatingadmissionpolicies", Singular: "validatingadmissionpolicy", Categories: []string{"api-extensions"}, Object: &admissionregistrationv1.ValidatingAdmissionPolicy{}, List: &admissionregistrationv1.ValidatingAdmissionPolicyList{}, Status: ByUsers}),
+		stored(Row{Resource: "validatingadmissionpolicybindings", Singular: "validatingadmissionpolicybinding", Categories: []string{"api-extensions"}, Object: &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, List: &admissionregistrationv1.ValidatingAdmissionPolicyBindingList{}, Status: NoStatus}),
+		stored(Row{Resource: "mutatingadmissionpolicies", Singular: "mutatingadmissionpolicy", Categories: []string{"api-extensions"}, Object: &admissionregistrationv1.MutatingAdmissionPolicy{}, List: &admissionregistrationv1.MutatingAdmissionPolicyList{}, Status: NoStatus}),
+		stored(Row{Resource: "mutatingadmissionpolicybindings", Singular: "mutatingadmissionpolicybinding", Categories: []string{"api-extensions"}, Object: &admissionregistrationv1.MutatingAdmissionPolicyBinding{}, List: &admissionregistrationv1.MutatingAdmissionPolicyBindingList{}, Status: NoStatus}),
 	}
 }
 
