@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/memory"
+	"github.com/annex-dev/annex/server/outbound"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -45,6 +46,8 @@ type Config struct {
 	Limits fairness.Config
 	// MaxRefusals is how many refusals a second one origin may cause; 0 means no limit.
 	MaxRefusals int
+	// Outbound says where the requests go that tenants make the server send.
+	Outbound outbound.Config
 	// Memory says how much memory each cache may take; a cache for which it says 0 has a default.
 	Memory memory.Budget
 	// Virtual are virtual workspaces in addition to those that every server has; may be nil.

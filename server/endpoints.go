@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/server/admission/policy"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/virtual"
@@ -96,13 +97,16 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	if err != nil {
 		return nil, fmt.Errorf("preparing custom resources: %w", err)
 	}
-	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget, e.catalog.Forget)
+	p.dynamic.Serve(policy.Custom{Catalog: e.catalog, Schemas: e.schemas})
+	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget, e.catalog.Forget, p.dynamic.Forget)
 	return e, memory.NewMetrics(map[string]memory.Cache{
 		"handlers":  e.schemas,
 		"documents": e.documents,
 		"snapshots": e.catalog,
 		"hashes":    memory.CacheFunc(e.catalog.HashBytes),
 		"policies":  i.evaluator,
+		"webhooks":  p.webhooks,
+		"admission": p.dynamic,
 		"offers":    exports,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
 		"lists":     memory.CacheFunc(c.Backend.ListBytes),

@@ -26,11 +26,13 @@ const etcdTimeout = 2 * time.Second
 
 // addHooks registers what runs apart from requests and what /readyz waits for. A hook that has not returned keeps /readyz
 // from succeeding.
-func (s *Server) addHooks(i *indexes, e *endpoints, host *hostHealth) error {
+func (s *Server) addHooks(i *indexes, p *policies, e *endpoints, host *hostHealth) error {
 	followers := map[string]func(context.Context) error{
-		"annex-rbac":    i.evaluator.Run,
-		"annex-index":   i.index.Run,
-		"annex-catalog": e.catalog.Run,
+		"annex-rbac":     i.evaluator.Run,
+		"annex-index":    i.index.Run,
+		"annex-catalog":  e.catalog.Run,
+		"annex-webhooks": p.webhooks.Run,
+		"annex-policies": p.dynamic.Run,
 	}
 	for _, w := range e.virtual {
 		if follower, ok := w.(virtual.Follower); ok {

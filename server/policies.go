@@ -14,13 +14,17 @@ import (
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/admission"
+	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
+	"github.com/annex-dev/annex/server/admission/policy"
+	"github.com/annex-dev/annex/server/admission/webhook"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
 	"github.com/annex-dev/annex/server/inprocess"
+	"github.com/annex-dev/annex/server/outbound"
 	"github.com/annex-dev/annex/server/refusals"
 )
 
@@ -31,6 +35,8 @@ type policies struct {
 	// made from it with the endpoints.
 	clusters  *authorization.Authorizer
 	admission genericadmission.Interface
+	webhooks  *webhook.Plugins
+	dynamic   *policy.Plugins
 	limiter   *fairness.Limiter
 
 	// tokens are those of ServiceAccounts.
@@ -58,6 +64,26 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("building the authorizer: %w", err)
 	}
+	workspace := &dynamic.Workspace{Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator}
+	if p.webhooks, err = webhook.New(webhook.Config{
+		Reader:       s.reader,
+		Fresh:        s.gate(webhook.Followed()...),
+		Workspace:    workspace,
+		Guard:        outbound.New(c.Outbound),
+		HostServices: c.Outbound.HostServices,
+		Capacity:     c.Memory.Webhooks,
+	}); err != nil {
+		return nil, err
+	}
+	if p.dynamic, err = policy.New(policy.Config{
+		Reader:        s.reader,
+		Fresh:         s.gate(policy.Followed()...),
+		Workspace:     workspace,
+		TypeConverter: s.converter,
+		Capacity:      c.Memory.Admission,
+	}); err != nil {
+		return nil, err
+	}
 	if p.admission, err = admission.New(admission.Config{
 		Cached:             s.reader,
 		Live:               s.reader.Live(),
@@ -65,6 +91,8 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		Authorizer:         i.evaluator,
 		WorkspaceURL:       s.urls.Of,
 		NamespaceLifecycle: namespacelifecycle.New(s.reader, s.reader.Live()),
+		Mutating:           []genericadmission.Interface{p.dynamic.Mutating(), p.webhooks.Mutating()},
+		Validating:         []genericadmission.Interface{p.dynamic.Rights(), p.dynamic.Validating(), p.webhooks.Validating()},
 	}); err != nil {
 		return nil, fmt.Errorf("building admission: %w", err)
 	}

@@ -59,7 +59,7 @@ func New(c Config) (*Server, error) {
 		config:       c,
 		bootstrapped: make(chan struct{}),
 	}
-	return s, s.addHooks(indexes, endpoints, host)
+	return s, s.addHooks(indexes, policies, endpoints, host)
 }
 
 // Run serves until ctx ends, then drains and stops.

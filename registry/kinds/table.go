@@ -84,6 +84,11 @@ func (t *Table) IsStatusByServer(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Status == ByServer })
 }
 
+// HasStatus reports whether objects of gr have a status.
+func (t *Table) HasStatus(gr schema.GroupResource) bool {
+	return t.is(gr, func(r *Row) bool { return r.Status != NoStatus })
+}
+
 // IsWhereBound reports whether the process stores gr and a workspace serves it while it binds an export of root.
 func (t *Table) IsWhereBound(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving == WhereBound })

@@ -10,10 +10,11 @@ import (
 	"github.com/annex-dev/annex/registry/room"
 )
 
-// Storage reads and deletes the objects of one custom resource, finalizers honored. Contexts need cluster, bucket and
+// Storage reads, lists and deletes the objects of one custom resource, finalizers honored. Contexts need cluster, bucket and
 // namespace. Objects are unstructured, in the version in which they are stored.
 type Storage interface {
 	rest.Getter
+	rest.Lister
 	rest.GracefulDeleter
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/admission/dynamic"
 	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/pathannotation"
 	"github.com/annex-dev/annex/server/admission/request"
@@ -29,6 +30,8 @@ type Config struct {
 	WorkspaceURL func(parent logicalcluster.Name, name string) string
 	// NamespaceLifecycle refuses objects in missing and terminating namespaces; see server/admission/namespacelifecycle.
 	NamespaceLifecycle admission.Interface
+	// Mutating and Validating are the webhooks of workspaces, in the order in which they run.
+	Mutating, Validating []admission.Interface
 }
 
 func (c Config) validate() error {
@@ -40,6 +43,8 @@ func (c Config) validate() error {
 		"Authorizer":         c.Authorizer == nil,
 		"WorkspaceURL":       c.WorkspaceURL == nil,
 		"NamespaceLifecycle": c.NamespaceLifecycle == nil,
+		"Mutating":           len(c.Mutating) == 0,
+		"Validating":         len(c.Validating) == 0,
 	} {
 		if missing {
 			errs = append(errs, errors.New("admission: "+field+" is missing"))
@@ -59,6 +64,9 @@ func New(c Config) (admission.Interface, error) {
 	plugins := []admission.Interface{
 		// First, because no other plugin needs to check a request that it refuses.
 		c.NamespaceLifecycle,
+		// Before all plugins of ours, which check and replace what a webhook of the workspace wrote as if the user had written it. After
+		// them, it could take on the rights of the user, who may have more of them elsewhere than whoever runs the webhook.
+		dynamic.Again(c.Mutating...),
 		// The owner comes before the type, because it is recorded for every type.
 		workspace.NewOwnership(t, c.WorkspaceURL),
 		workspace.NewTypes(t, c.Authorizer),
@@ -76,5 +84,7 @@ func New(c Config) (admission.Interface, error) {
 		// Last of the plugins that change objects, so that no other plugin uses a path that a user made up.
 		pathannotation.New(t),
 	)
+	// Last, because they cost most, and so that they are asked about nothing that is refused anyway.
+	plugins = append(plugins, c.Validating...)
 	return apistatus.Admission(admission.NewChainHandler(plugins...)), nil
 }

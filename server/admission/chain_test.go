@@ -40,6 +40,8 @@ func config() Config {
 		Cached: fake, Live: fake, Resolver: root{}, Authorizer: everybody{},
 		WorkspaceURL:       func(logicalcluster.Name, string) string { return "" },
 		NamespaceLifecycle: namespacelifecycle.New(fake, fake),
+		Mutating:           []admission.Interface{admission.NewChainHandler()},
+		Validating:         []admission.Interface{admission.NewChainHandler()},
 	}
 }
 
@@ -54,6 +56,8 @@ func TestNew_RefusesAGap(t *testing.T) {
 		"Authorizer":         func(c *Config) { c.Authorizer = nil },
 		"WorkspaceURL":       func(c *Config) { c.WorkspaceURL = nil },
 		"NamespaceLifecycle": func(c *Config) { c.NamespaceLifecycle = nil },
+		"Mutating":           func(c *Config) { c.Mutating = nil },
+		"Validating":         func(c *Config) { c.Validating = nil },
 	} {
 		c := config()
 		remove(&c)
@@ -82,5 +86,46 @@ func TestNew_WorkspaceOfAUser(t *testing.T) {
 	if ws.Spec.Type == nil || ws.Spec.Type.Name != "root" || ws.Annotations[logicalcluster.PathAnnotationKey] != "root" ||
 		!strings.Contains(ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey], "alice") || len(ws.Finalizers) != 1 {
 		t.Errorf("admitted as %+v", ws)
+	}
+}
+
+// rewriting is a webhook that writes what only the server may write.
+type rewriting struct{ calls int }
+
+func (*rewriting) Handles(admission.Operation) bool { return true }
+
+func (r *rewriting) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	r.calls++
+	ws := a.GetObject().(*tenancyv1alpha1.Workspace)
+	ws.Annotations = map[string]string{logicalcluster.PathAnnotationKey: "made:up", tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey: `{"username":"mallory"}`}
+	if r.calls == 1 {
+		a.GetReinvocationContext().SetShouldReinvoke()
+	}
+	return nil
+}
+
+// What a webhook writes counts as written by the user: the plugins of the server have the last word.
+func TestNew_WebhooksComeFirst(t *testing.T) {
+	c := config()
+	hook := &rewriting{}
+	c.Mutating = []admission.Interface{hook}
+	chain, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "new"}}
+	a := admission.NewAttributesRecord(ws, nil, tenancyv1alpha1.SchemeGroupVersion.WithKind("Workspace"), "", ws.Name,
+		tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces"), "", admission.Create, &metav1.CreateOptions{}, false, &user.DefaultInfo{Name: "alice"})
+	if err := chain.(admission.MutationInterface).Admit(logicalcluster.WithCluster(t.Context(), "root"), a, nil); err != nil {
+		t.Fatal(err)
+	}
+	if owner := ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey]; !strings.Contains(owner, "alice") {
+		t.Errorf("the owner is %s", owner)
+	}
+	if path := ws.Annotations[logicalcluster.PathAnnotationKey]; path == "made:up" {
+		t.Errorf("the path is %s", path)
+	}
+	if hook.calls != 2 {
+		t.Errorf("a webhook that asks to be called again was called %d times", hook.calls)
 	}
 }

@@ -7,6 +7,8 @@ type Budget struct {
 	Snapshots int64 // of what clusters serve: registry/catalog
 	Hashes    int64 // hashes of definitions: registry/catalog
 	Policies  int64 // compiled RBAC: registry/rbac/policy
+	Webhooks  int64 // of workspaces: server/admission/webhook
+	Admission int64 // compiled admission policies: server/admission/policy
 	Offers    int64 // what exports offer: server/virtual/apiexport
 	Decoded   int64 // definitions and schemas as they are stored: registry/storage
 	Lists     int64 // long lists that are read page by page: registry/storage
@@ -16,7 +18,7 @@ type Budget struct {
 // the largest objects.
 func Answers(total int64) int { return int(min(max(total/4, 512<<20), 4<<30)) }
 
-// Split divides what the process may use: two fifths of it go to the caches, unless these are as big as they need to be. The rest is for watch
+// Split divides what the process may use: less than half of it goes to the caches, unless these are as big as they need to be. The rest is for watch
 // caches, requests and garbage.
 func Split(total int64) Budget {
 	const mib = 1 << 20
@@ -27,6 +29,8 @@ func Split(total int64) Budget {
 		Snapshots: part(16, 256),
 		Hashes:    part(64, 32),
 		Policies:  part(32, 128),
+		Webhooks:  part(64, 64),
+		Admission: part(32, 128),
 		Offers:    part(64, 64),
 		Decoded:   part(64, 64),
 		Lists:     part(32, 256),

@@ -68,6 +68,23 @@ var stock = []string{
 	"watch_cache_capacity_decrease_total",
 }
 
+// named are the metrics of k8s.io/apiserver with labels for which tenants choose the values: names of their webhooks and policies.
+var named = map[string][]string{
+	// pkg/admission/metrics
+	"apiserver_admission_webhook_admission_duration_seconds":      {"name"},
+	"apiserver_admission_webhook_rejection_count":                 {"name"},
+	"apiserver_admission_webhook_fail_open_count":                 {"name"},
+	"apiserver_admission_webhook_request_total":                   {"name"},
+	"apiserver_admission_match_condition_evaluation_errors_total": {"name"},
+	"apiserver_admission_match_condition_exclusions_total":        {"name"},
+	"apiserver_admission_match_condition_evaluation_seconds":      {"name"},
+	// pkg/admission/plugin/policy
+	"apiserver_validating_admission_policy_check_total":            {"policy", "policy_binding"},
+	"apiserver_validating_admission_policy_check_duration_seconds": {"policy", "policy_binding"},
+	"apiserver_mutating_admission_policy_check_total":              {"policy", "policy_binding"},
+	"apiserver_mutating_admission_policy_check_duration_seconds":   {"policy", "policy_binding"},
+}
+
 // subresources are those of custom resources and of the server's own.
 var subresources = []string{"", "status", "scale", "finalize"}
 
@@ -98,6 +115,11 @@ func lists(table *kinds.Table, caches []schema.GroupResource) map[string]string 
 			"group": sets.List(groups), "version": sets.List(versions), "resource": sets.List(resources), "subresource": subresources,
 		} {
 			all[metric+","+label] = strings.Join(values, ",")
+		}
+	}
+	for metric, labels := range named {
+		for _, label := range labels {
+			all[metric+","+label] = ""
 		}
 	}
 	return all

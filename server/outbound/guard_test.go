@@ -39,7 +39,7 @@ func TestGuard_WhereRequestsGo(t *testing.T) {
 	usual := Config{Own: []string{"203.0.113.7", "etcd.example.com"}}
 	widened := Config{Allow: prefixes("127.0.0.0/8", "::1/128"), Own: usual.Own}
 	narrowed := Config{Allow: prefixes("10.0.0.0/8"), Deny: prefixes("10.96.0.0/12", "198.51.100.0/24", "127.0.0.0/8")}
-	lookup := func(_ context.Context, _, host string) ([]netip.Addr, error) {
+	lookup := func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("203.0.113.8"), netip.MustParseAddr("2001:db8::8")}, nil
 	}
 	for _, c := range []struct {

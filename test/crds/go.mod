@@ -11,4 +11,5 @@ require (
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 	knative.dev/serving v0.51.0
 	sigs.k8s.io/cluster-api v1.14.2
+	sigs.k8s.io/gateway-api v1.5.0
 )

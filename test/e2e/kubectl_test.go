@@ -137,6 +137,8 @@ func TestKubectl_SaysWhatAWorkspaceServes(t *testing.T) {
 		"events ev v1 true Event", "events ev events.k8s.io/v1 true Event", "leases coordination.k8s.io/v1 true Lease",
 		"roles rbac.authorization.k8s.io/v1 true Role", "clusterrolebindings rbac.authorization.k8s.io/v1 false ClusterRoleBinding",
 		"customresourcedefinitions crd,crds apiextensions.k8s.io/v1 false CustomResourceDefinition",
+		"validatingwebhookconfigurations admissionregistration.k8s.io/v1 false ValidatingWebhookConfiguration",
+		"mutatingadmissionpolicies admissionregistration.k8s.io/v1 false MutatingAdmissionPolicy",
 		"gadgets example.org/v1 true Gadget", "workspaces ws tenancy.kcp.io/v1alpha1 false Workspace",
 		"apibindings apis.kcp.io/v1alpha2 false APIBinding", "logicalclusters core.kcp.io/v1alpha1 false LogicalCluster",
 	} {

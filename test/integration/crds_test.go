@@ -31,6 +31,7 @@ var projects = map[string][]string{
 	"github.com/cert-manager/cert-manager":               {"deploy/crds/*.yaml"},
 	"github.com/prometheus-operator/prometheus-operator": {"example/prometheus-operator-crd-full/*.yaml"},
 	"knative.dev/serving":                                {"config/core/300-resources/*.yaml", "third_party/gateway-api-latest/*.yaml"},
+	"sigs.k8s.io/gateway-api":                            {"config/crd/standard/*.yaml"},
 	"sigs.k8s.io/cluster-api":                            {"core/config/crd/bases/*.yaml", "*/kubeadm/config/crd/bases/*.yaml"},
 }
 

@@ -107,7 +107,7 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(directory) }()
 	code := m.Run()
-	for _, l := range []*launch{shared, roomy} {
+	for _, l := range []*launch{shared, roomy, hooked} {
 		if l.end() {
 			code = max(code, 1)
 		}

@@ -64,8 +64,6 @@ func TestNotYet(t *testing.T) {
 		{"schemas of the core group", "conversion by webhook of a schema", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}")), refusedSchema("spec.conversion.strategy", "conversion by Webhook is")},
 		{"schemas of the core group", "conversion by webhook of a CRD", post(crdAt, strings.Replace(gadgetCRD, "scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}", 1)), refused("spec.conversion.strategy")},
 		{"schemas of the core group", "virtual storage", post(exportAt, export("resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {virtual: {reference: {kind: A, name: a, apiGroup: b.example.com}}}}]")), refused("spec.resources[0].storage.virtual")},
-		{"admission webhooks", "webhooks", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"), missing},
-		{"admission webhooks", "policies", get("/clusters/" + path + "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"), missing},
 		{"home workspaces", "~", get("/clusters/~/api"), want{400, metav1.StatusReasonBadRequest, nil, ""}},
 		{"home workspaces", "user:", get("/clusters/user:alice/api/v1/namespaces"), want{403, forbidden, nil, ""}},
 		{"APIConversion", "APIConversion", get("/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiconversions"), missing},
@@ -106,7 +104,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 	}
 	for _, row := range []string{
 		"initializers, terminators", "defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
-		"admission webhooks", "home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity", "quota enforcement",
+		"home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity", "quota enforcement",
 	} {
 		if !strings.Contains(string(data), row) {
 			t.Errorf("docs/not-yet.md does not name %s", row)

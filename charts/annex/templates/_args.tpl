@@ -51,6 +51,15 @@
 {{- if .Values.clientCA.existingConfigMap }}
 - --client-ca-file=/etc/annex/client-ca/{{ .Values.clientCA.key }}
 {{- end }}
+{{- with .Values.webhooks.allowCIDRs }}
+- --webhook-allow-cidr={{ join "," . }}
+{{- end }}
+{{- with .Values.webhooks.denyCIDRs }}
+- --webhook-deny-cidr={{ join "," . }}
+{{- end }}
+{{- if .Values.webhooks.hostServices }}
+- --webhook-host-services
+{{- end }}
 - --shutdown-delay-duration={{ include "annex.shutdownDelay" . }}s
 - --shutdown-watch-termination-grace-period={{ int .Values.shutdown.watchGraceSeconds }}s
 {{- with dig "limits" "memory" "" (.Values.resources | default dict) }}

@@ -63,6 +63,7 @@ type Options struct {
 	ShutdownDelay, ShutdownWatchGrace time.Duration
 	RequestTimeout                    time.Duration
 	Limits                            *LimitOptions
+	Outbound                          OutboundOptions
 	// MemoryBudget is how many bytes the process should use.
 	MemoryBudget resource.QuantityValue
 }
@@ -134,6 +135,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	budget := sets.FlagSet("limits")
 	budget.Var(&o.MemoryBudget, "memory-budget", "Memory that the process should use, such as 2Gi. It bounds the caches, and is the soft limit of the Go runtime unless GOMEMLIMIT is set. Default: the memory limit of the cgroup, or the memory of the machine.")
 	budget.Lookup("memory-budget").DefValue = ""
+	o.Outbound.AddFlags(sets.FlagSet("webhooks"))
 	o.Host.AddFlags(sets.FlagSet("host"))
 	o.addServingFlags(sets.FlagSet("serving"))
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
@@ -242,6 +244,7 @@ func (o *Options) Validate() error {
 	if err := o.Leader.Validate(); err != nil {
 		fault("--leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: %w", err)
 	}
+	errs = append(errs, o.Outbound.validate()...)
 	errs = append(errs, o.Host.validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	// Port 0 selects a free port.

@@ -111,6 +111,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		RequestTimeout:     o.RequestTimeout,
 		Limits:             o.Limits.config(o.RequestTimeout, o.MemoryBudget.Value()),
 		MaxRefusals:        o.Limits.MaxRefusals,
+		Outbound:           o.outbound(addresses),
 		Memory:             budget,
 		ShutdownDelay:      o.ShutdownDelay,
 		ShutdownWatchGrace: o.ShutdownWatchGrace,
