@@ -129,12 +129,12 @@ func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 		// What it belongs to may come now. The orphan is older than that.
 		return false, err
 	}
-	// The meter of the workspace, if it has one, begins anew.
-	meter := clientv3.OpDelete(s.Prefix + owners.MeterKey(o.Key.Cluster).String())
-	if o.Key == owners.MeterKey(o.Key.Cluster) || o.Key.Resource == owners.Gates {
-		meter = clientv3.OpGet(key)
+	ops := []clientv3.Op{clientv3.OpDelete(key)}
+	if is := o.Key.Resource; is != owners.MeterKey("").Resource && is != owners.Gates && is != owners.Quotas {
+		// The meter of the workspace, if it has one, begins anew, and so does what quotas count.
+		ops = append(ops, clientv3.OpDelete(s.Prefix+owners.MeterKey(o.Key.Cluster).String()), clientv3.OpDelete(s.Prefix+owners.UsedKey(o.Key).String()))
 	}
-	resp, err := o.kv.Txn(ctx).If(unchanged...).Then(clientv3.OpDelete(key), meter).Commit()
+	resp, err := o.kv.Txn(ctx).If(unchanged...).Then(ops...).Commit()
 	if err != nil {
 		return false, fmt.Errorf("deleting %s: %w", key, err)
 	}

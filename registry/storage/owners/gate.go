@@ -2,8 +2,10 @@ package owners
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -84,6 +86,9 @@ func (c *Client) pass(ctx context.Context, k layout.Key, all []owner) error {
 	}
 	if err == nil {
 		err = refusal(k, all)
+	}
+	if err == nil && k.Namespace != "" {
+		err = c.follow(ctx, namespaceOf(k)) // of a former namespace of this name, quotas may be left
 	}
 	if err != nil {
 		c.undo(ctx, k, all, made)
@@ -207,14 +212,17 @@ func (c *Client) Shut(ctx context.Context, cluster logicalcluster.Name, namespac
 	return nil
 }
 
-// Leave removes all gates of a cluster, and its meter.
+// Leave removes all gates of a cluster, its meter, and what is stored of its quotas.
 func (c *Client) Leave(ctx context.Context, cluster logicalcluster.Name) error {
-	ops := []clientv3.Op{clientv3.OpGet(c.gatesOf(cluster), clientv3.WithPrefix(), clientv3.WithCountOnly()), clientv3.OpGet(c.meterPath(cluster), clientv3.WithCountOnly())}
+	ops := []clientv3.Op{
+		clientv3.OpGet(c.gatesOf(cluster), clientv3.WithPrefix(), clientv3.WithCountOnly()), clientv3.OpGet(c.meterPath(cluster), clientv3.WithCountOnly()),
+		clientv3.OpGet(c.Prefix+QuotasOf(cluster, ""), clientv3.WithPrefix(), clientv3.WithCountOnly()),
+	}
 	found, err := c.KV.Txn(ctx).Then(ops...).Commit()
-	if err != nil || found.Responses[0].GetResponseRange().Count+found.Responses[1].GetResponseRange().Count == 0 {
+	if err != nil || !slices.ContainsFunc(found.Responses, func(r *etcdserverpb.ResponseOp) bool { return r.GetResponseRange().Count > 0 }) {
 		return err
 	}
-	_, err = c.KV.Txn(ctx).Then(clientv3.OpDelete(c.gatesOf(cluster), clientv3.WithPrefix()), clientv3.OpDelete(c.meterPath(cluster))).Commit()
+	_, err = c.KV.Txn(ctx).Then(clientv3.OpDelete(c.gatesOf(cluster), clientv3.WithPrefix()), clientv3.OpDelete(c.meterPath(cluster)), c.forgetQuotas(cluster, "")).Commit()
 	return err
 }
 

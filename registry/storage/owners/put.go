@@ -2,6 +2,7 @@ package owners
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	sized "github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
@@ -38,6 +40,8 @@ type Config struct {
 type Implied interface {
 	// Since returns the revision of all implied objects of a cluster; 0 if it has none, or if that is not in memory.
 	Since(cluster logicalcluster.Name) int64
+	// Objects returns how many objects, implied or stored, there are of what k is of in its namespace; k has no name.
+	Objects(ctx context.Context, k layout.Key) (int64, error)
 	// Look returns what is at k, if that is an implied object; false if not.
 	Look(ctx context.Context, k layout.Key) (*mvccpb.KeyValue, bool, error)
 }
@@ -48,11 +52,15 @@ type Client struct {
 	recent *lru.Cache // from layout.Key to state
 	meters *lru.Cache // from logicalcluster.Name to *meter
 	gates  *lru.Cache // from layout.Key, of an owner that is not in this etcd, to gate
+	hards  *sized.Cache[namespace, *hard]
 }
 
 // New returns a Client.
 func New(c Config) *Client {
-	return &Client{Config: c, recent: lru.New(recentWrites), meters: lru.New(metersKept), gates: lru.New(gatesKept)}
+	return &Client{
+		Config: c, recent: lru.New(recentWrites), meters: lru.New(metersKept), gates: lru.New(gatesKept),
+		hards: sized.New[namespace, *hard](hardBytes, nil),
+	}
 }
 
 // change is one write of one key.
@@ -70,6 +78,7 @@ type change struct {
 	needs    string  // key that must be there, whatever its revision; empty for none
 	// revealing is whether a conflict is to be answered with what is stored.
 	revealing bool
+	amends    bool // whether it has changed what quotas limit
 }
 
 // outcome is what a change has led to.
@@ -183,12 +192,17 @@ func (c *Client) belong(ctx context.Context, ch *change) (err error) {
 
 // try commits one transaction. A conflict is a key that has another revision than expected.
 func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bool, err error) {
+	charge, err := c.charge(ctx, ch)
+	if err != nil {
+		return done, false, err
+	}
+	defer charge.close()
 	account, err := c.account(ctx, ch)
 	if err != nil {
 		return done, false, err
 	}
 	defer account.close()
-	compares := append(account.compares, clientv3.Compare(clientv3.ModRevision(ch.key), "=", ch.revision))
+	compares := slices.Concat(account.compares, charge.compares, []clientv3.Cmp{unmoved(ch.key, ch.revision)})
 	for i := range ch.owners {
 		compares = append(compares, c.guard(&ch.owners[i]))
 	}
@@ -206,18 +220,25 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	if !ch.revealing {
 		existing = clientv3.OpGet(ch.key, clientv3.WithKeysOnly())
 	}
-	resp, err := c.KV.Txn(ctx).If(compares...).Then(append(account.ops, op)...).Else(append(account.reads, existing)...).Commit()
+	then, otherwise := slices.Concat(account.ops, charge.ops, []clientv3.Op{op}), slices.Concat(account.reads, charge.reads, []clientv3.Op{existing})
+	resp, err := c.KV.Txn(ctx).If(compares...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
 		account.lost()
+		charge.lost()
 		return done, false, err
 	}
 	done.succeeded, done.revision = resp.Succeeded, resp.Header.Revision
 	if done.succeeded {
 		account.settled()
+		charge.settled(done.revision)
+		ch.amends = charge.size > 0
 		return done, false, nil
 	}
 	last := len(resp.Responses) - 1
-	account.moved(resp.Responses[:last])
+	account.moved(resp.Responses[:len(account.reads)])
+	if err := charge.moved(resp.Responses[len(account.reads):last]); err != nil {
+		return done, false, err
+	}
 	var kv *mvccpb.KeyValue
 	var revision int64
 	if kvs := resp.Responses[last].GetResponseRange().Kvs; len(kvs) > 0 {

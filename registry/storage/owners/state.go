@@ -74,6 +74,12 @@ func (c *Client) remember(k layout.Key, s state) { c.recent.Add(k, s) }
 
 // wrote remembers what was written, if something can belong to it.
 func (c *Client) wrote(ctx context.Context, ch *change, revision int64) {
+	switch {
+	case ch.amends:
+		c.announce(ctx, namespaceOf(ch.k))
+	case ch.deletes && ch.k.Resource == Namespaces:
+		c.announce(ctx, namespace{ch.k.Cluster, ch.k.Name})
+	}
 	switch ch.k.Resource {
 	case LogicalClusters, Namespaces, Definitions, Bindings:
 	default:

@@ -171,6 +171,44 @@ func (c *Client) Look(ctx context.Context, k layout.Key) (*mvccpb.KeyValue, bool
 	return s.shown, s.shown != nil && s.stored == nil, err
 }
 
+// Objects implements owners.Implied. It reads no values but those at the keys of objects of the template.
+func (c *Client) Objects(ctx context.Context, k layout.Key) (int64, error) {
+	ops := []clientv3.Op{clientv3.OpGet(c.path(k), clientv3.WithPrefix(), clientv3.WithCountOnly())}
+	if !k.Custom && c.resources[k.Resource] && owners.InCluster(k) {
+		lc, err := c.kv.Get(ctx, c.path(owners.ClusterKey(k.Cluster)))
+		if err != nil {
+			return 0, err
+		}
+		for _, kv := range lc.Kvs {
+			i, err := c.instance(ctx, kv)
+			if err != nil {
+				return 0, err
+			}
+			for o := range i.template.Objects {
+				made := i.template.Objects[o].key(i.values)
+				if made.Resource == k.Resource && made.Namespace == k.Namespace {
+					ops = append(ops, clientv3.OpGet(c.path(made)))
+				}
+			}
+		}
+	}
+	resp, err := c.kv.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return 0, err
+	}
+	count := resp.Responses[0].GetResponseRange().Count
+	for _, r := range resp.Responses[1:] {
+		kvs := r.GetResponseRange().Kvs
+		switch {
+		case len(kvs) == 0:
+			count++
+		case layout.IsTombstone(kvs[0].Value):
+			count--
+		}
+	}
+	return count, nil
+}
+
 // Keys returns the keys of a cluster at which something is stored in the place of an object of the template. They are to be deleted
 // together with the LogicalCluster, or the objects appear again.
 func (c *Client) Keys(ctx context.Context, cluster logicalcluster.Name) ([]string, error) {

@@ -1,0 +1,170 @@
+package quota
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// MostBytes bounds the rules of a namespace as JSON: every server reads them when one of them changes.
+const MostBytes = 64 << 10
+
+// countPrefix begins the names that limit the number of objects of any resource.
+const countPrefix = "count/"
+
+// Resource is the resource of ResourceQuotas themselves.
+var Resource = schema.GroupResource{Resource: "resourcequotas"}
+
+// short are the resources that a quota may name without countPrefix, of those that a workspace serves.
+var short = map[corev1.ResourceName]schema.GroupResource{
+	corev1.ResourceConfigMaps: {Resource: "configmaps"},
+	corev1.ResourceSecrets:    {Resource: "secrets"},
+	corev1.ResourceQuotas:     Resource,
+}
+
+// IsCounted reports whether a quota can limit the objects of a namespaced resource. As in Kubernetes, it cannot limit Events.
+func IsCounted(gr schema.GroupResource) bool {
+	return gr.Resource != "events" || gr.Group != "" && gr.Group != "events.k8s.io"
+}
+
+// resourceOf returns the resource whose objects name limits; false if it limits no number of objects.
+func resourceOf(name corev1.ResourceName) (schema.GroupResource, bool) {
+	if gr, ok := short[name]; ok {
+		return gr, true
+	}
+	text, ok := strings.CutPrefix(string(name), countPrefix)
+	gr := schema.ParseGroupResource(text)
+	return gr, ok && gr.Resource != "" && IsCounted(gr)
+}
+
+// Hard is what one quota limits: the names of spec.hard that limit numbers of objects.
+type Hard map[corev1.ResourceName]resource.Quantity
+
+// HardOf returns what a quota limits; nil for nothing.
+func HardOf(spec *corev1.ResourceQuotaSpec) Hard {
+	if len(spec.Scopes) > 0 || spec.ScopeSelector != nil && len(spec.ScopeSelector.MatchExpressions) > 0 {
+		return nil
+	}
+	var hard Hard
+	for name, quantity := range spec.Hard {
+		if _, ok := resourceOf(name); ok {
+			if hard == nil {
+				hard = Hard{}
+			}
+			hard[name] = quantity.DeepCopy()
+		}
+	}
+	return hard
+}
+
+// Rules are what the quotas of a namespace limit, by the name of the quota. They are shared and do not change.
+type Rules map[string]Hard
+
+// RulesOf returns the rules of quotas.
+func RulesOf(quotas []*corev1.ResourceQuota) Rules {
+	var r Rules
+	for _, q := range quotas {
+		r = r.With(q.Name, HardOf(&q.Spec))
+	}
+	return r
+}
+
+// With returns r with what the quota called name limits now.
+func (r Rules) With(name string, hard Hard) Rules {
+	next := Rules{}
+	maps.Copy(next, r)
+	if delete(next, name); len(hard) > 0 {
+		next[name] = hard
+	}
+	return next
+}
+
+// Equal reports whether both say the same.
+func (r Rules) Equal(other Rules) bool { return maps.EqualFunc(r, other, Hard.Equal) }
+
+// Equal reports whether both say the same.
+func (h Hard) Equal(other Hard) bool {
+	return maps.EqualFunc(h, other, func(a, b resource.Quantity) bool { return a.Cmp(b) == 0 && a.String() == b.String() })
+}
+
+// Resources returns all resources that are limited, sorted.
+func (r Rules) Resources() []schema.GroupResource {
+	found := map[schema.GroupResource]bool{}
+	for _, hard := range r {
+		for name := range hard {
+			if gr, ok := resourceOf(name); ok {
+				found[gr] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b schema.GroupResource) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// Limits reports whether a quota limits the number of objects of gr.
+func (r Rules) Limits(gr schema.GroupResource) bool {
+	long := name(gr)
+	for _, hard := range r {
+		if _, ok := hard[long]; ok {
+			return true
+		}
+		for is, of := range short {
+			if _, ok := hard[is]; ok && of == gr {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func name(gr schema.GroupResource) corev1.ResourceName {
+	return corev1.ResourceName(countPrefix + gr.String())
+}
+
+// ExceededError says that one more object would exceed a quota, in the words of Kubernetes.
+type ExceededError struct{ text string }
+
+// Error implements error.
+func (e *ExceededError) Error() string { return e.text }
+
+// Exceeded returns which quota one more object of gr would exceed if there are so many; nil for none. If it would exceed several, it is
+// the first one by name.
+func (r Rules) Exceeded(gr schema.GroupResource, used int64) *ExceededError {
+	is, after := resource.NewQuantity(used, resource.DecimalSI), resource.NewQuantity(used+1, resource.DecimalSI)
+	for _, quota := range slices.Sorted(maps.Keys(r)) {
+		var requested, now, limited []string
+		for _, name := range slices.Sorted(maps.Keys(r[quota])) {
+			hard := r[quota][name]
+			if of, _ := resourceOf(name); of != gr || after.Cmp(hard) <= 0 {
+				continue
+			}
+			requested = append(requested, fmt.Sprintf("%s=1", name))
+			now = append(now, fmt.Sprintf("%s=%s", name, is))
+			limited = append(limited, fmt.Sprintf("%s=%s", name, &hard))
+		}
+		if len(limited) > 0 {
+			return &ExceededError{fmt.Sprintf("exceeded quota: %s, requested: %s, used: %s, limited: %s",
+				quota, strings.Join(requested, ","), strings.Join(now, ","), strings.Join(limited, ","))}
+		}
+	}
+	return nil
+}
+
+// Status returns the status of a quota in a namespace that has so many objects of each resource that quotas limit.
+func Status(spec *corev1.ResourceQuotaSpec, counts map[schema.GroupResource]int64) corev1.ResourceQuotaStatus {
+	counted := HardOf(spec)
+	status := corev1.ResourceQuotaStatus{Hard: spec.Hard.DeepCopy(), Used: corev1.ResourceList{}}
+	for name := range spec.Hard {
+		var used int64
+		if _, ok := counted[name]; ok {
+			gr, _ := resourceOf(name)
+			used = counts[gr]
+		}
+		status.Used[name] = *resource.NewQuantity(used, resource.DecimalSI)
+	}
+	return status
+}

@@ -1,0 +1,252 @@
+package owners
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/apis/core/quota"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/raw"
+)
+
+const (
+	// hardBytes bounds what is kept in memory of quotas. What is not kept is read when it is needed, after a transaction that did not know
+	// of it.
+	hardBytes = 16 << 20
+	// hardGrowth is about how many times as much memory it takes as in etcd.
+	hardGrowth = 8
+)
+
+// Quotas is the resource under which it is stored what the ResourceQuotas of a namespace limit, and how many objects it has. They are no
+// objects.
+var Quotas = schema.GroupResource{Group: "annex.dev", Resource: "quotas"}
+
+// HardKey returns the key of what the quotas of a namespace limit.
+func HardKey(cluster logicalcluster.Name, namespace string) layout.Key {
+	return layout.Key{Resource: Quotas, Cluster: cluster, Namespace: namespace, Name: "hard"}
+}
+
+// UsedKey returns the key of the number of objects, in the namespace of k, of what k is of.
+func UsedKey(k layout.Key) layout.Key {
+	name := "used:" + k.Resource.String()
+	if k.Custom {
+		name = "used:" + k.Bucket + ":" + k.Resource.String()
+	}
+	return layout.Key{Resource: Quotas, Cluster: k.Cluster, Namespace: k.Namespace, Name: name}
+}
+
+// namespace is one namespace of one cluster.
+type namespace struct {
+	cluster logicalcluster.Name
+	name    string
+}
+
+func namespaceOf(k layout.Key) namespace { return namespace{k.Cluster, k.Namespace} }
+
+// hard is what this process knows of what the quotas of a namespace limit.
+type hard struct {
+	hardValue
+	revision int64 // of its key; 0 if it is not there
+	mu       sync.Mutex
+	used     map[string]*used // by the path of the key
+}
+
+// hardValue is what is stored of it.
+type hardValue struct {
+	// Of is the revision that it has in the main etcd; 0 there.
+	Of    int64       `json:"of,omitempty"`
+	Rules quota.Rules `json:"quotas"`
+}
+
+// unlimited is what is known of a namespace of which nothing is known: a transaction compares that nothing is there.
+var unlimited = &hard{}
+
+// hard returns what is in memory.
+func (c *Client) hard(ns namespace) *hard {
+	if h, ok := c.hards.Get(ns); ok {
+		return h
+	}
+	return unlimited
+}
+
+// learnHard keeps in memory what is stored, unless that is known. It reports whether it was.
+func (c *Client) learnHard(ns namespace, kvs []*mvccpb.KeyValue) (known bool, err error) {
+	revision := revisionOf(kvs)
+	if c.hard(ns).revision == revision {
+		return true, nil
+	}
+	if revision == 0 {
+		c.hards.Remove(ns)
+		return false, nil
+	}
+	value, err := readHard(kvs[0].Value)
+	if err == nil {
+		c.keepHard(ns, revision, value, len(kvs[0].Value))
+	}
+	return false, err
+}
+
+func (c *Client) keepHard(ns namespace, revision int64, value hardValue, size int) {
+	size = min(size*hardGrowth, hardBytes/4) // the value that is in use is kept in any case
+	c.hards.Put(ns, &hard{hardValue: value, revision: revision, used: map[string]*used{}}, int64(size), ns.cluster.String())
+}
+
+func readHard(data []byte) (value hardValue, err error) {
+	if err := json.Unmarshal(data, &value); err != nil {
+		return value, apierrors.NewInternalError(fmt.Errorf("reading what quotas limit: %w", err))
+	}
+	return value, nil
+}
+
+// encode returns what is stored.
+func (v hardValue) encode() string {
+	data, _ := json.Marshal(v) // never fails
+	return string(data)
+}
+
+// used is what this process knows of the number of objects of a resource in a namespace. Whoever has the turn may use it: creations and
+// deletions would only fail because of each other.
+type used struct {
+	usedValue
+	turn     chan struct{}
+	revision int64 // of its key; 0 if it is not there
+}
+
+// usedValue is what is stored of it.
+type usedValue struct {
+	// Hard is the revision of what the quotas limit. While they limited something else, the objects may not have been counted.
+	Hard    int64 `json:"hard"`
+	Objects int64 `json:"objects"`
+}
+
+func (v usedValue) encode() string {
+	data, _ := json.Marshal(v) // never fails
+	return string(data)
+}
+
+// take waits for the turn at what is stored under path.
+func (h *hard) take(ctx context.Context, path string) (*used, error) {
+	h.mu.Lock()
+	u := h.used[path]
+	if u == nil {
+		u = &used{turn: make(chan struct{}, 1)}
+		h.used[path] = u
+	}
+	h.mu.Unlock()
+	select {
+	case u.turn <- struct{}{}:
+		return u, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// read sets u to what is stored.
+func (u *used) read(kvs []*mvccpb.KeyValue) {
+	u.revision, u.usedValue = 0, usedValue{}
+	for _, kv := range kvs {
+		u.revision = kv.ModRevision
+		if err := json.Unmarshal(kv.Value, &u.usedValue); err != nil {
+			u.usedValue = usedValue{} // it is counted again
+		}
+	}
+}
+
+// look reads from etcd how many objects there are of what k is of, as far as that is stored. It is false if the quotas do not limit what h
+// says, so that u is of no use.
+func (c *Client) look(ctx context.Context, h *hard, u *used, k layout.Key) (same bool, err error) {
+	resp, err := c.KV.Txn(ctx).Then(clientv3.OpGet(c.hardPath(namespaceOf(k))), clientv3.OpGet(c.path(UsedKey(k)))).Commit()
+	if err != nil {
+		return false, err
+	}
+	hards := resp.Responses[0].GetResponseRange().Kvs
+	if _, err := c.learnHard(namespaceOf(k), hards); err != nil || len(hards) == 0 || hards[0].ModRevision != h.revision {
+		return false, err
+	}
+	u.read(resp.Responses[1].GetResponseRange().Kvs)
+	return true, nil
+}
+
+// tally counts the objects of what k is of, and stores the number if another one is stored. While the number is not known to be right,
+// nothing is created or deleted; while it is, each creation and deletion changes it. So it is right if it has not changed meanwhile. It
+// is false if it has, or if the quotas do not limit what h says.
+func (c *Client) tally(ctx context.Context, h *hard, u *used, k layout.Key) (bool, error) {
+	objects, err := c.objects(ctx, k)
+	value := usedValue{Hard: h.revision, Objects: objects}
+	if err != nil || value == u.usedValue {
+		return err == nil, err
+	}
+	resp, err := c.KV.Txn(ctx).If(unmoved(c.hardPath(namespaceOf(k)), h.revision), unmoved(c.path(UsedKey(k)), u.revision)).
+		Then(clientv3.OpPut(c.path(UsedKey(k)), value.encode())).Commit()
+	if err != nil || !resp.Succeeded {
+		return false, err
+	}
+	u.revision, u.usedValue = resp.Header.Revision, value
+	return true, nil
+}
+
+// objects counts the objects of what k is of in etcd.
+func (c *Client) objects(ctx context.Context, k layout.Key) (int64, error) {
+	k.Name = ""
+	if c.Implied != nil {
+		return c.Implied.Objects(ctx, k)
+	}
+	resp, err := c.KV.Get(ctx, c.path(k), clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
+		return 0, err
+	}
+	return resp.Count, nil
+}
+
+func unmoved(path string, revision int64) clientv3.Cmp {
+	return clientv3.Compare(clientv3.ModRevision(path), "=", revision)
+}
+
+// hardPath returns the key of what the quotas of a namespace limit, as it is in etcd.
+func (c *Client) hardPath(ns namespace) string { return c.path(HardKey(ns.cluster, ns.name)) }
+
+// QuotasOf returns what begins the keys of all that is stored of the quotas of a cluster, or of one namespace in it.
+func QuotasOf(cluster logicalcluster.Name, namespace string) string {
+	below := layout.TypedRoot(Quotas) + "/" + string(cluster) + "/"
+	if namespace != "" {
+		below += namespace + "/"
+	}
+	return below
+}
+
+// forgetQuotas deletes all that is stored of the quotas of a cluster, or of one namespace in it.
+func (c *Client) forgetQuotas(cluster logicalcluster.Name, namespace string) clientv3.Op {
+	return clientv3.OpDelete(c.Prefix+QuotasOf(cluster, namespace), clientv3.WithPrefix())
+}
+
+// readQuota reads a ResourceQuota as it is stored.
+func readQuota(value []byte) (*corev1.ResourceQuota, error) {
+	q := &corev1.ResourceQuota{}
+	body, ok := bytes.CutPrefix(value, []byte(raw.ProtobufMagic))
+	if !ok {
+		if err := json.Unmarshal(value, q); err != nil {
+			return nil, fmt.Errorf("reading a ResourceQuota: %w", err)
+		}
+		return q, nil
+	}
+	var envelope runtime.Unknown
+	err := envelope.Unmarshal(body)
+	if err == nil {
+		err = q.Unmarshal(envelope.Raw)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a ResourceQuota: %w", err)
+	}
+	return q, nil
+}
