@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/namespace"
+	"github.com/annex-dev/annex/controllers/resourcequota"
 	"github.com/annex-dev/annex/controllers/serviceaccount"
 	"github.com/annex-dev/annex/controllers/workspace"
 )
@@ -34,6 +35,8 @@ type Config struct {
 	CABundle func() ([]byte, <-chan struct{})
 	// Tokens makes the tokens that Secrets of type kubernetes.io/service-account-token contain.
 	Tokens serviceaccount.Tokens
+	// Quotas counts what quotas limit.
+	Quotas resourcequota.Counts
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
 	// HostWorkspace is the workspace that a host shows as its own; empty without a host.
@@ -55,6 +58,7 @@ func All(c Config) []multicluster.Spec {
 		namespace.Specs(namespace.Config{Config: c.Config, CABundle: c.CABundle}),
 		serviceaccount.Specs(serviceaccount.Config{Config: c.Config, Tokens: c.Tokens, CABundle: c.CABundle}),
 		clusterrole.Specs(c.Config),
+		resourcequota.Specs(resourcequota.Config{Config: c.Config, Counts: c.Quotas}),
 		{index.Spec()},
 		crd.Specs(c.Config, index),
 		apiexport.Specs(c.Config),

@@ -93,6 +93,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		NamespaceLifecycle: namespacelifecycle.New(s.reader, s.reader.Live()),
 		Mutating:           []genericadmission.Interface{p.dynamic.Mutating(), p.webhooks.Mutating()},
 		Validating:         []genericadmission.Interface{p.dynamic.Rights(), p.dynamic.Validating(), p.webhooks.Validating()},
+		Quotas:             s.backend,
 	}); err != nil {
 		return nil, fmt.Errorf("building admission: %w", err)
 	}

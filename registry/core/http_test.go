@@ -275,11 +275,11 @@ func httpLeases(t *testing.T, c kubernetes.Interface) {
 
 func httpWarnings(t *testing.T, c kubernetes.Interface, said *recorder) {
 	for range 2 {
-		if _, err := c.CoreV1().ResourceQuotas("a").Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{GenerateName: "x-"}}, metav1.CreateOptions{}); err != nil {
+		if _, err := c.CoreV1().LimitRanges("a").Create(t.Context(), &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{GenerateName: "x-"}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(said.said) != 2 || !strings.Contains(said.said[0], "not enforced yet") {
+	if len(said.said) != 2 || !strings.Contains(said.said[0], "limits nothing") {
 		t.Errorf("warned %q", said.said)
 	}
 }

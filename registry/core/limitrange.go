@@ -29,7 +29,7 @@ func limitRanges() *kinds.Kind[corev1.LimitRange, *corev1.LimitRange] {
 			if old != nil {
 				return nil
 			}
-			return []string{"LimitRange is not enforced yet: workspaces have no pods or persistent volume claims to limit"}
+			return []string{"a LimitRange applies to pods and persistent volume claims: workspaces have none, so it limits nothing"}
 		},
 	}
 }

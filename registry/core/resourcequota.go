@@ -56,12 +56,12 @@ func quotaRow(quota *corev1.ResourceQuota) []any {
 	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), kinds.Age(quota.CreationTimestamp)}
 }
 
-// warnOfQuota warns that nothing enforces quotas, and of requests that exceed limits.
+// warnOfQuota warns of requests that exceed limits.
 func warnOfQuota(quota, old *corev1.ResourceQuota) []string {
 	if old != nil {
 		return nil
 	}
-	warnings := []string{"ResourceQuota is not enforced yet: it is stored, and its status stays empty"}
+	var warnings []string
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceStorage, corev1.ResourceEphemeralStorage} {
 		requestName, limitName := "requests."+name, "limits."+name
 		request, hasRequest := quota.Spec.Hard[requestName]

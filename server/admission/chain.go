@@ -10,6 +10,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/pathannotation"
+	"github.com/annex-dev/annex/server/admission/quota"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/sharing"
 	"github.com/annex-dev/annex/server/admission/tree"
@@ -32,6 +33,8 @@ type Config struct {
 	NamespaceLifecycle admission.Interface
 	// Mutating and Validating are the webhooks of workspaces, in the order in which they run.
 	Mutating, Validating []admission.Interface
+	// Quotas knows what exceeds a ResourceQuota; registry/storage.Backend is one.
+	Quotas quota.Quotas
 }
 
 func (c Config) validate() error {
@@ -45,6 +48,7 @@ func (c Config) validate() error {
 		"NamespaceLifecycle": c.NamespaceLifecycle == nil,
 		"Mutating":           len(c.Mutating) == 0,
 		"Validating":         len(c.Validating) == 0,
+		"Quotas":             c.Quotas == nil,
 	} {
 		if missing {
 			errs = append(errs, errors.New("admission: "+field+" is missing"))
@@ -84,7 +88,9 @@ func New(c Config) (admission.Interface, error) {
 		// Last of the plugins that change objects, so that no other plugin uses a path that a user made up.
 		pathannotation.New(t),
 	)
-	// Last, because they cost most, and so that they are asked about nothing that is refused anyway.
+	// Late, because they cost most, and so that they are asked about nothing that is refused anyway.
 	plugins = append(plugins, c.Validating...)
+	// Last of all, as in Kubernetes: what others refuse exceeds no quota.
+	plugins = append(plugins, quota.New(c.Quotas))
 	return apistatus.Admission(admission.NewChainHandler(plugins...)), nil
 }

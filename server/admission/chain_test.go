@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -29,6 +30,10 @@ func (everybody) Authorize(context.Context, logicalcluster.Name, authorizer.Attr
 	return authorizer.DecisionAllow, "", nil
 }
 
+type none struct{}
+
+func (none) QuotaExceeded(context.Context, schema.GroupResource, string) error { return nil }
+
 func config() Config {
 	lc := clienttest.In("root", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	lc.Annotations[logicalcluster.PathAnnotationKey] = "root"
@@ -42,6 +47,7 @@ func config() Config {
 		NamespaceLifecycle: namespacelifecycle.New(fake, fake),
 		Mutating:           []admission.Interface{admission.NewChainHandler()},
 		Validating:         []admission.Interface{admission.NewChainHandler()},
+		Quotas:             none{},
 	}
 }
 
@@ -58,6 +64,7 @@ func TestNew_RefusesAGap(t *testing.T) {
 		"NamespaceLifecycle": func(c *Config) { c.NamespaceLifecycle = nil },
 		"Mutating":           func(c *Config) { c.Mutating = nil },
 		"Validating":         func(c *Config) { c.Validating = nil },
+		"Quotas":             func(c *Config) { c.Quotas = nil },
 	} {
 		c := config()
 		remove(&c)

@@ -79,12 +79,6 @@ func TestNotYet(t *testing.T) {
 		a := asMaster(t, s).get("/clusters/*/apis/example.com/v1/widgets:" + cluster)
 		want{400, metav1.StatusReasonBadRequest, nil, ""}.check(t, a)
 	})
-	t.Run("quota enforcement", func(t *testing.T) {
-		a := asAdmin(t, s).send(post("/api/v1/namespaces/default/resourcequotas", "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: a}\nspec: {hard: {configmaps: 1}}"))
-		if a.code != http.StatusCreated || !strings.Contains(a.header.Get("Warning"), "not enforced yet") {
-			t.Errorf("%d with warning %q", a.code, a.header.Get("Warning"))
-		}
-	})
 	t.Run("updates are refused too", func(t *testing.T) {
 		apply(t, s.Workspace(path), widgetExport)
 		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: "/clusters/" + path + exportAt + "/widgets", body: `{"spec":{"maximalPermissionPolicy":{"local":{}}}}`,
@@ -104,7 +98,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 	}
 	for _, row := range []string{
 		"initializers, terminators", "defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
-		"home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity", "quota enforcement",
+		"home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity",
 	} {
 		if !strings.Contains(string(data), row) {
 			t.Errorf("docs/not-yet.md does not name %s", row)

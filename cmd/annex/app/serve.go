@@ -166,6 +166,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Templates: s.store.backend.Templates(s.server.Client.Create),
 		CABundle:  s.certificates.Watch,
 		Tokens:    s.server.Tokens,
+		Quotas:    s.store.backend,
 		Registrar: registrar,
 
 		HostWorkspace: s.server.HostWorkspace(),
