@@ -7,6 +7,7 @@
 //	load_test.go       writers that take turns among the servers
 //	consistency_test.go  what one server has acknowledged, the others know; a watch moves from one to another
 //	faults_test.go     what is taken away
+//	quota_test.go      many writers fill a quota
 //	rolling_test.go    servers restarted one after the other, behind a service; with -program annex -workspaces N it measures
 //	service_test.go    sends each new connection to a server that is ready
 //	caller_test.go     its clients, with a ledger each; makers_test.go makes workspaces
