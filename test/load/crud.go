@@ -49,10 +49,19 @@ func operations() []operation {
 
 // crudSide is one of the servers that are compared.
 type crudSide struct {
-	name    string // part of the figures' names
-	config  *rest.Config
-	url     string // where its API begins
-	results map[string]*crudResult
+	name      string // part of the figures' names
+	config    *rest.Config
+	url       string // where its API begins
+	namespace string
+	results   map[string]*crudResult
+}
+
+func newCRUDSide(name string, config *rest.Config, url, namespace string) *crudSide {
+	side := &crudSide{name: name, config: config, url: url, namespace: namespace, results: map[string]*crudResult{}}
+	for _, op := range operations() {
+		side.results[op.name] = &crudResult{}
+	}
+	return side
 }
 
 // crudResult is what one operation took, over all rounds.
@@ -69,9 +78,17 @@ func (r *crudResult) rate() float64 { return rate(len(r.latencies), r.elapsed) }
 // machine hits both.
 func measureCRUD(ctx context.Context, b *bench) error {
 	sides, err := b.crudSides(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = b.crudRounds(ctx, sides)
 	}
+	if err == nil {
+		b.reportCRUD(sides)
+	}
+	return err
+}
+
+// crudRounds takes all sides through all rounds.
+func (b *bench) crudRounds(ctx context.Context, sides []*crudSide) error {
 	// The comparison is between servers with one busy tenant: ours shall have
 	// forgotten who made the workspace.
 	if err := crowd.Sleep(ctx, min(crudRest, b.opts.settle)); err != nil {
@@ -88,7 +105,6 @@ func measureCRUD(ctx context.Context, b *bench) error {
 			}
 		}
 	}
-	b.reportCRUD(sides)
 	return nil
 }
 
@@ -99,19 +115,11 @@ func (b *bench) crudSides(ctx context.Context) ([]*crudSide, error) {
 		if err != nil {
 			return nil, err
 		}
-		sides = append(sides, &crudSide{
-			name: "workspace", config: b.target.admin,
-			url: crowd.ClusterURL(b.target.admin.Host, workspacePath(names[0])),
-		})
+		url := crowd.ClusterURL(b.target.admin.Host, workspacePath(names[0]))
+		sides = append(sides, newCRUDSide("workspace", b.target.admin, url, metav1.NamespaceDefault))
 	}
 	if b.plain != nil {
-		sides = append(sides, &crudSide{name: "plain", config: b.plain, url: b.plain.Host})
-	}
-	for _, side := range sides {
-		side.results = map[string]*crudResult{}
-		for _, op := range operations() {
-			side.results[op.name] = &crudResult{}
-		}
+		sides = append(sides, newCRUDSide("plain", b.plain, b.plain.Host, metav1.NamespaceDefault))
 	}
 	return sides, nil
 }
@@ -130,7 +138,7 @@ func (b *bench) crudRound(ctx context.Context, side *crudSide, round int) error 
 		if err != nil {
 			return err
 		}
-		resources[i] = client.Resource(configMaps).Namespace(metav1.NamespaceDefault)
+		resources[i] = client.Resource(configMaps).Namespace(side.namespace)
 		// Connect before the clock runs: a handshake costs as much as a
 		// dozen calls.
 		if _, err := resources[i].List(ctx, metav1.ListOptions{Limit: 1}); err != nil {

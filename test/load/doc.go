@@ -24,6 +24,7 @@
 //	bind             bind.go           binding to first object
 //	provider-watch   providerwatch.go  write in a consumer to event at the provider
 //	crud             crud.go           ConfigMaps of 1 KiB, beside a plain kube-apiserver
+//	quota            quota.go          the same in a namespace with a ResourceQuota, and in one without
 //	fairness         fairness.go       a quiet workspace alone, and beside one that clients flood
 //	hostile          hostile.go        what a quiet workspace notices of attacks (test/hostile), and what they leave behind
 //	host             hostlatency.go    ConfigMaps through a host's aggregator, directly, and of the host itself

@@ -37,6 +37,7 @@ func figures() []figure {
 		{name: "bind", needs: needsServer, run: measureBind},
 		{name: "provider-watch", needs: needsServer, run: measureProviderWatch},
 		{name: "crud", needs: needsNothing, run: measureCRUD},
+		{name: "quota", needs: needsNothing, run: measureQuota},
 		{name: "fairness", needs: needsServer, run: measureFairness},
 		{name: "hostile", needs: needsBinary, run: measureHostile, parts: func(o options) int { return 1 + len(o.attacks) }},
 		{name: "host", needs: needsHost, run: measureHost},

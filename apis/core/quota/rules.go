@@ -105,24 +105,34 @@ func (r Rules) Resources() []schema.GroupResource {
 	return slices.SortedFunc(maps.Keys(found), func(a, b schema.GroupResource) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// Limits reports whether a quota limits the number of objects of gr.
-func (r Rules) Limits(gr schema.GroupResource) bool {
-	long := name(gr)
+// Most returns how many objects of gr the quotas allow together; false if none limits them.
+func (r Rules) Most(gr schema.GroupResource) (most int64, limited bool) {
 	for _, hard := range r {
-		if _, ok := hard[long]; ok {
-			return true
-		}
-		for is, of := range short {
-			if _, ok := hard[is]; ok && of == gr {
-				return true
+		for name, quantity := range hard {
+			if of, _ := resourceOf(name); of != gr {
+				continue
+			}
+			if n := whole(quantity); !limited || n < most {
+				most, limited = n, true
 			}
 		}
 	}
-	return false
+	return most, limited
 }
 
-func name(gr schema.GroupResource) corev1.ResourceName {
-	return corev1.ResourceName(countPrefix + gr.String())
+// unreachable is more than anybody stores.
+const unreachable = 1 << 60
+
+// whole returns the greatest whole number that is not above q, up to unreachable.
+func whole(q resource.Quantity) int64 {
+	if q.CmpInt64(unreachable) >= 0 {
+		return unreachable
+	}
+	n := q.Value() // it rounds up
+	if q.CmpInt64(n) < 0 {
+		n--
+	}
+	return n
 }
 
 // ExceededError says that one more object would exceed a quota, in the words of Kubernetes.

@@ -88,8 +88,23 @@ func TestRules_Limit(t *testing.T) {
 	if rules.Equal(rules.With("a", HardOf(&corev1.ResourceQuotaSpec{Hard: hard("configmaps", "1024")}))) {
 		t.Error("the words of a refusal are others")
 	}
-	if !rules.Limits(configMaps) || !rules.Limits(widgets) || rules.With("a", nil).Limits(configMaps) {
-		t.Error("wrong resources are limited")
+	rules = rules.With("c", HardOf(&corev1.ResourceQuotaSpec{Hard: hard("configmaps", "2000", "count/configmaps", "1500m", "secrets", "1e30")}))
+	for name, tt := range map[string]struct {
+		rules   Rules
+		gr      schema.GroupResource
+		most    int64
+		limited bool
+	}{
+		"the lowest":     {rules, configMaps, 1, true},
+		"of two quotas":  {rules.With("c", HardOf(&corev1.ResourceQuotaSpec{Hard: hard("configmaps", "2000")})), configMaps, 1024, true},
+		"custom":         {rules, widgets, 1000, true},
+		"a great number": {rules, schema.GroupResource{Resource: "secrets"}, unreachable, true},
+		"not limited":    {rules, schema.GroupResource{Resource: "leases"}, 0, false},
+		"no quotas":      {nil, configMaps, 0, false},
+	} {
+		if most, limited := tt.rules.Most(tt.gr); most != tt.most || limited != tt.limited {
+			t.Errorf("%s: %d, %t", name, most, limited)
+		}
 	}
 }
 

@@ -132,7 +132,7 @@ func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 	ops := []clientv3.Op{clientv3.OpDelete(key)}
 	if is := o.Key.Resource; is != owners.MeterKey("").Resource && is != owners.Gates && is != owners.Quotas {
 		// The meter of the workspace, if it has one, begins anew, and so does what quotas count.
-		ops = append(ops, clientv3.OpDelete(s.Prefix+owners.MeterKey(o.Key.Cluster).String()), clientv3.OpDelete(s.Prefix+owners.UsedKey(o.Key).String()))
+		ops = append(ops, clientv3.OpDelete(s.Prefix+owners.MeterKey(o.Key.Cluster).String()), clientv3.OpDelete(s.Prefix+owners.UsedKeys(o.Key)[0].String()))
 	}
 	resp, err := o.kv.Txn(ctx).If(unchanged...).Then(ops...).Commit()
 	if err != nil {

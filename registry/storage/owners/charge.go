@@ -20,8 +20,9 @@ type charge struct {
 	ops      []clientv3.Op
 	reads    []clientv3.Op
 	hard     *hard       // nil if quotas have nothing to do with it
-	used     *used       // nil if it is not counted; this charge has its turn
-	next     int64       // number of objects afterwards
+	used     *used       // nil if it is not counted
+	taken    [2]int      // parts of used that this charge has taken; negative for none
+	next     [2]room     // what they are afterwards
 	rules    quota.Rules // what the quotas limit afterwards, if that changes
 	size     int         // of them; 0 if they do not change
 }
@@ -46,7 +47,7 @@ func (c *Client) charge(ctx context.Context, ch *change) (*charge, error) {
 		return g, nil
 	}
 	for {
-		*g = charge{client: c, k: ch.k}
+		*g = charge{client: c, k: ch.k, taken: [2]int{-1, -1}}
 		again, err := g.prepare(ctx, ch)
 		if err == nil && !again {
 			return g, nil
@@ -69,51 +70,67 @@ func (g *charge) prepare(ctx context.Context, ch *change) (again bool, err error
 			return again, err
 		}
 	}
-	if !ch.creates && !ch.deletes || !g.hard.Rules.Limits(g.k.Resource) {
+	most, limited := g.hard.Rules.Most(g.k.Resource)
+	if !limited || !ch.creates && !ch.deletes {
 		return false, nil
 	}
-	path := c.path(UsedKey(g.k))
-	if g.used, err = g.hard.take(ctx, path); err != nil {
+	g.used = g.hard.of(c, g.k)
+	if g.taken[0], g.taken[1], err = g.used.take(ctx, g.hard.revision, ch.creates); err != nil {
 		return false, err
 	}
-	if g.used.Hard != g.hard.revision {
-		if same, err := c.look(ctx, g.hard, g.used, g.k); err != nil || !same {
-			return true, err
-		}
+	if g.taken[0] < 0 {
+		return true, g.find(ctx, ch, most)
 	}
-	if g.used.Hard != g.hard.revision {
-		if right, err := c.tally(ctx, g.hard, g.used, g.k); err != nil || !right {
-			return true, err
-		}
-	}
-	if ch.creates {
-		if again, err := g.admit(ctx); err != nil || again {
-			return again, err
-		}
-		g.next = g.used.Objects + 1
-	} else {
-		g.next = max(g.used.Objects-1, 0)
-	}
-	g.compares = append(g.compares, unmoved(path, g.used.revision))
-	g.reads = append(g.reads, clientv3.OpGet(path))
-	if g.size == 0 { // else it is counted again
-		g.ops = append(g.ops, clientv3.OpPut(path, usedValue{Hard: g.hard.revision, Objects: g.next}.encode()))
-	}
+	g.reads = append(g.reads, g.used.gets()...)
+	g.divide(ch.creates)
 	return false, nil
 }
 
-// admit refuses one more object if it exceeds a quota.
-func (g *charge) admit(ctx context.Context) (again bool, err error) {
-	exceeded := g.hard.Rules.Exceeded(g.k.Resource, g.used.Objects)
-	if exceeded == nil {
-		return false, nil
+// find finds room, in etcd, or refuses one more object.
+func (g *charge) find(ctx context.Context, ch *change, most int64) error {
+	c := g.client
+	all, same, err := c.look(ctx, g.hard, g.used, g.k)
+	if err != nil || !same {
+		return err
 	}
-	// Another process may have deleted something.
-	before := g.used.revision
-	if same, err := g.client.look(ctx, g.hard, g.used, g.k); err != nil || !same || g.used.revision != before {
-		return true, err
+	room, counted := roomIn(all, g.hard.revision)
+	if !counted {
+		_, _, err := c.tally(ctx, g.hard, g.used, g.k, all, most)
+		return err
 	}
-	return false, apierrors.NewForbidden(g.k.Resource, g.k.Name, exceeded)
+	if room > 0 || !ch.creates {
+		return nil
+	}
+	return apierrors.NewForbidden(g.k.Resource, g.k.Name, g.hard.Rules.Exceeded(g.k.Resource, most-room))
+}
+
+// divide says what the parts that are taken are afterwards.
+func (g *charge) divide(creates bool) {
+	var left [2]int64
+	for i, part := range g.taken {
+		if part >= 0 {
+			left[i] = g.used.parts[part].left(g.hard.revision)
+		}
+	}
+	if creates {
+		left[0]--
+	} else {
+		left[0]++
+	}
+	if g.taken[1] >= 0 {
+		given := left[0] / 2
+		left[0], left[1] = left[0]-given, left[1]+given
+	}
+	for i, part := range g.taken {
+		if part < 0 {
+			continue
+		}
+		g.next[i] = room{Hard: g.hard.revision, Room: left[i]}
+		g.compares = append(g.compares, unmoved(g.used.keys[part], g.used.parts[part].revision))
+		if g.size == 0 { // else the objects are counted again
+			g.ops = append(g.ops, clientv3.OpPut(g.used.keys[part], g.next[i].encode()))
+		}
+	}
 }
 
 // amend changes what the quotas limit if ch, a write of one of them, does.
@@ -158,8 +175,12 @@ func (g *charge) settled(revision int64) {
 		g.client.hards.Remove(namespaceOf(g.k))
 	case g.size > 0:
 		g.client.keepHard(namespaceOf(g.k), revision, hardValue{Rules: g.rules}, g.size)
-	case g.used != nil:
-		g.used.revision, g.used.Objects = revision, g.next
+	default:
+		for i, part := range g.taken {
+			if g.used != nil && part >= 0 {
+				g.used.set(part, revision, g.next[i])
+			}
+		}
 	}
 }
 
@@ -170,7 +191,7 @@ func (g *charge) moved(reads []*etcdserverpb.ResponseOp) error {
 	}
 	known, err := g.client.learnHard(namespaceOf(g.k), reads[0].GetResponseRange().Kvs)
 	if err == nil && known && g.used != nil {
-		g.used.read(reads[1].GetResponseRange().Kvs)
+		g.used.read(reads[1:], g.taken[:]...)
 	}
 	return err
 }
@@ -180,22 +201,26 @@ func (g *charge) lost() {
 	if g.hard != nil {
 		g.client.hards.Remove(namespaceOf(g.k))
 	}
+	if g.used != nil {
+		g.used.forget()
+	}
 }
 
-// close gives the turn to the next.
+// close gives what is taken to the next.
 func (g *charge) close() {
 	if g.used != nil {
-		<-g.used.turn
+		g.used.release(g.taken[:]...)
 		g.used = nil
 	}
 }
 
-// Objects returns how many objects there are of what k is of in its namespace, whose quotas limit them, and corrects the number that is
-// stored: a release that does not count may have written.
+// Objects returns how many objects there are of what k is of in its namespace, and corrects what is stored of that if quotas limit them: a
+// release that does not count may have written.
 func (c *Client) Objects(ctx context.Context, k layout.Key) (int64, error) {
 	for {
 		h := c.hard(namespaceOf(k))
-		if !h.Rules.Limits(k.Resource) {
+		most, limited := h.Rules.Most(k.Resource)
+		if !limited {
 			resp, err := c.KV.Get(ctx, c.hardPath(namespaceOf(k)))
 			if err != nil {
 				return 0, err
@@ -209,33 +234,21 @@ func (c *Client) Objects(ctx context.Context, k layout.Key) (int64, error) {
 			}
 			continue
 		}
-		objects, done, err := c.corrected(ctx, h, k)
-		if done || err != nil {
+		u := h.of(c, k)
+		all, same, err := c.look(ctx, h, u, k)
+		if err != nil {
+			return 0, err
+		}
+		if !same {
+			continue
+		}
+		if objects, right, err := c.tally(ctx, h, u, k, all, most); right || err != nil {
 			return objects, err
 		}
-	}
-}
-
-// corrected is Objects for a resource that h limits, as long as it does.
-func (c *Client) corrected(ctx context.Context, h *hard, k layout.Key) (objects int64, done bool, err error) {
-	u, err := h.take(ctx, c.path(UsedKey(k)))
-	if err != nil {
-		return 0, false, err
-	}
-	defer func() { <-u.turn }()
-	if same, err := c.look(ctx, h, u, k); err != nil || !same {
-		return 0, false, err
-	}
-	right, err := c.tally(ctx, h, u, k)
-	if err != nil {
-		return 0, false, err
-	}
-	if !right { // others write
-		if same, err := c.look(ctx, h, u, k); err != nil || !same {
-			return 0, false, err
+		if room, counted := roomIn(all, h.revision); counted { // others write
+			return most - room, nil
 		}
 	}
-	return u.usedValue.Objects, u.Hard == h.revision, nil
 }
 
 // Exceeded returns, as a quota.ExceededError, which quota one more object under k would exceed; nil for none.
@@ -248,8 +261,11 @@ func (c *Client) Exceeded(ctx context.Context, k layout.Key) error {
 		return err
 	}
 	value, err := readHard(resp.Kvs[0].Value)
-	if err != nil || !value.Rules.Limits(k.Resource) {
+	if err != nil {
 		return err
+	}
+	if _, limited := value.Rules.Most(k.Resource); !limited {
+		return nil
 	}
 	used, err := c.Objects(ctx, k)
 	if err != nil {

@@ -2,7 +2,6 @@ package owners
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -60,20 +59,26 @@ func (h *house) setQuota(name string, pairs ...string) {
 	}
 }
 
-// isCounted fails the test unless the stored number of ConfigMaps is the real one.
-func (h *house) isCounted(want int64) {
+// isCounted fails the test unless the stored room for ConfigMaps is what so many, which are there, leave.
+func (h *house) isCounted(want, most int64) {
 	h.t.Helper()
-	resp, err := h.etcd.KV.Get(h.t.Context(), h.path(UsedKey(configMap(""))))
-	if err != nil || len(resp.Kvs) == 0 {
-		h.t.Fatalf("no number is stored: %v", err)
+	c := h.another()
+	resp, err := h.etcd.KV.Get(h.t.Context(), h.hardPath(namespace{"c1", "ns"}))
+	if err == nil {
+		_, err = c.learnHard(namespace{"c1", "ns"}, resp.Kvs)
 	}
-	var is usedValue
-	if err := json.Unmarshal(resp.Kvs[0].Value, &is); err != nil {
+	if err != nil {
 		h.t.Fatal(err)
 	}
+	known := c.hard(namespace{"c1", "ns"})
+	all, same, err := c.look(h.t.Context(), known, known.of(c, configMap("")), configMap(""))
+	if err != nil || !same {
+		h.t.Fatal(same, err)
+	}
+	room, counted := roomIn(all, known.revision)
 	there, err := h.objects(h.t.Context(), configMap(""))
-	if err != nil || is.Objects != there || is.Objects != want {
-		h.t.Errorf("%d are counted, %d are there, want %d: %v", is.Objects, there, want, err)
+	if err != nil || !counted || most-room != there || there != want {
+		h.t.Errorf("%d are counted (%t), %d are there, want %d: %v", most-room, counted, there, want, err)
 	}
 }
 
@@ -101,7 +106,7 @@ func TestCharge_RefusesWhatExceeds(t *testing.T) {
 	if err := h.create(configMap("c"), 10); err != nil {
 		t.Fatal(err)
 	}
-	h.isCounted(3)
+	h.isCounted(3, 3)
 	err := h.create(configMap("d"), 10)
 	if want := `configmaps "d" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=3, limited: configmaps=3`; err == nil || err.Error() != want || !apierrors.IsForbidden(err) {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -160,6 +165,37 @@ func TestCharge_QuotasCountThemselves(t *testing.T) {
 	h.setQuota("s", "secrets", "1")
 }
 
+// Who creates at the same time in one process need not wait for each other for long: the room is divided.
+func TestCharge_RoomIsDivided(t *testing.T) {
+	h := newMetered(t, runEtcd(t), limits.Limits{})
+	h.setQuota("q", "configmaps", "100000")
+	process := &house{t: t, etcd: h.etcd, Client: h.another(), known: h.known}
+	var wg sync.WaitGroup
+	for w := range 32 {
+		wg.Go(func() {
+			for i := range 20 {
+				if err := process.create(configMap(fmt.Sprintf("%d-%d", w, i)), 10); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if keys := h.quotaKeys(); keys < parts {
+		t.Errorf("%d keys", keys)
+	}
+	h.isCounted(640, 100_000)
+	for w := range 32 {
+		wg.Go(func() {
+			for i := range 20 {
+				process.delete(configMap(fmt.Sprintf("%d-%d", w, i)))
+			}
+		})
+	}
+	wg.Wait()
+	h.isCounted(0, 100_000)
+}
+
 // Neither reads nor revisions are added where there is no quota.
 func TestCharge_CostsNothingWithoutQuotas(t *testing.T) {
 	h := newMetered(t, runEtcd(t), limits.Limits{})
@@ -179,6 +215,78 @@ func TestCharge_CostsNothingWithoutQuotas(t *testing.T) {
 	}
 }
 
+// neverExceeded fails the test if, at any revision after since, a ConfigMap was created that made more of them than most.
+func (h *house) neverExceeded(since, there, most int64) {
+	h.t.Helper()
+	now, err := h.etcd.KV.Get(h.t.Context(), "/")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	k := configMap("")
+	ctx, cancel := context.WithCancel(h.t.Context())
+	defer cancel()
+	creates := 0
+	for resp := range h.etcd.Watch(ctx, h.path(k), clientv3.WithPrefix(), clientv3.WithRev(since+1), clientv3.WithProgressNotify()) {
+		if err := resp.Err(); err != nil {
+			h.t.Fatal(err)
+		}
+		for _, e := range resp.Events {
+			switch {
+			case e.Type == clientv3.EventTypeDelete:
+				there--
+			case e.IsCreate():
+				if there++; there > most {
+					h.t.Fatalf("at revision %d, %d are there, and %d are allowed", e.Kv.ModRevision, there, most)
+				}
+				creates++
+			}
+		}
+		if resp.Header.Revision >= now.Header.Revision {
+			break
+		}
+		if err := h.etcd.RequestProgress(ctx); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.t.Logf("%d were created, %d are left", creates, there)
+}
+
+// More are there than a quota allows when it is created. What is deleted makes room only below that.
+func TestCharge_WhileMoreIsUsed(t *testing.T) {
+	h := newMetered(t, runEtcd(t), limits.Limits{})
+	const before, most = 60, 20
+	for i := range before {
+		if err := h.create(configMap(fmt.Sprint("before-", i)), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.setQuota("q", "configmaps", fmt.Sprint(most))
+	since := h.revision(quotaKey("q"))
+	var wg sync.WaitGroup
+	for p := range 3 {
+		process := &house{t: t, etcd: h.etcd, Client: h.another(), known: h.known}
+		for w := range 4 {
+			wg.Go(func() {
+				for i := range before / 12 {
+					process.delete(configMap(fmt.Sprint("before-", (p*4+w)*before/12+i)))
+					k := configMap(fmt.Sprintf("p%d-%d-%d", p, w, i))
+					if err := process.create(k, 10); err != nil && !isOver(err) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for i := range most + 1 {
+		if err := h.create(configMap(fmt.Sprint("fill-", i)), 10); err != nil && !isOver(err) {
+			t.Error(err)
+		}
+	}
+	h.neverExceeded(since, before, most)
+	h.isCounted(most, most)
+}
+
 // Whatever several processes do at once, as many are there as the quota allows, and as are counted.
 func TestCharge_IsExact(t *testing.T) {
 	h := newMetered(t, runEtcd(t), limits.Limits{Objects: 1000})
@@ -189,6 +297,7 @@ func TestCharge_IsExact(t *testing.T) {
 		}
 	}
 	h.setQuota("q", "configmaps", fmt.Sprint(most))
+	since := h.revision(quotaKey("q"))
 	var created atomic.Int64
 	var wg sync.WaitGroup
 	for p := range 3 {
@@ -221,7 +330,8 @@ func TestCharge_IsExact(t *testing.T) {
 	if created.Load() != most-5 {
 		t.Errorf("%d were created, want %d", created.Load(), most-5)
 	}
-	h.isCounted(most)
+	h.isCounted(most, most)
+	h.neverExceeded(since, 5, most)
 }
 
 // A quota that comes, changes and goes while others write always finds the right number.
@@ -275,7 +385,7 @@ func TestCharge_QuotasChangeAtAnyTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.isCounted(there)
+	h.isCounted(there, 1000)
 }
 
 // failing answers that a transaction has failed, though it is committed.
@@ -317,7 +427,7 @@ func TestCharge_AfterALostAnswer(t *testing.T) {
 	if err := h.create(configMap("c"), 10); err != nil {
 		t.Fatal(err)
 	}
-	h.isCounted(3)
+	h.isCounted(3, 3)
 	if err := h.create(configMap("d"), 10); !isOver(err) {
 		t.Errorf("got %v", err)
 	}
@@ -374,7 +484,7 @@ func TestCharge_AdoptsWhatOthersHaveStored(t *testing.T) {
 	if err := h.create(configMap("c"), 10); err != nil {
 		t.Error(err)
 	}
-	h.isCounted(2)
+	h.isCounted(2, 2)
 	h.remove(quotaKey("q"))
 	if err := h.Adopt(t.Context(), "c1", "ns", nil); err != nil || h.quotaKeys() != 0 {
 		t.Errorf("%d keys: %v", h.quotaKeys(), err)

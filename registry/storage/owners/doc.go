@@ -34,5 +34,13 @@
 // A meter begins with the first create that needs it. Its first value makes all writes of the workspace fail until one of the writers
 // has counted what is stored; since nothing changes meanwhile, they may all count. Creates remove a meter whose limits are gone.
 //
+// ResourceQuotas are kept in the same way (charge.go). What the quotas of a namespace limit is a key of its own (hard.go), which every write of
+// a ResourceQuota that changes it writes in its transaction, and which every creation and deletion in the namespace compares; without quotas
+// it is not there. For each limited resource, other keys say how much room is left (used.go), divided into parts so that several objects
+// can be created at a time: a creation also takes one from a part, a deletion gives one back. The room is right as long as what the quotas
+// limit does not change. Then whoever needs it counts, while nothing that would change the number can be written. So there is nothing to
+// be given back after a failure, and nothing is counted in memory. In another etcd than the quotas, there is a copy of what they limit
+// (adopt.go).
+//
 // Only registry/storage imports it.
 package owners

@@ -25,7 +25,7 @@ const (
 	// of it.
 	hardBytes = 16 << 20
 	// hardGrowth is about how many times as much memory it takes as in etcd.
-	hardGrowth = 8
+	hardGrowth = 24
 )
 
 // Quotas is the resource under which it is stored what the ResourceQuotas of a namespace limit, and how many objects it has. They are no
@@ -35,15 +35,6 @@ var Quotas = schema.GroupResource{Group: "annex.dev", Resource: "quotas"}
 // HardKey returns the key of what the quotas of a namespace limit.
 func HardKey(cluster logicalcluster.Name, namespace string) layout.Key {
 	return layout.Key{Resource: Quotas, Cluster: cluster, Namespace: namespace, Name: "hard"}
-}
-
-// UsedKey returns the key of the number of objects, in the namespace of k, of what k is of.
-func UsedKey(k layout.Key) layout.Key {
-	name := "used:" + k.Resource.String()
-	if k.Custom {
-		name = "used:" + k.Bucket + ":" + k.Resource.String()
-	}
-	return layout.Key{Resource: Quotas, Cluster: k.Cluster, Namespace: k.Namespace, Name: name}
 }
 
 // namespace is one namespace of one cluster.
@@ -59,7 +50,7 @@ type hard struct {
 	hardValue
 	revision int64 // of its key; 0 if it is not there
 	mu       sync.Mutex
-	used     map[string]*used // by the path of the key
+	used     map[layout.Key]*used // by a key without a name
 }
 
 // hardValue is what is stored of it.
@@ -99,7 +90,7 @@ func (c *Client) learnHard(ns namespace, kvs []*mvccpb.KeyValue) (known bool, er
 
 func (c *Client) keepHard(ns namespace, revision int64, value hardValue, size int) {
 	size = min(size*hardGrowth, hardBytes/4) // the value that is in use is kept in any case
-	c.hards.Put(ns, &hard{hardValue: value, revision: revision, used: map[string]*used{}}, int64(size), ns.cluster.String())
+	c.hards.Put(ns, &hard{hardValue: value, revision: revision, used: map[layout.Key]*used{}}, int64(size), ns.cluster.String())
 }
 
 func readHard(data []byte) (value hardValue, err error) {
@@ -113,87 +104,6 @@ func readHard(data []byte) (value hardValue, err error) {
 func (v hardValue) encode() string {
 	data, _ := json.Marshal(v) // never fails
 	return string(data)
-}
-
-// used is what this process knows of the number of objects of a resource in a namespace. Whoever has the turn may use it: creations and
-// deletions would only fail because of each other.
-type used struct {
-	usedValue
-	turn     chan struct{}
-	revision int64 // of its key; 0 if it is not there
-}
-
-// usedValue is what is stored of it.
-type usedValue struct {
-	// Hard is the revision of what the quotas limit. While they limited something else, the objects may not have been counted.
-	Hard    int64 `json:"hard"`
-	Objects int64 `json:"objects"`
-}
-
-func (v usedValue) encode() string {
-	data, _ := json.Marshal(v) // never fails
-	return string(data)
-}
-
-// take waits for the turn at what is stored under path.
-func (h *hard) take(ctx context.Context, path string) (*used, error) {
-	h.mu.Lock()
-	u := h.used[path]
-	if u == nil {
-		u = &used{turn: make(chan struct{}, 1)}
-		h.used[path] = u
-	}
-	h.mu.Unlock()
-	select {
-	case u.turn <- struct{}{}:
-		return u, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// read sets u to what is stored.
-func (u *used) read(kvs []*mvccpb.KeyValue) {
-	u.revision, u.usedValue = 0, usedValue{}
-	for _, kv := range kvs {
-		u.revision = kv.ModRevision
-		if err := json.Unmarshal(kv.Value, &u.usedValue); err != nil {
-			u.usedValue = usedValue{} // it is counted again
-		}
-	}
-}
-
-// look reads from etcd how many objects there are of what k is of, as far as that is stored. It is false if the quotas do not limit what h
-// says, so that u is of no use.
-func (c *Client) look(ctx context.Context, h *hard, u *used, k layout.Key) (same bool, err error) {
-	resp, err := c.KV.Txn(ctx).Then(clientv3.OpGet(c.hardPath(namespaceOf(k))), clientv3.OpGet(c.path(UsedKey(k)))).Commit()
-	if err != nil {
-		return false, err
-	}
-	hards := resp.Responses[0].GetResponseRange().Kvs
-	if _, err := c.learnHard(namespaceOf(k), hards); err != nil || len(hards) == 0 || hards[0].ModRevision != h.revision {
-		return false, err
-	}
-	u.read(resp.Responses[1].GetResponseRange().Kvs)
-	return true, nil
-}
-
-// tally counts the objects of what k is of, and stores the number if another one is stored. While the number is not known to be right,
-// nothing is created or deleted; while it is, each creation and deletion changes it. So it is right if it has not changed meanwhile. It
-// is false if it has, or if the quotas do not limit what h says.
-func (c *Client) tally(ctx context.Context, h *hard, u *used, k layout.Key) (bool, error) {
-	objects, err := c.objects(ctx, k)
-	value := usedValue{Hard: h.revision, Objects: objects}
-	if err != nil || value == u.usedValue {
-		return err == nil, err
-	}
-	resp, err := c.KV.Txn(ctx).If(unmoved(c.hardPath(namespaceOf(k)), h.revision), unmoved(c.path(UsedKey(k)), u.revision)).
-		Then(clientv3.OpPut(c.path(UsedKey(k)), value.encode())).Commit()
-	if err != nil || !resp.Succeeded {
-		return false, err
-	}
-	u.revision, u.usedValue = resp.Header.Revision, value
-	return true, nil
 }
 
 // objects counts the objects of what k is of in etcd.
