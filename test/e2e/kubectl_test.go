@@ -123,6 +123,36 @@ func TestKubectl_ObjectsFromApplyToDelete(t *testing.T) {
 	contains(t, "pods", mustFail(t, server, path, "", "logs", "some-pod"), "doesn't have a resource type \"pods\"")
 }
 
+// A quota is made, described, used up and raised by kubectl, and LimitRanges say that they limit nothing.
+func TestKubectl_Quotas(t *testing.T) {
+	server := annex.Start(t)
+	path, _ := server.NewWorkspace("root", "team", "")
+	kubectl := kubectlIn(server, path)
+
+	_, stderr, err := server.TryKubectl(path, "", "create", "quota", "few", "--hard=configmaps=2,count/secrets=1,pods=3")
+	if err != nil || stderr != "" {
+		t.Errorf("creating a quota: %v, and warns %q", err, stderr)
+	}
+	kubectl("", "wait", "--for=jsonpath={.status.used.configmaps}=1", "quota/few", "--timeout=120s")
+	described := strings.Join(strings.Fields(kubectl("", "describe", "quota", "few")), " ")
+	contains(t, "describe quota", described, "Name: few", "Resource Used Hard", "configmaps 1 2", "count/secrets 0 1", "pods 0 3")
+	contains(t, "describe namespace", strings.Join(strings.Fields(kubectl("", "describe", "namespace", "default")), " "), "Resource Quotas Name: few", "configmaps 1 2")
+	contains(t, "get quota", strings.Join(strings.Fields(kubectl("", "get", "quota")), " "), "configmaps: 1/2")
+	kubectl("", "create", "configmap", "last")
+	contains(t, "above the quota", mustFail(t, server, path, "", "create", "configmap", "more"),
+		`configmaps "more" is forbidden: exceeded quota: few, requested: configmaps=1, used: configmaps=2, limited: configmaps=2`)
+	contains(t, "above the quota, dry run", mustFail(t, server, path, "", "create", "configmap", "more", "--dry-run=server"), "exceeded quota: few")
+	kubectl("", "patch", "quota", "few", "--type=merge", "-p", `{"spec":{"hard":{"configmaps":"3"}}}`)
+	kubectl("", "create", "configmap", "more")
+	kubectl("", "wait", "--for=jsonpath={.status.used.configmaps}=3", "quota/few", "--timeout=120s")
+
+	_, stderr, err = server.TryKubectl(path, "apiVersion: v1\nkind: LimitRange\nmetadata: {name: limits}\nspec: {limits: [{type: Container, default: {cpu: 1}}]}\n", "apply", "-f", "-")
+	contains(t, "limit range", stderr, "limits nothing")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKubectl_SaysWhatAWorkspaceServes(t *testing.T) {
 	server := annex.Start(t)
 	path, _ := server.NewWorkspace("root", "team", "")
