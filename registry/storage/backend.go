@@ -135,8 +135,15 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 	return b, nil
 }
 
-// Forget drops the decoded objects that are held for cluster.
-func (b *Backend) Forget(cluster logicalcluster.Name) { b.decoded.Drop(cluster.String()) }
+// Forget drops what is held for cluster: decoded objects, and what its quotas limit.
+func (b *Backend) Forget(cluster logicalcluster.Name) {
+	b.decoded.Drop(cluster.String())
+	for _, e := range b.etcds() {
+		if e.owners != nil {
+			e.owners.Forget(cluster)
+		}
+	}
+}
 
 // DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }

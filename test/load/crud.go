@@ -77,7 +77,7 @@ func (r *crudResult) rate() float64 { return rate(len(r.latencies), r.elapsed) }
 // The servers take turns, round after round, so that what else goes on in the
 // machine hits both.
 func measureCRUD(ctx context.Context, b *bench) error {
-	sides, err := b.crudSides(ctx)
+	sides, err := b.crudSides(ctx, "crud")
 	if err == nil {
 		err = b.crudRounds(ctx, sides)
 	}
@@ -108,10 +108,10 @@ func (b *bench) crudRounds(ctx context.Context, sides []*crudSide) error {
 	return nil
 }
 
-func (b *bench) crudSides(ctx context.Context) ([]*crudSide, error) {
+func (b *bench) crudSides(ctx context.Context, name string) ([]*crudSide, error) {
 	var sides []*crudSide
 	if b.target != nil {
-		names, _, _, err := b.makeWorkspaces(ctx, "crud", 1, nil)
+		names, _, _, err := b.makeWorkspaces(ctx, name, 1, nil)
 		if err != nil {
 			return nil, err
 		}

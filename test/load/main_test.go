@@ -41,7 +41,7 @@ var small = []string{
 
 func TestRun_MeasuresCRUDOfAPlainServer(t *testing.T) {
 	h := host.Start(t)
-	figures := measureForTest(t, "--plain-kubeconfig="+h.Kubeconfig())
+	figures := measureForTest(t, "--plain-kubeconfig="+h.Kubeconfig(), "--figures=crud")
 
 	for _, op := range []string{"create", "get", "patch", "delete"} {
 		for _, suffix := range []string{"_rate", "_p50", "_p90", "_p99"} {
@@ -74,6 +74,7 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 		"rss_before", "rss_at_n",
 		"bound_workspace_create_rate", "bind_to_first_object_p50", "write_to_provider_watch_p50",
 		"crud_workspace_create_rate", "crud_plain_create_rate", "crud_create_rate_ratio", "crud_delete_p50_ratio",
+		"quota_workspace_quota_create_rate", "quota_plain_quota_create_rate", "quota_create_workspace_kept", "quota_delete_rate_ratio",
 		"fairness_creates_read_alone_p99", "fairness_creates_write_p99_ratio", "fairness_creates_flood_served_rate",
 		"fairness_lists_read_beside_p50", "fairness_lists_flood_served_rate", "fairness_mix_read_p50_ratio",
 		"host_get_through_p99", "host_create_through_to_direct_p50_ratio", "host_list_plain_p90", "host_write_to_event_through_to_plain_p99_ratio",

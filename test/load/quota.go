@@ -22,7 +22,7 @@ const quotaHard = "1000000000"
 // measureQuota tells how fast ConfigMaps are created, read, patched and deleted
 // in a namespace with a ResourceQuota for them, and in one without.
 func measureQuota(ctx context.Context, b *bench) error {
-	without, err := b.crudSides(ctx)
+	without, err := b.crudSides(ctx, "quota")
 	if err != nil {
 		return err
 	}

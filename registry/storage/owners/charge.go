@@ -41,6 +41,7 @@ func (c *Client) charge(ctx context.Context, ch *change) (*charge, error) {
 		g.ops = append(g.ops, c.forgetQuotas(ch.k.Cluster, ""))
 		return g, nil
 	case ch.deletes && ch.k.Resource == Namespaces:
+		c.hards.Remove(namespace{ch.k.Cluster, ch.k.Name})
 		g.ops = append(g.ops, c.forgetQuotas(ch.k.Cluster, ch.k.Name))
 		return g, nil
 	default:
@@ -271,8 +272,9 @@ func (c *Client) Exceeded(ctx context.Context, k layout.Key) error {
 	if err != nil {
 		return err
 	}
-	if exceeded := value.Rules.Exceeded(k.Resource, used); exceeded != nil {
-		return exceeded
+	exceeded := value.Rules.Exceeded(k.Resource, used)
+	if exceeded == nil {
+		return nil // and no error that holds a nil
 	}
-	return nil
+	return exceeded
 }

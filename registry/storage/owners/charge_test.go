@@ -443,6 +443,9 @@ func TestCharge_NothingIsLeft(t *testing.T) {
 		if h.delete(k); h.quotaKeys() != 0 {
 			t.Errorf("deleting %s leaves %d keys", what, h.quotaKeys())
 		}
+		if h.Forget("c1"); h.hard(namespace{"c1", "ns"}) != unlimited {
+			t.Errorf("deleting %s leaves something in memory", what)
+		}
 		h.known[k] = h.store(k, "uid", false)
 		h.remove(quotaKey("q"))
 	}

@@ -88,6 +88,9 @@ func (c *Client) learnHard(ns namespace, kvs []*mvccpb.KeyValue) (known bool, er
 	return false, err
 }
 
+// Forget drops what is in memory of the quotas of a cluster.
+func (c *Client) Forget(cluster logicalcluster.Name) { c.hards.Drop(cluster.String()) }
+
 func (c *Client) keepHard(ns namespace, revision int64, value hardValue, size int) {
 	size = min(size*hardGrowth, hardBytes/4) // the value that is in use is kept in any case
 	c.hards.Put(ns, &hard{hardValue: value, revision: revision, used: map[layout.Key]*used{}}, int64(size), ns.cluster.String())
