@@ -114,7 +114,7 @@ func validateScopes(spec *corev1.ResourceQuotaSpec, path *field.Path) field.Erro
 		if !isScope(scope) {
 			errs = append(errs, field.Invalid(path, spec.Scopes, "unsupported scope"))
 		}
-		if !scopeFits(scope, spec.Hard) {
+		for range unfit(scope, spec.Hard) {
 			errs = append(errs, field.Invalid(path, spec.Scopes, "unsupported scope applied to resource"))
 		}
 	}
@@ -135,11 +135,12 @@ func validateScopeSelector(spec *corev1.ResourceQuotaSpec, path *field.Path) fie
 		if !isScope(req.ScopeName) {
 			errs = append(errs, field.Invalid(path.Child("scopeName"), req.ScopeName, "unsupported scope"))
 		}
-		if !scopeFits(req.ScopeName, spec.Hard) {
+		for range unfit(req.ScopeName, spec.Hard) {
 			errs = append(errs, field.Invalid(path, spec.ScopeSelector, "unsupported scope applied to resource"))
 		}
 		if takesNoValues(req.ScopeName) && req.Operator != corev1.ScopeSelectorOpExists {
-			errs = append(errs, field.Invalid(path.Child("operator"), req.Operator, fmt.Sprintf("must be 'Exists' for scope %s", req.ScopeName)))
+			errs = append(errs, field.Invalid(path.Child("operator"), req.Operator, "must be 'Exists' when scope is any of "+
+				"ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
 		}
 		switch req.Operator {
 		case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:
@@ -174,8 +175,8 @@ func isScope(scope corev1.ResourceQuotaScope) bool {
 	return takesNoValues(scope) || scope == corev1.ResourceQuotaScopePriorityClass || scope == corev1.ResourceQuotaScopeVolumeAttributesClass
 }
 
-// scopeFits reports whether scope can be applied to every standard resource in hard.
-func scopeFits(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) bool {
+// unfit returns the standard resources in hard to which scope cannot be applied.
+func unfit(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) (names []corev1.ResourceName) {
 	var fit []corev1.ResourceName
 	switch scope {
 	case corev1.ResourceQuotaScopeBestEffort:
@@ -189,14 +190,14 @@ func scopeFits(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) bool {
 	case corev1.ResourceQuotaScopeVolumeAttributesClass:
 		fit = []corev1.ResourceName{corev1.ResourcePersistentVolumeClaims, corev1.ResourceRequestsStorage}
 	default:
-		return true
+		return nil
 	}
 	for name := range hard {
 		if isQuotaName(name) && !slices.Contains(fit, name) {
-			return false
+			names = append(names, name)
 		}
 	}
-	return true
+	return names
 }
 
 // conflicting reports whether no object can be in all scopes.

@@ -232,14 +232,17 @@ func TestValidateResourceQuota(t *testing.T) {
 		spec corev1.ResourceQuotaSpec
 		want []string
 	}{
-		"good":            {spec: corev1.ResourceQuotaSpec{Hard: hard("pods", "1", "requests.cpu", "100m", "count/widgets.example.com", "5", "requests.storage", "1Gi", "requests.hugepages-2Mi", "2Mi", "requests.example.com/gpu", "1")}},
-		"unknown":         {corev1.ResourceQuotaSpec{Hard: hard("foo", "1")}, []string{"spec.hard[foo]: must be a standard resource type or fully qualified", "spec.hard[foo]: must be a standard resource for quota"}},
-		"not for quota":   {corev1.ResourceQuotaSpec{Hard: hard("storage", "1")}, []string{"spec.hard[storage]: must be a standard resource for quota"}},
-		"negative":        {corev1.ResourceQuotaSpec{Hard: hard("cpu", "-1")}, []string{"spec.hard[cpu]: must be greater than or equal to 0"}},
-		"not whole":       {corev1.ResourceQuotaSpec{Hard: hard("configmaps", "500m", "example.com/x", "1500m")}, []string{"spec.hard[configmaps]: must be an integer", "spec.hard[example.com/x]: must be an integer"}},
-		"scopes":          {spec: corev1.ResourceQuotaSpec{Hard: hard("pods", "1"), Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeTerminating}}},
-		"unknown scope":   {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{"Foo"}}, []string{"spec.scopes: unsupported scope"}},
-		"unfit scope":     {corev1.ResourceQuotaSpec{Hard: hard("cpu", "1"), Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}}, []string{"spec.scopes: unsupported scope applied to resource"}},
+		"good":          {spec: corev1.ResourceQuotaSpec{Hard: hard("pods", "1", "requests.cpu", "100m", "count/widgets.example.com", "5", "requests.storage", "1Gi", "requests.hugepages-2Mi", "2Mi", "requests.example.com/gpu", "1")}},
+		"unknown":       {corev1.ResourceQuotaSpec{Hard: hard("foo", "1")}, []string{"spec.hard[foo]: must be a standard resource type or fully qualified", "spec.hard[foo]: must be a standard resource for quota"}},
+		"not for quota": {corev1.ResourceQuotaSpec{Hard: hard("storage", "1")}, []string{"spec.hard[storage]: must be a standard resource for quota"}},
+		"negative":      {corev1.ResourceQuotaSpec{Hard: hard("cpu", "-1")}, []string{"spec.hard[cpu]: must be greater than or equal to 0"}},
+		"not whole":     {corev1.ResourceQuotaSpec{Hard: hard("configmaps", "500m", "example.com/x", "1500m")}, []string{"spec.hard[configmaps]: must be an integer", "spec.hard[example.com/x]: must be an integer"}},
+		"scopes":        {spec: corev1.ResourceQuotaSpec{Hard: hard("pods", "1"), Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort, corev1.ResourceQuotaScopeTerminating}}},
+		"unknown scope": {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{"Foo"}}, []string{"spec.scopes: unsupported scope"}},
+		"unfit scope":   {corev1.ResourceQuotaSpec{Hard: hard("cpu", "1"), Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}}, []string{"spec.scopes: unsupported scope applied to resource"}},
+		"unfit scopes": {corev1.ResourceQuotaSpec{Hard: hard("cpu", "1", "secrets", "1"), Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}}, []string{
+			"spec.scopes: unsupported scope applied to resource", "spec.scopes: unsupported scope applied to resource",
+		}},
 		"scopes conflict": {corev1.ResourceQuotaSpec{Scopes: []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeTerminating, corev1.ResourceQuotaScopeNotTerminating}}, []string{"spec.scopes: conflicting scopes"}},
 		"selector":        {spec: corev1.ResourceQuotaSpec{Hard: hard("pods", "1"), ScopeSelector: selector(corev1.ResourceQuotaScopePriorityClass, corev1.ScopeSelectorOpIn, "high")}},
 		"selector, claim": {spec: corev1.ResourceQuotaSpec{Hard: hard("requests.storage", "1"), ScopeSelector: selector(corev1.ResourceQuotaScopeVolumeAttributesClass, corev1.ScopeSelectorOpExists)}},
@@ -250,7 +253,7 @@ func TestValidateResourceQuota(t *testing.T) {
 			"spec.scopeSelector.matchExpressions.values: must be no value",
 		}},
 		"selector, operator": {corev1.ResourceQuotaSpec{ScopeSelector: selector(corev1.ResourceQuotaScopeBestEffort, "Foo")}, []string{
-			"spec.scopeSelector.matchExpressions.operator: must be 'Exists'", "spec.scopeSelector.matchExpressions.operator: not a valid selector operator",
+			"spec.scopeSelector.matchExpressions.operator: must be 'Exists' when scope is any of ResourceQuotaScopeTerminating", "spec.scopeSelector.matchExpressions.operator: not a valid selector operator",
 		}},
 		"selector, scope": {corev1.ResourceQuotaSpec{Hard: hard("configmaps", "1"), ScopeSelector: selector("Foo", corev1.ScopeSelectorOpExists)}, []string{
 			"spec.scopeSelector.matchExpressions.scopeName: unsupported scope",

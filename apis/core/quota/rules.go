@@ -164,14 +164,18 @@ func (r Rules) Exceeded(gr schema.GroupResource, used int64) *ExceededError {
 	return nil
 }
 
-// Status returns the status of a quota in a namespace that has so many objects of each resource that quotas limit.
+// Status returns the status of a quota in a namespace that has so many objects of each resource that quotas limit. As in Kubernetes, it does
+// not say how many Events there are.
 func Status(spec *corev1.ResourceQuotaSpec, counts map[schema.GroupResource]int64) corev1.ResourceQuotaStatus {
 	counted := HardOf(spec)
 	status := corev1.ResourceQuotaStatus{Hard: spec.Hard.DeepCopy(), Used: corev1.ResourceList{}}
 	for name := range spec.Hard {
+		gr, ok := resourceOf(name)
+		if !ok && strings.HasPrefix(string(name), countPrefix) {
+			continue
+		}
 		var used int64
 		if _, ok := counted[name]; ok {
-			gr, _ := resourceOf(name)
 			used = counts[gr]
 		}
 		status.Used[name] = *resource.NewQuantity(used, resource.DecimalSI)

@@ -110,7 +110,7 @@ func TestRules_Limit(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	counts := map[schema.GroupResource]int64{configMaps: 3, widgets: 7}
-	spec := &quota("q", "configmaps", "1", "count/widgets.example.com", "9", "pods", "4", "requests.cpu", "2").Spec
+	spec := &quota("q", "configmaps", "1", "count/widgets.example.com", "9", "pods", "4", "requests.cpu", "2", "count/events", "3").Spec
 	want := corev1.ResourceQuotaStatus{Hard: spec.Hard, Used: hard("configmaps", "3", "count/widgets.example.com", "7", "pods", "0", "requests.cpu", "0")}
 	if got := Status(spec, counts); !apiequality.Semantic.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
