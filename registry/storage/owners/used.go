@@ -15,7 +15,7 @@ import (
 
 // parts is into how many parts the room that quotas leave is divided: so many objects of a resource may be created and deleted in a
 // namespace at the same time.
-const parts = 8
+const parts = 16
 
 // spread is how much room a part must have so that half of it is given to another one for which somebody waits.
 const spread = 2 * parts
