@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -73,8 +74,31 @@ type ContentScope struct {
 // LocalBucket is the bucket of custom resources whose CustomResourceDefinition is in their own cluster.
 const LocalBucket = "crd"
 
-// Content deletes what a cluster stores, typed and custom resources alike.
+// Kind is what a group, a version and a kind stand for in a cluster.
+type Kind struct {
+	Resource schema.GroupResource
+	// Bucket is that of a [Head].
+	Bucket     string
+	Namespaced bool
+}
+
+// Content works on what clusters store, typed and custom resources alike, by the heads of objects.
 type Content interface {
+	// List returns the heads of the objects in scope, as they are now or later; of all clusters if scope names none.
+	List(ctx context.Context, scope ContentScope) ([]Head, error)
+	// Watch calls handle, one call at a time, for everything that happens to heads in all clusters until ctx ends. It starts over by
+	// itself and returns only with ctx.
+	Watch(ctx context.Context, scope WatchScope, handle func(HeadEvent)) error
+	// KindOf returns what objects of gvk are in cluster; nil when nothing serves them there, as of now or later.
+	KindOf(ctx context.Context, cluster logicalcluster.Name, gvk schema.GroupVersionKind) (*Kind, error)
+	// Find returns the head of the object called key; nil when there is none. It may be a little behind, but not behind what a Watch has
+	// delivered; with now, it is as of now or later.
+	Find(ctx context.Context, kind Kind, key Key, now bool) (*Head, error)
+	// Delete begins or completes the deletion of the object of h as options say; nil for the defaults. NotFound when it is gone, Conflict
+	// when another object has its name.
+	Delete(ctx context.Context, h Head, options *metav1.DeleteOptions) error
+	// Update writes what change makes of the object of h, which is a copy. NotFound when it is gone, Conflict when it has changed meanwhile.
+	Update(ctx context.Context, h Head, change func(Object)) error
 	// DeleteAll asks for the deletion of every object in scope, finalizers honored, and returns what is left of the first stage
 	// that does not end. It goes on with the other objects of a stage after an error. What it does not find was not there when
 	// it was called.

@@ -14,13 +14,14 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// Content is a client.Content over what a Fake holds.
+// Content is a client.Content over what a Fake holds. A Fake knows no buckets: all that it holds counts as typed.
 type Content struct {
 	fake *Fake
 
 	mu     sync.Mutex
 	err    error
 	before func()
+	kinds  map[schema.GroupVersionKind]client.Kind
 }
 
 var _ client.Content = &Content{}
@@ -52,7 +53,7 @@ func (c *Content) failure() error {
 	return err
 }
 
-// DeleteAll implements client.Content. A Fake knows no buckets: all that it holds counts as typed.
+// DeleteAll implements client.Content.
 func (c *Content) DeleteAll(ctx context.Context, scope client.ContentScope) (client.Remaining, error) {
 	var remaining client.Remaining
 	if err := c.failure(); err != nil {
@@ -123,12 +124,12 @@ func (c *Content) Purge(_ context.Context, cluster logicalcluster.Name) (int64, 
 func (c *Content) known() []schema.GroupResource {
 	c.fake.mu.Lock()
 	defer c.fake.mu.Unlock()
-	var known []schema.GroupResource
-	for resource := range c.fake.resources {
-		known = append(known, resource)
-	}
-	slices.SortFunc(known, func(a, b schema.GroupResource) int { return strings.Compare(a.String(), b.String()) })
-	return known
+	return c.fake.known()
+}
+
+// known returns the resources of all objects that there ever were, sorted.
+func (f *Fake) known() []schema.GroupResource {
+	return slices.SortedFunc(maps.Keys(f.resources), func(a, b schema.GroupResource) int { return strings.Compare(a.String(), b.String()) })
 }
 
 func (c *Content) listed(resource schema.GroupResource, scope client.Scope) []client.Object {

@@ -37,6 +37,7 @@ type Fake struct {
 	revision  int64
 	resources map[schema.GroupResource]*table
 	writes    []string
+	happened  []happening // to any resource
 	intercept func(verb string, resource schema.GroupResource, key client.Key) error
 }
 
@@ -46,6 +47,12 @@ var _ client.Client = &Fake{}
 type table struct {
 	objects map[client.Key]entry
 	log     []client.Event
+}
+
+// happening is what happened to one object.
+type happening struct {
+	resource schema.GroupResource
+	event    client.Event
 }
 
 // entry is one object: the copy that is handed out, and one that nobody can reach.
@@ -273,7 +280,12 @@ func (f *Fake) Update(_ context.Context, resource schema.GroupResource, cluster 
 }
 
 // Delete implements client.Writer.
-func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key client.Key, preconditions *metav1.Preconditions) error {
+func (f *Fake) Delete(ctx context.Context, resource schema.GroupResource, key client.Key, preconditions *metav1.Preconditions) error {
+	return f.DeleteWith(ctx, resource, key, &metav1.DeleteOptions{Preconditions: preconditions})
+}
+
+// DeleteWith is Delete with options, of which it honors the preconditions and the propagation policy.
+func (f *Fake) DeleteWith(_ context.Context, resource schema.GroupResource, key client.Key, options *metav1.DeleteOptions) error {
 	if err := f.before("delete", resource, key); err != nil {
 		return err
 	}
@@ -283,7 +295,7 @@ func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key clie
 	if !ok {
 		return apierrors.NewNotFound(resource, key.Name)
 	}
-	if preconditions != nil {
+	if preconditions := options.Preconditions; preconditions != nil {
 		uid, version := types.UID(""), ""
 		if preconditions.UID != nil {
 			uid = *preconditions.UID
@@ -295,12 +307,15 @@ func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key clie
 			return err
 		}
 	}
-	if !held(current.shared) {
+	obj := current.shared.DeepCopyObject().(client.Object)
+	if policy := options.PropagationPolicy; policy != nil {
+		obj.SetFinalizers(propagating(obj.GetFinalizers(), *policy))
+	}
+	if !held(obj) {
 		f.remove(resource, key)
 		return nil
 	}
-	if current.shared.GetDeletionTimestamp() == nil {
-		obj := current.shared.DeepCopyObject().(client.Object)
+	if obj.GetDeletionTimestamp() == nil {
 		now := metav1.Now()
 		obj.SetDeletionTimestamp(&now)
 		if ns, ok := obj.(*corev1.Namespace); ok {
@@ -309,6 +324,20 @@ func (f *Fake) Delete(_ context.Context, resource schema.GroupResource, key clie
 		f.put(resource, client.Modified, obj)
 	}
 	return nil
+}
+
+// propagating returns finalizers with the one that stands for policy, and without another such one.
+func propagating(finalizers []string, policy metav1.DeletionPropagation) []string {
+	kept := slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool {
+		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
+	})
+	switch policy {
+	case metav1.DeletePropagationOrphan:
+		kept = append(kept, metav1.FinalizerOrphanDependents)
+	case metav1.DeletePropagationForeground:
+		kept = append(kept, metav1.FinalizerDeleteDependents)
+	}
+	return kept
 }
 
 // held reports whether finalizers keep obj from being removed.
@@ -363,7 +392,7 @@ func (f *Fake) put(resource schema.GroupResource, event client.EventType, obj cl
 	key := client.KeyOf(obj)
 	t := f.table(resource)
 	t.objects[key] = entry{shared: obj, pristine: obj.DeepCopyObject().(client.Object)}
-	t.log = append(t.log, client.Event{Type: event, Object: obj})
+	f.note(resource, t, client.Event{Type: event, Object: obj})
 	verb := map[client.EventType]string{client.Added: "create", client.Modified: "update"}[event]
 	f.writes = append(f.writes, fmt.Sprintf("%s %s %s", verb, resource, key))
 	f.changed.Broadcast()
@@ -376,10 +405,15 @@ func (f *Fake) remove(resource schema.GroupResource, key client.Key) client.Obje
 	obj := t.objects[key].shared.DeepCopyObject().(client.Object)
 	obj.SetResourceVersion(strconv.FormatInt(f.revision, 10))
 	delete(t.objects, key)
-	t.log = append(t.log, client.Event{Type: client.Deleted, Object: obj})
+	f.note(resource, t, client.Event{Type: client.Deleted, Object: obj})
 	f.writes = append(f.writes, fmt.Sprintf("delete %s %s", resource, key))
 	f.changed.Broadcast()
 	return obj
+}
+
+func (f *Fake) note(resource schema.GroupResource, t *table, event client.Event) {
+	t.log = append(t.log, event)
+	f.happened = append(f.happened, happening{resource, event})
 }
 
 func (f *Fake) table(resource schema.GroupResource) *table {

@@ -64,6 +64,11 @@ func (a *access) get(ctx context.Context, h head.Head) (client.Object, error) {
 	if from == nil {
 		return nil, apierrors.NewNotFound(h.Resource, h.Name)
 	}
+	return read(ctx, from, h)
+}
+
+// read returns the custom resource that h is of, from its storage.
+func read(ctx context.Context, from schema.Storage, h head.Head) (client.Object, error) {
 	obj, err := from.Get(within(ctx, h), h.Name, &metav1.GetOptions{ResourceVersion: "0"})
 	if err != nil {
 		return nil, err

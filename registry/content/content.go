@@ -3,6 +3,9 @@ package content
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apischema "k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -15,13 +18,19 @@ import (
 type Config struct {
 	// Backend has the heads of everything.
 	Backend *storage.Backend
-	// Client reads and deletes typed objects as the server itself.
-	Client client.Client
+	// Client reads and writes typed objects as the server itself.
+	Client Client
 	// Live reads definitions and bindings, and misses nothing that was written before the call.
 	Live client.Reader
 	// Catalog and Schemas say how a custom resource is served in a cluster.
 	Catalog *catalog.Catalog
 	Schemas *schema.Handlers
+}
+
+// Client is a client.Client that also deletes as options say.
+type Client interface {
+	client.Client
+	DeleteWith(ctx context.Context, resource apischema.GroupResource, key client.Key, options *metav1.DeleteOptions) error
 }
 
 // Content implements client.Content. It is safe for concurrent use.
@@ -32,8 +41,7 @@ var _ client.Content = &Content{}
 // New returns a Content.
 func New(c Config) *Content { return &Content{c} }
 
-// List returns the heads of the objects in scope, as they are now or later; of all clusters if scope names none. They come
-// grouped by resource and bucket, in key order.
+// List implements client.Content. Heads come grouped by resource and bucket, in key order.
 func (c *Content) List(ctx context.Context, scope client.ContentScope) ([]head.Head, error) {
 	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Wanted})
 }
@@ -44,10 +52,9 @@ func (c *Content) Get(ctx context.Context, h head.Head) (client.Object, error) {
 	return c.access().get(ctx, h)
 }
 
-// Delete begins or completes the deletion of the object, finalizers honored. NotFound when it is gone, Conflict when another
-// object has its name.
-func (c *Content) Delete(ctx context.Context, h head.Head) error {
-	return c.access().delete(ctx, h)
+// Find implements client.Content.
+func (c *Content) Find(ctx context.Context, kind client.Kind, key client.Key, now bool) (*head.Head, error) {
+	return c.Backend.Head(ctx, head.Head{Resource: kind.Resource, Bucket: kind.Bucket, Cluster: key.Cluster, Namespace: key.Namespace, Name: key.Name}, now)
 }
 
 // Purge implements client.Content.

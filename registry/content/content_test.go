@@ -376,23 +376,28 @@ func TestContent_ReadsAndDeletesTheObjectOfAHead(t *testing.T) {
 	if _, err := h.Get(t.Context(), another); !apierrors.IsNotFound(err) {
 		t.Errorf("reading another object of that name: %v", err)
 	}
-	if err := h.Delete(t.Context(), another); !apierrors.IsConflict(err) {
+	if err := h.Delete(t.Context(), another, nil); !apierrors.IsConflict(err) {
 		t.Errorf("deleting another object of that name: %v", err)
+	}
+	if err := h.Delete(t.Context(), heads[1], nil); !apierrors.IsNotFound(err) {
+		t.Errorf("deleting what nothing serves: %v", err)
 	}
 	old := heads[1]
 	old.ResourceVersion = "1"
-	if err := h.Delete(t.Context(), old); !apierrors.IsConflict(err) {
-		t.Errorf("deleting an older state of what nothing serves: %v", err)
+	if err := h.access().delete(t.Context(), old); !apierrors.IsConflict(err) {
+		t.Errorf("dropping an older state of what nothing serves: %v", err)
 	}
 	h.wantLeft("c1", "crd/default/a", "gone/default/orphan")
-	for _, o := range heads {
-		if err := h.Delete(t.Context(), o); err != nil {
-			t.Error(err)
-		}
+	if err := h.Delete(t.Context(), heads[0], nil); err != nil {
+		t.Error(err)
+	}
+	h.wantLeft("c1", "gone/default/orphan")
+	if err := h.access().delete(t.Context(), heads[1]); err != nil {
+		t.Error(err)
 	}
 	h.wantLeft("c1")
 	typed := head.Head{Cluster: "c1", Resource: apischema.GroupResource{Resource: "configmaps"}, Namespace: "default", Name: "none"}
-	if err := h.Delete(t.Context(), typed); !apierrors.IsNotFound(err) {
+	if err := h.Delete(t.Context(), typed, nil); !apierrors.IsNotFound(err) {
 		t.Errorf("deleting a typed object that is gone: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package content
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
@@ -11,31 +12,38 @@ import (
 	"github.com/annex-dev/annex/registry/storage/head"
 )
 
-// Event is one step of a watch of heads.
-type Event struct {
-	Type client.EventType
-	// Source names the watch cache that the event is from. Each begins with Reset and goes on as client.EventType says: a
-	// Reset concerns only what came from the same source.
-	Source string
-	// Head is zero for Reset and Synced. For Deleted it is the last state.
-	Head head.Head
-}
-
-// Watch calls handle, one call at a time, for everything that happens to the heads of a resource, or of all resources when it
-// is empty, in all clusters until ctx ends. It starts over by itself and returns only with ctx. Nothing waits in between but
-// what the watch caches buffer: a handle that is too slow makes them start over.
-func (c *Content) Watch(ctx context.Context, resource apischema.GroupResource, handle func(Event)) error {
+// Watch implements client.Content. Nothing waits in between but what the watch caches buffer: a handle that is too slow makes them start
+// over.
+func (c *Content) Watch(ctx context.Context, scope client.WatchScope, handle func(client.HeadEvent)) error {
+	sources := slices.DeleteFunc(c.Backend.HeadSources(scope.Resource, scope.Listed), func(s follow.Source[head.Head]) bool {
+		return slices.ContainsFunc(scope.Except, func(gr apischema.GroupResource) bool { return gr.String() == s.Name })
+	})
 	var all sync.WaitGroup
-	var turn sync.Mutex
-	for _, source := range c.Backend.HeadSources(resource) {
+	var turn, listing sync.Mutex
+	behind := len(sources)
+	for _, source := range sources {
+		list := source.List
+		source.List = func(ctx context.Context, next string) (follow.Page[head.Head], error) {
+			listing.Lock() // a list takes memory for all that the cache has
+			defer listing.Unlock()
+			return list(ctx, next)
+		}
 		all.Go(func() {
+			shown := false
 			_ = follow.Run(ctx, source, func(event client.EventType, h head.Head) { // returns with ctx
-				if !resource.Empty() && !h.Resource.Empty() && h.Resource != resource {
+				if !scope.Resource.Empty() && !h.Resource.Empty() && h.Resource != scope.Resource {
 					return
 				}
 				turn.Lock()
 				defer turn.Unlock()
-				handle(Event{Type: event, Source: source.Name, Head: h})
+				handle(client.HeadEvent{Type: event, Source: source.Name, Head: h})
+				if event != client.Synced || shown {
+					return
+				}
+				shown = true
+				if behind--; behind == 0 {
+					handle(client.HeadEvent{Type: client.Synced})
+				}
 			})
 		})
 	}

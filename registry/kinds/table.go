@@ -71,6 +71,16 @@ func (t *Table) IsBound(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving != Everywhere })
 }
 
+// StoredAs returns the row under which the process stores objects that are served as gvk; nil if it stores none.
+func (t *Table) StoredAs(gvk schema.GroupVersionKind) *Row {
+	for _, row := range t.Rows() {
+		if row.group == gvk.Group && row.Kind() == gvk.Kind && slices.Contains(row.Versions, gvk.Version) {
+			return t.stored[reflect.TypeOf(row.Object)]
+		}
+	}
+	return nil
+}
+
 // IsApart reports whether gr may be in another etcd than the rest; see [Row].
 func (t *Table) IsApart(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Apart })

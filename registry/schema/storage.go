@@ -10,11 +10,12 @@ import (
 	"github.com/annex-dev/annex/registry/room"
 )
 
-// Storage reads, lists and deletes the objects of one custom resource, finalizers honored. Contexts need cluster, bucket and
+// Storage reads, lists, updates and deletes the objects of one custom resource, finalizers honored. Contexts need cluster, bucket and
 // namespace. Objects are unstructured, in the version in which they are stored.
 type Storage interface {
 	rest.Getter
 	rest.Lister
+	rest.Updater
 	rest.GracefulDeleter
 }
 

@@ -51,7 +51,7 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
 			return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)
 		}
-		heads, err := headsOf(p.cache, list)
+		heads, err := headsOf(p.cache, list, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (b *Backend) Cached(ctx context.Context, resource schema.GroupResource, clu
 	if err := cache.CacheDelegator.GetList(ctx, root+below, options, list); err != nil {
 		return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", resource, err), false)
 	}
-	return headsOf(cache, list)
+	return headsOf(cache, list, nil)
 }
 
 // below returns what follows a base in the keys of scope, with a slash at the end.
@@ -145,12 +145,17 @@ func (b *Backend) distinct() []*watchcache.Cache {
 	})
 }
 
-// headsOf returns the heads of a list of the cache.
-func headsOf(c *watchcache.Cache, list runtime.Object) ([]head.Head, error) {
-	heads := make([]head.Head, 0, meta.LenList(list))
+// headsOf returns those heads of a list of the cache that are wanted; all if wanted is nil.
+func headsOf(c *watchcache.Cache, list runtime.Object, wanted func(head.Head) bool) ([]head.Head, error) {
+	var heads []head.Head
+	if wanted == nil {
+		heads = make([]head.Head, 0, meta.LenList(list))
+	}
 	err := meta.EachListItem(list, func(obj runtime.Object) error {
 		h, err := headOf(c, obj)
-		heads = append(heads, h)
+		if wanted == nil || wanted(h) {
+			heads = append(heads, h)
+		}
 		return err
 	})
 	return heads, err
@@ -172,6 +177,38 @@ func headOf(c *watchcache.Cache, obj runtime.Object) (head.Head, error) {
 // keyOf returns the key of the object that h is of.
 func keyOf(h head.Head) layout.Key {
 	return layout.Key{Resource: h.Resource, Custom: h.Bucket != "", Bucket: h.Bucket, Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name}
+}
+
+// Head returns the head of the object that has the key of of, as the watch cache has it, or with now as it is at the time of the call or
+// later; nil if there is none.
+func (b *Backend) Head(ctx context.Context, of head.Head, now bool) (*head.Head, error) {
+	k := keyOf(of)
+	if parsed, err := layout.Parse(k.String()); err != nil || parsed != k {
+		return nil, nil // nothing is stored under such a name, which may be that of an owner reference
+	}
+	etcd, root := b.of(k), layout.TypedRoot(k.Resource)
+	if k.Custom {
+		root = layout.ShardRoot(layout.ShardOf(k.Resource))
+	}
+	cache := etcd.caches.Of(root)
+	if cache == nil {
+		return nil, fmt.Errorf("reading the head of one of %s: nothing stores it", k.Resource)
+	}
+	if now {
+		if _, err := etcd.current.Wait(ctx); err != nil {
+			return nil, answer.Error(ctx, err, false)
+		}
+	}
+	var obj raw.Object
+	err := cache.CacheDelegator.Get(ctx, k.String(), apistorage.GetOptions{ResourceVersion: "0"}, &obj)
+	if apistorage.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, answer.Error(ctx, err, false)
+	}
+	h, err := headOf(cache, &obj)
+	return &h, err
 }
 
 // seen implements owners.Cached for typed resources.

@@ -17,22 +17,26 @@ import (
 )
 
 // HeadSources returns one source of heads for each watch cache that may hold objects of a resource, or of any when it is empty,
-// in all clusters. The heads of other resources that share a cache come too.
-func (b *Backend) HeadSources(resource schema.GroupResource) []follow.Source[head.Head] {
+// in all clusters. The heads of other resources that share a cache come too. A source is named after its resource, if that is typed. Lists
+// have only the heads for which listed returns true; all if it is nil.
+func (b *Backend) HeadSources(resource schema.GroupResource, listed func(head.Head) bool) []follow.Source[head.Head] {
+	if listed == nil {
+		listed = func(head.Head) bool { return true }
+	}
 	var sources []follow.Source[head.Head]
 	for _, c := range b.distinct() {
 		if resource.Empty() || c.Resource == resource {
-			sources = append(sources, headsIn(c))
+			sources = append(sources, headsIn(c, listed))
 		}
 	}
 	if len(sources) == 0 { // it is a custom one, whether somebody stores it by now or not
-		sources = append(sources, headsIn(b.custom[layout.ShardOf(resource)].Cache))
+		sources = append(sources, headsIn(b.custom[layout.ShardOf(resource)].Cache, listed))
 	}
 	return sources
 }
 
 // headsIn returns a cache as a source of heads.
-func headsIn(c *watchcache.Cache) follow.Source[head.Head] {
+func headsIn(c *watchcache.Cache, listed func(head.Head) bool) follow.Source[head.Head] {
 	return follow.Source[head.Head]{
 		Name: c.Resource.String(),
 		List: func(ctx context.Context, _ string) (follow.Page[head.Head], error) {
@@ -44,7 +48,7 @@ func headsIn(c *watchcache.Cache) follow.Source[head.Head] {
 			if err != nil {
 				return follow.Page[head.Head]{}, err
 			}
-			heads, err := headsOf(c, list)
+			heads, err := headsOf(c, list, listed)
 			return follow.Page[head.Head]{Items: heads, Version: accessor.GetResourceVersion()}, err
 		},
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {

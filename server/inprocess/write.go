@@ -113,6 +113,11 @@ func (c *Client) track(gr schema.GroupResource, updated, old runtime.Object, kee
 
 // Delete implements client.Writer.
 func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client.Key, preconditions *metav1.Preconditions) error {
+	return c.DeleteWith(ctx, gr, key, &metav1.DeleteOptions{Preconditions: preconditions})
+}
+
+// DeleteWith is Delete with all options, of which it changes none.
+func (c *Client) DeleteWith(ctx context.Context, gr schema.GroupResource, key client.Key, options *metav1.DeleteOptions) error {
 	r, err := c.resource(gr)
 	if err != nil {
 		return err
@@ -124,7 +129,6 @@ func (c *Client) Delete(ctx context.Context, gr schema.GroupResource, key client
 		return apierrors.NewMethodNotSupported(gr, "delete")
 	}
 	ctx = at(ctx, c.user, key.Cluster, key.Namespace)
-	options := &metav1.DeleteOptions{Preconditions: preconditions}
 	attributes := admission.NewAttributesRecord(nil, nil, r.gvk, key.Namespace, key.Name, r.gvr, "", admission.Delete, options, false, c.user)
 	if err := c.mutate(ctx, attributes); err != nil {
 		return err

@@ -3,49 +3,14 @@ package head
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 )
 
-// Head is an object without its content. Its maps, slices and pointers are shared with caches: do not change them.
-type Head struct {
-	// Resource is the resource that the object is of. Its group is empty for the core group.
-	Resource schema.GroupResource
-	// Bucket is the identity hash of the API that a custom resource belongs to, or "crd" for a CRD of the cluster itself. It
-	// is empty for typed resources.
-	Bucket    string
-	Cluster   logicalcluster.Name
-	Namespace string // empty for cluster-scoped objects
-	Name      string
-	UID       types.UID
-	// ResourceVersion is empty for an object that is not stored yet.
-	ResourceVersion   string
-	Labels            map[string]string
-	Finalizers        []string
-	OwnerReferences   []metav1.OwnerReference
-	DeletionTimestamp *metav1.Time // nil unless the object is being deleted
-	// Rendered is whether nothing is stored of the object: it exists as long as its LogicalCluster. It is known only in a list of one
-	// cluster.
-	Rendered bool
-	// Damaged is whether the stored bytes cannot be read as an object. Nothing but the key is known then: Resource, Bucket,
-	// Cluster, Namespace and Name.
-	Damaged bool
-}
+// Head is an object without its content. Controllers know it, too.
+type Head = client.Head
 
 // Of returns the head of an object that says which cluster it is in, as every object does that storage returns.
 func Of(resource schema.GroupResource, bucket string, obj metav1.Object) Head {
-	return Head{
-		Resource:          resource,
-		Bucket:            bucket,
-		Cluster:           logicalcluster.From(obj),
-		Namespace:         obj.GetNamespace(),
-		Name:              obj.GetName(),
-		UID:               obj.GetUID(),
-		ResourceVersion:   obj.GetResourceVersion(),
-		Labels:            obj.GetLabels(),
-		Finalizers:        obj.GetFinalizers(),
-		OwnerReferences:   obj.GetOwnerReferences(),
-		DeletionTimestamp: obj.GetDeletionTimestamp(),
-	}
+	return client.HeadOf(resource, bucket, obj)
 }
