@@ -91,6 +91,8 @@ type Content interface {
 	Watch(ctx context.Context, scope WatchScope, handle func(HeadEvent)) error
 	// KindOf returns what objects of gvk are in cluster; nil when nothing serves them there, as of now or later.
 	KindOf(ctx context.Context, cluster logicalcluster.Name, gvk schema.GroupVersionKind) (*Kind, error)
+	// ServedAs returns the group, the version and the kind of the object of h; zero when nothing serves it.
+	ServedAs(ctx context.Context, h Head) (schema.GroupVersionKind, error)
 	// Find returns the head of the object called key; nil when there is none. It may be a little behind, but not behind what a Watch has
 	// delivered; with now, it is as of now or later.
 	Find(ctx context.Context, kind Kind, key Key, now bool) (*Head, error)

@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/crd"
 	"github.com/annex-dev/annex/controllers/endpointslice"
+	"github.com/annex-dev/annex/controllers/garbage"
 	"github.com/annex-dev/annex/controllers/hostbinding"
 	lc "github.com/annex-dev/annex/controllers/logicalcluster"
 	"github.com/annex-dev/annex/controllers/multicluster"
@@ -64,6 +65,7 @@ func All(c Config) []multicluster.Spec {
 		apiexport.Specs(c.Config),
 		endpointslice.Specs(c.Config),
 		bindings.Specs(),
+		garbage.Specs(c.Config),
 	}
 	if !c.HostWorkspace.Empty() {
 		config := hostbinding.Config{Config: c.Config, Workspace: c.HostWorkspace}

@@ -35,6 +35,18 @@ func (c *Content) KindOf(_ context.Context, _ logicalcluster.Name, gvk schema.Gr
 	return nil, nil
 }
 
+// ServedAs implements client.Content.
+func (c *Content) ServedAs(_ context.Context, h client.Head) (schema.GroupVersionKind, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for gvk, kind := range c.kinds {
+		if kind.Resource == h.Resource {
+			return gvk, nil
+		}
+	}
+	return schema.GroupVersionKind{}, nil
+}
+
 // List implements client.Content.
 func (c *Content) List(_ context.Context, scope client.ContentScope) ([]client.Head, error) {
 	if err := c.failure(); err != nil {

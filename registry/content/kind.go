@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // KindOf implements client.Content.
@@ -43,4 +44,25 @@ func kindIn(snapshot *catalog.Snapshot, gvk apischema.GroupVersionKind, row *kin
 		}
 	}
 	return nil
+}
+
+// ServedAs implements client.Content. The version is the one that the object is stored in.
+func (c *Content) ServedAs(ctx context.Context, h head.Head) (apischema.GroupVersionKind, error) {
+	if h.Bucket == "" {
+		row := kinds.All.Row(h.Resource)
+		if row == nil {
+			return apischema.GroupVersionKind{}, nil
+		}
+		return row.GroupVersion().WithKind(row.Kind()), nil
+	}
+	r, err := c.resource(ctx, kind{cluster: h.Cluster, resource: h.Resource, bucket: h.Bucket})
+	if err != nil || r == nil {
+		return apischema.GroupVersionKind{}, err
+	}
+	for _, v := range r.CRD.Spec.Versions {
+		if v.Storage {
+			return apischema.GroupVersionKind{Group: r.Group, Version: v.Name, Kind: r.Kind}, nil
+		}
+	}
+	return apischema.GroupVersionKind{}, nil
 }

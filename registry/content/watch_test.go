@@ -22,7 +22,9 @@ func TestContent_WatchesHeadsOfAllClusters(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			events, done := make(chan client.HeadEvent, 100), make(chan error)
-			go func() { done <- h.Watch(ctx, client.WatchScope{Resource: resource}, func(event client.HeadEvent) { events <- event }) }()
+			go func() {
+				done <- h.Watch(ctx, client.WatchScope{Resource: resource}, func(event client.HeadEvent) { events <- event })
+			}()
 			source := ""
 			// expect returns once an event came that is as it should be; others of the same source must not come before.
 			expect := func(want client.EventType, name string) {

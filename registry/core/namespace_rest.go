@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -95,6 +96,7 @@ func (r *namespaceREST) terminate(ctx context.Context, name string, validate res
 			ns.DeletionTimestamp = &now
 		}
 		ns.Status.Phase = corev1.NamespaceTerminating
+		ns.Finalizers = propagating(ns.Finalizers, options)
 		return ns, nil
 	})
 	err = r.store.Storage.GuaranteedUpdate(ctx, key, out, false, preconditions, mark, dryrun.IsDryRun(options.DryRun), nil)
@@ -106,6 +108,32 @@ func (r *namespaceREST) terminate(ctx context.Context, name string, validate res
 		err = apierrors.NewInternalError(fmt.Errorf("terminating namespace %s: %w", name, err))
 	}
 	return nil, err
+}
+
+// propagating returns the finalizers of an object whose deletion begins with options: those that the garbage collector removes follow from
+// the options, or stay if these say nothing.
+func propagating(finalizers []string, options *metav1.DeleteOptions) []string {
+	var policy metav1.DeletionPropagation
+	switch orphan := options.OrphanDependents; { //nolint:staticcheck // SA1019: deprecated, and still sent.
+	case orphan != nil && *orphan:
+		policy = metav1.DeletePropagationOrphan
+	case orphan != nil:
+		policy = metav1.DeletePropagationBackground
+	case options.PropagationPolicy != nil:
+		policy = *options.PropagationPolicy
+	default:
+		return finalizers
+	}
+	kept := slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool {
+		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
+	})
+	switch policy {
+	case metav1.DeletePropagationOrphan:
+		return append(kept, metav1.FinalizerOrphanDependents)
+	case metav1.DeletePropagationForeground:
+		return append(kept, metav1.FinalizerDeleteDependents)
+	}
+	return kept
 }
 
 // meets returns an error unless ns meets the preconditions of the client.

@@ -71,6 +71,9 @@ func (t *Table) IsBound(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving != Everywhere })
 }
 
+// Row returns the row of gr; nil if there is none.
+func (t *Table) Row(gr schema.GroupResource) *Row { return t.rows[gr] }
+
 // StoredAs returns the row under which the process stores objects that are served as gvk; nil if it stores none.
 func (t *Table) StoredAs(gvk schema.GroupVersionKind) *Row {
 	for _, row := range t.Rows() {

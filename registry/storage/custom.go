@@ -32,6 +32,7 @@ func (o customOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object)
 		StorageConfig:           o.backend.storageConfig(gr, unstructured.UnstructuredJSONScheme),
 		Decorator:               o.backend.decorateCustom,
 		ResourcePrefix:          layout.CustomResourceRoot(gr),
+		EnableGarbageCollection: true,
 		DeleteCollectionWorkers: deleteCollectionWorkers,
 	}, nil
 }

@@ -45,6 +45,7 @@ func (o typedOptions) GetRESTOptions(gr schema.GroupResource, example runtime.Ob
 		StorageConfig:           config,
 		Decorator:               o.backend.decorateTyped,
 		ResourcePrefix:          layout.TypedRoot(gr),
+		EnableGarbageCollection: true,
 		DeleteCollectionWorkers: deleteCollectionWorkers,
 	}, nil
 }
