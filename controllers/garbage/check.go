@@ -11,8 +11,11 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
-// searchInterval is the least time between two searches for an owner in all namespaces of a cluster. They are only for an Event.
-const searchInterval = time.Second
+// How many objects are looked at in a cluster, and in which time, to find an owner in another namespace. That is only for an Event.
+const (
+	searchInterval = time.Second
+	searchBudget   = 10000
+)
 
 // isUnknown reports whether an owner is to be looked for.
 func (g *graph) isUnknown(cluster logicalcluster.Name, n ownerID) bool {
@@ -67,9 +70,7 @@ func (c *collector) check(ctx context.Context, cluster logicalcluster.Name, n ow
 		}
 	}
 	if elsewhere {
-		if err := c.report(ctx, cluster, n); err != nil {
-			return err
-		}
+		c.report(ctx, cluster, n)
 	}
 	c.add(c.graph.decide(cluster, n, is))
 	return nil
@@ -104,16 +105,27 @@ func (c *collector) look(ctx context.Context, cluster logicalcluster.Name, n own
 	return absent, kind, nil
 }
 
-// maySearch reports whether an owner may be searched for in all namespaces of a cluster, and notes that it is.
+// maySearch reports whether an owner may be searched for in all namespaces of a cluster.
 func (g *graph) maySearch(name logicalcluster.Name, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c := g.clusters[name]
-	if c == nil || now.Sub(c.searched) < searchInterval {
+	if c == nil {
 		return false
 	}
-	c.searched = now
-	return true
+	if now.Sub(c.searchBegan) >= searchInterval {
+		c.searchBegan, c.searched = now, 0
+	}
+	return c.searched < searchBudget
+}
+
+// hasSearched notes that objects were looked at.
+func (g *graph) hasSearched(name logicalcluster.Name, objects int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.clusters[name]; c != nil {
+		c.searched += objects
+	}
 }
 
 // isElsewhere reports whether an owner is in another namespace than its dependents.
@@ -124,6 +136,7 @@ func (c *collector) isElsewhere(ctx context.Context, cluster logicalcluster.Name
 	if err != nil {
 		return false, fmt.Errorf("searching for the owner %s %q: %w", n.kind, n.name, err)
 	}
+	c.graph.hasSearched(cluster, len(all))
 	for _, h := range all {
 		if h.UID == n.uid && h.Namespace != n.namespace {
 			return true, nil

@@ -30,8 +30,9 @@ type cluster struct {
 	owners  map[types.UID]*owners
 	// ending are the objects whose finalizers of ours may be removed.
 	ending map[types.UID]struct{}
-	// searched is when somebody last looked for an owner in other namespaces.
-	searched time.Time
+	// searched is how many objects were looked at since searchBegan to find owners in other namespaces.
+	searched    int
+	searchBegan time.Time
 }
 
 // owners are all that references with one UID may mean: normally one, but nothing keeps references from disagreeing.
