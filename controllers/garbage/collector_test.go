@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
@@ -312,6 +313,56 @@ func TestCollector_Namespaces(t *testing.T) {
 	}
 	if _, err := w.Get(t.Context(), configMaps, key("c1", "o")); apierrors.IsNotFound(err) {
 		t.Error("the owner is gone")
+	}
+}
+
+// Users may change a LogicalCluster whom nobody lets delete it.
+func TestCollector_DeletesNoLogicalCluster(t *testing.T) {
+	lc := clienttest.In("c1", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster", OwnerReferences: configMap("c1", "x", "gone").OwnerReferences}})
+	namespace := lc.DeepCopy()
+	owned := clienttest.In("c1", &corev1.Namespace{ObjectMeta: namespace.ObjectMeta})
+	for i := range lc.OwnerReferences {
+		lc.OwnerReferences[i].Kind, owned.OwnerReferences[i].Kind = "Namespace", "Namespace"
+	}
+	foreground := owned.DeepCopy()
+	foreground.Name, foreground.UID, foreground.OwnerReferences = "owner", "owner", nil
+	late := lc.DeepCopy()
+	late.Name, late.OwnerReferences[0].UID, late.OwnerReferences[0].Name = "of-owner", "owner", "owner"
+	w := newWorld(t, lc, owned, clienttest.In("c1", foreground), late)
+	w.run()
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	policy := metav1.DeletePropagationForeground
+	if err := w.DeleteWith(t.Context(), namespaces, client.Key{Cluster: "c1", Name: "owner"}, &metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, name := range []string{"cluster", "owner"} { // the namespaces
+		if _, err := w.Await(ctx, namespaces, client.Key{Cluster: "c1", Name: name}, isGone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.settle()
+	for _, name := range []string{"cluster", "of-owner"} {
+		if obj, err := w.Get(t.Context(), clusters, client.Key{Cluster: "c1", Name: name}); err != nil || len(obj.GetOwnerReferences()) != 1 || obj.GetDeletionTimestamp() != nil {
+			t.Errorf("%s is %v, %v", name, obj, err)
+		}
+	}
+}
+
+// What a workspace refuses is no error of the server.
+func TestCollector_RefusalsWait(t *testing.T) {
+	w := newWorld(t, configMap("c1", "a", "gone"))
+	c := newCollector(multicluster.Config{Client: w.Fake, Content: w.content})
+	refused := apierrors.NewForbidden(configMaps, "a", errors.New("by a webhook"))
+	w.content.Fail(refused)
+	for _, k := range []client.Key{{Cluster: "c1", Namespace: toCheck, Name: idOf(configMap("c1", "a", "gone").OwnerReferences[0], "default").keyName()}, {Cluster: "c1"}} {
+		f := &feeder{c.graph, t}
+		f.handle(client.HeadEvent{Type: client.Added, Head: newHead("c1", "a", "gone")})
+		f.handle(client.HeadEvent{Type: client.Added, Head: deletingHead(newHead("c1", "o"), metav1.FinalizerOrphanDependents)})
+		if result, err := c.reconcile(t.Context(), k); err != nil || result.RequeueAfter != afterRefusal {
+			t.Errorf("%v: %v, %v", k, result, err)
+		}
 	}
 }
 

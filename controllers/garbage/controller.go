@@ -9,14 +9,19 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
-// workers wait for etcd most of the time.
-const workers = 16
+const (
+	// workers wait for etcd most of the time.
+	workers = 16
+	// afterRefusal is the time between two attempts of what validation or admission refuses, for the workspace to decide otherwise.
+	afterRefusal = 5 * time.Minute
+)
 
 // collector is the garbage collector of all clusters.
 type collector struct {
@@ -67,18 +72,30 @@ func (c *collector) add(keys []client.Key) {
 
 // reconcile does what a key of the graph stands for.
 func (c *collector) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
+	err := c.do(ctx, key)
+	if isRefusal(err) {
+		klog.FromContext(ctx).V(2).Info("A workspace refuses that its garbage is collected", "reason", err.Error())
+		return reconcile.Result{RequeueAfter: afterRefusal}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+func (c *collector) do(ctx context.Context, key client.Key) error {
 	switch key.Namespace {
 	case toExamine:
-		return reconcile.Result{}, c.examine(ctx, key.Cluster, types.UID(key.Name))
+		return c.examine(ctx, key.Cluster, types.UID(key.Name))
 	case toCheck:
 		n, ok := parseKeyName(key.Name)
 		if !ok {
-			return reconcile.Result{}, nil
+			return nil
 		}
-		return reconcile.Result{}, c.check(ctx, key.Cluster, n)
+		return c.check(ctx, key.Cluster, n)
 	}
-	return reconcile.Result{}, c.finalize(ctx, key.Cluster)
+	return c.finalize(ctx, key.Cluster)
 }
+
+// isRefusal reports whether err is the answer of validation or admission, for which the workspace is responsible.
+func isRefusal(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) }
 
 // ignoreGone says what was being done with the object of h when err came. That it is gone is no error.
 func ignoreGone(doing string, h *client.Head, err error) error {

@@ -43,10 +43,11 @@ func (g *graph) judge(h *client.Head) verdict {
 	defer g.mu.Unlock()
 	v := verdict{}
 	c := g.clusters[h.Cluster]
-	if c == nil || len(h.OwnerReferences) == 0 {
+	references := referencesOf(h)
+	if c == nil || len(references) == 0 {
 		return v
 	}
-	for _, r := range h.OwnerReferences {
+	for _, r := range references {
 		o := c.named[idOf(r, h.Namespace)]
 		switch {
 		case o == nil || o.state == unknown || o.state == invalid:

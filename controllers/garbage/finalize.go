@@ -76,7 +76,7 @@ func (c *collector) finalize(ctx context.Context, cluster logicalcluster.Name) e
 		if _, taken := owners[h.UID]; taken {
 			owners[h.UID] = h
 		}
-		for _, r := range h.OwnerReferences {
+		for _, r := range referencesOf(h) {
 			if _, taken := owners[r.UID]; taken && r.UID != h.UID {
 				dependents[r.UID] = append(dependents[r.UID], h)
 			}
@@ -92,17 +92,26 @@ func (c *collector) finalize(ctx context.Context, cluster logicalcluster.Name) e
 		})
 	}
 	_ = group.Wait() // errors are gathered above
+	var failed, refused []error
 	for i, uid := range uids {
-		if errs[i] != nil {
-			c.graph.putBack(cluster, uid) // the error has the key tried again
-		} else if again[i] {
+		switch {
+		case isRefusal(errs[i]):
+			refused = append(refused, errs[i])
+			c.graph.putBack(cluster, uid) // the error has the key tried again, at the latest
+		case errs[i] != nil:
+			failed = append(failed, errs[i])
+			c.graph.putBack(cluster, uid)
+		case again[i]:
 			c.add(c.graph.putBack(cluster, uid))
 		}
 	}
 	if more {
 		c.add([]client.Key{{Cluster: cluster}})
 	}
-	return errors.Join(errs...)
+	if len(failed) > 0 {
+		return errors.Join(failed...)
+	}
+	return errors.Join(refused...)
 }
 
 // finalizeOne does what one owner, nil if it is gone, needs before its finalizer is removed. It reports whether there is more to do that no

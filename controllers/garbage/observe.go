@@ -23,7 +23,18 @@ var (
 	events      = schema.GroupResource{Resource: "events"}
 	definitions = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
 	bindings    = schema.GroupResource{Group: "apis.kcp.io", Resource: "apibindings"}
+	// clusters are the LogicalClusters.
+	clusters = schema.GroupResource{Group: "core.kcp.io", Resource: "logicalclusters"}
 )
+
+// referencesOf returns the owner references of the object of h. Those of a LogicalCluster count for nothing: its workspace owns it, and users
+// who may change it but not delete it must not have it deleted by us.
+func referencesOf(h *client.Head) []metav1.OwnerReference {
+	if h.Resource == clusters && h.Bucket == "" {
+		return nil
+	}
+	return h.OwnerReferences
+}
 
 // work collects what an event makes to do.
 type work struct {
@@ -69,7 +80,7 @@ func ends(h client.Head) (foreground, orphans bool) {
 // isTracked reports whether the graph keeps the object of h.
 func isTracked(h client.Head) bool {
 	foreground, orphans := ends(h)
-	return len(h.OwnerReferences) > 0 || foreground || orphans
+	return len(referencesOf(&h)) > 0 || foreground || orphans
 }
 
 // handle takes in an event and returns what it makes to do.
@@ -133,11 +144,12 @@ func (c *cluster) observe(h client.Head, source string, round uint32, w *work) {
 	o.source, o.round = source, round
 	o.deleting = h.DeletionTimestamp != nil
 	o.foreground, o.orphans = ends(h)
-	if !slices.EqualFunc(o.refs, h.OwnerReferences, func(r ref, to metav1.OwnerReference) bool {
+	references := referencesOf(&h)
+	if !slices.EqualFunc(o.refs, references, func(r ref, to metav1.OwnerReference) bool {
 		blocks := to.BlockOwnerDeletion != nil && *to.BlockOwnerDeletion && to.UID != o.uid
 		return r.to.ownerID == idOf(to, o.namespace) && r.blocks == blocks
 	}) {
-		for _, added := range c.link(o, h.OwnerReferences) {
+		for _, added := range c.link(o, references) {
 			w.check(added)
 		}
 		c.unlink(o, before.refs)

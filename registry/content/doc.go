@@ -1,5 +1,5 @@
 // Package content works on objects of every kind alike, without knowing their types. The deletion of namespaces and clusters
-// uses it; so can all that counts, collects or copies objects. It is not on the way of a request: it uses the REST storage as a
+// and garbage collection use it; so can all that counts or copies objects. It is not on the way of a request: it uses the REST storage as a
 // request does.
 //
 // A [Content] lists the [head.Head] of each object that a cluster, a namespace or the whole server stores, typed and custom,

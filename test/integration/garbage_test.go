@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/annex-dev/annex/test/framework/annex"
@@ -327,6 +328,23 @@ func TestGarbage_IsOfOneWorkspace(t *testing.T) {
 	}
 }
 
+// The administrator of a workspace may change its LogicalCluster, but not delete it, nor have the collector do that.
+func TestGarbage_NeverTakesTheWorkspaceItself(t *testing.T) {
+	s := start(t)
+	path, _ := newWorkspace(t, s, "root", uniqueName("ws"))
+	admit(t, s, path, alice)
+	_, client := annex.Clients(t, s.As(token(alice), path))
+	const nobody = `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Namespace","name":"nobody","uid":"nobody"}],"finalizers":["example.com/hold"]}}`
+	if _, err := client.Resource(clusters).Patch(t.Context(), "cluster", types.MergePatchType, []byte(nobody), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	estate{t, client}.settle()
+	lc, err := client.Resource(clusters).Get(t.Context(), "cluster", metav1.GetOptions{})
+	if err != nil || lc.GetDeletionTimestamp() != nil || len(lc.GetOwnerReferences()) != 1 {
+		t.Errorf("the LogicalCluster is %v, %v", lc, err)
+	}
+}
+
 func TestGarbage_KubectlCascades(t *testing.T) {
 	s := start(t)
 	e, path, _ := newEstate(t, s)
@@ -365,7 +383,9 @@ func TestGarbage_GoesOnAfterARestart(t *testing.T) {
 		}
 		e.delete(o, "foreground", propagating(metav1.DeletePropagationForeground))
 	}
-	eventually(t, "the deletion has begun", func(context.Context) (bool, error) { return e.get(cm, "held-by-gadget").GetDeletionTimestamp() != nil, nil })
+	eventually(t, "the deletion has begun", func(context.Context) (bool, error) {
+		return e.get(cm, "held-by-gadget").GetDeletionTimestamp() != nil, nil
+	})
 	s.Stop()
 
 	idle := annex.Start(t, flags...)
