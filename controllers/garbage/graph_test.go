@@ -2,6 +2,7 @@ package garbage
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -230,4 +231,28 @@ func TestGraph_ManyNamesForOneOwner(t *testing.T) {
 	if len(f.clusters) > 0 {
 		t.Errorf("it keeps %v", f.clusters)
 	}
+}
+
+// What the graph takes grows with objects that have owners; see docs/scale.md.
+func TestGraph_Size(t *testing.T) {
+	const many, most = 20000, 768 // bytes for each
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	f := newFeeder(t)
+	before := heap()
+	for i := range many {
+		h := newHead("2f8kq1z0c7a9x3bd", fmt.Sprintf("some-name-of-an-object-%d", i), "!owner-of-all")
+		h.UID = types.UID(fmt.Sprintf("5a9f7d5c-24b5-4b10-8f0c-%012d", i))
+		f.handle(client.HeadEvent{Type: client.Added, Source: "s", Head: h})
+	}
+	each := (heap() - before) / many
+	t.Logf("%d bytes for each object", each)
+	if each > most {
+		t.Errorf("an object takes %d bytes, want at most %d", each, most)
+	}
+	runtime.KeepAlive(f)
 }

@@ -30,13 +30,14 @@
 //	host             hostlatency.go    ConfigMaps through a host's aggregator, directly, and of the host itself
 //	host-watches     hostwatches.go    many watches through a host at the same time
 //	delete           delete.go         workspaces: delete to gone, and what it costs the server
+//	gc               gc.go             many dependents of one owner deleted, beside kube-controller-manager
 //	scale            scale.go          speed, memory, database and restart at some numbers of workspaces
 //	churn            churn.go          the same while workspaces come, are used and go; and what they leave behind
 //
 // Each figure makes what it needs, so that any of them can run alone. The N
 // workspaces under root are the one thing that several share (fleet.go): they
-// are made by whoever needs them first. The figures scale and churn are measured
-// only when they are named, each with a server of its own in a new directory.
+// are made by whoever needs them first. The figures gc, scale and churn are measured
+// only when they are named; the last two have a server of their own in a new directory.
 //
 // For the host figures the plain kube-apiserver is the host: the server is started
 // again as one that it knows, and registered there (hostpath.go).

@@ -43,6 +43,7 @@ func figures() []figure {
 		{name: "host", needs: needsHost, run: measureHost},
 		{name: "host-watches", needs: needsHost, run: measureHostWatches},
 		{name: "delete", needs: needsServer, run: measureDelete},
+		{name: "gc", needs: needsProcess, run: measureGC, named: true},
 		{name: "scale", needs: needsBinary, run: measureScale, parts: scaleParts, named: true},
 		{name: "churn", needs: needsBinary, run: measureChurn, parts: churnParts, named: true},
 	}

@@ -37,6 +37,7 @@ type options struct {
 	floodClients    int
 	scaleSteps      []int
 	churnWorkspaces int
+	dependents      int
 	floods          []string
 	attacks         []string
 	attackTime      time.Duration
@@ -75,7 +76,7 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.plainKubeconfig, "plain-kubeconfig", "", "kubeconfig of a plain kube-apiserver to compare with")
 	fs.BoolVar(&o.startPlain, "start-plain", false, "start bin/kube-apiserver with an embedded etcd, instead of --plain-kubeconfig")
 
-	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except scale and churn")
+	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, scale and churn")
 	fs.IntVar(&o.workspaces, "workspaces", 1000, "empty workspaces under root (N)")
 	fs.IntVar(&o.boundWorkspaces, "bound-workspaces", 0, "workspaces with a binding and an object; as many as --workspaces by default")
 	fs.IntVar(&o.clients, "clients", 16, "clients at a time, each with a connection of its own (C)")
@@ -85,6 +86,7 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "requests of each kind and round in the fairness figure, alone and beside a flood, and in the host figure")
 	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
 	fs.IntSliceVar(&o.scaleSteps, "scale-steps", []int{1000, 10_000, 100_000}, "numbers of workspaces at which the scale figure looks at the server")
+	fs.IntVar(&o.dependents, "dependents", 10_000, "dependents that the gc figure makes for one owner")
 	fs.IntVar(&o.churnWorkspaces, "churn-workspaces", 3000, "workspaces that the churn figure makes, uses and deletes")
 	fs.IntVar(&o.floodClients, "flood-clients", 200, "clients of a flood")
 	fs.StringSliceVar(&o.floods, "floods", []string{floodCreates, floodLists, floodMix, floodRefused}, "floods of the fairness figure")
@@ -102,7 +104,7 @@ func (o *options) validate() []error {
 	var faults []error
 	for name, value := range map[string]int{
 		"workspaces": o.workspaces, "clients": o.clients, "objects": o.objects, "rounds": o.rounds, "samples": o.samples,
-		"quiet-requests": o.quietRequests, "host-watches": o.hostWatches, "flood-clients": o.floodClients,
+		"quiet-requests": o.quietRequests, "host-watches": o.hostWatches, "flood-clients": o.floodClients, "dependents": o.dependents,
 	} {
 		if value < 1 {
 			faults = append(faults, fmt.Errorf("--%s must be at least 1", name))

@@ -57,7 +57,7 @@ func controllerManagerArgs(port int, kubeconfig string, f certificateFiles) []st
 
 // runControllerManager starts kube-controller-manager for the API server of
 // admin, and waits until its controllers have done their first work.
-func runControllerManager(ctx context.Context, binary, dir string, ca *authority, files certificateFiles, admin *rest.Config) (*process.Process, error) {
+func runControllerManager(ctx context.Context, binary, dir string, ca *authority, files certificateFiles, admin *rest.Config, args []string) (*process.Process, error) {
 	credentials := rest.CopyConfig(admin)
 	var err error
 	credentials.CertData, credentials.KeyData, err = ca.clientCertificate(controllerManagerUser)
@@ -68,7 +68,7 @@ func runControllerManager(ctx context.Context, binary, dir string, ca *authority
 	if err := writeKubeconfig(kubeconfig, credentials); err != nil {
 		return nil, err
 	}
-	p, err := startControllerManager(ctx, binary, kubeconfig, filepath.Join(dir, "kube-controller-manager.log"), files, admin)
+	p, err := startControllerManager(ctx, binary, kubeconfig, filepath.Join(dir, "kube-controller-manager.log"), files, admin, args)
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +79,13 @@ func runControllerManager(ctx context.Context, binary, dir string, ca *authority
 	return p, nil
 }
 
-func startControllerManager(ctx context.Context, binary, kubeconfig, logFile string, files certificateFiles, admin *rest.Config) (*process.Process, error) {
+func startControllerManager(ctx context.Context, binary, kubeconfig, logFile string, files certificateFiles, admin *rest.Config, args []string) (*process.Process, error) {
 	for attempt := 1; ; attempt++ {
 		port, err := process.FreePort(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("finding a free port: %w", err)
 		}
-		p, err := process.Start(binary, controllerManagerArgs(port, kubeconfig, files), logFile)
+		p, err := process.Start(binary, append(controllerManagerArgs(port, kubeconfig, files), args...), logFile)
 		if err != nil {
 			return nil, fmt.Errorf("starting kube-controller-manager: %w", err)
 		}

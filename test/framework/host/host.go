@@ -127,7 +127,7 @@ func (h *Host) start(ctx context.Context, dir string, b binaries, files certific
 		return err
 	}
 	if o.controllerManager {
-		h.controllers, err = runControllerManager(ctx, b.controllerManager, dir, h.ca, files, h.config)
+		h.controllers, err = runControllerManager(ctx, b.controllerManager, dir, h.ca, files, h.config, o.controllerArgs)
 	}
 	return err
 }
@@ -165,6 +165,15 @@ func (h *Host) EtcdURL() string {
 // Pid returns the process id of kube-apiserver.
 func (h *Host) Pid() int {
 	return h.apiserver.Pid()
+}
+
+// ControllerManagerPid returns the process id of kube-controller-manager, or 0
+// without [WithControllerManager].
+func (h *Host) ControllerManagerPid() int {
+	if h.controllers == nil {
+		return 0
+	}
+	return h.controllers.Pid()
 }
 
 // RoutePods makes dial connect for kube-apiserver to Services, pods and nodes

@@ -7,6 +7,7 @@ type options struct {
 	args              []string
 	noFsync           bool
 	controllerManager bool
+	controllerArgs    []string
 	podNetwork        bool
 }
 
@@ -35,9 +36,10 @@ func WithoutFsync() Option {
 // that Deployments make pods, deleted namespaces go, owners take their objects
 // with them, and every namespace gets its ServiceAccount and the host's CA. The
 // admission plugin ServiceAccount is on then. It needs the binary
-// bin/kube-controller-manager.
-func WithControllerManager() Option {
-	return func(o *options) { o.controllerManager = true }
+// bin/kube-controller-manager. The arguments are appended to its command line,
+// as with [WithArgs].
+func WithControllerManager(args ...string) Option {
+	return func(o *options) { o.controllerManager, o.controllerArgs = true, append(o.controllerArgs, args...) }
 }
 
 // WithPodNetwork lets kube-apiserver reach Services, pods and nodes through
