@@ -13,7 +13,7 @@ import (
 )
 
 func TestContent_FindsHeadsByKind(t *testing.T) {
-	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v1"), binding("c2", "uid-v1", "identity"))
+	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v2"), binding("c2", "uid-v2", "identity"))
 	h.put("crd/c1/default", "a")
 	h.put("identity/c2/default", "a")
 	widget := widgets.WithVersion("v1").GroupVersion().WithKind("Widget")
