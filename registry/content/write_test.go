@@ -13,9 +13,9 @@ import (
 )
 
 func TestContent_FindsHeadsByKind(t *testing.T) {
-	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v2"), binding("c2", "uid-v2", "identity"))
+	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v2"), binding("c2", "uid-v2", "hash"))
 	h.put("crd/c1/default", "a")
-	h.put("identity/c2/default", "a")
+	h.put("hash/c2/default", "a")
 	widget := widgets.WithVersion("v1").GroupVersion().WithKind("Widget")
 	for name, test := range map[string]struct {
 		cluster logicalcluster.Name
@@ -23,7 +23,7 @@ func TestContent_FindsHeadsByKind(t *testing.T) {
 		want    *client.Kind
 	}{
 		"a definition":                  {"c1", widget, &client.Kind{Resource: widgets, Bucket: client.LocalBucket, Namespaced: true}},
-		"a bound API":                   {"c2", widget, &client.Kind{Resource: widgets, Bucket: "identity", Namespaced: true}},
+		"a bound API":                   {"c2", widget, &client.Kind{Resource: widgets, Bucket: "hash", Namespaced: true}},
 		"neither":                       {"c3", widget, nil},
 		"another version":               {"c1", apischema.GroupVersionKind{Group: widgets.Group, Version: "v2", Kind: "Widget"}, nil},
 		"a built-in":                    {"c3", apischema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, &client.Kind{Resource: apischema.GroupResource{Resource: "configmaps"}, Namespaced: true}},
