@@ -54,6 +54,10 @@ func HeadOf(resource schema.GroupResource, bucket string, obj metav1.Object) Hea
 // Key returns the key of the object.
 func (h Head) Key() Key { return Key{Cluster: h.Cluster, Namespace: h.Namespace, Name: h.Name} }
 
+// MadeTogether reports whether the objects of two heads of one cluster appeared in the same revision, as only those do that the cluster has from
+// the beginning, its LogicalCluster included. Nobody has written either since.
+func MadeTogether(a, b Head) bool { return a.ResourceVersion == b.ResourceVersion }
+
 // HeadEvent is one step of a watch of heads.
 type HeadEvent struct {
 	Type EventType

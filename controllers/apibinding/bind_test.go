@@ -399,6 +399,38 @@ func TestReconcile_TypedResourcesNeedNoDefinition(t *testing.T) {
 	}
 }
 
+// A binding that a workspace has from the beginning is not reconciled while it is as its export wants it, and is when the export changes.
+func TestKeys_BindingsThatAreSettled(t *testing.T) {
+	source := schemaIn(logicalcluster.Root, "tenancy.kcp.io", "v1", "workspaces", "Workspace")
+	export := clienttest.In(logicalcluster.Root, exportOf("tenancy.kcp.io", source))
+	f := newFixture(t, source, export, bindingTo("b", "root", "tenancy.kcp.io"))
+	key := client.Key{Cluster: consumer, Name: "b"}
+	keys := func(typ client.EventType) []client.Key {
+		t.Helper()
+		return clienttest.Keys(t)(f.unsettled(t.Context(), client.Event{Type: typ, Object: f.binding("b")}))
+	}
+	if diff := cmp.Diff([]client.Key{key}, keys(client.Added)); diff != "" {
+		t.Errorf("one that is not bound yet: %s", diff)
+	}
+	f.run("b")
+	f.users.Drop(key) // as after a restart
+	if got := keys(client.Added); len(got) > 0 {
+		t.Errorf("one that is bound leads to %v", got)
+	}
+	if diff := cmp.Diff([]client.Key{key}, keys(client.Modified)); diff != "" {
+		t.Errorf("one that has changed: %s", diff)
+	}
+	changed := export.DeepCopy()
+	changed.Annotations["extra.apis.kcp.io/a"] = "1"
+	f.update(exports, logicalcluster.Root, changed)
+	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Modified, Object: changed}))); diff != "" {
+		t.Errorf("the export that has changed: %s", diff)
+	}
+	if diff := cmp.Diff([]client.Key{key}, keys(client.Added)); diff != "" {
+		t.Errorf("one whose export has changed: %s", diff)
+	}
+}
+
 func TestReconcile_AnnotationsFollowTheExport(t *testing.T) {
 	export := exportOf("things")
 	export.Annotations["extra.apis.kcp.io/a"] = "1"

@@ -66,7 +66,7 @@ func (c *Controller) Specs() []multicluster.Spec {
 			Name:    "apibinding",
 			Workers: workers,
 			Watches: []multicluster.Watch{
-				{Resource: bindings},
+				{Resource: bindings, Keys: c.unsettled},
 				{Resource: exports, Keys: c.forExport},
 				{Resource: schemas, Keys: c.forSchema},
 				{Resource: definitions, Keys: c.forDefinition},

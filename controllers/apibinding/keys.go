@@ -3,9 +3,32 @@ package apibinding
 import (
 	"context"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
+
+// unsettled returns the key of a binding, unless it is new to the watch and already as it should be: those that workspaces have from the beginning
+// are. Their exports are of root, and serve what no definition is needed for.
+func (c *Controller) unsettled(ctx context.Context, event client.Event) ([]client.Key, error) {
+	key := client.KeyOf(event.Object)
+	binding, ok := event.Object.(*apisv1alpha2.APIBinding)
+	if !ok || event.Type != client.Added || binding.DeletionTimestamp != nil || binding.Status.Phase != apisv1alpha2.APIBindingPhaseBound ||
+		binding.Status.APIExportClusterName != logicalcluster.Root.String() || len(c.definitionsOf(binding)) > 0 {
+		return []client.Key{key}, nil
+	}
+	c.arrived(key)
+	defer c.names.Lock(key.Cluster)()
+	c.using.RLock()
+	defer c.using.RUnlock()
+	names := &taken{controller: c, from: c.Live, key: key, binding: binding.DeepCopy()}
+	if err := c.bind(ctx, names); err != nil || len(names.wanted) > 0 || !apiequality.Semantic.DeepEqual(binding, names.binding) {
+		return []client.Key{key}, nil //nolint:nilerr // it is reconciled, which fails again
+	}
+	return nil, nil
+}
 
 // forExport returns the bindings that refer to the export.
 func (c *Controller) forExport(_ context.Context, event client.Event) ([]client.Key, error) {

@@ -14,7 +14,6 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
@@ -57,7 +56,7 @@ func Specs(c Config) []multicluster.Spec {
 	watches := []multicluster.Watch{{Resource: logicalClusters, Keys: unsettled}}
 	// Watch resources with finalizers, so that their deletion triggers the next step without a wait.
 	for _, held := range []schema.GroupResource{workspaces, namespaces, apiBindings, crds} {
-		watches = append(watches, multicluster.Watch{Resource: held, Keys: r.keysOfContent})
+		watches = append(watches, multicluster.Watch{Resource: held, Content: c.Content, HeadKeys: r.keysOfContent, Listed: multicluster.OnlyChanges})
 	}
 	return []multicluster.Spec{{Name: Name, Workers: workers, Watches: watches, Reconcile: r.reconcile}}
 }
@@ -72,11 +71,11 @@ func unsettled(_ context.Context, event client.Event) ([]client.Key, error) {
 }
 
 // keysOfContent returns the cluster of a deleted object, if the cluster is being deleted and nobody is at work on it.
-func (r *reconciler) keysOfContent(ctx context.Context, event client.Event) ([]client.Key, error) {
+func (r *reconciler) keysOfContent(ctx context.Context, event client.HeadEvent) ([]client.Key, error) {
 	if event.Type != client.Deleted {
 		return nil, nil
 	}
-	key := client.Key{Cluster: logicalcluster.From(event.Object), Name: corev1alpha1.LogicalClusterName}
+	key := client.Key{Cluster: event.Head.Cluster, Name: corev1alpha1.LogicalClusterName}
 	if r.active.note(key.Cluster) {
 		return nil, nil
 	}

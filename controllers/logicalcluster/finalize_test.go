@@ -299,7 +299,7 @@ func TestReconcile_MissesNothingThatGoesMeanwhile(t *testing.T) {
 			h.content.Fail(tc.failure)
 			h.change(t, configMaps, client.Key{Cluster: id, Namespace: "default", Name: "a"}, hold)
 			h.delete(t)
-			gone := client.Event{Type: client.Deleted, Object: clienttest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}})}
+			gone := client.HeadEvent{Type: client.Deleted, Head: client.Head{Resource: namespaces, Cluster: id, Name: "x"}}
 			h.content.Before(func() {
 				if !tc.meanwhile {
 					return
@@ -537,7 +537,7 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	specs := append(Specs(Config{Config: multicluster.Config{Client: fake, Content: clienttest.NewContent(fake)}}),
-		workspace.Specs(workspace.Config{Config: multicluster.Config{Client: fake, Live: fake, Resolver: noPaths{}}})...)
+		workspace.Specs(workspace.Config{Config: multicluster.Config{Client: fake, Live: fake, Content: clienttest.NewContent(fake), Resolver: noPaths{}}})...)
 	for _, spec := range specs {
 		go func() {
 			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
 
@@ -30,9 +29,18 @@ type Watch struct {
 	Keys func(ctx context.Context, event client.Event) ([]client.Key, error)
 	// Restarted is called before and after the watch shows what exists: deletions before that may have been missed. Nil for none.
 	Restarted func()
+	// Content is where only the heads of objects are watched, without decoding them; nil to watch objects. HeadKeys is what Keys is
+	// otherwise, and required.
+	Content  client.Content
+	HeadKeys func(ctx context.Context, event client.HeadEvent) ([]client.Key, error)
+	// Listed reports whether an event is made of a head that exists when the watch begins; nil for all.
+	Listed func(client.Head) bool
 	// After is how long the keys of a change wait. Watch caches show what belongs together at about the same time, but not at once.
 	After time.Duration
 }
+
+// OnlyChanges is for Watch.Listed: what exists when the watch begins does not matter.
+func OnlyChanges(client.Head) bool { return false }
 
 // Spec describes a controller.
 type Spec struct {
@@ -153,23 +161,52 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 // mapRetry is the wait before an event is mapped again after an error.
 const mapRetry = 100 * time.Millisecond
 
-// mapped returns the keys for event. It tries until that succeeds or ctx ends; later events wait meanwhile.
-func mapped(ctx context.Context, gr schema.GroupResource, event client.Event, keys func(context.Context, client.Event) ([]client.Key, error)) []client.Key {
+// mapped returns the keys for an event of an object. It tries until that succeeds or ctx ends; later events wait meanwhile.
+func mapped(ctx context.Context, gr schema.GroupResource, object client.Key, keys func() ([]client.Key, error)) []client.Key {
 	var found []client.Key
 	reported := false
 	// The only error is the end of ctx.
 	_ = wait.PollUntilContextCancel(ctx, mapRetry, true, func(ctx context.Context) (bool, error) {
 		var err error
-		if found, err = keys(ctx, event); err == nil {
+		if found, err = keys(); err == nil {
 			return true, nil
 		}
 		if ctx.Err() == nil && !reported {
 			reported = true
-			klog.FromContext(ctx).Error(err, "Finding what an event concerns; trying again", "resource", gr, "cluster", logicalcluster.From(event.Object), "object", klog.KObj(event.Object))
+			klog.FromContext(ctx).Error(err, "Finding what an event concerns; trying again", "resource", gr, "cluster", object.Cluster, "namespace", object.Namespace, "name", object.Name)
 		}
 		return false, nil
 	})
 	return found
+}
+
+// follow calls handle for each step of the watch. Keys are those of an event, and nil for Reset and Synced.
+func (w Watch) follow(ctx context.Context, from client.Reader, handle func(event client.EventType, keys func() []client.Key)) error {
+	if w.Content != nil {
+		return w.Content.Watch(ctx, client.WatchScope{Resource: w.Resource, Listed: w.Listed}, func(event client.HeadEvent) {
+			switch {
+			case event.Type != client.Reset && event.Type != client.Synced:
+				handle(event.Type, func() []client.Key {
+					return mapped(ctx, w.Resource, event.Head.Key(), func() ([]client.Key, error) { return w.HeadKeys(ctx, event) })
+				})
+			case event.Source != "": // a resource has one
+				handle(event.Type, nil)
+			}
+		})
+	}
+	return from.Watch(ctx, w.Resource, func(event client.Event) {
+		if event.Object == nil {
+			handle(event.Type, nil)
+			return
+		}
+		handle(event.Type, func() []client.Key {
+			key := client.KeyOf(event.Object)
+			if w.Keys == nil {
+				return []client.Key{key}
+			}
+			return mapped(ctx, w.Resource, key, func() ([]client.Key, error) { return w.Keys(ctx, event) })
+		})
+	})
 }
 
 const (
@@ -200,35 +237,29 @@ func feed(from client.Reader, watch Watch, synced func()) source.TypedSource[cli
 			defer synced()
 			var present []client.Key
 			listing := true
-			err := from.Watch(ctx, watch.Resource, func(event client.Event) {
-				switch event.Type {
-				case client.Reset:
+			err := watch.follow(ctx, from, func(event client.EventType, keys func() []client.Key) {
+				switch {
+				case event == client.Reset:
 					present, listing = nil, true
-				case client.Synced:
+				case event == client.Synced:
 					go trickle(ctx, queue, present)
 					present, listing = nil, false
 					synced()
-				}
-				if event.Object == nil {
-					if watch.Restarted != nil {
-						watch.Restarted()
+				case listing:
+					present = append(present, keys()...)
+					return
+				default:
+					for _, key := range keys() {
+						if watch.After == 0 {
+							queue.Add(key)
+						} else {
+							queue.AddAfter(key, watch.After)
+						}
 					}
 					return
 				}
-				keys := []client.Key{client.KeyOf(event.Object)}
-				if watch.Keys != nil {
-					keys = mapped(ctx, watch.Resource, event, watch.Keys)
-				}
-				if listing {
-					present = append(present, keys...)
-					return
-				}
-				for _, key := range keys {
-					if watch.After == 0 {
-						queue.Add(key)
-					} else {
-						queue.AddAfter(key, watch.After)
-					}
+				if watch.Restarted != nil {
+					watch.Restarted()
 				}
 			})
 			if err != nil && ctx.Err() == nil {

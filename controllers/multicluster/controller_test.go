@@ -165,15 +165,34 @@ func TestRun_MapsAnEventAgainAfterAnError(t *testing.T) {
 	}
 }
 
+// A watch of heads shows what exists as far as it is wanted, and every change.
+func TestRun_WatchesHeads(t *testing.T) {
+	c := clienttest.NewFake(configMap("one", "a"), configMap("one", "b"))
+	keys := run(t, c, Watch{
+		Resource: configMaps, Content: clienttest.NewContent(c), Listed: func(h client.Head) bool { return h.Name == "b" },
+		HeadKeys: func(_ context.Context, event client.HeadEvent) ([]client.Key, error) {
+			return []client.Key{event.Head.Key()}, nil
+		},
+	}, func(client.Key) error { return nil })
+	if key := next(t, keys); key.Name != "b" {
+		t.Errorf("reconciled %s", key)
+	}
+	if err := c.Delete(t.Context(), configMaps, client.KeyOf(configMap("one", "a")), nil); err != nil {
+		t.Fatal(err)
+	}
+	if key := next(t, keys); key.Name != "a" {
+		t.Errorf("reconciled %s", key)
+	}
+}
+
 func TestRun_SaysNothingOfAMappingThatItsEndInterrupts(t *testing.T) {
 	var log bytes.Buffer
 	logger := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))
 	ctx, stop := context.WithCancel(klog.NewContext(t.Context(), logger))
-	failing := func(context.Context, client.Event) ([]client.Key, error) {
+	mapped(ctx, configMaps, client.Key{Cluster: "one", Name: "a"}, func() ([]client.Key, error) {
 		stop()
 		return nil, errors.New("the cache is stopped")
-	}
-	mapped(ctx, configMaps, client.Event{Type: client.Added, Object: configMap("one", "a")}, failing)
+	})
 	if log.Len() > 0 {
 		t.Errorf("it prints: %s", &log)
 	}

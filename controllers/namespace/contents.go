@@ -58,72 +58,80 @@ func rootCAData(bundle []byte) map[string]string { return map[string]string{root
 // contents maintains the objects that every active namespace has.
 type contents struct {
 	client   client.Client
+	content  client.Content
 	caBundle func() []byte
 }
 
-// active returns the key of a namespace that is not being deleted.
-func active(_ context.Context, event client.Event) ([]client.Key, error) {
-	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() != nil {
+// incomplete returns the key of a namespace that is not being deleted and lacks something, as far as the watch caches know.
+func (c *contents) incomplete(ctx context.Context, event client.HeadEvent) ([]client.Key, error) {
+	if event.Type == client.Deleted || isTerminating(event.Head) {
 		return nil, nil
 	}
-	return []client.Key{client.KeyOf(event.Object)}, nil
+	key := event.Head.Key()
+	for _, o := range []struct{ resource, name string }{{"serviceaccounts", ServiceAccountName}, {"configmaps", RootCAName}} {
+		if found, err := c.find(ctx, o.resource, client.Key{Cluster: key.Cluster, Namespace: key.Name, Name: o.name}); err != nil || found == nil {
+			return []client.Key{key}, err
+		}
+	}
+	return nil, nil
 }
 
 // lostServiceAccount returns the key of a namespace whose ServiceAccount was deleted.
-func (c *contents) lostServiceAccount(_ context.Context, event client.Event) ([]client.Key, error) {
-	if event.Type != client.Deleted || event.Object.GetName() != ServiceAccountName {
+func lostServiceAccount(_ context.Context, event client.HeadEvent) ([]client.Key, error) {
+	if event.Type != client.Deleted || event.Head.Name != ServiceAccountName {
 		return nil, nil
 	}
-	return namespaceOf(event)
+	return []client.Key{namespaceOf(event.Head)}, nil
 }
 
-// lostRootCA returns the key of a namespace whose ConfigMap is missing or wrong.
-func (c *contents) lostRootCA(_ context.Context, event client.Event) ([]client.Key, error) {
-	if event.Object.GetName() != RootCAName {
+// lostRootCA returns the key of a namespace whose ConfigMap is missing, or may be wrong. One that a workspace has from the beginning is right;
+// when the certificates change, somebody looks into all of them.
+func (c *contents) lostRootCA(ctx context.Context, event client.HeadEvent) ([]client.Key, error) {
+	if event.Head.Name != RootCAName {
 		return nil, nil
 	}
-	if cm, ok := event.Object.(*corev1.ConfigMap); ok && event.Type != client.Deleted && maps.Equal(cm.Data, rootCAData(c.caBundle())) {
-		return nil, nil
+	key := namespaceOf(event.Head)
+	if event.Type == client.Added {
+		ns, err := c.find(ctx, "namespaces", key)
+		if err != nil || ns != nil && client.MadeTogether(*ns, event.Head) {
+			return nil, err
+		}
 	}
-	return namespaceOf(event)
+	return []client.Key{key}, nil
 }
 
-func namespaceOf(event client.Event) ([]client.Key, error) {
-	key := client.KeyOf(event.Object)
-	return []client.Key{{Cluster: key.Cluster, Name: key.Namespace}}, nil
+func (c *contents) find(ctx context.Context, name string, key client.Key) (*client.Head, error) {
+	found, err := c.content.Find(ctx, client.Kind{Resource: resource(name), Namespaced: key.Namespace != ""}, key, false)
+	return found, wrap("finding "+name, err)
 }
+
+func namespaceOf(h client.Head) client.Key { return client.Key{Cluster: h.Cluster, Name: h.Namespace} }
 
 // reconcile restores the missing objects of one namespace.
 func (c *contents) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
-	ns, err := c.client.Get(ctx, resource("namespaces"), key)
-	if apierrors.IsNotFound(err) {
-		return reconcile.Result{}, nil
+	ns, err := c.find(ctx, "namespaces", key)
+	if err != nil || ns == nil || isTerminating(*ns) {
+		return reconcile.Result{}, err
 	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("reading the namespace: %w", err)
-	}
-	if ns.GetDeletionTimestamp() != nil {
-		return reconcile.Result{}, nil
-	}
-	return reconcile.Result{}, errors.Join(c.ensureServiceAccount(ctx, key), c.ensureRootCA(ctx, key))
+	return reconcile.Result{}, errors.Join(c.ensureServiceAccount(ctx, key), c.ensureRootCA(ctx, *ns))
 }
 
 func (c *contents) ensureServiceAccount(ctx context.Context, namespace client.Key) error {
 	key := client.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: ServiceAccountName}
-	_, err := c.client.Get(ctx, resource("serviceaccounts"), key)
-	if !apierrors.IsNotFound(err) {
-		return wrap("reading the ServiceAccount", err)
+	found, err := c.find(ctx, "serviceaccounts", key)
+	if err != nil || found != nil {
+		return err
 	}
 	_, err = c.client.Create(ctx, resource("serviceaccounts"), key.Cluster, DefaultServiceAccount(key.Namespace))
 	return wrap("creating the ServiceAccount", ignoreSettled(err))
 }
 
-func (c *contents) ensureRootCA(ctx context.Context, namespace client.Key) error {
+func (c *contents) ensureRootCA(ctx context.Context, ns client.Head) error {
 	bundle := c.caBundle()
 	if len(bundle) == 0 {
 		return nil
 	}
-	key := client.Key{Cluster: namespace.Cluster, Namespace: namespace.Name, Name: RootCAName}
+	key := client.Key{Cluster: ns.Cluster, Namespace: ns.Name, Name: RootCAName}
 	obj, err := c.client.Get(ctx, resource("configmaps"), key)
 	if apierrors.IsNotFound(err) {
 		_, err = c.client.Create(ctx, resource("configmaps"), key.Cluster, RootCA(key.Namespace, bundle))

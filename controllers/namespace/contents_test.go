@@ -87,7 +87,7 @@ func TestContents(t *testing.T) {
 					return nil
 				})
 			}
-			c := &contents{client: fake, caBundle: tt.bundle}
+			c := &contents{client: fake, content: clienttest.NewContent(fake), caBundle: tt.bundle}
 			if _, err := c.reconcile(t.Context(), client.Key{Cluster: "one", Name: "a"}); !errors.Is(err, tt.wantErr) {
 				t.Errorf("got error %v, want %v", err, tt.wantErr)
 			}
@@ -98,6 +98,61 @@ func TestContents(t *testing.T) {
 				t.Errorf("changed shared objects: %v", mutated)
 			}
 		})
+	}
+}
+
+// Nobody looks at namespaces that have what they should, nor into the ConfigMaps that workspaces have from the beginning.
+func TestContents_WhatIsLookedAt(t *testing.T) {
+	at := func(version string, obj client.Object) client.Object {
+		obj = clienttest.In("one", obj)
+		obj.SetResourceVersion(version)
+		return obj
+	}
+	meta := func(namespace, name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: namespace, Name: name}
+	}
+	fake := clienttest.NewFake(
+		clienttest.In("one", &corev1.Namespace{ObjectMeta: meta("", "whole")}), clienttest.In("one", DefaultServiceAccount("whole")), clienttest.In("one", RootCA("whole", nil)),
+		clienttest.In("one", &corev1.Namespace{ObjectMeta: meta("", "empty")}),
+		clienttest.In("one", &corev1.Namespace{ObjectMeta: meta("", "half")}), clienttest.In("one", RootCA("half", nil)),
+		clienttest.In("two", DefaultServiceAccount("half")),
+	)
+	c := &contents{client: fake, content: clienttest.NewContent(fake)}
+	key := func(name string) []client.Key { return []client.Key{{Cluster: "one", Name: name}} }
+	going := &corev1.Namespace{ObjectMeta: meta("", "empty")}
+	going.DeletionTimestamp = &metav1.Time{}
+	version := func(name string) string {
+		obj, err := fake.Get(t.Context(), resource("namespaces"), key(name)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return obj.GetResourceVersion()
+	}
+	for name, tc := range map[string]struct {
+		keys func(context.Context, client.HeadEvent) ([]client.Key, error)
+		kind string
+		typ  client.EventType
+		obj  client.Object
+		want []client.Key
+	}{
+		"a namespace that has all":                 {c.incomplete, "namespaces", client.Added, at("1", &corev1.Namespace{ObjectMeta: meta("", "whole")}), nil},
+		"one that has nothing":                     {c.incomplete, "namespaces", client.Added, at("1", &corev1.Namespace{ObjectMeta: meta("", "empty")}), key("empty")},
+		"one that has half":                        {c.incomplete, "namespaces", client.Added, at("1", &corev1.Namespace{ObjectMeta: meta("", "half")}), key("half")},
+		"one that is being deleted":                {c.incomplete, "namespaces", client.Modified, at("1", going), nil},
+		"one that is gone":                         {c.incomplete, "namespaces", client.Deleted, at("1", &corev1.Namespace{ObjectMeta: meta("", "empty")}), nil},
+		"a ServiceAccount that is gone":            {lostServiceAccount, "serviceaccounts", client.Deleted, at("1", DefaultServiceAccount("whole")), key("whole")},
+		"one that is there":                        {lostServiceAccount, "serviceaccounts", client.Added, at("1", DefaultServiceAccount("whole")), nil},
+		"another ServiceAccount":                   {lostServiceAccount, "serviceaccounts", client.Deleted, at("1", &corev1.ServiceAccount{ObjectMeta: meta("whole", "x")}), nil},
+		"a ConfigMap that came with its namespace": {c.lostRootCA, "configmaps", client.Added, at(version("whole"), RootCA("whole", nil)), nil},
+		"one that came later":                      {c.lostRootCA, "configmaps", client.Added, at("99", RootCA("whole", nil)), key("whole")},
+		"one that has changed":                     {c.lostRootCA, "configmaps", client.Modified, at(version("whole"), RootCA("whole", nil)), key("whole")},
+		"one that is gone, which is lost":          {c.lostRootCA, "configmaps", client.Deleted, at("99", RootCA("whole", nil)), key("whole")},
+		"another ConfigMap":                        {c.lostRootCA, "configmaps", client.Modified, at("99", &corev1.ConfigMap{ObjectMeta: meta("whole", "x")}), nil},
+	} {
+		got, err := tc.keys(t.Context(), client.HeadEvent{Type: tc.typ, Head: client.HeadOf(resource(tc.kind), "", tc.obj)})
+		if err != nil || !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, tc.want)
+		}
 	}
 }
 

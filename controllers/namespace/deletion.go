@@ -33,12 +33,14 @@ type deletion struct {
 }
 
 // terminating returns the key of a namespace that is being deleted.
-func terminating(_ context.Context, event client.Event) ([]client.Key, error) {
-	if event.Type == client.Deleted || event.Object.GetDeletionTimestamp() == nil {
+func terminating(_ context.Context, event client.HeadEvent) ([]client.Key, error) {
+	if event.Type == client.Deleted || !isTerminating(event.Head) {
 		return nil, nil
 	}
-	return []client.Key{client.KeyOf(event.Object)}, nil
+	return []client.Key{event.Head.Key()}, nil
 }
+
+func isTerminating(h client.Head) bool { return h.DeletionTimestamp != nil }
 
 // reconcile does one step of the deletion of one namespace.
 func (d *deletion) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {

@@ -30,7 +30,7 @@ type Config struct {
 // Specs returns the controllers.
 func Specs(in Config) []multicluster.Spec {
 	d := &deletion{client: in.Client, content: in.Content, clock: clock.RealClock{}}
-	c := &contents{client: in.Client, caBundle: func() []byte {
+	c := &contents{client: in.Client, content: in.Content, caBundle: func() []byte {
 		bundle, _ := in.CABundle()
 		return bundle
 	}}
@@ -38,16 +38,16 @@ func Specs(in Config) []multicluster.Spec {
 		{
 			Name:      "namespace-deletion",
 			Workers:   workers,
-			Watches:   []multicluster.Watch{{Resource: resource("namespaces"), Keys: terminating}},
+			Watches:   []multicluster.Watch{{Resource: resource("namespaces"), Content: in.Content, HeadKeys: terminating, Listed: isTerminating}},
 			Reconcile: d.reconcile,
 		},
 		{
 			Name:    "namespace-contents",
 			Workers: workers,
 			Watches: []multicluster.Watch{
-				{Resource: resource("namespaces"), Keys: active, After: settles},
-				{Resource: resource("serviceaccounts"), Keys: c.lostServiceAccount, After: settles},
-				{Resource: resource("configmaps"), Keys: c.lostRootCA, After: settles},
+				{Resource: resource("namespaces"), Content: in.Content, HeadKeys: c.incomplete, After: settles},
+				{Resource: resource("serviceaccounts"), Content: in.Content, HeadKeys: lostServiceAccount, Listed: multicluster.OnlyChanges, After: settles},
+				{Resource: resource("configmaps"), Content: in.Content, HeadKeys: c.lostRootCA, Listed: multicluster.OnlyChanges, After: settles},
 			},
 			Feeds: []func(context.Context, func(client.Key, time.Duration)){
 				func(ctx context.Context, add func(client.Key, time.Duration)) { c.followBundle(ctx, in.CABundle, add) },

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
@@ -70,11 +71,11 @@ func Specs(c Config) []multicluster.Spec {
 		Name:    Name,
 		Workers: workers,
 		Watches: []multicluster.Watch{
-			{Resource: workspaces},
+			{Resource: workspaces, Keys: r.keysOfWorkspace},
 			{Resource: logicalClusters, Keys: r.keysOfLogicalCluster},
 			{Resource: shards, Keys: r.keysOfShard},
-			{Resource: apiBindings, Keys: r.keysOfBinding},
-			{Resource: clusterRoleBindings, Keys: r.keysOfClusterRoleBinding},
+			{Resource: apiBindings, Content: c.Content, HeadKeys: r.keysOfBinding, Listed: multicluster.OnlyChanges},
+			{Resource: clusterRoleBindings, Content: c.Content, HeadKeys: r.keysOfClusterRoleBinding, Listed: multicluster.OnlyChanges},
 		},
 		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates},
 		Reconcile: r.reconcile,
@@ -126,6 +127,31 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 func isPlaced(ws *tenancyv1alpha1.Workspace) bool {
 	return ws.Spec.Cluster != "" && ws.Status.Phase != "" &&
 		ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling && ws.Status.Phase != corev1alpha1.LogicalClusterPhaseInitializing
+}
+
+// keysOfWorkspace returns the workspace, unless it is there when the watch begins and as it should be. Whether its phase is that of its
+// LogicalCluster, the watch of these finds out.
+func (r *reconciler) keysOfWorkspace(ctx context.Context, event client.Event) ([]client.Key, error) {
+	key := client.KeyOf(event.Object)
+	ws, ok := event.Object.(*tenancyv1alpha1.Workspace)
+	if !ok || event.Type != client.Added || ws.DeletionTimestamp != nil || !isPlaced(ws) || ws.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != string(ws.Status.Phase) {
+		return []client.Key{key}, nil
+	}
+	cluster := logicalcluster.Name(ws.Spec.Cluster)
+	lc, err := r.find(ctx, logicalClusters, client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
+	if err != nil || lc == nil || lc.DeletionTimestamp != nil {
+		return []client.Key{key}, err
+	}
+	if ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey] != "" {
+		admin, err := r.find(ctx, clusterRoleBindings, client.Key{Cluster: cluster, Name: AdminBindingName})
+		if err != nil || admin == nil {
+			return []client.Key{key}, err
+		}
+	}
+	if conditionsv1alpha1.GetReason(ws, corev1alpha1.WorkspaceInitialized) == corev1alpha1.WorkspaceDisappearedReason {
+		return []client.Key{key}, nil
+	}
+	return nil, nil
 }
 
 // keysOfLogicalCluster returns the owner, unless this controller made the change and continues by itself.
@@ -180,7 +206,7 @@ func (r *reconciler) keysOfShard(ctx context.Context, event client.Event) ([]cli
 }
 
 // keysOfBinding returns the workspace that waits for a binding.
-func (r *reconciler) keysOfBinding(ctx context.Context, event client.Event) ([]client.Key, error) {
+func (r *reconciler) keysOfBinding(ctx context.Context, event client.HeadEvent) ([]client.Key, error) {
 	if event.Type == client.Deleted {
 		return nil, nil
 	}
@@ -190,16 +216,20 @@ func (r *reconciler) keysOfBinding(ctx context.Context, event client.Event) ([]c
 }
 
 // keysOfClusterRoleBinding returns the workspace that lost its administrator.
-func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event client.Event) ([]client.Key, error) {
-	if event.Type != client.Deleted || event.Object.GetName() != AdminBindingName {
+func (r *reconciler) keysOfClusterRoleBinding(ctx context.Context, event client.HeadEvent) ([]client.Key, error) {
+	if event.Type != client.Deleted || event.Head.Name != AdminBindingName {
 		return nil, nil
 	}
 	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool { return lc.DeletionTimestamp == nil })
 }
 
 // owner returns the Workspace of the cluster in which the event happened, if wanted is true for its LogicalCluster.
-func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(*corev1alpha1.LogicalCluster) bool) ([]client.Key, error) {
-	lc, err := r.logicalCluster(ctx, r.Client, logicalcluster.From(event.Object))
+func (r *reconciler) owner(ctx context.Context, event client.HeadEvent, wanted func(*corev1alpha1.LogicalCluster) bool) ([]client.Key, error) {
+	found, err := r.find(ctx, logicalClusters, client.Key{Cluster: event.Head.Cluster, Name: corev1alpha1.LogicalClusterName})
+	if err != nil || found == nil || event.Type == client.Added && client.MadeTogether(*found, event.Head) {
+		return nil, err
+	}
+	lc, err := r.logicalCluster(ctx, r.Client, event.Head.Cluster)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -210,6 +240,15 @@ func (r *reconciler) owner(ctx context.Context, event client.Event, wanted func(
 		return []client.Key{key}, nil
 	}
 	return nil, nil
+}
+
+// find returns the head of a cluster-scoped object; nil if there is none.
+func (r *reconciler) find(ctx context.Context, resource schema.GroupResource, key client.Key) (*client.Head, error) {
+	found, err := r.Content.Find(ctx, client.Kind{Resource: resource}, key, false)
+	if err != nil {
+		return nil, fmt.Errorf("finding %s %s: %w", resource, key, err)
+	}
+	return found, nil
 }
 
 // logicalCluster returns the LogicalCluster of a cluster, which is shared; NotFound if there is none.

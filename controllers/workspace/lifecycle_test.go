@@ -47,12 +47,52 @@ func TestMaintain_AdministratorComesBack(t *testing.T) {
 	if err := h.Delete(t.Context(), clusterRoleBindings, admin, nil); err != nil {
 		t.Fatal(err)
 	}
-	if keys := clienttest.Keys(t)(h.reconciler().keysOfClusterRoleBinding(t.Context(), client.Event{Type: client.Deleted, Object: obj})); !slices.Equal(keys, []client.Key{key}) {
+	if keys := clienttest.Keys(t)(h.reconciler().keysOfClusterRoleBinding(t.Context(), client.HeadEvent{Type: client.Deleted, Head: client.HeadOf(clusterRoleBindings, "", obj)})); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the binding leads to %v", keys)
 	}
 	h.mustStep(t)
 	if !h.has(t, clusterRoleBindings, admin) {
 		t.Error("the administrator is not back")
+	}
+}
+
+// Who is there when the watch begins, and as it should be, is not looked at.
+func TestMaintain_WhatIsThereAlready(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(t *testing.T, h *house)
+		event  client.EventType
+		want   bool
+	}{
+		"all is well":                     {func(*testing.T, *house) {}, client.Added, false},
+		"all is well, but it has changed": {func(*testing.T, *house) {}, client.Modified, true},
+		"the administrator is gone": {func(t *testing.T, h *house) {
+			if err := h.Delete(t.Context(), clusterRoleBindings, client.Key{Cluster: first(), Name: AdminBindingName}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}, client.Added, true},
+		"the label is another": {func(t *testing.T, h *house) {
+			h.change(t, func(ws *tenancyv1alpha1.Workspace) { ws.Labels[tenancyv1alpha1.WorkspacePhaseLabel] = "Deleting" })
+		}, client.Added, true},
+		"it was reported missing": {func(t *testing.T, h *house) {
+			h.change(t, func(ws *tenancyv1alpha1.Workspace) {
+				conditionsv1alpha1.MarkFalse(ws, corev1alpha1.WorkspaceInitialized, corev1alpha1.WorkspaceDisappearedReason, conditionsv1alpha1.ConditionSeverityError, "")
+			})
+		}, client.Added, true},
+		"it has no place": {func(t *testing.T, h *house) {
+			h.change(t, func(ws *tenancyv1alpha1.Workspace) { ws.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling })
+		}, client.Added, true},
+		"it is missing": {func(t *testing.T, h *house) {
+			h.change(t, func(ws *tenancyv1alpha1.Workspace) { ws.Spec.Cluster = "nowhere" })
+		}, client.Added, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := ready(t)
+			tc.change(t, h)
+			keys := clienttest.Keys(t)(h.reconciler().keysOfWorkspace(t.Context(), client.Event{Type: tc.event, Object: h.workspace(t)}))
+			if got := len(keys) > 0; got != tc.want {
+				t.Errorf("it is looked at: %t, want %t", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -92,8 +92,8 @@ func (r *reconciler) ensureAdmin(ctx context.Context, ws *tenancyv1alpha1.Worksp
 	if err != nil || user == nil {
 		return err
 	}
-	_, err = r.Client.Get(ctx, clusterRoleBindings, client.Key{Cluster: name, Name: AdminBindingName})
-	if !apierrors.IsNotFound(err) {
+	found, err := r.find(ctx, clusterRoleBindings, client.Key{Cluster: name, Name: AdminBindingName})
+	if err != nil || found != nil {
 		return err
 	}
 	_, err = r.Client.Create(ctx, clusterRoleBindings, name, newAdminBinding(user.Username))

@@ -198,7 +198,7 @@ func TestProvision_WaitsForBindings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys := clienttest.Keys(t)(h.reconciler().keysOfBinding(t.Context(), client.Event{Type: client.Modified, Object: obj})); !slices.Equal(keys, []client.Key{key}) {
+	if keys := clienttest.Keys(t)(h.reconciler().keysOfBinding(t.Context(), client.HeadEvent{Type: client.Modified, Head: client.HeadOf(apiBindings, "", obj)})); !slices.Equal(keys, []client.Key{key}) {
 		t.Errorf("the binding leads to %v", keys)
 	}
 	h.mustStep(t)
