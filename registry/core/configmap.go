@@ -24,9 +24,10 @@ func configMaps() *kinds.Kind[corev1.ConfigMap, *corev1.ConfigMap] {
 		Cells: func(cm *corev1.ConfigMap) []any {
 			return []any{cm.Name, int64(len(cm.Data) + len(cm.BinaryData)), kinds.Age(cm.CreationTimestamp)}
 		},
-		Name:           apimachineryvalidation.NameIsDNSSubdomain,
-		Validate:       validateConfigMap,
-		ValidateUpdate: validateConfigMapUpdate,
+		Name:               apimachineryvalidation.NameIsDNSSubdomain,
+		Validate:           validateConfigMap,
+		StandardFinalizers: true,
+		ValidateUpdate:     validateConfigMapUpdate,
 	}
 }
 

@@ -23,8 +23,9 @@ func limitRanges() *kinds.Kind[corev1.LimitRange, *corev1.LimitRange] {
 				limits.Name = string(uuid.NewUUID())
 			}
 		},
-		Name:     apimachineryvalidation.NameIsDNSSubdomain,
-		Validate: validateLimitRange,
+		Name:               apimachineryvalidation.NameIsDNSSubdomain,
+		Validate:           validateLimitRange,
+		StandardFinalizers: true,
 		Warn: func(_, old *corev1.LimitRange) []string {
 			if old != nil {
 				return nil

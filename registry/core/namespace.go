@@ -3,7 +3,6 @@ package core
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -40,6 +39,7 @@ func namespaces() *kinds.Kind[corev1.Namespace, *corev1.Namespace] {
 		},
 		ReturnDeleted:      true,
 		NoGeneration:       true,
+		StandardFinalizers: true,
 		MetadataByStatus:   true,
 		DeleteDuringUpdate: func(ns *corev1.Namespace) bool { return len(ns.Spec.Finalizers) == 0 },
 		PrepareForUser: func(ns, old *corev1.Namespace) {
@@ -104,10 +104,5 @@ func validateNamespaceStatus(ns, _ *corev1.Namespace) field.ErrorList {
 
 func validateFinalizer(finalizer corev1.FinalizerName, path *field.Path) field.ErrorList {
 	name := string(finalizer)
-	errs := apimachineryvalidation.ValidateFinalizerName(name, path)
-	standard := []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
-	if !strings.Contains(name, "/") && !slices.Contains(standard, name) {
-		errs = append(errs, field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
-	}
-	return errs
+	return append(apimachineryvalidation.ValidateFinalizerName(name, path), kinds.ValidateStandardFinalizer(name, path)...)
 }

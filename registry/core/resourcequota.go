@@ -22,11 +22,12 @@ func resourceQuotas() *kinds.Kind[corev1.ResourceQuota, *corev1.ResourceQuota] {
 			{Name: "Limit", Type: "string", Description: "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."},
 			kinds.AgeColumn(),
 		},
-		Cells:            quotaRow,
-		ReturnDeleted:    true,
-		NoGeneration:     true,
-		MetadataByStatus: true,
-		Name:             apimachineryvalidation.NameIsDNSSubdomain,
+		Cells:              quotaRow,
+		ReturnDeleted:      true,
+		StandardFinalizers: true,
+		NoGeneration:       true,
+		MetadataByStatus:   true,
+		Name:               apimachineryvalidation.NameIsDNSSubdomain,
 		Validate: func(quota *corev1.ResourceQuota) field.ErrorList {
 			return validateQuotaSpec(&quota.Spec, field.NewPath("spec"))
 		},

@@ -79,6 +79,14 @@ func testNamespaceLife(t *testing.T, h *harness) {
 	if _, err = update(ctx, t, h, "namespaces/finalize", ns.Name, ns); !apierrors.IsInvalid(err) {
 		t.Errorf("a bad finalizer: %v", err)
 	}
+	ns.Spec.Finalizers, ns.Finalizers = nil, []string{"bad"}
+	if _, err = update(ctx, t, h, "namespaces", ns.Name, ns); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.finalizers[0]") {
+		t.Errorf("a finalizer of the metadata that is neither standard nor qualified: %v", err)
+	}
+	ns.Finalizers = []string{"example.com/good", "orphan"}
+	if _, err = update(ctx, t, h, "namespaces", ns.Name, ns); err != nil {
+		t.Errorf("good finalizers of the metadata: %v", err)
+	}
 	if _, ok := h.group.Versions[version]["namespaces"].(rest.CollectionDeleter); ok {
 		t.Error("namespaces can be deleted as a collection")
 	}

@@ -24,11 +24,12 @@ func secrets() *kinds.Kind[corev1.Secret, *corev1.Secret] {
 		Cells: func(secret *corev1.Secret) []any {
 			return []any{secret.Name, string(secret.Type), int64(len(secret.Data)), kinds.Age(secret.CreationTimestamp)}
 		},
-		Fields:         func(secret *corev1.Secret) fields.Set { return fields.Set{"type": string(secret.Type)} },
-		Name:           apimachineryvalidation.NameIsDNSSubdomain,
-		Validate:       validateSecret,
-		ValidateUpdate: validateSecretUpdate,
-		Warn:           warnOfSecret,
+		Fields:             func(secret *corev1.Secret) fields.Set { return fields.Set{"type": string(secret.Type)} },
+		Name:               apimachineryvalidation.NameIsDNSSubdomain,
+		Validate:           validateSecret,
+		StandardFinalizers: true,
+		ValidateUpdate:     validateSecretUpdate,
+		Warn:               warnOfSecret,
 	}
 }
 

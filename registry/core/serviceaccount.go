@@ -19,7 +19,8 @@ func serviceAccounts() *kinds.Kind[corev1.ServiceAccount, *corev1.ServiceAccount
 		Cells: func(sa *corev1.ServiceAccount) []any {
 			return []any{sa.Name, kinds.Age(sa.CreationTimestamp)}
 		},
-		ReturnDeleted: true,
+		ReturnDeleted:      true,
+		StandardFinalizers: true,
 		Prepare: func(sa, _ *corev1.ServiceAccount) {
 			// References to Secrets are in the namespace of the ServiceAccount and need only a name.
 			for i := range sa.Secrets {

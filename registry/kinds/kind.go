@@ -51,6 +51,8 @@ type Kind[E any, T Pointer[E]] struct {
 	NoGeneration bool
 	// NoGarbageCollection is true for kinds whose dependents are never looked for.
 	NoGarbageCollection bool
+	// StandardFinalizers is true for kinds whose finalizers have a domain or are defined by Kubernetes.
+	StandardFinalizers bool
 	// MetadataByStatus is true for kinds whose metadata may be changed through the status subresource too.
 	MetadataByStatus bool
 	// DeleteDuringUpdate decides, in addition to the usual rule, whether an update that left no finalizers completes a deletion.

@@ -128,6 +128,7 @@ func (s *strategy[E, T]) Validate(ctx context.Context, obj runtime.Object) field
 	case s.kind.Name != nil:
 		errs = apimachineryvalidation.ValidateObjectMetaAccessor(obj.(T), s.NamespaceScoped(), s.kind.Name, field.NewPath("metadata"))
 	}
+	errs = append(errs, s.kind.validateFinalizers(obj.(T))...)
 	if s.kind.Validate != nil {
 		errs = append(errs, s.kind.Validate(obj.(T))...)
 	}
@@ -142,9 +143,9 @@ func (s *strategy[E, T]) Validate(ctx context.Context, obj runtime.Object) field
 
 // ValidateUpdate implements rest.RESTUpdateStrategy. The metadata have been validated before.
 func (s *strategy[E, T]) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	var errs field.ErrorList
+	errs := s.kind.validateFinalizers(obj.(T))
 	if s.kind.Validate != nil {
-		errs = s.kind.Validate(obj.(T))
+		errs = append(errs, s.kind.Validate(obj.(T))...)
 	}
 	if s.kind.ValidateUpdate != nil {
 		errs = append(errs, s.kind.ValidateUpdate(obj.(T), old.(T))...)
