@@ -56,38 +56,42 @@ func (s *Stores) Guarded(evaluator *policy.Evaluator) (*group.Group, error) {
 
 func roleKind() *kinds.Kind[rbacv1.Role, *rbacv1.Role] {
 	return &kinds.Kind[rbacv1.Role, *rbacv1.Role]{
-		Columns:        roleColumns(),
-		Cells:          func(o *rbacv1.Role) []any { return roleRow(o.ObjectMeta) },
-		CreateOnUpdate: true,
-		Validate:       validateRole,
+		Columns:            roleColumns(),
+		Cells:              func(o *rbacv1.Role) []any { return roleRow(o.ObjectMeta) },
+		CreateOnUpdate:     true,
+		Validate:           validateRole,
+		StandardFinalizers: true,
 	}
 }
 
 func clusterRoleKind() *kinds.Kind[rbacv1.ClusterRole, *rbacv1.ClusterRole] {
 	return &kinds.Kind[rbacv1.ClusterRole, *rbacv1.ClusterRole]{
-		Columns:        roleColumns(),
-		Cells:          func(o *rbacv1.ClusterRole) []any { return roleRow(o.ObjectMeta) },
-		CreateOnUpdate: true,
-		Validate:       validateClusterRole,
+		Columns:            roleColumns(),
+		Cells:              func(o *rbacv1.ClusterRole) []any { return roleRow(o.ObjectMeta) },
+		CreateOnUpdate:     true,
+		Validate:           validateClusterRole,
+		StandardFinalizers: true,
 	}
 }
 
 func roleBindingKind() *kinds.Kind[rbacv1.RoleBinding, *rbacv1.RoleBinding] {
 	return &kinds.Kind[rbacv1.RoleBinding, *rbacv1.RoleBinding]{
-		Columns:        bindingColumns(),
-		Cells:          func(o *rbacv1.RoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
-		CreateOnUpdate: true,
-		Validate:       validateRoleBinding,
-		ValidateUpdate: validateRoleBindingUpdate,
+		Columns:            bindingColumns("roleBinding", rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]),
+		Cells:              func(o *rbacv1.RoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
+		CreateOnUpdate:     true,
+		Validate:           validateRoleBinding,
+		StandardFinalizers: true,
+		ValidateUpdate:     validateRoleBindingUpdate,
 	}
 }
 
 func clusterRoleBindingKind() *kinds.Kind[rbacv1.ClusterRoleBinding, *rbacv1.ClusterRoleBinding] {
 	return &kinds.Kind[rbacv1.ClusterRoleBinding, *rbacv1.ClusterRoleBinding]{
-		Columns:        bindingColumns(),
-		Cells:          func(o *rbacv1.ClusterRoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
-		CreateOnUpdate: true,
-		Validate:       validateClusterRoleBinding,
-		ValidateUpdate: validateClusterRoleBindingUpdate,
+		Columns:            bindingColumns("clusterRoleBinding", rbacv1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"]),
+		Cells:              func(o *rbacv1.ClusterRoleBinding) []any { return bindingRow(o.ObjectMeta, o.RoleRef, o.Subjects) },
+		CreateOnUpdate:     true,
+		Validate:           validateClusterRoleBinding,
+		StandardFinalizers: true,
+		ValidateUpdate:     validateClusterRoleBindingUpdate,
 	}
 }

@@ -24,14 +24,17 @@ func roleRow(o metav1.ObjectMeta) []any {
 	return []any{o.Name, o.CreationTimestamp.UTC().Format(time.RFC3339)}
 }
 
-func bindingColumns() []metav1.TableColumnDefinition {
+// bindingColumns returns the columns of roleBindings or clusterRoleBindings. ref describes the reference to the role.
+func bindingColumns(kind, ref string) []metav1.TableColumnDefinition {
+	// Whether it can change is of no interest in a list.
+	ref = strings.TrimSuffix(ref, " This field is immutable.")
 	return []metav1.TableColumnDefinition{
 		kinds.NameColumn(),
-		{Name: "Role", Type: "string", Description: rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"]},
+		{Name: "Role", Type: "string", Description: ref},
 		kinds.AgeColumn(),
-		{Name: "Users", Type: "string", Priority: 1, Description: "Users in the role binding"},
-		{Name: "Groups", Type: "string", Priority: 1, Description: "Groups in the role binding"},
-		{Name: "ServiceAccounts", Type: "string", Priority: 1, Description: "ServiceAccounts in the role binding"},
+		{Name: "Users", Type: "string", Priority: 1, Description: "Users in the " + kind},
+		{Name: "Groups", Type: "string", Priority: 1, Description: "Groups in the " + kind},
+		{Name: "ServiceAccounts", Type: "string", Priority: 1, Description: "ServiceAccounts in the " + kind},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -24,8 +25,11 @@ func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
 		errs = append(errs, field.Required(selectors, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
 	}
 	for i := range role.AggregationRule.ClusterRoleSelectors {
-		errs = append(errs, metav1validation.ValidateLabelSelector(&role.AggregationRule.ClusterRoleSelectors[i],
-			metav1validation.LabelSelectorValidationOptions{}, selectors.Index(i))...)
+		selector := &role.AggregationRule.ClusterRoleSelectors[i]
+		errs = append(errs, metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, selectors.Index(i))...)
+		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+			errs = append(errs, field.Invalid(selectors.Index(i), nil, "invalid label selector."))
+		}
 	}
 	return errs
 }
@@ -35,15 +39,17 @@ func validateRules(rules []rbacv1.PolicyRule, namespaced bool, at *field.Path) f
 	for i := range rules {
 		errs = append(errs, validateRule(&rules[i], namespaced, at.Index(i))...)
 	}
+	for i := range rules {
+		if len(rules[i].Verbs) == 0 {
+			errs = append(errs, field.Required(at.Index(i).Child("verbs"), ""))
+		}
+	}
 	return errs
 }
 
 // validateRule checks that a rule is for resources, or, in a ClusterRole, for paths.
 func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if len(rule.Verbs) == 0 {
-		errs = append(errs, field.Required(at.Child("verbs"), "verbs must contain at least one value"))
-	}
 	if len(rule.NonResourceURLs) > 0 {
 		if namespaced {
 			errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), rule.NonResourceURLs, "namespaced rules cannot apply to non-resource URLs"))
@@ -84,7 +90,7 @@ func validateRefUpdate(ref, old rbacv1.RoleRef) field.ErrorList {
 	if apiequality.Semantic.DeepEqual(ref, old) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(field.NewPath("roleRef"), ref, "cannot change roleRef")}
+	return field.ErrorList{field.Invalid(field.NewPath("roleRef"), ref, "field is immutable")}
 }
 
 // validateRef checks a reference to a role of one of the kinds.

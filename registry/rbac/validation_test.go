@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -29,7 +30,7 @@ func TestValidation(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		errs field.ErrorList
-		want string // field and type of the only error; empty when there is none
+		want string // field and type of each error; empty when there is none
 	}{
 		{"a rule", roleRules(rbacv1.PolicyRule{Verbs: get, APIGroups: []string{""}, Resources: []string{"pods"}}), ""},
 		{"no verbs", roleRules(rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}}), "rules[0].verbs FieldValueRequired"},
@@ -40,7 +41,8 @@ func TestValidation(t *testing.T) {
 		{"paths and resources", clusterRules(rbacv1.PolicyRule{Verbs: get, NonResourceURLs: []string{"/"}, Resources: []string{"pods"}}), "rules[0].nonResourceURLs FieldValueInvalid"},
 		{"aggregation of nothing", aggregate(), "aggregationRule.clusterRoleSelectors FieldValueRequired"},
 		{"aggregation", aggregate(metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}), ""},
-		{"aggregation by a bad label", aggregate(metav1.LabelSelector{MatchLabels: map[string]string{"a b": "b"}}), "aggregationRule.clusterRoleSelectors[0].matchLabels FieldValueInvalid"},
+		{"aggregation by a bad label", aggregate(metav1.LabelSelector{MatchLabels: map[string]string{"a b": "b"}}), "aggregationRule.clusterRoleSelectors[0].matchLabels FieldValueInvalid; aggregationRule.clusterRoleSelectors[0] FieldValueInvalid"},
+		{"an empty rule", roleRules(rbacv1.PolicyRule{}), "rules[0].apiGroups FieldValueRequired; rules[0].resources FieldValueRequired; rules[0].verbs FieldValueRequired"},
 		{"a binding", bind(ref), ""},
 		{"another API group", bind(rbacv1.RoleRef{APIGroup: "x", Kind: "ClusterRole", Name: "r"}), "roleRef.apiGroup FieldValueNotSupported"},
 		{"a cluster binding to a Role", bind(rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "r"}), "roleRef.kind FieldValueNotSupported"},
@@ -60,11 +62,11 @@ func TestValidation(t *testing.T) {
 		{"another role", validateRefUpdate(ref, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "x"}), "roleRef FieldValueInvalid"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := ""
+			var all []string
 			for _, err := range tc.errs {
-				got += err.Field + " " + string(err.Type)
+				all = append(all, err.Field+" "+string(err.Type))
 			}
-			if got != tc.want {
+			if got := strings.Join(all, "; "); got != tc.want {
 				t.Errorf("errors = %q (%v), want %q", got, tc.errs, tc.want)
 			}
 		})
