@@ -53,7 +53,7 @@ func (r *reviewer) local(ctx context.Context, obj runtime.Object) (runtime.Objec
 	errs := append(validateMeta(review.ObjectMeta, namespace), validateSubject(&review.Spec)...)
 	if review.Spec.ResourceAttributes != nil && review.Spec.ResourceAttributes.Namespace != namespace {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "resourceAttributes", "namespace"), review.Spec.ResourceAttributes.Namespace,
-			fmt.Sprintf("must match the namespace of the request, %q", namespace)))
+			"must match metadata.namespace"))
 	}
 	if review.Spec.NonResourceAttributes != nil {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "nonResourceAttributes"), review.Spec.NonResourceAttributes, "disallowed on this kind of request"))

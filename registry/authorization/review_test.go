@@ -159,6 +159,10 @@ func TestValidation(t *testing.T) {
 	path := &authorizationv1.NonResourceAttributes{Verb: "get", Path: "/"}
 	both := getConfigMaps()
 	both.LabelSelector = &authorizationv1.LabelSelectorAttributes{RawSelector: "a=b", Requirements: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Exists"}}}
+	noKey := getConfigMaps()
+	noKey.LabelSelector = &authorizationv1.LabelSelectorAttributes{Requirements: []metav1.LabelSelectorRequirement{{Operator: "Exists"}}}
+	noField := getConfigMaps()
+	noField.FieldSelector = &authorizationv1.FieldSelectorAttributes{Requirements: []metav1.FieldSelectorRequirement{{Operator: "Exists"}}}
 	for _, tc := range []struct {
 		name, resource string
 		obj            runtime.Object
@@ -168,6 +172,8 @@ func TestValidation(t *testing.T) {
 		{"nothing", "subjectaccessreviews", &authorizationv1.SubjectAccessReview{Spec: spec("u", nil, nil)}, apierrors.IsInvalid},
 		{"both", "subjectaccessreviews", &authorizationv1.SubjectAccessReview{Spec: spec("u", getConfigMaps(), path)}, apierrors.IsInvalid},
 		{"two selectors in one", "subjectaccessreviews", &authorizationv1.SubjectAccessReview{Spec: spec("u", both, nil)}, apierrors.IsInvalid},
+		{"a label selector without a key", "subjectaccessreviews", &authorizationv1.SubjectAccessReview{Spec: spec("u", noKey, nil)}, apierrors.IsInvalid},
+		{"a field selector without a key", "selfsubjectaccessreviews", &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: noField}}, apierrors.IsInvalid},
 		{"with a name", "subjectaccessreviews", &authorizationv1.SubjectAccessReview{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Spec: spec("u", getConfigMaps(), nil)}, apierrors.IsInvalid},
 		{"nothing for oneself", "selfsubjectaccessreviews", &authorizationv1.SelfSubjectAccessReview{}, apierrors.IsInvalid},
 		{"another namespace", "localsubjectaccessreviews", &authorizationv1.LocalSubjectAccessReview{ObjectMeta: metav1.ObjectMeta{Namespace: "other"}, Spec: spec("u", getConfigMaps(), nil)}, apierrors.IsInvalid},

@@ -31,8 +31,8 @@ func (r *reviewer) rules(ctx context.Context, obj runtime.Object) (runtime.Objec
 		return nil, apierrors.NewBadRequest("no namespace on request")
 	}
 	rules, err := r.evaluator.RulesFor(ctx, u, cluster, review.Spec.Namespace)
+	// A stock server does not repeat what was asked either.
 	out := &authorizationv1.SelfSubjectRulesReview{
-		ObjectMeta: review.ObjectMeta, Spec: review.Spec,
 		Status: authorizationv1.SubjectRulesReviewStatus{ResourceRules: []authorizationv1.ResourceRule{}, NonResourceRules: []authorizationv1.NonResourceRule{}},
 	}
 	if err != nil {

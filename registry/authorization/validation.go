@@ -5,6 +5,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -36,19 +37,27 @@ func validateSubject(spec *authorizationv1.SubjectAccessReviewSpec) field.ErrorL
 func validateAttributes(resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) field.ErrorList {
 	at := field.NewPath("spec")
 	switch {
-	case resource != nil && path != nil:
-		return field.ErrorList{field.Invalid(at.Child("nonResourceAttributes"), path, "cannot be specified in combination with resourceAttributes")}
-	case resource == nil && path == nil:
-		return field.ErrorList{field.Invalid(at.Child("resourceAttributes"), resource, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
+	case (resource == nil) == (path == nil):
+		return field.ErrorList{field.Invalid(at, path, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
 	case resource == nil:
 		return nil
 	}
 	var errs field.ErrorList
 	if s := resource.FieldSelector; s != nil {
-		errs = append(errs, validateSelector(s.RawSelector, len(s.Requirements), at.Child("resourceAttributes", "fieldSelector"))...)
+		at := at.Child("resourceAttributes", "fieldSelector")
+		errs = append(errs, validateSelector(s.RawSelector, len(s.Requirements), at)...)
+		for i, requirement := range s.Requirements {
+			errs = append(errs, metav1validation.ValidateFieldSelectorRequirement(requirement,
+				metav1validation.FieldSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}, at.Child("requirements").Index(i))...)
+		}
 	}
 	if s := resource.LabelSelector; s != nil {
-		errs = append(errs, validateSelector(s.RawSelector, len(s.Requirements), at.Child("resourceAttributes", "labelSelector"))...)
+		at := at.Child("resourceAttributes", "labelSelector")
+		errs = append(errs, validateSelector(s.RawSelector, len(s.Requirements), at)...)
+		for i, requirement := range s.Requirements {
+			errs = append(errs, metav1validation.ValidateLabelSelectorRequirement(requirement,
+				metav1validation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}, at.Child("requirements").Index(i))...)
+		}
 	}
 	return errs
 }
