@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,10 @@ func TestHostDiscovery_BeforeAnythingRuns(t *testing.T) {
 		s.Generic.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
 		if recorder.Code != http.StatusOK || ctx.Err() != nil {
 			t.Errorf("%s: %d, %v", path, recorder.Code, ctx.Err())
+		}
+		// Kinds have no internal twin, but the version __internal is nothing that a client may know.
+		if body := recorder.Body.String(); strings.HasPrefix(path, "/openapi") && strings.Contains(body, "__internal") {
+			t.Errorf("%s names the version __internal", path)
 		}
 		cancel()
 	}

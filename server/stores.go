@@ -3,14 +3,18 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	apiopenapi "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -134,7 +138,7 @@ type openAPI struct {
 }
 
 func newOpenAPI(types *kinds.Scheme) openAPI {
-	namer := apiopenapi.NewDefinitionNamer(types.Scheme)
+	namer := apiopenapi.NewDefinitionNamer(external(types.Scheme))
 	o := openAPI{
 		v2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
 		v3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
@@ -144,5 +148,24 @@ func newOpenAPI(types *kinds.Scheme) openAPI {
 	for _, info := range []*spec.Info{o.v2.Info, o.v3.Info} {
 		info.Title, info.Version = "Annex", version
 	}
+	// Every request may be answered with this, as the stock server says where it describes how clients authenticate.
+	const unauthorized = "Unauthorized"
+	o.v2.CommonResponses = map[int]spec.Response{http.StatusUnauthorized: {ResponseProps: spec.ResponseProps{Description: unauthorized}}}
+	o.v3.CommonResponses = map[int]*spec3.Response{http.StatusUnauthorized: {ResponseProps: spec3.ResponseProps{Description: unauthorized}}}
 	return o
+}
+
+// external returns a scheme with the versions of s that clients may know. Kinds have no internal twin, so that the document would
+// give the version __internal to their types too.
+func external(s *runtime.Scheme) *runtime.Scheme {
+	out := runtime.NewScheme()
+	for kind, typ := range s.AllKnownTypes() {
+		if kind.Version == runtime.APIVersionInternal {
+			continue
+		}
+		if object, ok := reflect.New(typ).Interface().(runtime.Object); ok {
+			out.AddKnownTypeWithName(kind, object)
+		}
+	}
+	return out
 }

@@ -256,6 +256,19 @@ func TestHandler_SharesDocuments(t *testing.T) {
 	}
 }
 
+// Clients that read the document without knowing its type need both.
+func TestHandler_GroupsHaveVersionAndKind(t *testing.T) {
+	server := httptest.NewServer(newDiscovery(t).Handler(catalog.NewSnapshot(), "c"))
+	t.Cleanup(server.Close)
+	groups := metav1.APIGroupList{}
+	if err := json.Unmarshal([]byte(get(t, server.URL+"/apis", http.StatusOK, nil)), &groups); err != nil {
+		t.Fatal(err)
+	}
+	if groups.APIVersion != "v1" || groups.Kind != "APIGroupList" || len(groups.Groups) == 0 {
+		t.Errorf("the list of groups is %q %q with %d groups", groups.APIVersion, groups.Kind, len(groups.Groups))
+	}
+}
+
 func TestHandler_OpenAPIV3(t *testing.T) {
 	d := newDiscovery(t)
 	widgets := custom(t, "example.com", "widgets", "Widget", nil, "v1", "v2")

@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/discovery"
+	"k8s.io/apiserver/pkg/endpoints/handlers/negotiation"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 )
 
 // noAddresses keeps the address of the server out of discovery: clients go on with the one they have.
@@ -31,13 +33,14 @@ func (s *set) serveRoot(w http.ResponseWriter, req *http.Request, core bool) {
 		discovery.NewLegacyRootAPIHandler(noAddresses{}, s.discovery.config.Codecs, "/api").ServeHTTP(w, req)
 		return
 	}
-	root := discovery.NewRootAPIsHandler(noAddresses{}, s.discovery.config.Codecs)
+	// The stock handler of a server without aggregation leaves out the version.
+	groups := &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIGroupList"}, Groups: []metav1.APIGroup{}}
 	for i := range s.list {
 		if s.list[i].name != "" {
-			root.AddGroup(s.list[i].document())
+			groups.Groups = append(groups.Groups, s.list[i].document())
 		}
 	}
-	root.ServeHTTP(w, req)
+	responsewriters.WriteObjectNegotiated(s.discovery.config.Codecs, negotiation.DefaultEndpointRestrictions, schema.GroupVersion{}, w, req, http.StatusOK, groups, false)
 }
 
 func (s *set) serveGroup(w http.ResponseWriter, req *http.Request, name string) {
