@@ -29,6 +29,11 @@ stamp-kubernetes = $(foreach package,k8s.io/component-base/version k8s.io/client
 bin/kube-apiserver: test/host/go.mod test/host/go.sum
 	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kube-apiserver,6 to 10 minutes on two cores the first time,$(kubernetes-stamps))
 
+# The same at the release of our libraries, for the tests that compare a workspace with it. Most of it is other code than the one above.
+bin/kube-apiserver-1.37: test/parity/upstream/go.mod test/parity/upstream/go.sum
+	$(call go-tool,test/parity/upstream,k8s.io/kubernetes/cmd/kube-apiserver,6 to 10 minutes on two cores the first time,\
+		$(call stamp-kubernetes,$(call module-version,test/parity/upstream,k8s.io/kubernetes)))
+
 bin/kube-controller-manager: test/host/go.mod test/host/go.sum
 	$(call go-tool,test/host,k8s.io/kubernetes/cmd/kube-controller-manager,3 minutes after kube-apiserver,$(kubernetes-stamps))
 

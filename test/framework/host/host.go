@@ -92,7 +92,7 @@ type binaries struct {
 }
 
 func findBinaries(o options) (b binaries, err error) {
-	if b.apiserver, err = Binary("kube-apiserver"); err != nil {
+	if b.apiserver, err = Binary(o.program); err != nil {
 		return b, err
 	}
 	if o.controllerManager {

@@ -4,6 +4,7 @@ package host
 type Option func(*options)
 
 type options struct {
+	program           string // of bin/, for kube-apiserver
 	args              []string
 	noFsync           bool
 	controllerManager bool
@@ -12,7 +13,7 @@ type options struct {
 }
 
 func newOptions(opts []Option) options {
-	var o options
+	o := options{program: "kube-apiserver"}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -24,6 +25,12 @@ func newOptions(opts []Option) options {
 // wins, so that defaults of this package can be changed, too.
 func WithArgs(args ...string) Option {
 	return func(o *options) { o.args = append(o.args, args...) }
+}
+
+// WithProgram runs another program of bin/ as kube-apiserver: one of another
+// release.
+func WithProgram(name string) Option {
+	return func(o *options) { o.program = name }
 }
 
 // WithoutFsync lets etcd answer before its data is on disk. That is several

@@ -1,0 +1,131 @@
+package parity
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	cbor "k8s.io/apimachinery/pkg/runtime/serializer/cbor/direct"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+)
+
+// Answer is what a server answered.
+type Answer struct {
+	Code   int
+	Header http.Header
+	Body   any   // as JSON has it; a string for what is no object
+	Events []any // of a watch
+}
+
+// decode returns a body as JSON would have it, whatever its content type. What cannot be decoded is returned as text.
+func decode(contentType string, data []byte) any {
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	var body any
+	var err error
+	switch mediaType {
+	case runtime.ContentTypeJSON:
+		err = json.Unmarshal(data, &body)
+	case runtime.ContentTypeYAML:
+		err = yaml.Unmarshal(data, &body)
+	case runtime.ContentTypeCBOR:
+		err = cbor.Unmarshal(data, &body)
+	case runtime.ContentTypeProtobuf:
+		body, err = decodeProtobuf(data)
+	default:
+		return string(data)
+	}
+	if err != nil {
+		return string(data)
+	}
+	return body
+}
+
+// decodeProtobuf decodes the kinds that clients know.
+func decodeProtobuf(data []byte) (any, error) {
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(known); err != nil {
+			return nil, err
+		}
+	}
+	object, err := runtime.Decode(serializer.NewCodecFactory(known).UniversalDeserializer(), data)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+}
+
+// namespaced is the path of a collection of objects inside a namespace.
+var namespaced = regexp.MustCompile(`/namespaces/[^/]+/`)
+
+// created returns the path of the object outside of namespaces that r has made, or "".
+func (a Answer) created(r request) string {
+	path, query, _ := strings.Cut(r.path, "?")
+	if a.Code != http.StatusCreated || namespaced.MatchString(path) || strings.Contains(query, "dryRun") {
+		return ""
+	}
+	name, _ := valueAt(a.Body, "metadata.name").(string)
+	switch {
+	case name == "":
+		return ""
+	case r.method == http.MethodPost:
+		return path + "/" + url.PathEscape(name)
+	}
+	return path
+}
+
+// tree returns the answer as one value; the paths of differences begin at its root.
+func (a Answer) tree() map[string]any {
+	tree := map[string]any{"code": float64(a.Code)}
+	headers := map[string]any{}
+	for name, values := range a.Header {
+		list := make([]any, len(values))
+		for i, value := range values {
+			list[i] = value
+		}
+		headers[name] = list
+	}
+	tree["header"] = headers
+	if a.Events != nil {
+		tree["events"] = a.Events
+		return tree
+	}
+	tree["body"] = a.Body
+	return tree
+}
+
+// summary is the code, with the message of an error.
+func (a Answer) summary() string {
+	if message, ok := valueAt(a.Body, "message").(string); ok {
+		return fmt.Sprintf("%d: %s", a.Code, message)
+	}
+	return fmt.Sprint(a.Code)
+}
+
+// valueAt returns the value at a path such as `metadata.name` or `items.0.status`, nil if there is none.
+func valueAt(value any, path string) any {
+	for part := range strings.SplitSeq(path, ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
