@@ -116,6 +116,8 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 			Tokens:   p.tokens,
 			// Before the chain: a probe must not wait behind the requests of a tenant.
 			Health: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				// As the chain says of every answer.
+				w.Header().Set("Cache-Control", "no-cache, private")
 				generic.Handler.NonGoRestfulMux.ServeHTTP(w, host.sparing(w, r))
 			}),
 			Host:   hostDoor,

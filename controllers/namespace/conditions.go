@@ -15,6 +15,15 @@ import (
 // setConditions sets the conditions with the reasons and messages of Kubernetes for what prevents the deletion of a namespace. err is
 // the error of deleting its content, or nil.
 func setConditions(status *corev1.NamespaceStatus, remaining client.Remaining, err error, now metav1.Time) {
+	// Discovery is never asked here, so it cannot fail. Clients wait for these conditions all the same.
+	discovered := corev1.NamespaceCondition{
+		Type: corev1.NamespaceDeletionDiscoveryFailure, Status: corev1.ConditionFalse,
+		Reason: "ResourcesDiscovered", Message: "All resources successfully discovered",
+	}
+	parsed := corev1.NamespaceCondition{
+		Type: corev1.NamespaceDeletionGVParsingFailure, Status: corev1.ConditionFalse,
+		Reason: "ParsedGroupVersions", Message: "All legacy kube types successfully parsed",
+	}
 	failure := corev1.NamespaceCondition{
 		Type: corev1.NamespaceDeletionContentFailure, Status: corev1.ConditionFalse,
 		Reason: "ContentDeleted", Message: "All content successfully deleted, may be waiting on finalization",
@@ -48,7 +57,7 @@ func setConditions(status *corev1.NamespaceStatus, remaining client.Remaining, e
 		finalizers.Status, finalizers.Reason = corev1.ConditionTrue, "SomeFinalizersRemain"
 		finalizers.Message = "Some content in the namespace has finalizers remaining: " + strings.Join(held, ", ")
 	}
-	for _, condition := range []corev1.NamespaceCondition{failure, content, finalizers} {
+	for _, condition := range []corev1.NamespaceCondition{discovered, parsed, failure, content, finalizers} {
 		setCondition(status, condition, now)
 	}
 }

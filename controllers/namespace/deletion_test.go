@@ -160,19 +160,21 @@ func TestSetConditions(t *testing.T) {
 		}
 		return strings.Join(lines, "\n")
 	}
-	want := "NamespaceDeletionContentFailure True ContentDeletionFailed Failed to delete all resource types, 1 remaining: broken\n" +
+	const fine = "NamespaceDeletionDiscoveryFailure False ResourcesDiscovered All resources successfully discovered\n" +
+		"NamespaceDeletionGroupVersionParsingFailure False ParsedGroupVersions All legacy kube types successfully parsed\n"
+	want := fine + "NamespaceDeletionContentFailure True ContentDeletionFailed Failed to delete all resource types, 1 remaining: broken\n" +
 		"NamespaceContentRemaining True SomeResourcesRemain Some resources are remaining: configmaps. has 2 resource instances, widgets.example.com has 1 resource instances\n" +
 		"NamespaceFinalizersRemaining True SomeFinalizersRemain Some content in the namespace has finalizers remaining: example.com/a in 2 resource instances, example.com/b in 1 resource instances"
 	if got := text(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	setConditions(status, client.Remaining{Resources: remaining.Resources}, nil, second)
-	for i, wantTime := range []metav1.Time{second, first, second} {
+	for i, wantTime := range []metav1.Time{first, first, second, first, second} {
 		if c := status.Conditions[i]; !c.LastTransitionTime.Equal(&wantTime) {
 			t.Errorf("%s changed at %s, want %s", c.Type, c.LastTransitionTime, wantTime)
 		}
 	}
-	want = "NamespaceDeletionContentFailure False ContentDeleted All content successfully deleted, may be waiting on finalization\n" +
+	want = fine + "NamespaceDeletionContentFailure False ContentDeleted All content successfully deleted, may be waiting on finalization\n" +
 		"NamespaceContentRemaining True SomeResourcesRemain Some resources are remaining: configmaps. has 2 resource instances, widgets.example.com has 1 resource instances\n" +
 		"NamespaceFinalizersRemaining False ContentHasNoFinalizers All content-preserving finalizers finished"
 	if got := text(); got != want {
