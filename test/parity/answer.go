@@ -1,21 +1,12 @@
 package parity
 
 import (
-	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
-
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	cbor "k8s.io/apimachinery/pkg/runtime/serializer/cbor/direct"
-	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/yaml"
 )
 
 // Answer is what a server answered.
@@ -24,44 +15,6 @@ type Answer struct {
 	Header http.Header
 	Body   any   // as JSON has it; a string for what is no object
 	Events []any // of a watch
-}
-
-// decode returns a body as JSON would have it, whatever its content type. What cannot be decoded is returned as text.
-func decode(contentType string, data []byte) any {
-	mediaType, _, _ := mime.ParseMediaType(contentType)
-	var body any
-	var err error
-	switch mediaType {
-	case runtime.ContentTypeJSON:
-		err = json.Unmarshal(data, &body)
-	case runtime.ContentTypeYAML:
-		err = yaml.Unmarshal(data, &body)
-	case runtime.ContentTypeCBOR:
-		err = cbor.Unmarshal(data, &body)
-	case runtime.ContentTypeProtobuf:
-		body, err = decodeProtobuf(data)
-	default:
-		return string(data)
-	}
-	if err != nil {
-		return string(data)
-	}
-	return body
-}
-
-// decodeProtobuf decodes the kinds that clients know.
-func decodeProtobuf(data []byte) (any, error) {
-	known := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme} {
-		if err := add(known); err != nil {
-			return nil, err
-		}
-	}
-	object, err := runtime.Decode(serializer.NewCodecFactory(known).UniversalDeserializer(), data)
-	if err != nil {
-		return nil, err
-	}
-	return runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 }
 
 // namespaced is the path of a collection of objects inside a namespace.

@@ -34,11 +34,11 @@ type Step struct {
 	// Do is the verb and the path, for example "POST /api/v1/namespaces/$ns/configmaps". The verbs MERGE, STRATEGIC, JSON and APPLY are
 	// patches of these kinds. WATCH is a GET whose answer is a list of events.
 	Do string `json:"do"`
-	// Body is an object, or a string that is sent as it is.
+	// Body is an object, which is encoded as the header Content-Type says, or a string that is sent as it is.
 	Body any `json:"body,omitempty"`
 	// Headers are sent in addition to, or in place of, those that follow from the verb.
 	Headers map[string]string `json:"headers,omitempty"`
-	// Save sets variables of the later steps from fields of the answer's body.
+	// Save sets variables of the later steps from fields of the answer's body, or from its headers (`header.Etag.0`).
 	Save map[string]string `json:"save,omitempty"`
 	// Until repeats a request until fields of the answer (`code`, `body.status.phase`) have these values; null stands for absent.
 	Until map[string]any `json:"until,omitempty"`

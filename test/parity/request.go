@@ -67,7 +67,7 @@ func newRequest(step Step, variables map[string]any) (request, error) {
 	case string:
 		r.body = []byte(body)
 	default:
-		if r.body, err = json.Marshal(body); err != nil {
+		if r.body, err = encode(r.headers["Content-Type"], body); err != nil {
 			return request{}, fmt.Errorf("encoding the body: %w", err)
 		}
 	}

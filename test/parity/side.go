@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -81,7 +82,9 @@ func (s *Side) send(ctx context.Context, c Case, id string) (answers []Answer, m
 			made = append(made, path)
 		}
 		for name, path := range step.Save {
-			variables[name] = valueAt(answer.Body, path)
+			if variables[name] = valueAt(answer.Body, path); strings.HasPrefix(path, "header.") {
+				variables[name] = valueAt(answer.tree(), path)
+			}
 		}
 		answer.normalize(step)
 		answers = append(answers, answer)
