@@ -71,8 +71,8 @@ func TestWorkspaces_WithTheSameNamesKnowNothingOfEachOther(t *testing.T) {
 	contains(t, "the value in blue by name", kubectlIn(server, blueCluster)("", "get", "configmap", "same", "-n", "project", "-o", "jsonpath={.data.key} {.metadata.annotations.kcp\\.io/cluster}"), "blue "+blueCluster)
 
 	server.Kubectl("root", "", "delete", "workspace", "red", "--timeout=120s")
-	contains(t, "a deleted workspace", mustFail(t, server, red, "", "get", "configmaps"), "Forbidden")
-	contains(t, "a deleted workspace by name", mustFail(t, server, redCluster, "", "get", "configmaps"), "Forbidden")
+	contains(t, "a deleted workspace", mustFail(t, server, red, "", "get", "configmaps"), "does not exist, or you may not enter it")
+	contains(t, "a deleted workspace by name", mustFail(t, server, redCluster, "", "get", "configmaps"), "does not exist, or you may not enter it")
 	contains(t, "the other workspace", kubectlIn(server, blue)("", "get", "configmap", "same", "-n", "project", "-o", "jsonpath={.data.key}"), "blue")
 	again, againCluster := server.NewWorkspace("root", "red", "")
 	if againCluster == redCluster {
