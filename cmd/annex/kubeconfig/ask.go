@@ -117,7 +117,7 @@ func (a *asker) clusterOf(ctx context.Context, workspace, export string) (logica
 
 // explain returns the reason, for users, why a URL cannot be reached; empty if it can.
 func (a *asker) explain(ctx context.Context, target string, viaHost bool) string {
-	err := a.get(ctx, target+"/api", nil)
+	err := a.get(ctx, target+"/version", nil) // discovery answers those who may not enter, too
 	if viaExport := strings.HasSuffix(target, "/clusters/*"); viaExport {
 		err = a.get(ctx, target+"/apis", nil)
 	}

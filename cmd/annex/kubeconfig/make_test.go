@@ -199,7 +199,7 @@ users:
 }
 
 func TestMake_TheOwnDoorByItsURL(t *testing.T) {
-	server := serve(t, map[string]string{"/clusters/root:a/api": "{}"})
+	server := serve(t, map[string]string{"/clusters/root:a/version": "{}"})
 	source := sourceAt("https://host.example.com:6443")
 	source.Cluster.CertificateAuthorityData, source.Cluster.InsecureSkipTLSVerify, source.Cluster.TLSServerName = []byte("the host's"), true, "host"
 	entry, err := Make(t.Context(), source, Options{Target: Target{Workspace: "root:a"}, Server: server + "/clusters/root", Name: "mine"})
