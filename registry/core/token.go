@@ -184,6 +184,9 @@ func (r *tokenREST) bound(ctx context.Context, ref *authenticationv1.BoundObject
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", gvk))
 	}
 	found, err := r.secrets.Get(ctx, ref.Name, &metav1.GetOptions{})
+	if apierrors.IsNotFound(err) { // the store names the resource of the request, which is for a ServiceAccount
+		return nil, apierrors.NewNotFound(corev1.Resource("secrets"), ref.Name)
+	}
 	if err != nil {
 		return nil, err
 	}
