@@ -8,8 +8,8 @@ import (
 // share is the part of a cache that one owner may have.
 const share = 4
 
-// entryBytes is about what an entry takes besides its value.
-const entryBytes = 300
+// EntryBytes is about what an entry takes besides its value. So a cache of n times as many keeps n values that are said to take nothing.
+const EntryBytes = 300
 
 // Cache keeps values, the least recently used of which go first. It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
@@ -63,7 +63,7 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 // Put keeps value, which takes so many bytes, for owner, in the place of what key had. If owner has more than its share then, others of its
 // values go first: it has its share or one value. A value that takes more than the whole cache is not kept.
 func (c *Cache[K, V]) Put(key K, value V, bytes int64, of string) {
-	bytes += entryBytes
+	bytes += EntryBytes
 	var gone []V
 	defer func() { c.tell(gone) }()
 	c.mu.Lock()

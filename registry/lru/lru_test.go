@@ -8,7 +8,7 @@ import (
 
 func newCache(entries int64) (*Cache[string, string], *[]string) {
 	gone := &[]string{}
-	return New[string](entries*(100+entryBytes), func(v string) { *gone = append(*gone, v) }), gone
+	return New[string](entries*(100+EntryBytes), func(v string) { *gone = append(*gone, v) }), gone
 }
 
 func (c *Cache[K, V]) check(t *testing.T) {
@@ -47,7 +47,7 @@ func TestCache_TheLeastRecentlyUsedGoesFirst(t *testing.T) {
 	if v, _ := c.Get("e"); v != "new" || (*gone)[3] != "e" {
 		t.Errorf("%s is kept, gone: %v", v, *gone)
 	}
-	c.Put("huge", "huge", 4*(100+entryBytes), "huge")
+	c.Put("huge", "huge", 4*(100+EntryBytes), "huge")
 	if _, ok := c.Get("huge"); ok || (*gone)[4] != "huge" || c.Len() != 3 {
 		t.Error("what takes more than the cache is kept")
 	}

@@ -24,7 +24,7 @@ import (
 type Cache struct {
 	*watchcache.Cache
 	scopes     *scopes
-	everywhere Lists  // of all clusters
+	everywhere *Lists // of all clusters
 	long       *Lists // of single clusters
 }
 
@@ -41,7 +41,7 @@ func NewCustom(caches *watchcache.Set, name schema.GroupResource, root string, l
 }
 
 func newCache(caches *watchcache.Set, name schema.GroupResource, root string, codec Codec, live func(ctx context.Context, bases []string) ([]bool, error), long *Lists) (*Cache, error) {
-	s := &Cache{scopes: newScopes(live), everywhere: Lists{most: everywhereHeld}, long: long}
+	s := &Cache{scopes: newScopes(live), everywhere: newFewLists(everywhereHeld), long: long}
 	var err error
 	s.Cache, err = caches.NewCache(watchcache.Source{
 		Resource:    name,

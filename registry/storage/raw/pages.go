@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unsafe"
 
 	apistorage "k8s.io/apiserver/pkg/storage"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/lru"
 )
 
 const (
@@ -26,79 +28,61 @@ const (
 // Lists are lists that somebody reads page by page. Without them each page but the first would come from etcd, for each reader, and etcd
 // counts what is left for each: stock watch caches keep no old states unless every write pays for it. Safe for many goroutines.
 type Lists struct {
-	most  int   // lists; 0 for any number
-	limit int64 // bytes; 0 for any number
-
-	mu    sync.Mutex
-	bytes int64
-	held  []*held // the one that was read last is the last
+	cache   *lru.Cache[listKey, *held]
+	weighed bool // or else only counted
 }
 
-// NewLists returns Lists that take at most limit bytes, and keep as much in memory of what is deleted meanwhile.
-func NewLists(limit int64) *Lists { return &Lists{limit: limit} }
+// NewLists returns Lists that take at most limit bytes, and keep as much in memory of what is deleted meanwhile. A cluster has a share of them.
+func NewLists(limit int64) *Lists {
+	return &Lists{cache: lru.New[listKey](limit, ended), weighed: true}
+}
+
+// newFewLists returns Lists that hold as many lists, however large they are.
+func newFewLists(most int64) *Lists {
+	return &Lists{cache: lru.New[listKey](most*lru.EntryBytes, ended)}
+}
 
 // Bytes returns how many bytes the lists and their objects take, and how many they may.
-func (s *Lists) Bytes() (bytes, limit int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.bytes, s.limit
-}
+func (s *Lists) Bytes() (bytes, limit int64) { return s.cache.Bytes() }
 
-// held is a list of what is below a key, as it was at a revision, in the order of keys.
-type held struct {
+// Drop drops the lists of a cluster.
+func (s *Lists) Drop(cluster logicalcluster.Name) { s.cache.Drop(cluster.String()) }
+
+// listKey is what is below a key at a revision.
+type listKey struct {
 	key      string
 	revision int64
-	items    []Object
-	bytes    int64
-	expiry   *time.Timer
 }
 
-// get returns the list of what was below key at a revision; nil if it is not held.
-func (s *Lists) get(key string, revision int64) *held {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := slices.IndexFunc(s.held, func(h *held) bool { return h.key == key && h.revision == revision })
-	if at < 0 {
+// held is a list in the order of keys.
+type held struct {
+	items  []Object
+	expiry *time.Timer
+}
+
+// ended stops the timer of a list that is not held any more.
+func ended(h *held) { h.expiry.Stop() }
+
+// get returns a list; nil if it is not held.
+func (s *Lists) get(at listKey) []Object {
+	found, ok := s.cache.Get(at)
+	if !ok {
 		return nil
 	}
-	found := s.held[at]
 	found.expiry.Reset(listRest)
-	s.held = append(slices.Delete(s.held, at, at+1), found)
-	return found
+	return found.items
 }
 
-// put returns the list of what was below key at a revision, which others may have put before. It is not held if it is too large.
-func (s *Lists) put(key string, revision int64, items []Object) *held {
-	if found := s.get(key, revision); found != nil {
-		return found
+// put holds a list, which is not empty, unless it is too large.
+func (s *Lists) put(at listKey, items []Object) {
+	bytes, owner := int64(0), fmt.Sprint(at)
+	if s.weighed {
+		owner, _, _, _ = items[0].Tail()
+		for i := range items {
+			bytes += int64(unsafe.Sizeof(items[i])) + int64(len(items[i].envelope))
+		}
 	}
-	added := &held{key: key, revision: revision, items: items}
-	for i := range items {
-		added.bytes += int64(unsafe.Sizeof(items[i])) + int64(len(items[i].envelope))
-	}
-	if s.limit > 0 && added.bytes > s.limit {
-		return added
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	added.expiry = time.AfterFunc(listRest, func() { s.drop(added) })
-	s.held = append(s.held, added)
-	s.bytes += added.bytes
-	for s.most > 0 && len(s.held) > s.most || s.limit > 0 && s.bytes > s.limit {
-		s.held[0].expiry.Stop()
-		s.bytes -= s.held[0].bytes
-		s.held = slices.Delete(s.held, 0, 1)
-	}
-	return added
-}
-
-func (s *Lists) drop(old *held) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at := slices.Index(s.held, old); at >= 0 {
-		s.bytes -= old.bytes
-		s.held = slices.Delete(s.held, at, at+1)
-	}
+	s.cache.Put(at, &held{items: items, expiry: time.AfterFunc(listRest, func() { s.cache.Remove(at) })}, bytes, owner)
 }
 
 // Page reads a page of raw objects. It is like [Cache.List], but for later pages, which come from memory if the first one was read not long
@@ -109,9 +93,10 @@ func (s *Cache) Page(ctx context.Context, key string, everywhere bool, opts apis
 	}
 	lists := s.long
 	if everywhere {
-		lists = &s.everywhere
+		lists = s.everywhere
 	}
-	var from *held
+	var at listKey
+	var items []Object
 	begin := 0
 	if opts.Predicate.Continue == "" {
 		if !everywhere {
@@ -130,25 +115,28 @@ func (s *Cache) Page(ctx context.Context, key string, everywhere bool, opts apis
 		if err != nil {
 			return nil, fmt.Errorf("reading the revision of a list: %w", err)
 		}
-		from = lists.put(key, int64(revision), list.Items)
+		at, items = listKey{key, int64(revision)}, list.Items
+		if lists.get(at) == nil { // others may read the same
+			lists.put(at, items)
+		}
 	} else {
 		next, revision, err := apistorage.DecodeContinue(opts.Predicate.Continue, key)
-		if err == nil {
-			from = lists.get(key, revision)
+		if at = (listKey{key, revision}); err == nil {
+			items = lists.get(at)
 		}
-		if from == nil { // etcd has it, or says what is wrong with the token
+		if items == nil { // etcd has it, or says what is wrong with the token
 			return s.List(ctx, key, opts)
 		}
-		begin, _ = slices.BinarySearchFunc(from.items, next, func(o Object, next string) int { return strings.Compare(o.Key(), next) })
+		begin, _ = slices.BinarySearchFunc(items, next, func(o Object, next string) int { return strings.Compare(o.Key(), next) })
 	}
-	rest := from.items[begin:]
+	rest := items[begin:]
 	size := min(len(rest), int(opts.Predicate.Limit))
 	page := &List{Items: rest[:size:size]}
-	page.ResourceVersion = strconv.FormatInt(from.revision, 10)
+	page.ResourceVersion = strconv.FormatInt(at.revision, 10)
 	if size < len(rest) {
 		var err error
 		opts.Predicate.Field = nil
-		page.Continue, page.RemainingItemCount, err = apistorage.PrepareContinueToken(rest[size-1].Key(), key, from.revision, int64(len(rest)), true, opts)
+		page.Continue, page.RemainingItemCount, err = apistorage.PrepareContinueToken(rest[size-1].Key(), key, at.revision, int64(len(rest)), true, opts)
 		if err != nil {
 			return nil, fmt.Errorf("making the token of the next page: %w", err)
 		}

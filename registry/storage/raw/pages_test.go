@@ -1,34 +1,45 @@
 package raw
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/annex-dev/annex/registry/lru"
 )
 
 func TestLists_AreBounded(t *testing.T) {
-	of := func(size int) []Object { return []Object{{envelope: strings.Repeat("x", size)}} }
-	s := NewLists(3000)
-	s.put("a", 1, of(1000))
-	s.put("b", 1, of(1000))
-	if s.get("a", 1) == nil || s.get("a", 2) != nil {
-		t.Error("a is held at revision 1 only")
+	of := func(cluster string, size int) []Object {
+		key := fmt.Sprintf("/core/configmaps/%s/default/a", cluster)
+		return []Object{{envelope: key + "\x00" + strings.Repeat("x", size), keySize: uint32(len(key))}}
 	}
-	s.put("c", 1, of(1000)) // b was read longest ago
-	if s.get("a", 1) == nil || s.get("b", 1) != nil || s.get("c", 1) == nil {
-		t.Error("want a and c to be held, and not b")
+	at := func(key string, revision int64) listKey { return listKey{key, revision} }
+	const limit = 8 * (1000 + lru.EntryBytes)
+	s := NewLists(limit)
+	s.put(at("a", 1), of("one", 1000))
+	if s.get(at("a", 1)) == nil || s.get(at("a", 2)) != nil || s.get(at("b", 1)) != nil {
+		t.Error("want a to be held, at revision 1 only")
 	}
-	if large := s.put("d", 1, of(4000)); len(large.items) != 1 || s.get("d", 1) != nil || s.get("a", 1) == nil {
+	// Whoever reads many lists displaces no others.
+	for i := range int64(50) {
+		s.put(at("many", i), of("many", 1000))
+	}
+	if s.get(at("a", 1)) == nil || s.get(at("many", 49)) == nil || s.get(at("many", 0)) != nil {
+		t.Error("want the list of another cluster and the latest one to be held")
+	}
+	if s.put(at("large", 1), of("large", limit)); s.get(at("large", 1)) != nil || s.get(at("a", 1)) == nil {
 		t.Error("what is too large is held, or has displaced others")
 	}
-	s.drop(s.get("a", 1))
-	s.drop(s.get("c", 1))
-	if bytes, limit := s.Bytes(); bytes != 0 || limit != 3000 {
-		t.Errorf("nothing takes %d bytes of %d", bytes, limit)
+	s.Drop("many")
+	s.Drop("one")
+	if bytes, most := s.Bytes(); bytes != 0 || most != limit {
+		t.Errorf("nothing takes %d bytes of %d", bytes, most)
 	}
-	few := Lists{most: 1}
-	few.put("a", 1, of(4000))
-	few.put("b", 1, of(4000))
-	if few.get("a", 1) != nil || few.get("b", 1) == nil {
-		t.Error("want the last one to be held")
+	few := newFewLists(2)
+	for i := range int64(3) {
+		few.put(at("all", i), of("any", limit))
+	}
+	if few.get(at("all", 0)) != nil || few.get(at("all", 1)) == nil || few.get(at("all", 2)) == nil {
+		t.Error("want the last two to be held")
 	}
 }
