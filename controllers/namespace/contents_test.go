@@ -20,26 +20,6 @@ import (
 
 func bundle() []byte { return []byte("PEM") }
 
-// liveBundle is a bundle that changes.
-type liveBundle struct {
-	lock     sync.Mutex
-	pem      string
-	outdated chan struct{}
-}
-
-func (b *liveBundle) watch() ([]byte, <-chan struct{}) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return []byte(b.pem), b.outdated
-}
-
-func (b *liveBundle) set(pem string) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	close(b.outdated)
-	b.pem, b.outdated = pem, make(chan struct{})
-}
-
 func TestContents(t *testing.T) {
 	t.Parallel()
 	now := metav1.Now()
@@ -164,8 +144,8 @@ func TestSpecs(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	ns := clienttest.In("one", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{"kubernetes"}}})
 	fake := clienttest.NewFake(ns)
-	pem := &liveBundle{pem: "PEM", outdated: make(chan struct{})}
-	for _, spec := range Specs(Config{Config: multicluster.Config{Client: fake, Content: clienttest.NewContent(fake)}, CABundle: pem.watch}) {
+	pem := clienttest.NewBundle("PEM")
+	for _, spec := range Specs(Config{Config: multicluster.Config{Client: fake, Content: clienttest.NewContent(fake)}, CABundle: pem.Watch}) {
 		running.Go(func() {
 			if err := multicluster.Run(ctx, fake, spec); err != nil && ctx.Err() == nil {
 				t.Errorf("%s ended: %v", spec.Name, err)
@@ -195,7 +175,7 @@ func TestSpecs(t *testing.T) {
 	await("configmaps", ca, func(obj client.Object) bool {
 		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "PEM"
 	})
-	pem.set("NEW PEM")
+	pem.Set("NEW PEM")
 	await("configmaps", ca, func(obj client.Object) bool {
 		return obj != nil && obj.(*corev1.ConfigMap).Data[rootCAKey] == "NEW PEM"
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -122,35 +121,15 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
-// bundle is a bundle that changes.
-type bundle struct {
-	lock     sync.Mutex
-	pem      string
-	outdated chan struct{}
-}
-
-func (b *bundle) watch() ([]byte, <-chan struct{}) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	return []byte(b.pem), b.outdated
-}
-
-func (b *bundle) set(pem string) {
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	close(b.outdated)
-	b.pem, b.outdated = pem, make(chan struct{})
-}
-
 func TestController(t *testing.T) {
 	fake := clienttest.NewFake(secretOf("a", nil), robot("a"), secretOf("b", nil), robot("b"))
-	ca := &bundle{pem: "PEM", outdated: make(chan struct{})}
+	ca := clienttest.NewBundle("PEM")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	running, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- multicluster.Run(running, fake, Specs(Config{Config: multicluster.Config{Client: fake, Live: fake}, Tokens: signer{}, CABundle: ca.watch})[0])
+		done <- multicluster.Run(running, fake, Specs(Config{Config: multicluster.Config{Client: fake, Live: fake}, Tokens: signer{}, CABundle: ca.Watch})[0])
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -172,7 +151,7 @@ func TestController(t *testing.T) {
 	}
 	awaitCA("a", "PEM")
 	awaitCA("b", "PEM")
-	ca.set("NEW")
+	ca.Set("NEW")
 	awaitCA("a", "NEW")
 	awaitCA("b", "NEW")
 	if err := fake.Delete(ctx, accounts, client.Key{Cluster: "a", Namespace: "default", Name: "robot"}, nil); err != nil {
