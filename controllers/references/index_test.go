@@ -2,6 +2,8 @@ package references
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,8 +36,8 @@ func TestIndex(t *testing.T) {
 		t.Error(diff)
 	}
 	index.Drop(key("b"))
-	if len(index.to) != 0 || len(index.from) != 0 {
-		t.Errorf("something stays in memory: %v, %v", index.to, index.from)
+	if len(index.to) != 0 || len(index.from) != 0 || len(index.groups) != 0 {
+		t.Errorf("something stays in memory: %v, %v, %v", index.to, index.from, index.groups)
 	}
 }
 
@@ -52,5 +54,47 @@ func TestIndex_Any(t *testing.T) {
 	}
 	if _, ok := index.Any(key("y"), func(client.Key) bool { return true }); ok {
 		t.Error("Any found something that refers to nothing")
+	}
+}
+
+// Objects come, change and go at random; what the index says is compared with what was set.
+func TestIndex_IsWhatWasSet(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var index Index
+	set := map[client.Key][]client.Key{}
+	targets := []client.Key{key("x"), key("y"), {Cluster: "d", Name: "x"}, {Cluster: "c", Namespace: "x", Name: "y"}}
+	for range 5000 {
+		from := key(fmt.Sprint(random.IntN(20)))
+		var to []client.Key
+		for range random.IntN(4) { // one may be there twice
+			to = append(to, targets[random.IntN(len(targets))])
+		}
+		var want []client.Key
+		for _, target := range set[from] {
+			if !slices.Contains(to, target) {
+				want = append(want, target)
+			}
+		}
+		if diff := cmp.Diff(want, index.Set(from, to...)); diff != "" {
+			t.Fatal(diff)
+		}
+		set[from] = to
+		for _, target := range targets {
+			users := map[client.Key]bool{}
+			for from, to := range set {
+				if slices.Contains(to, target) {
+					users[from] = true
+				}
+			}
+			got := index.From(target)
+			if len(got) != len(users) || index.Len(target) != len(users) {
+				t.Fatalf("%v has %v (%d), want %v", target, got, index.Len(target), users)
+			}
+			for _, from := range got {
+				if !users[from] {
+					t.Fatalf("%v has %v, want %v", target, got, users)
+				}
+			}
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/pack"
 	"github.com/annex-dev/annex/registry/storage/raw"
 	"github.com/annex-dev/annex/registry/storage/rendered"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
@@ -67,7 +68,7 @@ type Backend struct {
 	limits   limits.Limits // of a workspace, by default
 	rendered *rendered.Client
 	decoded  *custom.Decoded
-	lists    *raw.Lists
+	shared   raw.Shared
 	custom   [layout.Shards]*raw.Cache
 
 	sweeping sync.Mutex // held while Purge looks for them
@@ -114,7 +115,7 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		codec:   config.Codec,
 		limits:  config.Limits,
 		decoded: custom.NewDecoded(config.DecodedBytes),
-		lists:   raw.NewLists(config.ListBytes),
+		shared:  raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
 	}
 	set := watchcache.Config{
 		Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
@@ -149,7 +150,7 @@ func (b *Backend) Forget(cluster logicalcluster.Name) {
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }
 
 // ListBytes returns how many bytes long lists take that are read page by page, and how many they may take.
-func (b *Backend) ListBytes() (bytes, limit int64) { return b.lists.Bytes() }
+func (b *Backend) ListBytes() (bytes, limit int64) { return b.shared.Long.Bytes() }
 
 // RenderedBytes returns about how many bytes are taken by what clusters are made from, and how many may be.
 func (b *Backend) RenderedBytes() (bytes, limit int64) { return b.rendered.Bytes() }

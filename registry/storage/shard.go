@@ -32,9 +32,9 @@ func customCache(number int) schema.GroupResource {
 func (b *Backend) newShard(number int) (*raw.Cache, error) {
 	root := layout.ShardRoot(number)
 	e := b.at(root)
-	return raw.NewCustom(e.caches, customCache(number), root, func(ctx context.Context, bases []string) ([]bool, error) {
+	return b.shared.NewCustom(e.caches, customCache(number), root, func(ctx context.Context, bases []string) ([]bool, error) {
 		return e.live(ctx, b.prefix, bases)
-	}, b.lists)
+	})
 }
 
 // live returns which of the bases have keys in etcd.

@@ -74,7 +74,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	if err != nil {
 		return nil, func() {}, err
 	}
-	raw, err := raw.NewTyped(caches, l.Resource, l.Root, b.rendered.Find, b.lists)
+	raw, err := b.shared.NewTyped(caches, l.Resource, l.Root, b.rendered.Find)
 	if err != nil {
 		return nil, func() {}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/intern"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/pack"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
@@ -28,22 +29,28 @@ type Cache struct {
 	long       *Lists // of single clusters
 }
 
+// Shared is what several caches have in common.
+type Shared struct {
+	Long  *Lists       // of single clusters
+	Packs *pack.Packer // packs what objects of a kind do not have alike
+}
+
 // NewTyped starts the cache of a typed resource, whose keys begin with root. Equal parts of objects are kept once, and those that find
-// knows are not kept at all. Long lists of single clusters are held in long.
-func NewTyped(caches *watchcache.Set, resource schema.GroupResource, root string, find Find, long *Lists) (*Cache, error) {
-	return newCache(caches, resource, root, Codec{labels: intern.NewMaps(), share: true, find: find}, nil, long)
+// knows are not kept at all.
+func (s Shared) NewTyped(caches *watchcache.Set, resource schema.GroupResource, root string, find Find) (*Cache, error) {
+	return s.newCache(caches, resource, root, Codec{labels: intern.NewMaps(), packs: s.Packs, share: true, find: find}, nil)
 }
 
 // NewCustom starts a cache of the custom resources whose keys begin with root, under a name of its own in metrics and errors. Live
 // returns which bases have keys in etcd now.
-func NewCustom(caches *watchcache.Set, name schema.GroupResource, root string, live func(ctx context.Context, bases []string) ([]bool, error), long *Lists) (*Cache, error) {
-	return newCache(caches, name, root, Codec{labels: intern.NewMaps()}, live, long)
+func (s Shared) NewCustom(caches *watchcache.Set, name schema.GroupResource, root string, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
+	return s.newCache(caches, name, root, Codec{labels: intern.NewMaps(), packs: s.Packs}, live)
 }
 
-func newCache(caches *watchcache.Set, name schema.GroupResource, root string, codec Codec, live func(ctx context.Context, bases []string) ([]bool, error), long *Lists) (*Cache, error) {
-	s := &Cache{scopes: newScopes(live), everywhere: newFewLists(everywhereHeld), long: long}
+func (s Shared) newCache(caches *watchcache.Set, name schema.GroupResource, root string, codec Codec, live func(ctx context.Context, bases []string) ([]bool, error)) (*Cache, error) {
+	c := &Cache{scopes: newScopes(live), everywhere: newFewLists(everywhereHeld), long: s.Long}
 	var err error
-	s.Cache, err = caches.NewCache(watchcache.Source{
+	c.Cache, err = caches.NewCache(watchcache.Source{
 		Resource:    name,
 		Root:        root,
 		Codec:       codec,
@@ -53,11 +60,11 @@ func newCache(caches *watchcache.Set, name schema.GroupResource, root string, co
 		Decoder:     decoder{Decoder: etcd3.NewDefaultDecoder(codec, apistorage.APIObjectVersioner{}), codec: codec},
 		PlainCodec:  codec,
 		KeyFunc:     keyOf,
-		GetAttrs:    s.Attrs,
+		GetAttrs:    c.Attrs,
 		Cluster:     clusterOf,
 		Trigger:     trigger,
 	})
-	return s, err
+	return c, err
 }
 
 // transformer puts the key before what is read, and writes nothing: that is the schema adapters' work.

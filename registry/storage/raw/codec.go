@@ -19,10 +19,11 @@ import (
 
 	"github.com/annex-dev/annex/registry/storage/intern"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/pack"
 )
 
-// minShared is the least size in bytes of a part that is shared: an entry in the table of shared ones costs about 150, and a cut 24.
-const minShared = 256
+// minShared is the least size in bytes of a part that is shared. What is smaller is packed.
+const minShared = 2 << 10
 
 // Codec reads envelopes into [Object]s. Reading never fails: a list that holds one damaged object would keep the cache of
 // thousands of clusters from starting.
@@ -30,6 +31,7 @@ type Codec struct {
 	labels *intern.Maps
 	// share is whether equal parts of different objects are kept once: specs, and the fields that a manager owns.
 	share bool
+	packs *pack.Packer
 	find  Find // may be nil
 }
 
@@ -77,23 +79,23 @@ func (c Codec) parse(envelope string, revision int64) Object {
 		}
 	}
 	r := Object{envelope: envelope, keySize: uint32(size)}
-	parts, ok := parseObject(payload, c.share)
+	parts, ok := parseObject(payload, c.share && len(payload) >= minShared)
 	if !ok {
 		r.damaged = true
 		return r
 	}
-	h := c.meta(parts.kept)
-	if c.share {
-		var rest string
-		if h.cuts, rest = takeOut(payload, parts.alike); len(h.cuts) > 0 {
-			r.envelope = envelope[:size+1] + rest
-		}
+	h, rest, uid := c.meta(parts.kept), payload, string(parts.kept.UID)
+	h.cuts, rest = takeOut(payload, parts.alike)
+	packed := ""
+	if packed, h.packed = c.packs.Pack(r.base(), rest); h.packed != nil {
+		rest = uid + packed
+	}
+	if h.cuts != nil || h.packed != nil {
+		r.envelope = envelope[:size+1] + rest
 	}
 	// The UID is found after the spec is out, which may hold the like.
-	if uid := parts.kept.UID; uid != "" {
-		if at := strings.Index(r.envelope[size+1:], string(uid)); at >= 0 {
-			r.uid = span{start: uint32(size + 1 + at), size: uint32(len(uid))}
-		}
+	if at := strings.Index(rest, uid); at >= 0 && uid != "" {
+		r.uid = span{start: uint32(size + 1 + at), size: uint32(len(uid))}
 	}
 	r.head = h.unlessEmpty()
 	return r

@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/pack"
 )
 
 // Object is an object as the watch caches of hold it: the stored bytes, and a head parsed from
@@ -23,7 +24,7 @@ import (
 // It is a metav1.Object because the stock cacher would otherwise log whole objects. Strings and maps of an Object are shared:
 // its setters replace them and never change them in place.
 type Object struct {
-	// envelope is the key without Config.Prefix, a NUL, and the stored bytes.
+	// envelope is the key without Config.Prefix, a NUL, and the stored bytes. If these are packed, the UID comes before them.
 	envelope string
 	head     *meta
 	revision uint64
@@ -62,11 +63,13 @@ type meta struct {
 	deletionTimestamp *metav1.Time
 	// cuts are what was taken out of the stored bytes, as other objects have the same; in order.
 	cuts []cut
+	// packed is what the rest of the stored bytes was packed with; nil if it is not packed.
+	packed *pack.Dictionary
 }
 
 // unlessEmpty returns m; nil if there is nothing in it.
 func (m meta) unlessEmpty() *meta {
-	if m.labels == nil && m.annotations == nil && m.finalizers == nil && m.owners == nil && m.deletionTimestamp == nil && m.cuts == nil {
+	if m.labels == nil && m.annotations == nil && m.finalizers == nil && m.owners == nil && m.deletionTimestamp == nil && m.cuts == nil && m.packed == nil {
 		return nil
 	}
 	return &m
@@ -94,9 +97,9 @@ func (r *Object) Data() []byte {
 	case r.envelope == "":
 		return nil
 	}
-	rest, cuts := r.envelope[r.keySize+1:], r.readHead().cuts
+	rest, cuts := r.unpacked(), r.readHead().cuts
 	if len(cuts) == 0 {
-		return []byte(rest)
+		return rest
 	}
 	data, done := make([]byte, 0, r.Size()), uint32(0)
 	for _, c := range cuts {
@@ -107,6 +110,15 @@ func (r *Object) Data() []byte {
 	return append(data, rest[done:]...)
 }
 
+// unpacked returns the stored bytes without what was taken out; a copy.
+func (r *Object) unpacked() []byte {
+	rest := r.envelope[r.keySize+1:]
+	if packed := r.readHead().packed; packed != nil {
+		return packed.Unpack(rest[r.uid.size:])
+	}
+	return []byte(rest)
+}
+
 // Size returns how many bytes [Object.Data] has.
 func (r *Object) Size() int {
 	switch {
@@ -115,8 +127,11 @@ func (r *Object) Size() int {
 	case r.envelope == "":
 		return 0
 	}
-	size := len(r.envelope) - int(r.keySize) - 1
-	for _, c := range r.readHead().cuts {
+	size, h := len(r.envelope)-int(r.keySize)-1, r.readHead()
+	if h.packed != nil {
+		size = h.packed.Size(r.envelope[r.keySize+1+r.uid.size:])
+	}
+	for _, c := range h.cuts {
 		size += len(c.part.Value())
 	}
 	return size

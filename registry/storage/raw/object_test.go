@@ -13,8 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/annex-dev/annex/registry/storage/intern"
+	"github.com/annex-dev/annex/registry/storage/pack"
 )
 
 func stored(tb testing.TB, asProtobuf bool, fill int) []byte {
@@ -54,7 +56,7 @@ func TestRaw_HoldsBytesAndHead(t *testing.T) {
 	for _, asProtobuf := range []bool{false, true} {
 		for _, fill := range []int{1, 10 * minShared} {
 			t.Run(fmt.Sprintf("protobuf=%v,spec=%d", asProtobuf, fill), func(t *testing.T) {
-				codec := Codec{labels: intern.NewMaps(), share: true}
+				codec := Codec{labels: intern.NewMaps(), packs: pack.NewPacker(), share: true}
 				data := stored(t, asProtobuf, fill)
 				parse := func(cluster string) Object {
 					return codec.parse("/cr/8/example.com/widgets/crd/"+cluster+"/ns/default\x00"+string(data), 0)
@@ -88,6 +90,33 @@ func TestRaw_HoldsBytesAndHead(t *testing.T) {
 	}
 }
 
+func TestRaw_PacksWhatIsAlike(t *testing.T) {
+	for _, asProtobuf := range []bool{false, true} {
+		for _, fill := range []int{300, 10 * minShared} { // the larger specs are taken out before
+			codec := Codec{labels: intern.NewMaps(), packs: pack.NewPacker(), share: true}
+			kept, size := 0, 0
+			for n := range 100 {
+				uid := types.UID(uuid.NewUUID())
+				data := bytes.ReplaceAll(stored(t, asProtobuf, fill), []byte("11111111-2222-4333-8444-555555555555"), []byte(uid))
+				data = bytes.ReplaceAll(data, []byte("default"), fmt.Appendf(nil, "name%03d", n)) // as long: protobuf has lengths
+				r := codec.parse(fmt.Sprintf("/core/namespaces/c1/name%03d\x00%s", n, data), 0)
+				if !bytes.Equal(r.Data(), data) || r.Size() != len(data) {
+					t.Fatalf("object %d: %d bytes, %q became %q", n, r.Size(), data, r.Data())
+				}
+				if r.GetUID() != uid || r.GetLabels()["a"] != "b" || !slices.Equal(r.GetFinalizers(), []string{"example.com/hold"}) || r.GetName() != fmt.Sprintf("name%03d", n) {
+					t.Fatalf("object %d is %s, head %q %v %v", n, r.GetName(), r.GetUID(), r.GetLabels(), r.GetFinalizers())
+				}
+				if n >= 50 { // the first ones are not packed
+					kept, size = kept+len(r.envelope), size+len(data)
+				}
+			}
+			if kept*2 > size {
+				t.Errorf("protobuf=%v, specs of %d bytes: %d bytes of %d are kept", asProtobuf, fill, kept, size)
+			}
+		}
+	}
+}
+
 func TestRaw_KnowsWhereKeysOfBothKindsDivide(t *testing.T) {
 	for _, c := range []struct{ key, base, clusterBase, cluster, namespace, name string }{
 		{"/cr/8/example.com/widgets/crd/c1/ns/n", "/cr/8/example.com/widgets/crd", "/cr/8/example.com/widgets/crd/c1", "c1", "ns", "n"},
@@ -113,7 +142,7 @@ func FuzzRaw(f *testing.F) {
 	}
 	f.Add([]byte("{not json"))
 	f.Add([]byte(ProtobufMagic + "\x12"))
-	codec := Codec{labels: intern.NewMaps(), share: true}
+	codec := Codec{labels: intern.NewMaps(), packs: pack.NewPacker(), share: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := codec.parse("/core/configmaps/c1/ns/n\x00"+string(data), 0)
 		if !bytes.Equal(r.Data(), data) {
@@ -147,7 +176,7 @@ func TestRaw_KeepsNoBytesOfWhatIsMade(t *testing.T) {
 	for _, asProtobuf := range []bool{false, true} {
 		for _, alike := range []*Alike{nil, {}} {
 			from := twice{stored(t, asProtobuf, 10*minShared), alike}
-			codec := Codec{labels: intern.NewMaps(), share: true, find: func(key string) (Made, int) {
+			codec := Codec{labels: intern.NewMaps(), packs: pack.NewPacker(), share: true, find: func(key string) (Made, int) {
 				if strings.HasSuffix(key, "/object1") {
 					return from, 1
 				}
