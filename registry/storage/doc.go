@@ -25,6 +25,7 @@
 //	feed         one watch of etcd for all stores
 //	compaction   removes old revisions before they fill etcd
 //	intern       keeps once what many objects have alike
+//	pack         keeps bytes small by what earlier ones had
 //	rendered     what a cluster contains from the beginning, without storing it
 //	watchcache   stock cachers that serve all clusters
 //	answer       pages and initial events that stock caches do not give
