@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unique"
 
 	"github.com/annex-dev/annex/client"
 )
@@ -12,22 +13,26 @@ import (
 // Index contains references. The zero value is empty; it is safe for concurrent use.
 type Index struct {
 	mu     sync.RWMutex
-	to     map[client.Key]*alike   // what each object refers to
+	to     map[handle]*alike       // what each object refers to
 	from   map[client.Key][]*alike // the objects that refer to each target
 	groups map[string]*alike       // by their targets
 }
 
+// handle is the key of an object. An object may be in several indexes, which share the key.
+type handle = unique.Handle[client.Key]
+
 // alike are the objects with the same targets. Most objects have the targets of thousands of others.
 type alike struct {
 	targets []client.Key
-	objects map[client.Key]struct{}
+	objects map[handle]struct{}
 }
 
 // Set replaces the targets of from. It returns the previous targets that are not in targets.
 func (i *Index) Set(from client.Key, targets ...client.Key) (left []client.Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	before := i.to[from]
+	object := unique.Make(from)
+	before := i.to[object]
 	if before == nil && len(targets) == 0 || before != nil && slices.Equal(before.targets, targets) {
 		return nil
 	}
@@ -37,23 +42,23 @@ func (i *Index) Set(from client.Key, targets ...client.Key) (left []client.Key) 
 				left = append(left, target)
 			}
 		}
-		i.leave(from, before)
+		i.leave(object, before)
 	}
 	if len(targets) > 0 {
-		i.join(from, targets)
+		i.join(object, targets)
 	}
 	return left
 }
 
 // join adds an object to those with the same targets.
-func (i *Index) join(from client.Key, targets []client.Key) {
+func (i *Index) join(object handle, targets []client.Key) {
 	if i.to == nil {
-		i.to, i.from, i.groups = map[client.Key]*alike{}, map[client.Key][]*alike{}, map[string]*alike{}
+		i.to, i.from, i.groups = map[handle]*alike{}, map[client.Key][]*alike{}, map[string]*alike{}
 	}
 	name := nameOf(targets)
 	group := i.groups[name]
 	if group == nil {
-		group = &alike{targets: slices.Clone(targets), objects: map[client.Key]struct{}{}}
+		group = &alike{targets: slices.Clone(targets), objects: map[handle]struct{}{}}
 		i.groups[name] = group
 		for _, target := range targets {
 			if !slices.Contains(i.from[target], group) { // it may be there twice
@@ -61,14 +66,14 @@ func (i *Index) join(from client.Key, targets []client.Key) {
 			}
 		}
 	}
-	group.objects[from] = struct{}{}
-	i.to[from] = group
+	group.objects[object] = struct{}{}
+	i.to[object] = group
 }
 
 // leave removes an object from those with the same targets, and these if it is the last one.
-func (i *Index) leave(from client.Key, group *alike) {
-	delete(i.to, from)
-	delete(group.objects, from)
+func (i *Index) leave(object handle, group *alike) {
+	delete(i.to, object)
+	delete(group.objects, object)
 	if len(group.objects) > 0 {
 		return
 	}
@@ -98,8 +103,8 @@ func (i *Index) Drop(from client.Key) (left []client.Key) { return i.Set(from) }
 // all calls yield with each object that refers to target, until it returns false. An object refers to it once, as it is in one group.
 func (i *Index) all(target client.Key, yield func(client.Key) bool) {
 	for _, group := range i.from[target] {
-		for key := range group.objects {
-			if !yield(key) {
+		for object := range group.objects {
+			if !yield(object.Value()) {
 				return
 			}
 		}
