@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
@@ -179,9 +180,12 @@ func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.C
 	return logicalcluster.WithCluster(ctx, name), nil
 }
 
-// errLookup is the answer while nobody knows whether the workspace exists.
+// errLookup is the answer while nobody knows whether the workspace exists, for example while the server starts. Clients repeat a
+// request by themselves only if the answer says when.
 func errLookup() error {
-	return apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
+	err := apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")
+	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return err
 }
 
 // fail answers err, an API status.

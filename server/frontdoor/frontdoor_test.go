@@ -87,6 +87,9 @@ func serveAs(t *testing.T, url, authorization string) (int, *seen) {
 		r.Header.Set("Authorization", authorization)
 	}
 	handler.ServeHTTP(recorder, r)
+	if comeAgain := recorder.Header().Get("Retry-After") != ""; comeAgain != (recorder.Code == http.StatusServiceUnavailable) {
+		t.Errorf("%d with Retry-After: %q", recorder.Code, recorder.Header().Get("Retry-After"))
+	}
 	return recorder.Code, got
 }
 
