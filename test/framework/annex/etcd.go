@@ -173,3 +173,11 @@ func (e *Etcd) Break(tb testing.TB, parts ...string) {
 		tb.Fatalf("no key contains %v", parts)
 	}
 }
+
+// Compact makes etcd forget all versions of objects but the current ones, as it does by itself after some minutes.
+func (e *Etcd) Compact() {
+	e.tb.Helper()
+	if _, err := e.client.Compact(e.tb.Context(), e.Revision(), clientv3.WithCompactPhysical()); err != nil {
+		e.tb.Fatalf("compacting etcd: %v", err)
+	}
+}
