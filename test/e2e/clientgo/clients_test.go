@@ -101,8 +101,7 @@ func TestPager_PagesAreOfOneMoment(t *testing.T) {
 		}
 		return client.List(ctx, options)
 	})
-	// No page is read ahead: the writes come between two pages.
-	p.PageSize, p.PageBufferSize = 10, 0
+	p.PageSize = 10
 	var names []string
 	if err := p.EachListItem(t.Context(), metav1.ListOptions{LabelSelector: "paged"}, func(obj runtime.Object) error {
 		accessor, err := meta.Accessor(obj)

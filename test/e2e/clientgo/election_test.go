@@ -54,7 +54,7 @@ func candidacy(t *testing.T, config *rest.Config, name string, leads func(name s
 		t.Fatal(err)
 	}
 	c.elector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: 4 * time.Second, RenewDeadline: 3 * time.Second, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
+		Lock: lock, LeaseDuration: 10 * time.Second, RenewDeadline: 6 * time.Second, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { leads(name, true) },
 			OnStoppedLeading: func() { leads(name, false) },

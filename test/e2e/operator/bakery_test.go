@@ -41,9 +41,9 @@ type baker struct {
 }
 
 // setup adds the controller to a manager.
-func (b *baker) setup(mgr manager.Manager) error {
+func (b *baker) setup(ctx context.Context, mgr manager.Manager) error {
 	b.client, b.scheme, b.recorder = mgr.GetClient(), mgr.GetScheme(), mgr.GetEventRecorder(fieldOwner)
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &Bakery{}, byFlour, func(obj client.Object) []string { //nolint:usetesting // no test in sight
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &Bakery{}, byFlour, func(obj client.Object) []string {
 		bakery, ok := obj.(*Bakery)
 		if !ok || bakery.Spec.Flour == "" {
 			return nil
@@ -154,7 +154,7 @@ func (b *baker) close(ctx context.Context, bakery *Bakery) error {
 type hooks struct{}
 
 // setupWebhooks adds them to a manager.
-func setupWebhooks(mgr manager.Manager) error {
+func setupWebhooks(_ context.Context, mgr manager.Manager) error {
 	return builder.WebhookManagedBy(mgr, &Bakery{}).WithDefaulter(hooks{}).WithValidator(hooks{}).Complete()
 }
 
