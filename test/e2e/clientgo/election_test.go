@@ -23,7 +23,6 @@ import (
 
 // candidate wants to lead, and can lose its connection as a process that is killed does.
 type candidate struct {
-	name    string
 	elector *leaderelection.LeaderElector
 	dead    atomic.Bool
 }
@@ -33,7 +32,7 @@ var errDead = errors.New("the candidate is dead")
 // candidacy returns a candidate that reports with leads when it begins and ends to lead.
 func candidacy(t *testing.T, config *rest.Config, name string, leads func(name string, leads bool)) *candidate {
 	t.Helper()
-	c := &candidate{name: name}
+	c := &candidate{}
 	config = rest.CopyConfig(config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
