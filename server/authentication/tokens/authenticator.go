@@ -104,7 +104,11 @@ func (t *Tokens) exists(ctx context.Context, i identity, token string, target lo
 		return false, err
 	}
 	if i.legacy {
-		return serviceaccount.IsServiceAccountToken(secret, account) && same(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)), nil
+		if !serviceaccount.IsServiceAccountToken(secret, account) || !same(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) {
+			return false, nil
+		}
+		t.uses.note(secret, t.Clock.Now())
+		return secret.Labels[invalidLabel] == "", nil
 	}
 	return string(secret.UID) == i.secret.UID, nil
 }

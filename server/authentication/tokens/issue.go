@@ -42,6 +42,7 @@ type Tokens struct {
 	Config
 	store  store
 	recent recent
+	uses   uses
 }
 
 var (
@@ -63,6 +64,7 @@ func New(c Config) *Tokens {
 
 // Share says how keys are stored. Call it before the first request is served. live must see every acknowledged write.
 func (t *Tokens) Share(live client.Reader, writer client.Writer) {
+	t.uses.live, t.uses.writer = live, writer
 	t.store.secret = &secrets.Secret{Name: SecretName, Description: description, Live: live, Writer: writer}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,12 +18,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/core"
 )
 
@@ -381,5 +384,110 @@ func TestTokens_NobodyKnows(t *testing.T) {
 	expect("the keys cannot be read")
 	if _, _, err := w.Issue(t.Context(), core.Token{Cluster: "a", Account: account("a", "x")}); err == nil || !strings.Contains(err.Error(), SecretName) {
 		t.Errorf("a token is signed by keys that cannot be read: %v", err)
+	}
+}
+
+// TestTokens_OfSecretsRecordTheirUse uses one token many times: it is written down once a day, while no request waits.
+func TestTokens_OfSecretsRecordTheirUse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	held := secret("a", "")
+	held.Labels = map[string]string{"a": "b"}
+	held.Annotations[corev1.ServiceAccountUIDKey] = "uid-of-robot-in-a"
+	token, err := w.ForSecret(t.Context(), "a", account("a", "uid-of-robot-in-a"), held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held.Data = map[string][]byte{corev1.ServiceAccountTokenKey: token}
+	// The Secret is one that can be written.
+	delete(w.objects.given, corev1.Resource("secrets").String()+client.KeyOf(held).String())
+	if _, err := w.objects.Create(t.Context(), corev1.Resource("secrets"), "a", held); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{}, 10)
+	w.uses.ended = func() { ended <- struct{}{} }
+	writes := func() int {
+		n := 0
+		for _, write := range w.objects.Writes() {
+			if write == "update secrets a|default/tie" {
+				n++
+			}
+		}
+		return n
+	}
+	use := func(want bool) {
+		t.Helper()
+		if _, ok, err := w.AuthenticateToken(inCluster(t, "a"), string(token)); ok != want {
+			t.Fatalf("the token is accepted: %v, %v", ok, err)
+		}
+	}
+	labels := func() map[string]string {
+		t.Helper()
+		got, err := client.Find[corev1.Secret](t.Context(), w.objects, corev1.Resource("secrets"), client.KeyOf(held))
+		if err != nil || got == nil {
+			t.Fatal(got, err)
+		}
+		return got.Labels
+	}
+	for day := 1; day <= 2; day++ {
+		for range 5 {
+			use(true)
+		}
+		<-ended
+		use(true)
+		if want := fmt.Sprintf("2026-07-%02d", day); labels()["kubernetes.io/legacy-token-last-used"] != want || labels()["a"] != "b" || writes() != day {
+			t.Errorf("after %d days: labels %v and %d writes", day, labels(), writes())
+		}
+		w.clock.SetTime(w.clock.Now().Add(24 * time.Hour))
+	}
+
+	// Who cannot be written is tried once.
+	w.objects.Intercept(func(verb string, _ schema.GroupResource, _ client.Key) error {
+		if verb == "update" {
+			return apierrors.NewForbidden(corev1.Resource("secrets"), "tie", nil)
+		}
+		return nil
+	})
+	use(true)
+	<-ended
+	use(true)
+	w.objects.Intercept(nil)
+	if len(ended) != 0 || writes() != 2 {
+		t.Errorf("%d more tries, %d writes", len(ended), writes())
+	}
+
+	// A token that somebody has marked is not accepted.
+	marked, err := client.Find[corev1.Secret](t.Context(), w.objects, corev1.Resource("secrets"), client.KeyOf(held))
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked = marked.DeepCopy()
+	marked.Labels["kubernetes.io/legacy-token-invalid-since"] = "2026-07-03"
+	if _, err := w.objects.Update(t.Context(), corev1.Resource("secrets"), "a", marked); err != nil {
+		t.Fatal(err)
+	}
+	use(false)
+}
+
+// What is remembered of uses is bounded, and nothing is written without a writer.
+func TestUses_AreBounded(t *testing.T) {
+	t.Parallel()
+	u := &uses{}
+	if u.begin(client.Key{Name: "a"}, "2026-07-01") {
+		t.Error("begins without a writer")
+	}
+	u.writer = clienttest.NewFake()
+	for i := range 3 * maxNoted {
+		if u.begin(client.Key{Name: fmt.Sprint(i)}, "2026-07-01") {
+			u.end()
+		}
+		if len(u.tried) > maxNoted {
+			t.Fatalf("remembers %d", len(u.tried))
+		}
+	}
+	for i := range maxNoting + 1 {
+		if u.begin(client.Key{Namespace: "n", Name: fmt.Sprint(i)}, "2026-07-01") != (i < maxNoting) {
+			t.Errorf("write %d at a time", i)
+		}
 	}
 }
