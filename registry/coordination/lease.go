@@ -33,8 +33,10 @@ func leases() *kinds.Kind[coordinationv1.Lease, *coordinationv1.Lease] {
 		CreateOnUpdate: true,
 		NoGeneration:   true,
 		NeedsVersion:   true, // Who holds a lease must not be overwritten by accident.
-		Name:           apimachineryvalidation.NameIsDNSSubdomain,
-		Validate:       validate,
+		// As in Kubernetes without the feature gate CoordinatedLeaderElection, which is off unless somebody turns it on.
+		Prepare:  func(lease, _ *coordinationv1.Lease) { lease.Spec.Strategy, lease.Spec.PreferredHolder = nil, nil },
+		Name:     apimachineryvalidation.NameIsDNSSubdomain,
+		Validate: validate,
 	}
 }
 
@@ -46,13 +48,6 @@ func validate(lease *coordinationv1.Lease) field.ErrorList {
 	}
 	if spec.LeaseTransitions != nil && *spec.LeaseTransitions < 0 {
 		errs = append(errs, field.Invalid(path.Child("leaseTransitions"), *spec.LeaseTransitions, "must be greater than or equal to 0"))
-	}
-	// Kubernetes drops these two unless the feature is on; here it is never on, and dropping would hide it.
-	if spec.Strategy != nil {
-		errs = append(errs, field.Forbidden(path.Child("strategy"), "coordinated leader election is not supported yet"))
-	}
-	if spec.PreferredHolder != nil {
-		errs = append(errs, field.Forbidden(path.Child("preferredHolder"), "coordinated leader election is not supported yet"))
 	}
 	return errs
 }

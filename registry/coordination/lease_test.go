@@ -11,7 +11,7 @@ import (
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	holder, strategy := "h", coordinationv1.OldestEmulationVersion
+	holder := "h"
 	zero, one, minus := int32(0), int32(1), int32(-1)
 	tests := map[string]struct {
 		spec coordinationv1.LeaseSpec
@@ -21,7 +21,6 @@ func TestValidate(t *testing.T) {
 		"good":        {spec: coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &one, LeaseTransitions: &zero}},
 		"duration":    {coordinationv1.LeaseSpec{LeaseDurationSeconds: &zero}, []string{"spec.leaseDurationSeconds"}},
 		"transitions": {coordinationv1.LeaseSpec{LeaseTransitions: &minus}, []string{"spec.leaseTransitions"}},
-		"coordinated": {coordinationv1.LeaseSpec{Strategy: &strategy, PreferredHolder: &holder}, []string{"spec.strategy", "spec.preferredHolder"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -33,6 +32,17 @@ func TestValidate(t *testing.T) {
 				t.Errorf("got errors of %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// Fields of a feature that is off are dropped, from new objects and from updates.
+func TestPrepare_DropsCoordination(t *testing.T) {
+	t.Parallel()
+	holder, strategy := "h", coordinationv1.OldestEmulationVersion
+	lease := &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder, Strategy: &strategy, PreferredHolder: &holder}}
+	leases().Prepare(lease, nil)
+	if lease.Spec.Strategy != nil || lease.Spec.PreferredHolder != nil || lease.Spec.HolderIdentity == nil {
+		t.Errorf("got %v", lease.Spec)
 	}
 }
 
