@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -121,9 +122,15 @@ func answer(ctx context.Context, decide decideFunc, attrs authorizer.Attributes)
 		Denied:  decision == authorizer.DecisionDeny,
 		Reason:  reason,
 	}
+	var faults []string
 	if err != nil {
-		status.EvaluationError = err.Error()
+		faults = append(faults, err.Error())
 	}
+	requirements, err := attrs.GetFieldSelector()
+	faults = append(faults, ignored("fieldSelector", len(requirements), err)...)
+	selected, err := attrs.GetLabelSelector()
+	faults = append(faults, ignored("labelSelector", len(selected), err)...)
+	status.EvaluationError = strings.Join(faults, "; ")
 	return status
 }
 
@@ -138,7 +145,7 @@ func subjectAttributes(spec *authorizationv1.SubjectAccessReviewSpec) authorizer
 	return attributes(u, spec.ResourceAttributes, spec.NonResourceAttributes)
 }
 
-// attributes returns what is asked for as a request would have it. RBAC does not look at selectors.
+// attributes returns what is asked for as a request would have it.
 func attributes(u user.Info, resource *authorizationv1.ResourceAttributes, path *authorizationv1.NonResourceAttributes) authorizer.Attributes {
 	if resource == nil {
 		return authorizer.AttributesRecord{User: u, Verb: path.Verb, Path: path.Path}
@@ -147,12 +154,15 @@ func attributes(u user.Info, resource *authorizationv1.ResourceAttributes, path 
 	if version == "" {
 		version = "*"
 	}
-	return authorizer.AttributesRecord{
+	record := authorizer.AttributesRecord{
 		User: u, Verb: resource.Verb, Namespace: resource.Namespace,
 		APIGroup: resource.Group, APIVersion: version,
 		Resource: resource.Resource, Subresource: resource.Subresource, Name: resource.Name,
 		ResourceRequest: true,
 	}
+	record.FieldSelectorRequirements, record.FieldSelectorParsingErr = fieldSelector(resource.FieldSelector)
+	record.LabelSelectorRequirements, record.LabelSelectorParsingErr = labelSelector(resource.LabelSelector)
+	return record
 }
 
 func unexpected(obj runtime.Object) error {
