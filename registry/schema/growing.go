@@ -135,7 +135,7 @@ func (g growth) checkBody(data []byte, contentType string) error {
 	}
 	obj, err := parse(data, contentType)
 	if err != nil {
-		return err
+		return unlessJSON(contentType, err)
 	}
 	return tooLarge(g.check(obj))
 }
@@ -164,6 +164,15 @@ func parse(data []byte, contentType string) (map[string]any, error) {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("decoding the object: %v", err))
 	}
 	return obj, nil
+}
+
+// unlessJSON returns nil if contentType is JSON: what parse cannot read of that, the stock handler cannot read either, and says so in the
+// words that clients know. Of YAML, there are several readers.
+func unlessJSON(contentType string, err error) error {
+	if contentType == "" || strings.HasSuffix(contentType, "json") {
+		return nil
+	}
+	return err
 }
 
 // maxOperations is how many operations of a JSON patch the stock handler takes.
