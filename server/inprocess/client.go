@@ -32,8 +32,12 @@ type Client struct {
 	objects   admission.ObjectInterfaces
 	user      user.Info
 	// fields are the field managers by resource; none for a resource whose fields are not tracked.
-	fields map[schema.GroupResource]*managedfields.FieldManager
+	fields map[schema.GroupResource]trackers
 }
+
+// trackers record who writes which fields: of a write of the whole object, and of one that changes the status alone, which counts as a
+// write of the subresource.
+type trackers struct{ whole, status *managedfields.FieldManager }
 
 var _ client.Client = &Client{}
 
@@ -42,17 +46,21 @@ func New(reader *Reader, c Config) (*Client, error) {
 	if c.Admission == nil {
 		return nil, errors.New("building the client in the process: admission is needed")
 	}
-	fields := map[schema.GroupResource]*managedfields.FieldManager{}
+	fields := map[schema.GroupResource]trackers{}
 	for gr, r := range reader.resources {
 		if c.TypeConverter == nil {
 			continue
 		}
 		hub := schema.GroupVersion{Group: gr.Group, Version: runtime.APIVersionInternal}
-		manager, err := managedfields.NewDefaultFieldManager(c.TypeConverter, c.Scheme, c.Scheme, c.Scheme, r.gvk, hub, "", nil)
-		if err != nil {
-			return nil, fmt.Errorf("building the field manager of %s: %w", gr, err)
+		var both trackers
+		for subresource, manager := range map[string]**managedfields.FieldManager{"": &both.whole, "status": &both.status} {
+			var err error
+			*manager, err = managedfields.NewDefaultFieldManager(c.TypeConverter, c.Scheme, c.Scheme, c.Scheme, r.gvk, hub, subresource, nil)
+			if err != nil {
+				return nil, fmt.Errorf("building the field manager of %s: %w", gr, err)
+			}
 		}
-		fields[gr] = manager
+		fields[gr] = both
 	}
 	return &Client{Reader: reader, admission: c.Admission, objects: admission.NewObjectInterfacesFromScheme(c.Scheme), user: itself, fields: fields}, nil
 }

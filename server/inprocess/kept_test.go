@@ -96,8 +96,11 @@ func TestUpdate_LeavesTheSpecThatWasRead(t *testing.T) {
 		if !reflect.DeepEqual(got.Spec, old.Spec) || got.Generation != 1 || got.Status.AcceptedNames.Kind != "Gadget" || got.ResourceVersion == old.ResourceVersion {
 			t.Errorf("%s is %+v", name, got)
 		}
+		// A write of the status alone counts as one of the subresource.
 		fields := got.ManagedFields
-		if len(fields) != 1 || !strings.Contains(fields[0].FieldsV1.GetRawString(), `"f:acceptedNames"`) || !strings.Contains(fields[0].FieldsV1.GetRawString(), `"f:versions"`) {
+		if len(fields) != 2 || fields[0].Subresource != "" || fields[1].Subresource != "status" ||
+			!strings.Contains(fields[0].FieldsV1.GetRawString(), `"f:versions"`) || strings.Contains(fields[1].FieldsV1.GetRawString(), `"f:spec"`) ||
+			!strings.Contains(fields[1].FieldsV1.GetRawString(), `"f:acceptedNames"`) {
 			t.Errorf("%s is managed by %v", name, fields)
 		}
 	}

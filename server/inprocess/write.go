@@ -3,9 +3,11 @@ package inprocess
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -42,8 +44,8 @@ func (c *Client) Create(ctx context.Context, gr schema.GroupResource, cluster lo
 	if err := c.mutate(ctx, attributes); err != nil {
 		return nil, err
 	}
-	if fields := c.fields[gr]; fields != nil {
-		created = fields.UpdateNoErrors(r.store.New(), created, FieldManager)
+	if fields := c.fields[gr]; fields.whole != nil {
+		created = fields.whole.UpdateNoErrors(r.store.New(), created, FieldManager)
 	}
 	stored, err := r.store.Create(ctx, created, rest.AdmissionToValidateObjectFunc(c.admission, attributes, c.objects), options)
 	if err != nil {
@@ -97,16 +99,26 @@ func (c *Client) Update(ctx context.Context, gr schema.GroupResource, cluster lo
 	return r.fromStorage(stored)
 }
 
+// sameMetadata reports whether a write changes nothing of the metadata that writers own.
+func sameMetadata(updated, old metav1.Object) bool {
+	return maps.Equal(updated.GetLabels(), old.GetLabels()) && maps.Equal(updated.GetAnnotations(), old.GetAnnotations()) &&
+		slices.Equal(updated.GetFinalizers(), old.GetFinalizers()) && apiequality.Semantic.DeepEqual(updated.GetOwnerReferences(), old.GetOwnerReferences())
+}
+
 // track returns updated with who manages which fields. Schemas that stay need no look.
 func (c *Client) track(gr schema.GroupResource, updated, old runtime.Object, keepsSpec bool) runtime.Object {
 	fields := c.fields[gr]
 	switch {
-	case fields == nil:
+	case fields.whole == nil:
 		return updated
 	case !keepsSpec:
-		return fields.UpdateNoErrors(old, updated, FieldManager)
+		return fields.whole.UpdateNoErrors(old, updated, FieldManager)
 	}
-	tracked := fields.UpdateNoErrors(withoutSchemas(old), withoutSchemas(updated), FieldManager)
+	manager := fields.status
+	if !sameMetadata(updated.(metav1.Object), old.(metav1.Object)) {
+		manager = fields.whole
+	}
+	tracked := manager.UpdateNoErrors(withoutSchemas(old), withoutSchemas(updated), FieldManager)
 	updated.(metav1.Object).SetManagedFields(tracked.(metav1.Object).GetManagedFields())
 	return updated
 }
