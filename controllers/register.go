@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/controllers/apibinding"
 	"github.com/annex-dev/annex/controllers/apiexport"
 	"github.com/annex-dev/annex/controllers/apiservice"
+	"github.com/annex-dev/annex/controllers/certificate"
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/crd"
 	"github.com/annex-dev/annex/controllers/endpointslice"
@@ -59,6 +60,7 @@ func All(c Config) []multicluster.Spec {
 		namespace.Specs(namespace.Config{Config: c.Config, CABundle: c.CABundle}),
 		serviceaccount.Specs(serviceaccount.Config{Config: c.Config, Tokens: c.Tokens, CABundle: c.CABundle}),
 		clusterrole.Specs(c.Config),
+		certificate.Specs(c.Config),
 		resourcequota.Specs(resourcequota.Config{Config: c.Config, Counts: c.Quotas}),
 		{index.Spec()},
 		crd.Specs(c.Config, index),

@@ -23,6 +23,7 @@ import (
 	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/apis"
+	"github.com/annex-dev/annex/registry/certificates"
 	"github.com/annex-dev/annex/registry/coordination"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/corekcp"
@@ -79,6 +80,7 @@ func newStores(c Config) (*stores, error) {
 	}
 	s.rest, err = build(
 		func() (*group.Group, error) { return admissionregistration.NewGroup(c.Scheme, getter) },
+		func() (*group.Group, error) { return certificates.NewGroup(c.Scheme, getter) },
 		func() (*group.Group, error) { return apiextensions.NewGroup(c.Scheme, getter) },
 		func() (*group.Group, error) { return tenancy.NewGroup(c.Scheme, getter, s.urls) },
 		func() (*group.Group, error) { return corekcp.NewGroup(c.Scheme, getter, s.urls.External) },

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -42,7 +43,7 @@ func namespaces() *kinds.Kind[corev1.Namespace, *corev1.Namespace] {
 		StandardFinalizers: true,
 		MetadataByStatus:   true,
 		DeleteDuringUpdate: func(ns *corev1.Namespace) bool { return len(ns.Spec.Finalizers) == 0 },
-		PrepareForUser: func(ns, old *corev1.Namespace) {
+		PrepareForUser: func(_ context.Context, ns, old *corev1.Namespace) {
 			if old != nil {
 				ns.Spec.Finalizers = old.Spec.Finalizers
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/authorization"
+	"github.com/annex-dev/annex/registry/certificates"
 	"github.com/annex-dev/annex/registry/coordination"
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/corekcp"
@@ -68,6 +69,7 @@ func allGroups(t *testing.T) []*group.Group {
 	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator))
 	add(authentication.NewGroup(anonymous.NewAuthenticator(nil), func(context.Context) string { return "" }))
 	add(admissionregistration.NewGroup(s, getter))
+	add(certificates.NewGroup(s, getter))
 	add(apiextensions.NewGroup(s, getter))
 	add(tenancy.NewGroup(s, getter, tenancy.URLs{External: address, PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }}))
 	add(corekcp.NewGroup(s, getter, address))

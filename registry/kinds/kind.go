@@ -65,7 +65,9 @@ type Kind[E any, T Pointer[E]] struct {
 	// Prepare sets what follows from the rest of the object before every write, whoever writes. old is nil on create.
 	Prepare func(obj, old T)
 	// PrepareForUser undoes what is not for users to decide apart from the status, before Prepare. old is nil on create.
-	PrepareForUser func(obj, old T)
+	PrepareForUser func(ctx context.Context, obj, old T)
+	// Reset names the fields that PrepareForUser undoes whatever they are, as in [Part].
+	Reset [][]any
 	// Name checks the name, or a prefix of names; nil for any path segment without a zero byte.
 	Name apimachineryvalidation.ValidateNameFunc
 	// Validate checks an object, except for its metadata, on create and on update.
@@ -86,7 +88,7 @@ type Kind[E any, T Pointer[E]] struct {
 	// slices must be replaced, not written into.
 	Render func(obj T)
 
-	// Parts are the subresources apart from the status, which follows from the row.
+	// Parts are the subresources apart from the status, which follows from the row. One that is called status replaces it.
 	Parts []Part[T]
 }
 

@@ -5,6 +5,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -45,6 +46,9 @@ func kubernetesGroups() []Group {
 		{Name: authenticationv1.GroupName, Register: adders{authenticationv1.AddToScheme, k8s.AddAuthentication}, Open: true, Carried: []runtime.Object{&authenticationv1.TokenRequest{}}, Rows: []Row{
 			unstored(Row{Resource: "selfsubjectreviews", Singular: "selfsubjectreview", Object: &authenticationv1.SelfSubjectReview{}}),
 			unstored(Row{Resource: "tokenreviews", Singular: "tokenreview", Object: &authenticationv1.TokenReview{}}),
+		}},
+		{Name: certificatesv1.GroupName, Register: adders{k8s.AddCertificates}, Open: true, Rows: []Row{
+			stored(Row{Resource: "certificatesigningrequests", Singular: "certificatesigningrequest", ShortNames: []string{"csr"}, Object: &certificatesv1.CertificateSigningRequest{}, List: &certificatesv1.CertificateSigningRequestList{}, Status: ByUsers}),
 		}},
 		{Name: autoscalingv1.GroupName, Register: adders{autoscalingv1.AddToScheme}, Open: true, Carried: []runtime.Object{&autoscalingv1.Scale{}}},
 		// Registered without the install package of upstream, which adds v1beta1: nobody is served that version.

@@ -75,17 +75,17 @@ func (s *strategy[E, T]) NamespaceScoped() bool { return s.row.Namespaced }
 
 // PrepareForCreate implements rest.RESTCreateStrategy.
 func (s *strategy[E, T]) PrepareForCreate(ctx context.Context, obj runtime.Object) {
-	s.prepareForUser(obj.(T), nil)
+	s.prepareForUser(ctx, obj.(T), nil)
 	s.prepare(ctx, obj.(T), nil)
 }
 
 // PrepareForUpdate implements rest.RESTUpdateStrategy.
 func (s *strategy[E, T]) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
-	s.prepareForUser(obj.(T), old.(T))
+	s.prepareForUser(ctx, obj.(T), old.(T))
 	s.prepare(ctx, obj.(T), old.(T))
 }
 
-func (s *strategy[E, T]) prepareForUser(obj, old T) {
+func (s *strategy[E, T]) prepareForUser(ctx context.Context, obj, old T) {
 	if s.row.Status != NoStatus {
 		before := old
 		if before == nil {
@@ -94,7 +94,7 @@ func (s *strategy[E, T]) prepareForUser(obj, old T) {
 		part(obj, "Status").Set(part(before, "Status"))
 	}
 	if s.kind.PrepareForUser != nil {
-		s.kind.PrepareForUser(obj, old)
+		s.kind.PrepareForUser(ctx, obj, old)
 	}
 }
 
@@ -187,10 +187,11 @@ func (s *strategy[E, T]) AllowUnconditionalUpdate(context.Context) bool { return
 
 // GetResetFields implements rest.ResetFieldsStrategy.
 func (s *strategy[E, T]) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	if s.row.Status == NoStatus {
-		return ResetFields(s.versions)
+	reset := slices.Clone(s.kind.Reset)
+	if s.row.Status != NoStatus {
+		reset = append(reset, []any{"status"})
 	}
-	return ResetFields(s.versions, []any{"status"})
+	return ResetFields(s.versions, reset...)
 }
 
 // systemStrategy is for writes by the server itself.
@@ -247,7 +248,7 @@ func (s *partStrategy[E, T]) GetResetFields() map[fieldpath.APIVersion]*fieldpat
 
 // parts returns all subresources.
 func (s *strategy[E, T]) parts() []Part[T] {
-	if s.row.Status == NoStatus {
+	if s.row.Status == NoStatus || slices.ContainsFunc(s.kind.Parts, func(p Part[T]) bool { return p.Name == "status" }) {
 		return s.kind.Parts
 	}
 	status := Part[T]{Name: "status", Keep: keepAllButStatus[E, T], Reset: [][]any{{"spec"}, {"metadata"}}, ValidateUpdate: s.kind.ValidateStatusUpdate}

@@ -39,7 +39,7 @@ func secretKind() *Kind[corev1.Secret, *corev1.Secret] {
 	return &Kind[corev1.Secret, *corev1.Secret]{
 		Fields:         func(secret *corev1.Secret) fields.Set { return fields.Set{"type": string(secret.Type)} },
 		Prepare:        func(secret, _ *corev1.Secret) { note(secret, "prepare") },
-		PrepareForUser: func(secret, _ *corev1.Secret) { note(secret, "user") },
+		PrepareForUser: func(_ context.Context, secret, _ *corev1.Secret) { note(secret, "user") },
 		Canonicalize:   func(secret *corev1.Secret) { note(secret, "canonicalize") },
 		Name:           apimachineryvalidation.NameIsDNSLabel,
 		Validate:       func(secret *corev1.Secret) field.ErrorList { return fail(secret, "always") },

@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/admission/certificate"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/pathannotation"
@@ -77,6 +78,7 @@ func New(c Config) (admission.Interface, error) {
 		workspacetype.New(t, c.Authorizer),
 		clusterrules.NewRules(),
 		clusterrules.NewGuard(),
+		certificate.New(c.Authorizer),
 	}
 	plugins = append(plugins, sharing.New(sharing.Config{
 		Authorizer: c.Authorizer,

@@ -167,6 +167,7 @@ func TestKubectl_SaysWhatAWorkspaceServes(t *testing.T) {
 		"events ev v1 true Event", "events ev events.k8s.io/v1 true Event", "leases coordination.k8s.io/v1 true Lease",
 		"roles rbac.authorization.k8s.io/v1 true Role", "clusterrolebindings rbac.authorization.k8s.io/v1 false ClusterRoleBinding",
 		"customresourcedefinitions crd,crds apiextensions.k8s.io/v1 false CustomResourceDefinition",
+		"certificatesigningrequests csr certificates.k8s.io/v1 false CertificateSigningRequest",
 		"validatingwebhookconfigurations admissionregistration.k8s.io/v1 false ValidatingWebhookConfiguration",
 		"mutatingadmissionpolicies admissionregistration.k8s.io/v1 false MutatingAdmissionPolicy",
 		"gadgets example.org/v1 true Gadget", "workspaces ws tenancy.kcp.io/v1alpha1 false Workspace",

@@ -169,6 +169,7 @@ func TestTables(t *testing.T) {
 		"/apis/tenancy.kcp.io/v1alpha1/workspaces":                                                    {"Name", "Type", "Region", "Phase", "URL", "Age"},
 		"/apis/core.kcp.io/v1alpha1/logicalclusters":                                                  {"Name", "Phase", "URL", "Age"},
 		"/apis/coordination.k8s.io/v1/leases":                                                         {"Name", "Holder", "Age"},
+		"/apis/certificates.k8s.io/v1/certificatesigningrequests":                                     {"Name", "Age", "SignerName", "Requestor", "RequestedDuration", "Condition"},
 		"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations":                       {"Name", "Webhooks", "Age"},
 		"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies":                           {"Name", "Validations", "ParamKind", "Age"},
 		"/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings":                       {"Name", "PolicyName", "ParamRef", "Age"},

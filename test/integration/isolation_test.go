@@ -40,7 +40,7 @@ func seed(tb testing.TB) uint64 {
 // listed are resources of which a room holds objects; those in namespaces hold objectName in default and team.
 var listed = []string{
 	"/api/v1/configmaps", "/api/v1/secrets", "/api/v1/serviceaccounts", "/api/v1/limitranges", "/api/v1/events", "/api/v1/namespaces",
-	"/apis/coordination.k8s.io/v1/leases", "/apis/events.k8s.io/v1/events",
+	"/apis/coordination.k8s.io/v1/leases", "/apis/events.k8s.io/v1/events", "/apis/certificates.k8s.io/v1/certificatesigningrequests",
 	"/apis/rbac.authorization.k8s.io/v1/roles", "/apis/rbac.authorization.k8s.io/v1/rolebindings",
 	"/apis/rbac.authorization.k8s.io/v1/clusterroles", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 	"/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "/apis/example.org/v1/gadgets", "/apis/example.com/v1/widgets",

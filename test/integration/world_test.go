@@ -245,6 +245,14 @@ metadata: {name: same, labels: {tag: TAG}, annotations: {secret: SECRET}}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: same}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: SECRET}]
 ---
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: same, labels: {tag: TAG}, annotations: {secret: SECRET}}
+spec:
+  signerName: example.com/a
+  usages: [any]
+  request: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIYU1JR0JBZ0VBTUI4eERqQU1CZ05WQkFNTUJXRnNhV05sTVEwd0N3WURWUVFLREFSMFpXRnRNRmt3RXdZSApLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FFUVNSYm03d2FaODZDSDJIUHd5dVFDQmNPWlFXZGFzUUpxSnlLCkk3enQ1OVYzeVJzNC9Bc094ODRZeGhYc25raHNYTDdwdXdPeERzNFY5endSaDBYbFNhQUFNQW9HQ0NxR1NNNDkKQkFNQ0EwZ0FNRVVDSVFDcy9uc2hmdGZMek55VkhuNC9XbWZVeUt1c2haQ2NybE5IVDlMUnVWcENGZ0lnRzZuRgplbkxkS0daNkpUSUVXRFlHT3U4Q05oemw5M0F4L0hQaitMbTMvS289Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=
+---
 `+strings.TrimPrefix(strings.Join(documents, "\n---"), "\n")))
 
 	for _, ns := range []string{"default", "team"} {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	certificatesv1 "k8s.io/api/certificates/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -56,6 +57,11 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 		role("system:public-info-viewer", paths("get", "/livez", "/readyz", "/healthz", "/version", "/version/")),
 		role(issuerDiscovery, paths("get", "/.well-known/openid-configuration", "/.well-known/openid-configuration/",
 			"/openid/v1/jwks", "/openid/v1/jwks/")),
+
+		approver("legacy-unknown-approver", "kubernetes.io/legacy-unknown"),
+		approver("kubelet-serving-approver", certificatesv1.KubeletServingSignerName),
+		approver("kube-apiserver-client-approver", certificatesv1.KubeAPIServerClientSignerName),
+		approver("kube-apiserver-client-kubelet-approver", certificatesv1.KubeAPIServerClientKubeletSignerName),
 
 		aggregate("view", "edit"),
 		aggregate("edit", "admin"),

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	certificatesv1 "k8s.io/api/certificates/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -71,6 +72,11 @@ func resources(verbs []string, group string, names ...string) rbacv1.PolicyRule 
 
 func named(verb, group, resource string, names ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: []string{verb}, APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names}
+}
+
+// approver returns a role that may approve requests for a signer.
+func approver(name, signer string) *rbacv1.ClusterRole {
+	return role("system:certificates.k8s.io:"+name, named("approve", certificatesv1.GroupName, "signers", signer))
 }
 
 func paths(verb string, urls ...string) rbacv1.PolicyRule {
