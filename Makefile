@@ -55,8 +55,10 @@ bin/load:
 	@$(GO) build -o $@ ./test/load
 
 .PHONY: generate
-generate: ## write generated code, the API reference and the chart's table of values anew
+generate: ## write generated code, the API references and the chart's table of values anew
 	@test/tools/codegen/generate.sh
+	@$(GO) build -ldflags "$(LDFLAGS)" -o bin/annex ./cmd/annex
+	@$(GO) test ./test/reference -count=1 -update
 
 .PHONY: fmt
 fmt: bin/golangci-lint ## format the code
@@ -92,5 +94,6 @@ verify-tidy: ## check that go.mod and go.sum are tidy; go mod tidy mends it
 	@$(GO) mod tidy -diff
 
 .PHONY: verify-generate
-verify-generate: ## check that generated code is current; make generate mends it
+verify-generate: bin/annex ## check that generated code is current; make generate mends it
 	@test/tools/codegen/verify.sh
+	@$(GO) test ./test/reference
