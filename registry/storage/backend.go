@@ -78,9 +78,12 @@ type Backend struct {
 
 // NewBackend starts the watch caches of custom resources; those of typed resources start as their stores are made. It
 // does not wait for etcd: see [Backend.Ready].
-func NewBackend(config Config) (*Backend, error) { return newBackend(config, false) }
+func NewBackend(config Config) (*Backend, error) {
+	return newBackend(config, func(*watchcache.Config) {})
+}
 
-func newBackend(config Config, withoutMarker bool) (*Backend, error) {
+// newBackend lets tests change what the watch caches are made from.
+func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error) {
 	switch {
 	case config.Client == nil:
 		return nil, errors.New("storage needs an etcd client")
@@ -117,9 +120,8 @@ func newBackend(config Config, withoutMarker bool) (*Backend, error) {
 		decoded: custom.NewDecoded(config.DecodedBytes),
 		shared:  raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
 	}
-	set := watchcache.Config{
-		Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow, WithoutMarker: withoutMarker,
-	}
+	set := watchcache.Config{Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow}
+	change(&set)
 	b.main = b.newMain(config, set)
 	if err := b.addElsewhere(config, set); err != nil {
 		b.Destroy()

@@ -6,6 +6,8 @@ import (
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	apistorage "k8s.io/apiserver/pkg/storage"
+
+	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 // cachedAfterRestart starts a Backend over what is in etcd and counts what its watch caches hold.
 func cachedAfterRestart(t *testing.T, client *kubernetes.Client, withoutMarker bool) (typed, custom int) {
 	t.Helper()
-	b, err := newBackend(Config{Orphans: true, Client: client, Codec: coreCodec(t), CompactionInterval: -1}, withoutMarker)
+	b, err := newBackend(Config{Orphans: true, Client: client, Codec: coreCodec(t), CompactionInterval: -1}, func(c *watchcache.Config) { c.WithoutMarker = withoutMarker })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,9 @@ func (s *Set) NewStore(of Source) (apistorage.Interface, error) {
 	if decoder == nil {
 		decoder = etcd3.NewDefaultDecoder(of.Codec, versioner)
 	}
+	if s.transform != nil {
+		transformer = s.transform(transformer)
+	}
 	unsafeDeletion := utilfeature.DefaultFeatureGate.Enabled(features.AllowUnsafeMalformedObjectDeletion)
 	if unsafeDeletion {
 		transformer = etcd3.WithCorruptObjErrorHandlingTransformer(transformer)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/features"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	etcdfeature "k8s.io/apiserver/pkg/storage/feature"
+	"k8s.io/apiserver/pkg/storage/value"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/klog/v2"
 
@@ -35,6 +36,7 @@ type Set struct {
 	progress      *progress
 	// withoutMarker hands the cachers a storage that lacks the marker of listOnly: tests show what it is for.
 	withoutMarker bool
+	transform     func(value.Transformer) value.Transformer
 
 	lock      sync.Mutex
 	destroyed bool
@@ -52,7 +54,9 @@ type Config struct {
 	Prefix             string
 	CompactionInterval time.Duration
 	HistoryWindow      time.Duration
-	WithoutMarker      bool
+	// The rest is for tests: see Set.withoutMarker, and what is put between the guard of every store and etcd.
+	WithoutMarker bool
+	Transform     func(guard value.Transformer) value.Transformer
 }
 
 // NewSet returns a set without caches. Its compactor runs.
@@ -66,6 +70,7 @@ func NewSet(config Config) *Set {
 		historyWindow: config.HistoryWindow,
 		compactor:     compactor,
 		withoutMarker: config.WithoutMarker,
+		transform:     config.Transform,
 		caches:        map[*Cache]struct{}{},
 		byRoot:        map[string]*Cache{},
 	}
