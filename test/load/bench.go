@@ -77,6 +77,9 @@ func (b *bench) connect(ctx context.Context) error {
 		if b.server, err = newServer(ctx, b.opts, b.dir+"/server"); err != nil {
 			return fmt.Errorf("preparing the server: %w", err)
 		}
+		if b.measures("webhook") {
+			b.server.args = append(b.server.args, "--webhook-allow-cidr", webhookNetwork)
+		}
 		if b.measures("hostile") {
 			if err := b.server.letIn(hostile.TokenFile); err != nil {
 				return err

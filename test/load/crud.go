@@ -8,6 +8,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -15,34 +17,61 @@ import (
 	"github.com/annex-dev/annex/test/framework/crowd"
 )
 
-// crudPatch changes one field and leaves the payload alone.
-const crudPatch = `{"data":{"changed":"yes"}}`
-
 // crudRest is how long a server is left alone before it is compared.
 const crudRest = 3 * time.Second
 
-// operation is one of the four calls, in the order in which an object lives.
+// objectsPerList is for how many objects there is one list, which costs as much
+// as dozens of other calls.
+const objectsPerList = 50
+
+// crudKind is what is created, read and so on.
+type crudKind struct {
+	resource schema.GroupVersionResource
+	object   func(name string) *unstructured.Unstructured
+	// patch changes one field and leaves the payload alone.
+	patch string
+}
+
+func configMapKind() crudKind {
+	return crudKind{resource: configMaps, object: newConfigMap, patch: `{"data":{"changed":"yes"}}`}
+}
+
+// crudClient is one of the clients of a side.
+type crudClient struct {
+	dynamic.ResourceInterface
+	connection *crowd.Connection
+	collection string // its URL
+	kind       crudKind
+}
+
+// operation is one of the calls, in the order in which an object lives.
 type operation struct {
 	name string
-	call func(ctx context.Context, r dynamic.ResourceInterface, object string) error
+	// per is for how many objects there is one call.
+	per  int
+	call func(ctx context.Context, c crudClient, object string) error
 }
 
 func operations() []operation {
 	return []operation{
-		{"create", func(ctx context.Context, r dynamic.ResourceInterface, object string) error {
-			_, err := r.Create(ctx, newConfigMap(object), metav1.CreateOptions{})
+		{"create", 1, func(ctx context.Context, c crudClient, object string) error {
+			_, err := c.Create(ctx, c.kind.object(object), metav1.CreateOptions{})
 			return err
 		}},
-		{"get", func(ctx context.Context, r dynamic.ResourceInterface, object string) error {
-			_, err := r.Get(ctx, object, metav1.GetOptions{})
+		{"get", 1, func(ctx context.Context, c crudClient, object string) error {
+			_, err := c.Get(ctx, object, metav1.GetOptions{})
 			return err
 		}},
-		{"patch", func(ctx context.Context, r dynamic.ResourceInterface, object string) error {
-			_, err := r.Patch(ctx, object, types.MergePatchType, []byte(crudPatch), metav1.PatchOptions{})
+		{"patch", 1, func(ctx context.Context, c crudClient, object string) error {
+			_, err := c.Patch(ctx, object, types.MergePatchType, []byte(c.kind.patch), metav1.PatchOptions{})
 			return err
 		}},
-		{"delete", func(ctx context.Context, r dynamic.ResourceInterface, object string) error {
-			return r.Delete(ctx, object, metav1.DeleteOptions{})
+		// Not decoded, as that would take longer than the server does.
+		{"list", objectsPerList, func(ctx context.Context, c crudClient, _ string) error {
+			return fetch(ctx, c.connection, c.collection+"?limit="+strconv.Itoa(chunkSize), "application/json", discard)
+		}},
+		{"delete", 1, func(ctx context.Context, c crudClient, object string) error {
+			return c.Delete(ctx, object, metav1.DeleteOptions{})
 		}},
 	}
 }
@@ -53,11 +82,13 @@ type crudSide struct {
 	config    *rest.Config
 	url       string // where its API begins
 	namespace string
+	kind      crudKind
 	results   map[string]*crudResult
 }
 
+// newCRUDSide returns a side on which there are ConfigMaps.
 func newCRUDSide(name string, config *rest.Config, url, namespace string) *crudSide {
-	side := &crudSide{name: name, config: config, url: url, namespace: namespace, results: map[string]*crudResult{}}
+	side := &crudSide{name: name, config: config, url: url, namespace: namespace, kind: configMapKind(), results: map[string]*crudResult{}}
 	for _, op := range operations() {
 		side.results[op.name] = &crudResult{}
 	}
@@ -72,8 +103,37 @@ type crudResult struct {
 
 func (r *crudResult) rate() float64 { return rate(len(r.latencies), r.elapsed) }
 
-// measureCRUD tells how fast ConfigMaps of 1 KiB are created, read, patched and
-// deleted in a workspace and in a plain kube-apiserver, and how the two compare.
+// collection returns the URL of the objects of a side.
+func (s *crudSide) collection() string {
+	prefix := "/apis/" + s.kind.resource.Group
+	if s.kind.resource.Group == "" {
+		prefix = "/api"
+	}
+	return s.url + prefix + "/" + s.kind.resource.Version + "/namespaces/" + s.namespace + "/" + s.kind.resource.Resource
+}
+
+// connect returns so many clients of a side, for its kind.
+func (s *crudSide) connect(n int) ([]crudClient, func(), error) {
+	connections, err := crowd.ConnectAll(s.config, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	clients := make([]crudClient, n)
+	for i, c := range connections {
+		client, err := c.At(s.url)
+		if err != nil {
+			return nil, nil, err
+		}
+		clients[i] = crudClient{
+			ResourceInterface: client.Resource(s.kind.resource).Namespace(s.namespace), connection: c, collection: s.collection(), kind: s.kind,
+		}
+	}
+	return clients, func() { crowd.CloseAll(connections) }, nil
+}
+
+// measureCRUD tells how fast ConfigMaps of 1 KiB are created, read, patched,
+// listed and deleted in a workspace and in a plain kube-apiserver, and how the
+// two compare.
 // The servers take turns, round after round, so that what else goes on in the
 // machine hits both.
 func measureCRUD(ctx context.Context, b *bench) error {
@@ -82,7 +142,7 @@ func measureCRUD(ctx context.Context, b *bench) error {
 		err = b.crudRounds(ctx, sides)
 	}
 	if err == nil {
-		b.reportCRUD(sides)
+		b.reportCRUD("crud", sides)
 	}
 	return err
 }
@@ -127,30 +187,24 @@ func (b *bench) crudSides(ctx context.Context, name string) ([]*crudSide, error)
 // crudRound takes all objects through each operation: all are created, then all
 // are read, and so on.
 func (b *bench) crudRound(ctx context.Context, side *crudSide, round int) error {
-	clients, err := crowd.ConnectAll(side.config, b.opts.clients)
+	clients, closeAll, err := side.connect(b.opts.clients)
 	if err != nil {
 		return err
 	}
-	defer crowd.CloseAll(clients)
-	resources := make([]dynamic.ResourceInterface, len(clients))
-	for i, c := range clients {
-		client, err := c.At(side.url)
-		if err != nil {
-			return err
-		}
-		resources[i] = client.Resource(configMaps).Namespace(side.namespace)
+	defer closeAll()
+	for _, c := range clients {
 		// Connect before the clock runs: a handshake costs as much as a
 		// dozen calls.
-		if _, err := resources[i].List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+		if _, err := c.List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
 			return fmt.Errorf("connecting: %w", err)
 		}
 	}
 	for _, op := range operations() {
-		l := make(latencies, b.opts.objects)
+		l := make(latencies, (b.opts.objects+op.per-1)/op.per)
 		elapsed, err := crowd.Parallel(ctx, len(clients), len(l), func(ctx context.Context, client, i int) error {
 			object := b.id + "-" + strconv.Itoa(round) + "-" + strconv.Itoa(i)
 			start := time.Now()
-			if err := op.call(ctx, resources[client], object); err != nil {
+			if err := op.call(ctx, clients[client], object); err != nil {
 				return fmt.Errorf("%s of %q: %w", op.name, object, err)
 			}
 			l[i] = time.Since(start)
@@ -167,7 +221,7 @@ func (b *bench) crudRound(ctx context.Context, side *crudSide, round int) error 
 }
 
 // reportCRUD prints each side, and the ratios when there are two.
-func (b *bench) reportCRUD(sides []*crudSide) {
+func (b *bench) reportCRUD(figure string, sides []*crudSide) {
 	by := map[string]*crudSide{}
 	for _, side := range sides {
 		by[side.name] = side
@@ -179,17 +233,17 @@ func (b *bench) reportCRUD(sides []*crudSide) {
 				continue
 			}
 			result := side.results[op.name]
-			b.report.add("crud_"+name+"_"+op.name+"_rate", result.rate(), unitRate)
-			b.report.latencies("crud_"+name+"_"+op.name, result.latencies)
+			b.report.add(figure+"_"+name+"_"+op.name+"_rate", result.rate(), unitRate)
+			b.report.latencies(figure+"_"+name+"_"+op.name, result.latencies)
 		}
 		if len(sides) < 2 {
 			continue
 		}
 		workspace, plain := by["workspace"].results[op.name], by["plain"].results[op.name]
 		// Above 1, the workspace is faster.
-		b.report.add("crud_"+op.name+"_rate_ratio", workspace.rate()/plain.rate(), unitCount)
+		b.report.add(figure+"_"+op.name+"_rate_ratio", workspace.rate()/plain.rate(), unitCount)
 		// Above 1, the workspace is slower.
 		p50 := func(r *crudResult) float64 { return float64(r.latencies.Sorted().Percentile(0.50)) }
-		b.report.add("crud_"+op.name+"_p50_ratio", p50(workspace)/p50(plain), unitCount)
+		b.report.add(figure+"_"+op.name+"_p50_ratio", p50(workspace)/p50(plain), unitCount)
 	}
 }

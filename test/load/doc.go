@@ -24,20 +24,26 @@
 //	bind             bind.go           binding to first object
 //	provider-watch   providerwatch.go  write in a consumer to event at the provider
 //	crud             crud.go           ConfigMaps of 1 KiB, beside a plain kube-apiserver
-//	quota            quota.go          the same in a namespace with a ResourceQuota, and in one without
+//	custom           custom.go         the same with a custom resource
+//	watch            watch.go          write to event at many watches, beside a plain kube-apiserver
+//	quota            quota.go          ConfigMaps in a namespace with a ResourceQuota, and in one without (rule.go)
+//	webhook          webhook.go        the same with a validating webhook, which is in this program
+//	policy           policy.go         the same with a ValidatingAdmissionPolicy
 //	fairness         fairness.go       a quiet workspace alone, and beside one that clients flood
 //	hostile          hostile.go        what a quiet workspace notices of attacks (test/hostile), and what they leave behind
 //	host             hostlatency.go    ConfigMaps through a host's aggregator, directly, and of the host itself
 //	host-watches     hostwatches.go    many watches through a host at the same time
 //	delete           delete.go         workspaces: delete to gone, and what it costs the server
 //	gc               gc.go             many dependents of one owner deleted, beside kube-controller-manager
+//	policies         policy.go         ConfigMaps in a workspace without a policy, before and after many others have one
+//	definitions      definitions.go    memory for the same CRDs in many workspaces
 //	scale            scale.go          speed, memory, database and restart at some numbers of workspaces
 //	churn            churn.go          the same while workspaces come, are used and go; and what they leave behind
 //
 // Each figure makes what it needs, so that any of them can run alone. The N
 // workspaces under root are the one thing that several share (fleet.go): they
-// are made by whoever needs them first. The figures gc, scale and churn are measured
-// only when they are named; the last two have a server of their own in a new directory.
+// are made by whoever needs them first. The figures gc, policies, definitions, scale
+// and churn are measured only when they are named; the last three have a server of their own in a new directory.
 //
 // For the host figures the plain kube-apiserver is the host: the server is started
 // again as one that it knows, and registered there (hostpath.go).

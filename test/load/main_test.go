@@ -37,21 +37,22 @@ func TestMain(m *testing.M) {
 var small = []string{
 	"--workspaces=120", "--bound-workspaces=10", "--clients=4", "--objects=40", "--rounds=2", "--samples=5",
 	"--settle=0s", "--timeout=10m", "--quiet-requests=5", "--flood-clients=5", "--host-watches=20",
+	"--watchers=5", "--policies=4", "--definitions=2", "--definition-workspaces=3",
 }
 
 func TestRun_MeasuresCRUDOfAPlainServer(t *testing.T) {
 	h := host.Start(t)
 	figures := measureForTest(t, "--plain-kubeconfig="+h.Kubeconfig(), "--figures=crud")
 
-	for _, op := range []string{"create", "get", "patch", "delete"} {
+	for _, op := range []string{"create", "get", "patch", "list", "delete"} {
 		for _, suffix := range []string{"_rate", "_p50", "_p90", "_p99"} {
 			if v := figures["crud_plain_"+op+suffix]; v <= 0 {
 				t.Errorf("crud_plain_%s%s is %v, want a positive number", op, suffix, v)
 			}
 		}
 	}
-	if len(figures) != 16 {
-		t.Errorf("there are %d figures, want 16: %v", len(figures), figures)
+	if len(figures) != 20 {
+		t.Errorf("there are %d figures, want 20: %v", len(figures), figures)
 	}
 }
 
@@ -63,7 +64,7 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 	// The stand-in keeps no workspaces apart, knows no users, and collects no garbage.
 	// Those that are named have an etcd to look into.
 	names := slices.DeleteFunc(figureNames(), func(name string) bool {
-		return slices.Contains([]string{"hostile", "gc", "scale", "churn"}, name)
+		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "scale", "churn"}, name)
 	})
 	figures := measureForTest(t, "--server-binary="+binary, "--start-plain", "--figures="+strings.Join(names, ","))
 
@@ -74,6 +75,10 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 		"rss_before", "rss_at_n",
 		"bound_workspace_create_rate", "bind_to_first_object_p50", "write_to_provider_watch_p50",
 		"crud_workspace_create_rate", "crud_plain_create_rate", "crud_create_rate_ratio", "crud_delete_p50_ratio",
+		"crud_list_rate_ratio", "custom_workspace_create_rate", "custom_plain_list_p99", "custom_patch_rate_ratio", "custom_list_p50_ratio",
+		"watch_workspace_write_to_event_p99", "watch_plain_write_to_last_event_p50", "watch_write_to_event_p99_ratio", "watch_write_to_last_event_p50_ratio",
+		"webhook_workspace_webhook_create_rate", "webhook_plain_webhook_delete_p99", "webhook_patch_plain_kept", "webhook_create_rate_ratio",
+		"policy_workspace_policy_create_rate", "policy_plain_policy_patch_p99", "policy_create_workspace_kept", "policy_patch_rate_ratio",
 		"quota_workspace_quota_create_rate", "quota_plain_quota_create_rate", "quota_create_workspace_kept", "quota_delete_rate_ratio",
 		"fairness_creates_read_alone_p99", "fairness_creates_write_p99_ratio", "fairness_creates_flood_served_rate",
 		"fairness_lists_read_beside_p50", "fairness_lists_flood_served_rate", "fairness_mix_read_p50_ratio",
@@ -121,7 +126,7 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	figures := measureForTest(t, "--server-binary="+binary, "--figures=scale,churn", "--scale-steps=20,60", "--churn-workspaces=35")
+	figures := measureForTest(t, "--server-binary="+binary, "--figures=policies,definitions,scale,churn", "--scale-steps=20,60", "--churn-workspaces=35")
 	var names []string
 	add := func(prefix string, suffixes ...string) {
 		for _, suffix := range suffixes {
@@ -131,6 +136,10 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	var every []string
 	for _, g := range gauges() {
 		every = append(every, "_"+g.name)
+	}
+	add("policies_", "before_create_rate", "after_list_p99", "patch_after_to_before")
+	for _, point := range []string{"definitions_without", "definitions_created", "definitions_cold", "definitions_read"} {
+		add(point, every...)
 	}
 	add("scale_0", every...)
 	for _, step := range []string{"scale_20", "scale_60"} {
@@ -155,11 +164,15 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	// These may be 0 or negative.
 	for _, name := range []string{
 		"scale_0_to_20_rss_per_workspace", "scale_20_to_60_rss_per_workspace", "scale_20_to_60_restarted_rss_per_workspace", "scale_60_list_rss_growth",
-		"churn_keys_left", "churn_keys_missing",
+		"churn_keys_left", "churn_keys_missing", "policies_rss_per_workspace",
+		"definitions_created_rss_growth", "definitions_cold_rss_growth", "definitions_read_heap_live_growth",
 	} {
 		if _, ok := figures[name]; !ok {
 			t.Errorf("%s is missing", name)
 		}
+	}
+	if before, after := figures["definitions_without_etcd_keys"], figures["definitions_cold_etcd_keys"]; after-before < 2*3 {
+		t.Errorf("etcd has %v keys without definitions and %v with 2 in each of 3 workspaces", before, after)
 	}
 	if before, after := figures["scale_0_etcd_keys"], figures["scale_60_etcd_keys"]; after-before < 60 {
 		t.Errorf("etcd has %v keys without workspaces and %v with 60", before, after)

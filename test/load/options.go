@@ -38,13 +38,18 @@ type options struct {
 	scaleSteps      []int
 	churnWorkspaces int
 	dependents      int
-	floods          []string
-	attacks         []string
-	attackTime      time.Duration
-	attackSize      float64
-	settle          time.Duration
-	timeout         time.Duration
-	keep            bool
+	watchers        int
+	policies        int
+	definitions     int
+	// in how many workspaces there are so many definitions
+	definitionWorkspaces int
+	floods               []string
+	attacks              []string
+	attackTime           time.Duration
+	attackSize           float64
+	settle               time.Duration
+	timeout              time.Duration
+	keep                 bool
 }
 
 // parseOptions returns pflag.ErrHelp after it has printed the help.
@@ -76,13 +81,17 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.plainKubeconfig, "plain-kubeconfig", "", "kubeconfig of a plain kube-apiserver to compare with")
 	fs.BoolVar(&o.startPlain, "start-plain", false, "start bin/kube-apiserver with an embedded etcd, instead of --plain-kubeconfig")
 
-	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, scale and churn")
+	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, policies, definitions, scale and churn")
 	fs.IntVar(&o.workspaces, "workspaces", 1000, "empty workspaces under root (N)")
 	fs.IntVar(&o.boundWorkspaces, "bound-workspaces", 0, "workspaces with a binding and an object; as many as --workspaces by default")
 	fs.IntVar(&o.clients, "clients", 16, "clients at a time, each with a connection of its own (C)")
-	fs.IntVar(&o.objects, "objects", 2000, "ConfigMaps for each server and round of the crud and quota figures")
-	fs.IntVar(&o.rounds, "rounds", 3, "rounds of the crud and quota figures, which take turns between the servers")
-	fs.IntVar(&o.samples, "samples", 100, "repetitions of the one-at-a-time figures, bind and provider-watch")
+	fs.IntVar(&o.objects, "objects", 2000, "objects for each server and round of the crud, custom, quota, webhook, policy and policies figures")
+	fs.IntVar(&o.rounds, "rounds", 3, "rounds of these figures, and of the watch figure, which take turns between the servers")
+	fs.IntVar(&o.samples, "samples", 100, "repetitions of the one-at-a-time figures, bind, provider-watch and, for each round, watch")
+	fs.IntVar(&o.watchers, "watchers", 100, "watches of one object on each server in the watch figure")
+	fs.IntVar(&o.policies, "policies", 1000, "workspaces with a policy each in the policies figure")
+	fs.IntVar(&o.definitions, "definitions", 20, "CRDs in each workspace of the definitions figure")
+	fs.IntVar(&o.definitionWorkspaces, "definition-workspaces", 500, "workspaces of the definitions figure")
 	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "requests of each kind and round in the fairness figure, alone and beside a flood, and in the host figure")
 	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
 	fs.IntSliceVar(&o.scaleSteps, "scale-steps", []int{1000, 10_000, 100_000}, "numbers of workspaces at which the scale figure looks at the server")
@@ -105,6 +114,7 @@ func (o *options) validate() []error {
 	for name, value := range map[string]int{
 		"workspaces": o.workspaces, "clients": o.clients, "objects": o.objects, "rounds": o.rounds, "samples": o.samples,
 		"quiet-requests": o.quietRequests, "host-watches": o.hostWatches, "flood-clients": o.floodClients, "dependents": o.dependents,
+		"watchers": o.watchers, "policies": o.policies, "definitions": o.definitions, "definition-workspaces": o.definitionWorkspaces,
 	} {
 		if value < 1 {
 			faults = append(faults, fmt.Errorf("--%s must be at least 1", name))

@@ -52,9 +52,9 @@ func TestSelectFigures(t *testing.T) {
 		want      []string
 		wantError string
 	}{
-		{"a plain server allows crud and quota only", []string{"--start-plain"}, []string{"crud", "quota"}, ""},
+		{"a plain server allows only what is compared with one", []string{"--start-plain"}, []string{"crud", "custom", "watch", "quota", "webhook", "policy"}, ""},
 		{"a running server without pid and metrics", []string{"--kubeconfig=k"},
-			[]string{"create", "bind", "provider-watch", "crud", "quota", "fairness", "delete"}, ""},
+			[]string{"create", "bind", "provider-watch", "crud", "custom", "watch", "quota", "webhook", "policy", "fairness", "delete"}, ""},
 		{"our own server behind a host allows all", []string{"--server-binary=b", "--start-plain"}, unnamed, ""},
 		{"some have to be named", []string{"--server-binary=b", "--figures=churn,scale"}, []string{"scale", "churn"}, ""},
 		{"named ones keep their order", []string{"--server-binary=b", "--figures=delete,create"}, []string{"create", "delete"}, ""},
