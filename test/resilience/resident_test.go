@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"net/http"
@@ -142,8 +143,10 @@ func TestResident_NothingPerWorkspace(t *testing.T) {
 	r.awaitBack(many - few)
 }
 
+var churned = flag.Int("churn", 300, "how many workspaces are made, used and deleted")
+
 func TestResident_NothingOfWorkspacesThatWereDeleted(t *testing.T) {
-	const few, many = 20, 300
+	few, many := 20, max(*churned, 100)
 	etcd := annex.StartEtcd(t)
 	server := annex.Start(t, "--etcd-servers", etcd.URL())
 	providerPath, _ := server.NewWorkspace("root", "provider", "")
