@@ -36,11 +36,30 @@ import (
 // allGroups returns the storage of every row, over an etcd that was never there.
 func allGroups(t *testing.T) []*group.Group {
 	t.Helper()
+	all, _ := groupsOver(t, nowhere(t), func(s *rbac.Stores) *group.Group {
+		g, err := s.Guarded(&policy.Evaluator{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	})
+	return all
+}
+
+// nowhere returns a client of an etcd that was never there.
+func nowhere(t *testing.T) *kubernetes.Client {
+	t.Helper()
 	client, err := kubernetes.New(clientv3.Config{Endpoints: []string{"http://127.0.0.1:1"}, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// groupsOver returns the storage of every row, over an etcd; that of RBAC is what of returns.
+func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *group.Group) ([]*group.Group, *storage.Backend) {
+	t.Helper()
 	s := kinds.All.NewScheme()
 	backend, err := storage.NewBackend(storage.Config{Orphans: true, Client: client, Codec: s.StorageCodec, CompactionInterval: -1})
 	if err != nil {
@@ -65,7 +84,7 @@ func allGroups(t *testing.T) []*group.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(stores.Guarded(evaluator))
+	add(of(stores), nil)
 	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator))
 	add(authentication.NewGroup(anonymous.NewAuthenticator(nil), func(context.Context) string { return "" }))
 	add(admissionregistration.NewGroup(s, getter))
@@ -76,7 +95,7 @@ func allGroups(t *testing.T) []*group.Group {
 	add(topology.NewGroup(s, getter))
 	add(apis.NewGroup(s, getter, address))
 	add(annex.NewGroup(s, getter))
-	return all
+	return all, backend
 }
 
 // Discovery takes its facts from the storage, the schemas that root exports take theirs from the table: the two must agree.
