@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	admissiontesting "k8s.io/apiserver/pkg/admission/testing"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -67,7 +68,7 @@ func TestAdmit(t *testing.T) {
 				op = admission.Update
 			}
 			a := admission.NewAttributesRecord(tc.obj, tc.old, schema.GroupVersionKind{}, "", "cluster", tc.resource.WithVersion("v1"), "", op, nil, false, tc.by)
-			plugin := New(&tree.Tree{Cached: fake, Live: fake, Resolver: noPaths{}}).(admission.MutationInterface)
+			plugin := admissiontesting.WithReinvocationTesting(t, New(&tree.Tree{Cached: fake, Live: fake, Resolver: noPaths{}}).(admission.MutationInterface))
 			if err := plugin.Admit(logicalcluster.WithCluster(t.Context(), tc.in), a, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	admissiontesting "k8s.io/apiserver/pkg/admission/testing"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -141,7 +142,7 @@ func admit(t *testing.T, in logicalcluster.Name, a admission.Attributes, plugin 
 	t.Helper()
 	ctx := logicalcluster.WithCluster(t.Context(), in)
 	if mutating, ok := plugin.(admission.MutationInterface); ok {
-		if err := mutating.Admit(ctx, a, nil); err != nil {
+		if err := admissiontesting.WithReinvocationTesting(t, mutating).Admit(ctx, a, nil); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
+	admissiontesting "k8s.io/apiserver/pkg/admission/testing"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -93,7 +94,7 @@ func TestValidate(t *testing.T) {
 			a := admission.NewAttributesRecord(tc.wt, old, tenancyv1alpha1.SchemeGroupVersion.WithKind("WorkspaceType"), "", tc.wt.Name,
 				tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"), "", op, nil, false, by)
 			ctx := logicalcluster.WithCluster(t.Context(), tc.in)
-			if err := plugin.Admit(ctx, a, nil); err != nil {
+			if err := admissiontesting.WithReinvocationTesting(t, plugin).Admit(ctx, a, nil); err != nil {
 				t.Fatal(err)
 			}
 			err := plugin.Validate(ctx, a, nil)
