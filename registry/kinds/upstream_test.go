@@ -12,7 +12,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/errors"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -344,7 +344,7 @@ func (s *suite) run() {
 		return obj
 	}, broken...)
 	s.tester("get").TestGet(valid)
-	s.tester("delete").TestDelete(valid, s.put, s.get, errors.IsNotFound)
+	s.tester("delete").TestDelete(valid, s.put, s.get, apierrors.IsNotFound)
 	s.tester("list").TestList(valid, s.replace)
 }
 

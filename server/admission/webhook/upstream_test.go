@@ -24,7 +24,7 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
 	webhooktesting "k8s.io/apiserver/pkg/admission/plugin/webhook/testing"
 	auditinternal "k8s.io/apiserver/pkg/apis/audit"
-	"k8s.io/apiserver/pkg/endpoints/request"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/component-base/metrics/testutil"
 	testingclock "k8s.io/utils/clock/testing"
 
@@ -227,7 +227,7 @@ func TestUpstream_Durations(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, mutating: %v", c.Name, mutate), func(t *testing.T) {
 				ctx := logicalcluster.WithCluster(t.Context(), upstreamCluster)
 				if c.InitContext {
-					ctx = request.WithLatencyTrackersAndCustomClock(ctx, clock)
+					ctx = genericapirequest.WithLatencyTrackersAndCustomClock(ctx, clock)
 				}
 				// The last webhook of a case refuses.
 				attr, objects := webhooktesting.NewAttribute(upstreamNamespace, nil, c.IsDryRun), webhooktesting.NewObjectInterfacesForTest()
@@ -240,7 +240,7 @@ func TestUpstream_Durations(t *testing.T) {
 				if err == nil {
 					t.Error("nothing was refused")
 				}
-				trackers, ok := request.LatencyTrackersFrom(ctx)
+				trackers, ok := genericapirequest.LatencyTrackersFrom(ctx)
 				if ok != c.InitContext {
 					t.Fatalf("there are trackers: %v, want %v", ok, c.InitContext)
 				}
