@@ -12,10 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/value"
 
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/custom"
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/pack"
 	"github.com/annex-dev/annex/registry/storage/raw"
@@ -34,6 +36,8 @@ type Config struct {
 	Prefix string
 	// Codec returns the codec in which a typed resource is stored, and to whose internal version it is read.
 	Codec func(schema.GroupResource) (runtime.Codec, error)
+	// Encryption says how objects are stored; nil stands for as they are.
+	Encryption value.ResourceTransformers
 	// Limits are how much a workspace may store, unless its LogicalCluster says otherwise.
 	Limits limits.Limits
 	// Orphans lets objects be created though what they belong to does not exist. It is for tests of single stores.
@@ -59,17 +63,18 @@ const renderedBytes = 16 << 20
 
 // Backend holds the watch caches over etcd. It is safe for many goroutines.
 type Backend struct {
-	main     *etcd
-	others   []*etcd
-	roots    map[string]*etcd // that are in one of the others
-	prefix   string
-	window   time.Duration
-	codec    func(schema.GroupResource) (runtime.Codec, error)
-	limits   limits.Limits // of a workspace, by default
-	rendered *rendered.Client
-	decoded  *custom.Decoded
-	shared   raw.Shared
-	custom   [layout.Shards]*raw.Cache
+	main       *etcd
+	others     []*etcd
+	roots      map[string]*etcd // that are in one of the others
+	prefix     string
+	window     time.Duration
+	codec      func(schema.GroupResource) (runtime.Codec, error)
+	limits     limits.Limits // of a workspace, by default
+	encryption *encryption.Encryption
+	rendered   *rendered.Client
+	decoded    *custom.Decoded
+	shared     raw.Shared
+	custom     [layout.Shards]*raw.Cache
 
 	sweeping sync.Mutex // held while Purge looks for them
 	lock     sync.Mutex
@@ -112,14 +117,16 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 		config.CompactionInterval = 0
 	}
 	b := &Backend{
-		roots:   map[string]*etcd{},
-		prefix:  config.Prefix,
-		window:  config.EventsHistoryWindow,
-		codec:   config.Codec,
-		limits:  config.Limits,
-		decoded: custom.NewDecoded(config.DecodedBytes),
-		shared:  raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
+		roots:      map[string]*etcd{},
+		prefix:     config.Prefix,
+		window:     config.EventsHistoryWindow,
+		codec:      config.Codec,
+		limits:     config.Limits,
+		encryption: encryption.New(config.Encryption),
+		decoded:    custom.NewDecoded(config.DecodedBytes),
+		shared:     raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
 	}
+	b.shared.Open = b.opening
 	set := watchcache.Config{Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow}
 	change(&set)
 	b.main = b.newMain(config, set)

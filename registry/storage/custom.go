@@ -46,7 +46,7 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 		Resource:    l.Resource,
 		Root:        l.Root,
 		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf},
-		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix},
+		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix, Below: b.below(l.Resource)},
 		NewFunc:     newFunc,
 		NewListFunc: newListFunc,
 	})

@@ -33,7 +33,7 @@ type etcd struct {
 // newMain returns the etcd that has everything of which no other is said to have it.
 func (b *Backend) newMain(config Config, set watchcache.Config) *etcd {
 	e := &etcd{client: config.Client}
-	b.rendered = rendered.New(rendered.Config{KV: config.Client.KV, Prefix: config.Prefix, Resources: rendered.Resources, Bytes: renderedBytes})
+	b.rendered = rendered.New(rendered.Config{KV: config.Client.KV, Prefix: config.Prefix, Resources: rendered.Resources, Bytes: renderedBytes, Encryption: b.encryption})
 	e.kv, e.writer = b.rendered.KV(), config.Client.Kubernetes
 	if !config.Orphans {
 		e.owners = owners.New(b.ownersConfig(config, e))
@@ -60,7 +60,7 @@ func (b *Backend) newOther(config Config, client *kubernetes.Client, set watchca
 
 func (b *Backend) ownersConfig(config Config, e *etcd) owners.Config {
 	return owners.Config{
-		Interface: e.client.Kubernetes, KV: e.client.KV, Prefix: config.Prefix, Cached: b.seen, Limits: config.Limits,
+		Interface: e.client.Kubernetes, KV: e.client.KV, Prefix: config.Prefix, Cached: b.seen, Limits: config.Limits, Encryption: b.encryption,
 		Stored: func(ctx context.Context, cluster logicalcluster.Name) (limits.Amount, error) {
 			return b.stored(ctx, e, cluster)
 		},

@@ -39,7 +39,7 @@ func (b *Backend) stored(ctx context.Context, e *etcd, cluster logicalcluster.Na
 				return sum, answer.Error(ctx, fmt.Errorf("counting what is stored of %s: %w", p.Resource, err), false)
 			}
 			for _, kv := range resp.Kvs {
-				sum = sum.Plus(limits.Amount{Objects: 1, Bytes: int64(len(kv.Value))})
+				sum = sum.Plus(limits.Amount{Objects: 1, Bytes: int64(len(b.encryption.Unmarked(kv.Value)))})
 				from = string(kv.Key) + "\x00"
 			}
 			more = resp.More

@@ -63,7 +63,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 		Resource:    l.Resource,
 		Root:        l.Root,
 		Codec:       layout.Codec{Codec: config.Codec, Layout: l, KeyOf: keyOf},
-		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix},
+		Transformer: layout.Transformer{Layout: l, Prefix: b.prefix, Below: b.below(l.Resource)},
 		NewFunc:     newFunc,
 		NewListFunc: newListFunc,
 		PlainCodec:  config.Codec,

@@ -22,7 +22,7 @@ type VersionError struct {
 // Error implements error. It is one line for the operator.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("the data in etcd under %s has version %s, but this release of annex reads versions up to %d: run the release that wrote the data, or restore a backup from before the upgrade",
-		e.Prefix, e.Stored, layout.ApartVersion)
+		e.Prefix, e.Stored, layout.EncryptedVersion)
 }
 
 // CheckVersion returns nil if this program can use the data under prefix, in the main etcd and in those that are elsewhere. Otherwise it
@@ -37,10 +37,20 @@ func CheckVersion(ctx context.Context, client *kubernetes.Client, prefix string,
 // but once this program has written, an older release must not use it any more. It also decides what is elsewhere, if nothing is stored
 // of that yet. If it refuses the data, it has written nothing.
 func RaiseVersion(ctx context.Context, client *kubernetes.Client, prefix string, elsewhere []Elsewhere) error {
+	return raiseVersion(ctx, client, prefix, elsewhere, layout.Version)
+}
+
+// RaiseVersionToEncrypt does the same for a server that may encrypt: an older release takes what is encrypted for damaged, and would
+// delete it together with its namespace without regard to its finalizers.
+func RaiseVersionToEncrypt(ctx context.Context, client *kubernetes.Client, prefix string, elsewhere []Elsewhere) error {
+	return raiseVersion(ctx, client, prefix, elsewhere, layout.EncryptedVersion)
+}
+
+func raiseVersion(ctx context.Context, client *kubernetes.Client, prefix string, elsewhere []Elsewhere, least int) error {
 	p := placing{main: client, prefix: cmp.Or(prefix, DefaultPrefix), others: elsewhere}
-	key, least := p.prefix+layout.VersionKey, layout.Version
+	key := p.prefix + layout.VersionKey
 	if len(elsewhere) > 0 {
-		least = layout.ApartVersion
+		least = max(least, layout.ApartVersion)
 	}
 	version, err := p.settle(ctx)
 	if err != nil {
@@ -75,7 +85,7 @@ func checkVersion(ctx context.Context, client *kubernetes.Client, prefix string)
 
 func parseVersion(prefix, stored string) (int, error) {
 	version, err := strconv.Atoi(stored)
-	if err != nil || version < layout.FirstVersion || version > layout.ApartVersion || stored != strconv.Itoa(version) {
+	if err != nil || version < layout.FirstVersion || version > layout.EncryptedVersion || stored != strconv.Itoa(version) {
 		return 0, &VersionError{Prefix: prefix, Stored: strconv.Quote(stored)}
 	}
 	return version, nil

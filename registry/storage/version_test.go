@@ -20,7 +20,7 @@ func TestCheckVersion(t *testing.T) {
 	}{
 		"none":       {"", true},
 		"this one":   {"2", true},
-		"a newer":    {"4", false},
+		"a newer":    {"5", false},
 		"an older":   {"1", true},
 		"too old":    {"0", false},
 		"not number": {"x", false},
@@ -66,6 +66,16 @@ func TestCheckVersion(t *testing.T) {
 			}
 			all.Wait()
 			if got, err = client.KV.Get(t.Context(), key); err != nil || string(got.Kvs[0].Value) != "2" {
+				t.Errorf("raised to %v, %v", got, err)
+			}
+			if err := RaiseVersionToEncrypt(t.Context(), client, prefix, nil); err != nil {
+				t.Errorf("raising it to encrypt: %v", err)
+			}
+			// It stays so, whether a server encrypts or not.
+			if err := RaiseVersion(t.Context(), client, prefix, nil); err != nil {
+				t.Errorf("raising it again: %v", err)
+			}
+			if got, err = client.KV.Get(t.Context(), key); err != nil || string(got.Kvs[0].Value) != "4" {
 				t.Errorf("raised to %v, %v", got, err)
 			}
 		})

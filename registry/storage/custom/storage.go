@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/object"
@@ -96,7 +97,11 @@ func (s *Storage) read(ctx context.Context, key string, opts apistorage.GetOptio
 func (s *Storage) decode(raw *raw.Object, into runtime.Object) (runtime.Object, error) {
 	cluster, namespace, name, _ := raw.Tail()
 	object := cache.ObjectName{Namespace: namespace, Name: name}
-	obj, _, err := s.codec.Decode(raw.Data(), nil, into)
+	data := raw.Data()
+	if err := encryption.Sealed(data); err != nil {
+		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be decrypted: %w", s.Layout.Resource, object, cluster, err)
+	}
+	obj, _, err := s.codec.Decode(data, nil, into)
 	if err != nil {
 		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be decoded: %w", s.Layout.Resource, object, cluster, err)
 	}

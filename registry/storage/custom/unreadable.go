@@ -2,16 +2,18 @@ package custom
 
 import (
 	"context"
+	"errors"
 
 	apistorage "k8s.io/apiserver/pkg/storage"
 
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
 type droppingKey struct{}
 
 // DroppingUnreadable returns a context in which reading a single object deletes it if it cannot be decoded, and answers
-// NotFound.
+// NotFound. What cannot be decrypted stays.
 func DroppingUnreadable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, droppingKey{}, true)
 }
@@ -29,6 +31,9 @@ func (s *Storage) dropUnreadable(ctx context.Context, key string) error {
 	_, err := s.decode(&raw, s.newFunc())
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, encryption.ErrSealed) { // who has the key can read it
+		return apistorage.NewInternalError(err)
 	}
 	if err := s.drop(ctx, raw.Head(), err); err != nil {
 		return err

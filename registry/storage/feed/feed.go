@@ -114,6 +114,20 @@ func (f *Feed) RequestProgress(context.Context) error {
 	return nil
 }
 
+// Compacted ends all watches as if etcd had compacted what they are for: who watches reads a list.
+func (f *Feed) Compacted() {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	for l := range f.lanes {
+		delete(f.lanes, l) // who watches again gets another
+		for s := range l.subscribers {
+			s.queue(clientv3.WatchResponse{Canceled: true, CompactRevision: max(s.from, l.last) + 1})
+			s.finish()
+		}
+		l.cancel()
+	}
+}
+
 // Close implements clientv3.Watcher: it ends the watches of the feed. What it is made from stays open.
 func (f *Feed) Close() error {
 	f.lock.Lock()

@@ -33,20 +33,28 @@ const EnvelopeEnd = 0
 type Transformer struct {
 	Layout Resource
 	Prefix string // Config.Prefix
+	// Below encrypts the stored bytes; nil if they are stored as they are.
+	Below value.Transformer
 }
 
 var _ value.Transformer = Transformer{}
 
 // TransformFromStorage implements value.Transformer.
-func (t Transformer) TransformFromStorage(_ context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
+func (t Transformer) TransformFromStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
 	_, tail, err := t.split(dataCtx)
 	if err != nil {
 		return nil, false, err
 	}
+	stale := false
+	if t.Below != nil {
+		if data, stale, err = t.Below.TransformFromStorage(ctx, data, dataCtx); err != nil {
+			return nil, false, err
+		}
+	}
 	out := make([]byte, 0, len(tail)+1+len(data))
 	out = append(out, tail...)
 	out = append(out, EnvelopeEnd)
-	return append(out, data...), false, nil
+	return append(out, data...), stale, nil
 }
 
 // TransformToStorage implements value.Transformer.
@@ -67,6 +75,9 @@ func (t Transformer) TransformToStorage(ctx context.Context, data []byte, dataCt
 		if want, _ := BucketFrom(ctx); want != bucket {
 			return nil, fmt.Errorf("refused write: the request is for bucket %q, not for %q", want, bucket)
 		}
+	}
+	if t.Below != nil {
+		return t.Below.TransformToStorage(ctx, payload, dataCtx)
 	}
 	return payload, nil
 }

@@ -30,9 +30,12 @@ const (
 	//	1  everything is stored
 	//	2  what clusters contain from the beginning is rendered from templates, and deleted objects of them leave tombstones
 	//	3  a part is in other etcds
+	//	4  objects may be encrypted
 	Version = 2
 	// ApartVersion is the version of data of which a part is in other etcds. It is Version otherwise.
 	ApartVersion = 3
+	// EncryptedVersion is the version of data since the first server began to encrypt. It is also the newest.
+	EncryptedVersion = 4
 	// FirstVersion is the version of data that does not say its version.
 	FirstVersion = 1
 

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/rendered"
@@ -30,6 +31,8 @@ type Store struct {
 	Prefix    string // what every key begins with
 	// Codec returns the codec in which a typed resource is stored.
 	Codec func(schema.GroupResource) (runtime.Codec, error)
+	// Encryption opens values; nil if none is encrypted.
+	Encryption *encryption.Encryption
 }
 
 // Orphan is a key in etcd that belongs to nothing.
@@ -143,7 +146,7 @@ func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 
 // below yields what is below a root in the main etcd, stored or rendered, at a revision, in key order.
 func (s Store) below(ctx context.Context, root string, revision int64, options ...clientv3.OpOption) iter.Seq2[*mvccpb.KeyValue, error] {
-	ranges := rendered.New(rendered.Config{KV: s.KV, Prefix: s.Prefix, Resources: rendered.Resources, Bytes: renderedBytes}).KV()
+	ranges := rendered.New(rendered.Config{KV: s.KV, Prefix: s.Prefix, Resources: rendered.Resources, Bytes: renderedBytes, Encryption: s.Encryption}).KV()
 	return s.pages(ctx, ranges, root, revision, options...)
 }
 

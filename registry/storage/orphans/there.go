@@ -119,7 +119,11 @@ func (s Store) each(ctx context.Context, gr schema.GroupResource, revision int64
 		if err != nil {
 			continue
 		}
-		obj, err := runtime.Decode(codec, kv.Value)
+		data, err := s.Encryption.Open(ctx, gr, kv)
+		if err != nil {
+			return err
+		}
+		obj, err := runtime.Decode(codec, data)
 		if err != nil {
 			return fmt.Errorf("reading %s, which others may belong to: %w", kv.Key, err)
 		}

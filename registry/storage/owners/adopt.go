@@ -65,7 +65,7 @@ func (c *Client) said(ctx context.Context, ns namespace, revision int64) (quota.
 			return nil, fmt.Errorf("reading the ResourceQuotas of a namespace: %w", err)
 		}
 		for _, kv := range resp.Kvs {
-			q, err := readQuota(kv.Value)
+			q, err := c.readQuota(ctx, kv)
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -138,7 +139,7 @@ func (g *charge) divide(creates bool) {
 func (g *charge) amend(ctx context.Context, ch *change) (again bool, err error) {
 	var limits quota.Hard
 	if !ch.deletes {
-		q, err := readQuota(ch.value)
+		q, err := g.client.readQuota(ctx, &mvccpb.KeyValue{Key: []byte(ch.key), Value: ch.value})
 		if err != nil {
 			return false, apierrors.NewInternalError(err)
 		}

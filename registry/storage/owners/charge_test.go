@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	corev1 "k8s.io/api/core/v1"
@@ -256,7 +257,7 @@ func TestCharge_AdoptsWhatOthersHaveStored(t *testing.T) {
 	}
 	past(quotaKey("q"), quotaOf(t, "q", "configmaps", "2"))
 	past(configMap("a"), []byte("x"))
-	q, err := readQuota(quotaOf(t, "q", "configmaps", "2"))
+	q, err := h.readQuota(t.Context(), &mvccpb.KeyValue{Value: quotaOf(t, "q", "configmaps", "2")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +354,7 @@ func TestCharge_InAnotherEtcd(t *testing.T) {
 	p.main.Elsewhere = nil
 	p.main.setQuota("q", "count/widgets.example.com", "1")
 	p.main.Elsewhere = []*Client{p.Client}
-	q, err := readQuota(quotaOf(t, "q", "count/widgets.example.com", "1"))
+	q, err := p.main.readQuota(t.Context(), &mvccpb.KeyValue{Value: quotaOf(t, "q", "count/widgets.example.com", "1")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,7 +144,11 @@ func (c *Client) forgetQuotas(cluster logicalcluster.Name, namespace string) cli
 }
 
 // readQuota reads a ResourceQuota as it is stored.
-func readQuota(value []byte) (*corev1.ResourceQuota, error) {
+func (c *Client) readQuota(ctx context.Context, kv *mvccpb.KeyValue) (*corev1.ResourceQuota, error) {
+	value, err := c.Encryption.Open(ctx, quota.Resource, kv)
+	if err != nil {
+		return nil, err
+	}
 	q := &corev1.ResourceQuota{}
 	body, ok := bytes.CutPrefix(value, []byte(raw.ProtobufMagic))
 	if !ok {
@@ -154,7 +158,7 @@ func readQuota(value []byte) (*corev1.ResourceQuota, error) {
 		return q, nil
 	}
 	var envelope runtime.Unknown
-	err := envelope.Unmarshal(body)
+	err = envelope.Unmarshal(body)
 	if err == nil {
 		err = q.Unmarshal(envelope.Raw)
 	}

@@ -14,10 +14,11 @@ import (
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	sized "github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
-// Config is what a Client needs. Everything but Limits is required.
+// Config is what a Client needs. Everything but Limits and what may be nil is required.
 type Config struct {
 	// Interface does everything but write.
 	kubernetes.Interface
@@ -34,6 +35,8 @@ type Config struct {
 	Home *Client
 	// Elsewhere are the Clients whose Home this one is.
 	Elsewhere []*Client
+	// Encryption opens values; nil if none is encrypted.
+	Encryption *encryption.Encryption
 }
 
 // Implied is what is known of implied objects.

@@ -36,15 +36,19 @@ func (s *state) stored() int64 {
 }
 
 // parse returns the state of k from what is stored.
-func (c *Client) parse(k layout.Key, kv *mvccpb.KeyValue) (state, error) {
-	h, ok := raw.MetadataOf(kv.Value)
+func (c *Client) parse(ctx context.Context, k layout.Key, kv *mvccpb.KeyValue) (state, error) {
+	data, err := c.Encryption.Open(ctx, k.Resource, kv)
+	if err != nil {
+		return state{}, err
+	}
+	h, ok := raw.MetadataOf(data)
 	if !ok {
 		return state{}, fmt.Errorf("the object stored as %q cannot be read", kv.Key)
 	}
 	s := state{revision: kv.ModRevision, uid: h.UID, deleting: h.DeletionTimestamp != nil}
 	if k.Resource == LogicalClusters {
 		var lc metav1.PartialObjectMetadata
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(kv.Value, &lc); err != nil {
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &lc); err != nil {
 			return state{}, fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)
 		}
 		s.limits = c.Limits.In(k.Cluster, lc.Annotations)
@@ -88,7 +92,7 @@ func (c *Client) wrote(ctx context.Context, ch *change, revision int64) {
 	var s state
 	if !ch.deletes {
 		var err error
-		if s, err = c.parse(ch.k, &mvccpb.KeyValue{Value: ch.value, ModRevision: revision}); err != nil {
+		if s, err = c.parse(ctx, ch.k, &mvccpb.KeyValue{Key: []byte(ch.key), Value: ch.value, ModRevision: revision}); err != nil {
 			return
 		}
 	}
@@ -129,7 +133,7 @@ func (c *Client) read(ctx context.Context, all []owner) error {
 			if layout.IsTombstone(kv.Value) {
 				continue
 			}
-			if all[i].state, err = c.parse(all[i].key, kv); err != nil {
+			if all[i].state, err = c.parse(ctx, all[i].key, kv); err != nil {
 				return err
 			}
 			all[i].implied = implied

@@ -29,10 +29,14 @@ type Cache struct {
 	long       *Lists // of single clusters
 }
 
+// Opening returns the stored bytes of an object with a key, or what stands for them if they cannot be decrypted: see package encryption.
+type Opening func(ctx context.Context, key string, data []byte, dataCtx value.Context) ([]byte, error)
+
 // Shared is what several caches have in common.
 type Shared struct {
 	Long  *Lists       // of single clusters
 	Packs *pack.Packer // packs what objects of a kind do not have alike
+	Open  Opening      // of stored values
 }
 
 // NewTyped starts the cache of a typed resource, whose keys begin with root. Equal parts of objects are kept once, and those that find
@@ -54,7 +58,7 @@ func (s Shared) newCache(caches *watchcache.Set, name schema.GroupResource, root
 		Resource:    name,
 		Root:        root,
 		Codec:       codec,
-		Transformer: transformer{prefix: caches.Prefix},
+		Transformer: transformer{prefix: caches.Prefix, open: s.Open},
 		NewFunc:     func() runtime.Object { return &Object{} },
 		NewListFunc: func() runtime.Object { return &List{} },
 		Decoder:     decoder{Decoder: etcd3.NewDefaultDecoder(codec, apistorage.APIObjectVersioner{}), codec: codec},
@@ -68,13 +72,20 @@ func (s Shared) newCache(caches *watchcache.Set, name schema.GroupResource, root
 }
 
 // transformer puts the key before what is read, and writes nothing: that is the schema adapters' work.
-type transformer struct{ prefix string }
+type transformer struct {
+	prefix string
+	open   Opening
+}
 
 var _ value.Transformer = transformer{}
 
 // TransformFromStorage implements value.Transformer.
-func (t transformer) TransformFromStorage(_ context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
+func (t transformer) TransformFromStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
 	k := strings.TrimPrefix(string(dataCtx.AuthenticatedData()), t.prefix)
+	data, err := t.open(ctx, k, data, dataCtx)
+	if err != nil {
+		return nil, false, err
+	}
 	out := make([]byte, 0, len(k)+1+len(data))
 	out = append(out, k...)
 	out = append(out, layout.EnvelopeEnd)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
@@ -34,6 +35,8 @@ type Config struct {
 	Resources []schema.GroupResource
 	// Bytes bounds what is kept in memory of templates, and of what clusters are made from.
 	Bytes int64
+	// Encryption opens LogicalClusters and marks what is rendered; nil if nothing is encrypted.
+	Encryption *encryption.Encryption
 }
 
 // Writer is what package owners has for writes.
@@ -52,6 +55,8 @@ type Client struct {
 	templates *lru.Cache[string, *Template]
 	instances *instances
 	turns     turns
+	// encryption opens what is stored; nil if nothing is encrypted.
+	encryption *encryption.Encryption
 }
 
 var _ kubernetes.Interface = &Client{}
@@ -65,7 +70,7 @@ func New(c Config) *Client {
 	return &Client{
 		kv: c.KV, prefix: c.Prefix, resources: resources,
 		templates: lru.New[string, *Template](c.Bytes/4, nil),
-		instances: newInstances(c.Bytes * 3 / 4),
+		instances: newInstances(c.Bytes * 3 / 4), encryption: c.Encryption,
 	}
 }
 
@@ -110,7 +115,7 @@ func (c *Client) look(ctx context.Context, k layout.Key, revision int64) (state,
 	s.object = s.instance.object(k)
 	switch {
 	case s.stored == nil && s.object != nil:
-		s.shown = s.instance.render(c.prefix, s.object)
+		s.shown = c.render(s.instance, s.object)
 	case s.stored != nil && !layout.IsTombstone(s.stored.Value):
 		s.shown = s.stored
 	}
@@ -256,7 +261,8 @@ func (c *Client) instance(ctx context.Context, kv *mvccpb.KeyValue) (*instance, 
 	if known, ok := c.instances.Get(k.Cluster); ok && known.revision == kv.CreateRevision && known.last == kv.ModRevision {
 		return known, nil
 	}
-	made, lc, ok, err := madeFrom(kv)
+	made, lc, ok, err := c.madeFrom(ctx, kv)
+	unreadable := err != nil // which a key may change that is not known yet
 	t := &Template{}
 	if err == nil && ok {
 		t, err = c.templateAt(ctx, made.Template, kv.ModRevision)
@@ -274,6 +280,8 @@ func (c *Client) instance(ctx context.Context, kv *mvccpb.KeyValue) (*instance, 
 		template: t, revision: kv.CreateRevision, last: kv.ModRevision,
 		values: values{cluster: k.Cluster, uid: lc.UID, created: lc.CreationTimestamp.Time, values: made.Values},
 	}
-	c.instances.Put(i, int64(len(kv.Key)+len(made.String())))
+	if !unreadable {
+		c.instances.Put(i, int64(len(kv.Key)+len(made.String())))
+	}
 	return i, nil
 }

@@ -70,7 +70,7 @@ func (c *Client) markUsed(ctx context.Context, unused map[string]bool, since int
 			until = page.Header.Revision
 		}
 		for _, kv := range page.Kvs {
-			made, _, _, err := madeFrom(kv)
+			made, _, _, err := c.madeFrom(ctx, kv)
 			if err != nil {
 				return 0, err
 			}

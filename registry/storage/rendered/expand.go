@@ -50,7 +50,7 @@ func (c *Client) cluster(ctx context.Context, e *clientv3.Event) ([]*clientv3.Ev
 	}
 	events, its := []*clientv3.Event{e}, turn{instance: i, gone: gone}
 	for o := range i.template.Objects {
-		events = append(events, its.event(c.prefix, &i.template.Objects[o], e.Kv.ModRevision))
+		events = append(events, its.event(c, &i.template.Objects[o], e.Kv.ModRevision))
 	}
 	if len(events) > 1 {
 		c.turns.add(e.Kv.ModRevision, its)
@@ -93,7 +93,7 @@ func (c *Client) shown(ctx context.Context, k layout.Key, e *clientv3.Event) (*c
 func (c *Client) before(ctx context.Context, k layout.Key, revision int64) (*mvccpb.KeyValue, error) {
 	if i, ok := c.instances.Get(k.Cluster); ok && i.revision < revision {
 		if o := i.object(k); o != nil {
-			return i.render(c.prefix, o), nil
+			return c.render(i, o), nil
 		}
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package rendered
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,7 +13,9 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/owners"
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
@@ -42,9 +45,16 @@ type instance struct {
 }
 
 // madeFrom reads what the LogicalCluster stored as kv says; false if it was made from no template.
-func madeFrom(kv *mvccpb.KeyValue) (Made, metav1.ObjectMeta, bool, error) {
+func (c *Client) madeFrom(ctx context.Context, kv *mvccpb.KeyValue) (Made, metav1.ObjectMeta, bool, error) {
 	var lc metav1.PartialObjectMetadata
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(kv.Value, &lc); err != nil {
+	data, err := c.encryption.Open(ctx, owners.LogicalClusters, kv)
+	if err != nil {
+		if !encryption.IsTemporary(err) {
+			err = damageError{err}
+		}
+		return Made{}, lc.ObjectMeta, false, err
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &lc); err != nil {
 		return Made{}, lc.ObjectMeta, false, damageError{fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)}
 	}
 	note, ok := lc.Annotations[Annotation]
@@ -92,10 +102,10 @@ func (i *instance) part(k layout.Key) int {
 	})
 }
 
-// render returns o as etcd would have it.
-func (i *instance) render(prefix string, o *Object) *mvccpb.KeyValue {
+// render returns o in a cluster as etcd would have it, for who reads values through the encryption.
+func (c *Client) render(i *instance, o *Object) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{
-		Key: []byte(prefix + o.key(i.values).String()), Value: o.render(i.values),
+		Key: []byte(c.path(o.key(i.values))), Value: c.encryption.Mark(o.render(i.values)),
 		CreateRevision: i.revision, ModRevision: i.revision, Version: 1,
 	}
 }

@@ -165,7 +165,7 @@ func (c *Client) page(ctx context.Context, s span, revision, limit int64) (page,
 				continue
 			}
 			if key := c.path(o.key(i.values)); key >= s.from && key < p.next && !there[key] {
-				p.kvs = append(p.kvs, i.render(c.prefix, o))
+				p.kvs = append(p.kvs, c.render(i, o))
 			}
 		}
 	}

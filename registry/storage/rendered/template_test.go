@@ -43,7 +43,7 @@ func TestGeneralize(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := &instance{template: template, values: values{cluster: cluster, uid: "lc-uid", created: at, values: strings}}
-		kv := i.render(prefix, &template.Objects[0])
+		kv := (&Client{prefix: prefix}).render(i, &template.Objects[0])
 		var content map[string]any
 		if err := json.Unmarshal(kv.Value, &content); err != nil {
 			t.Fatalf("%v\n%s", err, kv.Value)

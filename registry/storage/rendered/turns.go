@@ -76,15 +76,15 @@ func (c *Client) Again(ctx context.Context, prefix string, revision int64, expan
 	var events []*clientv3.Event
 	for o := range its.instance.template.Objects {
 		if o := &its.instance.template.Objects[o]; o.GroupResource() == s.resource {
-			events = append(events, its.event(c.prefix, o, revision))
+			events = append(events, its.event(c, o, revision))
 		}
 	}
 	return events, nil
 }
 
 // event returns what happens to an object.
-func (t turn) event(prefix string, o *Object, revision int64) *clientv3.Event {
-	kv := t.instance.render(prefix, o)
+func (t turn) event(c *Client, o *Object, revision int64) *clientv3.Event {
+	kv := c.render(t.instance, o)
 	if !t.gone {
 		return &clientv3.Event{Type: clientv3.EventTypePut, Kv: kv}
 	}

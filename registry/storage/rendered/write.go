@@ -36,7 +36,7 @@ func (c *Client) OptimisticPut(ctx context.Context, key string, value []byte, ex
 
 // createCluster creates a LogicalCluster if its template is there.
 func (c *Client) createCluster(ctx context.Context, k layout.Key, value []byte, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	made, _, ok, err := madeFrom(&mvccpb.KeyValue{Key: []byte(c.path(k)), Value: value})
+	made, _, ok, err := c.madeFrom(ctx, &mvccpb.KeyValue{Key: []byte(c.path(k)), Value: value})
 	if err != nil || !ok {
 		if err != nil {
 			return kubernetes.PutResponse{}, err
@@ -114,7 +114,7 @@ func (c *Client) write(ctx context.Context, k layout.Key, expected int64, of fun
 			return written{state: s}, nil
 		}
 		w := of(s)
-		w.Previous = s.shown.GetValue()
+		w.Previous = c.encryption.Unmarked(s.shown.GetValue())
 		if s.stored != nil {
 			w.Revision = s.stored.ModRevision
 		}

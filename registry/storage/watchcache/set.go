@@ -132,6 +132,9 @@ func (s *Set) Of(root string) *Cache {
 	return s.byRoot[root]
 }
 
+// ReadAgain makes all watch caches read a list, as if etcd had compacted what they watch. Open watches of clients end.
+func (s *Set) ReadAgain() { s.feed.Compacted() }
+
 // Destroy stops all watch caches and waits for them; open watches end.
 func (s *Set) Destroy() {
 	s.lock.Lock()
