@@ -7,10 +7,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
+	"k8s.io/apiserver/pkg/server/healthz"
+	basetracing "k8s.io/component-base/tracing"
 
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/auditing"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/memory"
@@ -48,6 +51,10 @@ type Config struct {
 	MaxRefusals int
 	// Outbound says where the requests go that tenants make the server send.
 	Outbound outbound.Config
+	// HealthChecks are shown by /readyz and /healthz in addition to those that every server has; may be nil.
+	HealthChecks []healthz.HealthChecker
+	// Tracer makes the spans of requests, see package tracing; nil for none. The server shuts it down.
+	Tracer basetracing.TracerProvider
 	// Memory says how much memory each cache may take; a cache for which it says 0 has a default.
 	Memory memory.Budget
 	// Virtual are virtual workspaces in addition to those that every server has; may be nil.
@@ -76,6 +83,12 @@ func stockConfig(c Config, s *stores, p *policies, e *endpoints) (*genericapiser
 	if err := c.ApplyServing(config); err != nil {
 		return nil, err
 	}
+	if config.AuditBackend != nil {
+		config.AuditBackend = auditing.Backend{Backend: config.AuditBackend}
+	}
+	if c.Tracer != nil {
+		config.TracerProvider = c.Tracer
+	}
 	config.OpenAPIConfig, config.OpenAPIV3Config = s.openAPI.v2, s.openAPI.v3
 	config.SkipOpenAPIInstallation = true
 
@@ -95,6 +108,9 @@ func stockConfig(c Config, s *stores, p *policies, e *endpoints) (*genericapiser
 	config.AdmissionControl = registryschema.NoCreateWhileTerminating(p.admission)
 	config.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "proxy", "log", "portforward"))
 
+	// As upstream shows the health of KMS plugins: a server that cannot reach one is not restarted.
+	config.ReadyzChecks = append(config.ReadyzChecks, c.HealthChecks...)
+	config.HealthzChecks = append(config.HealthzChecks, c.HealthChecks...)
 	config.EnableProfiling = c.Profiling
 	config.MaxRequestBodyBytes = maxRequestBodyBytes
 	config.EnableIndex = false

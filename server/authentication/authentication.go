@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/server/auditing"
 )
 
 // Audit annotations with the logical cluster of a request.
@@ -144,6 +145,7 @@ type noting struct {
 
 // AuthenticateRequest implements authenticator.Request.
 func (n *noting) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
+	auditing.Note(req)
 	n.annotate(req.Context())
 	resp, ok, err := n.next.AuthenticateRequest(req)
 	if err == nil && ok {

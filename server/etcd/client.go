@@ -29,7 +29,7 @@ type Endpoints struct {
 
 // NewClient returns a client of the etcd at e, which need not be there yet; the caller closes it. Requests wait for hold, which may be
 // nil. The error is about the TLS files.
-func NewClient(e Endpoints, hold *Hold) (*kubernetes.Client, error) {
+func NewClient(e Endpoints, hold *Hold, more ...grpc.DialOption) (*kubernetes.Client, error) {
 	interceptors := []grpc.DialOption{grpc.WithChainUnaryInterceptor(requireLeader)}
 	if hold != nil {
 		interceptors = append(interceptors, grpc.WithChainUnaryInterceptor(hold.intercept), grpc.WithChainStreamInterceptor(hold.interceptStream))
@@ -39,7 +39,7 @@ func NewClient(e Endpoints, hold *Hold) (*kubernetes.Client, error) {
 		DialKeepAliveTime:    keepAlive,
 		DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallRecvMsgSize:   maxReceiveBytes,
-		DialOptions:          interceptors,
+		DialOptions:          append(interceptors, more...),
 		Logger:               zap.NewNop(),
 	}
 	if e.CAFile != "" || e.CertFile != "" || e.KeyFile != "" {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/tracing"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -168,12 +169,14 @@ func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.C
 	if name, ok := path.Name(); ok && name.IsSystem() {
 		return logicalcluster.WithCluster(ctx, name), nil
 	}
+	began := time.Now()
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	name, found, err := d.Resolver.Resolve(lookup, path)
 	if err != nil {
 		return nil, fmt.Errorf("resolving %q: %w", path, err)
 	}
+	ctx = tracing.Resolved(ctx, path.String(), began)
 	if !found {
 		return logicalcluster.WithUnknown(ctx), nil
 	}

@@ -30,6 +30,7 @@ var stock = []string{
 	"apiserver_request_body_size_bytes",
 	// pkg/storage/metrics
 	"apiserver_storage_list_total",
+	"apiserver_storage_transformation_operations_total", // pkg/storage/value
 	"apiserver_storage_list_fetched_objects_total",
 	"apiserver_storage_list_evaluated_objects_total",
 	"apiserver_storage_list_returned_objects_total",

@@ -60,7 +60,8 @@ func (o *Options) checkData(ctx context.Context, out io.Writer, repair bool) err
 	if err := s.wait(bounded); err != nil {
 		return err
 	}
-	data := orphans.Store{KV: s.client.KV, Prefix: o.EtcdPrefix, Codec: kinds.All.NewScheme().StorageCodec}
+	data := orphans.Store{KV: s.client.KV, Prefix: o.EtcdPrefix, Codec: kinds.All.NewScheme().StorageCodec,
+		Encryption: storage.NewEncryption(s.encryption.resources)}
 	for _, other := range s.others {
 		data.Elsewhere = append(data.Elsewhere, other.Client.KV)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc"
+
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/etcd"
 )
@@ -69,13 +71,13 @@ func isEtcdURL(server string) bool {
 }
 
 // openOthers returns a client for each of the other etcds. Their requests wait for hold, which may be nil.
-func (o *Options) openOthers(hold *etcd.Hold) ([]storage.Elsewhere, error) {
+func (o *Options) openOthers(hold *etcd.Hold, dial ...grpc.DialOption) ([]storage.Elsewhere, error) {
 	others, _ := o.overrides() // valid
 	var all []storage.Elsewhere
 	for _, other := range others {
 		endpoints := o.endpoints()
 		endpoints.URLs = other.servers
-		client, err := etcd.NewClient(endpoints, hold)
+		client, err := etcd.NewClient(endpoints, hold, dial...)
 		if err != nil {
 			closeAll(all)
 			return nil, err

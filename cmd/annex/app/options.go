@@ -39,13 +39,16 @@ type Options struct {
 	ServingNames  []string
 
 	Audit *genericoptions.AuditOptions
-	Host  *HostOptions
+	// TracingConfigFile is a TracingConfiguration; empty if requests are not traced.
+	TracingConfigFile string
+	Host              *HostOptions
 
 	// EtcdServers are URLs of an external etcd; empty for the embedded one.
 	EtcdServers []string
 	// EtcdServersOverrides say which part of the data is in other etcds.
 	EtcdServersOverrides                  []string
 	EtcdPrefix                            string
+	Encryption                            EncryptionOptions
 	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
 	EmbeddedEtcdDirectory                 string
 	TokenAuthFile, ClientCAFile           string
@@ -124,6 +127,8 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "Key of the client certificate for etcd, in PEM format.")
 	fs.StringVar(&o.EmbeddedEtcdDirectory, "embedded-etcd-directory", o.EmbeddedEtcdDirectory, "Data directory of the embedded etcd. Default: etcd-server in the root directory.")
 
+	o.Encryption.AddFlags(fs)
+
 	fs = sets.FlagSet("authentication")
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "CA in PEM format. Accept client certificates of this CA. The file is read again when it changes.")
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens, one per line: token,user,uid[,\"group1,group2\"].")
@@ -139,6 +144,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	o.Host.AddFlags(sets.FlagSet("host"))
 	o.addServingFlags(sets.FlagSet("serving"))
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
+	sets.FlagSet("tracing").StringVar(&o.TracingConfigFile, "tracing-config-file", o.TracingConfigFile, "File with a TracingConfiguration (apiserver.config.k8s.io/v1): the OTLP endpoint to which spans are sent by gRPC, and how many requests are traced. Default: none.")
 }
 
 // Complete sets the options that depend on other options.
@@ -198,7 +204,7 @@ func (o *Options) Validate() error {
 		"etcd-cafile": o.EtcdCAFile, "etcd-certfile": o.EtcdCertFile, "etcd-keyfile": o.EtcdKeyFile,
 		"client-ca-file": o.ClientCAFile, "token-auth-file": o.TokenAuthFile,
 		"tls-cert-file": pair.CertFile, "tls-private-key-file": pair.KeyFile, "serving-ca-file": o.ServingCAFile,
-		"audit-policy-file": o.Audit.PolicyFile,
+		"audit-policy-file": o.Audit.PolicyFile, "encryption-provider-config": o.Encryption.ConfigFile, "tracing-config-file": o.TracingConfigFile,
 	} {
 		if value == "" {
 			continue
@@ -245,6 +251,7 @@ func (o *Options) Validate() error {
 		fault("--leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: %w", err)
 	}
 	errs = append(errs, o.Outbound.validate()...)
+	errs = append(errs, o.Encryption.validate()...)
 	errs = append(errs, o.Host.validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	// Port 0 selects a free port.

@@ -72,12 +72,16 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 			}
 		}
 	}()
+	tracer, traced, err := o.trace(ctx)
+	if err != nil {
+		return nil, err
+	}
 	types := kinds.All.NewScheme()
 	// Open the store first, because another server may use the directory.
 	budget := memory.Split(o.MemoryBudget.Value())
 	if s.store, err = o.openStore(ctx, func(c *storage.Config) {
 		c.Codec, c.DecodedBytes, c.ListBytes, c.Limits = types.StorageCodec, budget.Decoded, budget.Lists, o.Limits.stored()
-	}); err != nil {
+	}, traced...); err != nil {
 		return nil, err
 	}
 	if err := o.prepareDirectory(); err != nil {
@@ -93,6 +97,8 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	}
 	s.server, err = server.New(server.Config{
 		Scheme:       types,
+		HealthChecks: s.store.encryption.checks,
+		Tracer:       tracer,
 		Backend:      s.store.backend,
 		ApplyServing: s.applyServing,
 		Authentication: authentication.Config{
@@ -129,6 +135,9 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	}
 	if err := s.server.Generic.AddPostStartHook("annex-certificates", s.followCertificates); err != nil {
 		return nil, fmt.Errorf("following the serving certificate: %w", err)
+	}
+	if err := s.server.Generic.AddPostStartHook("annex-encryption", s.followEncryption); err != nil {
+		return nil, fmt.Errorf("following the encryption configuration: %w", err)
 	}
 	if o.RunControllers {
 		err = s.server.AddController("annex-controllers", s.lead)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
+	"google.golang.org/grpc"
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/registry/storage"
@@ -30,6 +31,9 @@ type store struct {
 	client   *kubernetes.Client
 	others   []storage.Elsewhere // what is in other etcds
 	prefix   string
+	// encryption is how objects are stored; locked ends what it runs.
+	encryption encryption
+	lock       context.CancelFunc
 	// hold is released when it is known whether this program can use etcd, and the data there.
 	hold *etcd.Hold
 	// forget ends the search for etcd.
@@ -37,8 +41,12 @@ type store struct {
 }
 
 // openStore prepares to use etcd, which need not be there yet unless it is the embedded one, and starts the watch caches.
-func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*store, error) {
-	s, err := o.openEtcd(ctx, storage.RaiseVersion)
+func (o *Options) openStore(ctx context.Context, codec func(*storage.Config), dial ...grpc.DialOption) (*store, error) {
+	raise := storage.RaiseVersion
+	if o.Encryption.ConfigFile != "" {
+		raise = storage.RaiseVersionToEncrypt
+	}
+	s, err := o.openEtcd(ctx, raise, dial...)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +54,7 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 		s.stop()
 		return nil, err
 	}
-	config := storage.Config{Client: s.client, Elsewhere: s.others, Prefix: o.EtcdPrefix}
+	config := storage.Config{Client: s.client, Elsewhere: s.others, Prefix: o.EtcdPrefix, Encryption: s.encryption.resources}
 	codec(&config)
 	if s.backend, err = storage.NewBackend(config); err != nil {
 		s.stop()
@@ -57,22 +65,30 @@ func (o *Options) openStore(ctx context.Context, codec func(*storage.Config)) (*
 
 // openEtcd returns a store without watch caches. It starts the embedded etcd unless there is an external one. Requests wait until it is
 // known whether this program can use etcd, and what check says of the data there.
-func (o *Options) openEtcd(ctx context.Context, check checkFunc) (*store, error) {
+func (o *Options) openEtcd(ctx context.Context, check checkFunc, dial ...grpc.DialOption) (*store, error) {
 	s := &store{hold: etcd.NewHold(), prefix: o.EtcdPrefix}
+	// What is stored is encrypted and decrypted until the last watch cache has stopped.
+	unlocked, lock := context.WithCancel(context.WithoutCancel(ctx))
+	s.lock = lock
+	var err error
+	if s.encryption, err = o.Encryption.load(unlocked); err != nil {
+		s.stop()
+		return nil, err
+	}
 	endpoints := o.endpoints()
 	if len(o.EtcdServers) == 0 {
 		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
 		if err != nil {
+			s.stop()
 			return nil, err
 		}
 		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
 	}
-	var err error
-	if s.client, err = etcd.NewClient(endpoints, s.hold); err != nil {
+	if s.client, err = etcd.NewClient(endpoints, s.hold, dial...); err != nil {
 		s.stop()
 		return nil, err
 	}
-	if s.others, err = o.openOthers(s.hold); err != nil {
+	if s.others, err = o.openOthers(s.hold, dial...); err != nil {
 		s.stop()
 		return nil, err
 	}
@@ -160,8 +176,8 @@ func (s *store) probe(ctx context.Context) error {
 	return nil
 }
 
-// verify releases the hold as soon as it is known whether etcd has what is needed, and which version its data has. The data comes
-// second, because looking for its version may write one.
+// verify releases the hold as soon as it is known whether etcd has what is needed, which version its data has, and the keys that decrypt it
+// are there. The data comes second, because looking for its version may write one.
 func (s *store) verify(ctx context.Context, check checkFunc) error {
 	probed := false
 	for reported := false; ; {
@@ -176,13 +192,18 @@ func (s *store) verify(ctx context.Context, check checkFunc) error {
 		var version *storage.VersionError
 		var placement *storage.PlacementError
 		var lack *etcd.LackError
+		why := "etcd does not answer. The server is not ready before it does: check that etcd is running and that --etcd-servers is correct"
+		if err == nil {
+			why = "The keys of --encryption-provider-config cannot be had. The server is not ready before it has them: check that the KMS plugin is running"
+			err = s.encryption.ready(ctx)
+		}
 		if err == nil || errors.As(err, &version) || errors.As(err, &placement) || errors.As(err, &lack) || ctx.Err() != nil {
 			s.hold.Release(err)
 			return err
 		}
 		if !reported {
 			reported = true
-			klog.FromContext(ctx).Error(err, "etcd does not answer. The server is not ready before it does: check that etcd is running and that --etcd-servers is correct", "servers", s.servers())
+			klog.FromContext(ctx).Error(err, why, "servers", s.servers())
 		}
 		select {
 		case <-ctx.Done():
@@ -230,4 +251,5 @@ func (s *store) stop() {
 	if s.embedded != nil {
 		s.embedded.Stop()
 	}
+	s.lock()
 }

@@ -39,10 +39,10 @@ func IsTemporary(err error) bool {
 		return false
 	}
 	switch remote.GRPCStatus().Code() {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.ResourceExhausted, codes.Aborted:
-		return true
-	default:
+	case codes.InvalidArgument, codes.NotFound, codes.OutOfRange, codes.DataLoss:
 		return false
+	default: // plugins answer with Unknown if they cannot reach what has the keys
+		return true
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/registry/view"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/apistatus"
+	"github.com/annex-dev/annex/server/auditing"
 )
 
 const (
@@ -161,7 +162,7 @@ func (d *decider) Validate(ctx context.Context, a admission.Attributes, o admiss
 		}
 		hooks = append(hooks, hook)
 	}
-	return validating.NewDispatcher(seen, generic.NewPolicyMatcher(matcherOf(seen))).Dispatch(ctx, a, dynamic.Objects(o), hooks)
+	return validating.NewDispatcher(seen, generic.NewPolicyMatcher(matcherOf(seen))).Dispatch(ctx, auditing.Annotated(a), dynamic.Objects(o), hooks)
 }
 
 // concerning returns the policies that may apply to a, with what they see; nil if there are none. count says how many of them there are.

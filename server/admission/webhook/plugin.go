@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/view"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/apistatus"
+	"github.com/annex-dev/annex/server/auditing"
 	"github.com/annex-dev/annex/server/outbound"
 )
 
@@ -132,7 +133,7 @@ func (p *Plugins) call(ctx context.Context, a admission.Attributes, o admission.
 	}
 	dynamic.Stamp(ctx, a)
 	call := func(ctx context.Context) error {
-		return stock.dispatch(ctx, a, o, &asked{Attributes: a, seen: seen}, choose(all))
+		return stock.dispatch(ctx, auditing.Annotated(a), o, &asked{Attributes: a, seen: seen}, choose(all))
 	}
 	if dynamic.Own(a) {
 		return p.own.call(ctx, call)
