@@ -190,6 +190,19 @@ func TestEncrypted_WithoutConfiguration(t *testing.T) {
 	if err := s.Get(DroppingUnreadable(ctx), s.key("default", "w"), apistorage.GetOptions{}, newWidget()); err == nil || apistorage.IsNotFound(err) {
 		t.Errorf("a read that drops: %v", err)
 	}
+	// Who knows that the key is lost deletes it.
+	remove := func(options apistorage.DeleteOptions) error {
+		return s.Delete(ctx, s.key("default", "w"), newWidget(), nil, apistorage.ValidateAllObjectFunc, nil, options)
+	}
+	if err := remove(apistorage.DeleteOptions{}); err == nil {
+		t.Error("it is deleted like any other object")
+	}
+	if err := remove(apistorage.DeleteOptions{IgnoreStoreReadError: true}); err != nil {
+		t.Errorf("an unsafe deletion: %v", err)
+	}
+	if left, err := client.KV.Get(t.Context(), plainWidget); err != nil || len(left.Kvs) != 0 {
+		t.Errorf("an unsafe deletion leaves %v, %v", left, err)
+	}
 }
 
 // A key that comes later opens what watch caches have taken in without it.

@@ -20,8 +20,8 @@ import (
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
-// policy records Secrets without content, nothing in the namespace silent, and everything else with content.
-const policy = `
+// auditPolicy records Secrets without content, nothing in the namespace silent, and everything else with content.
+const auditPolicy = `
 apiVersion: audit.k8s.io/v1
 kind: Policy
 rules:
@@ -75,7 +75,7 @@ func TestAudit(t *testing.T) {
 	t.Cleanup(hook.Close)
 	dir := t.TempDir()
 	log := events{filepath.Join(dir, "audit.log")}
-	s := annex.Start(t, "--audit-policy-file", write(t, "policy.yaml", policy), "--audit-log-path", log.file,
+	s := annex.Start(t, "--audit-policy-file", write(t, "policy.yaml", auditPolicy), "--audit-log-path", log.file,
 		"--audit-webhook-config-file", write(t, "webhook.yaml", fmt.Sprintf(webhook, hook.URL)), "--audit-webhook-batch-max-wait", "100ms",
 		"--token-auth-file", write(t, "tokens.csv", "alice-token,alice,1,team\nquiet-token,quiet,2,team\n"), "--webhook-allow-cidr", "127.0.0.0/8")
 	path, cluster := s.NewWorkspace("root", "audited", "")

@@ -44,6 +44,18 @@
 {{- if .Values.audit.policy }}
 - --audit-policy-file=/etc/annex/audit/policy.yaml
 - --audit-log-path={{ .Values.audit.logPath }}
+{{- if .Values.audit.webhook.existingSecret }}
+- --audit-webhook-config-file=/etc/annex/audit-webhook/{{ .Values.audit.webhook.key }}
+{{- end }}
+{{- end }}
+{{- if .Values.encryption.existingSecret }}
+- --encryption-provider-config=/etc/annex/encryption/{{ .Values.encryption.key }}
+{{- if .Values.encryption.automaticReload }}
+- --encryption-provider-config-automatic-reload
+{{- end }}
+{{- end }}
+{{- if .Values.tracing.endpoint }}
+- --tracing-config-file=/etc/annex/tracing/tracing.yaml
 {{- end }}
 {{- if .Values.tokenAuth.existingSecret }}
 - --token-auth-file=/etc/annex/tokens/{{ .Values.tokenAuth.key }}

@@ -12,6 +12,9 @@ metadata:
     # The server reads its audit policy when it starts.
     checksum/audit-policy: {{ toJson .Values.audit.policy | sha256sum }}
     {{- end }}
+    {{- if .Values.tracing.endpoint }}
+    checksum/tracing: {{ toJson .Values.tracing | sha256sum }}
+    {{- end }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -62,11 +65,11 @@ spec:
           port: https
           scheme: HTTPS
         {{- toYaml .Values.livenessProbe | nindent 8 }}
-      # This probe does not check etcd. Without etcd, the server still answers the host's discovery from memory. A Service without
+      # This probe checks neither etcd nor KMS plugins. Without them, the server still answers the host's discovery from memory. A Service without
       # endpoints would prevent the host from deleting namespaces, including its own.
       readinessProbe:
         httpGet:
-          path: /readyz?exclude=etcd&exclude=watch-caches
+          path: /readyz?exclude=etcd&exclude=watch-caches{{ if and .Values.encryption.existingSecret .Values.encryption.automaticReload }}&exclude=kms-providers{{ end }}
           port: https
           scheme: HTTPS
         {{- toYaml .Values.readinessProbe | nindent 8 }}
@@ -94,6 +97,21 @@ spec:
         {{- if .Values.audit.policy }}
         - name: audit
           mountPath: /etc/annex/audit
+          readOnly: true
+        {{- end }}
+        {{- if .Values.audit.webhook.existingSecret }}
+        - name: audit-webhook
+          mountPath: /etc/annex/audit-webhook
+          readOnly: true
+        {{- end }}
+        {{- if .Values.encryption.existingSecret }}
+        - name: encryption
+          mountPath: /etc/annex/encryption
+          readOnly: true
+        {{- end }}
+        {{- if .Values.tracing.endpoint }}
+        - name: tracing
+          mountPath: /etc/annex/tracing
           readOnly: true
         {{- end }}
         {{- if .Values.tokenAuth.existingSecret }}
@@ -130,6 +148,21 @@ spec:
     - name: audit
       configMap:
         name: {{ include "annex.fullname" . }}-audit
+    {{- end }}
+    {{- with .Values.audit.webhook.existingSecret }}
+    - name: audit-webhook
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with .Values.encryption.existingSecret }}
+    - name: encryption
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- if .Values.tracing.endpoint }}
+    - name: tracing
+      configMap:
+        name: {{ include "annex.fullname" . }}-tracing
     {{- end }}
     {{- with .Values.tokenAuth.existingSecret }}
     - name: tokens

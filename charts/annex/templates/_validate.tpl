@@ -17,6 +17,12 @@ Checks that concern more than one value, which the schema cannot express. All fa
 {{- if ne (empty $v.etcd.tls.certKey) (empty $v.etcd.tls.keyKey) -}}
 {{- $faults = append $faults "etcd.tls.certKey, etcd.tls.keyKey: set both or neither" -}}
 {{- end -}}
+{{- if and $v.audit.webhook.existingSecret (not $v.audit.policy) -}}
+{{- $faults = append $faults "audit.webhook.existingSecret: has no effect without audit.policy" -}}
+{{- end -}}
+{{- if and $v.tracing.samplingRatePerMillion (not $v.tracing.endpoint) -}}
+{{- $faults = append $faults "tracing.samplingRatePerMillion: has no effect without tracing.endpoint" -}}
+{{- end -}}
 {{- if and (eq $v.tls.type "existingSecret") (not $v.tls.existingSecret) -}}
 {{- $faults = append $faults "tls.existingSecret: required with tls.type existingSecret" -}}
 {{- end -}}
