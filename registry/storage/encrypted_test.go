@@ -197,7 +197,7 @@ func TestEncrypted_WithoutConfiguration(t *testing.T) {
 	if err := remove(apistorage.DeleteOptions{}); err == nil {
 		t.Error("it is deleted like any other object")
 	}
-	if err := remove(apistorage.DeleteOptions{IgnoreStoreReadError: true}); err != nil {
+	if err := remove(apistorage.DeleteOptions{ExpectTransformOrDecodeError: true}); err != nil {
 		t.Errorf("an unsafe deletion: %v", err)
 	}
 	if left, err := client.KV.Get(t.Context(), plainWidget); err != nil || len(left.Kvs) != 0 {
