@@ -136,7 +136,7 @@ func (p *Plugins) call(ctx context.Context, a admission.Attributes, o admission.
 		return stock.dispatch(ctx, auditing.Annotated(a), o, &asked{Attributes: a, seen: seen}, choose(all))
 	}
 	if dynamic.Own(a) {
-		return p.own.call(ctx, call)
+		return p.own.call(ctx, cluster, call)
 	}
 	return call(ctx)
 }

@@ -132,23 +132,30 @@ func TestOwn_WaitsForAPartOfTheTime(t *testing.T) {
 	}
 	calls := 0
 	for range 100 {
-		if o.call(t.Context(), slow) == nil {
+		if o.call(t.Context(), "one", slow) == nil {
 			calls++
 		}
 	}
 	if calls > 2*int(ownBurst/ownTimeout) {
 		t.Errorf("the server waited for %d slow webhooks in a row", calls)
 	}
-	if err := o.call(t.Context(), slow); !apierrors.IsServiceUnavailable(err) {
+	// Another workspace has time of its own.
+	if err := o.call(t.Context(), "two", func(context.Context) error { return nil }); err != nil {
+		t.Errorf("the webhooks of one workspace leave no time for others: %v", err)
+	}
+	if len(o.of) > 2 {
+		t.Errorf("kept for %d workspaces", len(o.of))
+	}
+	if err := o.call(t.Context(), "one", slow); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("got %v", err)
 	}
-	clock.SetTime(clock.Now().Add(ownPart * ownTimeout))
+	clock.SetTime(clock.Now().Add(ownPart * ownShare * ownTimeout))
 	for range 100 { // those that answer take no time
-		if err := o.call(t.Context(), func(context.Context) error { return nil }); err != nil {
+		if err := o.call(t.Context(), "one", func(context.Context) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := o.call(t.Context(), func(ctx context.Context) error {
+	if err := o.call(t.Context(), "one", func(ctx context.Context) error {
 		if _, ok := ctx.Deadline(); !ok {
 			t.Error("there is no time limit")
 		}
