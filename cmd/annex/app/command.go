@@ -51,6 +51,7 @@ func newServeCommand() *cobra.Command {
 			if err := logsapi.ValidateAndApplyWithOptions(logging, streams, nil); err != nil {
 				return fmt.Errorf("reading the logging flags: %w", err)
 			}
+			logSparsely()
 			ctx := command.Context()
 			if err := options.Complete(); err != nil {
 				return err
