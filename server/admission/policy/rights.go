@@ -3,9 +3,9 @@ package policy
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
@@ -59,7 +59,7 @@ func (r *rights) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return nil
 	}
 	now := askedOf(a.GetObject())
-	if now.kind == nil && now.ref == nil || a.GetOldObject() != nil && apiequality.Semantic.DeepEqual(now, askedOf(a.GetOldObject())) {
+	if now.kind == nil && now.ref == nil || a.GetOldObject() != nil && reflect.DeepEqual(now, askedOf(a.GetOldObject())) {
 		return nil
 	}
 	cluster, err := request.Cluster(ctx)
@@ -99,7 +99,7 @@ func (r *rights) refuse(ctx context.Context, cluster logicalcluster.Name, a admi
 	question.APIGroup, question.APIVersion, question.Resource = all, all, all
 	if kind != nil {
 		// Of a kind that is not served yet, the user needs the right to everything.
-		if param, err := r.param(ctx, cluster, kind); err == nil {
+		if param, err := r.param(ctx, cluster, kind, false); err == nil {
 			question.APIGroup, question.APIVersion, question.Resource = param.resource.Group, param.resource.Version, param.resource.Resource
 			if param.scope == scope(false) {
 				question.Namespace = ""
