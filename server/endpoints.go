@@ -20,6 +20,7 @@ import (
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/admission/policy"
+	"github.com/annex-dev/annex/server/conversion"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/virtual"
@@ -92,6 +93,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Authorizer:          e.authorizer,
 		RequestTimeout:      c.RequestTimeout,
 		MaxRequestBodyBytes: maxRequestBodyBytes,
+		Webhooks:            conversion.New(p.guard, c.Outbound.HostServices),
 		Capacity:            c.Memory.Handlers,
 	})
 	if err != nil {

@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	genericadmission "k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/cel/openapi/resolver"
 	"k8s.io/component-base/metrics/legacyregistry"
 
+	"github.com/annex-dev/annex/generated/openapi"
 	reviewtokens "github.com/annex-dev/annex/registry/authentication"
 	reviewaccess "github.com/annex-dev/annex/registry/authorization"
 	"github.com/annex-dev/annex/registry/core"
@@ -38,6 +40,8 @@ type policies struct {
 	webhooks  *webhook.Plugins
 	dynamic   *policy.Plugins
 	limiter   *fairness.Limiter
+	// guard makes the requests that tenants make the server send.
+	guard *outbound.Guard
 
 	// tokens are those of ServiceAccounts.
 	tokens *tokens.Tokens
@@ -48,7 +52,7 @@ type policies struct {
 }
 
 func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
-	p := &policies{tokens: newTokens(c, s)}
+	p := &policies{tokens: newTokens(c, s), guard: outbound.New(c.Outbound)}
 	var err error
 	who := c.Authentication
 	who.PathOf, who.Address, who.ServiceAccounts = s.paths.PathOf, frontdoor.AddressFrom, p.tokens
@@ -69,7 +73,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		Reader:       s.reader,
 		Fresh:        s.gate(webhook.Followed()...),
 		Workspace:    workspace,
-		Guard:        outbound.New(c.Outbound),
+		Guard:        p.guard,
 		HostServices: c.Outbound.HostServices,
 		Capacity:     c.Memory.Webhooks,
 	}); err != nil {
@@ -80,7 +84,10 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		Fresh:         s.gate(policy.Followed()...),
 		Workspace:     workspace,
 		TypeConverter: s.converter,
-		Capacity:      c.Memory.Admission,
+		Schemas: func() resolver.SchemaResolver {
+			return resolver.NewDefinitionsSchemaResolver(openapi.GetOpenAPIDefinitions, c.Scheme.Scheme)
+		},
+		Capacity: c.Memory.Admission,
 	}); err != nil {
 		return nil, err
 	}

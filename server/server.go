@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/server/admission/policy"
 	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/inprocess"
 )
@@ -23,6 +24,8 @@ type Server struct {
 	Tokens *tokens.Tokens
 	// Index finds clusters by path.
 	Index *index.Index
+	// Types checks the expressions of admission policies.
+	Types *policy.Plugins
 
 	config       Config
 	bootstrapped chan struct{}
@@ -53,9 +56,11 @@ func New(c Config) (*Server, error) {
 		Client:  policies.client,
 		Content: content.New(content.Config{
 			Backend: c.Backend, Client: policies.client, Live: policies.client.Live(), Catalog: endpoints.catalog, Schemas: endpoints.schemas,
+			Admission: policies.admission, User: inprocess.Itself(),
 		}),
 		Tokens:       policies.tokens,
 		Index:        indexes.index,
+		Types:        policies.dynamic,
 		config:       c,
 		bootstrapped: make(chan struct{}),
 	}

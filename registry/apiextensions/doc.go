@@ -1,7 +1,6 @@
 // Package apiextensions is the REST storage of customresourcedefinitions: the stock one of k8s.io/apiextensions-apiserver,
 // strategy, validation and table columns included, with these differences:
 //
-//   - Conversion by webhook is refused: it is not supported yet.
 //   - Outside the server's own clusters, groups that end in apis.kcp.io and annotations in the domain apis.kcp.io are
 //     reserved (403).
 //   - In system:bound-crds, definitions are named by the UID of the schema that they stand for, and deletion is immediate:

@@ -134,7 +134,7 @@ func TestCreate(t *testing.T) {
 		{name: "reserved annotation", cluster: "c3", crd: definition(annotated("apis.kcp.io/bound-crd")), want: apierrors.IsForbidden, wantIn: "apis.kcp.io/bound-crd"},
 		{name: "reserved annotation below", cluster: "c3", crd: definition(annotated("internal.apis.kcp.io/x")), want: apierrors.IsForbidden, wantIn: "reserved"},
 		{name: "reserved annotation in a cluster of the server", cluster: logicalcluster.SystemShard, crd: definition(annotated("apis.kcp.io/x"))},
-		{name: "conversion by webhook", cluster: "c3", crd: definition(byWebhook), want: apierrors.IsInvalid, wantIn: "spec.conversion.strategy: Forbidden: conversion by webhook is not supported yet"},
+		{name: "conversion by webhook", cluster: "c3", crd: definition(byWebhook)},
 		{
 			name: "selectable fields without a schema", cluster: "c3", want: apierrors.IsInvalid, wantIn: "spec.selectableFields",
 			crd: definition(func(crd *apiextensions.CustomResourceDefinition) {
@@ -206,8 +206,8 @@ func TestUpdate_KeepsReservedAnnotations(t *testing.T) {
 	if err := change(status, set("apis.kcp.io/x")); !apierrors.IsForbidden(err) {
 		t.Errorf("through status: error %v, want forbidden", err)
 	}
-	if err := change(users(g), byWebhook); !apierrors.IsInvalid(err) {
-		t.Errorf("error %v, want invalid", err)
+	if err := change(users(g), byWebhook); err != nil {
+		t.Errorf("conversion by webhook: %v", err)
 	}
 	if err := change(asUpdater{g.System[resourceName]}, set("apis.kcp.io/x")); err != nil {
 		t.Errorf("the server's own write: %v", err)

@@ -25,21 +25,19 @@ type writeStrategy interface {
 type strategy struct{ writeStrategy }
 
 // Validate implements rest.RESTCreateStrategy.
-func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	errs := validateConversion(obj)
+func (s strategy) Validate(ctx context.Context, obj runtime.Object) (errs field.ErrorList) {
 	large(obj, func() {
 		definition, found := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
-		errs = append(append(errs, found...), s.writeStrategy.Validate(ctx, definition)...)
+		errs = append(found, s.writeStrategy.Validate(ctx, definition)...)
 	})
 	return errs
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy.
-func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	errs := validateConversion(obj)
+func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) (errs field.ErrorList) {
 	large(obj, func() {
 		definition, found := crd.Checkable(obj.(*apiextensions.CustomResourceDefinition))
-		errs = append(append(errs, found...), s.writeStrategy.ValidateUpdate(ctx, definition, old)...)
+		errs = append(found, s.writeStrategy.ValidateUpdate(ctx, definition, old)...)
 	})
 	return errs
 }
@@ -76,14 +74,6 @@ func (s limited) ValidateUpdate(ctx context.Context, obj, old runtime.Object) fi
 		}
 	}
 	return s.strategy.ValidateUpdate(ctx, obj, old)
-}
-
-func validateConversion(obj runtime.Object) field.ErrorList {
-	conversion := obj.(*apiextensions.CustomResourceDefinition).Spec.Conversion
-	if conversion == nil || conversion.Strategy != apiextensions.WebhookConverter {
-		return nil
-	}
-	return field.ErrorList{field.Forbidden(field.NewPath("spec", "conversion", "strategy"), "conversion by webhook is not supported yet")}
 }
 
 // systemStrategy is for the server's own writes: status and metadata are kept as they are given.

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -46,8 +45,12 @@ type kind struct {
 
 // served is how a kind is served: by no storage when nothing serves it.
 type served struct {
-	storage schema.Storage
-	err     error
+	resource *catalog.Resource
+	storage  schema.Storage
+	err      error
+	// kept is whether an object that the storage cannot read stays: a webhook that does not answer now may be the reason, or a change of the
+	// version in which it is stored.
+	kept bool
 }
 
 func (c *Content) access() *access { return &access{Content: c, kinds: map[kind]served{}} }
@@ -96,15 +99,18 @@ func (a *access) delete(ctx context.Context, h head.Head) error {
 	if h.Bucket == "" {
 		return a.Client.Delete(ctx, h.Resource, keyOf(h), options.Preconditions)
 	}
-	from, err := a.storage(ctx, h)
+	by, err := a.served(ctx, h)
 	if err != nil {
 		return err
 	}
-	if from == nil {
+	if by.storage == nil {
 		return a.Backend.Drop(ctx, h, fmt.Errorf("nothing serves %s of bucket %q any more", h.Resource, h.Bucket))
 	}
-	_, _, err = from.Delete(storage.DroppingUnreadable(within(ctx, h)), h.Name, rest.ValidateAllObjectFunc, options)
-	return err
+	ctx = within(ctx, h)
+	if !by.kept {
+		ctx = storage.DroppingUnreadable(ctx)
+	}
+	return a.deleteServed(ctx, by, h, options)
 }
 
 // unserved reports whether nothing serves the object of h any more, as far as that can be told now.
@@ -123,6 +129,12 @@ func within(ctx context.Context, h head.Head) context.Context {
 
 // storage returns the storage of the custom resource that h is of; nil when nothing serves it in its cluster.
 func (a *access) storage(ctx context.Context, h head.Head) (schema.Storage, error) {
+	by, err := a.served(ctx, h)
+	return by.storage, err
+}
+
+// served returns how the custom resource that h is of is served in its cluster.
+func (a *access) served(ctx context.Context, h head.Head) (served, error) {
 	k := kind{cluster: h.Cluster, resource: h.Resource, bucket: h.Bucket, namespaced: h.Namespace != ""}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -131,11 +143,25 @@ func (a *access) storage(ctx context.Context, h head.Head) (schema.Storage, erro
 		var resource *catalog.Resource
 		// What is stored under another scope has no name there.
 		if resource, known.err = a.resource(ctx, k); resource != nil && resource.Namespaced == k.namespaced {
+			known.resource = resource
 			known.storage, known.err = a.Schemas.Storage(resource, h.Cluster)
 		}
 		a.kinds[k] = known
 	}
-	return known.storage, known.err
+	if known.err != nil || known.resource == nil || !schema.Converts(known.resource) {
+		return known, known.err
+	}
+	// The webhook may be gone, and must not keep what it converts.
+	version, err := a.Backend.StoredVersion(ctx, h)
+	if err != nil || version == "" {
+		known.kept = !h.Damaged
+		return known, err
+	}
+	stored, err := a.Schemas.Stored(known.resource, h.Cluster, version)
+	if stored != nil || err != nil {
+		known.storage, known.kept = stored, true
+	}
+	return known, err
 }
 
 // resource returns what k is in the catalog; nil when nothing serves it. Since objects are then deleted unread, all reads here

@@ -5,6 +5,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -25,6 +27,9 @@ type Config struct {
 	// Catalog and Schemas say how a custom resource is served in a cluster.
 	Catalog *catalog.Catalog
 	Schemas *schema.Handlers
+	// Admission decides about writes of custom resources, which are those of User.
+	Admission admission.Interface
+	User      user.Info
 }
 
 // Client is a client.Client that also deletes as options say.

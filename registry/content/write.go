@@ -6,7 +6,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/storage/head"
@@ -27,15 +26,15 @@ func (c *Content) Delete(ctx context.Context, h head.Head, options *metav1.Delet
 	if h.Bucket == "" {
 		return c.Client.DeleteWith(ctx, h.Resource, keyOf(h), options)
 	}
-	from, err := c.access().storage(ctx, h)
+	access := c.access()
+	by, err := access.served(ctx, h)
 	if err != nil {
 		return err
 	}
-	if from == nil {
+	if by.storage == nil {
 		return apierrors.NewNotFound(h.Resource, h.Name)
 	}
-	_, _, err = from.Delete(within(ctx, h), h.Name, rest.ValidateAllObjectFunc, options)
-	return err
+	return access.deleteServed(within(ctx, h), by, h, options)
 }
 
 // Update implements client.Content.
@@ -48,23 +47,22 @@ func (c *Content) Update(ctx context.Context, h head.Head, change func(client.Ob
 		_, err = c.Client.Update(ctx, h.Resource, h.Cluster, changed(obj, change))
 		return err
 	}
-	from, err := c.access().storage(ctx, h)
+	access := c.access()
+	by, err := access.served(ctx, h)
 	if err != nil {
 		return err
 	}
-	if from == nil {
+	if by.storage == nil {
 		return apierrors.NewNotFound(h.Resource, h.Name)
 	}
-	obj, err := read(ctx, from, h)
+	obj, err := read(ctx, by.storage, h)
 	if err != nil {
 		return err
 	}
 	if obj.GetResourceVersion() == "" {
 		return fmt.Errorf("updating %s %q: it was read without a resourceVersion", h.Resource, h.Name)
 	}
-	_, _, err = from.Update(within(ctx, h), h.Name, rest.DefaultUpdatedObjectInfo(changed(obj, change)),
-		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	return err
+	return access.updateServed(within(ctx, h), by, h, changed(obj, change))
 }
 
 // changed returns what change makes of a copy of obj, which others may share.

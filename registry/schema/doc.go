@@ -19,6 +19,9 @@
 // the body (growing.go), and in the storage that it works on, where it reads the object that it patches (growingstorage.go). It also makes
 // the paths of fields that it does not know, so they are added up before (paths.go).
 //
+// Webhooks may convert objects (webhooks.go). The stock handler converts them one by one. Lists and the first events of watches are converted with
+// one call for many objects (batch.go), to the same result. The server itself works on objects as they are stored (stored.go).
+//
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
 // parameters, and the delete function that it registers with the informer, which tears down what the lister no longer lists.
 package schema

@@ -44,6 +44,8 @@ type Config struct {
 	MaxRequestBodyBytes int64
 	// NotFound answers requests for versions and scopes that the schema does not have; nil stands for http.NotFoundHandler.
 	NotFound http.Handler
+	// Webhooks connects to the webhooks that convert objects; nil if a definition that has one is not to be served.
+	Webhooks Webhooks
 	// Capacity bounds what the handlers that are kept take, in bytes; 0 stands for 256 MiB.
 	Capacity int64
 }
@@ -67,7 +69,11 @@ type entry struct {
 	source  *source
 	handler stockHandler
 	serving http.Handler // handler, behind what is checked before it decodes
-	built   atomic.Bool  // handler has made what it makes at its first request
+	// converter converts many objects at once; nil if no webhook converts them.
+	converter *converter
+	// interfaces are for writes that come by no handler.
+	interfaces func() (admission.ObjectInterfaces, error)
+	built      atomic.Bool // handler has made what it makes at its first request
 }
 
 // New returns an empty set of handlers.
@@ -80,6 +86,9 @@ func New(config Config) (*Handlers, error) {
 	}
 	if config.NotFound == nil {
 		config.NotFound = http.NotFoundHandler()
+	}
+	if config.Webhooks == nil {
+		config.Webhooks = unguarded{}
 	}
 	if config.RequestTimeout == 0 {
 		config.RequestTimeout = defaultRequestTimeout
@@ -200,15 +209,24 @@ func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcl
 func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, defaults growth,
 	admit func(stamping, *apiextensionsv1.CustomResourceDefinition, func() (Storage, error)) admission.Interface) (*entry, error) {
 	s := &source{crd: crd}
-	e := &entry{source: s}
+	e := &entry{source: s, interfaces: sync.OnceValues(func() (admission.ObjectInterfaces, error) { return newInterfaces(crd, h.config.Webhooks) })}
+	var options generic.RESTOptionsGetter = growingOptions{h.config.RESTOptionsGetter, defaults}
+	if convertsByWebhook(crd) {
+		var err error
+		if e.converter, err = newConverter(crd, h.config.Webhooks); err != nil {
+			return nil, err
+		}
+		options = batchOptions{options, e.converter}
+	}
 	handler, err := apiserver.NewCustomResourceDefinitionHandler(
 		nil, nil, // discovery is answered elsewhere: no request without a resource comes here
 		s,
 		h.config.NotFound,
-		growingOptions{h.config.RESTOptionsGetter, defaults},
+		options,
 		admit(h.admission, crd, e.storage),
-		nil,      // establishing is a controller's work
-		nil, nil, // webhook conversion is refused where definitions are created
+		nil, // establishing is a controller's work
+		h.config.Webhooks,
+		through(h.config.Webhooks),
 		1, // with more masters the handler would delay establishing
 		h.config.Authorizer,
 		h.config.RequestTimeout,

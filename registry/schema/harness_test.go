@@ -286,7 +286,13 @@ func at(obj map[string]any, path ...string) any {
 // watch returns the events of a watch as "TYPE name".
 func (s *server) watch(path string) <-chan string {
 	s.tb.Helper()
-	req, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, s.url+"/clusters/"+path, nil)
+	return s.watchUntil(s.tb.Context(), path)
+}
+
+// watchUntil is watch until ctx ends.
+func (s *server) watchUntil(ctx context.Context, path string) <-chan string {
+	s.tb.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/clusters/"+path, nil)
 	if err != nil {
 		s.tb.Fatal(err)
 	}

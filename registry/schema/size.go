@@ -8,11 +8,21 @@ const (
 	nodeBytes    = 4 << 10  // of each property, item and alternative, in several forms
 	ruleBytes    = 96 << 10 // of each CEL rule, with the environment that it is compiled for
 	textFactor   = 4        // descriptions, enums and defaults are copied
+	// clientBytes is for the three clients of a conversion webhook with their connections.
+	clientBytes = 192 << 10
+	// certificateFactor is for each byte of certificates, which each client reads.
+	certificateFactor = 12
 )
 
 // size returns about how many bytes the handler of a definition takes once it has served a request. It is rather too much than too little.
 func size(definition *apiextensionsv1.CustomResourceDefinition) int64 {
 	total := int64(textFactor * definition.Size())
+	if convertsByWebhook(definition) {
+		total += clientBytes
+		if hook := definition.Spec.Conversion.Webhook; hook != nil && hook.ClientConfig != nil {
+			total += int64(certificateFactor * len(hook.ClientConfig.CABundle))
+		}
+	}
 	for i := range definition.Spec.Versions {
 		total += versionBytes
 		if v := definition.Spec.Versions[i].Schema; v != nil {

@@ -3,6 +3,7 @@ package storage
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -182,9 +183,39 @@ func keyOf(h head.Head) layout.Key {
 // Head returns the head of the object that has the key of of, as the watch cache has it, or with now as it is at the time of the call or
 // later; nil if there is none.
 func (b *Backend) Head(ctx context.Context, of head.Head, now bool) (*head.Head, error) {
+	obj, cache, err := b.rawOf(ctx, of, now)
+	if obj == nil || err != nil {
+		return nil, err
+	}
+	h, err := headOf(cache, obj)
+	return &h, err
+}
+
+// StoredVersion returns the version in which the custom resource that h is of is stored, as the watch cache has it; empty if there is none, or
+// if that cannot be read.
+func (b *Backend) StoredVersion(ctx context.Context, h head.Head) (string, error) {
+	obj, _, err := b.rawOf(ctx, h, false)
+	if obj == nil || err != nil || obj.Damaged() {
+		return "", err
+	}
+	var stored struct {
+		APIVersion string `json:"apiVersion"`
+	}
+	if err := json.Unmarshal(obj.Data(), &stored); err != nil {
+		return "", nil //nolint:nilerr // as with other damage
+	}
+	gv, err := schema.ParseGroupVersion(stored.APIVersion)
+	if err != nil || gv.Group != h.Resource.Group {
+		return "", nil //nolint:nilerr // as with other damage
+	}
+	return gv.Version, nil
+}
+
+// rawOf returns the object that has the key of of, as the watch cache has it, and that cache; nil if there is none.
+func (b *Backend) rawOf(ctx context.Context, of head.Head, now bool) (*raw.Object, *watchcache.Cache, error) {
 	k := keyOf(of)
 	if parsed, err := layout.Parse(k.String()); err != nil || parsed != k {
-		return nil, nil // nothing is stored under such a name, which may be that of an owner reference
+		return nil, nil, nil // nothing is stored under such a name, which may be that of an owner reference
 	}
 	etcd, root := b.of(k), layout.TypedRoot(k.Resource)
 	if k.Custom {
@@ -192,23 +223,22 @@ func (b *Backend) Head(ctx context.Context, of head.Head, now bool) (*head.Head,
 	}
 	cache := etcd.caches.Of(root)
 	if cache == nil {
-		return nil, fmt.Errorf("reading the head of one of %s: nothing stores it", k.Resource)
+		return nil, nil, fmt.Errorf("reading the head of one of %s: nothing stores it", k.Resource)
 	}
 	if now {
 		if _, err := etcd.current.Wait(ctx); err != nil {
-			return nil, answer.Error(ctx, err, false)
+			return nil, nil, answer.Error(ctx, err, false)
 		}
 	}
 	var obj raw.Object
 	err := cache.CacheDelegator.Get(ctx, k.String(), apistorage.GetOptions{ResourceVersion: "0"}, &obj)
 	if apistorage.IsNotFound(err) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, answer.Error(ctx, err, false)
+		return nil, nil, answer.Error(ctx, err, false)
 	}
-	h, err := headOf(cache, &obj)
-	return &h, err
+	return &obj, cache, nil
 }
 
 // seen implements owners.Cached for typed resources.

@@ -26,6 +26,9 @@ const UserName = "system:apiserver"
 // itself is the server as a user.
 var itself = &user.DefaultInfo{Name: UserName, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}
 
+// Itself returns the server as a user.
+func Itself() user.Info { return itself }
+
 // Reader implements client.Reader. It is safe for concurrent use.
 type Reader struct {
 	resources map[schema.GroupResource]*resource

@@ -69,7 +69,7 @@ var stock = []string{
 	"watch_cache_capacity_decrease_total",
 }
 
-// named are the metrics of k8s.io/apiserver with labels for which tenants choose the values: names of their webhooks and policies.
+// named are the metrics of k8s.io/apiserver with labels for which tenants choose the values: names of their webhooks, definitions and policies.
 var named = map[string][]string{
 	// pkg/admission/metrics
 	"apiserver_admission_webhook_admission_duration_seconds":      {"name"},
@@ -79,6 +79,8 @@ var named = map[string][]string{
 	"apiserver_admission_match_condition_evaluation_errors_total": {"name"},
 	"apiserver_admission_match_condition_exclusions_total":        {"name"},
 	"apiserver_admission_match_condition_evaluation_seconds":      {"name"},
+	// k8s.io/apiextensions-apiserver/pkg/apiserver/conversion
+	"apiserver_crd_conversion_webhook_duration_seconds": {"crd_name", "from_version", "to_version"},
 	// pkg/admission/plugin/policy
 	"apiserver_validating_admission_policy_check_total":            {"policy", "policy_binding"},
 	"apiserver_validating_admission_policy_check_duration_seconds": {"policy", "policy_binding"},

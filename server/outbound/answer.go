@@ -7,18 +7,22 @@ import (
 	"net/http"
 )
 
-// errAnswer ends an answer that is too large.
-var errAnswer = fmt.Errorf("the answer is larger than %d bytes", maxAnswerBytes)
+// tooLarge ends an answer of more than limit bytes.
+func tooLarge(limit int64) error { return fmt.Errorf("the answer is larger than %d bytes", limit) }
 
-// bounded returns to with answers that are neither redirects nor larger than they may be.
-func bounded(to http.RoundTripper) http.RoundTripper {
+// bounded returns to with answers that are neither redirects nor larger than they may be: maxAnswerBytes, and for each byte of the request
+// perByte more.
+func bounded(to http.RoundTripper, perByte int64) http.RoundTripper {
 	if transport, ok := to.(*http.Transport); ok {
 		transport.MaxResponseHeaderBytes = maxHeaderBytes
 	}
-	return &roundTripper{to}
+	return &roundTripper{to: to, perByte: perByte}
 }
 
-type roundTripper struct{ to http.RoundTripper }
+type roundTripper struct {
+	to      http.RoundTripper
+	perByte int64
+}
 
 // RoundTrip implements http.RoundTripper.
 func (r *roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -30,11 +34,12 @@ func (r *roundTripper) RoundTrip(request *http.Request) (*http.Response, error) 
 		_ = answer.Body.Close()
 		return nil, errors.New("the answer is a redirect, which is not followed")
 	}
-	if answer.ContentLength > maxAnswerBytes {
+	limit := maxAnswerBytes + r.perByte*max(request.ContentLength, 0)
+	if answer.ContentLength > limit {
 		_ = answer.Body.Close()
-		return nil, errAnswer
+		return nil, tooLarge(limit)
 	}
-	answer.Body = &body{ReadCloser: answer.Body, left: maxAnswerBytes}
+	answer.Body = &body{ReadCloser: answer.Body, limit: limit, left: limit}
 	return answer, nil
 }
 
@@ -44,18 +49,18 @@ func (r *roundTripper) WrappedRoundTripper() http.RoundTripper { return r.to }
 // body ends with an error after a number of bytes, which are counted after decompression.
 type body struct {
 	io.ReadCloser
-	left int
+	limit, left int64
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	if len(p) > b.left+1 {
+	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)
-	if n > b.left {
-		return b.left, errAnswer
+	if int64(n) > b.left {
+		return int(b.left), tooLarge(b.limit)
 	}
-	b.left -= n
+	b.left -= int64(n)
 	return n, err
 }

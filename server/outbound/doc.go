@@ -1,5 +1,5 @@
-// Package outbound makes the requests that tenants make the server send: to admission webhooks now, and to whatever else takes a URL from
-// an object. It is no step of a request; who sends such a request takes its client configuration from a [Guard].
+// Package outbound makes the requests that tenants make the server send: to webhooks of admission and conversion, and to whatever else takes a URL
+// from an object. It is no step of a request; who sends such a request takes its client configuration from a [Guard].
 //
 // A tenant chooses the name, so the guard decides about the address: every connection is checked when its socket is made, after the name was
 // resolved, and no proxy stands between. By default none goes to

@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxAnswerBytes is how large an answer may be. A patch of the largest object is smaller.
-	maxAnswerBytes = 4 << 20
+	maxAnswerBytes = int64(4 << 20)
 	// maxHeaderBytes bounds the headers of an answer.
 	maxHeaderBytes = 64 << 10
 	// connectTimeout bounds the time until a connection is made.
@@ -106,12 +106,18 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 }
 
 // ClientConfig returns the configuration of a client whose requests the guard makes. Its owner may change it.
-func (g *Guard) ClientConfig() *rest.Config {
+func (g *Guard) ClientConfig() *rest.Config { return g.EchoConfig(0) }
+
+// EchoConfig is ClientConfig for requests whose answers repeat what was sent: an answer may have perByte more bytes for each one of the
+// request.
+func (g *Guard) EchoConfig(perByte int64) *rest.Config {
 	return &rest.Config{
 		Dial: g.DialContext,
 		// The environment must not choose a proxy, which would resolve names by itself. With a function here, the transport is not kept in
 		// client-go's cache either, which never forgets one.
 		Proxy:         func(*http.Request) (*url.URL, error) { return nil, nil },
-		WrapTransport: bounded,
+		WrapTransport: func(to http.RoundTripper) http.RoundTripper { return bounded(to, perByte) },
+		// A client logs the warnings of an answer otherwise: each answer may have hundreds.
+		WarningHandler: rest.NoWarnings{},
 	}
 }

@@ -62,7 +62,6 @@ func TestNotYet(t *testing.T) {
 		{"schemas of the core group", "export", post(exportAt, export(`resources: [{name: widgets, group: "", schema: v1.widgets.core, storage: {crd: {}}}]`)), refused("spec.resources[0].group")},
 		{"schemas of the core group", "PathSegmentName", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  nameValidation: PathSegmentName")), refusedSchema("spec.nameValidation", "PathSegmentName is")},
 		{"schemas of the core group", "conversion by webhook of a schema", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}")), refusedSchema("spec.conversion.strategy", "conversion by Webhook is")},
-		{"schemas of the core group", "conversion by webhook of a CRD", post(crdAt, strings.Replace(gadgetCRD, "scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}", 1)), refused("spec.conversion.strategy")},
 		{"schemas of the core group", "virtual storage", post(exportAt, export("resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {virtual: {reference: {kind: A, name: a, apiGroup: b.example.com}}}}]")), refused("spec.resources[0].storage.virtual")},
 		{"home workspaces", "~", get("/clusters/~/api"), want{400, metav1.StatusReasonBadRequest, nil, ""}},
 		{"home workspaces", "user:", get("/clusters/user:alice/api/v1/namespaces"), want{403, forbidden, nil, ""}},

@@ -29,12 +29,13 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	// Controllers read all clusters page by page, several at a time.
 	sharing := at.Wildcard() && held.pages
 	objects := make([]runtime.Object, 0, len(page.Items))
+	decoding := &ahead{storage: s, items: page.Items}
 	for i := range page.Items {
 		if len(page.decoded) > 0 { // and counted
 			objects = append(objects, page.decoded[i])
 			continue
 		}
-		obj, err := s.object(&page.Items[i], sharing)
+		obj, err := decoding.object(i, sharing)
 		if err != nil {
 			if s.Sight(ctx).Full() {
 				return apistorage.NewInternalError(err)
@@ -67,6 +68,8 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 	match := newMatcher(opts.Predicate, at, s.Sight(ctx))
 	opts.Recursive = opts.Recursive || at.Wildcard()
 	result := &rawPage{}
+	var decoding *ahead // of the page that is being selected from
+	next := 0
 	by := answer.Selector[raw.Object]{Key: rawKey}
 	if !match.all() {
 		by.Keep = func(raw *raw.Object) (bool, error) {
@@ -76,7 +79,7 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			if match.byKey {
 				return true, nil
 			}
-			obj, err := s.object(raw, false)
+			obj, err := decoding.of(raw, &next)
 			if err != nil {
 				if match.sight.Full() {
 					return false, apistorage.NewInternalError(err)
@@ -101,6 +104,7 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 		if err != nil {
 			return nil, err
 		}
+		decoding, next = &ahead{storage: s, items: list.Items}, 0
 		return &answer.Page[raw.Object]{Items: list.Items, Version: list.ResourceVersion, Next: list.Continue, Remaining: list.RemainingItemCount}, nil
 	})
 	return result, err

@@ -2,6 +2,7 @@ package custom
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -95,16 +96,31 @@ func (s *Storage) read(ctx context.Context, key string, opts apistorage.GetOptio
 
 // decode reads a raw object as the codec's version, into into if the codec can. Its errors name the object as users do.
 func (s *Storage) decode(raw *raw.Object, into runtime.Object) (runtime.Object, error) {
-	cluster, namespace, name, _ := raw.Tail()
-	object := cache.ObjectName{Namespace: namespace, Name: name}
 	data := raw.Data()
 	if err := encryption.Sealed(data); err != nil {
-		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be decrypted: %w", s.Layout.Resource, object, cluster, err)
+		return nil, s.undecodable(raw, err)
 	}
 	obj, _, err := s.codec.Decode(data, nil, into)
 	if err != nil {
-		return nil, fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be decoded: %w", s.Layout.Resource, object, cluster, err)
+		return nil, s.undecodable(raw, err)
 	}
+	return s.decodedFrom(raw, obj)
+}
+
+// undecodable says which object it is that err is about.
+func (s *Storage) undecodable(raw *raw.Object, err error) error {
+	cluster, namespace, name, _ := raw.Tail()
+	what := "decoded"
+	if errors.Is(err, encryption.ErrSealed) {
+		what = "decrypted"
+	}
+	return fmt.Errorf("what is stored as %s %q of the logical cluster %q cannot be %s: %w", s.Layout.Resource, cache.ObjectName{Namespace: namespace, Name: name}, cluster, what, err)
+}
+
+// decodedFrom completes obj, which was decoded from a raw object.
+func (s *Storage) decodedFrom(raw *raw.Object, obj runtime.Object) (runtime.Object, error) {
+	cluster, namespace, name, _ := raw.Tail()
+	object := cache.ObjectName{Namespace: namespace, Name: name}
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
 		return nil, err

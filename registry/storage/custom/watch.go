@@ -95,8 +95,9 @@ func (v *view) first(p *rawPage) answer.First {
 		},
 		Events: func(end *watch.Event) iter.Seq[watch.Event] {
 			return func(yield func(watch.Event) bool) {
-				for i := range p.Items { // decoded one by one: the list may be long, and the reader slow
-					obj, err := v.storage.object(&p.Items[i], false)
+				decoding := &ahead{storage: v.storage, items: p.Items}
+				for i := range p.Items { // decoded little by little: the list may be long, and the reader slow
+					obj, err := decoding.object(i, false)
 					if err != nil {
 						if !v.match.sight.Full() {
 							continue

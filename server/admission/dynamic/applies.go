@@ -49,7 +49,8 @@ func (s *Seen) Spared(a admission.Attributes) (bool, error) {
 		return false, nil
 	}
 	gr := a.GetResource().GroupResource()
-	if strings.HasSuffix(gr.Group, ".kcp.io") || gr.Group == annexv1alpha1.GroupName || a.GetOperation() == admission.Update && kinds.All.HasStatus(gr) {
+	own := kinds.All.Row(gr) != nil && (strings.HasSuffix(gr.Group, ".kcp.io") || gr.Group == annexv1alpha1.GroupName)
+	if own || a.GetOperation() == admission.Update && kinds.All.HasStatus(gr) {
 		return true, nil
 	}
 	lc, err := client.Find[corev1alpha1.LogicalCluster](s.ctx, s.Cached, corev1alpha1.Resource("logicalclusters"),

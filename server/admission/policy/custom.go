@@ -30,6 +30,7 @@ type Custom struct {
 	}
 	Schemas interface {
 		Storage(resource *catalog.Resource, cluster logicalcluster.Name) (registryschema.Storage, error)
+		Convert(resource *catalog.Resource, cluster logicalcluster.Name, objects []*unstructured.Unstructured, version string) ([]*unstructured.Unstructured, error)
 	}
 }
 
@@ -75,7 +76,7 @@ type customObjects struct {
 	cluster  logicalcluster.Name
 	resource *catalog.Resource
 	storage  registryschema.Storage
-	version  string
+	convert  func(objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error)
 }
 
 // within returns the context in which objects of a namespace are read, on the account of the server.
@@ -92,7 +93,11 @@ func (c *customObjects) get(namespace, name string) (runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.served(obj)
+	all, err := c.served(obj)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
 }
 
 func (c *customObjects) list(namespace string, selector labels.Selector) ([]runtime.Object, error) {
@@ -104,27 +109,32 @@ func (c *customObjects) list(namespace string, selector labels.Selector) ([]runt
 	if !ok {
 		return nil, fmt.Errorf("listing %s: unexpected type %T", c.resource.GroupResource(), list)
 	}
-	all := make([]runtime.Object, 0, len(items.Items))
+	objects := make([]runtime.Object, len(items.Items))
 	for i := range items.Items {
-		obj, err := c.served(&items.Items[i])
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, obj)
+		objects[i] = &items.Items[i]
 	}
-	return all, nil
+	return c.served(objects...)
 }
 
-// served returns obj, which is as it is stored, in the version that the policy names. No definition converts but by the name.
-func (c *customObjects) served(obj runtime.Object) (runtime.Object, error) {
-	custom, ok := obj.(*unstructured.Unstructured)
-	if !ok {
-		return nil, fmt.Errorf("reading %s: unexpected type %T", c.resource.GroupResource(), obj)
+// served returns objects, which are as the version that is stored shows them, in the version that the policy names.
+func (c *customObjects) served(objects ...runtime.Object) ([]runtime.Object, error) {
+	custom := make([]*unstructured.Unstructured, len(objects))
+	for i, obj := range objects {
+		var ok bool
+		if custom[i], ok = obj.(*unstructured.Unstructured); !ok {
+			return nil, fmt.Errorf("reading %s: unexpected type %T", c.resource.GroupResource(), obj)
+		}
 	}
-	shown := &unstructured.Unstructured{Object: make(map[string]any, len(custom.Object))}
-	for key, value := range custom.Object {
-		shown.Object[key] = value
+	if len(custom) == 0 {
+		return nil, nil
 	}
-	shown.SetAPIVersion(c.resource.Group + "/" + c.version)
-	return shown, nil
+	shown, err := c.convert(custom)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]runtime.Object, len(shown))
+	for i := range shown {
+		all[i] = shown[i]
+	}
+	return all, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -16,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
+	registryschema "github.com/annex-dev/annex/registry/schema"
 )
 
 // objects reads the parameters of one kind in the workspace of a request.
@@ -31,8 +33,9 @@ type param struct {
 	objects  objects
 }
 
-// param returns how objects of kind are read in cluster.
-func (p *Plugins) param(ctx context.Context, cluster logicalcluster.Name, kind *admissionregistrationv1.ParamKind) (*param, error) {
+// param returns how objects of kind are read in cluster. The server's own writes, for which own stands, wait for no webhook that converts them:
+// its controllers write for all workspaces, and a conversion may take half a minute.
+func (p *Plugins) param(ctx context.Context, cluster logicalcluster.Name, kind *admissionregistrationv1.ParamKind, own bool) (*param, error) {
 	gv, err := schema.ParseGroupVersion(kind.APIVersion)
 	if err != nil {
 		return nil, fmt.Errorf("reading the paramKind: %w", err)
@@ -55,12 +58,18 @@ func (p *Plugins) param(ctx context.Context, cluster logicalcluster.Name, kind *
 		if resource.Group != gv.Group || resource.Kind != kind.Kind || resource.Typed || !serves(resource, gv.Version) {
 			continue
 		}
+		if own && registryschema.Converts(resource) {
+			return nil, fmt.Errorf("the server reads no parameters that a webhook converts, such as %s, for what it writes itself", gv.WithKind(kind.Kind))
+		}
 		storage, err := p.custom.Schemas.Storage(resource, cluster)
 		if err != nil {
 			return nil, err
 		}
 		return &param{resource: gv.WithResource(resource.Plural), scope: scope(resource.Namespaced),
-			objects: &customObjects{ctx: ctx, cluster: cluster, resource: resource, storage: storage, version: gv.Version}}, nil
+			objects: &customObjects{ctx: ctx, cluster: cluster, resource: resource, storage: storage,
+				convert: func(objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+					return p.custom.Schemas.Convert(resource, cluster, objects, gv.Version)
+				}}}, nil
 	}
 	return nil, fmt.Errorf("failed to find resource referenced by paramKind: '%v'", gv.WithKind(kind.Kind))
 }

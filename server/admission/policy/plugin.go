@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/cel/openapi/resolver"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -44,6 +46,8 @@ type Config struct {
 	Workspace *dynamic.Workspace
 	// TypeConverter merges what policies apply to objects of the process's own kinds.
 	TypeConverter managedfields.TypeConverter
+	// Schemas returns the schemas of the process's own kinds. It is called when a policy is first checked.
+	Schemas func() resolver.SchemaResolver
 	// Capacity bounds what is compiled, in bytes; 0 stands for 64 MiB.
 	Capacity int64
 }
@@ -55,12 +59,13 @@ type Plugins struct {
 	custom     Custom
 	evaluators *evaluators
 	converters *converters
+	builtin    func() resolver.SchemaResolver
 }
 
 // New returns the plugins. [Plugins.Serve] has to be called before they are used.
 func New(c Config) (*Plugins, error) {
-	if c.Reader == nil || c.Workspace == nil || c.TypeConverter == nil {
-		return nil, errors.New("building the plugins of policies: Reader, Workspace and TypeConverter are required")
+	if c.Reader == nil || c.Workspace == nil || c.TypeConverter == nil || c.Schemas == nil {
+		return nil, errors.New("building the plugins of policies: Reader, Workspace, TypeConverter and Schemas are required")
 	}
 	if c.Capacity == 0 {
 		c.Capacity = defaultCapacity
@@ -68,6 +73,7 @@ func New(c Config) (*Plugins, error) {
 	const parts = 4
 	return &Plugins{
 		workspace:  c.Workspace,
+		builtin:    sync.OnceValue(c.Schemas),
 		evaluators: newEvaluators(c.Capacity / parts * 2),
 		converters: &converters{static: c.TypeConverter, kept: lru.New[version, managedfields.TypeConverter](c.Capacity/parts, nil)},
 		view: view.New(view.Config[*policies]{
@@ -126,7 +132,7 @@ func (m *mutator) Admit(ctx context.Context, a admission.Attributes, o admission
 		hook := mutating.PolicyHook{Policy: b.policy, Bindings: b.bindings, Evaluator: m.evaluators.mutator(cluster, b.policy, b.content)}
 		hook.ConfigurationError = hook.Evaluator.Error
 		if kind := b.policy.Spec.ParamKind; kind != nil {
-			if param, err := m.param(ctx, cluster, kind); err != nil {
+			if param, err := m.param(ctx, cluster, kind, dynamic.Own(a)); err != nil {
 				hook.ConfigurationError = err
 			} else {
 				hook.ParamInformer, hook.ParamScope = informer{objects: param.objects}, param.scope
@@ -154,7 +160,7 @@ func (d *decider) Validate(ctx context.Context, a admission.Attributes, o admiss
 		hook := validating.PolicyHook{Policy: b.policy, Bindings: b.bindings,
 			Evaluator: &validator{evaluators: d.evaluators, cluster: cluster, policy: b.policy, content: b.content}}
 		if kind := b.policy.Spec.ParamKind; kind != nil {
-			if param, err := d.param(ctx, cluster, kind); err != nil {
+			if param, err := d.param(ctx, cluster, kind, dynamic.Own(a)); err != nil {
 				hook.ConfigurationError = err
 			} else {
 				hook.ParamInformer, hook.ParamScope = informer{objects: param.objects}, param.scope

@@ -1,0 +1,150 @@
+package schema
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/conversion"
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	structuraldefaulting "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	schemaobjectmeta "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
+	structuralpruning "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/annex-dev/annex/registry/room"
+)
+
+// converter converts the objects of one definition, many with one call of its webhook. The stock handler converts them one by one, with a
+// converter of its own, and its results are the same.
+type converter struct {
+	definition *apiextensionsv1.CustomResourceDefinition
+	convertor  runtime.ObjectConvertor // changes what it converts
+	schemas    func() (map[string]*structuralschema.Structural, error)
+}
+
+func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks Webhooks) (*converter, error) {
+	factory, err := conversion.NewCRConverterFactory(hooks, through(hooks))
+	if err != nil {
+		return nil, fmt.Errorf("preparing conversion: %w", err)
+	}
+	_, convertor, err := factory.NewConverter(definition)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the conversion of %s: %w", definition.Name, err)
+	}
+	return &converter{definition: definition, convertor: convertor, schemas: sync.OnceValues(func() (schemas map[string]*structuralschema.Structural, err error) {
+		room.Large(definition.Size(), func() { schemas, err = structural(definition) })
+		return schemas, err
+	})}, nil
+}
+
+// structural returns the schema of each version that has one, with defaults that are pruned, as the stock handler uses them.
+func structural(definition *apiextensionsv1.CustomResourceDefinition) (map[string]*structuralschema.Structural, error) {
+	all := map[string]*structuralschema.Structural{}
+	for _, v := range definition.Spec.Versions {
+		if v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
+			continue
+		}
+		internal := &apiextensions.JSONSchemaProps{}
+		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, internal, nil); err != nil {
+			return nil, fmt.Errorf("converting the schema of version %s: %w", v.Name, err)
+		}
+		s, err := structuralschema.NewStructural(internal)
+		if err != nil {
+			return nil, fmt.Errorf("reading the schema of version %s: %w", v.Name, err)
+		}
+		s = s.DeepCopy() // it shares its defaults with the definition
+		if err := structuraldefaulting.PruneDefaults(s); err != nil {
+			return nil, fmt.Errorf("pruning the defaults of version %s: %w", v.Name, err)
+		}
+		all[v.Name] = s
+	}
+	return all, nil
+}
+
+// convert returns objects, which are changed, in the version to.
+func (c *converter) convert(objects []*unstructured.Unstructured, to schema.GroupVersion) ([]*unstructured.Unstructured, error) {
+	if len(objects) == 1 { // what is wrong with it reads as it does when the stock handler converts it
+		converted, err := c.convertor.ConvertToVersion(objects[0], to)
+		if err != nil {
+			return nil, err
+		}
+		one, ok := converted.(*unstructured.Unstructured)
+		if !ok {
+			return nil, fmt.Errorf("converting %s: unexpected type %T", objects[0].GroupVersionKind(), converted)
+		}
+		return []*unstructured.Unstructured{one}, c.prune(one)
+	}
+	list := &unstructured.UnstructuredList{Object: map[string]any{}}
+	for _, obj := range objects {
+		list.Items = append(list.Items, *obj)
+	}
+	list.SetGroupVersionKind(objects[0].GroupVersionKind()) // the kind is for errors; both must be of the definition
+	converted, err := c.convertor.ConvertToVersion(list, to)
+	if err != nil {
+		return nil, err
+	}
+	all, ok := converted.(*unstructured.UnstructuredList)
+	if !ok || len(all.Items) != len(objects) {
+		return nil, fmt.Errorf("converting %d of %s: unexpected result %T", len(objects), objects[0].GroupVersionKind(), converted)
+	}
+	result := make([]*unstructured.Unstructured, len(objects))
+	for i := range all.Items {
+		result[i] = &all.Items[i]
+		if err := c.prune(result[i]); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+// prune makes of a converted object what the stock handler makes of it: unknown fields go, and so do nulls without a default.
+func (c *converter) prune(obj *unstructured.Unstructured) error {
+	return c.coerce(obj, false)
+}
+
+// asStored makes of an object that was decoded as it is stored what the stock handler makes of it before it converts it.
+func (c *converter) asStored(obj *unstructured.Unstructured) error {
+	if err := c.coerce(obj, true); err != nil {
+		return err
+	}
+	schemas, err := c.schemas()
+	if err != nil {
+		return err
+	}
+	structuraldefaulting.Default(obj.Object, schemas[obj.GroupVersionKind().Version])
+	return nil
+}
+
+// coerce gives obj the form that its schema describes. For a stored object, which older rules may have let through, it drops metadata that
+// is invalid and adds a generation; otherwise invalid metadata is an error.
+func (c *converter) coerce(obj *unstructured.Unstructured, stored bool) error {
+	schemas, err := c.schemas()
+	if err != nil {
+		return err
+	}
+	gvk := obj.GroupVersionKind()
+	meta, found, _, err := schemaobjectmeta.GetObjectMetaWithOptions(obj.Object, schemaobjectmeta.ObjectMetaOptions{DropMalformedFields: stored})
+	if err != nil {
+		return err
+	}
+	of := schemas[gvk.Version]
+	if !c.definition.Spec.PreserveUnknownFields {
+		structuralpruning.PruneWithOptions(obj.Object, of, true, structuralschema.UnknownFieldPathOptions{})
+		structuraldefaulting.PruneNonNullableNullsWithoutDefaults(obj.Object, of)
+	}
+	if err, _ := schemaobjectmeta.CoerceWithOptions(nil, obj.Object, of, false, schemaobjectmeta.CoerceOptions{DropInvalidFields: stored}); err != nil {
+		return err
+	}
+	if stored && found && meta.Generation == 0 {
+		meta.Generation = 1
+	}
+	obj.SetGroupVersionKind(gvk)
+	if !found {
+		return nil
+	}
+	return schemaobjectmeta.SetObjectMeta(obj.Object, meta)
+}
