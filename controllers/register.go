@@ -25,6 +25,7 @@ import (
 	"github.com/annex-dev/annex/controllers/namespace"
 	"github.com/annex-dev/annex/controllers/resourcequota"
 	"github.com/annex-dev/annex/controllers/serviceaccount"
+	"github.com/annex-dev/annex/controllers/typecheck"
 	"github.com/annex-dev/annex/controllers/workspace"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	Tokens serviceaccount.Tokens
 	// Quotas counts what quotas limit.
 	Quotas resourcequota.Counts
+	// Types checks the expressions of admission policies.
+	Types typecheck.Checker
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
 	// HostWorkspace is the workspace that a host shows as its own; empty without a host.
@@ -62,6 +65,7 @@ func All(c Config) []multicluster.Spec {
 		clusterrole.Specs(c.Config),
 		certificate.Specs(c.Config),
 		resourcequota.Specs(resourcequota.Config{Config: c.Config, Counts: c.Quotas}),
+		typecheck.Specs(typecheck.Config{Config: c.Config, Checker: c.Types}),
 		{index.Spec()},
 		crd.Specs(c.Config, index),
 		apiexport.Specs(c.Config),

@@ -176,6 +176,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		CABundle:  s.certificates.Watch,
 		Tokens:    s.server.Tokens,
 		Quotas:    s.store.backend,
+		Types:     s.server.Types,
 		Registrar: registrar,
 
 		HostWorkspace: s.server.HostWorkspace(),
