@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
 
+	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/bootstrap"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -44,6 +45,9 @@ func (s *Server) addHooks(i *indexes, p *policies, e *endpoints, host *hostHealt
 			return fmt.Errorf("adding hook %s: %w", name, err)
 		}
 	}
+	if err := s.Generic.AddPostStartHook("annex-logins", logins(p.authentication)); err != nil {
+		return fmt.Errorf("adding the hook of logins: %w", err)
+	}
 	if err := s.Generic.AddPostStartHook("annex-bootstrap", s.bootstrap); err != nil {
 		return fmt.Errorf("adding the bootstrap: %w", err)
 	}
@@ -69,6 +73,18 @@ func follow(name string, run func(context.Context) error) genericapiserver.PostS
 		go func() {
 			if err := run(hook.Context); err != nil && hook.Err() == nil {
 				klog.FromContext(hook.Context).Error(err, "Index no longer follows storage", "index", name)
+			}
+		}()
+		return nil
+	}
+}
+
+// logins follows the files and issuers that say who is let in. It waits for none of them: requests with other credentials are served.
+func logins(a *authentication.Authentication) genericapiserver.PostStartHookFunc {
+	return func(hook genericapiserver.PostStartHookContext) error {
+		go func() {
+			if err := a.Run(hook.Context); err != nil {
+				klog.FromContext(hook.Context).Error(err, "No tokens of issuers are accepted")
 			}
 		}()
 		return nil

@@ -34,20 +34,6 @@ func (a *audience) AuthenticateRequest(req *http.Request) (*authenticator.Respon
 	return &known, true, nil
 }
 
-// elsewhere asks next about bearer tokens that do not say that they are from this server.
-type elsewhere struct {
-	ours func(req *http.Request, token string) bool
-	next authenticator.Request
-}
-
-// AuthenticateRequest implements authenticator.Request.
-func (e *elsewhere) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
-	if token, ok := BearerToken(req); ok && e.ours(req, token) {
-		return nil, false, nil
-	}
-	return e.next.AuthenticateRequest(req)
-}
-
 // BearerToken returns the token in the Authorization header; false if there is none.
 func BearerToken(req *http.Request) (string, bool) {
 	scheme, token, found := strings.Cut(strings.TrimSpace(req.Header.Get("Authorization")), " ")

@@ -4,21 +4,22 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/group"
-	"k8s.io/apiserver/pkg/authentication/request/anonymous"
 	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/request/websocket"
 	"k8s.io/apiserver/pkg/authentication/request/x509"
-	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
 	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/auditing"
+	"github.com/annex-dev/annex/server/authentication/jwt"
+	"github.com/annex-dev/annex/server/authentication/tokenfile"
 )
 
 // Audit annotations with the logical cluster of a request.
@@ -33,15 +34,21 @@ type Config struct {
 	// ClientCAFile contains the CA certificates for client certificates, in PEM format; CN is the user and each O a group. The
 	// file is read again when it changes. Empty: no client certificates.
 	ClientCAFile string
-	// TokenFile contains lines of token,user,uid,"group,group". It is read once. Empty: no tokens.
+	// ClientCAMasters keeps the groups system:masters and system:kcp:* of client certificates.
+	ClientCAMasters bool
+	// TokenFile contains lines of token,user,uid,"group,group". The file is read again when it changes. Empty: no tokens.
 	TokenFile string
 	// Admins accepts the tokens of the generated administrators; nil if there are none.
 	Admins authenticator.Token
 	// ServiceAccounts accepts the tokens of ServiceAccounts. Package tokens has the only one; nil for none.
 	ServiceAccounts ServiceAccounts
+	// JWT are the trusted issuers of OpenID Connect tokens. Which extra fields they may not set is filled in by New.
+	JWT jwt.Config
+	// Webhook reviews tokens that nobody above knows; nil for none.
+	Webhook *Webhook
 	// Host accepts users of a host cluster; nil without a host.
 	Host *Host
-	// Anonymous accepts requests without credentials as system:anonymous.
+	// Anonymous accepts requests without credentials as system:anonymous, unless the file of JWT says who is anonymous.
 	Anonymous bool
 	// PathOf returns the canonical path of a cluster for the audit log; false if it is unknown. May be nil.
 	PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
@@ -65,12 +72,59 @@ type Authentication struct {
 	// ClientCA is for the serving info of the generic API server, which then requests client certificates and runs the provider; nil
 	// without Config.ClientCAFile.
 	ClientCA dynamiccertificates.CAContentProvider
+
+	file    *tokenfile.Tokens
+	issuers *jwt.Issuers
 }
 
-// New returns the authenticator of the server. Errors name the file that cannot be used.
+// New returns the authenticator of the server. It sends no request. Errors name the file that cannot be used.
 func New(c Config) (*Authentication, error) {
 	out := &Authentication{}
-	var tokens []authenticator.Token
+	local, err := c.local(out)
+	if err != nil {
+		return nil, err
+	}
+	remote, err := c.remote(out)
+	if err != nil {
+		return nil, err
+	}
+	// What the server knows by itself comes first, so that nobody waits for others.
+	sources := []authenticator.Request{c.forWorkspace(group.NewAuthenticatedGroupAdder(union.New(local...)))}
+	if c.ServiceAccounts != nil {
+		// These identities are the server's own, so they keep the groups and extras that others may not claim.
+		sources = append(sources, group.NewAuthenticatedGroupAdder(byToken(c.ServiceAccounts)))
+	}
+	if remote != nil {
+		sources = append(sources, c.forWorkspace(group.NewAuthenticatedGroupAdder(remote)))
+	}
+	joined := union.New(sources...)
+	if c.Host != nil {
+		joined = union.New(c.Host.around(joined, c.ServiceAccounts)...)
+	}
+	if c.Anonymous || out.issuers != nil {
+		// Bad credentials are an error and must not fall through to anonymous.
+		joined = union.NewFailOnError(joined, &unnamed{otherwise: c.Anonymous, issuers: out.issuers})
+	}
+	out.Authenticator = &noting{Config: c, next: joined}
+	return out, nil
+}
+
+// Run follows the files and the issuers until ctx ends. Before Run, no token of an issuer is accepted.
+func (a *Authentication) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	if a.file != nil {
+		running.Go(func() { a.file.Run(ctx) })
+	}
+	var err error
+	if a.issuers != nil {
+		running.Go(func() { err = a.issuers.Run(ctx) })
+	}
+	running.Wait()
+	return err
+}
+
+// local returns authenticators for what this server knows by itself.
+func (c Config) local(out *Authentication) ([]authenticator.Request, error) {
 	var requests []authenticator.Request
 	if c.ClientCAFile != "" {
 		ca, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-file", c.ClientCAFile)
@@ -78,63 +132,60 @@ func New(c Config) (*Authentication, error) {
 			return nil, fmt.Errorf("reading the client CA file %s: %w", c.ClientCAFile, err)
 		}
 		out.ClientCA = ca
-		requests = append(requests, x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion))
+		requests = append(requests, &outside{rules: certified(c.ClientCAMasters), next: x509.NewDynamic(ca.VerifyOptions, x509.CommonNameUserConversion)})
 	}
+	var tokens []authenticator.Token
 	if c.TokenFile != "" {
-		file, err := tokenfile.NewCSV(c.TokenFile)
-		if err != nil {
+		var err error
+		if out.file, err = tokenfile.New(c.TokenFile); err != nil {
 			return nil, fmt.Errorf("reading the token file %s: %w", c.TokenFile, err)
 		}
-		tokens = append(tokens, file)
+		tokens = append(tokens, out.file)
 	}
 	if c.Admins != nil {
 		tokens = append(tokens, c.Admins)
 	}
 	if len(tokens) > 0 {
-		token := tokenunion.New(tokens...)
-		requests = append(requests, bearertoken.New(token), websocket.NewProtocolAuthenticator(token))
+		requests = append(requests, &outside{rules: listed(), next: byToken(tokenunion.New(tokens...))})
 	}
-	joined := group.NewAuthenticatedGroupAdder(&outside{union.New(requests...)})
-	if c.ServiceAccounts != nil {
-		joined = c.withServiceAccounts(joined)
-	}
-	if c.Host != nil {
-		joined = union.New(c.Host.around(joined, c.ServiceAccounts)...)
-	}
-	if c.Anonymous {
-		// Bad credentials are an error and must not fall through to anonymous.
-		joined = union.NewFailOnError(joined, anonymous.NewAuthenticator(nil))
-	}
-	out.Authenticator = &noting{Config: c, next: joined}
-	return out, nil
+	return requests, nil
 }
 
-// withServiceAccounts returns an authenticator that asks next first. The identities of ServiceAccounts are the server's own, so they keep the
-// groups and extras that others may not claim.
-func (c Config) withServiceAccounts(next authenticator.Request) authenticator.Request {
-	accounts := union.New(bearertoken.New(c.ServiceAccounts), websocket.NewProtocolAuthenticator(c.ServiceAccounts))
-	return union.New(
-		&audience{next: next, of: func(req *http.Request) string { return c.ServiceAccounts.Audience(ClusterOf(req.Context())) }},
-		group.NewAuthenticatedGroupAdder(accounts),
-	)
+// remote returns an authenticator for tokens that others vouch for; nil if nobody does.
+func (c Config) remote(out *Authentication) (authenticator.Request, error) {
+	var tokens []authenticator.Token
+	if c.JWT.Any() {
+		c.JWT.ReservedExtra = ReservedExtra
+		var err error
+		if out.issuers, err = jwt.New(c.JWT); err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, out.issuers)
+	}
+	if c.Webhook != nil {
+		reviews, err := c.Webhook.build()
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, reviews)
+	}
+	if len(tokens) == 0 {
+		return nil, nil //nolint:nilnil // nobody is asked, as configured
+	}
+	return &outside{rules: vouchedFor(), next: byToken(elsewhere(c.ServiceAccounts, &bounded{tokenunion.New(tokens...)}))}, nil
 }
 
-// outside removes from identities what clients may not claim.
-type outside struct{ next authenticator.Request }
+// forWorkspace returns next for credentials that are for no audience in particular.
+func (c Config) forWorkspace(next authenticator.Request) authenticator.Request {
+	if c.ServiceAccounts == nil {
+		return next
+	}
+	return &audience{next: next, of: func(req *http.Request) string { return c.ServiceAccounts.Audience(ClusterOf(req.Context())) }}
+}
 
-// AuthenticateRequest implements authenticator.Request.
-func (o *outside) AuthenticateRequest(req *http.Request) (*authenticator.Response, bool, error) {
-	resp, ok, err := o.next.AuthenticateRequest(req)
-	if err != nil || !ok {
-		return nil, false, err
-	}
-	u, ok := fromOutside(resp.User)
-	if !ok {
-		return nil, false, fmt.Errorf("the user name %q is reserved for the server itself", resp.User.GetName())
-	}
-	clean := *resp
-	clean.User = u
-	return &clean, true, nil
+// byToken returns an authenticator of requests with a bearer token, which browsers send as a protocol of a WebSocket.
+func byToken(tokens authenticator.Token) authenticator.Request {
+	return union.New(bearertoken.New(tokens), websocket.NewProtocolAuthenticator(tokens))
 }
 
 // noting records the cluster of a request in the audit log, and the user for the filters of this package.

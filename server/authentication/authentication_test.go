@@ -124,6 +124,9 @@ func TestNew_WhoIsLetIn(t *testing.T) {
 		{name: "a bad token is not anonymous", token: "nonsense"},
 		{name: "a certificate", cert: trusted.issue(t, "carol", "ops"), wantName: "carol", wantGroups: []string{"ops", user.AllAuthenticated}},
 		{name: "a certificate that claims to initialize", cert: trusted.issue(t, "carol", "system:kcp:initializer:root:x", "system:cluster:other", "apis.kcp.io:binding:x"), wantName: "carol", wantGroups: []string{user.AllAuthenticated}},
+		{name: "a certificate of an administrator", cert: trusted.issue(t, "carol", "ops", "system:masters", "system:kcp:admin", "system:nodes"), wantName: "carol", wantGroups: []string{"ops", "system:nodes", user.AllAuthenticated}},
+		{name: "a certificate of a ServiceAccount", cert: trusted.issue(t, "system:serviceaccount:default:x", "ops")},
+		{name: "a certificate with a name that the server gives", cert: trusted.issue(t, "host:serviceaccount:default:x")},
 		{name: "a certificate of somebody else", cert: stranger.issue(t, "carol")},
 		{name: "headers of a proxy are nothing", header: http.Header{"X-Remote-User": {"root"}, "X-Remote-Group": {"system:masters"}}, wantName: user.Anonymous, wantGroups: []string{user.AllUnauthenticated}},
 	} {
@@ -152,6 +155,20 @@ func TestNew_WhoIsLetIn(t *testing.T) {
 				t.Errorf("let in as %v, want %s in %v", resp.User, tc.wantName, tc.wantGroups)
 			}
 		})
+	}
+}
+
+func TestNew_CertificatesOfAdministrators(t *testing.T) {
+	trusted := newAuthority(t)
+	auth, err := New(Config{ClientCAFile: write(t, "ca.crt", trusted.pem(t)), ClientCAMasters: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api", nil)
+	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{trusted.issue(t, "carol", "system:masters", "system:kcp:admin", "system:kcp:logical-cluster-admin")}}
+	resp, ok, err := auth.Authenticator.AuthenticateRequest(r)
+	if err != nil || !ok || !slices.Equal(resp.User.GetGroups(), []string{"system:masters", "system:kcp:admin", user.AllAuthenticated}) {
+		t.Errorf("let in as %+v, %v", resp, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package authentication
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
@@ -28,7 +27,7 @@ type Host struct {
 	// RequestHeader identifies the proxy whose headers name the user of a request; nil if there is none.
 	RequestHeader *authenticatorfactory.RequestHeaderConfig
 	// Tokens lets the host review bearer tokens that this server does not know; nil to refuse them.
-	Tokens authenticator.Request
+	Tokens authenticator.Token
 	// Masters keeps the groups system:masters and system:kcp:* of host identities.
 	Masters bool
 }
@@ -69,10 +68,7 @@ func (h *Host) around(next authenticator.Request, own ServiceAccounts) []authent
 	}
 	requests = append(requests, next)
 	if h.Tokens != nil {
-		reviews := h.Tokens
-		if own != nil {
-			reviews = &elsewhere{next: reviews, ours: func(req *http.Request, token string) bool { return own.Ours(req.Context(), token) }}
-		}
+		reviews := byToken(elsewhere(own, h.Tokens))
 		requests = append(requests, &fromHost{masters: h.Masters, next: group.NewAuthenticatedGroupAdder(reviews)})
 	}
 	return requests
@@ -102,14 +98,13 @@ func (f *fromHost) AuthenticateRequest(req *http.Request) (*authenticator.Respon
 
 // translate returns the identity of a host user on this server; false if its name is reserved.
 func translate(claimed user.Info, masters, forwarded bool) (user.Info, bool) {
-	outside, ok := fromOutside(claimed)
+	outside, ok := fromOutside(claimed, listed())
 	if !ok {
 		return nil, false
 	}
 	here := &user.DefaultInfo{Name: outside.GetName(), UID: outside.GetUID(), Extra: outside.GetExtra()}
 	for _, name := range outside.GetGroups() {
-		administers := name == user.SystemPrivilegedGroup || strings.HasPrefix(name, serverGroups)
-		if masters || !administers {
+		if masters || !administers(name) {
 			here.Groups = append(here.Groups, name)
 		}
 	}

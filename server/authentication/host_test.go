@@ -1,6 +1,7 @@
 package authentication
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
@@ -183,9 +184,9 @@ func TestHost_Translation(t *testing.T) {
 
 func TestHost_TokensComeLast(t *testing.T) {
 	asked := 0
-	reviews := authenticator.RequestFunc(func(r *http.Request) (*authenticator.Response, bool, error) {
+	reviews := authenticator.TokenFunc(func(_ context.Context, token string) (*authenticator.Response, bool, error) {
 		asked++
-		return &authenticator.Response{User: &user.DefaultInfo{Name: "robot"}}, r.Header.Get("Authorization") == "Bearer of-the-host", nil
+		return &authenticator.Response{User: &user.DefaultInfo{Name: "robot"}}, token == "of-the-host", nil
 	})
 	auth, err := New(Config{TokenFile: write(t, "tokens.csv", []byte(tokenFile)), Host: &Host{Tokens: reviews}})
 	if err != nil {

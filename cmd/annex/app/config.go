@@ -43,7 +43,10 @@ func (o *Options) prepareDirectory() error {
 
 // check returns the faults in the files that the flags name.
 func (o *Options) check() error {
-	if _, err := authentication.New(authentication.Config{ClientCAFile: o.ClientCAFile, TokenFile: o.TokenAuthFile}); err != nil {
+	if _, err := authentication.New(o.logins(o.ShardExternalURL)); err != nil {
+		return err
+	}
+	if err := o.Logins.check(); err != nil {
 		return err
 	}
 	if o.Audit.PolicyFile != "" {

@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/token/cache"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/apiserver/plugin/pkg/authenticator/token/webhook"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -67,7 +69,7 @@ func (o *HostOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.Masters, "host-masters", o.Masters, "Keep the groups system:masters and system:kcp:* of host users, so that administrators of the host are administrators of this server. By default they are ordinary users.")
 	fs.StringVar(&o.AuthenticationKubeconfig, "authentication-kubeconfig", o.AuthenticationKubeconfig, "Kubeconfig for the host. The server uses it to review bearer tokens and to read the configuration of the front proxy. Default: the cluster of the pod. Outside of a pod, the default is no host.")
 	fs.BoolVar(&o.SkipLookup, "authentication-skip-lookup", o.SkipLookup, "Do not read the configuration of the front proxy from the host. Use only --requestheader-client-ca-file.")
-	fs.DurationVar(&o.TokenCacheTTL, "authentication-token-webhook-cache-ttl", o.TokenCacheTTL, "How long to cache the host's decision about a bearer token.")
+	fs.DurationVar(&o.TokenCacheTTL, "authentication-token-webhook-cache-ttl", o.TokenCacheTTL, "How long to cache the decision of the webhook, or of the host, about a bearer token.")
 	fs.StringVar(&o.AuthorizationKubeconfig, "authorization-kubeconfig", o.AuthorizationKubeconfig, "Kubeconfig for the host. The server uses it to review permissions of host users in the host workspace. Default: the cluster of the pod. Outside of a pod, only RBAC of the workspace decides.")
 	fs.DurationVar(&o.AllowCacheTTL, "authorization-webhook-cache-authorized-ttl", o.AllowCacheTTL, "How long to cache the host's decision that a request is allowed.")
 	fs.DurationVar(&o.DenyCacheTTL, "authorization-webhook-cache-unauthorized-ttl", o.DenyCacheTTL, "How long to cache the host's decision that a request is denied.")
@@ -171,15 +173,15 @@ func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *auth
 	if err != nil {
 		return fmt.Errorf("--authentication-kubeconfig: %w", err)
 	}
-	users.Tokens, _, err = authenticatorfactory.DelegatingAuthenticatorConfig{
-		TokenAccessReviewClient:  client.AuthenticationV1(),
-		TokenAccessReviewTimeout: hostRequestTimeout,
-		WebhookRetryBackoff:      genericoptions.DefaultAuthWebhookRetryBackoff(),
-		CacheTTL:                 o.TokenCacheTTL,
-	}.New()
+	authenticatorfactory.RegisterMetrics()
+	reviews, err := webhook.NewFromInterface(client.AuthenticationV1(), nil, *genericoptions.DefaultAuthWebhookRetryBackoff(), hostRequestTimeout, webhook.AuthenticatorMetrics{
+		RecordRequestTotal:   authenticatorfactory.RecordRequestTotal,
+		RecordRequestLatency: authenticatorfactory.RecordRequestLatency,
+	})
 	if err != nil {
 		return fmt.Errorf("preparing to review tokens: %w", err)
 	}
+	users.Tokens = cache.New(reviews, false, o.TokenCacheTTL, o.TokenCacheTTL)
 	ready := func() error { return nil }
 	if users.RequestHeader == nil && !o.SkipLookup {
 		proxy, err := authentication.NewFrontProxy(client)

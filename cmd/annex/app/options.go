@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,8 +52,7 @@ type Options struct {
 	Encryption                            EncryptionOptions
 	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
 	EmbeddedEtcdDirectory                 string
-	TokenAuthFile, ClientCAFile           string
-	AnonymousAuth                         bool
+	Logins                                *LoginOptions
 	// MaxTokenLife is how long a token of a ServiceAccount is valid at most; 0 means no limit.
 	MaxTokenLife                      time.Duration
 	KubeconfigPath                    string
@@ -79,7 +79,7 @@ func NewOptions() *Options {
 		Audit:              genericoptions.NewAuditOptions(),
 		Host:               NewHostOptions(),
 		EtcdPrefix:         storage.DefaultPrefix,
-		AnonymousAuth:      true,
+		Logins:             NewLoginOptions(),
 		ShardName:          "root",
 		BatteriesIncluded:  slices.Clone(batteries),
 		RunControllers:     true,
@@ -130,10 +130,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	o.Encryption.AddFlags(fs)
 
 	fs = sets.FlagSet("authentication")
-	fs.StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile, "CA in PEM format. Accept client certificates of this CA. The file is read again when it changes.")
-	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens, one per line: token,user,uid[,\"group1,group2\"].")
-	fs.BoolVar(&o.AnonymousAuth, "anonymous-auth", o.AnonymousAuth, "Accept requests without credentials as system:anonymous.")
-
+	o.Logins.AddFlags(fs)
 	fs.DurationVar(&o.MaxTokenLife, "service-account-max-token-expiration", o.MaxTokenLife, "How long a token of a ServiceAccount is valid at most. A request for a longer time gets a token for this time, and a warning. It does not apply to the tokens in Secrets of type kubernetes.io/service-account-token. 0 means no limit.")
 
 	o.Limits.AddFlags(sets.FlagSet("limits"))
@@ -202,7 +199,6 @@ func (o *Options) Validate() error {
 	}
 	for name, value := range map[string]string{
 		"etcd-cafile": o.EtcdCAFile, "etcd-certfile": o.EtcdCertFile, "etcd-keyfile": o.EtcdKeyFile,
-		"client-ca-file": o.ClientCAFile, "token-auth-file": o.TokenAuthFile,
 		"tls-cert-file": pair.CertFile, "tls-private-key-file": pair.KeyFile, "serving-ca-file": o.ServingCAFile,
 		"audit-policy-file": o.Audit.PolicyFile, "encryption-provider-config": o.Encryption.ConfigFile, "tracing-config-file": o.TracingConfigFile,
 	} {
@@ -239,7 +235,9 @@ func (o *Options) Validate() error {
 			fault("--%s %s: must not be negative", name, value)
 		}
 	}
-	for name, value := range o.Host.files() {
+	files := o.Host.files()
+	maps.Copy(files, o.Logins.files())
+	for name, value := range files {
 		if value == "" {
 			continue
 		}
@@ -250,6 +248,7 @@ func (o *Options) Validate() error {
 	if err := o.Leader.Validate(); err != nil {
 		fault("--leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: %w", err)
 	}
+	errs = append(errs, o.Logins.validate()...)
 	errs = append(errs, o.Outbound.validate()...)
 	errs = append(errs, o.Encryption.validate()...)
 	errs = append(errs, o.Host.validate()...)

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -53,7 +56,7 @@ func TestOptions_Validate(t *testing.T) {
 		"a kind twice":             {apart("cr/1#http://b:1", "cr/1#http://c:1"), `--etcd-servers-overrides "cr/1#http://c:1": cr/1 is named twice`},
 		"the main etcd twice":      {apart("cr/1#http://a:2;http://a:1"), `--etcd-servers-overrides "cr/1#http://a:2;http://a:1": these are the servers of --etcd-servers`},
 		"an unknown battery":       {func(o *Options) { o.BatteriesIncluded = []string{"x"} }, "--batteries-included"},
-		"a file that is not":       {func(o *Options) { o.TokenAuthFile = "missing" }, "--token-auth-file"},
+		"a file that is not":       {func(o *Options) { o.Logins.TokenAuthFile = "missing" }, "--token-auth-file"},
 		"negative reads":           {func(o *Options) { o.Limits.MaxRequests = -1 }, "--max-requests-inflight"},
 		"negative writes":          {func(o *Options) { o.Limits.MaxMutatingRequests = -1 }, "--max-mutating-requests-inflight"},
 		"negative objects":         {func(o *Options) { o.Limits.MaxObjects = -1 }, "--max-objects-per-workspace"},
@@ -85,9 +88,20 @@ func TestOptions_Validate(t *testing.T) {
 			o.Serving.ServerCert.CertKey.CertFile, o.Serving.ServerCert.CertKey.KeyFile = "options_test.go", "options_test.go"
 			o.ServingNames = []string{"example.com"}
 		}, "--tls-san"},
-		"an anchor without group": {func(o *Options) { o.Host.APIService = "v1alpha1" }, "--host-apiservice"},
-		"no anchor":               {func(o *Options) { o.Host.APIService = "" }, ""},
-		"a negative grace":        {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
+		"masters of no CA": {func(o *Options) { o.Logins.ClientCAMasters = true }, "--client-ca-masters: has no effect without --client-ca-file"},
+		"an issuer": {func(o *Options) {
+			o.Logins.OIDC.IssuerURL, o.Logins.OIDC.ClientID = "https://issuer.example.com", "annex"
+		}, ""},
+		"an issuer without audience": {func(o *Options) { o.Logins.OIDC.IssuerURL = "https://issuer.example.com" }, "--oidc-issuer-url: requires --oidc-client-id"},
+		"issuers that are missing":   {func(o *Options) { o.Logins.ConfigFile = "missing" }, "--authentication-config"},
+		"issuers twice": {func(o *Options) {
+			o.Logins.ConfigFile, o.Logins.OIDC.IssuerURL, o.Logins.OIDC.ClientID = "options_test.go", "https://issuer.example.com", "annex"
+		}, "--authentication-config: replaces the --oidc flags"},
+		"a webhook that is missing": {func(o *Options) { o.Logins.WebhookFile = "missing" }, "--authentication-token-webhook-config-file"},
+		"a review of the future":    {func(o *Options) { o.Logins.WebhookVersion = "v2" }, `--authentication-token-webhook-version "v2": must be v1 or v1beta1`},
+		"an anchor without group":   {func(o *Options) { o.Host.APIService = "v1alpha1" }, "--host-apiservice"},
+		"no anchor":                 {func(o *Options) { o.Host.APIService = "" }, ""},
+		"a negative grace":          {func(o *Options) { o.ShutdownWatchGrace = -time.Second }, "--shutdown-watch-termination-grace-period"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := NewOptions()
@@ -130,6 +144,41 @@ func TestOptions_Complete_LeaderElection(t *testing.T) {
 			}
 			if got := o.LeaderElect.Value(); got != tc.want {
 				t.Errorf("leader election is %t, want %t", got, tc.want)
+			}
+		})
+	}
+}
+
+// The flag and the file cannot both say who is anonymous.
+func TestOptions_Check_Anonymous(t *testing.T) {
+	const header = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n"
+	for name, tc := range map[string]struct {
+		file  string
+		value flag.Tristate
+		want  string
+		anon  bool
+	}{
+		"the file":           {header + "anonymous: {enabled: false}\n", 0, "", true},
+		"the flag":           {header, flag.False, "", false},
+		"neither":            {header, 0, "", true},
+		"both":               {header + "anonymous: {enabled: false}\n", flag.True, "--anonymous-auth: must not be set", true},
+		"nothing that works": {"x", flag.True, "--authentication-config", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := NewOptions()
+			o.RootDirectory = t.TempDir()
+			o.Logins.ConfigFile, o.Logins.Anonymous = filepath.Join(t.TempDir(), "config.yaml"), tc.value
+			if err := os.WriteFile(o.Logins.ConfigFile, []byte(tc.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(o.Complete(), o.Validate()); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.check(); (err == nil) != (tc.want == "") || (err != nil && !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("check() = %v, want %q", err, tc.want)
+			}
+			if got := o.logins("").Anonymous; got != tc.anon {
+				t.Errorf("anonymous is %t, want %t", got, tc.anon)
 			}
 		})
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
-	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authentication/admin"
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/metrics"
@@ -95,19 +94,15 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	logins := o.logins(addresses.External)
+	logins.Admins, logins.Host = admins, hostUsers
 	s.server, err = server.New(server.Config{
-		Scheme:       types,
-		HealthChecks: s.store.encryption.checks,
-		Tracer:       tracer,
-		Backend:      s.store.backend,
-		ApplyServing: s.applyServing,
-		Authentication: authentication.Config{
-			ClientCAFile: o.ClientCAFile,
-			TokenFile:    o.TokenAuthFile,
-			Admins:       admins,
-			Host:         hostUsers,
-			Anonymous:    o.AnonymousAuth,
-		},
+		Scheme:             types,
+		HealthChecks:       s.store.encryption.checks,
+		Tracer:             tracer,
+		Backend:            s.store.backend,
+		ApplyServing:       s.applyServing,
+		Authentication:     logins,
 		Host:               host,
 		Addresses:          addresses,
 		ShardName:          o.ShardName,
