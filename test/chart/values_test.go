@@ -28,10 +28,12 @@ func known() exceptions {
 		// Objects whose fields others define: Kubernetes, the Prometheus operator, or charts around this one.
 		free: sets.New("global", "tolerations[]", "affinity", "topologySpreadConstraints[]", "podSecurityContext", "securityContext", "extraEnv[]",
 			"extraVolumes[]", "extraVolumeMounts[]", "networkPolicy.ingressFrom[]", "networkPolicy.egress[]", "serviceMonitor.tlsConfig",
-			"serviceMonitor.authorization", "serviceMonitor.relabelings[]", "serviceMonitor.metricRelabelings[]", "audit.policy.rules[]"),
+			"serviceMonitor.authorization", "serviceMonitor.relabelings[]", "serviceMonitor.metricRelabelings[]", "audit.policy.rules[]",
+			"authentication.config.jwt[]"),
 		// Values without a default, since their object is empty by default. The first one is for charts around this one.
 		optional: sets.New("enabled", "tls.certManager.issuerRef.name", "tls.certManager.issuerRef.kind", "tls.certManager.issuerRef.group",
-			"audit.policy.omitStages", "audit.policy.omitManagedFields", "audit.policy.rules", "resources.limits"),
+			"audit.policy.omitStages", "audit.policy.omitManagedFields", "audit.policy.rules", "resources.limits",
+			"authentication.config.jwt", "authentication.config.anonymous"),
 	}
 }
 
@@ -130,6 +132,10 @@ func TestSchema_Refuses(t *testing.T) {
 		{"a collector with a scheme", []string{"tracing.endpoint=http://collector:4317"}, "at '/tracing/endpoint': 'http://collector:4317' does not match"},
 		{"more traces than requests", []string{"tracing.endpoint=a:1", "tracing.samplingRatePerMillion=1000001"}, "at '/tracing/samplingRatePerMillion': maximum: got 1,000,001, want 1,000,000"},
 		{"traces for nobody", []string{"tracing.samplingRatePerMillion=1"}, "tracing.samplingRatePerMillion: has no effect without tracing.endpoint"},
+		{"an issuer that nobody knows", []string{"authentication.config.jwt[0].issuer.url=https://x"}, "at '/authentication/config/jwt/0': missing property 'claimMappings'"},
+		{"a configuration with its kind", []string{"authentication.config.kind=AuthenticationConfiguration"}, "at '/authentication/config': additional properties 'kind' not allowed"},
+		{"a path that is none", []string{"authentication.config.anonymous.enabled=true", "authentication.config.anonymous.conditions[0].path=version"}, "at '/authentication/config/anonymous/conditions/0/path': 'version' does not match"},
+		{"a version of reviews", []string{"authentication.webhook.version=v2"}, "at '/authentication/webhook/version': value must be one of 'v1', 'v1beta1'"},
 		{"a label that is no string", []string{"podLabels.tier=1"}, "at '/podLabels/tier': got number, want string"},
 		{"a probe that never asks", []string{"livenessProbe.periodSeconds=0"}, "at '/livenessProbe/periodSeconds': minimum: got 0, want 1"},
 		{"a budget in words", []string{"podDisruptionBudget.maxUnavailable=one"}, "at '/podDisruptionBudget/maxUnavailable': 'one' does not match"},
@@ -152,6 +158,8 @@ func TestSchema_Refuses(t *testing.T) {
 		{"an end before the Service knows", []string{"shutdown.delaySeconds=5", "etcd.endpoints[0]=http://etcd:2379"}, "shutdown.delaySeconds: 5 is too short; the pod leaves the Service only after 9 seconds (readinessProbe.periodSeconds times failureThreshold)"},
 		{"metrics from nobody knows whom", []string{"serviceMonitor.enabled=true"}, "serviceMonitor.tlsConfig: required with tls.type annex"},
 		{"a role that does not exist in others", []string{"userRoles.create=false", "userRoles.aggregateToEdit=true"}, "userRoles.aggregateToAdmin, userRoles.aggregateToEdit: have no effect while userRoles.create is false"},
+		{"issuers twice", []string{"authentication.config.anonymous.enabled=true", "authentication.existingConfigMap=x"}, "authentication.config, authentication.existingConfigMap: set one or the other"},
+		{"administrators of no CA", []string{"clientCA.masters=true"}, "clientCA.masters: has no effect without clientCA.existingConfigMap"},
 		{"two faults at once", []string{"replicas=2", "tls.type=existingSecret"}, "tls.existingSecret: required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

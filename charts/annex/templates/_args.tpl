@@ -62,6 +62,20 @@
 {{- end }}
 {{- if .Values.clientCA.existingConfigMap }}
 - --client-ca-file=/etc/annex/client-ca/{{ .Values.clientCA.key }}
+{{- if .Values.clientCA.masters }}
+- --client-ca-masters
+{{- end }}
+{{- end }}
+{{- with .Values.authentication }}
+{{- if .config }}
+- --authentication-config=/etc/annex/authentication/config.yaml
+{{- else if .existingConfigMap }}
+- --authentication-config=/etc/annex/authentication/{{ .key }}
+{{- end }}
+{{- if .webhook.existingSecret }}
+- --authentication-token-webhook-config-file=/etc/annex/token-webhook/{{ .webhook.key }}
+- --authentication-token-webhook-version={{ .webhook.version }}
+{{- end }}
 {{- end }}
 {{- with .Values.webhooks.allowCIDRs }}
 - --webhook-allow-cidr={{ join "," . }}

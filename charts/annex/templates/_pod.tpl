@@ -124,6 +124,16 @@ spec:
           mountPath: /etc/annex/client-ca
           readOnly: true
         {{- end }}
+        {{- if or .Values.authentication.config .Values.authentication.existingConfigMap }}
+        - name: authentication
+          mountPath: /etc/annex/authentication
+          readOnly: true
+        {{- end }}
+        {{- if .Values.authentication.webhook.existingSecret }}
+        - name: token-webhook
+          mountPath: /etc/annex/token-webhook
+          readOnly: true
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -173,6 +183,16 @@ spec:
     - name: client-ca
       configMap:
         name: {{ . }}
+    {{- end }}
+    {{- if or .Values.authentication.config .Values.authentication.existingConfigMap }}
+    - name: authentication
+      configMap:
+        name: {{ .Values.authentication.existingConfigMap | default (printf "%s-authentication" (include "annex.fullname" .)) }}
+    {{- end }}
+    {{- with .Values.authentication.webhook.existingSecret }}
+    - name: token-webhook
+      secret:
+        secretName: {{ . }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}

@@ -41,6 +41,12 @@ Checks that concern more than one value, which the schema cannot express. All fa
 {{- if and $v.persistence.existingClaim $external -}}
 {{- $faults = append $faults "persistence.existingClaim: has no effect with etcd.endpoints; the external etcd stores all data" -}}
 {{- end -}}
+{{- if and $v.authentication.config $v.authentication.existingConfigMap -}}
+{{- $faults = append $faults "authentication.config, authentication.existingConfigMap: set one or the other" -}}
+{{- end -}}
+{{- if and $v.clientCA.masters (not $v.clientCA.existingConfigMap) -}}
+{{- $faults = append $faults "clientCA.masters: has no effect without clientCA.existingConfigMap" -}}
+{{- end -}}
 {{- $unready := mul (int $v.readinessProbe.periodSeconds) (int $v.readinessProbe.failureThreshold) -}}
 {{- $delay := int64 (include "annex.shutdownDelay" .) -}}
 {{- if and $external (gt $unready $delay) -}}
