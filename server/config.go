@@ -43,6 +43,8 @@ type Config struct {
 	Profiling bool
 	// MaxTokenLife is how long a token of a ServiceAccount is valid at most, except those in Secrets; 0 means no limit.
 	MaxTokenLife time.Duration
+	// APIAudiences are audiences of tokens for every workspace, in addition to its own; may be empty.
+	APIAudiences []string
 	// RequestTimeout bounds every request that is no watch.
 	RequestTimeout time.Duration
 	// Limits bound what is served at once, and what of it is for one workspace.

@@ -138,7 +138,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 
 // newTokens returns the tokens of ServiceAccounts. They can be signed once there is a client to store keys with.
 func newTokens(c Config, s *stores) *tokens.Tokens {
-	config := tokens.Config{Cached: s.reader, External: func() string { return c.Addresses.External }}
+	config := tokens.Config{Cached: s.reader, External: func() string { return c.Addresses.External }, APIAudiences: c.APIAudiences}
 	for _, resources := range tokens.Followed() {
 		config.Fresh = append(config.Fresh, s.gate(resources...))
 	}

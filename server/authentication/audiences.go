@@ -7,11 +7,11 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 )
 
-// audience adds the audience of the workspace to credentials that are for no audience in particular. If a TokenReview asks for others, they
+// audience adds the audiences of the workspace to credentials that are for no audience in particular. If a TokenReview asks for others, they
 // are not valid.
 type audience struct {
-	// of returns the audience of the workspace that a request is for.
-	of   func(*http.Request) string
+	// of returns the audiences of the workspace that a request is for.
+	of   func(*http.Request) authenticator.Audiences
 	next authenticator.Request
 }
 
@@ -21,7 +21,7 @@ func (a *audience) AuthenticateRequest(req *http.Request) (*authenticator.Respon
 	if !given {
 		return a.next.AuthenticateRequest(req)
 	}
-	own := authenticator.Audiences{a.of(req)}.Intersect(wanted)
+	own := a.of(req).Intersect(wanted)
 	if len(own) == 0 {
 		return nil, false, nil
 	}

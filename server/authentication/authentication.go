@@ -61,8 +61,8 @@ type ServiceAccounts interface {
 	authenticator.Token
 	// Ours reports whether a token says that this server has issued it.
 	Ours(ctx context.Context, token string) bool
-	// Audience returns the audience of tokens for the API of a cluster.
-	Audience(cluster logicalcluster.Name) string
+	// Audiences returns the audiences of tokens for the API of a cluster.
+	Audiences(cluster logicalcluster.Name) authenticator.Audiences
 }
 
 // Authentication is the result of New.
@@ -180,7 +180,9 @@ func (c Config) forWorkspace(next authenticator.Request) authenticator.Request {
 	if c.ServiceAccounts == nil {
 		return next
 	}
-	return &audience{next: next, of: func(req *http.Request) string { return c.ServiceAccounts.Audience(ClusterOf(req.Context())) }}
+	return &audience{next: next, of: func(req *http.Request) authenticator.Audiences {
+		return c.ServiceAccounts.Audiences(ClusterOf(req.Context()))
+	}}
 }
 
 // byToken returns an authenticator of requests with a bearer token, which browsers send as a protocol of a WebSocket.

@@ -38,7 +38,9 @@ func (robots) Ours(_ context.Context, token string) bool {
 	return token == "robot" || token == "revoked"
 }
 
-func (robots) Audience(cluster logicalcluster.Name) string { return "here in " + string(cluster) }
+func (robots) Audiences(cluster logicalcluster.Name) authenticator.Audiences {
+	return authenticator.Audiences{"here in " + string(cluster), "anywhere"}
+}
 
 func TestNew_ServiceAccounts(t *testing.T) {
 	asked := ""
@@ -66,6 +68,7 @@ func TestNew_ServiceAccounts(t *testing.T) {
 		"one of a browser that is no more":    {protocol: "base64url.bearer.authorization.k8s.io.cmV2b2tlZA"},
 		"a user":                              {token: "token-alice", want: "alice"},
 		"a user, for the workspace":           {token: "token-alice", audiences: authenticator.Audiences{"x", "here in org"}, want: "alice", wantFor: authenticator.Audiences{"here in org"}},
+		"a user, for any workspace":           {token: "token-alice", audiences: authenticator.Audiences{"x", "anywhere"}, want: "alice", wantFor: authenticator.Audiences{"anywhere"}},
 		"a user, for another workspace":       {token: "token-alice", audiences: authenticator.Audiences{"here in other"}, host: true},
 		"a token that names itself a robot":   {token: "token-account", want: "system:serviceaccount:default:x"},
 		"a user of the host":                  {token: "host", want: "of the host", host: true},

@@ -251,7 +251,7 @@ users: [{name: u, user: {}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]
 current-context: c
 `, service.URL, ca))
-	server := annex.Start(t, "--authentication-token-webhook-config-file", kubeconfig, "--authentication-token-webhook-version", "v1", "--authentication-token-webhook-cache-ttl", "0")
+	server := annex.Start(t, "--authentication-token-webhook-config-file", kubeconfig, "--authentication-token-webhook-version", "v1", "--authentication-token-webhook-cache-ttl", "0", "--api-audiences", "annex")
 	path, _ := server.NewWorkspace("root", "team", "")
 	dora := server.As("token-dora", path)
 	isUser(t, dora, "dora", "dev")
@@ -276,6 +276,17 @@ current-context: c
 	}
 	robot := server.As(account.Status.Token, path)
 	isUser(t, robot, "system:serviceaccount:default:default", "system:serviceaccounts", "system:serviceaccounts:default")
+	for audience, valid := range map[string]bool{"annex": true, "other": false} {
+		given, err := admin.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "default", &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if valid {
+			isUser(t, server.As(given.Status.Token, path), "system:serviceaccount:default:default", "system:serviceaccounts", "system:serviceaccounts:default")
+		} else {
+			isNobody(t, server.As(given.Status.Token, path))
+		}
+	}
 	isNobody(t, server.As(account.Status.Token[:len(account.Status.Token)-4]+"AAAA", path))
 
 	// While the service is silent, others do not wait, and its own users wait for a bounded time.

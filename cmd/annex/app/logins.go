@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/pflag"
 	"k8s.io/component-base/cli/flag"
@@ -20,6 +21,8 @@ type LoginOptions struct {
 	TokenAuthFile   string
 	// Anonymous accepts requests without credentials. If it is not set, ConfigFile may decide, and otherwise they are accepted.
 	Anonymous flag.Tristate
+	// APIAudiences are audiences of tokens for every workspace.
+	APIAudiences []string
 	// ConfigFile names the trusted issuers; OIDC is one issuer without a file.
 	ConfigFile string
 	OIDC       jwt.Flags
@@ -39,6 +42,8 @@ func (o *LoginOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile, "CSV file of static tokens, one per line: token,user,uid[,\"group1,group2\"]. The file is read again when it changes.")
 	fs.Var(&o.Anonymous, "anonymous-auth", "Accept requests without credentials as system:anonymous. Default: true, unless the file of --authentication-config decides.")
 	fs.Lookup("anonymous-auth").NoOptDefVal = "true"
+
+	fs.StringSliceVar(&o.APIAudiences, "api-audiences", o.APIAudiences, "Audiences of ServiceAccount tokens for the API of every workspace, in addition to the URL of the workspace, which is always one.")
 
 	fs.StringVar(&o.ConfigFile, "authentication-config", o.ConfigFile, "File with an AuthenticationConfiguration of apiserver.config.k8s.io: the issuers of OpenID Connect tokens that are trusted, and who is anonymous. It replaces the --oidc flags. The file is read again when it changes.")
 	fs.StringVar(&o.OIDC.IssuerURL, "oidc-issuer-url", o.OIDC.IssuerURL, "URL of a trusted OpenID Connect issuer, with https.")
@@ -68,6 +73,9 @@ func (o *LoginOptions) validate() []error {
 	var errs []error
 	if o.ClientCAMasters && o.ClientCAFile == "" {
 		errs = append(errs, errors.New("--client-ca-masters: has no effect without --client-ca-file"))
+	}
+	if slices.Contains(o.APIAudiences, "") {
+		errs = append(errs, errors.New("--api-audiences: an audience must not be empty"))
 	}
 	if o.ConfigFile != "" && o.OIDC.IssuerURL != "" {
 		errs = append(errs, errors.New("--authentication-config: replaces the --oidc flags; set one or the other"))

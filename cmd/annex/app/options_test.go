@@ -94,6 +94,7 @@ func TestOptions_Validate(t *testing.T) {
 		}, ""},
 		"an issuer without audience": {func(o *Options) { o.Logins.OIDC.IssuerURL = "https://issuer.example.com" }, "--oidc-issuer-url: requires --oidc-client-id"},
 		"issuers that are missing":   {func(o *Options) { o.Logins.ConfigFile = "missing" }, "--authentication-config"},
+		"an audience that is none":   {func(o *Options) { o.Logins.APIAudiences = []string{"annex", ""} }, "--api-audiences: an audience must not be empty"},
 		"issuers twice": {func(o *Options) {
 			o.Logins.ConfigFile, o.Logins.OIDC.IssuerURL, o.Logins.OIDC.ClientID = "options_test.go", "https://issuer.example.com", "annex"
 		}, "--authentication-config: replaces the --oidc flags"},

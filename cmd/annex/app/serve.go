@@ -109,6 +109,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		WorkspaceTypes:     slices.Contains(o.BatteriesIncluded, BatteryWorkspaceTypes),
 		Profiling:          o.Profiling,
 		MaxTokenLife:       o.MaxTokenLife,
+		APIAudiences:       o.Logins.APIAudiences,
 		RequestTimeout:     o.RequestTimeout,
 		Limits:             o.Limits.config(o.RequestTimeout, o.MemoryBudget.Value()),
 		MaxRefusals:        o.Limits.MaxRefusals,

@@ -47,7 +47,7 @@ func (t *Tokens) AuthenticateToken(ctx context.Context, token string) (*authenti
 
 // audiences returns for which of the wanted audiences the token is. Whoever wants none in particular is the workspace itself.
 func (t *Tokens) audiences(ctx context.Context, i identity) (authenticator.Audiences, error) {
-	itself := authenticator.Audiences{t.Audience(i.cluster)}
+	itself := t.Audiences(i.cluster)
 	wanted, given := authenticator.AudiencesFrom(ctx)
 	if !given {
 		wanted = itself
@@ -61,6 +61,11 @@ func (t *Tokens) audiences(ctx context.Context, i identity) (authenticator.Audie
 		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", has, wanted)
 	}
 	return both, nil
+}
+
+// Audiences returns the audiences of tokens for the API of a cluster. The first one is its own.
+func (t *Tokens) Audiences(cluster logicalcluster.Name) authenticator.Audiences {
+	return append(authenticator.Audiences{t.Audience(cluster)}, t.APIAudiences...)
 }
 
 // checkExistence returns an error unless everything that the token depends on exists and is not being deleted.

@@ -33,6 +33,8 @@ type Config struct {
 	Fresh []Fresh
 	// External returns the URL at which clients reach the server, without a path.
 	External func() string
+	// APIAudiences are audiences for the API of every workspace, in addition to its own. May be nil.
+	APIAudiences []string
 	// Clock is nil for the real one.
 	Clock clock.PassiveClock
 }

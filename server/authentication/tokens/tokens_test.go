@@ -295,6 +295,7 @@ func TestTokens_OfSecrets(t *testing.T) {
 
 func TestTokens_Audiences(t *testing.T) {
 	w := newWorld(t)
+	w.APIAudiences = []string{"anywhere"}
 	for name, tc := range map[string]struct {
 		has, wanted, want []string
 	}{
@@ -302,6 +303,8 @@ func TestTokens_Audiences(t *testing.T) {
 		"one that it has":         {[]string{"x", "y"}, []string{"z", "y"}, []string{"y"}},
 		"one that it has not":     {[]string{"x"}, []string{"z"}, nil},
 		"another workspace":       {[]string{w.Audience("b")}, nil, nil},
+		"any workspace":           {[]string{"x", "anywhere"}, nil, []string{"anywhere"}},
+		"any workspace, in vain":  {[]string{"x", "anywhere"}, []string{"z"}, nil},
 		"the workspace, not this": {[]string{"x"}, []string{w.Audience("a")}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
