@@ -32,7 +32,7 @@ type LoginOptions struct {
 
 // NewLoginOptions returns the defaults.
 func NewLoginOptions() *LoginOptions {
-	return &LoginOptions{OIDC: jwt.Flags{UsernameClaim: "sub", SigningAlgorithms: []string{"RS256"}}, WebhookVersion: "v1beta1"}
+	return &LoginOptions{OIDC: jwt.Flags{UsernameClaim: jwt.DefaultUsernameClaim, SigningAlgorithms: []string{jwt.DefaultSigningAlgorithm}}, WebhookVersion: "v1beta1"}
 }
 
 // AddFlags adds a flag for every option.

@@ -48,6 +48,12 @@ type Flags struct {
 	SigningAlgorithms []string
 }
 
+// What the flags of kube-apiserver say unless somebody sets them.
+const (
+	DefaultUsernameClaim    = "sub"
+	DefaultSigningAlgorithm = "RS256"
+)
+
 // Check returns every fault of the flags, except those that only a configuration as a whole has.
 func (f Flags) Check() []error {
 	var errs []error
@@ -55,6 +61,7 @@ func (f Flags) Check() []error {
 		for flag, set := range map[string]bool{
 			"client-id": f.ClientID != "", "ca-file": f.CAFile != "", "username-prefix": f.UsernamePrefix != "", "groups-claim": f.GroupsClaim != "",
 			"groups-prefix": f.GroupsPrefix != "", "required-claim": len(f.RequiredClaims) > 0,
+			"username-claim": f.UsernameClaim != DefaultUsernameClaim, "signing-algs": !slices.Equal(f.SigningAlgorithms, []string{DefaultSigningAlgorithm}),
 		} {
 			if set {
 				errs = append(errs, fmt.Errorf("--oidc-%s: has no effect without --oidc-issuer-url", flag))

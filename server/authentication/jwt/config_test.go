@@ -68,15 +68,19 @@ func TestNew_Files(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	good := Flags{IssuerURL: "https://issuer.example.com", ClientID: "annex", UsernameClaim: "sub", SigningAlgorithms: []string{"RS256"}}
+	none := Flags{UsernameClaim: DefaultUsernameClaim, SigningAlgorithms: []string{DefaultSigningAlgorithm}}
+	good := none
+	good.IssuerURL, good.ClientID = "https://issuer.example.com", "annex"
 	for name, tc := range map[string]struct {
 		change func(*Flags)
 		want   string // part of the errors; empty for none
 	}{
 		"an issuer":                 {func(*Flags) {}, ""},
-		"nothing":                   {func(f *Flags) { *f = Flags{UsernameClaim: "sub", SigningAlgorithms: []string{"RS256"}} }, ""},
+		"nothing":                   {func(f *Flags) { *f = none }, ""},
 		"an audience of nobody":     {func(f *Flags) { f.IssuerURL = "" }, "--oidc-client-id: has no effect without --oidc-issuer-url"},
-		"claims of nobody":          {func(f *Flags) { *f = Flags{RequiredClaims: map[string]string{"a": "b"}} }, "--oidc-required-claim: has no effect"},
+		"claims of nobody":          {func(f *Flags) { *f = none; f.RequiredClaims = map[string]string{"a": "b"} }, "--oidc-required-claim: has no effect"},
+		"names of nobody":           {func(f *Flags) { *f = none; f.UsernameClaim = "email" }, "--oidc-username-claim: has no effect"},
+		"algorithms of nobody":      {func(f *Flags) { *f = none; f.SigningAlgorithms = []string{"ES256"} }, "--oidc-signing-algs: has no effect"},
 		"no audience":               {func(f *Flags) { f.ClientID = "" }, "--oidc-issuer-url: requires --oidc-client-id"},
 		"no claim":                  {func(f *Flags) { f.UsernameClaim = "" }, "--oidc-username-claim"},
 		"a prefix of no groups":     {func(f *Flags) { f.GroupsPrefix = "x:" }, "--oidc-groups-prefix: has no effect without --oidc-groups-claim"},

@@ -135,7 +135,7 @@ func TestIssuers_AcceptNothingBeforeRun(t *testing.T) {
 	if a := issuers.Anonymous(); a == nil || a.Enabled {
 		t.Errorf("anonymous is %+v", a)
 	}
-	if one.Fetched() > 0 {
+	if one.Asked() > 0 {
 		t.Error("New sent a request")
 	}
 }
@@ -175,7 +175,7 @@ func TestIssuers_FollowTheFile(t *testing.T) {
 	start(t, issuers)
 	alice, bob := one.Token(map[string]any{"sub": "alice"}), two.Token(map[string]any{"sub": "bob"})
 	becomes(t, issuers, alice, "alice")
-	fetched := one.Fetched()
+	asked := one.Asked()
 
 	write(t, file, header+entry(one, plain)+entry(two, plain)+"anonymous: {enabled: true, conditions: [{path: /version}]}\n")
 	becomes(t, issuers, bob, "bob")
@@ -185,8 +185,8 @@ func TestIssuers_FollowTheFile(t *testing.T) {
 	if a := issuers.Anonymous(); a == nil || !a.Enabled || len(a.Conditions) != 1 {
 		t.Errorf("anonymous is %+v", a)
 	}
-	if n := one.Fetched(); n != fetched {
-		t.Errorf("the keys of an issuer that has not changed were read %d times more", n-fetched)
+	if n := one.Asked(); n != asked {
+		t.Errorf("an issuer that has not changed was asked %d times more", n-asked)
 	}
 	if counted(t, "success") != 1 {
 		t.Errorf("%g reloads", counted(t, "success"))
@@ -213,7 +213,11 @@ func TestIssuers_FollowTheFile(t *testing.T) {
 	three.SetAway(true)
 	carol := three.Token(map[string]any{"sub": "carol"})
 	write(t, file, header+entry(two, plain)+entry(three, plain))
-	time.Sleep(1500 * time.Millisecond)
+	for deadline := time.Now().Add(time.Minute); three.Asked() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the new issuer is not asked")
+		}
+	}
 	becomes(t, issuers, alice, "alice")
 	failures := counted(t, "failure")
 	now.SetTime(now.Now().Add(reachTimeout))
@@ -275,9 +279,14 @@ func TestIssuers_FollowTheCA(t *testing.T) {
 	ca := write(t, filepath.Join(t.TempDir(), "ca.crt"), string(encoded))
 	issuers := run(t, Config{Flags: Flags{IssuerURL: one.URL(), ClientID: "annex", CAFile: ca, UsernameClaim: "sub", UsernamePrefix: "-", SigningAlgorithms: []string{"RS256"}}})
 	token := one.Token(map[string]any{"sub": "alice"})
-	time.Sleep(time.Second)
-	if got, why := who(t, issuers, token); got != nil || !strings.Contains(why, "not initialized") {
-		t.Errorf("with another CA: %v, %s", got, why)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		got, why := who(t, issuers, token)
+		if got != nil || time.Now().After(deadline) {
+			t.Fatalf("with another CA: %v, %s", got, why)
+		}
+		if strings.Contains(why, "not initialized") {
+			break
+		}
 	}
 	write(t, ca, one.CA())
 	becomes(t, issuers, token, "alice")

@@ -25,11 +25,11 @@ type Issuer struct {
 	tb     testing.TB
 	server *httptest.Server
 
-	mu      sync.Mutex
-	away    bool
-	serial  int
-	key     *rsa.PrivateKey
-	fetched int
+	mu     sync.Mutex
+	away   bool
+	serial int
+	key    *rsa.PrivateKey
+	asked  int
 }
 
 // Start runs an issuer until the test ends.
@@ -70,11 +70,11 @@ func (i *Issuer) SetAway(away bool) {
 	i.away = away
 }
 
-// Fetched returns how often the keys were read.
-func (i *Issuer) Fetched() int {
+// Asked returns how many requests the issuer has had, also while it was away.
+func (i *Issuer) Asked() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.fetched
+	return i.asked
 }
 
 // Token returns a token for Audience that is valid for an hour, with more claims, or others. The value nil removes a claim.
@@ -104,6 +104,7 @@ func (i *Issuer) id() string { return fmt.Sprintf("key-%d", i.serial) }
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.asked++
 	var document any
 	switch {
 	case i.away:
@@ -115,7 +116,6 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 			"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"},
 		}
 	case r.URL.Path == "/keys":
-		i.fetched++
 		document = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &i.key.PublicKey, KeyID: i.id(), Algorithm: "RS256", Use: "sig"}}}
 	default:
 		http.NotFound(w, r)
