@@ -49,6 +49,15 @@ type pump struct {
 	source watch.Interface
 	// change turns an event of the source into the one to send: nil to send none. After an error nothing more is sent.
 	change func(watch.Event) *watch.Event
+	turns  Turns
+}
+
+// Turns are events that no change of an object causes.
+type Turns struct {
+	// C receives a value when there may be some; nil if there never are any.
+	C <-chan struct{}
+	// Events returns them, in the form in which the source of the pump has events. The goroutine of the pump calls it.
+	Events func() iter.Seq[watch.Event]
 }
 
 // pumpBuffer is how many events wait for a slow reader before the source's own buffer fills.
@@ -70,8 +79,8 @@ func (silent) Wait() {}
 
 // Pump returns a watch that owns source, which was started with a [Silent] context. It ends with ctx, with Stop, or with the source.
 // Initial may be nil, and change for events as they are.
-func Pump(ctx context.Context, initial iter.Seq[watch.Event], source watch.Interface, change func(watch.Event) *watch.Event) watch.Interface {
-	p := &pump{result: make(chan watch.Event, pumpBuffer), done: make(chan struct{}), source: source, change: change}
+func Pump(ctx context.Context, initial iter.Seq[watch.Event], source watch.Interface, change func(watch.Event) *watch.Event, turns Turns) watch.Interface {
+	p := &pump{result: make(chan watch.Event, pumpBuffer), done: make(chan struct{}), source: source, change: change, turns: turns}
 	p.stop = sync.OnceFunc(func() {
 		close(p.done)
 		source.Stop()
@@ -105,15 +114,14 @@ func (p *pump) run(ctx context.Context, initial iter.Seq[watch.Event]) {
 			if !ok {
 				return
 			}
-			if p.change != nil {
-				changed := p.change(event)
-				if changed == nil {
-					continue
-				}
-				event = *changed
-			}
-			if !p.send(ctx, event) || event.Type == watch.Error {
+			if !p.pass(ctx, event) {
 				return
+			}
+		case <-p.turns.C:
+			for event := range p.turns.Events() {
+				if !p.pass(ctx, event) {
+					return
+				}
 			}
 		case <-expired:
 			p.send(ctx, *ErrorEvent(apierrors.NewResourceExpired("what the watch covers has changed: list again")))
@@ -124,6 +132,18 @@ func (p *pump) run(ctx context.Context, initial iter.Seq[watch.Event]) {
 			return
 		}
 	}
+}
+
+// pass sends an event of the source, if it is one for the client. It returns false when nothing more can be sent.
+func (p *pump) pass(ctx context.Context, event watch.Event) bool {
+	if p.change != nil {
+		changed := p.change(event)
+		if changed == nil {
+			return true
+		}
+		event = *changed
+	}
+	return p.send(ctx, event) && event.Type != watch.Error
 }
 
 func (p *pump) send(ctx context.Context, event watch.Event) bool {

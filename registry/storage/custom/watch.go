@@ -18,6 +18,8 @@ import (
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
+var versioner apistorage.APIObjectVersioner
+
 // Watch implements storage.Interface.
 func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOptions) (watch.Interface, error) {
 	at, err := s.Layout.Many(ctx, key, opts.Recursive)
@@ -50,6 +52,13 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.ListOptions, v *view, initial iter.Seq[watch.Event]) (watch.Interface, error) {
 	opts.Predicate.Field = fields.Everything()
 	opts.Predicate.GetAttrs = s.raw.Attrs
+	turning := turning{storage: s, ctx: ctx, at: at, predicate: opts.Predicate, view: v}
+	if v.match.sight.Turning() != nil {
+		var err error
+		if v.position, err = versioner.ParseResourceVersion(opts.ResourceVersion); err != nil {
+			return nil, err
+		}
+	}
 	if at.Wildcard() {
 		opts.Recursive = true
 		ctx = watchcache.Unscoped(ctx, at.Key[:len(at.Key)-1])
@@ -64,7 +73,7 @@ func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.
 	if err != nil {
 		return nil, answer.Error(ctx, err, false)
 	}
-	return answer.Pump(ctx, initial, w, v.show), nil
+	return answer.Pump(ctx, initial, w, v.show, turning.turns()), nil
 }
 
 // view turns events of the raw cache into those of one schema, filter and field selector. It is used by one goroutine.
@@ -72,6 +81,8 @@ type view struct {
 	storage *Storage
 	match   matcher
 	known   answer.Shown[raw.Object] // nil when an object matches always or never
+	// position is the revision up to which the raw cache has sent its events, if the filter turns.
+	position uint64
 }
 
 // first returns what a watch begins with.
@@ -129,6 +140,9 @@ func (v *view) show(change watch.Event) *watch.Event {
 	raw, ok := obj.(*raw.Object)
 	if !ok {
 		return answer.ErrorEvent(fmt.Errorf("watch cache sent a %T", obj))
+	}
+	if v.match.sight.Turning() != nil {
+		v.position = max(v.position, version(raw))
 	}
 	if change.Type == watch.Bookmark {
 		return v.bookmark(raw)

@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
 )
 
@@ -20,6 +21,17 @@ type Follower interface {
 	// Follows reports whether a watch sends an event of the object; deleted says that the object is gone. An error ends the
 	// watch: it is for the client, which must list anew when events alone cannot bring what it knows up to date.
 	Follows(h head.Head, deleted bool) (bool, error)
+}
+
+// Turning is a Filter whose answer about all objects of a cluster can change at once, without an event of these objects. A watch sends then
+// what comes into sight and deletes what leaves it, in the state in which the client could have seen it. The other way round, the filter
+// must refuse watches that begin at a resourceVersion from before such a change.
+type Turning interface {
+	Filter
+	// Turns receives a value after each change. Only one watch may receive from it.
+	Turns() <-chan struct{}
+	// Turned returns the clusters about whose objects the answer may have changed since the last call.
+	Turned() []logicalcluster.Name
 }
 
 type contextKey struct{}

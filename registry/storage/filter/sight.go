@@ -57,6 +57,12 @@ func (s Sight) Follows(h head.Head, deleted bool) (bool, error) {
 	return s.Shows(h), nil
 }
 
+// Turning returns the filter if its answers change by themselves; nil if they do not.
+func (s Sight) Turning() Turning {
+	turning, _ := s.filter.(Turning)
+	return turning
+}
+
 func known(h head.Head) bool { return !h.Damaged && h.Cluster != "" && h.Name != "" }
 
 // Got completes a read of key into out, which returned err: what is not in sight was not found.
