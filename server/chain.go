@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
@@ -82,6 +85,9 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 	if err != nil {
 		return nil, fmt.Errorf("preparing discovery: %w", err)
 	}
+	if err := describeExports(e, documented); err != nil {
+		return nil, err
+	}
 	outside, err := shownOutside(documented)
 	if err != nil {
 		return nil, err
@@ -96,7 +102,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Inactive: s.paths.Inactive,
 		Schemas:  e.schemas,
 		API:      api,
-		Filters:  c.Backend.Filters,
+		Filters:  filters(c.Backend),
 		Codecs:   c.Scheme.Codecs,
 	})
 	generic.Handler.FullHandlerChain = newHandler(
@@ -125,6 +131,27 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		},
 		p.limiter, c.MaxRefusals, config)
 	return generic, nil
+}
+
+// describeExports gives the virtual workspace of providers the documents of all that claims can make reachable.
+func describeExports(e *endpoints, documented discovery.Config) error {
+	documented.IsBound = func(schema.GroupResource) bool { return true } // nothing is everywhere
+	documents, err := discovery.New(documented)
+	if err != nil {
+		return fmt.Errorf("preparing discovery for providers: %w", err)
+	}
+	e.exports.Describe(documents)
+	return nil
+}
+
+// filters returns what says of a resource that its storage asks filters. Events of both groups have one storage.
+func filters(b *storage.Backend) func(schema.GroupResource) bool {
+	return func(gr schema.GroupResource) bool {
+		if gr == eventsv1.Resource("events") {
+			gr = corev1.Resource("events")
+		}
+		return b.Filters(gr)
+	}
 }
 
 // shownOutside returns what discovery shows to a user whom a workspace does not let in: of one that is inactive, the resource that makes

@@ -12,6 +12,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/component-base/metrics/legacyregistry"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -37,6 +38,8 @@ type endpoints struct {
 	shown   *hosting
 
 	virtual virtual.List
+	// exports are the virtual workspace of providers.
+	exports *apiexport.Endpoint
 	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
@@ -70,12 +73,16 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		IsBound:     kinds.All.IsBound,
 		Changed:     i.watches.Recheck,
 		Documents:   e.documents,
-		Capacity:    c.Memory.Offers,
+
+		IsStatusByServer: kinds.All.IsStatusByServer,
+		Revision:         s.gate(apisv1alpha2.Resource("apibindings")).Wait,
+		Capacity:         c.Memory.Offers,
 	})
 	if err != nil {
 		return nil, err
 	}
 	// The virtual workspaces: one line for each.
+	e.exports = exports
 	all := []virtual.Workspace{exports}
 	if c.Host != nil {
 		e.projections = newProjections(c, s, i, p, e)

@@ -32,7 +32,10 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 		return err
 	}
 	copyExtraAnnotations(binding, export)
-	mirrorClaims(binding, export)
+	if names.accepts {
+		acceptClaims(binding, export)
+	}
+	concludeClaims(binding, export)
 
 	var faults []fault
 	for _, resource := range export.Spec.Resources {
@@ -241,16 +244,6 @@ func waitForExport(binding *apisv1alpha2.APIBinding, reason string, severity con
 
 func summarize(binding *apisv1alpha2.APIBinding) {
 	conditionsv1alpha1.SetSummary(binding, apisv1alpha2.InitialBindingCompleted)
-}
-
-// mirrorClaims copies the claims of the export. Claims are not supported yet, so none can be open.
-func mirrorClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
-	binding.Status.ExportPermissionClaims = nil
-	for _, claim := range export.Spec.PermissionClaims {
-		binding.Status.ExportPermissionClaims = append(binding.Status.ExportPermissionClaims, *claim.DeepCopy())
-	}
-	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsValid)
-	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsApplied)
 }
 
 // copyExtraAnnotations makes the annotations of binding that begin with extra.apis.kcp.io/ those of export.

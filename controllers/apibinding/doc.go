@@ -4,6 +4,7 @@
 //
 //	reconcile.go  one step for one binding
 //	bind.go       the rules: export, identity, schemas, conditions
+//	claims.go     which permission claims are in effect
 //	evolve.go     which schema may replace another
 //	names.go      which names others have (package names); the first writer wins
 //	definition.go the copies in system:bound-crds, named by the UID of their schema and shared by all bindings

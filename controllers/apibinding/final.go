@@ -38,7 +38,7 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 	defer c.using.RUnlock()
 	// Nobody else writes into a cluster that is being created, so the watch caches and the expected bindings are enough. A
 	// consistent read would cost more than the rest of this function.
-	names := &taken{controller: c, from: c.Client, key: key, binding: binding}
+	names := &taken{controller: c, from: c.Client, key: key, binding: binding, accepts: true}
 	if err := c.bind(ctx, names); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ type taken struct {
 	from    client.Reader
 	key     client.Key
 	binding *apisv1alpha2.APIBinding
+	// accepts says that the binding accepts all claims of its export: nobody answers them for a default binding.
+	accepts bool
 	// wanted are the names that were refused.
 	wanted []naming.Names
 }

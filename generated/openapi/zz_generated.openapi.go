@@ -1051,7 +1051,7 @@ func schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims accept or reject the claims of the APIExport. Not supported yet.",
+							Description: "permissionClaims accept or reject the claims of the APIExport.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1553,7 +1553,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.",
+							Description: "permissionClaims request access to other resources in the workspaces that bind the export.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2576,7 +2576,7 @@ func schema_annex_apis_apis_v1alpha2_APIBindingSpec(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims accept or reject the claims of the APIExport. Not supported yet.",
+							Description: "permissionClaims accept or reject the claims of the APIExport.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -2867,7 +2867,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.",
+							Description: "permissionClaims request access to other resources in the workspaces that bind the export.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

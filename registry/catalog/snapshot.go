@@ -39,6 +39,8 @@ type Resource struct {
 	Typed bool
 	// Terminating says that the resource is going away: no object may be created any more.
 	Terminating bool
+	// Verbs are those that a virtual workspace serves, of the resource and of its status; nil for all, and for all subresources.
+	Verbs []string
 }
 
 // GroupResource returns the group and plural name.
@@ -111,6 +113,10 @@ func newContent(resources []*Resource) *content {
 		s.index[r.GroupResource()] = r
 		shown.add(r.Group, r.Plural, r.Hash)
 		shown.flag(r.Terminating)
+		if r.Verbs != nil {
+			shown.add(r.Verbs...)
+			shown.flag(true)
+		}
 	}
 	s.hash = shown.sum()
 	return s

@@ -8,6 +8,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/server/admission/certificate"
+	"github.com/annex-dev/annex/server/admission/claims"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	clusterrules "github.com/annex-dev/annex/server/admission/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/pathannotation"
@@ -69,6 +70,8 @@ func New(c Config) (admission.Interface, error) {
 	plugins := []admission.Interface{
 		// First, because no other plugin needs to check a request that it refuses.
 		c.NamespaceLifecycle,
+		// Before webhooks, which see an object with the labels that it is stored with.
+		claims.NewLabels(),
 		// Before all plugins of ours, which check and replace what a webhook of the workspace wrote as if the user had written it. After
 		// them, it could take on the rights of the user, who may have more of them elsewhere than whoever runs the webhook.
 		dynamic.Again(c.Mutating...),
@@ -87,6 +90,8 @@ func New(c Config) (admission.Interface, error) {
 		Live:       c.Live,
 	})...)
 	plugins = append(plugins,
+		// It changes nothing, and sees what webhooks wrote.
+		claims.New(),
 		// Last of the plugins that change objects, so that no other plugin uses a path that a user made up.
 		pathannotation.New(t),
 	)

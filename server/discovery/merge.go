@@ -63,13 +63,27 @@ func visible(g apiGroup, snapshot *catalog.Snapshot, whole bool, bound func(sche
 			if resource.Terminating && subresource == "" {
 				r.Verbs = withoutCreate(r.Verbs)
 			}
-			resources = append(resources, r)
+			if r, ok = limited(r, resource); ok {
+				resources = append(resources, r)
+			}
 		}
 		if len(resources) > 0 {
 			out.versions = append(out.versions, apiVersion{name: v.name, resources: resources})
 		}
 	}
 	return out
+}
+
+// limited returns entry, which is of resource or a subresource, with the verbs that resource is limited to; false if there is nothing to show.
+func limited(entry metav1.APIResource, resource *catalog.Resource) (metav1.APIResource, bool) {
+	if resource.Verbs == nil {
+		return entry, true
+	}
+	if _, subresource, is := strings.Cut(entry.Name, "/"); is && subresource != "status" {
+		return entry, false
+	}
+	entry.Verbs = slices.DeleteFunc(slices.Clone(entry.Verbs), func(verb string) bool { return !slices.Contains(resource.Verbs, verb) })
+	return entry, len(entry.Verbs) > 0
 }
 
 // withoutCreate returns the verbs of a resource that is going away.
@@ -90,7 +104,11 @@ func addCustom(g *apiGroup, resource *catalog.Resource) {
 			continue
 		}
 		at := versionOf(g, v.Name)
-		at.resources = append(at.resources, customResources(resource, v.Name, storageHash)...)
+		for _, entry := range customResources(resource, v.Name, storageHash) {
+			if entry, ok := limited(entry, resource); ok {
+				at.resources = append(at.resources, entry)
+			}
+		}
 	}
 }
 

@@ -30,6 +30,9 @@ type Target struct {
 	// Filter narrows what the request can reach, for reads and writes; nil for no filter. It is refused where storage does not ask it.
 	Filter storage.Filter
 
+	// Context adds to the context of the request what storage and admission have to know of it; nil for nothing.
+	Context func(ctx context.Context) context.Context
+
 	// Cataloged says that Resource is what the catalog holds for Cluster. A watch ends when the catalog holds something else.
 	Cataloged bool
 	// While is the condition of a virtual workspace under which a watch goes on; the zero value for none. A watch of a Resource that
@@ -89,6 +92,9 @@ func (t Target) context(ctx context.Context) (context.Context, error) {
 	}
 	if t.Filter != nil {
 		ctx = storage.WithFilter(ctx, t.Filter)
+	}
+	if t.Context != nil {
+		ctx = t.Context(ctx)
 	}
 	return ctx, nil
 }

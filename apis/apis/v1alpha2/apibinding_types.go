@@ -90,7 +90,7 @@ type APIBindingSpec struct {
 	// reference names the APIExport to bind. It cannot be changed.
 	// +required
 	Reference BindingReference `json:"reference"`
-	// permissionClaims accept or reject the claims of the APIExport. Not supported yet.
+	// permissionClaims accept or reject the claims of the APIExport.
 	// +optional
 	// +listType=map
 	// +listMapKey=group

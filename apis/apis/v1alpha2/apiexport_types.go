@@ -73,7 +73,7 @@ type APIExportSpec struct {
 	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
 	// +optional
 	MaximalPermissionPolicy *MaximalPermissionPolicy `json:"maximalPermissionPolicy,omitempty"`
-	// permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.
+	// permissionClaims request access to other resources in the workspaces that bind the export.
 	// +optional
 	// +listType=map
 	// +listMapKey=group

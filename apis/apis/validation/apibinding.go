@@ -18,16 +18,14 @@ func ValidateAPIBinding(binding *apisv1alpha2.APIBinding) field.ErrorList {
 		errs = append(errs, rule.WorkspacePath(export.Path, at.Child("path"))...)
 		errs = append(errs, rule.SubdomainRequired(export.Name, at.Child("name"))...)
 	}
-	if len(binding.Spec.PermissionClaims) > 0 {
-		errs = append(errs, rule.NotSupportedYet(spec.Child("permissionClaims"), "permission claims are"))
-	}
-	return errs
+	return append(errs, validateAnswers(binding, spec.Child("permissionClaims"))...)
 }
 
 // ValidateAPIBindingUpdate returns what is wrong with the change of an APIBinding from old to binding.
 func ValidateAPIBindingUpdate(binding, old *apisv1alpha2.APIBinding) field.ErrorList {
 	errs := rule.ObjectMetaUpdate(&binding.ObjectMeta, &old.ObjectMeta)
 	errs = append(errs, ValidateAPIBinding(binding)...)
+	errs = append(errs, validateAnswersUpdate(binding, old, field.NewPath("spec", "permissionClaims"))...)
 	return append(errs, rule.Immutable(binding.Spec.Reference, old.Spec.Reference, field.NewPath("spec", "reference"),
 		"APIExport reference must not be changed")...)
 }

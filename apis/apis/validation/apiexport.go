@@ -37,10 +37,7 @@ func ValidateAPIExport(export *apisv1alpha2.APIExport) field.ErrorList {
 	if export.Spec.MaximalPermissionPolicy != nil {
 		errs = append(errs, rule.NotSupportedYet(spec.Child("maximalPermissionPolicy"), "maximal permission policies are"))
 	}
-	if len(export.Spec.PermissionClaims) > 0 {
-		errs = append(errs, rule.NotSupportedYet(spec.Child("permissionClaims"), "permission claims are"))
-	}
-	return errs
+	return append(errs, validateExportClaims(export, spec.Child("permissionClaims"))...)
 }
 
 // ValidateAPIExportUpdate returns what is wrong with the change of an APIExport from old to export.

@@ -69,8 +69,6 @@ func TestValidateAPIExport(t *testing.T) {
 		{"identity without names", func(e *apisv1alpha2.APIExport) {
 			e.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{}}
 		}, []string{"secretRef.namespace: Required", "secretRef.name: Required"}},
-		{"claims", func(e *apisv1alpha2.APIExport) { e.Spec.PermissionClaims = []apisv1alpha2.PermissionClaim{{}} },
-			[]string{"spec.permissionClaims: Forbidden: permission claims are not supported yet"}},
 		{"policy", func(e *apisv1alpha2.APIExport) {
 			e.Spec.MaximalPermissionPolicy = &apisv1alpha2.MaximalPermissionPolicy{}
 		}, []string{"spec.maximalPermissionPolicy: Forbidden: maximal permission policies are not supported yet"}},
@@ -111,8 +109,6 @@ func TestValidateAPIBinding(t *testing.T) {
 		{"path malformed", func(b *binding) { b.Spec.Reference.Export.Path = "Root" }, []string{"spec.reference.export.path"}, []string{"APIExport reference must not be changed"}},
 		{"another export", func(b *binding) { b.Spec.Reference.Export.Name = "gadgets" }, nil, []string{"spec.reference: Invalid value"}},
 		{"own workspace", func(b *binding) { b.Spec.Reference.Export.Path = "" }, nil, []string{"APIExport reference must not be changed"}},
-		{"claims", func(b *binding) { b.Spec.PermissionClaims = []apisv1alpha2.AcceptablePermissionClaim{{}} },
-			[]string{"spec.permissionClaims: Forbidden: permission claims are not supported yet"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			old := &binding{ObjectMeta: metav1.ObjectMeta{Name: "widgets", ResourceVersion: "1"}}

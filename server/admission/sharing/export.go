@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
@@ -30,6 +32,12 @@ func (p *exportPlugin) Admit(_ context.Context, a admission.Attributes, _ admiss
 		}
 		if suffix := "." + resource.Name + "." + group; !strings.HasSuffix(resource.Schema, suffix) {
 			return admission.NewForbidden(a, fmt.Errorf("spec.resources[%d].schema: Invalid value: %q: must end in %s", i, resource.Schema, suffix))
+		}
+	}
+	for i := range export.Spec.PermissionClaims {
+		claim := &export.Spec.PermissionClaims[i]
+		if fault := validation.MissingIdentityHash(claim, field.NewPath("spec", "permissionClaims").Index(i)); fault != nil && claim.Resource != "" {
+			return admission.NewForbidden(a, fault)
 		}
 	}
 	return nil

@@ -40,20 +40,24 @@ func (a active) Follows(h head.Head, _ bool) (bool, error) { return !h.Damaged &
 // covers is the condition under which a watch over all consumers of endpoint covers the same ones as now.
 func (e *Endpoint) covers(endpoint virtual.Endpoint) serve.Condition {
 	before := e.Activity.Switched()
-	return serve.Condition{Cluster: endpoint.Cluster, Holds: func(context.Context) bool { return e.Activity.Switched() == before }}
+	_, epoch := e.answers.since(client.Key{})
+	return serve.Condition{Cluster: endpoint.Cluster, Holds: func(context.Context) bool {
+		_, now := e.answers.since(client.Key{})
+		return e.Activity.Switched() == before && now == epoch
+	}}
 }
 
-// resumes returns an error for a watch that would go on from before a consumer was switched off or on: the client has no event
-// of that. It does not matter here whose consumer it was.
-func (e *Endpoint) resumes(req *http.Request, info *genericapirequest.RequestInfo) error {
+// resumes returns an error for a watch that would go on from before changed: a consumer was switched off or on then, or answered a
+// claim, and the client has no event of that. It does not matter here whose consumer it was.
+func (e *Endpoint) resumes(req *http.Request, info *genericapirequest.RequestInfo, changed uint64) error {
 	query := req.URL.Query()
 	if initial, _ := strconv.ParseBool(query.Get("sendInitialEvents")); info.Verb != "watch" || initial {
 		return nil
 	}
 	// A version that is no number is refused by storage; 0 stands for a list.
 	version, err := strconv.ParseUint(query.Get("resourceVersion"), 10, 64)
-	if err == nil && version > 0 && version < e.Activity.Switched() {
-		return apierrors.NewResourceExpired("a consumer was switched off or on since: list again")
+	if err == nil && version > 0 && version < changed {
+		return apierrors.NewResourceExpired("what consumers show has changed since: list again")
 	}
 	return nil
 }

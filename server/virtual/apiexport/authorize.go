@@ -53,12 +53,12 @@ func (e *Endpoint) Authorize(ctx context.Context, attrs authorizer.Attributes) (
 	if !single || !attrs.IsResourceRequest() {
 		return authorizer.DecisionAllow, reason, nil
 	}
-	shared, err := e.shares(ctx, consumer, endpoint, schema.GroupResource{Group: attrs.GetAPIGroup(), Resource: attrs.GetResource()})
+	shared, err := e.shares(ctx, consumer, endpoint, schema.GroupResource{Group: attrs.GetAPIGroup(), Resource: attrs.GetResource()}, attrs.GetVerb())
 	if err != nil {
 		return authorizer.DecisionDeny, "the bindings of the consumer could not be read", err
 	}
 	if !shared {
-		return authorizer.DecisionDeny, "the consumer has not bound the resource from the APIExport", nil
+		return authorizer.DecisionDeny, "the consumer has neither bound the resource from the APIExport nor accepted a permission claim on it for the verb", nil
 	}
 	return authorizer.DecisionAllow, reason, nil
 }

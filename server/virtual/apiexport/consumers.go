@@ -2,6 +2,7 @@ package apiexport
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -30,12 +31,17 @@ type consumption struct {
 	schema string
 }
 
-// shares reports whether a request of the provider for gr in consumer may go on: consumer has bound gr from the export, or
-// has a binding to it and gr is something that the export does not offer, which is answered as not found later on.
-func (e *Endpoint) shares(ctx context.Context, consumer logicalcluster.Name, endpoint virtual.Endpoint, gr schema.GroupResource) (bool, error) {
+// shares reports whether a request of the provider for gr in consumer may go on: consumer has bound gr from the export, has
+// accepted a claim on gr for the verb, or has a binding to the export, and gr is something that the export neither offers nor claims, which is
+// answered as not found later on.
+func (e *Endpoint) shares(ctx context.Context, consumer logicalcluster.Name, endpoint virtual.Endpoint, gr schema.GroupResource, verb string) (bool, error) {
 	export, err := e.export(ctx, endpoint)
 	if err != nil || export == nil {
 		return false, err
+	}
+	if claimed, _ := claimsOn(export, gr, verb); claimed {
+		g, err := e.grantOf(ctx, consumer, endpoint, export, gr, verb)
+		return g.granted() || g.bound && gr == bindings && slices.Contains(readVerbs, verb), err
 	}
 	use, err := e.consumptionOf(ctx, consumer, endpoint, export, gr)
 	if err != nil || use.bound || !use.any {

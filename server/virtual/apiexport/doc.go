@@ -6,6 +6,9 @@
 //
 //	authorize.go   the caller needs the verb of the request on apiexports/content of this export, in the export's cluster
 //	consumers.go   a request for one consumer needs a binding there that has bound the resource from this export
+//	grant.go       a request for one consumer and a claimed resource needs a binding there that accepts the claim with the verb
+//	claim.go       of a claimed resource it reaches the objects that the selector selects: a filter by head, for reads and writes
+//	claimed.go     the same over all consumers, by what answers.go keeps of all bindings
 //	serve.go       the identity hash of the export becomes the bucket in which storage looks: objects that were written
 //	               through another export cannot be reached, whatever they are called
 //
@@ -14,5 +17,8 @@
 // when the export no longer offers the resource as it did, or when its one consumer is switched off; clients then look again.
 //
 // Not served: resources that typed storage serves, which are those of root's exports tenancy.kcp.io and topology.kcp.io
-// (501), and permission claims, which are not supported yet.
+// (501). A claim on them is served.
+//
+// Nothing of a claim is stored on objects. What is accepted is read from bindings, or kept in memory by their events; open watches over all
+// consumers get what comes into sight as ADDED and what leaves it as DELETED (filter.Turning).
 package apiexport

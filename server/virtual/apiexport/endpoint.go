@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
 )
 
@@ -42,6 +43,7 @@ type Authorizer interface {
 type Definitions interface {
 	BoundResource(ctx context.Context, gr schema.GroupResource, uid, identity string) (*catalog.Resource, bool, error)
 	ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, bucket string) (*catalog.Resource, error)
+	serve.Catalog
 }
 
 // Config is what the virtual workspace is made of. Everything is required unless it says otherwise.
@@ -59,6 +61,10 @@ type Config struct {
 	OpenAPIV2 *openapicommon.Config
 	// IsBound says which resources of root's exports are served by typed storage.
 	IsBound func(schema.GroupResource) bool
+	// IsStatusByServer says of which resources only the server writes the status.
+	IsStatusByServer func(schema.GroupResource) bool
+	// Revision returns the revision that the watch caches of apibindings have reached, which is no older than the call.
+	Revision func(ctx context.Context) (uint64, error)
 	// Changed is told in which cluster an export or a schema has changed, so that watches can end; empty for perhaps any.
 	Changed func(cluster logicalcluster.Name)
 	// MinRequestTimeout is the shortest time after which the server ends a watch on apibindings; 0 stands for 30 minutes.
@@ -75,6 +81,7 @@ type Endpoint struct {
 	bindings  http.Handler
 	discovery *discovery.Discovery
 	resources *lru.Cache[resourceKey, *catalog.Resource]
+	answers   *answers
 }
 
 var (
@@ -106,7 +113,7 @@ func New(c Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the discovery of the virtual workspace of providers: %w", err)
 	}
-	return &Endpoint{Config: c, bindings: container, discovery: docs, resources: lru.New[resourceKey, *catalog.Resource](c.Capacity, nil)}, nil
+	return &Endpoint{Config: c, bindings: container, discovery: docs, resources: lru.New[resourceKey, *catalog.Resource](c.Capacity, nil), answers: &answers{}}, nil
 }
 
 // Bytes returns about how many bytes offered resources take, and how many they may take.
@@ -122,13 +129,27 @@ func (*Endpoint) Proxy() virtual.Proxy {
 	}}
 }
 
-// Run tells of changes of exports and schemas until ctx ends. It returns nil then, or the reason why they cannot be watched.
+// Describe sets what serves discovery and OpenAPI of everything that the process serves: claims make it reachable. It is called before
+// the first request.
+func (e *Endpoint) Describe(all *discovery.Discovery) { e.discovery = all }
+
+// Run follows what consumers accept, and tells of changes of exports and schemas, until ctx ends. It returns nil then, or the reason why
+// they cannot be watched.
 func (e *Endpoint) Run(ctx context.Context) error {
-	return follow.All(ctx, e.Cached, []schema.GroupResource{exports, schemas}, e.observe)
+	return follow.All(ctx, e.Cached, []schema.GroupResource{exports, schemas, bindings}, func(gr schema.GroupResource, event client.Event) {
+		e.observe(ctx, gr, event)
+	})
 }
 
-// observe tells of what an event of an export or schema may have changed.
-func (e *Endpoint) observe(_ schema.GroupResource, event client.Event) {
+// observe tells of what an event may have changed.
+func (e *Endpoint) observe(ctx context.Context, gr schema.GroupResource, event client.Event) {
+	if gr == bindings {
+		e.answers.observe(ctx, event, e.Revision)
+		if event.Type == client.Synced {
+			e.Changed("")
+		}
+		return
+	}
 	switch {
 	case event.Object != nil:
 		e.Changed(logicalcluster.From(event.Object))

@@ -131,6 +131,7 @@ func newWorld(t *testing.T) *world {
 	w.endpoint, err = New(Config{
 		Cached: w.client, Live: w.client.Live(), Authorizer: w.policy, Activity: &w.activity, Changed: w.watches.Recheck,
 		Definitions: resources, Group: own, Scheme: s, IsBound: typed,
+		IsStatusByServer: kinds.All.IsStatusByServer, Revision: func(context.Context) (uint64, error) { return 0, nil },
 		OpenAPIV3: genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer),
 		OpenAPIV2: genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer),
 	})

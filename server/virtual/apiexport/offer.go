@@ -3,6 +3,7 @@ package apiexport
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -17,9 +18,6 @@ import (
 
 // resourceKey names what a schema looks like in a bucket.
 type resourceKey struct{ schemaUID, identity string }
-
-// bindingsResource stands for apibindings in a snapshot.
-var bindingsResource = &catalog.Resource{Group: bindings.Group, Plural: bindings.Resource, Hash: "typed", Typed: true}
 
 // isTyped reports whether gr of an export in cluster is served by typed storage: no workspace but root can export that.
 func (e *Endpoint) isTyped(cluster logicalcluster.Name, gr schema.GroupResource) bool {
@@ -72,7 +70,19 @@ func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, expor
 
 // snapshot returns everything that the virtual workspace of export shows.
 func (e *Endpoint) snapshot(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport) (*catalog.Snapshot, error) {
-	shown := []*catalog.Resource{bindingsResource}
+	shown, err := e.claimsShown(ctx, endpoint, export)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(shown, func(r *catalog.Resource) bool { return r.GroupResource() == bindings })
+	if i < 0 {
+		i, shown = len(shown), append(shown, typed(bindings))
+	}
+	for _, verb := range readVerbs {
+		if !slices.Contains(shown[i].Verbs, verb) {
+			shown[i].Verbs = append(shown[i].Verbs, verb)
+		}
+	}
 	for _, offered := range export.Spec.Resources {
 		gr := schema.GroupResource{Group: offered.Group, Resource: offered.Name}
 		if e.isTyped(endpoint.Cluster, gr) || gr == bindings {

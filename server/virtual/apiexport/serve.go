@@ -11,9 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
+	"github.com/annex-dev/annex/apis/apis/claims"
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/storage"
@@ -73,10 +75,29 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 	}
 	target := serve.Target{Cluster: consumer, All: !single}
 	if target.All {
-		if err := e.resumes(req, info); err != nil {
+		if err := e.resumes(req, info, e.Activity.Switched()); err != nil {
 			return serve.Target{}, err
 		}
 		target.Covers = e.covers(endpoint)
+	}
+	if a := e.asks(endpoint, export, gr, info); a != nil {
+		if err := e.claimTarget(ctx, &target, a); err != nil {
+			return serve.Target{}, err
+		}
+		if target.Filter != nil {
+			// After the filter: it answers by all that happened before.
+			changed, _ := e.answers.since(client.Key{Cluster: endpoint.Cluster, Name: endpoint.Name})
+			if err := e.resumes(req, info, changed); err != nil {
+				return serve.Target{}, err
+			}
+		}
+		target.While = serve.Condition{Cluster: endpoint.Cluster, Holds: func(ctx context.Context) bool {
+			if target.Cataloged {
+				return e.stillClaimed(ctx, a, nil) // the catalog of the consumer says what becomes of the resource
+			}
+			return e.stillClaimed(ctx, a, target.Resource)
+		}}
+		return target, nil
 	}
 	if gr == bindings {
 		err = e.bindingsTarget(&target, endpoint, info)
@@ -87,6 +108,16 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 		return e.stillOffered(ctx, endpoint, target.Resource)
 	}}
 	return target, err
+}
+
+// asks returns the request as one for a claimed resource; nil if the export does not claim it.
+func (e *Endpoint) asks(endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, gr schema.GroupResource, info *genericapirequest.RequestInfo) *ask {
+	some, keys := claimsOn(export, gr, info.Verb)
+	if !some {
+		return nil
+	}
+	claim := claims.Of(export, apisv1alpha2.GroupResource{Group: gr.Group, Resource: gr.Resource})[0]
+	return &ask{endpoint: endpoint, export: export, gr: gr, info: info, claim: claim, keys: keys}
 }
 
 // resourceTarget fills in what the export offers as gr.

@@ -15,7 +15,7 @@ type APIExportSpecApplyConfiguration struct {
 	Identity *IdentityApplyConfiguration `json:"identity,omitempty"`
 	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
 	MaximalPermissionPolicy *MaximalPermissionPolicyApplyConfiguration `json:"maximalPermissionPolicy,omitempty"`
-	// permissionClaims request access to other resources in the workspaces that bind the export. Not supported yet.
+	// permissionClaims request access to other resources in the workspaces that bind the export.
 	PermissionClaims []PermissionClaimApplyConfiguration `json:"permissionClaims,omitempty"`
 }
 

@@ -11,7 +11,7 @@ package v1alpha2
 type APIBindingSpecApplyConfiguration struct {
 	// reference names the APIExport to bind. It cannot be changed.
 	Reference *BindingReferenceApplyConfiguration `json:"reference,omitempty"`
-	// permissionClaims accept or reject the claims of the APIExport. Not supported yet.
+	// permissionClaims accept or reject the claims of the APIExport.
 	PermissionClaims []AcceptablePermissionClaimApplyConfiguration `json:"permissionClaims,omitempty"`
 }
 

@@ -1,0 +1,57 @@
+package apibinding
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/annex-dev/annex/apis/apis/claims"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+)
+
+// concludeClaims writes into the status of binding what export claims and which claims are in effect. The virtual workspace of the export
+// comes to the same result by itself: it does not wait for the status.
+func concludeClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
+	binding.Status.ExportPermissionClaims = nil
+	for _, claim := range export.Spec.PermissionClaims {
+		binding.Status.ExportPermissionClaims = append(binding.Status.ExportPermissionClaims, *claim.DeepCopy())
+	}
+	met := claims.Meet(export.Spec.PermissionClaims, binding.Spec.PermissionClaims)
+	binding.Status.AppliedPermissionClaims = met.Applied
+	if len(met.Unknown) > 0 {
+		message := fmt.Sprintf("the APIExport does not claim what is accepted: %s", listed(met.Unknown))
+		for _, condition := range []conditionsv1alpha1.ConditionType{apisv1alpha2.PermissionClaimsValid, apisv1alpha2.PermissionClaimsApplied} {
+			conditionsv1alpha1.MarkFalse(binding, condition, apisv1alpha2.InvalidPermissionClaimsReason, conditionsv1alpha1.ConditionSeverityError, "%s", message)
+		}
+		return
+	}
+	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsApplied)
+	if len(met.Open) > 0 {
+		conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.PermissionClaimsValid, apisv1alpha2.PermissionClaimsMismatchReason, conditionsv1alpha1.ConditionSeverityWarning,
+			"claims are neither accepted nor rejected: %s", listed(met.Open))
+		return
+	}
+	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsValid)
+}
+
+func listed(keys []claims.Key) string {
+	var all []string
+	for _, key := range keys {
+		all = append(all, key.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// acceptClaims makes a new default binding accept all that export claims, for the objects that the export selects itself.
+func acceptClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
+	binding.Spec.PermissionClaims = nil
+	for _, claim := range export.Spec.PermissionClaims {
+		accepted := apisv1alpha2.AcceptablePermissionClaim{State: apisv1alpha2.ClaimAccepted}
+		accepted.PermissionClaim, accepted.Selector = *claim.DeepCopy(), apisv1alpha2.PermissionClaimSelector{MatchAll: true}
+		if claim.DefaultSelector != nil {
+			accepted.Selector = *claim.DefaultSelector.DeepCopy()
+		}
+		accepted.DefaultSelector = nil
+		binding.Spec.PermissionClaims = append(binding.Spec.PermissionClaims, accepted)
+	}
+}
