@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/annex-dev/annex/test/framework/annex"
+	"github.com/annex-dev/annex/test/framework/projects"
 )
 
 var (
@@ -391,12 +392,13 @@ func TestPolicies_BadInput(t *testing.T) {
 
 // The bundle of Gateway API installs, and its policy does its work: it refuses older definitions.
 func TestPolicies_OfGatewayAPI(t *testing.T) {
-	folder := download(t, "sigs.k8s.io/gateway-api")
+	project := projects.Named(t, "gateway-api")
+	project.Files = []string{"config/crd/standard/gateway.networking.k8s.io_gateway*.yaml"}
 	s := start(t)
 	path := workspace(t, s)
 	config := s.Workspace(path)
 	typed, dynamic := annex.Clients(t, config)
-	bundle, err := os.ReadFile(filepath.Join(folder, "config", "crd", "standard", "gateway.networking.k8s.io_vap_safeupgrades.yaml"))
+	bundle, err := os.ReadFile(filepath.Join(project.Folder(t), "config", "crd", "standard", "gateway.networking.k8s.io_vap_safeupgrades.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,7 +415,7 @@ func TestPolicies_OfGatewayAPI(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := definitions(t, folder, []string{"config/crd/standard/gateway.networking.k8s.io_gateway*.yaml"})
+	all := project.Definitions(t)
 	older := all[0].DeepCopy()
 	older.Annotations["gateway.networking.k8s.io/bundle-version"] = "v1.3.0"
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(older)
