@@ -8,7 +8,8 @@ KUBERNETES_VERSION = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | 
 LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+annex \
 	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
-TEST_PROGRAMS = bin/annex bin/annex-race bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm
+TEST_PROGRAMS = bin/annex bin/annex-race bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
+	bin/ecosystem-controllers
 # What goes into the image, one for each platform.
 IMAGE_BINARIES = bin/linux-amd64/annex bin/linux-arm64/annex
 
