@@ -20,14 +20,16 @@ import (
 // vouched returns an identity of the host.
 func vouched(t *testing.T, u user.Info) user.Info {
 	t.Helper()
-	tokens := authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
+	tokens := authenticator.TokenFunc(func(context.Context, string) (*authenticator.Response, bool, error) {
 		return &authenticator.Response{User: u}, true, nil
 	})
 	auth, err := authentication.New(authentication.Config{Host: &authentication.Host{Tokens: tokens}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, ok, err := auth.Authenticator.AuthenticateRequest(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	req.Header.Set("Authorization", "Bearer of-the-host")
+	resp, ok, err := auth.Authenticator.AuthenticateRequest(req)
 	if err != nil || !ok {
 		t.Fatalf("not let in: %v", err)
 	}

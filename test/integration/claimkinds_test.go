@@ -2,6 +2,9 @@ package integration
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -40,6 +44,17 @@ func TestClaims_AllResources(t *testing.T) {
 		{"apis.kcp.io/v1alpha1/apiresourceschemas", "", widgetSchema},
 		{"core.kcp.io/v1alpha1/logicalclusters", "", ""},
 	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := newRequest(t, key, "made", "example.com/serving")
+	request.TypeMeta = metav1.TypeMeta{APIVersion: "certificates.k8s.io/v1", Kind: "CertificateSigningRequest"}
+	document, err := yaml.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimable = append(claimable, made{"certificates.k8s.io/v1/certificatesigningrequests", "", string(document)})
 	resourceOf := func(m made) schema.GroupVersionResource {
 		parts := strings.Split(m.gvr, "/")
 		if len(parts) == 2 {

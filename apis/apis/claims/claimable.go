@@ -26,7 +26,7 @@ var builtin = map[string]map[string]Support{
 		"namespaces": Stored, "configmaps": Stored, "events": Stored, "resourcequotas": Stored, "secrets": Stored, "serviceaccounts": Stored,
 	},
 	"rbac.authorization.k8s.io": {"roles": Stored, "rolebindings": Stored, "clusterroles": Stored, "clusterrolebindings": Stored},
-	"certificates.k8s.io":       {"certificatesigningrequests": NotYet},
+	"certificates.k8s.io":       {"certificatesigningrequests": Stored},
 	"coordination.k8s.io":       {"leases": Stored},
 	"events.k8s.io":             {"events": Stored},
 	"apiextensions.k8s.io":      {"customresourcedefinitions": Stored},
