@@ -53,12 +53,12 @@ type Step struct {
 	Unordered bool `json:"unordered,omitempty"`
 }
 
-// Pick keeps the elements of a list whose field By has one of the Values, and sorts them by it.
+// Pick keeps the elements of a list whose field By has one of the Values, or all of them if there are no Values, and sorts them by it.
 type Pick struct {
 	// List is the path of the list below the body; a part that ends in [] stands for every element of a list.
 	List   string   `json:"list"`
 	By     string   `json:"by"`
-	Values []string `json:"values"`
+	Values []string `json:"values,omitempty"`
 }
 
 // LoadCases returns the cases of corpus/*.yaml, expanded.

@@ -51,6 +51,8 @@ var printedNoise = []struct {
 	{regexp.MustCompile(`\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+\d{4}`), "<time>"},
 	// The annotation with the workspace: alone, as YAML, JSON and described, and then beside others.
 	{regexp.MustCompile(`(?m)^  annotations:\n    kcp\.io/cluster: \w+\n  (\w)`), "  $1"},
+	// The same in a list.
+	{regexp.MustCompile(`(?m)^    annotations:\n      kcp\.io/cluster: \w+\n    (\w)`), "    $1"},
 	{regexp.MustCompile(`(?m)^ +"annotations": \{\n +"kcp\.io/cluster": "\w+"\n +\},\n`), ""},
 	{regexp.MustCompile(`(?m)^(Annotations: +)kcp\.io/cluster: \w+\n(\S|\n|$)`), "${1}<none>\n$2"},
 	{regexp.MustCompile(`(?m)^(Annotations: +)kcp\.io/cluster: \w+\n +`), "$1"},

@@ -154,7 +154,7 @@ func (p Pick) apply(body any) {
 		return
 	}
 	key := func(element any) string { return fmt.Sprint(valueAt(element, p.By)) }
-	elements = slices.DeleteFunc(slices.Clone(elements), func(element any) bool { return !slices.Contains(p.Values, key(element)) })
+	elements = slices.DeleteFunc(slices.Clone(elements), func(element any) bool { return len(p.Values) > 0 && !slices.Contains(p.Values, key(element)) })
 	slices.SortFunc(elements, func(x, y any) int { return strings.Compare(key(x), key(y)) })
 	holder[name] = elements
 }

@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -69,10 +70,32 @@ func TestCompare_FindsWhatMatters(t *testing.T) {
 	}
 }
 
+func TestPick_SortsAndKeeps(t *testing.T) {
+	for name, c := range map[string]struct {
+		values []string
+		want   string
+	}{
+		"some": {[]string{"c", "b"}, `{"groups":[{"resources":[{"name":"b"},{"name":"c"}]},{}]}`},
+		"all":  {nil, `{"groups":[{"resources":[{"name":"a"},{"name":"b"},{"name":"c"}]},{}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var body any
+			if err := json.Unmarshal([]byte(`{"groups": [{"resources": [{"name": "c"}, {"name": "a"}, {"name": "b"}]}, {}]}`), &body); err != nil {
+				t.Fatal(err)
+			}
+			Pick{List: "groups[].resources", By: "name", Values: c.values}.apply(body)
+			if got := show(body); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestNormalizePrinted_RemovesTheAnnotation(t *testing.T) {
 	for printed, want := range map[string]string{
 		"metadata:\n  annotations:\n    kcp.io/cluster: abc\n  name: a\n":           "metadata:\n  name: a\n",
 		"metadata:\n  annotations:\n    a: b\n    kcp.io/cluster: abc\n  name: a\n": "metadata:\n  annotations:\n    a: b\n  name: a\n",
+		"- metadata:\n    annotations:\n      kcp.io/cluster: abc\n    name: a\n":   "- metadata:\n    name: a\n",
 		"Annotations:  kcp.io/cluster: abc\n\nData\n":                               "Annotations:  <none>\n\nData\n",
 		"NAME   AGE\na      12s\n":                                                  "NAME   AGE\na      <age>\n",
 	} {
