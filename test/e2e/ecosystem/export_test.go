@@ -30,6 +30,9 @@ func TestExport(t *testing.T) {
 	_, client := annex.Clients(t, server.Workspace(provider))
 	var exported []any
 	for _, definition := range w.definitions {
+		// An APIResourceSchema that converts by webhook is refused so far.
+		definition = definition.DeepCopy()
+		definition.Spec.Conversion = nil
 		made, err := crd.ToSchema(definition, "v1")
 		if err != nil {
 			t.Fatal(err)

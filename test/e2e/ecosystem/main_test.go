@@ -27,12 +27,12 @@ import (
 const namespace = "default"
 
 var (
-	stock     = flag.String("stock", "", "compare the workspace with this program of bin/, such as kube-apiserver-1.37, and not with another workspace")
+	stock     = flag.String("stock", "kube-apiserver-1.37", "compare the workspace with this program of bin/; if empty, with another workspace")
 	directory string
 	both      world
 )
 
-// world is a workspace and what it is compared with: a stock server, or another workspace. Both have the same definitions. They run from when a
+// world is a workspace and what it is compared with: a stock server, or another workspace with the flag -stock="". Both have the same definitions. They run from when a
 // test first asks for them until all have ended.
 type world struct {
 	once sync.Once
@@ -109,15 +109,28 @@ func (w *world) start(t *testing.T) (err error) {
 	return w.install(t)
 }
 
-// install gives all definitions to both servers with kubectl: those that fit into an annotation as users do, and then all by server-side
-// apply.
+// asUsers is the project whose definitions are applied first without --server-side, if they fit into an annotation.
+const asUsers = "cert-manager"
+
+// annotation is how much YAML fits into an annotation as JSON.
+const annotation = 200 << 10
+
+// install gives all definitions to both servers with kubectl.
 func (w *world) install(t *testing.T) error {
 	var all, small []string
 	for _, project := range projects.All {
-		w.definitions = append(w.definitions, project.Definitions(t)...)
-		for _, path := range project.Paths(t) {
+		paths, err := w.released(t, project)
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return fmt.Errorf("reading definitions of %s: %w", project.Name, err)
+			}
+			w.definitions = append(w.definitions, projects.Parse(data)...)
 			all = append(all, "-f", path)
-			if info, err := os.Stat(path); err == nil && info.Size() < 200<<10 {
+			if project.Name == asUsers && len(data) < annotation {
 				small = append(small, "-f", path)
 			}
 		}
@@ -134,6 +147,28 @@ func (w *world) install(t *testing.T) error {
 		w.printed = append(w.printed, printed)
 	}
 	return nil
+}
+
+// released returns the files with the definitions of a project as they are released. Those of Kustomizations convert by a webhook that does
+// not run here, so the objects of these tests are of the versions that are stored.
+func (w *world) released(t *testing.T, project projects.Project) (paths []string, err error) {
+	t.Helper()
+	if len(project.Kustomizations) == 0 {
+		return project.Paths(t), nil
+	}
+	binary, err := host.Binary("kubectl")
+	if err != nil {
+		return nil, err
+	}
+	for i, folder := range project.Kustomizations {
+		path := filepath.Join(directory, fmt.Sprintf("%s-%d.yaml", project.Name, i))
+		command := exec.CommandContext(t.Context(), binary, "kustomize", filepath.Join(project.Folder(t), folder), "--output", path)
+		if out, err := command.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("kubectl kustomize %s: %w\n%s", folder, err, out)
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
 }
 
 // kubectl runs a command line on both servers at the same time and returns what each printed. An error says which of them failed.
