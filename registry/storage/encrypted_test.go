@@ -212,9 +212,9 @@ func TestEncrypted_Heals(t *testing.T) {
 	b := encryptedBackend(t, client, encrypting(t, "aesgcm:2"))
 	w := widgetStore(t, b)
 	waitReady(t, b)
-	labelled := widget("default", "w", "red")
-	labelled.SetLabels(map[string]string{"a": "b"})
-	create(t, ctx, w, labelled)
+	labeled := widget("default", "w", "red")
+	labeled.SetLabels(map[string]string{"a": "b"})
+	create(t, ctx, w, labeled)
 
 	late := encryptionconfig.NewDynamicTransformers(encrypting(t, "aesgcm:1"), nil, func() {}, 0)
 	other := encryptedBackend(t, client, late)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,12 +23,7 @@ func rootless(s *annex.Server) *rest.Config {
 
 // Keys are in a plugin, which may be away for a time: when the server starts, too.
 func TestEncryption_KMS(t *testing.T) {
-	dir, err := os.MkdirTemp("", "annex-kms") // sockets have short names
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "kms.sock")
+	socket := fmt.Sprintf("annex-kms-%d.sock", os.Getpid()) // sockets have short names
 	plugin := mock.NewBase64Plugin(t, "@"+socket)
 	etcd := annex.StartEtcd(t)
 	file := write(t, "encryption.yaml", fmt.Sprintf(`

@@ -77,8 +77,8 @@ func selecting(s apisv1alpha2.PermissionClaimSelector) func(*answer) {
 	return func(a *answer) { a.Selector = s }
 }
 
-func labeled(value string) apisv1alpha2.PermissionClaimSelector {
-	return apisv1alpha2.PermissionClaimSelector{LabelSelector: metav1.LabelSelector{MatchLabels: map[string]string{"a": value}}}
+func labeled() apisv1alpha2.PermissionClaimSelector {
+	return apisv1alpha2.PermissionClaimSelector{LabelSelector: metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}}
 }
 
 func bindingThat(answers ...answer) *apisv1alpha2.APIBinding {
@@ -90,7 +90,7 @@ func bindingThat(answers ...answer) *apisv1alpha2.APIBinding {
 
 func TestValidateAPIBinding_Claims(t *testing.T) {
 	secrets := claimOn("", "secrets")
-	both := labeled("b")
+	both := labeled()
 	both.MatchAll = true
 	bad := apisv1alpha2.PermissionClaimSelector{LabelSelector: metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}}
 	for name, tc := range map[string]struct {
@@ -99,7 +99,7 @@ func TestValidateAPIBinding_Claims(t *testing.T) {
 	}{
 		"accepted":                       {[]answer{accepts(secrets)}, nil},
 		"rejected":                       {[]answer{accepts(secrets, func(a *answer) { a.State = apisv1alpha2.ClaimRejected })}, nil},
-		"labels":                         {[]answer{accepts(secrets, selecting(labeled("b")))}, nil},
+		"labels":                         {[]answer{accepts(secrets, selecting(labeled()))}, nil},
 		"two identities of one resource": {[]answer{accepts(claimOn("x.com", "gadgets", func(c *exportClaim) { c.IdentityHash = "0a" })), accepts(claimOn("x.com", "gadgets", func(c *exportClaim) { c.IdentityHash = "0b" }))}, nil},
 		"no state":                       {[]answer{accepts(secrets, func(a *answer) { a.State = "" })}, []string{"permissionClaims[0].state: Required"}},
 		"unknown state":                  {[]answer{accepts(secrets, func(a *answer) { a.State = "Perhaps" })}, []string{"permissionClaims[0].state: Unsupported"}},
@@ -112,9 +112,9 @@ func TestValidateAPIBinding_Claims(t *testing.T) {
 		t.Run(name, func(t *testing.T) { check(t, ValidateAPIBinding(bindingThat(tc.answers...)), tc.want...) })
 	}
 	before := bindingThat(accepts(secrets))
-	check(t, ValidateAPIBindingUpdate(bindingThat(accepts(secrets, selecting(labeled("b")))), before), "permissionClaims[0].selector: Invalid")
+	check(t, ValidateAPIBindingUpdate(bindingThat(accepts(secrets, selecting(labeled()))), before), "permissionClaims[0].selector: Invalid")
 	check(t, ValidateAPIBindingUpdate(bindingThat(), before))
-	check(t, ValidateAPIBindingUpdate(bindingThat(accepts(claimOn("", "configmaps"), selecting(labeled("b"))), accepts(secrets)), before))
+	check(t, ValidateAPIBindingUpdate(bindingThat(accepts(claimOn("", "configmaps"), selecting(labeled())), accepts(secrets)), before))
 }
 
 // In v1alpha1 a claim is for all objects or for some, and says which.

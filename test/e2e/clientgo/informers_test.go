@@ -98,8 +98,8 @@ func start(t *testing.T, ctx context.Context, config *rest.Config, watchList boo
 	clientfeaturestesting.SetFeatureDuringTest(t, clientfeatures.WatchListClient, watchList)
 	way := map[bool]string{true: "WatchList", false: "LIST"}[watchList]
 	var all started
-	follow := func(make string, counter *lists, resource schema.GroupVersionResource, informer cache.SharedIndexInformer) {
-		said := newLedger(fmt.Sprintf("%s, %s, %s", make, way, resource.Resource))
+	follow := func(kind string, counter *lists, resource schema.GroupVersionResource, informer cache.SharedIndexInformer) {
+		said := newLedger(fmt.Sprintf("%s, %s, %s", kind, way, resource.Resource))
 		if _, err := informer.AddEventHandler(said); err != nil {
 			t.Fatal(err)
 		}
