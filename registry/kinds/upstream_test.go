@@ -168,6 +168,7 @@ func samples() map[string]sample {
 		"mutatingadmissionpolicybindings.admissionregistration.k8s.io": {
 			valid: &admissionregistrationv1.MutatingAdmissionPolicyBinding{Spec: admissionregistrationv1.MutatingAdmissionPolicyBindingSpec{PolicyName: "a"}},
 		},
+		"certificatesigningrequests.certificates.k8s.io": {leftOut: "belongs to the user who makes it, and the suite has none"},
 		"customresourcedefinitions.apiextensions.k8s.io": {leftOut: stockCode},
 		"events.events.k8s.io":                           {leftOut: "is another version of events"},
 		"workspacetypes.tenancy.kcp.io":                  {valid: &tenancyv1alpha1.WorkspaceType{}},

@@ -21,6 +21,7 @@ import (
 //
 // done must be called when the watch is over.
 func (s *Server) hold(ctx context.Context, target Target, info *genericapirequest.RequestInfo) (watch context.Context, done func()) {
+	request := ctx
 	conditions := []Condition{target.While}
 	if target.Cataloged {
 		conditions = append(conditions, Condition{Cluster: target.Cluster, Holds: func(ctx context.Context) bool { return s.stillServed(ctx, target) }})
@@ -37,8 +38,9 @@ func (s *Server) hold(ctx context.Context, target Target, info *genericapireques
 		}
 	}
 	if target.Covers.Holds != nil {
-		// The context of the request does not end, because then the answer would end before the error is sent.
-		covers, end := s.config.Watches.Hold(ctx, target.Covers)
+		// The context of the watch does not end, because then the answer would end before the error is sent. Nor does it end this one: when
+		// a condition is no longer true, there is no error to send.
+		covers, end := s.config.Watches.Hold(request, target.Covers)
 		ctx = storage.WithExpiry(ctx, covers.Done())
 		ends = append(ends, end)
 	}

@@ -23,7 +23,7 @@ type answers struct {
 	next    *answered // what is being read anew; nil if nothing is
 	// floor is the revision from before which no watch may go on, whatever its export.
 	floor uint64
-	// epoch counts how often everything was read anew.
+	// epoch counts how often everything was read anew, after the first time.
 	epoch uint64
 }
 
@@ -156,8 +156,10 @@ func (a *answers) observe(ctx context.Context, event client.Event, revision func
 		if a.next == nil {
 			return
 		}
+		if a.current != nil { // else no watch has gone by them yet
+			a.epoch++
+		}
 		a.current, a.next = a.next, nil
-		a.epoch++
 		for _, of := range a.current.exports {
 			a.floor = max(a.floor, of.changed)
 		}
