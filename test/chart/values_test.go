@@ -130,7 +130,7 @@ func TestSchema_Refuses(t *testing.T) {
 		{"a webhook for events that nobody makes", []string{"audit.webhook.existingSecret=hook"}, "audit.webhook.existingSecret: has no effect without audit.policy"},
 		{"a key of a Secret in a folder", []string{"encryption.key=a/b"}, "at '/encryption/key': 'a/b' does not match"},
 		{"a collector with a scheme", []string{"tracing.endpoint=http://collector:4317"}, "at '/tracing/endpoint': 'http://collector:4317' does not match"},
-		{"more traces than requests", []string{"tracing.endpoint=a:1", "tracing.samplingRatePerMillion=1000001"}, "at '/tracing/samplingRatePerMillion': maximum: got 1,000,001, want 1,000,000"},
+		{"more traces than requests", []string{"tracing.endpoint=a:1", "tracing.samplingRatePerMillion=1000001"}, "at '/tracing/samplingRatePerMillion': maximum: got 1.000001"},
 		{"traces for nobody", []string{"tracing.samplingRatePerMillion=1"}, "tracing.samplingRatePerMillion: has no effect without tracing.endpoint"},
 		{"an issuer that nobody knows", []string{"authentication.config.jwt[0].issuer.url=https://x"}, "at '/authentication/config/jwt/0': missing property 'claimMappings'"},
 		{"a configuration with its kind", []string{"authentication.config.kind=AuthenticationConfiguration"}, "at '/authentication/config': additional properties 'kind' not allowed"},
