@@ -145,7 +145,12 @@ func argo(t *testing.T) {
 
 // flux uses the kubeconfig in the Secret that the manifests of the page name.
 func flux(t *testing.T) {
-	for _, manifest := range strings.Split(blocks(t, "yaml")[0], "---\n") {
+	all := blocks(t, "yaml")
+	at := slices.IndexFunc(all, func(block string) bool { return strings.Contains(block, "kubeConfig:") })
+	if at < 0 {
+		t.Fatal("the page has no manifests for flux")
+	}
+	for _, manifest := range strings.Split(all[at], "---\n") {
 		object := struct {
 			metav1.PartialObjectMetadata
 			Spec struct {
