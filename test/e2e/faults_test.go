@@ -112,8 +112,8 @@ func TestServe_FaultIsOneLineAndChangesNothing(t *testing.T) {
 		},
 		"data of a newer release": func(t *testing.T, _ string) fault {
 			etcd := annex.StartEtcd(t)
-			etcd.Put("/annex/version", "4")
-			return fault{[]string{"--etcd-servers=" + etcd.URL()}, []string{"/annex", `version "4"`, "run the release that wrote the data", "backup"}}
+			etcd.Put("/annex/version", "1000")
+			return fault{[]string{"--etcd-servers=" + etcd.URL()}, []string{"/annex", `version "1000"`, "run the release that wrote the data", "backup"}}
 		},
 		"a store that is no etcd": func(t *testing.T, _ string) fault {
 			url := lacking.Kine().Start(t, annex.StartEtcd(t).Address())
