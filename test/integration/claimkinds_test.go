@@ -304,7 +304,7 @@ func TestClaims_Bindings(t *testing.T) {
 // A provider gains no more than what was accepted, and nobody gains anything by a provider.
 func TestClaims_Attacks(t *testing.T) {
 	c := newClaiming(t, claim("", "configmaps", anyVerb, ""), claim("", "secrets", anyVerb, ""))
-	k := c.consumer(accept("", "configmaps", anyVerb, all), reject("secrets", anyVerb))
+	k := c.consumer(accept("", "configmaps", anyVerb, all), reject("secrets"))
 	typed, _ := annex.Clients(t, c.s.Workspace(k.path))
 	if _, err := typed.CoreV1().Secrets("default").Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Name: "token", Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}}, Type: corev1.SecretTypeServiceAccountToken}, metav1.CreateOptions{}); err != nil {

@@ -51,8 +51,8 @@ func accept(group, resource, verbs, selector string) string {
 	return answerTo("Accepted", group, resource, verbs, selector)
 }
 
-func reject(resource, verbs string) string {
-	return answerTo("Rejected", "", resource, verbs, "matchAll: true")
+func reject(resource string) string {
+	return answerTo("Rejected", "", resource, anyVerb, "matchAll: true")
 }
 
 func answerTo(state, group, resource, verbs, selector string) string {
@@ -228,7 +228,7 @@ func wantDone(t *testing.T, what string, err error) {
 func TestClaims_ShowWhatIsAccepted(t *testing.T) {
 	c := newClaiming(t, claim("", "configmaps", anyVerb, ""), claim("", "secrets", readOnly, ""))
 	yes := c.consumer(accept("", "configmaps", anyVerb, all), accept("", "secrets", anyVerb, all))
-	no := c.consumer(reject("configmaps", anyVerb), reject("secrets", anyVerb))
+	no := c.consumer(reject("configmaps"), reject("secrets"))
 	open := c.consumer()
 	some := c.consumer(accept("", "configmaps", "list, watch", all))
 	want := yes.make(configMaps, "a", "")
@@ -392,7 +392,7 @@ func TestClaims_Selectors(t *testing.T) {
 func TestClaims_WatchesFollowAnswers(t *testing.T) {
 	c := newClaiming(t, claim("", "configmaps", anyVerb, ""))
 	first := c.consumer(accept("", "configmaps", anyVerb, all))
-	second := c.consumer(reject("configmaps", anyVerb))
+	second := c.consumer(reject("configmaps"))
 	one, two := first.make(configMaps, "a", ""), second.make(configMaps, "a", "")
 	c.shows(configMaps, one)
 	list, err := c.at("*").Resource(configMaps).List(t.Context(), metav1.ListOptions{})
@@ -428,7 +428,7 @@ func TestClaims_WatchesFollowAnswers(t *testing.T) {
 	}
 	second.answer(accept("", "configmaps", anyVerb, all))
 	next("ADDED " + two)
-	first.answer(reject("configmaps", anyVerb))
+	first.answer(reject("configmaps"))
 	next("DELETED " + one)
 	first.make(configMaps, "unseen", "")
 	next("ADDED " + second.make(configMaps, "b", ""))
@@ -462,7 +462,7 @@ func TestClaims_Conditions(t *testing.T) {
 	waitCondition(t, k.Resource(bindings), "widgets", "PermissionClaimsValid", "True", "")
 	c.claims(claim("", "configmaps", "get, list", ""), claim("", "secrets", anyVerb, ""))
 	waitCondition(t, k.Resource(bindings), "widgets", "PermissionClaimsValid", "False", "PermissionClaimsMismatch")
-	k.answer(accept("", "configmaps", "list, create", all), reject("secrets", anyVerb))
+	k.answer(accept("", "configmaps", "list, create", all), reject("secrets"))
 	waitCondition(t, k.Resource(bindings), "widgets", "PermissionClaimsValid", "True", "")
 	waitCondition(t, k.Resource(bindings), "widgets", "PermissionClaimsApplied", "True", "")
 	got, err := k.Resource(bindings).Get(t.Context(), "widgets", metav1.GetOptions{})
