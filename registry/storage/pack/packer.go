@@ -10,8 +10,9 @@ import (
 const (
 	// least and most are how many bytes what is packed has.
 	least, most = 256, 32 << 10
-	// usual is how many objects of a kind are met before one becomes their dictionary.
-	usual = 32
+	// usual is how many objects of a kind are met before one becomes their dictionary, and between two looks at how good that is. A kind
+	// with dictionaries that are not good is looked at less often, after seldom objects at last.
+	usual, seldom = 32, 2048
 	// dictionaryBytes is the largest dictionary.
 	dictionaryBytes = 4 << 10
 	// generation is how many kinds are remembered that were met lately, twice. To pack takes a table of 32 KiB for each.
@@ -55,11 +56,11 @@ type Packer struct {
 // kind is what is known of a kind.
 type kind struct {
 	lock sync.Mutex
-	met  int      // objects since there is no dictionary, or since there is this one
-	want int      // of these, until there is one
+	met  int      // objects since the last look, or since there was none
+	want int      // of these, until the next look
 	with *s2.Dict // packs; has a table for that
 	made *Dictionary
-	// in and out count bytes since there is this dictionary.
+	// in and out count bytes since the last look.
 	in, out int
 }
 
@@ -127,7 +128,8 @@ func (k *kind) dictionary(data string) (*s2.Dict, *Dictionary) {
 	return k.with, k.made
 }
 
-// count counts what was packed. A kind with a dictionary that is not good gets another, later each time.
+// count counts what was packed. If the dictionary is not good, the next object becomes another: until then, and even with a bad one, what is
+// like it is packed. So nobody can keep the objects of others from being packed for long.
 func (k *kind) count(with *Dictionary, in, out int) {
 	k.lock.Lock()
 	defer k.lock.Unlock()
@@ -137,12 +139,15 @@ func (k *kind) count(with *Dictionary, in, out int) {
 	k.met++
 	k.in += in
 	k.out += out
-	if k.met < usual {
+	if k.met < k.want {
 		return
 	}
 	if k.out*100 > k.in*good {
 		k.with, k.made = nil, nil
-		k.want *= 4
+		k.want = min(k.want*4, seldom)
+		k.met = k.want
+	} else {
+		k.want, k.met = usual, 0
 	}
-	k.met, k.in, k.out = 0, 0, 0
+	k.in, k.out = 0, 0
 }

@@ -61,7 +61,7 @@ func TestPacker_LeavesWhatIsNotAlike(t *testing.T) {
 		}
 	}
 	// What becomes a dictionary is like it.
-	if packed["small"] != 0 || packed["large"] != 0 || packed["noise"] > 3 {
+	if packed["small"] != 0 || packed["large"] != 0 || packed["noise"] > 4 {
 		t.Errorf("packed are %v", packed)
 	}
 	if k := p.of("noise"); k.want <= usual {
@@ -76,6 +76,35 @@ func TestPacker_LeavesWhatIsNotAlike(t *testing.T) {
 	}
 	if packed["noise"] == 0 {
 		t.Error("nothing is packed of a kind whose objects became alike")
+	}
+}
+
+// One tenant writes noise without end, many times as much as the others write.
+func TestPacker_NobodyTurnsItOff(t *testing.T) {
+	p, random := NewPacker(), rand.New(rand.NewPCG(3, 4))
+	packed, lately := 0, 0
+	for n := range 40_000 {
+		noise := make([]byte, 1000)
+		for i := range noise {
+			noise[i] = byte(random.Uint32())
+		}
+		p.Pack("k", string(noise))
+		for range 1 + random.IntN(2) {
+			p.Pack("k", string(noise[:500])+string(noise[:500]))
+		}
+		if n%2 == 0 {
+			continue
+		}
+		_, with := p.Pack("k", object(n))
+		if with != nil {
+			packed++
+		}
+		if n >= 20_000 && with != nil {
+			lately++
+		}
+	}
+	if packed < 1000 || lately < 500 {
+		t.Errorf("%d objects of others were packed, %d in the second half", packed, lately)
 	}
 }
 
