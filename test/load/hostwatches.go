@@ -65,7 +65,7 @@ func measureHostWatches(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	obj := newConfigMap(b.id + "-watched")
+	obj := newConfigMap(b.id + "-watched-by-the-host")
 	obj.SetLabels(map[string]string{"of": "watches"})
 	start := time.Now()
 	if _, err := client.Resource(configMaps).Namespace(metav1.NamespaceDefault).Create(ctx, obj, metav1.CreateOptions{}); err != nil {

@@ -107,7 +107,7 @@ func (e *Endpoint) claimTarget(ctx context.Context, target *serve.Target, a *ask
 	}
 	target.Covers = serve.Condition{Cluster: consumer, Holds: func(ctx context.Context) bool {
 		now, err := e.grantOf(ctx, consumer, a.endpoint, a.export, a.gr, a.info.Verb)
-		return err != nil || now.bound && now.same(g)
+		return err == nil && now.bound && now.same(g)
 	}}
 	target.Context = func(ctx context.Context) context.Context {
 		audit.AddAuditAnnotation(ctx, AuditWarrant, audited)
