@@ -118,6 +118,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		"admission": p.dynamic,
 		"offers":    exports,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
+		"listed":    memory.CacheFunc(c.Backend.ListedBytes),
 		"lists":     memory.CacheFunc(c.Backend.ListBytes),
 		"rendered":  memory.CacheFunc(c.Backend.RenderedBytes),
 	}).Register(legacyregistry.CustomRegister)

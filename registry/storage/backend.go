@@ -48,12 +48,17 @@ type Config struct {
 	EventsHistoryWindow time.Duration
 	// DecodedBytes bounds what typed objects that are held decoded take; zero means 32 MiB.
 	DecodedBytes int64
+	// ListedBytes bounds what small objects that are held decoded take, because lists show them again and again; zero means 32 MiB.
+	ListedBytes int64
 	// ListBytes bounds what long lists take that are read page by page; zero means 32 MiB.
 	ListBytes int64
 }
 
 // defaultDecodedBytes is for some dozens of schemas, each perhaps some hundred KiB.
 const defaultDecodedBytes = 32 << 20
+
+// defaultListedBytes is for some thousand small objects.
+const defaultListedBytes = 32 << 20
 
 // defaultListBytes is for one list of some ten thousand small objects.
 const defaultListBytes = 32 << 20
@@ -73,6 +78,7 @@ type Backend struct {
 	encryption *encryption.Encryption
 	rendered   *rendered.Client
 	decoded    *custom.Decoded
+	listed     *custom.Listed
 	shared     raw.Shared
 	custom     [layout.Shards]*raw.Cache
 
@@ -107,6 +113,9 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 	if config.DecodedBytes == 0 {
 		config.DecodedBytes = defaultDecodedBytes
 	}
+	if config.ListedBytes == 0 {
+		config.ListedBytes = defaultListedBytes
+	}
 	if config.ListBytes == 0 {
 		config.ListBytes = defaultListBytes
 	}
@@ -124,6 +133,7 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 		limits:     config.Limits,
 		encryption: encryption.New(config.Encryption),
 		decoded:    custom.NewDecoded(config.DecodedBytes),
+		listed:     custom.NewListed(config.ListedBytes),
 		shared:     raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
 	}
 	b.shared.Open = b.opening
@@ -148,6 +158,7 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 // Forget drops what is held for cluster: decoded objects, and what its quotas limit.
 func (b *Backend) Forget(cluster logicalcluster.Name) {
 	b.decoded.Drop(cluster.String())
+	b.listed.Drop(cluster)
 	for _, e := range b.etcds() {
 		if e.owners != nil {
 			e.owners.Forget(cluster)
@@ -157,6 +168,9 @@ func (b *Backend) Forget(cluster logicalcluster.Name) {
 
 // DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }
+
+// ListedBytes returns about how many bytes decoded objects of lists take, and how many they may take.
+func (b *Backend) ListedBytes() (bytes, limit int64) { return b.listed.Bytes() }
 
 // ListBytes returns how many bytes long lists take that are read page by page, and how many they may take.
 func (b *Backend) ListBytes() (bytes, limit int64) { return b.shared.Long.Bytes() }

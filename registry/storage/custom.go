@@ -53,5 +53,5 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return ending{custom.New(store, l, b.custom[layout.ShardOf(l.Resource)], config.Codec, newFunc, b.Drop, nil)}, func() {}, nil
+	return ending{custom.New(store, l, b.custom[layout.ShardOf(l.Resource)], config.Codec, newFunc, b.Drop, nil, b.listed)}, func() {}, nil
 }

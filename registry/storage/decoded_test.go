@@ -95,3 +95,66 @@ func TestTyped_IsDecodedOnceForAllReaders(t *testing.T) {
 		t.Errorf("one state is decoded %d times", n)
 	}
 }
+
+// What is listed again and again is decoded twice: once when it is seen, and once when it is seen again. A state that was replaced is not
+// shown again, and who changes what a list returned changes nobody else's.
+func TestTyped_SmallObjectsOfListsAreDecodedTwice(t *testing.T) {
+	decodes, codec := &atomic.Int64{}, coreCodec(t)
+	b, err := NewBackend(Config{
+		Orphans: true, Client: runEtcd(t), CompactionInterval: -1,
+		Codec: func(gr schema.GroupResource) (runtime.Codec, error) {
+			plain, err := codec(gr)
+			return decodesCounted{plain, decodes}, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Destroy)
+	s := configMapStore(t, b)
+	waitReady(t, b)
+	ctx := in(t.Context(), "c1")
+	const objects = 3
+	for _, name := range []string{"a", "b", "c"} {
+		create(t, ctx, s, configMap("default", name))
+	}
+	list := func(want string) {
+		t.Helper()
+		var list corev1.ConfigMapList
+		if err := s.GetList(ctx, s.root, apistorage.ListOptions{Recursive: true, Predicate: apistorage.Everything}, &list); err != nil {
+			t.Fatal(err)
+		}
+		if len(list.Items) != objects || list.Items[0].Data["changed"] != want {
+			t.Fatalf("%d objects, %v; want %d and %q", len(list.Items), list.Items[0].Data, objects, want)
+		}
+		for i := range list.Items {
+			list.Items[i].Data = nil
+			list.Items[i].Name = ""
+		}
+	}
+	decodes.Store(0)
+	for range 5 {
+		list("")
+	}
+	if n := decodes.Load(); n != 2*objects {
+		t.Errorf("%d objects were decoded %d times", objects, n)
+	}
+	if bytes, _ := b.ListedBytes(); bytes == 0 {
+		t.Error("nothing is held")
+	}
+	var changed corev1.ConfigMap
+	if err := s.GuaranteedUpdate(ctx, s.root+"/default/a", &changed, false, nil, func(obj runtime.Object, _ apistorage.ResponseMeta) (runtime.Object, *uint64, error) {
+		cm := obj.(*corev1.ConfigMap)
+		cm.Data = map[string]string{"changed": "yes"}
+		return cm, nil, nil
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		list("yes")
+	}
+	b.Forget("c1")
+	if bytes, _ := b.ListedBytes(); bytes != 0 {
+		t.Errorf("%d bytes are held for a cluster that is forgotten", bytes)
+	}
+}

@@ -78,7 +78,7 @@ func (b *Backend) decorateTyped(config *storagebackend.ConfigForResource, root s
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return ending{custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil, b.decoded)}, raw.Stop, nil
+	return ending{custom.New(store, l, raw, s.PlainCodec, s.NewFunc, nil, b.decoded, b.listed)}, raw.Stop, nil
 }
 
 // storageVersion returns the version in which codec writes objects such as example; discovery shows its hash.

@@ -100,16 +100,25 @@ func (s *Storage) shared(raw *raw.Object) (runtime.Object, error) {
 	return obj.(runtime.Object), nil
 }
 
-// heldInLists is from how many stored bytes on an object of any list is held decoded. Long lists of small ones would displace all others.
+// heldInLists is from how many stored bytes on an object of any list is held decoded at once. Of smaller ones see [Listed].
 const heldInLists = 4 << 10
 
 // object returns what raw is decoded to, of which the outermost fields belong to the caller. As from a stock watch cache, what they refer
-// to is shared, unless the storage holds no decoded objects. Sharing says that others are reading the same list.
+// to is shared. Sharing says that others are reading the same list.
 func (s *Storage) object(raw *raw.Object, sharing bool) (runtime.Object, error) {
-	if s.decoded == nil || raw.Size() < heldInLists && !sharing {
-		return s.decode(raw, s.newFunc())
+	var obj runtime.Object
+	var err error
+	switch {
+	case s.decoded != nil && (sharing || raw.Size() >= heldInLists):
+		obj, err = s.shared(raw)
+	default:
+		if obj = s.listed.get(s.id, raw); obj != nil {
+			break
+		}
+		if obj, err = s.decode(raw, s.newFunc()); err == nil && !s.listed.put(s.id, raw, obj) {
+			return obj, nil
+		}
 	}
-	obj, err := s.shared(raw)
 	if err != nil {
 		return nil, err
 	}

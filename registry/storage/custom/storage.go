@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,16 +33,22 @@ type Storage struct {
 	// again and again while workspaces are made, and takes a millisecond to decode; a big definition takes some hundred. Controllers
 	// read again what has just changed.
 	decoded *Decoded
+	listed  *Listed
+	id      uint64 // of this storage, in listed
 	events  events
 }
+
+// stores counts the storages of the process.
+var stores atomic.Uint64
 
 var _ apistorage.Interface = &Storage{}
 
 // New returns a storage over the etcd store of a custom resource, or of a typed one, whose watch cache is raw.
-// With drop, objects that cannot be decoded are deleted when a context asks for it. With decoded, it holds what was read.
+// With drop, objects that cannot be decoded are deleted when a context asks for it. With decoded, it holds what was read; listed holds
+// what is listed again and again.
 func New(store apistorage.Interface, l layout.Resource, raw *raw.Cache, codec runtime.Codec, newFunc func() runtime.Object,
-	drop func(context.Context, head.Head, error) error, decoded *Decoded) *Storage {
-	s := &Storage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded}
+	drop func(context.Context, head.Head, error) error, decoded *Decoded, listed *Listed) *Storage {
+	s := &Storage{raw: raw, codec: codec, newFunc: newFunc, drop: drop, decoded: decoded, listed: listed, id: stores.Add(1)}
 	s.Storage = object.Storage{Interface: store, Layout: l, Read: s.read, Suggest: s.suggestion}
 	return s
 }
