@@ -99,6 +99,8 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		if whole(req, s.config.Codecs) {
 			req = req.WithContext(room.Whole(ctx))
 		}
+		collect(w, func(w http.ResponseWriter) { handler.ServeHTTP(w, req) })
+		return nil
 	case "create", "update", "patch":
 		req = writecost.Remember(req, s.config.Codecs)
 	}
