@@ -21,6 +21,7 @@ type Cache[K comparable, V any] struct {
 	order   *list.List // of *entry[K, V], the most recently used first
 	entries map[K]*list.Element
 	owners  map[string]*owner
+	round   uint64 // calls of DropIdle
 }
 
 type entry[K comparable, V any] struct {
@@ -29,6 +30,7 @@ type entry[K comparable, V any] struct {
 	bytes int64
 	owner string
 	own   *list.Element // in owner.order
+	used  uint64        // the round of its last use
 }
 
 // owner is what one owner has.
@@ -57,6 +59,7 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 	c.order.MoveToFront(element)
 	e := element.Value.(*entry[K, V])
 	c.owners[e.owner].order.MoveToFront(e.own)
+	e.used = c.round
 	return e.value, true
 }
 
@@ -87,7 +90,7 @@ func (c *Cache[K, V]) Put(key K, value V, bytes int64, of string) {
 		o = &owner{order: list.New()}
 		c.owners[of] = o
 	}
-	e := &entry[K, V]{key: key, value: value, bytes: bytes, owner: of}
+	e := &entry[K, V]{key: key, value: value, bytes: bytes, owner: of, used: c.round}
 	element := c.order.PushFront(e)
 	e.own = o.order.PushFront(element)
 	c.entries[key] = element
@@ -126,6 +129,18 @@ func (c *Cache[K, V]) Drop(owner string) {
 	for c.owners[owner] != nil {
 		gone = append(gone, c.remove(c.owners[owner].order.Back().Value.(*list.Element)))
 	}
+	c.mu.Unlock()
+	c.tell(gone)
+}
+
+// DropIdle drops the values that nobody has used since the call before. So who calls it every minute keeps what is used for one to two.
+func (c *Cache[K, V]) DropIdle() {
+	c.mu.Lock()
+	var gone []V
+	for last := c.order.Back(); last != nil && last.Value.(*entry[K, V]).used < c.round; last = c.order.Back() {
+		gone = append(gone, c.remove(last))
+	}
+	c.round++
 	c.mu.Unlock()
 	c.tell(gone)
 }

@@ -95,3 +95,26 @@ func TestCache_AnOwnerEvictsItsOwn(t *testing.T) {
 	}
 	c.check(t)
 }
+
+func TestCache_WhatNobodyUsesGoes(t *testing.T) {
+	c, gone := newCache(4)
+	for _, name := range []string{"a", "b", "c"} {
+		c.Put(name, name, 100, name)
+	}
+	c.DropIdle()
+	if c.Len() != 3 {
+		t.Fatalf("%q went at once", *gone)
+	}
+	c.Get("b")
+	c.Put("d", "d", 100, "d")
+	c.DropIdle()
+	c.check(t)
+	if want := []string{"a", "c"}; !slices.Equal(*gone, want) {
+		t.Errorf("%q went, want %q", *gone, want)
+	}
+	c.DropIdle()
+	c.check(t)
+	if c.Len() != 0 {
+		t.Errorf("%d are kept that nobody has used", c.Len())
+	}
+}

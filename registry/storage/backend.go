@@ -82,6 +82,8 @@ type Backend struct {
 	shared     raw.Shared
 	custom     [layout.Shards]*raw.Cache
 
+	stop func() // once: ends what the backend itself runs
+
 	sweeping sync.Mutex // held while Purge looks for them
 	lock     sync.Mutex
 	left     map[left]bool // nil before Purge first looked
@@ -136,6 +138,9 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 		listed:     custom.NewListed(config.ListedBytes),
 		shared:     raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
 	}
+	stopped := make(chan struct{})
+	b.stop = sync.OnceFunc(func() { close(stopped) })
+	go b.dropIdle(idleAfter, stopped)
 	b.shared.Open = b.opening
 	set := watchcache.Config{Prefix: config.Prefix, CompactionInterval: config.CompactionInterval, HistoryWindow: config.EventsHistoryWindow}
 	change(&set)
@@ -153,6 +158,24 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 		b.custom[i] = s
 	}
 	return b, nil
+}
+
+// idleAfter is how long decoded objects are held at least that nobody uses. Controllers read all of them when the process starts.
+const idleAfter = 20 * time.Second
+
+// dropIdle drops decoded objects that nobody uses, until stopped is closed.
+func (b *Backend) dropIdle(interval time.Duration, stopped <-chan struct{}) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			b.decoded.DropIdle()
+			b.listed.DropIdle()
+		case <-stopped:
+			return
+		}
+	}
 }
 
 // Forget drops what is held for cluster: decoded objects, and what its quotas limit.

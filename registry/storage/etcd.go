@@ -167,6 +167,7 @@ func (b *Backend) Reachable(ctx context.Context) error {
 
 // Destroy stops all watch caches and waits for them; open watches end. The etcd clients stay open.
 func (b *Backend) Destroy() {
+	b.stop()
 	for _, e := range slices.Backward(b.etcds()) {
 		e.caches.Destroy()
 	}

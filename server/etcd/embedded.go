@@ -26,6 +26,7 @@ const (
 	// longestSocketPath is what every system allows as the path of a Unix socket.
 	longestSocketPath = 100
 	lockFile          = "annex.lock"
+	catchUpEntries    = 100
 )
 
 // Embedded is an etcd inside the process.
@@ -89,6 +90,8 @@ func (e *Embedded) start(ctx context.Context, dir string, sizes sizes) error {
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.QuotaBackendBytes = sizes.quota
 	config.MaxRequestBytes = maxRequestBytes
+	// There is no other member that could have missed the last writes. By default the last 5,000 stay in memory, however large they are.
+	config.SnapshotCatchUpEntries = catchUpEntries
 	// The watch caches ask for progress to answer consistent reads; the default of ten minutes serves idle watches only.
 	config.WatchProgressNotifyInterval = 5 * time.Second
 	if e.server, err = open(ctx, config); err != nil {

@@ -40,6 +40,9 @@ func (l *Listed) Bytes() (bytes, limit int64) { return l.cache.Bytes() }
 // Drop drops the objects of a cluster.
 func (l *Listed) Drop(cluster logicalcluster.Name) { l.cache.Drop(cluster.String()) }
 
+// DropIdle drops the objects that nobody has listed since the call before.
+func (l *Listed) DropIdle() { l.cache.DropIdle() }
+
 // get returns what raw is decoded to; nil if that is not held.
 func (l *Listed) get(storage uint64, raw *raw.Object) runtime.Object {
 	held, ok := l.cache.Get(listedKey{storage, raw.Key()})
