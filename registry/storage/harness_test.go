@@ -2,7 +2,10 @@ package storage
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -33,6 +36,21 @@ var (
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
 const patience = 2 * time.Minute
+
+// beside is how many tests run at a time that may. Most of the time they wait for an etcd of their own to start and to write.
+const beside = 8
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
+	if !set {
+		if err := flag.Set("test.parallel", strconv.Itoa(beside)); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // coreCodec stores core/v1 as protobuf and reads it back as itself.
 func coreCodec(tb testing.TB) func(schema.GroupResource) (runtime.Codec, error) {

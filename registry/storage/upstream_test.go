@@ -30,8 +30,9 @@ type upstreamCase struct {
 	clusterScoped bool
 	// transformed is whether the test changes what transforms stored bytes.
 	transformed bool
-	// waits is whether the test mostly waits for timers of the stock cacher, so that it runs beside others.
-	waits bool
+	// alone is whether the test sets a feature gate of the process, so that no other test runs beside it. All others mostly wait, for etcd
+	// and for timers of the stock cacher.
+	alone bool
 	// leftOut says why the test does not run.
 	leftOut string
 	// not says why it does not run on some.
@@ -124,7 +125,7 @@ func upstreamCases() []upstreamCase {
 		{name: "PreconditionalDeleteWithOnlySuggestionPass", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestPreconditionalDeleteWithOnlySuggestionPass(ctx, t, s)
 		}},
-		{name: "List", waits: true, not: notCounted, run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "List", not: notCounted, run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestList(ctx, t, s, s.compact, true, s.recorder())
 		}},
 		{name: "DeleteWithConflictAndMissingExpectedTransformOrDecodeError", not: notUndecodable, run: func(ctx context.Context, t *testing.T, s *shim) {
@@ -136,10 +137,10 @@ func upstreamCases() []upstreamCase {
 		{name: "DeleteWithSuggestionAndMissingExpectedTransformOrDecodeError", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestDeleteWithSuggestionAndMissingExpectedTransformOrDecodeError(ctx, t, s)
 		}},
-		{name: "ConsistentList", waits: true, run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "ConsistentList", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestConsistentList(ctx, t, s, s.increaseRV, true, true, true)
 		}},
-		{name: "GetListNonRecursive", waits: true, not: notByKey, run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "GetListNonRecursive", not: notByKey, run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestGetListNonRecursive(ctx, t, s.increaseRV, s)
 		}},
 		{name: "GetListRecursivePrefix", not: notByKey, run: func(ctx context.Context, t *testing.T, s *shim) {
@@ -185,7 +186,7 @@ func upstreamCases() []upstreamCase {
 		{name: "NamespaceScopedList", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestNamespaceScopedList(ctx, t, s)
 		}},
-		{name: "CompactRevision", waits: true, run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "CompactRevision", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestCompactRevision(ctx, t, s, s.increaseRV, s.compact)
 		}},
 		{name: "KeySchema", leftOut: ownKeys},
@@ -221,22 +222,22 @@ func upstreamCases() []upstreamCase {
 		{name: "NamespaceScopedWatch", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestNamespaceScopedWatch(ctx, t, s)
 		}},
-		{name: "WatchDispatchBookmarkEvents", waits: true, run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "WatchDispatchBookmarkEvents", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestWatchDispatchBookmarkEvents(ctx, t, s, true)
 		}},
-		{name: "OptionalWatchBookmarksWithCorrectResourceVersion", waits: true, run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "OptionalWatchBookmarksWithCorrectResourceVersion", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunTestOptionalWatchBookmarksWithCorrectResourceVersion(ctx, t, s)
 		}},
 		{name: "SendInitialEventsBackwardCompatibility", run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunSendInitialEventsBackwardCompatibility(ctx, t, s)
 		}},
-		{name: "WatchSemantics", run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "WatchSemantics", alone: true, run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunWatchSemantics(ctx, t, s)
 		}},
-		{name: "WatchSemanticInitialEventsExtended", run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "WatchSemanticInitialEventsExtended", alone: true, run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunWatchSemanticInitialEventsExtended(ctx, t, s)
 		}},
-		{name: "WatchListMatchSingle", run: func(ctx context.Context, t *testing.T, s *shim) {
+		{name: "WatchListMatchSingle", alone: true, run: func(ctx context.Context, t *testing.T, s *shim) {
 			storagetesting.RunWatchListMatchSingle(ctx, t, s)
 		}},
 		{name: "WatchErrorIsBlockingFurtherEvents", leftOut: fromEtcd},
@@ -250,7 +251,7 @@ func TestUpstream(t *testing.T) {
 			if c.leftOut != "" {
 				t.Skip(c.leftOut)
 			}
-			if c.waits {
+			if !c.alone {
 				t.Parallel()
 			}
 			for _, of := range []shimOf{
@@ -258,7 +259,7 @@ func TestUpstream(t *testing.T) {
 			} {
 				of.clusterScoped, of.transformed = c.clusterScoped, c.transformed
 				t.Run(of.String(), func(t *testing.T) {
-					if c.waits {
+					if !c.alone {
 						t.Parallel()
 					}
 					if c.not != nil {
