@@ -46,7 +46,7 @@ type events struct {
 	known map[string]weak.Pointer[event]
 }
 
-// event returns the event for raw, whose bytes were stored at the version of.
+// event returns the event for raw, whose bytes were stored at the version of; empty for the last one before that of raw.
 func (s *Storage) event(raw *raw.Object, of string) *event {
 	key := raw.Key() + "@" + of + "@" + raw.GetResourceVersion()
 	s.events.mu.Lock()

@@ -21,6 +21,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	if err != nil {
 		return err
 	}
+	opts.Predicate = s.Sight(ctx).Narrow(opts.Predicate)
 	held := &holding{ctx: ctx, pages: opts.Predicate.Limit > 0}
 	page, err := s.page(ctx, at, opts, held)
 	if err != nil {

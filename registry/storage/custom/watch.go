@@ -26,7 +26,7 @@ func (s *Storage) Watch(ctx context.Context, key string, opts apistorage.ListOpt
 	if err != nil {
 		return nil, err
 	}
-	opts.Predicate = watchcache.Complete(opts.Predicate)
+	opts.Predicate = s.Sight(ctx).Narrow(watchcache.Complete(opts.Predicate))
 	v := &view{storage: s, match: newMatcher(opts.Predicate, at, s.Sight(ctx))}
 	return answer.Watching{
 		Resource: s.Layout.Resource, NewFunc: s.newFunc, Wildcard: at.Wildcard(), Fixed: v.match.fixed(),
@@ -163,7 +163,13 @@ func (v *view) show(change watch.Event) *watch.Event {
 	}
 	var state *event
 	if is {
-		state = v.storage.event(raw, raw.GetResourceVersion())
+		of := raw.GetResourceVersion()
+		if change.Type == watch.Deleted {
+			// These are the bytes of the state before. If the object only no longer has the labels that are asked for, there is another one at
+			// this version.
+			of = ""
+		}
+		state = v.storage.event(raw, of)
 		err := state.use(func(obj runtime.Object) error {
 			if v.known != nil {
 				ok, err := v.match.object(obj)

@@ -3,6 +3,8 @@ package filter
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
 )
@@ -32,6 +34,14 @@ type Turning interface {
 	Turns() <-chan struct{}
 	// Turned returns the clusters about whose objects the answer may have changed since the last call.
 	Turned() []logicalcluster.Name
+}
+
+// Selecting is a Filter that decides by labels alone. The watch caches select by them as for a label selector of the client: a list decodes, and
+// a watch remembers, nothing but what it shows.
+type Selecting interface {
+	Filter
+	// Selector selects what Shows is true for. It never changes.
+	Selector() labels.Selector
 }
 
 type contextKey struct{}

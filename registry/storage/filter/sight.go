@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
@@ -29,10 +30,32 @@ func Of(ctx context.Context, resource schema.GroupResource, bucket string) Sight
 // Full reports whether the request sees everything.
 func (s Sight) Full() bool { return s.filter == nil }
 
-// Fixed reports whether an object is in sight for its whole life or never.
+// Fixed reports whether nothing has to be remembered to know what comes into sight and leaves it: an object is in sight for its whole life
+// or never, or the watch cache finds out.
 func (s Sight) Fixed() bool {
-	_, follower := s.filter.(Follower)
-	return s.filter == nil || follower
+	switch s.filter.(type) {
+	case nil, Follower, Selecting:
+		return true
+	}
+	return false
+}
+
+// Narrow returns p with what the filter selects by labels.
+func (s Sight) Narrow(p apistorage.SelectionPredicate) apistorage.SelectionPredicate {
+	selecting, ok := s.filter.(Selecting)
+	if !ok {
+		return p
+	}
+	requirements, selectable := selecting.Selector().Requirements()
+	switch {
+	case !selectable:
+		p.Label = labels.Nothing()
+	case p.Label == nil:
+		p.Label = selecting.Selector()
+	default:
+		p.Label = p.Label.Add(requirements...)
+	}
+	return p
 }
 
 // Shows reports whether the object with this head is in sight.
