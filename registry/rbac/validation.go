@@ -9,14 +9,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/annex-dev/annex/apis/rbac/rules"
 )
 
 func validateRole(role *rbacv1.Role) field.ErrorList {
-	return validateRules(role.Rules, true, field.NewPath("rules"))
+	return rules.Validate(role.Rules, true, field.NewPath("rules"))
 }
 
 func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
-	errs := validateRules(role.Rules, false, field.NewPath("rules"))
+	errs := rules.Validate(role.Rules, false, field.NewPath("rules"))
 	if role.AggregationRule == nil {
 		return errs
 	}
@@ -30,40 +32,6 @@ func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
 		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
 			errs = append(errs, field.Invalid(selectors.Index(i), nil, "invalid label selector."))
 		}
-	}
-	return errs
-}
-
-func validateRules(rules []rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for i := range rules {
-		errs = append(errs, validateRule(&rules[i], namespaced, at.Index(i))...)
-	}
-	for i := range rules {
-		if len(rules[i].Verbs) == 0 {
-			errs = append(errs, field.Required(at.Index(i).Child("verbs"), ""))
-		}
-	}
-	return errs
-}
-
-// validateRule checks that a rule is for resources, or, in a ClusterRole, for paths.
-func validateRule(rule *rbacv1.PolicyRule, namespaced bool, at *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if len(rule.NonResourceURLs) > 0 {
-		if namespaced {
-			errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), rule.NonResourceURLs, "namespaced rules cannot apply to non-resource URLs"))
-		}
-		if len(rule.APIGroups) > 0 || len(rule.Resources) > 0 || len(rule.ResourceNames) > 0 {
-			errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), rule.NonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs"))
-		}
-		return errs
-	}
-	if len(rule.APIGroups) == 0 {
-		errs = append(errs, field.Required(at.Child("apiGroups"), "resource rules must supply at least one api group"))
-	}
-	if len(rule.Resources) == 0 {
-		errs = append(errs, field.Required(at.Child("resources"), "resource rules must supply at least one resource"))
 	}
 	return errs
 }

@@ -8,6 +8,9 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
+// Allows reports whether one of rules permits what attrs asks for. It is for rules that are in no role.
+func Allows(rules []rbacv1.PolicyRule, attrs authorizer.Attributes) bool { return allows(rules, attrs) }
+
 // allows reports whether one of rules permits what attrs asks for.
 func allows(rules []rbacv1.PolicyRule, attrs authorizer.Attributes) bool {
 	if !attrs.IsResourceRequest() {
