@@ -61,7 +61,9 @@ type stores struct {
 // newStores builds the REST storage of the API groups that are stored.
 func newStores(c Config) (*stores, error) {
 	s := &stores{openAPI: newOpenAPI(c.Scheme), paths: index.NewPaths(), backend: c.Backend}
-	s.urls = tenancy.URLs{External: func() string { return c.Addresses.External }, PathOf: s.paths.PathOf}
+	s.urls = tenancy.URLs{
+		External: func() string { return c.Addresses.External }, Virtual: func() string { return c.Addresses.Virtual }, PathOf: s.paths.PathOf,
+	}
 	getter := c.Backend.RESTOptionsGetter()
 	var err error
 	if s.core, err = core.NewGroup(c.Scheme, getter); err != nil {
@@ -86,7 +88,7 @@ func newStores(c Config) (*stores, error) {
 		func() (*group.Group, error) { return corekcp.NewGroup(c.Scheme, getter, s.urls.External) },
 		func() (*group.Group, error) { return topology.NewGroup(c.Scheme, getter) },
 		func() (g *group.Group, err error) {
-			s.apis, err = apis.NewGroup(c.Scheme, getter, func() string { return c.Addresses.Virtual })
+			s.apis, err = apis.NewGroup(c.Scheme, getter, s.urls.Virtual)
 			return s.apis, err
 		},
 		func() (*group.Group, error) { return annex.NewGroup(c.Scheme, getter) },

@@ -3,7 +3,8 @@
 //
 // Deletion has these steps, in this order. Each step is repeated until nothing is left for it:
 //
-//  1. The owner Workspace is deleted too, if somebody deleted the LogicalCluster itself; phase Deleting.
+//  1. The owner Workspace is deleted too, if somebody deleted the LogicalCluster itself. While the LogicalCluster has terminators, that is
+//     all, and the phase is Terminating. Each terminator removes itself. Then the phase is Deleting.
 //  2. All content except that of the next steps. Finalizers are respected. Child workspaces are content: their logical clusters
 //     are deleted first. The deletion of namespaces begins before that, so that nobody puts anything back.
 //  3. Namespaces.

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -37,10 +38,10 @@ func (r *reconciler) finalize(ctx context.Context, key client.Key, lc *corev1alp
 		return reconcile.Result{}, err
 	}
 	lc, err := r.update(ctx, lc, func(lc *corev1alpha1.LogicalCluster) {
-		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseDeleting
+		lc.Status.Phase = lifecycle.PhaseOfDeletion(lc.Status.Terminators)
 	})
-	if err != nil {
-		return reconcile.Result{}, err
+	if err != nil || len(lc.Status.Terminators) > 0 {
+		return reconcile.Result{}, err // the last terminator that removes itself causes an event
 	}
 	others := slices.DeleteFunc(slices.Clone(lc.Finalizers), func(f string) bool { return f == corev1alpha1.LogicalClusterDeletionFinalizer })
 	remaining, err := r.empty(ctx, key, len(others) > 0)

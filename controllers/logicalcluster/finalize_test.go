@@ -581,3 +581,51 @@ func TestControllers_DeletionIsRecursive(t *testing.T) {
 		}
 	}
 }
+
+// Terminators have the content to themselves: nothing is deleted, and nobody looks, until the last one has removed itself.
+func TestFinalize_WaitsForTerminators(t *testing.T) {
+	objects := filled()
+	for _, obj := range objects {
+		if lc, ok := obj.(*corev1alpha1.LogicalCluster); ok {
+			lc.Status.Terminators = []corev1alpha1.LogicalClusterTerminator{"root:x"}
+			lc.Finalizers = append(lc.Finalizers, corev1alpha1.LogicalClusterHasTerminatorsFinalizer)
+		}
+	}
+	h := newHouse(objects...)
+	h.delete(t)
+	for range 3 {
+		result, err := h.step(t)
+		if err != nil || result.RequeueAfter != 0 {
+			t.Fatalf("result %+v, %v", result, err)
+		}
+		h.clock.Step(time.Hour)
+	}
+	if phase := h.get(t).Status.Phase; phase != corev1alpha1.LogicalClusterPhaseTerminating {
+		t.Errorf("phase is %s", phase)
+	}
+	for gr, name := range map[schema.GroupResource]string{{Resource: "configmaps"}: "default/a", namespaces: "default", apiBindings: "tenancy"} {
+		at := client.Key{Cluster: id, Name: name}
+		if namespace, in, found := strings.Cut(name, "/"); found {
+			at = client.Key{Cluster: id, Namespace: namespace, Name: in}
+		}
+		obj, err := h.Get(t.Context(), gr, at)
+		if err != nil || obj.GetDeletionTimestamp() != nil {
+			t.Errorf("%s %s is %v, %v", gr, name, obj, err)
+		}
+	}
+	if obj, err := h.Get(t.Context(), workspaces, owner); err != nil || obj.GetDeletionTimestamp() == nil {
+		t.Errorf("the Workspace stays: %v", err)
+	}
+	h.change(t, logicalClusters, key, func(obj client.Object) {
+		lc := obj.(*corev1alpha1.LogicalCluster)
+		lc.Status.Terminators, lc.Finalizers = nil, []string{corev1alpha1.LogicalClusterDeletionFinalizer}
+	})
+	for range 10 {
+		if _, err := h.step(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.has(t, logicalClusters, key) {
+		t.Errorf("it stays: %+v", h.get(t).Status)
+	}
+}

@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -117,6 +118,8 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		result, err = r.finalize(ctx, ws)
 	case isPlaced(ws):
 		result, err = r.maintain(ctx, ws)
+	case ws.Spec.Cluster != "" && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing:
+		result, err = r.initialize(ctx, ws)
 	default:
 		result, err = r.provision(ctx, ws)
 	}
@@ -172,10 +175,16 @@ func (r *reconciler) keysOfLogicalCluster(ctx context.Context, event client.Even
 		return []client.Key{key}, nil
 	}
 	ws, ok := obj.(*tenancyv1alpha1.Workspace)
-	if !ok || ws.Status.Phase == lc.Status.Phase || (event.Type == client.Added && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling) {
+	if !ok || mirrors(ws, lc) || (event.Type == client.Added && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling) {
 		return nil, nil
 	}
 	return []client.Key{key}, nil
+}
+
+// mirrors reports whether ws shows the status of lc, as far as that changes by itself.
+func mirrors(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster) bool {
+	return ws.Status.Phase == lc.Status.Phase && slices.Equal(ws.Status.Initializers, lc.Status.Initializers) &&
+		slices.Equal(ws.Status.Terminators, lc.Status.Terminators)
 }
 
 // ownerOf returns the key of the Workspace that lc belongs to; false when it belongs to none.
@@ -210,9 +219,7 @@ func (r *reconciler) keysOfBinding(ctx context.Context, event client.HeadEvent) 
 	if event.Type == client.Deleted {
 		return nil, nil
 	}
-	return r.owner(ctx, event, func(lc *corev1alpha1.LogicalCluster) bool {
-		return lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing
-	})
+	return r.owner(ctx, event, awaitsBindings)
 }
 
 // keysOfClusterRoleBinding returns the workspace that lost its administrator.

@@ -14,7 +14,9 @@
 // it has already created: each step tries to create an object, and keeps an existing one. Only a Workspace with spec.cluster is found
 // by path, so nobody can enter before the last step.
 //
-// If a default binding cannot be bound at once, the logical cluster is created in phase Initializing and becomes Ready when the
-// last binding is bound. controllers/logicalcluster deletes the content. This controller deletes the LogicalCluster together with its
+// If a default binding cannot be bound at once, the logical cluster is created in phase Initializing, with the initializer
+// system:apibindings, which this controller removes when the last binding is bound. If its types have initializers of their own, it is
+// created in that phase, too, and contains everything else from the beginning. Those remove themselves (apis/core/lifecycle), and this
+// controller only mirrors that. controllers/logicalcluster deletes the content. This controller deletes the LogicalCluster together with its
 // Workspace, and copies its phase and conditions to the Workspace until it is gone.
 package workspace

@@ -61,8 +61,12 @@ func (r *reconciler) disappeared(ctx context.Context, ws *tenancyv1alpha1.Worksp
 	})
 }
 
-// mirror copies phase and conditions of lc to ws.
+// mirror copies the status of lc to ws.
 func mirror(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster) {
+	ws.Status.Initializers, ws.Status.Terminators = lc.Status.Initializers, lc.Status.Terminators
+	if c := conditionsv1alpha1.Get(lc, corev1alpha1.WorkspaceInitialized); c != nil {
+		conditionsv1alpha1.Set(ws, *c)
+	}
 	if c := conditionsv1alpha1.Get(lc, corev1alpha1.WorkspaceContentDeleted); c != nil {
 		conditionsv1alpha1.Set(ws, *c)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 )
@@ -48,7 +49,7 @@ func shortNote(user *authenticationv1.UserInfo) (string, error) {
 	return string(note), nil
 }
 
-// newLogicalCluster returns the LogicalCluster of ws in its final state, except the phase.
+// newLogicalCluster returns the LogicalCluster of ws in its final state, except the status.
 func newLogicalCluster(ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.LogicalCluster, error) {
 	annotations := map[string]string{
 		logicalcluster.PathAnnotationKey:              p.path.String(),
@@ -84,7 +85,9 @@ func newLogicalCluster(ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.Log
 				Cluster:    logicalcluster.From(ws).String(),
 				UID:        ws.UID,
 			},
-			CreatedBy: p.creator,
+			CreatedBy:    p.creator,
+			Initializers: typeresolution.Initializers(p.types),
+			Terminators:  typeresolution.Terminators(p.types),
 		},
 	}, nil
 }

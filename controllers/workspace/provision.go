@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -136,17 +137,11 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 			return reconcile.Result{}, fmt.Errorf("creating %s %q in %s: %w", c.Resource, c.Object.GetName(), name, err)
 		}
 	}
-	if lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing || lc.Status.Phase == corev1alpha1.LogicalClusterPhaseScheduling {
+	if awaitsBindings(lc) {
 		if waiting := r.unbound(ctx, name, bindings); waiting != "" {
 			return reconcile.Result{RequeueAfter: r.patience(ws)}, r.initializing(ctx, ws, lc, p, waiting, refused)
 		}
-		ready := lc.DeepCopy()
-		ready.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
-		updated, err := r.Client.Update(ctx, logicalClusters, name, ready)
-		if err != nil {
-			return reconcile.Result{}, fmt.Errorf("updating the LogicalCluster of %s: %w", name, err)
-		}
-		if lc, err = typed(updated); err != nil {
+		if lc, err = r.haveBound(ctx, lc); err != nil {
 			return reconcile.Result{}, err
 		}
 	}
@@ -155,6 +150,39 @@ func (r *reconciler) build(ctx context.Context, ws *tenancyv1alpha1.Workspace, p
 		return reconcile.Result{RequeueAfter: r.patience(ws)}, r.stuck(ctx, ws, corev1alpha1.APIBindingsInitialized, corev1alpha1.APIBindingErrorsReason, refused)
 	}
 	return reconcile.Result{}, r.finish(ctx, ws, lc, p)
+}
+
+// awaitsBindings reports whether lc waits for its default bindings. One that an earlier release created has no initializer for them.
+func awaitsBindings(lc *corev1alpha1.LogicalCluster) bool {
+	switch lc.Status.Phase {
+	case corev1alpha1.LogicalClusterPhaseScheduling:
+		return true
+	case corev1alpha1.LogicalClusterPhaseInitializing:
+		return len(lc.Status.Initializers) == 0 || slices.Contains(lc.Status.Initializers, typeresolution.SystemAPIBindingsInitializer)
+	}
+	return false
+}
+
+// haveBound ends the wait of lc for its default bindings, and returns it as it is then. It is Ready unless other initializers are left.
+func (r *reconciler) haveBound(ctx context.Context, lc *corev1alpha1.LogicalCluster) (*corev1alpha1.LogicalCluster, error) {
+	bound := lc.DeepCopy()
+	bound.Status.Initializers = withoutBindings(bound.Status.Initializers)
+	if bound.Status.Phase = corev1alpha1.LogicalClusterPhaseReady; len(bound.Status.Initializers) > 0 {
+		bound.Status.Phase = corev1alpha1.LogicalClusterPhaseInitializing
+	}
+	name := logicalcluster.From(lc)
+	updated, err := r.Client.Update(ctx, logicalClusters, name, bound)
+	if err != nil {
+		return nil, fmt.Errorf("updating the LogicalCluster of %s: %w", name, err)
+	}
+	return typed(updated)
+}
+
+// withoutBindings returns initializers without the one that makes default bindings.
+func withoutBindings(initializers []corev1alpha1.LogicalClusterInitializer) []corev1alpha1.LogicalClusterInitializer {
+	return slices.DeleteFunc(slices.Clone(initializers), func(i corev1alpha1.LogicalClusterInitializer) bool {
+		return i == typeresolution.SystemAPIBindingsInitializer
+	})
 }
 
 func typed(obj client.Object) (*corev1alpha1.LogicalCluster, error) {
@@ -189,11 +217,15 @@ func (r *reconciler) ensureLogicalCluster(ctx context.Context, ws *tenancyv1alph
 		if err != nil {
 			return nil, nil, err
 		}
-		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
-		if !final {
+		if final {
+			lc.Spec.Initializers = withoutBindings(lc.Spec.Initializers)
+			if err := r.makeFrom(ctx, name, lc, p, bindings); err != nil {
+				return nil, nil, err
+			}
+		}
+		lc.Status.Initializers, lc.Status.Terminators = lc.Spec.Initializers, lc.Spec.Terminators
+		if lc.Status.Phase = corev1alpha1.LogicalClusterPhaseReady; len(lc.Status.Initializers) > 0 {
 			lc.Status.Phase = corev1alpha1.LogicalClusterPhaseInitializing
-		} else if err := r.makeFrom(ctx, name, lc, p, bindings); err != nil {
-			return nil, nil, err
 		}
 		created, err := r.Client.Create(ctx, logicalClusters, name, lc)
 		if apierrors.IsAlreadyExists(err) {
@@ -297,23 +329,40 @@ func (r *reconciler) initializing(ctx context.Context, ws *tenancyv1alpha1.Works
 	})
 }
 
-// finish makes ws Ready, so that users can enter it.
+// finish records in ws that everything is made, so that users can enter it. It is Ready unless initializers are left.
 func (r *reconciler) finish(ctx context.Context, ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster, p plan) error {
 	var failed error
 	err := r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 		r.place(ws, lc, p)
-		if p.creator != nil {
-			note, err := shortNote(p.creator)
-			if err != nil {
-				failed = err
-				return
-			}
-			annotate(ws, tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey, note)
-		}
-		conditionsv1alpha1.MarkTrue(ws, corev1alpha1.WorkspaceInitialized)
-		conditionsv1alpha1.MarkTrue(ws, corev1alpha1.APIBindingsInitialized)
+		failed = made(ws, lc)
 	})
 	return errors.Join(failed, err)
+}
+
+// made sets the conditions of ws when all that this controller makes is there, and shortens the note about its creator when it is Ready.
+func made(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.LogicalCluster) error {
+	conditionsv1alpha1.MarkTrue(ws, corev1alpha1.APIBindingsInitialized)
+	waits := lc.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing
+	if waits {
+		conditionsv1alpha1.MarkFalse(ws, corev1alpha1.WorkspaceInitialized, corev1alpha1.InitializerExistsReason,
+			conditionsv1alpha1.ConditionSeverityInfo, "Initializers still exist: %v", lc.Status.Initializers)
+	} else {
+		conditionsv1alpha1.MarkTrue(ws, corev1alpha1.WorkspaceInitialized)
+	}
+	mirror(ws, lc)
+	if waits {
+		return nil
+	}
+	user, err := creator(ws)
+	if err != nil || user == nil {
+		return err
+	}
+	note, err := shortNote(user)
+	if err != nil {
+		return err
+	}
+	annotate(ws, tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey, note)
+	return nil
 }
 
 // place records the logical cluster of ws.
@@ -326,5 +375,6 @@ func (r *reconciler) place(ws *tenancyv1alpha1.Workspace, lc *corev1alpha1.Logic
 		label(ws, regionLabel, region)
 	}
 	setPhase(ws, lc.Status.Phase)
+	ws.Status.Initializers, ws.Status.Terminators = lc.Status.Initializers, lc.Status.Terminators
 	conditionsv1alpha1.MarkTrue(ws, tenancyv1alpha1.WorkspaceScheduled)
 }

@@ -4752,14 +4752,14 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 				Properties: map[string]spec.Schema{
 					"initializer": {
 						SchemaProps: spec.SchemaProps{
-							Description: "initializer makes new workspaces wait for a controller of the type's author before they are ready. Not supported yet.",
+							Description: "initializer makes new workspaces wait for a controller before they are ready. Such a controller needs the verb initialize on the type, and works at the address of type initializing in the status.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"terminator": {
 						SchemaProps: spec.SchemaProps{
-							Description: "terminator makes the deletion of workspaces wait for a controller of the type's author. Not supported yet.",
+							Description: "terminator makes the deletion of workspaces wait for a controller. Such a controller needs the verb terminate on the type, and works at the address of type terminating in the status.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -4859,7 +4859,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "initializerPermissions limits what the initializer may do in a workspace. Not supported yet.",
+							Description: "initializerPermissions are what the initializer may do in a workspace. If not set, it acts as the user who created the workspace.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4877,7 +4877,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "terminatorPermissions limits what the terminator may do in a workspace. Not supported yet.",
+							Description: "terminatorPermissions are what the terminator may do in a workspace. If not set, it acts as the user who created the workspace.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -3,10 +3,10 @@ package corekcp
 import (
 	"maps"
 
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/core/validation"
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
@@ -17,10 +17,7 @@ func logicalClusterKind(external func() string) *kinds.Kind[corev1alpha1.Logical
 		ValidateUpdate:       validation.ValidateLogicalClusterUpdate,
 		ValidateStatusUpdate: validation.ValidateLogicalClusterStatusUpdate,
 		// A write by the controller would cost as much as the deletion itself.
-		BeginDelete: func(lc *corev1alpha1.LogicalCluster) {
-			lc.Status.Phase = corev1alpha1.LogicalClusterPhaseDeleting
-			labelPhase(lc)
-		},
+		BeginDelete: lifecycle.BeginDelete,
 		Render: func(lc *corev1alpha1.LogicalCluster) {
 			if name := logicalcluster.From(lc); !name.Empty() {
 				lc.Status.URL = external() + "/clusters/" + name.String()
@@ -35,22 +32,7 @@ func prepareLogicalCluster(lc, old *corev1alpha1.LogicalCluster) {
 	if old != nil {
 		keepMadeFrom(lc, old.Annotations[corev1alpha1.MadeFromAnnotationKey])
 	}
-	if lc.Status.Phase == "" {
-		lc.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
-	}
-	labelPhase(lc)
-}
-
-// labelPhase sets the label that repeats the phase, without changing a map that may be shared.
-func labelPhase(lc *corev1alpha1.LogicalCluster) {
-	if phase := string(lc.Status.Phase); lc.Labels[tenancyv1alpha1.WorkspacePhaseLabel] != phase {
-		labels := maps.Clone(lc.Labels)
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		labels[tenancyv1alpha1.WorkspacePhaseLabel] = phase
-		lc.Labels = labels
-	}
+	lifecycle.Settle(lc, old)
 }
 
 // keepMadeFrom sets what a cluster is made from to what it was, since the storage depends on it.

@@ -90,7 +90,7 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 	add(admissionregistration.NewGroup(s, getter))
 	add(certificates.NewGroup(s, getter))
 	add(apiextensions.NewGroup(s, getter))
-	add(tenancy.NewGroup(s, getter, tenancy.URLs{External: address, PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }}))
+	add(tenancy.NewGroup(s, getter, tenancy.URLs{External: address, Virtual: address, PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }}))
 	add(corekcp.NewGroup(s, getter, address))
 	add(topology.NewGroup(s, getter))
 	add(apis.NewGroup(s, getter, address))

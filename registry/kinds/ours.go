@@ -36,7 +36,7 @@ func ourGroups() []Group {
 			}),
 			ours("v1alpha1", Row{
 				Resource: "workspacetypes", Singular: "workspacetype", ShortNames: []string{"wst"}, Object: &tenancyv1alpha1.WorkspaceType{}, List: &tenancyv1alpha1.WorkspaceTypeList{},
-				Serving: WhereBound, Export: tenancyv1alpha1.GroupName, Status: ByUsers, Columns: columns{age},
+				Serving: WhereBound, Export: tenancyv1alpha1.GroupName, Columns: columns{age},
 			}),
 		}},
 		{Name: topologyv1alpha1.GroupName, Register: adders{topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults}, Host: true, Rows: []Row{

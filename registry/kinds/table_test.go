@@ -37,7 +37,7 @@ func TestAll_Answers(t *testing.T) {
 			"workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in the host workspace": {All.IsInHostWorkspace, "hostbindings.annex.dev"},
 		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apiexports.apis.kcp.io hostbindings.annex.dev " +
-			"logicalclusters.core.kcp.io workspaces.tenancy.kcp.io"},
+			"logicalclusters.core.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "apibindings.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
 			"apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +
 			"partitionsets.topology.kcp.io shards.core.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},

@@ -13,6 +13,8 @@ import (
 type URLs struct {
 	// External returns the address of the server as users see it, without a slash at the end, for example https://host:6443.
 	External func() string
+	// Virtual returns the address of virtual workspaces in the same way.
+	Virtual func() string
 	// PathOf returns the canonical path of a logical cluster; false when it is not known.
 	PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
 }
@@ -29,5 +31,5 @@ func (u URLs) Of(parent logicalcluster.Name, name string) string {
 
 // NewGroup returns the storage of the group. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, urls URLs) (*group.Group, error) {
-	return kinds.NewGroup(tenancyv1alpha1.GroupName, s, getter, workspaceKind(urls), workspaceTypeKind())
+	return kinds.NewGroup(tenancyv1alpha1.GroupName, s, getter, workspaceKind(urls), workspaceTypeKind(urls))
 }

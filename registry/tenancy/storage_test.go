@@ -42,6 +42,7 @@ func newGroup(t *testing.T) *group.Group {
 	t.Cleanup(backend.Destroy)
 	urls := URLs{
 		External: func() string { return "https://host:6443" },
+		Virtual:  func() string { return "https://virtual:6443" },
 		PathOf: func(name logicalcluster.Name) (logicalcluster.Path, bool) {
 			return map[logicalcluster.Name]logicalcluster.Path{"root": "root", "orgid": "root:org"}[name], name == "root" || name == "orgid"
 		},

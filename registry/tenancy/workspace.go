@@ -1,9 +1,9 @@
 package tenancy
 
 import (
-	"maps"
 	"slices"
 
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -19,8 +19,8 @@ func workspaceKind(urls URLs) *kinds.Kind[tenancyv1alpha1.Workspace, *tenancyv1a
 		ValidateStatusUpdate: validation.ValidateWorkspaceStatusUpdate,
 		// A write by the controller would cost as much as the deletion itself.
 		BeginDelete: func(ws *tenancyv1alpha1.Workspace) {
-			ws.Status.Phase = corev1alpha1.LogicalClusterPhaseDeleting
-			ws.Labels = withPhase(ws.Labels, ws.Status.Phase)
+			ws.Status.Phase = lifecycle.PhaseOfDeletion(ws.Status.Terminators)
+			labelStatus(ws)
 		},
 		Render: func(ws *tenancyv1alpha1.Workspace) {
 			if ws.Spec.Cluster != "" {
@@ -41,18 +41,10 @@ func prepareWorkspace(ws, old *tenancyv1alpha1.Workspace) {
 	if old == nil && !slices.Contains(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer) {
 		ws.Finalizers = append(ws.Finalizers, corev1alpha1.LogicalClusterFinalizer)
 	}
-	ws.Labels = withPhase(ws.Labels, ws.Status.Phase)
+	labelStatus(ws)
 }
 
-// withPhase returns labels with the label that repeats the phase; the map given is not changed.
-func withPhase(labels map[string]string, phase corev1alpha1.LogicalClusterPhaseType) map[string]string {
-	if labels[tenancyv1alpha1.WorkspacePhaseLabel] == string(phase) {
-		return labels
-	}
-	labels = maps.Clone(labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[tenancyv1alpha1.WorkspacePhaseLabel] = string(phase)
-	return labels
+// labelStatus sets the labels that repeat the status. They are for selectors: nothing is decided by them.
+func labelStatus(ws *tenancyv1alpha1.Workspace) {
+	ws.Labels = lifecycle.Labels(ws.Labels, ws.Status.Phase, ws.Status.Initializers, ws.Status.Terminators)
 }

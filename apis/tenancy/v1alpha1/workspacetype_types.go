@@ -51,10 +51,12 @@ type WorkspaceType struct {
 
 // WorkspaceTypeSpec defines the workspaces of a type.
 type WorkspaceTypeSpec struct {
-	// initializer makes new workspaces wait for a controller of the type's author before they are ready. Not supported yet.
+	// initializer makes new workspaces wait for a controller before they are ready. Such a controller needs the verb initialize on the type,
+	// and works at the address of type initializing in the status.
 	// +optional
 	Initializer bool `json:"initializer,omitempty"`
-	// terminator makes the deletion of workspaces wait for a controller of the type's author. Not supported yet.
+	// terminator makes the deletion of workspaces wait for a controller. Such a controller needs the verb terminate on the type, and works at
+	// the address of type terminating in the status.
 	// +optional
 	Terminator bool `json:"terminator,omitempty"`
 	// extend lists the types that this type extends. A workspace of this type also has those types.
@@ -86,11 +88,11 @@ type WorkspaceTypeSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	AuthenticationConfigurations []AuthenticationConfigurationReference `json:"authenticationConfigurations,omitempty"`
-	// initializerPermissions limits what the initializer may do in a workspace. Not supported yet.
+	// initializerPermissions are what the initializer may do in a workspace. If not set, it acts as the user who created the workspace.
 	// +optional
 	// +listType=atomic
 	InitializerPermissions []rbacv1.PolicyRule `json:"initializerPermissions,omitempty"`
-	// terminatorPermissions limits what the terminator may do in a workspace. Not supported yet.
+	// terminatorPermissions are what the terminator may do in a workspace. If not set, it acts as the user who created the workspace.
 	// +optional
 	// +listType=atomic
 	TerminatorPermissions []rbacv1.PolicyRule `json:"terminatorPermissions,omitempty"`
@@ -159,6 +161,14 @@ type WorkspaceTypeStatus struct {
 // VirtualWorkspaceType is the purpose of a virtual workspace.
 // +enum
 type VirtualWorkspaceType string
+
+// Names of the virtual workspaces, which are segments of their addresses.
+const (
+	// InitializingWorkspaces is the virtual workspace for initializers.
+	InitializingWorkspaces = "initializingworkspaces"
+	// TerminatingWorkspaces is the virtual workspace for terminators.
+	TerminatingWorkspaces = "terminatingworkspaces"
+)
 
 const (
 	// VirtualWorkspaceTypeInitializing is the type of the virtual workspace for initializers.

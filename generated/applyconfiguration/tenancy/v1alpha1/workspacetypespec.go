@@ -14,9 +14,11 @@ import (
 //
 // WorkspaceTypeSpec defines the workspaces of a type.
 type WorkspaceTypeSpecApplyConfiguration struct {
-	// initializer makes new workspaces wait for a controller of the type's author before they are ready. Not supported yet.
+	// initializer makes new workspaces wait for a controller before they are ready. Such a controller needs the verb initialize on the type,
+	// and works at the address of type initializing in the status.
 	Initializer *bool `json:"initializer,omitempty"`
-	// terminator makes the deletion of workspaces wait for a controller of the type's author. Not supported yet.
+	// terminator makes the deletion of workspaces wait for a controller. Such a controller needs the verb terminate on the type, and works at
+	// the address of type terminating in the status.
 	Terminator *bool `json:"terminator,omitempty"`
 	// extend lists the types that this type extends. A workspace of this type also has those types.
 	Extend *WorkspaceTypeExtensionApplyConfiguration `json:"extend,omitempty"`
@@ -35,9 +37,9 @@ type WorkspaceTypeSpecApplyConfiguration struct {
 	DefaultAPIBindingLifecycle *tenancyv1alpha1.APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
 	// authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.
 	AuthenticationConfigurations []AuthenticationConfigurationReferenceApplyConfiguration `json:"authenticationConfigurations,omitempty"`
-	// initializerPermissions limits what the initializer may do in a workspace. Not supported yet.
+	// initializerPermissions are what the initializer may do in a workspace. If not set, it acts as the user who created the workspace.
 	InitializerPermissions []v1.PolicyRuleApplyConfiguration `json:"initializerPermissions,omitempty"`
-	// terminatorPermissions limits what the terminator may do in a workspace. Not supported yet.
+	// terminatorPermissions are what the terminator may do in a workspace. If not set, it acts as the user who created the workspace.
 	TerminatorPermissions []v1.PolicyRuleApplyConfiguration `json:"terminatorPermissions,omitempty"`
 }
 
