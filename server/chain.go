@@ -85,7 +85,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 	if err != nil {
 		return nil, fmt.Errorf("preparing discovery: %w", err)
 	}
-	if err := describeExports(e, documented); err != nil {
+	if err := describeVirtual(e, documented); err != nil {
 		return nil, err
 	}
 	outside, err := shownOutside(documented)
@@ -105,16 +105,19 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Filters:  filters(c.Backend),
 		Codecs:   c.Scheme.Codecs,
 	})
+	atEndpoints := &virtual.Handler{List: e.virtual, Version: api, Serve: last}
+	routed := router.New(router.Config{
+		API:       api,
+		Catalog:   e.shown,
+		Discovery: documents,
+		Issuer:    p.tokens,
+		Virtual:   atEndpoints,
+		Base:      e.base.Has,
+		Serve:     last,
+	})
+	atEndpoints.Inside = http.HandlerFunc(routed.Inside)
 	generic.Handler.FullHandlerChain = newHandler(
-		router.New(router.Config{
-			API:       api,
-			Catalog:   e.shown,
-			Discovery: documents,
-			Issuer:    p.tokens,
-			Virtual:   &virtual.Handler{List: e.virtual, Version: api, Serve: last},
-			Base:      e.base.Has,
-			Serve:     last,
-		}),
+		routed,
 		outside,
 		frontdoor.Config{
 			Resolver: i.index,
@@ -133,14 +136,16 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 	return generic, nil
 }
 
-// describeExports gives the virtual workspace of providers the documents of all that claims can make reachable.
-func describeExports(e *endpoints, documented discovery.Config) error {
+// describeVirtual gives virtual workspaces the documents of all that they can make reachable.
+func describeVirtual(e *endpoints, documented discovery.Config) error {
 	documented.IsBound = func(schema.GroupResource) bool { return true } // nothing is everywhere
 	documents, err := discovery.New(documented)
 	if err != nil {
-		return fmt.Errorf("preparing discovery for providers: %w", err)
+		return fmt.Errorf("preparing discovery for virtual workspaces: %w", err)
 	}
 	e.exports.Describe(documents)
+	e.initializing.Describe(documents)
+	e.terminating.Describe(documents)
 	return nil
 }
 

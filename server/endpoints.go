@@ -27,6 +27,7 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
+	"github.com/annex-dev/annex/server/virtual/lifecycle"
 )
 
 // endpoints is the fourth layer: what is served where, in clusters and in virtual workspaces.
@@ -40,6 +41,8 @@ type endpoints struct {
 	virtual virtual.List
 	// exports are the virtual workspace of providers.
 	exports *apiexport.Endpoint
+	// initializing and terminating are the virtual workspaces of initializers and terminators.
+	initializing, terminating *lifecycle.Endpoint
 	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
@@ -83,7 +86,11 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	}
 	// The virtual workspaces: one line for each.
 	e.exports = exports
-	all := []virtual.Workspace{exports}
+	stages := lifecycle.Config{
+		Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator, Policy: p.clusters, Watches: i.watches, IsStatusByServer: kinds.All.IsStatusByServer,
+	}
+	e.initializing, e.terminating = lifecycle.NewInitializing(stages), lifecycle.NewTerminating(stages)
+	all := []virtual.Workspace{exports, e.initializing, e.terminating}
 	if c.Host != nil {
 		e.projections = newProjections(c, s, i, p, e)
 		all = append(all, e.projections)

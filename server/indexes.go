@@ -33,7 +33,7 @@ func newIndexes(c Config, s *stores) *indexes {
 		forget:    []func(logicalcluster.Name){c.Backend.Forget},
 	}
 	i.index = index.New(index.Config{
-		Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched,
+		Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched, Changed: watches.Recheck,
 		Gone: func(cluster logicalcluster.Name) {
 			for _, forget := range i.forget {
 				forget(cluster)

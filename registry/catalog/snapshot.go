@@ -41,6 +41,8 @@ type Resource struct {
 	Terminating bool
 	// Verbs are those that a virtual workspace serves, of the resource and of its status; nil for all, and for all subresources.
 	Verbs []string
+	// StatusVerbs are those of the status if they are not Verbs; nil if they are.
+	StatusVerbs []string
 }
 
 // GroupResource returns the group and plural name.
@@ -116,6 +118,10 @@ func newContent(resources []*Resource) *content {
 		if r.Verbs != nil {
 			shown.add(r.Verbs...)
 			shown.flag(true)
+		}
+		if r.StatusVerbs != nil {
+			shown.add(r.StatusVerbs...)
+			shown.flag(false)
 		}
 	}
 	s.hash = shown.sum()

@@ -46,7 +46,7 @@ type Index struct {
 	latest uint64
 }
 
-// Config is what an Index is made of. Everything is required.
+// Config is what an Index is made of. Everything is required unless it says otherwise.
 type Config struct {
 	// Paths is filled from the watches of Cached once Run runs.
 	*Paths
@@ -55,6 +55,9 @@ type Config struct {
 	Fresh Fresh
 	// Switched is told of a cluster that is, or was until now, in phase Inactive after every change; empty when perhaps any is.
 	Switched func(ctx context.Context, cluster logicalcluster.Name)
+	// Changed is told of a cluster whose LogicalCluster somebody wrote or deleted. It may miss some when Switched is told that perhaps any has
+	// changed; nil for nobody.
+	Changed func(cluster logicalcluster.Name)
 	// Gone is told of a cluster that was deleted. It may miss some.
 	Gone func(cluster logicalcluster.Name)
 }
@@ -111,6 +114,9 @@ func (i *Index) handleLogicalCluster(ctx context.Context, event client.Event) {
 		return
 	}
 	name := logicalcluster.From(lc)
+	if event.Type != client.Added && i.Changed != nil {
+		defer i.Changed(name)
+	}
 	if event.Type == client.Deleted {
 		i.clusters.drop(name)
 		i.Gone(name)

@@ -79,10 +79,16 @@ func limited(entry metav1.APIResource, resource *catalog.Resource) (metav1.APIRe
 	if resource.Verbs == nil {
 		return entry, true
 	}
-	if _, subresource, is := strings.Cut(entry.Name, "/"); is && subresource != "status" {
-		return entry, false
+	verbs := resource.Verbs
+	if _, subresource, is := strings.Cut(entry.Name, "/"); is {
+		if subresource != "status" {
+			return entry, false
+		}
+		if resource.StatusVerbs != nil {
+			verbs = resource.StatusVerbs
+		}
 	}
-	entry.Verbs = slices.DeleteFunc(slices.Clone(entry.Verbs), func(verb string) bool { return !slices.Contains(resource.Verbs, verb) })
+	entry.Verbs = slices.DeleteFunc(slices.Clone(entry.Verbs), func(verb string) bool { return !slices.Contains(verbs, verb) })
 	return entry, len(entry.Verbs) > 0
 }
 

@@ -74,14 +74,31 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	cluster, ok := logicalcluster.FromContext(ctx)
-	switch {
-	case !ok:
+	if !ok {
 		r.process(w, req)
-	case info.IsResourceRequest:
-		r.resource(w, req, cluster, info)
-	default:
-		r.nonResource(w, req, cluster)
+		return
 	}
+	r.inside(w, req, cluster, info)
+}
+
+// Inside serves a request for one cluster that a virtual workspace has let in.
+func (r *Router) Inside(w http.ResponseWriter, req *http.Request) {
+	info, known := genericapirequest.RequestInfoFrom(req.Context())
+	cluster, single := logicalcluster.FromContext(req.Context())
+	if !known || !single {
+		r.Serve.Fail(w, req, apierrors.NewInternalError(fmt.Errorf("the request enters no cluster")))
+		return
+	}
+	r.inside(w, req, cluster, info)
+}
+
+// inside serves a request for one cluster.
+func (r *Router) inside(w http.ResponseWriter, req *http.Request, cluster logicalcluster.Name, info *genericapirequest.RequestInfo) {
+	if info.IsResourceRequest {
+		r.resource(w, req, cluster, info)
+		return
+	}
+	r.nonResource(w, req, cluster)
 }
 
 // process serves a request that names no cluster.

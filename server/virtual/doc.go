@@ -4,6 +4,7 @@
 //	1 front door  [List.Parse] turns the URL into an [Endpoint] and the cluster that the request is for; both go into the context
 //	2 authorizer  [List.Authorize] asks the virtual workspace of the endpoint, which refuses unless it allows
 //	4 virtual     [Handler] asks it for the target of a request for objects, or for its discovery, in the place of the router
+//	              or, for what enters a cluster ([Entering]), lets the router serve it after all
 //	5 serve       serves the target as it serves any other
 //
 // # Adding one

@@ -19,6 +19,8 @@ type Handler struct {
 	Version http.Handler
 	// Serve is the last mile.
 	Serve *serve.Server
+	// Inside serves what enters the cluster in its context; see [Entering].
+	Inside http.Handler
 }
 
 // ServeHTTP implements http.Handler. The context of the request holds endpoint, target and request info.
@@ -30,6 +32,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !ok || !known || workspace == nil {
 		h.Serve.Fail(w, req, apistatus.Internal(errors.New("the request is for no virtual workspace")))
 		return
+	}
+	if entering, ok := workspace.(Entering); ok {
+		inside, done, err := entering.Enter(req, info)
+		if err != nil {
+			h.Serve.Fail(w, req, err)
+			return
+		}
+		if inside != nil {
+			defer done()
+			h.Inside.ServeHTTP(w, inside)
+			return
+		}
 	}
 	if info.IsResourceRequest {
 		target, err := workspace.Target(req, info)

@@ -39,6 +39,14 @@ type Workspace interface {
 	Discovery(ctx context.Context) (http.Handler, error)
 }
 
+// Entering is a Workspace some of whose requests are served as the cluster that they are for serves its own: any resource, discovery and
+// OpenAPI.
+type Entering interface {
+	// Enter returns an authorized request as one for its cluster, and what must be called when it was served. The request is nil if the
+	// Workspace serves it by itself. Errors are API statuses.
+	Enter(req *http.Request, info *genericapirequest.RequestInfo) (inside *http.Request, done func(), err error)
+}
+
 // Follower is a Workspace that follows changes of what it shows.
 type Follower interface {
 	// Run follows them until ctx ends. It returns nil then, or the reason why it cannot.

@@ -2,6 +2,7 @@ package logicalcluster
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	cluster "github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -120,6 +122,53 @@ func TestRules(t *testing.T) {
 			err := NewRules().(admission.ValidationInterface).Validate(ctx, attributes(is, old, tc.op, tc.subresource, tc.by), nil)
 			if tc.refused != apierrors.IsForbidden(err) || (!tc.refused && err != nil) {
 				t.Errorf("got %v, want refused %v", err, tc.refused)
+			}
+		})
+	}
+}
+
+// An initializer can remove itself and nothing else, whoever it is.
+func TestRules_Releases(t *testing.T) {
+	type status = corev1alpha1.LogicalClusterStatus
+	waiting := func(lc *corev1alpha1.LogicalCluster) {
+		lc.Status = status{Phase: corev1alpha1.LogicalClusterPhaseInitializing, Initializers: []corev1alpha1.LogicalClusterInitializer{"a:x", "b:y"}}
+	}
+	without := func(lc *corev1alpha1.LogicalCluster) {
+		waiting(lc)
+		lc.Status.Initializers = lc.Status.Initializers[1:]
+	}
+	for name, tc := range map[string]struct {
+		release         lifecycle.Release
+		old, is         func(*corev1alpha1.LogicalCluster)
+		op              admission.Operation
+		subresource     string
+		by              user.Info
+		want            func(error) bool
+		path            string
+		nothingIsWanted bool
+	}{
+		"itself":               {release: lifecycle.Release{Initializer: "a:x"}, old: waiting, is: without, op: admission.Update, subresource: "status", by: alice, nothingIsWanted: true},
+		"another":              {release: lifecycle.Release{Initializer: "b:y"}, old: waiting, is: without, op: admission.Update, subresource: "status", by: alice, want: apierrors.IsInvalid, path: "status.initializers"},
+		"another, by a master": {release: lifecycle.Release{Initializer: "b:y"}, old: waiting, is: without, op: admission.Update, subresource: "status", by: master, want: apierrors.IsInvalid, path: "status.initializers"},
+		"one that has left":    {release: lifecycle.Release{Initializer: "a:x"}, old: without, is: without, op: admission.Update, subresource: "status", by: alice, want: apierrors.IsNotFound},
+		"the object":           {release: lifecycle.Release{Initializer: "a:x"}, old: waiting, is: without, op: admission.Update, by: master, want: apierrors.IsForbidden},
+		"deletion":             {release: lifecycle.Release{Initializer: "a:x"}, old: waiting, op: admission.Delete, by: master, want: apierrors.IsForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var is *corev1alpha1.LogicalCluster
+			if tc.is != nil {
+				is = newCluster(tc.is)
+			}
+			a := attributes(is, newCluster(tc.old), tc.op, tc.subresource, tc.by)
+			err := NewRules().(admission.MutationInterface).Admit(WithRelease(t.Context(), tc.release), a, nil)
+			switch {
+			case tc.nothingIsWanted && err != nil, !tc.nothingIsWanted && (err == nil || !tc.want(err)):
+				t.Errorf("got %v", err)
+			case tc.path != "" && !strings.Contains(err.Error(), tc.path):
+				t.Errorf("%v does not name %s", err, tc.path)
+			}
+			if err := NewRules().(admission.MutationInterface).Admit(t.Context(), a, nil); err != nil {
+				t.Errorf("without a release: %v", err)
 			}
 		})
 	}

@@ -21,7 +21,12 @@ const RulesName = "core.kcp.io/LogicalCluster"
 
 type rules struct{ *admission.Handler }
 
-var _ admission.ValidationInterface = &rules{}
+var (
+	_ admission.MutationInterface   = &rules{}
+	_ admission.ValidationInterface = &rules{}
+)
+
+var errNoRelease = errors.New("initializers and terminators write nothing but the status of a LogicalCluster")
 
 // NewRules returns the plugin that checks writes of LogicalClusters.
 func NewRules() admission.Interface {
