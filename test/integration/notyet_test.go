@@ -48,10 +48,6 @@ func TestNotYet(t *testing.T) {
 		request   request
 		want      want
 	}{
-		{"initializers, terminators", "initializer", post(typeAt, workspaceType("initializer: true")), refused("spec.initializer")},
-		{"initializers, terminators", "terminator", post(typeAt, workspaceType("terminator: true")), refused("spec.terminator")},
-		{"initializers, terminators", "permissions of initializers", post(typeAt, workspaceType(`initializerPermissions: [{apiGroups: [""], resources: [secrets], verbs: [get]}]`)), refused("spec.initializerPermissions")},
-		{"initializers, terminators", "permissions of terminators", post(typeAt, workspaceType(`terminatorPermissions: [{apiGroups: [""], resources: [secrets], verbs: [get]}]`)), refused("spec.terminatorPermissions")},
 		{"defaultAPIBindingLifecycle", "Maintain", post(typeAt, workspaceType("defaultAPIBindingLifecycle: Maintain")), refused("spec.defaultAPIBindingLifecycle")},
 		{"defaultAPIBindingLifecycle", "authentication", post(typeAt, workspaceType("authenticationConfigurations: [{name: a}]")), refused("spec.authenticationConfigurations")},
 		{"mounts", "mount", post("/apis/tenancy.kcp.io/v1alpha1/workspaces", "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: mounted}\nspec: {mount: {ref: {apiVersion: v1, kind: Cluster, name: a}}}"), refused("spec.mount")},
@@ -96,7 +92,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []string{
-		"initializers, terminators", "defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
+		"defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
 		"home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity",
 	} {
 		if !strings.Contains(string(data), row) {

@@ -57,15 +57,29 @@ func SearchPath(path logicalcluster.Path) []logicalcluster.Path {
 }
 
 // Aliases returns every type that a workspace of type t has: the types that t extends, each before the types that extend it, and t
-// itself at the end. A type that is reached twice is listed once. Aliases returns an error if a type cannot be read, or if types
-// extend one another in a circle.
+// itself at the end. A type that is reached twice is listed once. Aliases returns an error if a type cannot be read, if types
+// extend one another in a circle, or if too many of them have an initializer or a terminator.
 func Aliases(ctx context.Context, t *Type, get Getter) ([]*Type, error) {
 	r := resolution{get: get, done: map[string]bool{}}
 	if err := r.add(ctx, t); err != nil {
 		return nil, err
 	}
+	initializers, terminators := 0, len(Terminators(r.aliases))
+	for _, alias := range r.aliases {
+		if alias.Spec.Initializer {
+			initializers++
+		}
+	}
+	if initializers > maxStages || terminators > maxStages {
+		return nil, fmt.Errorf("workspace type %s has %d initializers and %d terminators, including those of the types that it extends: at most %d of each are allowed",
+			Qualified(t), initializers, terminators, maxStages)
+	}
 	return r.aliases, nil
 }
+
+// maxStages is how many initializers, and terminators, a workspace may have. Each is written into the objects of every workspace of the type,
+// and not all of these count against the limits of a tenant.
+const maxStages = 32
 
 type resolution struct {
 	get     Getter

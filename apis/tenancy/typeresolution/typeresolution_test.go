@@ -123,6 +123,26 @@ func TestAliases(t *testing.T) {
 	}
 }
 
+// Each initializer is written into every workspace of the type.
+func TestAliases_AreBounded(t *testing.T) {
+	stage := func(s *tenancyv1alpha1.WorkspaceTypeSpec) { s.Initializer, s.Terminator = true, true }
+	var types []*Type
+	var names []string
+	for i := range maxStages {
+		names = append(names, fmt.Sprint("root:t", i))
+		types = append(types, newType(names[i], stage))
+	}
+	bindings := func(s *tenancyv1alpha1.WorkspaceTypeSpec) {
+		s.DefaultAPIBindings = []tenancyv1alpha1.APIExportReference{{Path: "root", Export: "tenancy.kcp.io"}}
+	}
+	if aliases, err := Aliases(t.Context(), newType("root:all", extends(names...), bindings), getter(types...)); err != nil || len(Initializers(aliases)) != maxStages+1 {
+		t.Errorf("%d aliases, %v", len(aliases), err)
+	}
+	if _, err := Aliases(t.Context(), newType("root:more", extends(names...), stage), getter(types...)); err == nil || !strings.Contains(err.Error(), "at most 32") {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 func TestAllowed(t *testing.T) {
 	parents := func(qualified ...string) func(*tenancyv1alpha1.WorkspaceTypeSpec) {
 		return func(s *tenancyv1alpha1.WorkspaceTypeSpec) {

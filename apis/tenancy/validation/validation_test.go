@@ -145,11 +145,21 @@ func TestValidateWorkspaceType(t *testing.T) {
 			[]string{"spec.defaultAPIBindingLifecycle: Forbidden: lifecycle Maintain is not supported yet"}},
 		{"lifecycle unknown", func(w *wt) { w.Spec.DefaultAPIBindingLifecycle = ptr.To(tenancyv1alpha1.APIBindingLifecycleMode("X")) },
 			[]string{"spec.defaultAPIBindingLifecycle: Unsupported value"}},
-		{"what is not there yet", func(w *wt) {
+		{"initializers and terminators", func(w *wt) {
 			w.Spec.Initializer, w.Spec.Terminator = true, true
-			w.Spec.InitializerPermissions, w.Spec.TerminatorPermissions = []rbacv1.PolicyRule{{}}, []rbacv1.PolicyRule{{}}
+			w.Spec.InitializerPermissions = []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"secrets"}}}
+			w.Spec.TerminatorPermissions = []rbacv1.PolicyRule{{Verbs: []string{"get"}, NonResourceURLs: []string{"/healthz"}}}
+		}, nil},
+		{"permissions for nothing", func(w *wt) {
+			w.Spec.InitializerPermissions = []rbacv1.PolicyRule{{Verbs: []string{"get"}, APIGroups: []string{""}}}
+			w.Spec.TerminatorPermissions = []rbacv1.PolicyRule{{}}
+		}, []string{
+			"spec.initializerPermissions[0].resources: Required", "spec.terminatorPermissions[0].verbs: Required",
+			"spec.terminatorPermissions[0].apiGroups: Required", "spec.terminatorPermissions[0].resources: Required",
+		}},
+		{"what is not there yet", func(w *wt) {
 			w.Spec.AuthenticationConfigurations = []tenancyv1alpha1.AuthenticationConfigurationReference{{Name: "a"}}
-		}, []string{"spec.initializer: Forbidden: initializers are not supported yet", "spec.terminator: ", "spec.initializerPermissions: ", "spec.terminatorPermissions: ", "spec.authenticationConfigurations: "}},
+		}, []string{"spec.authenticationConfigurations: Forbidden: workspace-specific authentication is not supported yet"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := &wt{ObjectMeta: metav1.ObjectMeta{Name: "team"}}

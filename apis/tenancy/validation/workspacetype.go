@@ -5,6 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/annex-dev/annex/apis/core/limits"
+	"github.com/annex-dev/annex/apis/rbac/rules"
 	"github.com/annex-dev/annex/apis/rule"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
@@ -31,6 +32,8 @@ func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
 		errs = append(errs, rule.WorkspacePath(ref.Path, at.Child("path"))...)
 		errs = append(errs, rule.SubdomainRequired(ref.Export, at.Child("export"))...)
 	}
+	errs = append(errs, rules.Validate(wt.Spec.InitializerPermissions, false, spec.Child("initializerPermissions"))...)
+	errs = append(errs, rules.Validate(wt.Spec.TerminatorPermissions, false, spec.Child("terminatorPermissions"))...)
 	return append(errs, validateNotYet(&wt.Spec, spec)...)
 }
 
@@ -42,10 +45,6 @@ func validateNotYet(wt *tenancyv1alpha1.WorkspaceTypeSpec, spec *field.Path) fie
 			errs = append(errs, rule.NotSupportedYet(spec.Child(name), what))
 		}
 	}
-	refuse(wt.Initializer, "initializer", "initializers are")
-	refuse(wt.Terminator, "terminator", "terminators are")
-	refuse(len(wt.InitializerPermissions) > 0, "initializerPermissions", "initializers are")
-	refuse(len(wt.TerminatorPermissions) > 0, "terminatorPermissions", "terminators are")
 	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "workspace-specific authentication is")
 	if mode := wt.DefaultAPIBindingLifecycle; mode != nil {
 		path := spec.Child("defaultAPIBindingLifecycle")
