@@ -3,6 +3,8 @@ package integration
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +37,13 @@ type staged struct {
 // newStaged makes WorkspaceTypes with these specs, and lets provider initialize and terminate those that are named.
 func newStaged(t *testing.T, specs map[string]string, may ...string) *staged {
 	t.Helper()
-	st := &staged{t: t, s: start(t)}
+	return newStagedOn(t, start(t), specs, may...)
+}
+
+// newStagedOn does it on a server.
+func newStagedOn(t *testing.T, s *annex.Server, specs map[string]string, may ...string) *staged {
+	t.Helper()
+	st := &staged{t: t, s: s}
 	st.path, st.cluster = newWorkspace(t, st.s, "root", uniqueName("staged"))
 	for name, spec := range specs {
 		apply(t, st.s.Workspace(st.path), "apiVersion: tenancy.kcp.io/v1alpha1\nkind: WorkspaceType\nmetadata: {name: "+name+"}\nspec: {"+
@@ -654,4 +662,43 @@ func TestLifecycle_Controllers(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Neither a restart of the server nor its controllers' memory lets a workspace go too early, or keeps it.
+func TestLifecycle_Restart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens.csv")
+	if err := os.WriteFile(file, []byte(tokens), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launched, err := annex.Launch(t.Context(), filepath.Join(t.TempDir(), "annex"), "--token-auth-file", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := launched.For(t)
+	t.Cleanup(s.Kill)
+	st := newStagedOn(t, s, map[string]string{"team": "initializer: true, terminator: true, extend: {with: [{name: universal, path: root}]}"}, "team")
+	_, begins := st.make("begins", "team", "Initializing")
+	_, ends := st.make("ends", "team", "Initializing")
+	wantDone(t, "an initializer removes itself", st.remove(initializingAt, "team", ends))
+	st.phase("ends", "Ready")
+	if err := st.workspaces().Delete(t.Context(), "ends", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	st.phase("ends", "Terminating")
+	s.Stop()
+	s.Start()
+	for at, want := range map[string]string{initializingAt: begins, terminatingAt: ends} {
+		if got := st.shows(at, "team"); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s show %q, want %s", at, got, want)
+		}
+	}
+	st.phase("begins", "Initializing")
+	st.phase("ends", "Terminating")
+	wantDone(t, "an initializer removes itself", st.remove(initializingAt, "team", begins))
+	wantDone(t, "a terminator removes itself", st.remove(terminatingAt, "team", ends))
+	st.phase("begins", "Ready")
+	eventually(t, "the workspace is gone", func(ctx context.Context) (bool, error) {
+		_, err := st.workspaces().Get(ctx, "ends", metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
 }
