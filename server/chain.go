@@ -111,6 +111,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Catalog:   e.shown,
 		Discovery: documents,
 		Issuer:    p.tokens,
+		Again:     p.clusters.Again,
 		Virtual:   atEndpoints,
 		Base:      e.base.Has,
 		Serve:     last,

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"fmt"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -13,13 +11,10 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
-	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
-	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/admission/policy"
 	"github.com/annex-dev/annex/server/conversion"
 	"github.com/annex-dev/annex/server/discovery"
@@ -34,9 +29,8 @@ import (
 type endpoints struct {
 	// base are the resources that every cluster serves.
 	base sets.Set[schema.GroupResource]
-	// catalog knows what each cluster serves in addition. shown also has what only the host workspace serves.
-	catalog *catalog.Catalog
-	shown   *hosting
+	// shown is the catalog with what only the host workspace serves.
+	shown *hosting
 
 	virtual virtual.List
 	// exports are the virtual workspace of providers.
@@ -55,20 +49,13 @@ type endpoints struct {
 
 func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, error) {
 	e := &endpoints{base: baseOf(p.groups), documents: discovery.NewCache(c.Memory.Documents)}
-	e.catalog = catalog.New(catalog.Config{
-		Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: e.base.Has, Changed: i.watches.Recheck,
-		Heads: func(ctx context.Context, cluster logicalcluster.Name) ([]head.Head, error) {
-			return s.backend.Cached(ctx, apiextensions.Resource("customresourcedefinitions"), cluster)
-		},
-		Capacity: c.Memory.Snapshots, HashCapacity: c.Memory.Hashes,
-	})
-	e.shown = &hosting{Catalog: e.catalog, hosts: hosts(c.Host, s.paths)}
+	e.shown = &hosting{Catalog: i.catalog, hosts: hosts(c.Host, s.paths)}
 	exports, err := apiexport.New(apiexport.Config{
 		Cached:      s.reader,
 		Live:        s.reader.Live(),
 		Authorizer:  i.evaluator,
 		Activity:    s.paths,
-		Definitions: e.catalog,
+		Definitions: i.catalog,
 		Group:       s.apis,
 		Scheme:      c.Scheme,
 		OpenAPIV3:   s.openAPI.v3,
@@ -76,6 +63,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		IsBound:     kinds.All.IsBound,
 		Changed:     i.watches.Recheck,
 		Documents:   e.documents,
+		MayClaim:    p.clusters.MayClaim,
 
 		IsStatusByServer: kinds.All.IsStatusByServer,
 		Revision:         s.gate(apisv1alpha2.Resource("apibindings")).Wait,
@@ -113,13 +101,14 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	if err != nil {
 		return nil, fmt.Errorf("preparing custom resources: %w", err)
 	}
-	p.dynamic.Serve(policy.Custom{Catalog: e.catalog, Schemas: e.schemas})
-	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget, e.catalog.Forget, p.dynamic.Forget)
+	p.dynamic.Serve(policy.Custom{Catalog: i.catalog, Schemas: e.schemas})
+	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget, p.dynamic.Forget)
 	return e, memory.NewMetrics(map[string]memory.Cache{
 		"handlers":  e.schemas,
 		"documents": e.documents,
-		"snapshots": e.catalog,
-		"hashes":    memory.CacheFunc(e.catalog.HashBytes),
+		"snapshots": i.catalog,
+		"hashes":    memory.CacheFunc(i.catalog.HashBytes),
+		"exports":   i.maximal,
 		"policies":  i.evaluator,
 		"webhooks":  p.webhooks,
 		"admission": p.dynamic,
@@ -154,7 +143,7 @@ func newProjections(c Config, s *stores, i *indexes, p *policies, e *endpoints) 
 		Writer:   p.client,
 		As:       func(u user.Info) client.Writer { return p.client.As(u) },
 		Clusters: i.index,
-		Catalog:  e.catalog,
+		Catalog:  i.catalog,
 		Policy:   p.clusters,
 		Hosts:    e.shown.hosts,
 		IsBound:  kinds.All.IsBound,

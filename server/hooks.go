@@ -31,7 +31,8 @@ func (s *Server) addHooks(i *indexes, p *policies, e *endpoints, host *hostHealt
 	followers := map[string]func(context.Context) error{
 		"annex-rbac":     i.evaluator.Run,
 		"annex-index":    i.index.Run,
-		"annex-catalog":  e.catalog.Run,
+		"annex-catalog":  i.catalog.Run,
+		"annex-maximal":  i.maximal.Run,
 		"annex-webhooks": p.webhooks.Run,
 		"annex-policies": p.dynamic.Run,
 	}

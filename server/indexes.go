@@ -3,10 +3,16 @@ package server
 import (
 	"context"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/index"
+	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/maximal"
 	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
 )
@@ -18,6 +24,9 @@ type indexes struct {
 	// index finds clusters by path, evaluator decides by their RBAC.
 	index     *index.Index
 	evaluator *policy.Evaluator
+	// catalog knows what each cluster serves, and maximal which of the exports behind it have a maximal permission policy.
+	catalog *catalog.Catalog
+	maximal *maximal.Policies
 	// forget drops what the layers above keep for a cluster that is gone. They add to it before anything runs.
 	forget []func(cluster logicalcluster.Name)
 }
@@ -30,8 +39,10 @@ func newIndexes(c Config, s *stores) *indexes {
 	i := &indexes{
 		watches:   watches,
 		evaluator: policy.NewBounded(s.reader, s.gate(policy.Followed()...), c.Memory.Policies),
-		forget:    []func(logicalcluster.Name){c.Backend.Forget},
+		catalog:   newCatalog(c, s, watches),
+		maximal:   maximal.New(s.reader, s.gate(maximal.Followed()...)),
 	}
+	i.forget = []func(logicalcluster.Name){c.Backend.Forget, i.catalog.Forget}
 	i.index = index.New(index.Config{
 		Paths: s.paths, Cached: s.reader, Fresh: s.gate(index.Followed()...), Switched: switched, Changed: watches.Recheck,
 		Gone: func(cluster logicalcluster.Name) {
@@ -41,6 +52,16 @@ func newIndexes(c Config, s *stores) *indexes {
 		},
 	})
 	return i
+}
+
+func newCatalog(c Config, s *stores, watches *serve.Watches) *catalog.Catalog {
+	return catalog.New(catalog.Config{
+		Reader: s.reader, Fresh: s.gate(catalog.Followed()...), IsBound: kinds.All.IsBound, Builtin: kinds.All.IsEverywhere, Changed: watches.Recheck,
+		Heads: func(ctx context.Context, cluster logicalcluster.Name) ([]head.Head, error) {
+			return s.backend.Cached(ctx, apiextensions.Resource("customresourcedefinitions"), cluster)
+		},
+		Capacity: c.Memory.Snapshots, HashCapacity: c.Memory.Hashes,
+	})
 }
 
 // recheckSwitched looks again at the watches on a cluster that is switched off or on, and at those of its providers, which cover it.

@@ -62,6 +62,8 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	if p.clusters, err = authorization.New(authorization.Config{
 		Evaluator:        i.evaluator,
 		Clusters:         i.index,
+		Catalog:          i.catalog,
+		Policies:         i.maximal,
 		Address:          frontdoor.AddressFrom,
 		Host:             hostRules(c.Host),
 		AlwaysAllowPaths: authorization.DefaultAlwaysAllowPaths(),

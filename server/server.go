@@ -55,7 +55,7 @@ func New(c Config) (*Server, error) {
 		Generic: generic,
 		Client:  policies.client,
 		Content: content.New(content.Config{
-			Backend: c.Backend, Client: policies.client, Live: policies.client.Live(), Catalog: endpoints.catalog, Schemas: endpoints.schemas,
+			Backend: c.Backend, Client: policies.client, Live: policies.client.Live(), Catalog: indexes.catalog, Schemas: endpoints.schemas,
 			Admission: policies.admission, User: inprocess.Itself(),
 		}),
 		Tokens:       policies.tokens,

@@ -32,6 +32,7 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 		return err
 	}
 	copyExtraAnnotations(binding, export)
+	markLimited(binding, export)
 	if names.accepts {
 		acceptClaims(binding, export)
 	}
@@ -121,6 +122,24 @@ func holdTo(binding *apisv1alpha2.APIBinding, provider logicalcluster.Name) {
 		binding.Labels = map[string]string{}
 	}
 	binding.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey] = identity.ExportLabelValue(provider, binding.Spec.Reference.Export.Name)
+}
+
+// markLimited remembers on binding whether export has a maximal permission policy. It does not for exports of root, which are never gone:
+// bindings to them are in every workspace, and most are not stored.
+func markLimited(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
+	limited := export.Spec.MaximalPermissionPolicy != nil && binding.Status.APIExportClusterName != logicalcluster.Root.String()
+	if limited == (binding.Annotations[apisv1alpha2.LimitedBindingAnnotationKey] != "") {
+		return
+	}
+	binding.Annotations = maps.Clone(binding.Annotations)
+	if !limited {
+		delete(binding.Annotations, apisv1alpha2.LimitedBindingAnnotationKey)
+		return
+	}
+	if binding.Annotations == nil {
+		binding.Annotations = map[string]string{}
+	}
+	binding.Annotations[apisv1alpha2.LimitedBindingAnnotationKey] = "local"
 }
 
 // fault is the reason why a resource could not be bound.

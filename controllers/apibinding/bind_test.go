@@ -445,6 +445,37 @@ func TestReconcile_AnnotationsFollowTheExport(t *testing.T) {
 	}
 }
 
+// A binding remembers that its export is limited, also when the workspace of the export is gone.
+func TestReconcile_RemembersMaximalPermissionPolicies(t *testing.T) {
+	const key = apisv1alpha2.LimitedBindingAnnotationKey
+	f := newFixture(t, exportOf("things"), bindingTo("b", "provider", "things"))
+	if got, ok := f.run("b").Annotations[key]; ok {
+		t.Errorf("without a policy: %q", got)
+	}
+	export := exportOf("things")
+	export.Spec.MaximalPermissionPolicy = &apisv1alpha2.MaximalPermissionPolicy{Local: &apisv1alpha2.LocalAPIExportPolicy{}}
+	f.update(exports, provider, export)
+	if got := f.run("b").Annotations[key]; got != "local" {
+		t.Errorf("with a policy: %q", got)
+	}
+	f.update(exports, provider, exportOf("things"))
+	if got, ok := f.run("b").Annotations[key]; ok {
+		t.Errorf("once the policy is gone: %q", got)
+	}
+	f.update(exports, provider, export)
+	f.run("b")
+	f.delete(exports, client.Key{Cluster: provider, Name: "things"})
+	if got := f.run("b").Annotations[key]; got != "local" {
+		t.Errorf("once the export is gone: %q", got)
+	}
+	// Most bindings to exports of root are not stored, and root is never gone.
+	ofRoot := clienttest.In(logicalcluster.Root, export.DeepCopy())
+	g := newFixture(t, ofRoot, bindingTo("b", "root", "things"))
+	if got, ok := g.run("b").Annotations[key]; ok {
+		t.Errorf("of root: %q", got)
+	}
+}
+
 func TestKeys_SchemaThatComesUp(t *testing.T) {
 	widgets := schemaOf("v1", "widgets", "Widget")
 	f := newFixture(t, exportOf("things", widgets), exportOf("unrelated"), bindingTo("b", "provider", "things"), bindingTo("u", "provider", "unrelated"))

@@ -1538,7 +1538,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback)
 					},
 					"maximalPermissionPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.",
+							Description: "maximalPermissionPolicy limits what users of a binding may do to the exported resources.",
 							Ref:         ref(apisv1alpha1.MaximalPermissionPolicy{}.OpenAPIModelName()),
 						},
 					},
@@ -2252,12 +2252,12 @@ func schema_annex_apis_apis_v1alpha1_MaximalPermissionPolicy(ref common.Referenc
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MaximalPermissionPolicy limits what users of a binding may do.",
+				Description: "MaximalPermissionPolicy limits what users of a binding may do. Exactly one field must be set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"local": {
 						SchemaProps: spec.SchemaProps{
-							Description: "local takes the limits from RBAC in the workspace of the APIExport.",
+							Description: "local takes the limits from RBAC in the workspace of the APIExport: users of a binding may do only what this RBAC allows to their names and groups with the prefix apis.kcp.io:binding:.",
 							Ref:         ref(apisv1alpha1.LocalAPIExportPolicy{}.OpenAPIModelName()),
 						},
 					},
@@ -2852,7 +2852,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportSpec(ref common.ReferenceCallback)
 					},
 					"maximalPermissionPolicy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.",
+							Description: "maximalPermissionPolicy limits what users of a binding may do to the exported resources.",
 							Ref:         ref(v1alpha2.MaximalPermissionPolicy{}.OpenAPIModelName()),
 						},
 					},
@@ -3241,12 +3241,12 @@ func schema_annex_apis_apis_v1alpha2_MaximalPermissionPolicy(ref common.Referenc
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MaximalPermissionPolicy limits what users of a binding may do.",
+				Description: "MaximalPermissionPolicy limits what users of a binding may do. Exactly one field must be set.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"local": {
 						SchemaProps: spec.SchemaProps{
-							Description: "local takes the limits from RBAC in the workspace of the APIExport.",
+							Description: "local takes the limits from RBAC in the workspace of the APIExport: users of a binding may do only what this RBAC allows to their names and groups with the prefix apis.kcp.io:binding:.",
 							Ref:         ref(v1alpha2.LocalAPIExportPolicy{}.OpenAPIModelName()),
 						},
 					},

@@ -58,6 +58,7 @@ func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error 
 		return strings.Compare(x.Name, y.Name)
 	})
 	for _, binding := range bindings {
+		by := &owner{uid: binding.UID, source: sourceOf(binding)}
 		for _, resource := range binding.Status.BoundResources {
 			gr := schema.GroupResource{Group: resource.Group, Resource: resource.Resource}
 			if _, taken := b.resources[gr]; taken || b.catalog.builtin(gr) {
@@ -71,10 +72,19 @@ func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error 
 				continue
 			}
 			r.Binding, r.Terminating = binding.Name, binding.DeletionTimestamp != nil
-			b.resources[gr], b.owners[gr] = r, binding.UID
+			b.resources[gr], b.owners[gr] = r, by
 		}
 	}
 	return nil
+}
+
+// sourceOf returns where binding has its resources from. Only the server writes its status and this annotation.
+func sourceOf(binding *apisv1alpha2.APIBinding) Source {
+	source := Source{Limited: binding.Annotations[apisv1alpha2.LimitedBindingAnnotationKey] != ""}
+	if export := binding.Spec.Reference.Export; export != nil {
+		source.Export = client.Key{Cluster: logicalcluster.Name(binding.Status.APIExportClusterName), Name: export.Name}
+	}
+	return source
 }
 
 // resolve returns a resource of its own for the bound schema, nil while its definition is not there.
@@ -108,7 +118,7 @@ func (b *builder) local(ctx context.Context, cluster logicalcluster.Name) error 
 			continue
 		}
 		r.Bucket, r.Terminating = LocalBucket, e.terminating
-		b.resources[gr], b.owners[gr] = r, e.uid
+		b.resources[gr], b.owners[gr] = r, &owner{uid: e.uid}
 	}
 	return nil
 }

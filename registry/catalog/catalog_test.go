@@ -162,6 +162,37 @@ func TestFor_ResolutionOrder(t *testing.T) {
 	}
 }
 
+// Where a resource comes from is a matter of the binding that serves it.
+func TestSnapshot_Source(t *testing.T) {
+	gadgets := schema.GroupResource{Group: "example.com", Resource: "gadgets"}
+	going, staying := deleted(bindingOf("c", "a", widgets, "uid", "id")), binding("c", "b")
+	for b, provider := range map[*apisv1alpha2.APIBinding]string{going: "old", staying: "new"} {
+		b.Spec.Reference.Export = &apisv1alpha2.ExportBindingReference{Path: "root:any", Name: "widgets"}
+		b.Status.APIExportClusterName = provider
+	}
+	staying.Annotations[apisv1alpha2.LimitedBindingAnnotationKey] = "local"
+	c := New(Config{Reader: clienttest.NewFake(boundDefinition("string"), going, staying, local("c", "gadgets", "string"))})
+	snapshot, err := c.For(t.Context(), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Source{Export: client.Key{Cluster: "new", Name: "widgets"}, Limited: true}
+	if got, ok := snapshot.Source(widgets); !ok || got != want {
+		t.Errorf("widgets are from %v, %t", got, ok)
+	}
+	if served, ok := snapshot.Served(widgets); !ok || served.Source != want {
+		t.Errorf("served are %v, %t", served, ok)
+	}
+	for _, gr := range []schema.GroupResource{gadgets, {Group: "example.com", Resource: "others"}} {
+		if got, ok := snapshot.Source(gr); ok {
+			t.Errorf("%s are from %v", gr, got)
+		}
+	}
+	if got, ok := NewSnapshot(&Resource{Group: "example.com", Plural: "widgets", Binding: "b"}).Source(widgets); ok {
+		t.Errorf("what no cluster serves is from %v", got)
+	}
+}
+
 func TestFor_SharesWhatEquals(t *testing.T) {
 	const clusters = 5000
 	var objects []client.Object

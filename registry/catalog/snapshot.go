@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/storage"
 )
 
@@ -85,8 +86,22 @@ type content struct {
 	hash      string
 }
 
-// owners are the UIDs of the APIBindings and CustomResourceDefinitions by which a cluster serves resources.
-type owners map[schema.GroupResource]types.UID
+// owners are the APIBindings and CustomResourceDefinitions by which a cluster serves resources.
+type owners map[schema.GroupResource]*owner
+
+// owner is one of them. All resources of an APIBinding share it.
+type owner struct {
+	uid    types.UID
+	source Source // of an APIBinding
+}
+
+// Source is where a bound resource comes from.
+type Source struct {
+	// Export is the APIExport. Its cluster is empty if the APIBinding does not say which one it was bound from.
+	Export client.Key
+	// Limited says that the APIExport had a maximal permission policy when the controller of bindings last saw it.
+	Limited bool
+}
 
 // NewSnapshot returns the snapshot of the given resources, of which no two may have the same group and plural name. It
 // serves views that are not a cluster's, such as what one APIExport offers.
@@ -137,20 +152,31 @@ func (s *Snapshot) Lookup(gr schema.GroupResource) (*Resource, bool) {
 // Owner returns the object by which the cluster serves gr. What is created of gr belongs to it. False for a resource that nothing in
 // the cluster stands for.
 func (s *Snapshot) Owner(gr schema.GroupResource) (storage.Owner, bool) {
-	r, uid := s.index[gr], s.owners[gr]
+	r, o := s.index[gr], s.owners[gr]
 	switch {
-	case r == nil || uid == "":
+	case r == nil || o == nil:
 		return storage.Owner{}, false
 	case r.Binding != "":
-		return storage.Owner{Resource: bindingsResource, Name: r.Binding, UID: uid}, true
+		return storage.Owner{Resource: bindingsResource, Name: r.Binding, UID: o.uid}, true
 	}
-	return storage.Owner{Resource: definitionsResource, Name: gr.String(), UID: uid}, true
+	return storage.Owner{Resource: definitionsResource, Name: gr.String(), UID: o.uid}, true
 }
 
-// Served is a resource as one cluster serves it. Owner is the zero value if nothing in the cluster stands for the resource.
+// Source returns where the cluster has gr from; false for a resource that it has not bound.
+func (s *Snapshot) Source(gr schema.GroupResource) (Source, bool) {
+	r, o := s.index[gr], s.owners[gr]
+	if r == nil || o == nil || r.Binding == "" {
+		return Source{}, false
+	}
+	return o.source, true
+}
+
+// Served is a resource as one cluster serves it. Owner is the zero value if nothing in the cluster stands for the resource, and Source if
+// the resource is not bound.
 type Served struct {
 	*Resource
-	Owner storage.Owner
+	Owner  storage.Owner
+	Source Source
 }
 
 // Served returns how the cluster serves gr.
@@ -160,7 +186,8 @@ func (s *Snapshot) Served(gr schema.GroupResource) (*Served, bool) {
 		return nil, false
 	}
 	owner, _ := s.Owner(gr)
-	return &Served{Resource: r, Owner: owner}, true
+	source, _ := s.Source(gr)
+	return &Served{Resource: r, Owner: owner, Source: source}, true
 }
 
 // Resources returns all resources by group and plural name. The slice is shared: do not change it.
@@ -175,7 +202,7 @@ const (
 	snapshotBytes = 256
 	resourceBytes = 704
 	ownBytes      = 64
-	ownerBytes    = 128
+	ownerBytes    = 208
 	// decoded is how much more a decoded definition takes than a serialized one.
 	decoded = 8
 )

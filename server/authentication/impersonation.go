@@ -80,15 +80,26 @@ func WithImpersonationScope(next http.Handler, codecs runtime.NegotiatedSerializ
 			responsewriters.ErrorNegotiated(err, codecs, schema.GroupVersion{Version: "v1"}, w, r)
 			return
 		}
-		who.mu.Lock()
-		impersonator := who.user
-		who.mu.Unlock()
-		cluster := ClusterOf(ctx)
-		if who.impersonates && !policy.Master(impersonator, cluster) {
-			r = r.WithContext(genericapirequest.WithUser(ctx, confine(current, cluster)))
+		if who.confines(ctx) {
+			r = r.WithContext(genericapirequest.WithUser(ctx, confine(current, ClusterOf(ctx))))
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Confined returns u, the user of the request of ctx, as what stands behind WithImpersonationScope sees it.
+func Confined(ctx context.Context, u user.Info) user.Info {
+	if who, ok := ctx.Value(requestKey{}).(*requestor); ok && who.confines(ctx) {
+		return confine(u, ClusterOf(ctx))
+	}
+	return u
+}
+
+// confines reports whether the request impersonates somebody whose identity is valid in its cluster only.
+func (r *requestor) confines(ctx context.Context) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.impersonates && !policy.Master(r.user, ClusterOf(ctx))
 }
 
 // ClusterOf returns the cluster whose RBAC authorized a request; empty if the request is not for one cluster.

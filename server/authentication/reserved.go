@@ -9,10 +9,12 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 )
 
 // bindingPrefix is the prefix of subjects in the RBAC of an exported API. Only the server sets it, and no user has it.
-const bindingPrefix = "apis.kcp.io:binding:"
+const bindingPrefix = apisv1alpha2.MaximalPermissionPolicyRBACUserGroupPrefix
 
 // ReservedGroup reports whether only the server may put users into group. A claim from outside has no effect.
 func ReservedGroup(group string) bool {

@@ -42,6 +42,9 @@ type Config struct {
 	Evaluator *policy.Evaluator
 	// Clusters knows which clusters exist.
 	Clusters ClusterLookup
+	// Catalog knows what clusters bind, and Policies what the providers let them do with it.
+	Catalog  Catalog
+	Policies Policies
 	// Address returns what the client wrote as the workspace of the request; empty if that is not known.
 	Address func(ctx context.Context) string
 	// Host also decides about its users in the host workspace; nil if there is no host.
@@ -72,6 +75,8 @@ func New(c Config) (*Authorizer, error) {
 		return nil, errors.New("building the authorizer: an RBAC evaluator is required")
 	case c.Clusters == nil:
 		return nil, errors.New("building the authorizer: a lookup of clusters is required")
+	case c.Catalog == nil || c.Policies == nil:
+		return nil, errors.New("building the authorizer: a catalog and the maximal permission policies are required")
 	}
 	if c.Host != nil && (c.Host.Authorizer == nil || c.Host.Shows == nil) {
 		return nil, errors.New("building the authorizer: a host requires Authorizer and Shows")
@@ -164,26 +169,36 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 	}
 }
 
+// Names of steps.
+const (
+	stepGroups = "01-requiredgroups"
+	stepSystem = "03-systemcrd"
+)
+
+// step is one of the steps that decide about a request for one cluster.
+type step struct {
+	name   string
+	decide func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error)
+	// refused is where the user stands whom the step denies something.
+	refused standing
+}
+
 // inCluster decides a request that is for one cluster, by somebody below system:masters.
 func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, standing, error) {
 	if cluster.IsSystem() {
 		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", outside, nil
 	}
-	steps := []struct {
-		name string
-		step func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error)
-		// refused is where the user stands whom the step denies something.
-		refused standing
-	}{
-		{"01-requiredgroups", c.requiredGroups, outside},
+	steps := []step{
+		{stepGroups, c.requiredGroups, outside},
 		{"02-content", c.content, outside},
-		{"03-systemcrd", systemCRD, inside},
+		{stepSystem, systemCRD, inside},
+		{stepMaximal, c.maximalPermission, inside},
 		{"05-bootstrap", c.Evaluator.AuthorizeBootstrap, inside},
 		{"05-local", c.Evaluator.AuthorizeLocal, inside},
 	}
 	var failures []error
 	for _, s := range steps {
-		decision, reason, err := s.step(ctx, cluster, attrs)
+		decision, reason, err := s.decide(ctx, cluster, attrs)
 		annotate(ctx, s.name, attrs, decision, reason, err)
 		switch {
 		case decision == authorizer.DecisionAllow:

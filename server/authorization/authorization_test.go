@@ -26,6 +26,9 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/maximal"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/authentication"
 	bootstrap "github.com/annex-dev/annex/server/bootstrap/policy"
@@ -49,7 +52,7 @@ func (p phases) PhaseNow(ctx context.Context, cluster logicalcluster.Name) (stri
 
 // world is a server with three workspaces: alice administers org, bob may enter it, carol may list configmaps there but not
 // enter; mallory administers other; required asks for a group.
-func world() *clienttest.Fake {
+func world(more ...client.Object) *clienttest.Fake {
 	var objects []client.Object
 	for cluster, list := range map[logicalcluster.Name][]client.Object{
 		logicalcluster.SystemAdmin: bootstrap.SystemAdmin(),
@@ -77,7 +80,7 @@ func world() *clienttest.Fake {
 	objects = append(objects, clienttest.In("required", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{
 		Name: corev1alpha1.LogicalClusterName, Annotations: map[string]string{corev1alpha1.RequiredGroupsAnnotationKey: "staff"},
 	}}))
-	return clienttest.NewFake(objects...)
+	return clienttest.NewFake(append(objects, more...)...)
 }
 
 func known() phases {
@@ -120,7 +123,17 @@ func build(t *testing.T, c Config, v authorizer.UnconditionalAuthorizer) authori
 
 func newAuthorizer(t *testing.T) authorizer.Authorizer {
 	t.Helper()
-	return build(t, Config{Evaluator: policy.New(world(), nil), Clusters: known(), AlwaysAllowPaths: DefaultAlwaysAllowPaths()}, onlyVera)
+	c := over(world())
+	c.AlwaysAllowPaths = DefaultAlwaysAllowPaths()
+	return build(t, c, onlyVera)
+}
+
+// over returns a configuration for the objects in fake.
+func over(fake *clienttest.Fake) Config {
+	return Config{
+		Evaluator: policy.New(fake, nil), Clusters: known(),
+		Catalog: catalog.New(catalog.Config{Reader: fake, IsBound: kinds.All.IsBound, Builtin: kinds.All.IsEverywhere}), Policies: maximal.New(fake, nil),
+	}
 }
 
 func someone(name string, groups ...string) *user.DefaultInfo {
@@ -367,9 +380,9 @@ var toldToUsers = []string{denied, denied + ": the workspace does not exist, or 
 
 // Who may enter a workspace learns that it is inactive, and nobody else.
 func TestAuthorize_WhoLearnsThatAWorkspaceIsInactive(t *testing.T) {
-	a := build(t, Config{
-		Evaluator: policy.New(world(), nil), Clusters: known(), Address: func(context.Context) string { return "root:off" },
-	}, onlyVera)
+	c := over(world())
+	c.Address = func(context.Context) string { return "root:off" }
+	a := build(t, c, onlyVera)
 	ctx := logicalcluster.WithCluster(t.Context(), "off")
 	for name, want := range map[string]string{
 		"alice": `access denied: workspace "root:off" is inactive`,
@@ -414,7 +427,7 @@ func TestAuthorize_NothingIsLearntAboutClusters(t *testing.T) {
 
 func TestAuthorize_PolicyThatCannotBeReadDenies(t *testing.T) {
 	fake := world()
-	a := build(t, Config{Evaluator: policy.New(fake, nil), Clusters: known()}, onlyVera)
+	a := build(t, over(fake), onlyVera)
 	fake.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
 	ctx := logicalcluster.WithCluster(t.Context(), "org")
 	decision, reason, err := a.Authorize(ctx, list(someone("alice"), "configmaps"))
@@ -455,19 +468,22 @@ func TestAuthorize_AuditAnnotations(t *testing.T) {
 }
 
 func TestNew_RefusesWhatWouldBeOpen(t *testing.T) {
-	evaluator := policy.New(clienttest.NewFake(), nil)
-	for name, c := range map[string]Config{
-		"nothing":            {},
-		"no evaluator":       {Clusters: known()},
-		"no clusters":        {Evaluator: evaluator},
-		"a relative path":    {Evaluator: evaluator, Clusters: known(), AlwaysAllowPaths: []string{"healthz"}},
-		"everything allowed": {Evaluator: evaluator, Clusters: known(), AlwaysAllowPaths: []string{"*"}},
+	for name, change := range map[string]func(*Config){
+		"nothing":            func(c *Config) { *c = Config{} },
+		"no evaluator":       func(c *Config) { c.Evaluator = nil },
+		"no clusters":        func(c *Config) { c.Clusters = nil },
+		"no catalog":         func(c *Config) { c.Catalog = nil },
+		"no policies":        func(c *Config) { c.Policies = nil },
+		"a relative path":    func(c *Config) { c.AlwaysAllowPaths = []string{"healthz"} },
+		"everything allowed": func(c *Config) { c.AlwaysAllowPaths = []string{"*"} },
 	} {
+		c := over(clienttest.NewFake())
+		change(&c)
 		if a, err := New(c); err == nil || a != nil {
 			t.Errorf("%s: New() = %v, %v, want an error", name, a, err)
 		}
 	}
-	clusters, err := New(Config{Evaluator: evaluator, Clusters: known()})
+	clusters, err := New(over(clienttest.NewFake()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,13 +19,15 @@
 //	02-content: a cluster that does not exist, is inactive, or
 //	may not be entered                                               deny (content.go, inactive.go)
 //	03-systemcrd: writes to the status of the server's own kinds     deny (systemcrd.go)
+//	04-maxpermissionpolicy: what the provider of a bound resource
+//	does not let consumers do                                        deny (maximal.go)
 //	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
 //	06-host: in the workspace that a host shows as its own, the
-//	host, about its users; behind 01, 03 and the phase (host.go)     allow, or no opinion
+//	host, about its users; behind 01, 03, 04 and the phase (host.go) allow, or no opinion
 //
 // A user learns "access denied", and that the workspace does not exist or may not be entered, in the same words (explain.go). Only who may
 // enter it learns that it is inactive. The reason is recorded in audit annotations, such as request.auth.kcp.io/02-content-decision. Errors deny.
 //
-// The numbers are those of kcp (spec/04 §6). 04-maxpermissionpolicy is missing until maximal permission
-// policies are supported.
+// The numbers are those of kcp (spec/04 §6). Step 04 is asked again when it is known what serves a request ([Authorizer.Again]), and by the
+// virtual workspace of providers about what they claim ([Authorizer.MayClaim]).
 package authorization

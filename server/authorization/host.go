@@ -52,8 +52,14 @@ func (c *Authorizer) behindBarriers(ctx context.Context, cluster logicalcluster.
 	case !exists || !enterable(phase):
 		return authorizer.DecisionDeny, fmt.Sprintf("the logical cluster is in phase %q", phase), nil
 	}
-	for _, barrier := range []func(context.Context, logicalcluster.Name, authorizer.Attributes) (authorizer.Decision, string, error){c.requiredGroups, systemCRD} {
-		if decision, reason, err := barrier(ctx, cluster, attrs); err != nil || decision == authorizer.DecisionDeny {
+	for _, barrier := range []step{
+		{stepGroups, c.requiredGroups, inside},
+		{stepSystem, systemCRD, inside},
+		{stepMaximal, c.maximalPermission, inside},
+	} {
+		decision, reason, err := barrier.decide(ctx, cluster, attrs)
+		annotate(ctx, barrier.name, attrs, decision, reason, err)
+		if err != nil || decision == authorizer.DecisionDeny {
 			return authorizer.DecisionDeny, reason, err
 		}
 	}

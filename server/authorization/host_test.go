@@ -13,7 +13,6 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
-	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/authentication"
 )
 
@@ -49,10 +48,9 @@ func TestAuthorize_AsksTheHost(t *testing.T) {
 		}
 		return authorizer.DecisionNoOpinion, "", nil
 	})
-	a := build(t, Config{
-		Evaluator: policy.New(world(), nil), Clusters: known(),
-		Host: &Host{Authorizer: host, Shows: func(ctx context.Context) bool { return ctx.Value(shown{}) != nil }},
-	}, onlyVera)
+	c := over(world())
+	c.Host = &Host{Authorizer: host, Shows: func(ctx context.Context) bool { return ctx.Value(shown{}) != nil }}
+	a := build(t, c, onlyVera)
 	hank := vouched(t, someone("hank"))
 	const kind = "exports"
 	for name, tc := range map[string]struct {
@@ -95,7 +93,9 @@ func TestAuthorize_AsksTheHost(t *testing.T) {
 }
 
 func TestNew_RefusesHalfAHost(t *testing.T) {
-	if _, err := New(Config{Evaluator: policy.New(world(), nil), Clusters: known(), Host: &Host{Authorizer: onlyVera}}); err == nil {
+	c := over(world())
+	c.Host = &Host{Authorizer: onlyVera}
+	if _, err := New(c); err == nil {
 		t.Error("no error without what the host shows")
 	}
 }

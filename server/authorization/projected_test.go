@@ -81,7 +81,8 @@ func TestAuthorize_Projected(t *testing.T) {
 	})
 	// Who serves the HostBinding lets the authorizer of clusters decide about everybody but system:masters.
 	at := func(host *Host) authorizer.Authorizer {
-		c := Config{Evaluator: policy.New(world(), nil), Clusters: known(), Host: host}
+		c := over(world())
+		c.Host = host
 		clusters, err := New(c)
 		if err != nil {
 			t.Fatal(err)

@@ -102,6 +102,9 @@ func TestRun_RootIsReadyAndBound(t *testing.T) {
 		if exp.Status.IdentityHash != hash {
 			t.Errorf("%s has identity %q, its secret hashes to %q", export, exp.Status.IdentityHash, hash)
 		}
+		if limited := exp.Spec.MaximalPermissionPolicy != nil; limited != (export != kinds.ShardsExport) {
+			t.Errorf("%s has a maximal permission policy: %t", export, limited)
+		}
 		name := identity.DefaultBindingName("root", "root", export)
 		binding := get[*apisv1alpha2.APIBinding](t, c, apisv1alpha2.Resource("apibindings"), client.Key{Cluster: "root", Name: name})
 		if binding.Status.Phase != apisv1alpha2.APIBindingPhaseBound || len(binding.Status.BoundResources) != len(exp.Spec.Resources) {

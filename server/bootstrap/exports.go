@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -69,6 +70,9 @@ func (w *writer) ensureIdentity(ctx context.Context, export string) (string, err
 	return identity.Hash(key), nil
 }
 
+// limitedExports are the exports of root with a maximal permission policy, whose RBAC is part of the policy of root.
+func limitedExports() sets.Set[string] { return sets.New("tenancy.kcp.io", "topology.kcp.io") }
+
 func (w *writer) ensureExport(ctx context.Context, name, hash string, schemas []*apisv1alpha1.APIResourceSchema) error {
 	wanted := &apisv1alpha2.APIExport{
 		ObjectMeta: metav1.ObjectMeta{
@@ -78,6 +82,9 @@ func (w *writer) ensureExport(ctx context.Context, name, hash string, schemas []
 		Spec: apisv1alpha2.APIExportSpec{Identity: &apisv1alpha2.Identity{
 			SecretRef: &corev1.SecretReference{Namespace: apisv1alpha2.IdentitySecretNamespace, Name: name},
 		}},
+	}
+	if limitedExports().Has(name) {
+		wanted.Spec.MaximalPermissionPolicy = &apisv1alpha2.MaximalPermissionPolicy{Local: &apisv1alpha2.LocalAPIExportPolicy{}}
 	}
 	for _, s := range schemas {
 		wanted.Spec.Resources = append(wanted.Spec.Resources, apisv1alpha2.ResourceSchema{
@@ -101,6 +108,9 @@ func (w *writer) ensureExport(ctx context.Context, name, hash string, schemas []
 		export.Spec.Resources = wanted.Spec.Resources
 		if export.Spec.Identity == nil {
 			export.Spec.Identity = wanted.Spec.Identity
+		}
+		if export.Spec.MaximalPermissionPolicy == nil {
+			export.Spec.MaximalPermissionPolicy = wanted.Spec.MaximalPermissionPolicy
 		}
 		identify(export)
 	})

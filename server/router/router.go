@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -40,6 +41,8 @@ type Config struct {
 	Issuer Issuer
 	// Virtual serves requests for virtual endpoints.
 	Virtual http.Handler
+	// Again asks the maximal permission policy behind a bound resource, once it is known that it serves the request.
+	Again func(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
 	// Base reports whether the process itself serves the resource in every cluster.
 	Base func(schema.GroupResource) bool
 	// Serve is the last mile.
@@ -159,6 +162,9 @@ func (r *Router) resource(w http.ResponseWriter, req *http.Request, cluster logi
 	served, err := serve.Lookup(req.Context(), r.Catalog, cluster, gr, nil)
 	if err == nil && served == nil {
 		err = apistatus.NotServed()
+	}
+	if err == nil {
+		err = r.Again(req.Context(), cluster, served)
 	}
 	if err != nil {
 		r.Serve.Fail(w, req, err)

@@ -2,11 +2,13 @@ package router
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -51,6 +53,12 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	return New(Config{
 		API: base, Catalog: s, Discovery: nothing{}, Virtual: nothing{},
+		Again: func(_ context.Context, _ logicalcluster.Name, served *catalog.Served) error {
+			if served.Binding == "limited" {
+				return apierrors.NewForbidden(served.GroupResource(), "", errors.New("not now"))
+			}
+			return nil
+		},
 		Base: func(gr schema.GroupResource) bool {
 			return gr == schema.GroupResource{Resource: "configmaps"} || gr == corev1alpha1.Resource("logicalclusters")
 		},
@@ -191,6 +199,20 @@ func TestRouter_TypedResourcesThatGoTakeNoNewObjects(t *testing.T) {
 			if created != tc.may {
 				t.Errorf("%s while %s: %d, created: %t", method, tc.name, code, created)
 			}
+		}
+	}
+}
+
+// What serves a request may have been bound after the request was authorized, so its provider is asked once more.
+func TestRouter_AsksTheProviderOfWhatServes(t *testing.T) {
+	for binding, refused := range map[string]bool{"limited": true, "free": false} {
+		resource := &catalog.Resource{Group: "example.com", Plural: "widgets", Hash: "typed", Typed: true, Binding: binding}
+		reached := false
+		r := newRouter(func(http.ResponseWriter, *http.Request) { reached = true }, served{resource})
+		ctx := logicalcluster.WithCluster(t.Context(), "c")
+		code := send(ctx, t, r, http.MethodPost, "/apis/example.com/v1/namespaces/default/widgets")
+		if reached == refused || refused && code != http.StatusForbidden {
+			t.Errorf("%s: %d, served: %t", binding, code, reached)
 		}
 	}
 }

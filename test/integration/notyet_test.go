@@ -53,7 +53,6 @@ func TestNotYet(t *testing.T) {
 		{"mounts", "mount", post("/apis/tenancy.kcp.io/v1alpha1/workspaces", "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: mounted}\nspec: {mount: {ref: {apiVersion: v1, kind: Cluster, name: a}}}"), refused("spec.mount")},
 		{"permission claims", "of an export", post(exportAt, export(`permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"]}]`)), refused("spec.permissionClaims[0].resource")},
 		{"permission claims", "of a binding", post(bindingAt, strings.Replace(binding("claims", path, "widgets"), "spec: {", `spec: {permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"], state: Accepted, selector: {matchAll: true}}], `, 1)), want{422, invalid, []string{"spec.permissionClaims[0].resource"}, yet}},
-		{"maximal permission policy", "maximal permission policy", post(exportAt, export("maximalPermissionPolicy: {local: {}}")), refused("spec.maximalPermissionPolicy")},
 		{"schemas of the core group", "schema", post(schemaAt, schema("name: v1.widgets.example.com", "name: v1.widgets.core", "group: example.com", `group: ""`)), refusedSchema("spec.group", "schemas of the core group are")},
 		{"schemas of the core group", "export", post(exportAt, export(`resources: [{name: widgets, group: "", schema: v1.widgets.core, storage: {crd: {}}}]`)), refused("spec.resources[0].group")},
 		{"schemas of the core group", "PathSegmentName", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  nameValidation: PathSegmentName")), refusedSchema("spec.nameValidation", "PathSegmentName is")},
@@ -76,9 +75,9 @@ func TestNotYet(t *testing.T) {
 	})
 	t.Run("updates are refused too", func(t *testing.T) {
 		apply(t, s.Workspace(path), widgetExport)
-		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: "/clusters/" + path + exportAt + "/widgets", body: `{"spec":{"maximalPermissionPolicy":{"local":{}}}}`,
+		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: "/clusters/" + path + exportAt + "/widgets", body: `{"spec":{"permissionClaims":[{"group":"apis.kcp.io","resource":"apiconversions","verbs":["*"]}]}}`,
 			headers: http.Header{"Content-Type": {"application/merge-patch+json"}}})
-		refused("spec.maximalPermissionPolicy").check(t, a)
+		refused("spec.permissionClaims[0].resource").check(t, a)
 		old := `{"apiVersion":"apis.kcp.io/v1alpha1","kind":"APIExport","metadata":{"name":"old"},"spec":{"permissionClaims":[{"group":"apis.kcp.io","resource":"apiconversions","all":true}]}}`
 		a = asAdmin(t, s).send(request{method: http.MethodPost, path: "/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiexports", body: old})
 		refused("spec.permissionClaims[0].resource").check(t, a)

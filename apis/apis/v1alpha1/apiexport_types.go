@@ -34,7 +34,7 @@ type APIExportSpec struct {
 	// identity identifies the owner of the exported APIs. If it is not set, the system creates one.
 	// +optional
 	Identity *Identity `json:"identity,omitempty"`
-	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
+	// maximalPermissionPolicy limits what users of a binding may do to the exported resources.
 	// +optional
 	MaximalPermissionPolicy *MaximalPermissionPolicy `json:"maximalPermissionPolicy,omitempty"`
 	// permissionClaims request access to other resources in the workspaces that bind the export.
@@ -52,9 +52,10 @@ type Identity struct {
 	SecretRef *corev1.SecretReference `json:"secretRef,omitempty"`
 }
 
-// MaximalPermissionPolicy limits what users of a binding may do.
+// MaximalPermissionPolicy limits what users of a binding may do. Exactly one field must be set.
 type MaximalPermissionPolicy struct {
-	// local takes the limits from RBAC in the workspace of the APIExport.
+	// local takes the limits from RBAC in the workspace of the APIExport: users of a binding may do only what this RBAC allows to their
+	// names and groups with the prefix apis.kcp.io:binding:.
 	// +optional
 	Local *LocalAPIExportPolicy `json:"local,omitempty"`
 }

@@ -15,6 +15,9 @@ const (
 	// AcceptProviderAnnotationKey, set to the name of a logical cluster, lets an APIBinding or a HostBinding follow its path to that
 	// cluster, after the one that it was accepted for is gone. It needs the same permission as the creation.
 	AcceptProviderAnnotationKey = "annex.dev/accept-provider"
+	// LimitedBindingAnnotationKey, on an APIBinding, says that its APIExport had a maximal permission policy when the server last saw it. Only
+	// the server writes it. If the workspace of the APIExport is gone, nobody can say any more what the policy allowed.
+	LimitedBindingAnnotationKey = "internal.annex.dev/maximal-permission-policy"
 	// ResourceBindingsAnnotationKey, on a LogicalCluster, says which binding or CRD uses each resource name, as JSON.
 	ResourceBindingsAnnotationKey = "internal.apis.kcp.io/resource-bindings"
 	// AnnotationBoundCRDKey marks the CustomResourceDefinition of a bound resource.

@@ -70,7 +70,7 @@ type APIExportSpec struct {
 	// identity identifies the owner of the exported APIs. If it is not set, the system creates one.
 	// +optional
 	Identity *Identity `json:"identity,omitempty"`
-	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
+	// maximalPermissionPolicy limits what users of a binding may do to the exported resources.
 	// +optional
 	MaximalPermissionPolicy *MaximalPermissionPolicy `json:"maximalPermissionPolicy,omitempty"`
 	// permissionClaims request access to other resources in the workspaces that bind the export.
@@ -127,9 +127,14 @@ type Identity struct {
 	SecretRef *corev1.SecretReference `json:"secretRef,omitempty"`
 }
 
-// MaximalPermissionPolicy limits what users of a binding may do.
+// MaximalPermissionPolicyRBACUserGroupPrefix begins the names of users and groups of consumers in the RBAC of the workspace of an APIExport
+// with a maximal permission policy.
+const MaximalPermissionPolicyRBACUserGroupPrefix = "apis.kcp.io:binding:"
+
+// MaximalPermissionPolicy limits what users of a binding may do. Exactly one field must be set.
 type MaximalPermissionPolicy struct {
-	// local takes the limits from RBAC in the workspace of the APIExport.
+	// local takes the limits from RBAC in the workspace of the APIExport: users of a binding may do only what this RBAC allows to their
+	// names and groups with the prefix apis.kcp.io:binding:.
 	// +optional
 	Local *LocalAPIExportPolicy `json:"local,omitempty"`
 }

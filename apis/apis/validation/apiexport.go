@@ -34,8 +34,8 @@ func ValidateAPIExport(export *apisv1alpha2.APIExport) field.ErrorList {
 			errs = append(errs, rule.SubdomainRequired(ref.Name, at.Child("name"))...)
 		}
 	}
-	if export.Spec.MaximalPermissionPolicy != nil {
-		errs = append(errs, rule.NotSupportedYet(spec.Child("maximalPermissionPolicy"), "maximal permission policies are"))
+	if policy := export.Spec.MaximalPermissionPolicy; policy != nil && policy.Local == nil {
+		errs = append(errs, field.Required(spec.Child("maximalPermissionPolicy", "local"), "a maximal permission policy is local"))
 	}
 	return append(errs, validateExportClaims(export, spec.Child("permissionClaims"))...)
 }

@@ -71,7 +71,7 @@ func TestValidateAPIExport(t *testing.T) {
 		}, []string{"secretRef.namespace: Required", "secretRef.name: Required"}},
 		{"policy", func(e *apisv1alpha2.APIExport) {
 			e.Spec.MaximalPermissionPolicy = &apisv1alpha2.MaximalPermissionPolicy{}
-		}, []string{"spec.maximalPermissionPolicy: Forbidden: maximal permission policies are not supported yet"}},
+		}, []string{"spec.maximalPermissionPolicy.local: Required value: a maximal permission policy is local"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := &apisv1alpha2.APIExport{

@@ -3,6 +3,7 @@ package sharing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -36,6 +37,9 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 		if !ok {
 			return nil
 		}
+		if err := keepLimited(a, binding, old.Annotations); err != nil {
+			return err
+		}
 		if err := keep(a, binding, old); err != nil {
 			return err
 		}
@@ -43,6 +47,9 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 			relabel(binding, identity.ExportLabelValue(provider, old.Spec.Reference.Export.Name)) // Validate checks it
 		}
 		return nil
+	}
+	if err := keepLimited(a, binding, nil); err != nil {
+		return err
 	}
 	export := binding.Spec.Reference.Export
 	if export == nil {
@@ -111,6 +118,25 @@ func keep(a admission.Attributes, binding, old *apisv1alpha2.APIBinding) error {
 	if old.DeletionTimestamp == nil {
 		addFinalizer(binding)
 	}
+	return nil
+}
+
+// keepLimited restores the annotation that only the server writes in a request that omits it, and refuses another value. Without it, a binding
+// would be free of a policy that cannot be read any more.
+func keepLimited(a admission.Attributes, binding *apisv1alpha2.APIBinding, before map[string]string) error {
+	const key = apisv1alpha2.LimitedBindingAnnotationKey
+	was, now := before[key], binding.Annotations[key]
+	switch {
+	case was == now || request.IsMaster(a):
+		return nil
+	case now != "":
+		return admission.NewForbidden(a, fmt.Errorf("annotation %s is set by the server and must not be set in the request", key))
+	}
+	binding.Annotations = maps.Clone(binding.Annotations)
+	if binding.Annotations == nil {
+		binding.Annotations = map[string]string{}
+	}
+	binding.Annotations[key] = was
 	return nil
 }
 

@@ -242,6 +242,51 @@ func TestBinding_Update(t *testing.T) {
 	}
 }
 
+// Only the server says that the export of a binding has a maximal permission policy, and nobody makes a binding forget it.
+func TestBinding_KeepsThatItIsLimited(t *testing.T) {
+	const key = apisv1alpha2.LimitedBindingAnnotationKey
+	with := func(value string) *apisv1alpha2.APIBinding {
+		b := newBinding("provider", "things", withLabel(thingsLabel))
+		if value != "" {
+			b.Annotations = map[string]string{key: value}
+		}
+		return b
+	}
+	for name, tc := range map[string]struct {
+		who          user.Info
+		before, sent string
+		created      bool
+		want         string
+		refused      bool
+	}{
+		"left out":                 {alice, "local", "", false, "local", false},
+		"unchanged":                {alice, "local", "local", false, "local", false},
+		"another value":            {alice, "local", "other", false, "", true},
+		"added":                    {alice, "", "local", false, "", true},
+		"created with it":          {alice, "", "local", true, "", true},
+		"created without":          {alice, "", "", true, "", false},
+		"removed by the server":    {server, "local", "", false, "", false},
+		"added by the server":      {server, "", "local", false, "local", false},
+		"created with by a server": {server, "", "local", true, "local", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chain, _ := newChain(t)
+			sent := with(tc.sent)
+			var old runtime.Object
+			if !tc.created {
+				old = with(tc.before)
+			}
+			err := admit(t, chain, tc.who, "consumer", "apibindings", "", sent, old)
+			if refused := apierrors.IsForbidden(err); refused != tc.refused || !refused && err != nil {
+				t.Fatalf("refused: %t, %v", refused, err)
+			}
+			if got := sent.Annotations[key]; !tc.refused && got != tc.want {
+				t.Errorf("annotation %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 // Somebody else's workspace is at the path of the provider now. A binding follows it only if a user who may bind says so.
 func TestBinding_FollowsANewProviderOnRequestOnly(t *testing.T) {
 	accepting := func(cluster string) func(*apisv1alpha2.APIBinding) {

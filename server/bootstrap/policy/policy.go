@@ -6,6 +6,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
 	"github.com/annex-dev/annex/client"
 )
@@ -114,15 +115,33 @@ func Root() []client.Object {
 		useTypes     = "system:kcp:universal-workspacetype-use"
 		bindTenancy  = "system:kcp:apiexport:tenancy:bind"
 		bindTopology = "system:kcp:apiexport:topology:bind"
+		// What consumers may do with the exports, whatever the RBAC of their workspaces says.
+		maximalTenancy  = "system:kcp:apiexport:tenancy:maximal-permission-policy"
+		maximalTopology = "system:kcp:apiexport:topology:maximal-permission-policy"
+		maximalAdmin    = "system:kcp:apiexport:kcp-admin:maximal-permission-policy"
+		consumer        = apisv1alpha2.MaximalPermissionPolicyRBACUserGroupPrefix
+		tenancy         = "tenancy.kcp.io"
+		topology        = "topology.kcp.io"
+		anyStatus       = "*/status"
 	)
 	return []client.Object{
 		bind("system:kcp:tenancy:authenticated:access", WorkspaceAccess, user.AllAuthenticated),
 		bind("system:kcp:authenticated:tenancy:reader", "system:kcp:tenancy:reader", user.AllAuthenticated),
-		role(useTypes, named("use", "tenancy.kcp.io", "workspacetypes", "universal", "organization", "team")),
+		role(useTypes, named("use", tenancy, "workspacetypes", "universal", "organization", "team")),
 		bind(useTypes, useTypes, user.AllAuthenticated),
-		role(bindTenancy, named("bind", "apis.kcp.io", "apiexports", "tenancy.kcp.io")),
+		role(bindTenancy, named("bind", "apis.kcp.io", "apiexports", tenancy)),
 		bind(bindTenancy, bindTenancy, user.AllAuthenticated),
-		role(bindTopology, named("bind", "apis.kcp.io", "apiexports", "topology.kcp.io")),
+		role(bindTopology, named("bind", "apis.kcp.io", "apiexports", topology)),
 		bind(bindTopology, bindTopology, user.AllAuthenticated),
+		role(maximalTenancy,
+			resources(anything(), tenancy, "workspaces", "workspacetypes", "workspaceauthenticationconfigurations"),
+			resources(read(), tenancy, anyStatus)),
+		bind(maximalTenancy, maximalTenancy, consumer+user.AllAuthenticated),
+		role(maximalTopology,
+			resources(anything(), topology, "partitions", "partitionsets"),
+			resources(read(), topology, anyStatus)),
+		bind(maximalTopology, maximalTopology, consumer+user.AllAuthenticated),
+		role(maximalAdmin, resources(anything(), tenancy, "*"), resources(anything(), topology, "*")),
+		bind(maximalAdmin, maximalAdmin, consumer+groupAdmin),
 	}
 }

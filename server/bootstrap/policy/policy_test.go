@@ -105,6 +105,42 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// Consumers of root's exports are limited to what their specification lets them do, whatever the RBAC of their workspaces says.
+func TestRoot_LimitsConsumers(t *testing.T) {
+	e := evaluator()
+	const tenancy, topology = "tenancy.kcp.io", "topology.kcp.io"
+	everybody := &user.DefaultInfo{Name: "alice", Groups: []string{user.AllAuthenticated}}
+	admin := &user.DefaultInfo{Name: "ada", Groups: []string{user.AllAuthenticated, groupAdmin}}
+	stranger := &user.DefaultInfo{Name: user.Anonymous, Groups: []string{user.AllUnauthenticated}}
+	for _, tc := range []struct {
+		user                               user.Info
+		verb, group, resource, subresource string
+		want                               bool
+	}{
+		{everybody, "create", tenancy, "workspaces", "", true},
+		{everybody, "deletecollection", tenancy, "workspacetypes", "", true},
+		{everybody, "patch", tenancy, "workspaceauthenticationconfigurations", "", true},
+		{everybody, "get", tenancy, "workspaces", "status", true},
+		{everybody, "patch", tenancy, "workspaces", "status", false},
+		{everybody, "update", tenancy, "workspacetypes", "status", false},
+		{everybody, "create", tenancy, "others", "", false},
+		{everybody, "create", topology, "partitions", "", true},
+		{everybody, "update", topology, "partitionsets", "status", false},
+		{everybody, "get", "", "secrets", "", false},
+		{admin, "update", tenancy, "workspaces", "status", true},
+		{admin, "create", tenancy, "others", "", true},
+		{admin, "get", "", "secrets", "", false},
+		{stranger, "list", tenancy, "workspaces", "", false},
+	} {
+		attrs := authorizer.AttributesRecord{User: policy.AsConsumer(tc.user, "w", logicalcluster.Root), Verb: tc.verb, APIGroup: tc.group,
+			Resource: tc.resource, Subresource: tc.subresource, ResourceRequest: true}
+		decision, reason, err := e.Authorize(t.Context(), logicalcluster.Root, attrs)
+		if got := decision == authorizer.DecisionAllow; got != tc.want || err != nil {
+			t.Errorf("%s: %s %s/%s: %v (%s, %v), want allowed: %t", tc.user.GetName(), tc.verb, tc.resource, tc.subresource, decision, reason, err, tc.want)
+		}
+	}
+}
+
 func TestPolicy_IsWhole(t *testing.T) {
 	for name, objects := range map[string][]client.Object{"system:admin": SystemAdmin(), "root": append(SystemAdmin(), Root()...)} {
 		roles := map[string]bool{}

@@ -133,7 +133,7 @@ func (e *Endpoint) claimIn(ctx context.Context, target *serve.Target, a *ask) er
 		return apistatus.NotServed()
 	}
 	target.Resource, target.Owner, target.Cataloged = served.Resource, served.Owner, true
-	return nil
+	return e.mayClaim(ctx, a, served.Source)
 }
 
 // claimEverywhere fills in the claimed resource over all consumers. If none has it, nothing is shown until one does.
@@ -147,6 +147,9 @@ func (e *Endpoint) claimEverywhere(ctx context.Context, target *serve.Target, a 
 	}
 	if target.Resource == nil {
 		return apistatus.NotServed()
+	}
+	if err := e.mayClaimEverywhere(ctx, a); err != nil {
+		return err
 	}
 	target.Filter = e.claimedBy(ctx, client.Key{Cluster: a.endpoint.Cluster, Name: a.endpoint.Name}, a.keys, a.info.Verb, a.own())
 	return nil

@@ -7,6 +7,7 @@
 //	authorize.go   the caller needs the verb of the request on apiexports/content of this export, in the export's cluster
 //	consumers.go   a request for one consumer needs a binding there that has bound the resource from this export
 //	grant.go       a request for one consumer and a claimed resource needs a binding there that accepts the claim with the verb
+//	limited.go     a claimed resource of another export needs the maximal permission policy of that export, if it has one
 //	claim.go       of a claimed resource it reaches the objects that the selector selects: a filter by head, for reads and writes
 //	claimed.go     the same over all consumers, by what answers.go keeps of all bindings
 //	serve.go       the identity hash of the export becomes the bucket in which storage looks: objects that were written

@@ -65,6 +65,9 @@ type Config struct {
 	IsStatusByServer func(schema.GroupResource) bool
 	// Revision returns the revision that the watch caches of apibindings have reached, which is no older than the call.
 	Revision func(ctx context.Context) (uint64, error)
+	// MayClaim reports whether the maximal permission policy behind a bound resource of consumers, if there is one, lets the user of attrs reach it
+	// by a claim of an export in from.
+	MayClaim func(ctx context.Context, from logicalcluster.Name, source catalog.Source, attrs authorizer.Attributes) (bool, error)
 	// Changed is told in which cluster an export or a schema has changed, so that watches can end; empty for perhaps any.
 	Changed func(cluster logicalcluster.Name)
 	// MinRequestTimeout is the shortest time after which the server ends a watch on apibindings; 0 stands for 30 minutes.

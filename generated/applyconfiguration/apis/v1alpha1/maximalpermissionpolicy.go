@@ -11,9 +11,10 @@ import (
 // MaximalPermissionPolicyApplyConfiguration represents a declarative configuration of the MaximalPermissionPolicy type for use
 // with apply.
 //
-// MaximalPermissionPolicy limits what users of a binding may do.
+// MaximalPermissionPolicy limits what users of a binding may do. Exactly one field must be set.
 type MaximalPermissionPolicyApplyConfiguration struct {
-	// local takes the limits from RBAC in the workspace of the APIExport.
+	// local takes the limits from RBAC in the workspace of the APIExport: users of a binding may do only what this RBAC allows to their
+	// names and groups with the prefix apis.kcp.io:binding:.
 	Local *apisv1alpha1.LocalAPIExportPolicy `json:"local,omitempty"`
 }
 

@@ -13,7 +13,7 @@ type APIExportSpecApplyConfiguration struct {
 	Resources []ResourceSchemaApplyConfiguration `json:"resources,omitempty"`
 	// identity identifies the owner of the exported APIs. If it is not set, the system creates one.
 	Identity *IdentityApplyConfiguration `json:"identity,omitempty"`
-	// maximalPermissionPolicy limits what users of a binding may do to the exported resources. Not supported yet.
+	// maximalPermissionPolicy limits what users of a binding may do to the exported resources.
 	MaximalPermissionPolicy *MaximalPermissionPolicyApplyConfiguration `json:"maximalPermissionPolicy,omitempty"`
 	// permissionClaims request access to other resources in the workspaces that bind the export.
 	PermissionClaims []PermissionClaimApplyConfiguration `json:"permissionClaims,omitempty"`
