@@ -70,7 +70,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("building the authorizer: %w", err)
 	}
-	workspace := &dynamic.Workspace{Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator}
+	workspace := &dynamic.Workspace{Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator, Catalog: i.catalog}
 	if p.webhooks, err = webhook.New(webhook.Config{
 		Reader:       s.reader,
 		Fresh:        s.gate(webhook.Followed()...),

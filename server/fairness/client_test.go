@@ -2,10 +2,12 @@ package fairness
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
 )
 
@@ -171,6 +173,53 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("%+v, want 200", got)
 	}
 	if err := Waiting(t.Context(), func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it must be returned as it is
+		t.Errorf("without a turn: %v", err)
+	}
+}
+
+// Who waits for another workspace takes places of that one, and others have the seat meanwhile.
+func TestOnAccount(t *testing.T) {
+	hold := newGate()
+	w := newWorld(t, Config{Reads: 9, Seats: 1}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") != "mallory" {
+			return
+		}
+		if err := OnAccount(r.Context(), "provider", func() error { hold.pass(w, r); return nil }); err != nil {
+			status, _ := err.(apierrors.APIStatus) //nolint:errorlint // it is what it says
+			w.WriteHeader(int(status.Status().Code))
+		}
+	})
+	t.Cleanup(hold.open)
+	mallory := make(chan answer, 20)
+	// Each waits in a workspace of its own, whose share is large enough.
+	for i := range 20 {
+		go func() { mallory <- w.ask("get", fmt.Sprint("consumer-", i), "mallory") }()
+	}
+	refused := 0
+	for range 17 {
+		if got := <-mallory; got.code == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused != 17 {
+		t.Errorf("%d are refused while the share of the provider is used up", refused)
+	}
+	eventually(t, "their seats are free", func() bool { return w.metric("annex_fairness_seats_in_use", "") == 0 })
+	for _, cluster := range []string{"consumer-0", "consumer-1", "other"} {
+		if got := w.ask("get", cluster, "alice"); got.code != http.StatusOK {
+			t.Errorf("%s: %+v, want 200", cluster, got)
+		}
+	}
+	hold.open()
+	for range 3 {
+		if got := <-mallory; got.code != http.StatusOK {
+			t.Errorf("%+v, want 200", got)
+		}
+	}
+	eventually(t, "nothing is in use", func() bool {
+		return w.metric("annex_fairness_requests_executing", kindRead) == 0 && w.limiter.reads.used == 0
+	})
+	if err := OnAccount(t.Context(), "provider", func() error { return io.EOF }); err != io.EOF { //nolint:errorlint // it must be returned as it is
 		t.Errorf("without a turn: %v", err)
 	}
 }

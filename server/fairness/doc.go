@@ -15,7 +15,8 @@
 //	  - A request that finds no room, or that has waited too long, gets 429 with Retry-After.
 //
 // A request holds its seats until its handler returns, which is not before its work has ended (registry/lasting). A request that waits
-// for a slow client gives its seats to others, and waits for new ones before it continues (turn.go, client.go). A watch is in flight
+// for a slow client gives its seats to others, and waits for new ones before it continues (turn.go, client.go). So does one that waits for a
+// webhook of the provider of a bound resource, which takes a place from the share of the provider ([OnAccount]). A watch is in flight
 // until it has begun; open watches have a budget of their own. So has the memory for answers (held.go).
 //
 // It comes after authorization, because anybody can write the name of a cluster into a URL: only users who may enter a cluster use its

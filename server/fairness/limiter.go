@@ -100,6 +100,13 @@ func (l *Limiter) admit(ctx context.Context, s share, user, kind string, seats i
 			executing.Dec()
 			inFlight.give(s)
 		},
+		borrow: func(cluster logicalcluster.Name) (func(), error) {
+			other := shareOfCluster(cluster, l.pathOf)
+			if !inFlight.take(other) {
+				return nil, l.busy(kind)
+			}
+			return func() { inFlight.give(other) }, nil
+		},
 		held:     heldBy(l, s),
 		patience: l.patience,
 		release:  release,

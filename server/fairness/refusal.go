@@ -15,6 +15,12 @@ const (
 	retryLater = 5
 )
 
+// busy returns the API status for a request of a kind that would wait for another workspace for which too many wait already.
+func (l *Limiter) busy(kind string) error {
+	l.metrics.rejected.WithLabelValues(kind, reasonFull).Inc()
+	return apierrors.NewTooManyRequests("too many requests wait for the provider of the resource, please try again later", retrySoon)
+}
+
 // refusal returns the API status for a request of a kind that gets no seat because of err.
 func (l *Limiter) refusal(kind string, err error) error {
 	reason, retry := reasonFull, retrySoon

@@ -4,13 +4,17 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // turn is a request that proceeds. It holds its seats while it works. While it waits for its client, others may have them: after
 // patience, in all, it gives them back, and continues only after it has got seats again. Safe for many goroutines.
 type turn struct {
-	acquire  func() (release func(), err error)
-	finish   func()
+	acquire func() (release func(), err error)
+	finish  func()
+	// borrow takes a place of the requests in flight from the share of another cluster, and returns what gives it back.
+	borrow   func(cluster logicalcluster.Name) (back func(), err error)
 	held     *held
 	patience time.Duration
 
@@ -75,6 +79,15 @@ func (t *turn) wait() {
 	})
 }
 
+// lend gives the seats to others at once while the request waits.
+func (t *turn) lend() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waits > 0 {
+		t.give()
+	}
+}
+
 // pause is the end of wait for a goroutine that waits again before it works.
 func (t *turn) pause() {
 	t.mu.Lock()
@@ -126,6 +139,28 @@ func Waiting(ctx context.Context, wait func() error) error {
 		return wait()
 	}
 	t.wait()
+	if err := wait(); err != nil {
+		t.pause()
+		return err
+	}
+	return t.resume()
+}
+
+// OnAccount calls wait, which waits for something of the workspace in cluster, such as a webhook, that the workspace of the request of ctx has no
+// say in. It is the other workspace that must not have too many requests waiting: each takes a place of the requests in flight from its share. The
+// seats of the request are given to others meanwhile. An error says that the request must not continue: that of wait, or an API status.
+func OnAccount(ctx context.Context, cluster logicalcluster.Name, wait func() error) error {
+	t, ok := ctx.Value(turnKey{}).(*turn)
+	if !ok {
+		return wait()
+	}
+	back, err := t.borrow(cluster)
+	if err != nil {
+		return err
+	}
+	defer back()
+	t.wait()
+	t.lend()
 	if err := wait(); err != nil {
 		t.pause()
 		return err

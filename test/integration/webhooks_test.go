@@ -16,7 +16,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -443,36 +442,6 @@ func TestWebhooks_BrokenOnesHoldNothing(t *testing.T) {
 		_, err := parent.Resource(workspaces).Get(ctx, name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
-}
-
-// What a provider writes through its endpoint is decided by the consumer's webhooks.
-func TestWebhooks_WritesOfAProvider(t *testing.T) {
-	s := startOne(t, hooked)
-	w := newWebhooks(t)
-	theirs, producer := newWorkspace(t, s, "root", uniqueName("provider"))
-	apply(t, s.Workspace(theirs), widgetSchema)
-	apply(t, s.Workspace(theirs), widgetExport)
-	consumer, cluster := newWorkspace(t, s, "root", uniqueName("ws"))
-	apply(t, s.Workspace(consumer), binding("widgets", theirs, "widgets"))
-	_, client := annex.Clients(t, s.Workspace(consumer))
-	waitCondition(t, client.Resource(bindings), "widgets", "Ready", "True", "")
-	typed, _ := annex.Clients(t, s.Workspace(consumer))
-	w.on("/widgets", deny(http.StatusForbidden, "not in this workspace"))
-	w.validating(t, typed, "widgets", "/widgets", func(h *admissionregistrationv1.ValidatingWebhook) { h.Rules = rulesFor("example.com", "*", "widgets") })
-	widget := func(name string) *unstructured.Unstructured {
-		return parse(t, "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: "+name+", namespace: default}\nspec: {size: 1}")
-	}
-	eventually(t, "the webhook decides about the bound API", func(ctx context.Context) (bool, error) {
-		_, err := client.Resource(widgets).Namespace("default").Create(ctx, widget(uniqueName("own")), metav1.CreateOptions{})
-		return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "not in this workspace"), nil
-	})
-	config := s.Config(annex.ContextShardBase)
-	config.Host = s.URL() + "/services/apiexport/" + producer + "/widgets/clusters/" + cluster
-	_, endpoint := annex.Clients(t, config)
-	_, err := endpoint.Resource(widgets).Namespace("default").Create(t.Context(), widget("theirs"), metav1.CreateOptions{})
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "not in this workspace") {
-		t.Errorf("through the endpoint of the provider: %v", err)
-	}
 }
 
 // Requests that wait for the webhooks of a workspace hold the seats of that workspace, and those of others are free.

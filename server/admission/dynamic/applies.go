@@ -19,7 +19,7 @@ import (
 	"github.com/annex-dev/annex/server/inprocess"
 )
 
-// Concerns returns the cluster whose webhooks and policies may be asked about a. They are never asked about
+// Concerns returns the cluster of a request about which webhooks and policies may be asked. They are never asked about
 //
 //   - themselves, so that a broken one can always be changed and deleted;
 //   - reviews, which are questions and store nothing;
@@ -43,10 +43,14 @@ func Concerns(ctx context.Context, a admission.Attributes) (logicalcluster.Name,
 //   - of its own API, by which it runs workspaces;
 //   - of a status, with the conditions and finalizers that go with it. The server writes all of that at once, through no subresource. A
 //     rule for the resource does not mean it: in Kubernetes, controllers write it through the subresource;
-//   - in a workspace that is being deleted.
-func (s *Seen) Spared(a admission.Attributes) (bool, error) {
+//   - in a workspace that is being deleted;
+//   - of the objects of a resource that a consumer is about to give up: the provider cannot keep it from leaving.
+func (s *Seen) Spared(a admission.Attributes, by Decider) (bool, error) {
 	if !Own(a) {
 		return false, nil
+	}
+	if by.Foreign && by.Leaving {
+		return true, nil
 	}
 	gr := a.GetResource().GroupResource()
 	own := kinds.All.Row(gr) != nil && (strings.HasSuffix(gr.Group, ".kcp.io") || gr.Group == annexv1alpha1.GroupName)

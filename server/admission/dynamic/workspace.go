@@ -27,6 +27,8 @@ type Workspace struct {
 	Cached, Live client.Reader
 	// Authorizer decides by the RBAC of one cluster.
 	Authorizer request.Authorizer
+	// Catalog knows what clusters bind, and from whom.
+	Catalog Catalog
 }
 
 // Seen is what a webhook or a policy sees of the workspace of one request.
@@ -40,6 +42,9 @@ type Seen struct {
 func (w *Workspace) Of(ctx context.Context, cluster logicalcluster.Name) *Seen {
 	return &Seen{Workspace: w, ctx: ctx, cluster: cluster}
 }
+
+// Cluster returns the cluster of the request.
+func (s *Seen) Cluster() logicalcluster.Name { return s.cluster }
 
 // Namespace returns a namespace, NotFound if there is none.
 func (s *Seen) Namespace(name string) (*corev1.Namespace, error) {

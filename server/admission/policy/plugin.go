@@ -64,7 +64,7 @@ type Plugins struct {
 
 // New returns the plugins. [Plugins.Serve] has to be called before they are used.
 func New(c Config) (*Plugins, error) {
-	if c.Reader == nil || c.Workspace == nil || c.TypeConverter == nil || c.Schemas == nil {
+	if c.Reader == nil || c.Workspace == nil || c.Workspace.Catalog == nil || c.TypeConverter == nil || c.Schemas == nil {
 		return nil, errors.New("building the plugins of policies: Reader, Workspace, TypeConverter and Schemas are required")
 	}
 	if c.Capacity == 0 {
@@ -123,16 +123,16 @@ type mutator struct {
 
 // Admit implements admission.MutationInterface.
 func (m *mutator) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
-	all, seen, cluster, err := m.concerning(ctx, a, func(p *policies) int { return len(p.mutating) })
+	all, seen, by, err := m.concerning(ctx, a, func(p *policies) int { return len(p.mutating) })
 	if all == nil || err != nil {
 		return err
 	}
 	var hooks []mutating.PolicyHook
 	for _, b := range all.mutating {
-		hook := mutating.PolicyHook{Policy: b.policy, Bindings: b.bindings, Evaluator: m.evaluators.mutator(cluster, b.policy, b.content)}
+		hook := mutating.PolicyHook{Policy: b.policy, Bindings: b.bindings, Evaluator: m.evaluators.mutator(by, b.policy, b.content)}
 		hook.ConfigurationError = hook.Evaluator.Error
 		if kind := b.policy.Spec.ParamKind; kind != nil {
-			if param, err := m.param(ctx, cluster, kind, dynamic.Own(a)); err != nil {
+			if param, err := m.param(ctx, by, kind, dynamic.Own(a)); err != nil {
 				hook.ConfigurationError = err
 			} else {
 				hook.ParamInformer, hook.ParamScope = informer{objects: param.objects}, param.scope
@@ -140,7 +140,7 @@ func (m *mutator) Admit(ctx context.Context, a admission.Attributes, o admission
 		}
 		hooks = append(hooks, hook)
 	}
-	manager := &managed{Plugins: m.Plugins, ctx: ctx, cluster: cluster}
+	manager := &managed{Plugins: m.Plugins, ctx: ctx, cluster: seen.Cluster()}
 	return mutating.NewDispatcher(seen, matcherOf(seen), manager).Dispatch(ctx, a, dynamic.Objects(o), hooks)
 }
 
@@ -151,16 +151,16 @@ type decider struct {
 
 // Validate implements admission.ValidationInterface.
 func (d *decider) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
-	all, seen, cluster, err := d.concerning(ctx, a, func(p *policies) int { return len(p.validating) })
+	all, seen, by, err := d.concerning(ctx, a, func(p *policies) int { return len(p.validating) })
 	if all == nil || err != nil {
 		return err
 	}
 	var hooks []validating.PolicyHook
 	for _, b := range all.validating {
 		hook := validating.PolicyHook{Policy: b.policy, Bindings: b.bindings,
-			Evaluator: &validator{evaluators: d.evaluators, cluster: cluster, policy: b.policy, content: b.content}}
+			Evaluator: &validator{evaluators: d.evaluators, cluster: by, policy: b.policy, content: b.content}}
 		if kind := b.policy.Spec.ParamKind; kind != nil {
-			if param, err := d.param(ctx, cluster, kind, dynamic.Own(a)); err != nil {
+			if param, err := d.param(ctx, by, kind, dynamic.Own(a)); err != nil {
 				hook.ConfigurationError = err
 			} else {
 				hook.ParamInformer, hook.ParamScope = informer{objects: param.objects}, param.scope
@@ -171,13 +171,18 @@ func (d *decider) Validate(ctx context.Context, a admission.Attributes, o admiss
 	return validating.NewDispatcher(seen, generic.NewPolicyMatcher(matcherOf(seen))).Dispatch(ctx, auditing.Annotated(a), dynamic.Objects(o), hooks)
 }
 
-// concerning returns the policies that may apply to a, with what they see; nil if there are none. count says how many of them there are.
+// concerning returns the policies that may apply to a, with what they see, and the cluster that they are from; nil if there are none. count says
+// how many of them there are.
 func (p *Plugins) concerning(ctx context.Context, a admission.Attributes, count func(*policies) int) (*policies, *dynamic.Seen, logicalcluster.Name, error) {
 	cluster, concerned := dynamic.Concerns(ctx, a)
 	if !concerned {
 		return nil, nil, "", nil
 	}
-	all, err := p.view.Get(ctx, cluster)
+	by, err := p.workspace.Decides(ctx, cluster, a)
+	if err != nil {
+		return nil, nil, "", apistatus.Internal(err)
+	}
+	all, err := p.view.Get(ctx, by.Cluster)
 	if err != nil {
 		return nil, nil, "", apistatus.Internal(err)
 	}
@@ -185,11 +190,11 @@ func (p *Plugins) concerning(ctx context.Context, a admission.Attributes, count 
 		return nil, nil, "", nil
 	}
 	seen := p.workspace.Of(ctx, cluster)
-	if spared, err := seen.Spared(a); spared || err != nil {
+	if spared, err := seen.Spared(a, by); spared || err != nil {
 		return nil, nil, "", apistatus.Of(err)
 	}
 	dynamic.Stamp(ctx, a)
-	return all, seen, cluster, nil
+	return all, seen, by.Cluster, nil
 }
 
 // matcherOf returns a stock matcher that finds the namespaces of the workspace.

@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/auditing"
+	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/outbound"
 )
 
@@ -54,7 +55,7 @@ type Plugins struct {
 
 // New returns the plugins.
 func New(c Config) (*Plugins, error) {
-	if c.Reader == nil || c.Workspace == nil || c.Guard == nil {
+	if c.Reader == nil || c.Workspace == nil || c.Workspace.Catalog == nil || c.Guard == nil {
 		return nil, errors.New("building the plugins of webhooks: Reader, Workspace and Guard are required")
 	}
 	if c.Capacity == 0 {
@@ -120,7 +121,11 @@ func (p *Plugins) call(ctx context.Context, a admission.Attributes, o admission.
 	if !concerned {
 		return nil
 	}
-	all, err := p.view.Get(ctx, cluster)
+	by, err := p.workspace.Decides(ctx, cluster, a)
+	if err != nil {
+		return apistatus.Internal(err)
+	}
+	all, err := p.view.Get(ctx, by.Cluster)
 	if err != nil {
 		return apistatus.Internal(err)
 	}
@@ -128,15 +133,24 @@ func (p *Plugins) call(ctx context.Context, a admission.Attributes, o admission.
 		return nil
 	}
 	seen := p.workspace.Of(ctx, cluster)
-	if spared, err := seen.Spared(a); spared || err != nil {
+	if spared, err := seen.Spared(a, by); spared || err != nil {
 		return apistatus.Of(err)
 	}
 	dynamic.Stamp(ctx, a)
 	call := func(ctx context.Context) error {
 		return stock.dispatch(ctx, auditing.Annotated(a), o, &asked{Attributes: a, seen: seen}, choose(all))
 	}
-	if dynamic.Own(a) {
-		return p.own.call(ctx, cluster, call)
+	switch {
+	case dynamic.Own(a):
+		// The time is that of whose webhooks are slow.
+		err = p.own.call(ctx, by.Cluster, call)
+	case by.Foreign && mayConcern(choose(all), a):
+		err = fairness.OnAccount(ctx, by.Cluster, func() error { return call(ctx) })
+	default:
+		err = call(ctx)
 	}
-	return call(ctx)
+	if by.Foreign {
+		return forConsumer(a.GetResource().GroupResource(), err)
+	}
+	return err
 }

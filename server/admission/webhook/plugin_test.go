@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/outbound"
@@ -43,7 +44,7 @@ func denying(cluster logicalcluster.Name, name string) *admissionregistrationv1.
 func plugins(tb testing.TB, objects ...client.Object) *Plugins {
 	tb.Helper()
 	fake := clienttest.NewFake(objects...)
-	p, err := New(Config{Reader: fake, Workspace: &dynamic.Workspace{Cached: fake, Live: fake}, Guard: outbound.New(outbound.Config{})})
+	p, err := New(Config{Reader: fake, Workspace: &dynamic.Workspace{Cached: fake, Live: fake, Catalog: catalog.New(catalog.Config{Reader: fake})}, Guard: outbound.New(outbound.Config{})})
 	if err != nil {
 		tb.Fatal(err)
 	}

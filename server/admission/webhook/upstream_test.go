@@ -31,6 +31,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/outbound"
 )
@@ -78,7 +79,7 @@ func upstreamPlugins(t *testing.T, configuration client.Object) *Plugins {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: upstreamNamespace, Labels: map[string]string{"runlevel": "0"}}}
 	fake := clienttest.NewFake(clienttest.In(upstreamCluster, namespace), configuration)
 	p, err := New(Config{
-		Reader: fake, Workspace: &dynamic.Workspace{Cached: fake, Live: fake},
+		Reader: fake, Workspace: &dynamic.Workspace{Cached: fake, Live: fake, Catalog: catalog.New(catalog.Config{Reader: fake})},
 		Guard: outbound.New(outbound.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
 	})
 	if err != nil {
