@@ -104,9 +104,11 @@ func (r *reviewer) deciderFor(ctx context.Context) decideFunc {
 	}
 	return func(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 		if policy.Master(attrs.GetUser(), cluster) {
+			Record(ctx, "", authorizer.DecisionAllow, "system:masters may do everything", nil)
 			return authorizer.DecisionAllow, "", nil
 		}
-		decision, _, err := r.evaluator.Authorize(ctx, cluster, attrs)
+		decision, reason, err := r.evaluator.Authorize(ctx, cluster, attrs)
+		Record(ctx, "", decision, reason, err)
 		if err != nil {
 			return decision, "", errUnread
 		}

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	auditinternal "k8s.io/apiserver/pkg/apis/audit"
+	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -96,6 +98,25 @@ func TestSubjectAccessReview(t *testing.T) {
 				t.Errorf("status = %+v", got)
 			}
 		})
+	}
+}
+
+// The authorizer records what it decides. A deep review does not ask it.
+func TestSubjectAccessReview_DeepOnesAreRecorded(t *testing.T) {
+	for about, want := range map[string]string{"carol": "Allowed", "dora": "NoOpinion"} {
+		ctx := audit.WithAuditContext(WithDeep(as(t, "x", user.SystemPrivilegedGroup)))
+		ac := audit.AuditContextFrom(ctx)
+		if err := ac.Init(audit.RequestAuditConfig{Level: auditinternal.LevelMetadata}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := post(ctx, t, "subjectaccessreviews", &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: about, ResourceAttributes: getConfigMaps()},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := ac.GetEventAnnotation("sar.auth.kcp.io/decision"); got != want {
+			t.Errorf("%s: decision %q, want %q", about, got, want)
+		}
 	}
 }
 

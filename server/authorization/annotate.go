@@ -3,41 +3,29 @@ package authorization
 import (
 	"context"
 
-	"k8s.io/apiserver/pkg/audit"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	reviews "github.com/annex-dev/annex/registry/authorization"
 )
 
-// Prefixes of the audit annotations of each step, for example request.auth.kcp.io/02-content-decision.
-const (
-	requestPrefix = "request.auth.kcp.io/"
-	reviewPrefix  = "sar.auth.kcp.io/"
-)
+// conclude records in the audit log what all steps together decided, and why: also for requests that the numbered steps are not about, such as
+// those of system:masters and for virtual endpoints. Of the checks of an impersonation, it records the one that ends the request.
+func conclude(ctx context.Context, attrs authorizer.Attributes, decision authorizer.Decision, reason string, err error) {
+	step := ""
+	if isImpersonation(attrs) && !reviews.IsReview(ctx) {
+		if decision == authorizer.DecisionAllow || isConstrained(attrs.GetVerb()) {
+			return // the request goes on
+		}
+		step = "impersonation-"
+	}
+	reviews.Record(ctx, step, decision, reason, err)
+}
 
-// annotate records in the audit log what one step decided. An annotation cannot be changed once it is set.
-// Therefore annotate does not record the check of an impersonation, only the request that follows.
+// annotate records in the audit log what one step decided. It does not record the check of an impersonation, because the annotations are for the
+// request that follows.
 func annotate(ctx context.Context, step string, attrs authorizer.Attributes, decision authorizer.Decision, reason string, err error) {
 	if isImpersonation(attrs) && !reviews.IsReview(ctx) {
 		return
 	}
-	prefix := requestPrefix
-	if reviews.IsReview(ctx) {
-		prefix = reviewPrefix
-	}
-	if err != nil {
-		reason = err.Error()
-	}
-	audit.AddAuditAnnotations(ctx, prefix+step+"-decision", describe(decision), prefix+step+"-reason", reason)
-}
-
-func describe(decision authorizer.Decision) string {
-	switch decision {
-	case authorizer.DecisionAllow:
-		return "Allowed"
-	case authorizer.DecisionNoOpinion:
-		return "NoOpinion"
-	default:
-		return "Denied"
-	}
+	reviews.Record(ctx, step+"-", decision, reason, err)
 }

@@ -102,6 +102,7 @@ func (c *Authorizer) WithVirtual(virtual authorizer.UnconditionalAuthorizer) (au
 // Authorize implements authorizer.UnconditionalAuthorizer. It decides and hides why.
 func (c *Authorizer) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	decision, reason, where, err := c.decide(ctx, attrs)
+	conclude(ctx, attrs, decision, reason, err)
 	if decision == authorizer.DecisionAllow {
 		return decision, granted, nil
 	}

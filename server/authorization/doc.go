@@ -26,7 +26,8 @@
 //	host, about its users; behind 01, 03, 04 and the phase (host.go) allow, or no opinion
 //
 // A user learns "access denied", and that the workspace does not exist or may not be entered, in the same words (explain.go). Only who may
-// enter it learns that it is inactive. The reason is recorded in audit annotations, such as request.auth.kcp.io/02-content-decision. Errors deny.
+// enter it learns that it is inactive. What each step decides is recorded in audit annotations, such as request.auth.kcp.io/02-content-decision, and what
+// all decide together in request.auth.kcp.io/decision, with the reasons. Errors deny.
 //
 // The numbers are those of kcp (spec/04 §6). Step 04 is asked again when it is known what serves a request ([Authorizer.Again]), and by the
 // virtual workspace of providers about what they claim ([Authorizer.MayClaim]).

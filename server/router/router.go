@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/audit"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -19,6 +20,9 @@ import (
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
 )
+
+// auditRejected is the audit annotation with the path of a request that is served for the whole server only, but was sent for a workspace.
+const auditRejected = "shardpaths.kcp.io/rejected"
 
 // Discovery gives the handler that serves discovery and OpenAPI for a snapshot.
 type Discovery interface {
@@ -120,6 +124,7 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 	case path == "/version":
 		r.API.ServeHTTP(w, req)
 	case path == "/metrics":
+		audit.AddAuditAnnotation(req.Context(), auditRejected, path)
 		r.Serve.Fail(w, req, apistatus.NotImplemented("metrics are served for the whole server only, at /metrics"))
 	case path == "/api", path == "/apis", strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/apis/"),
 		path == "/openapi/v2", path == "/openapi/v3", strings.HasPrefix(path, "/openapi/v3/"):

@@ -144,7 +144,7 @@ func TestAudit(t *testing.T) {
 			do: func(t *testing.T, id string) {
 				must(t, s.Workspace("root"), 201, http.MethodPost, "/apis/tenancy.kcp.io/v1alpha1/workspaces", `{"apiVersion":"tenancy.kcp.io/v1alpha1","kind":"Workspace","metadata":{"name":"bound"}}`, "Audit-ID", id)
 			},
-			uri: "/clusters/root/apis/tenancy.kcp.io/v1alpha1/workspaces", code: 201, req: `"bound"`, resp: `"uid"`, path: "root",
+			uri: "/clusters/root/apis/tenancy.kcp.io/v1alpha1/workspaces", code: 201, req: `"bound"`, resp: `"uid"`, path: "root", decision: "request.auth.kcp.io/04-maxpermissionpolicy-decision=NoOpinion",
 		},
 		"a body that is no object": {
 			do: func(t *testing.T, id string) {
@@ -184,7 +184,7 @@ func TestAudit(t *testing.T) {
 			do: func(t *testing.T, id string) {
 				must(t, s.As("alice-token", "root:missing"), 403, http.MethodGet, configMaps, "", "Audit-ID", id)
 			},
-			uri: "/clusters/root:missing" + configMaps, code: 403, user: "alice", path: "root:missing", nowhere: true,
+			uri: "/clusters/root:missing" + configMaps, code: 403, user: "alice", path: "root:missing", nowhere: true, decision: "request.auth.kcp.io/decision=Denied",
 		},
 		"impersonation": {
 			do: func(t *testing.T, id string) {
@@ -192,17 +192,36 @@ func TestAudit(t *testing.T) {
 			},
 			uri: whole + configMaps, code: 200, as: "bob",
 		},
+		"an impersonation that is refused": {
+			do: func(t *testing.T, id string) {
+				must(t, admin, 403, http.MethodGet, configMaps, "", "Audit-ID", id, "Impersonate-User", "bob", "Impersonate-Group", "system:masters")
+			},
+			uri: whole + configMaps, code: 403, decision: "request.auth.kcp.io/impersonation-decision=Denied",
+		},
+		"a review": {
+			do: func(t *testing.T, id string) {
+				must(t, admin, 201, http.MethodPost, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+					`{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{"resourceAttributes":{"verb":"get","resource":"secrets"}}}`, "Audit-ID", id)
+			},
+			uri: whole + "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", code: 201, decision: "sar.auth.kcp.io/decision=Allowed",
+		},
+		"metrics of a workspace": {
+			do: func(t *testing.T, id string) {
+				must(t, masters, 501, http.MethodGet, whole+"/metrics", "", "Audit-ID", id)
+			},
+			uri: whole + "/metrics", code: 501, decision: "shardpaths.kcp.io/rejected=/metrics",
+		},
 		"all clusters": {
 			do: func(t *testing.T, id string) {
 				must(t, masters, 200, http.MethodGet, "/clusters/*/api/v1/configmaps?limit=1", "", "Audit-ID", id)
 			},
-			uri: "/clusters/*/api/v1/configmaps?limit=1", code: 200, path: "*", nowhere: true,
+			uri: "/clusters/*/api/v1/configmaps?limit=1", code: 200, path: "*", nowhere: true, decision: "request.auth.kcp.io/reason=system:masters may do everything",
 		},
 		"a provider's endpoint": {
 			do: func(t *testing.T, id string) {
 				must(t, masters, 404, http.MethodGet, "/services/apiexport/"+cluster+"/missing/clusters/*/apis/example.com/v1/gadgets", "", "Audit-ID", id)
 			},
-			uri: "/services/apiexport/" + cluster + "/missing/clusters/*/apis/example.com/v1/gadgets", code: 404, path: "*", nowhere: true,
+			uri: "/services/apiexport/" + cluster + "/missing/clusters/*/apis/example.com/v1/gadgets", code: 404, path: "*", nowhere: true, decision: "request.auth.kcp.io/decision=Allowed",
 		},
 		"a watch": {
 			do: func(t *testing.T, id string) {
