@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -40,9 +41,27 @@ func newLimits(t *testing.T, s *annex.Server, export string) *limits {
 	l.path, l.cluster = newWorkspace(t, s, "root", uniqueName("limits"))
 	apply(t, s.Workspace(l.path), widgetSchema)
 	apply(t, s.Workspace(l.path), export)
-	l.let("readers", "get, list, watch", "Group", "system:authenticated")
+	reads, _ := documented(t)
+	apply(t, s.Workspace(l.path), reads)
 	l.let("devs", `"*"`, "Group", "devs")
 	return l
+}
+
+// documented returns what docs/concepts.md shows: how everybody may read, and how one ServiceAccount may write.
+func documented(t *testing.T) (reads, writes string) {
+	t.Helper()
+	document, err := os.ReadFile("../../docs/concepts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(document), "**Limiting consumers.**")
+	_, after, _ = strings.Cut(after, "```yaml\n")
+	shown, _, found := strings.Cut(after, "```")
+	documents := strings.Split(shown, "\n---\n")
+	if !found || len(documents) != 3 {
+		t.Fatalf("docs/concepts.md shows %d documents, want those of a role and of two bindings", len(documents))
+	}
+	return documents[0] + "\n---\n" + documents[1], documents[2]
 }
 
 // let allows consumers of this kind and name verbs on widgets.
@@ -134,21 +153,22 @@ func TestMaximal_LimitsConsumers(t *testing.T) {
 	apply(t, s.Workspace(path), `
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: robot, namespace: default}
+metadata: {name: deployer, namespace: default}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: robot}
+metadata: {name: deployer}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
-subjects: [{kind: ServiceAccount, namespace: default, name: robot}]
+subjects: [{kind: ServiceAccount, namespace: default, name: deployer}]
 `)
-	issued, err := typed.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "robot", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	issued, err := typed.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "deployer", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	robot := s.As(issued.Status.Token, path)
 	becomes("the ServiceAccount", robot, false)
-	l.let("account", `"*"`, "User", "system:kcp:serviceaccount:"+cluster+":default:robot")
+	_, writes := documented(t)
+	apply(t, s.Workspace(l.path), strings.ReplaceAll(writes, "2f8kq1z0c7a9x3bd", cluster))
 	becomes("the ServiceAccount that the provider names", robot, true)
 
 	// Reviews say the same, except deep ones, which ask RBAC alone.
@@ -330,7 +350,7 @@ spec:
 		t.Errorf("everybody may read only: create: %v, list: %v, everywhere: %v", created, listed, everywhere)
 	}
 	typed, _ := annex.Clients(t, s.Workspace(l.path))
-	if err := typed.RbacV1().ClusterRoleBindings().Delete(t.Context(), "readers", metav1.DeleteOptions{}); err != nil {
+	if err := typed.RbacV1().ClusterRoleBindings().Delete(t.Context(), "widgets-read", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the provider reads nothing", func(context.Context) (bool, error) {
