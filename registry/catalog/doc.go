@@ -11,6 +11,8 @@
 //
 // and names of built-in resources are never taken over at all.
 //
+// A snapshot also says by which object the cluster serves a resource, and from which APIExport a bound one is ([Snapshot.Source]).
+//
 // Snapshots live in a view (package view) and are dropped by watch events, those of a bound schema for all clusters that bind
 // it. What equals is shared: five thousand clusters with the same CustomResourceDefinition hold one object, one [Resource] and
 // one Snapshot, found by content hash and kept by weak pointers only, so that memory follows what is in use.
