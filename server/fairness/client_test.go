@@ -185,7 +185,7 @@ func TestOnAccount(t *testing.T) {
 			return
 		}
 		if err := OnAccount(r.Context(), "provider", func() error { hold.pass(w, r); return nil }); err != nil {
-			status, _ := err.(apierrors.APIStatus) //nolint:errorlint // it is what it says
+			status, _ := err.(apierrors.APIStatus)
 			w.WriteHeader(int(status.Status().Code))
 		}
 	})

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -235,6 +237,49 @@ subjects: [{kind: ServiceAccount, namespace: default, name: deployer}]
 		_, err := dynamic.Resource(bindings).Get(ctx, "widgets", metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
+}
+
+// Who writes all the time while the resource is bound gets nothing through, although each request is authorized before it is served.
+func TestMaximal_NothingSlipsThroughWhileBinding(t *testing.T) {
+	s := start(t)
+	l := newLimits(t, s, limitedExport)
+	path, _ := newWorkspace(t, s, "root", uniqueName("consumer"))
+	_, client := annex.Clients(t, s.Workspace(path))
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var writers sync.WaitGroup
+		var refused atomic.Int64
+		for range 8 {
+			writers.Go(func() {
+				for ctx.Err() == nil {
+					obj := parse(t, fmt.Sprintf("apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: %s, namespace: default}\nspec: {size: 1}", uniqueName("w")))
+					_, err := client.Resource(widgets).Namespace("default").Create(ctx, obj, metav1.CreateOptions{})
+					switch {
+					case err == nil:
+						t.Error("a widget was created")
+						return
+					case apierrors.IsForbidden(err):
+						refused.Add(1)
+					}
+				}
+			})
+		}
+		apply(t, s.Workspace(path), binding("widgets", l.path, "widgets"))
+		waitCondition(t, client.Resource(bindings), "widgets", "Ready", "True", "")
+		eventually(t, "writes are refused", func(context.Context) (bool, error) { return refused.Load() > 20, nil })
+		cancel()
+		writers.Wait()
+		if list, err := client.Resource(widgets).Namespace("default").List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
+			t.Errorf("%v, %v", list, err)
+		}
+		if err := client.Resource(bindings).Delete(t.Context(), "widgets", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the binding is gone", func(ctx context.Context) (bool, error) {
+			_, err := client.Resource(bindings).Get(ctx, "widgets", metav1.GetOptions{})
+			return apierrors.IsNotFound(err), nil
+		})
+	}
 }
 
 // Nobody knows what the policy of a workspace that is gone allowed. What had no policy is served on.

@@ -57,9 +57,9 @@ func aWidget(t *testing.T, name string, labels map[string]string) *unstructured.
 }
 
 // create creates a widget in the consumer.
-func (h *sharing) create(t *testing.T, name string, labels map[string]string) (*unstructured.Unstructured, error) {
+func (h *sharing) create(t *testing.T, name string) (*unstructured.Unstructured, error) {
 	t.Helper()
-	return h.consumerDynamic.Resource(widgets).Namespace("default").Create(t.Context(), aWidget(t, name, labels), metav1.CreateOptions{})
+	return h.consumerDynamic.Resource(widgets).Namespace("default").Create(t.Context(), aWidget(t, name, nil), metav1.CreateOptions{})
 }
 
 // refuses waits until creating a widget is refused with a message.
@@ -67,7 +67,7 @@ func (h *sharing) refuses(t *testing.T, message string) {
 	t.Helper()
 	var last error
 	eventually(t, "a widget is refused: "+message, func(context.Context) (bool, error) {
-		_, last = h.create(t, uniqueName("probe"), nil)
+		_, last = h.create(t, uniqueName("probe"))
 		return last != nil && strings.Contains(last.Error(), message), nil
 	})
 }
@@ -89,7 +89,7 @@ func TestWebhooks_OfAProvider(t *testing.T) {
 		return err
 	}
 	eventually(t, "the consumer's webhook decides about its own objects", func(context.Context) (bool, error) { return refused() != nil, nil })
-	if _, err := h.create(t, "free", nil); err != nil {
+	if _, err := h.create(t, "free"); err != nil {
 		t.Errorf("the consumer's webhook decides about what it has bound: %v", err)
 	}
 	w.validating(t, h.atProvider, "provider", "/provider", func(hook *admissionregistrationv1.ValidatingWebhook) {
@@ -99,7 +99,7 @@ func TestWebhooks_OfAProvider(t *testing.T) {
 	if _, err := h.atProvider.CoreV1().Namespaces().Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"guarded":"yes"}}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.create(t, "unguarded", nil); err != nil {
+	if _, err := h.create(t, "unguarded"); err != nil {
 		t.Errorf("the namespaces are those of the consumer: %v", err)
 	}
 	if err := h.atConsumer.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), "everything", metav1.DeleteOptions{}); err != nil {
@@ -110,7 +110,7 @@ func TestWebhooks_OfAProvider(t *testing.T) {
 		return err == nil, nil
 	})
 	h.refuses(t, `admission webhook "provider.example.com" denied the request: the provider says no`)
-	if _, err := h.create(t, "denied", nil); !apierrors.IsForbidden(err) {
+	if _, err := h.create(t, "denied"); !apierrors.IsForbidden(err) {
 		t.Errorf("denied: %v", err)
 	}
 	asked := w.requests("/provider", "denied")
@@ -148,7 +148,7 @@ func TestWebhooks_OfAProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.refuses(t, `failed calling webhook "provider.example.com": the webhook of the provider of widgets.example.com cannot be called`)
-	if _, err := h.create(t, "broken", nil); err == nil || strings.Contains(err.Error(), "secret-path") || strings.Contains(err.Error(), "127.0.0.1") {
+	if _, err := h.create(t, "broken"); err == nil || strings.Contains(err.Error(), "secret-path") || strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("the consumer learns %v", err)
 	}
 
@@ -194,7 +194,7 @@ func TestPolicies_OfAProvider(t *testing.T) {
 	validates(t, h.atConsumer, "own", onBound+`validations: [{expression: "false", message: the consumer says no}]`, "validationActions: [Deny]")
 	validates(t, h.atConsumer, "ready", onConfigMaps+`validations: [{expression: "false", message: the consumer says no}]`, "validationActions: [Deny]")
 	refusesProbe(t, h.atConsumer, nil, "the consumer says no")
-	if _, err := h.create(t, "free", nil); err != nil {
+	if _, err := h.create(t, "free"); err != nil {
 		t.Errorf("the consumer's policy decides about what it has bound: %v", err)
 	}
 
@@ -227,14 +227,14 @@ validations:
 validationActions: [Deny]
 paramRef: {name: limits, namespace: kube-system, parameterNotFoundAction: Deny}`)
 	h.refuses(t, "at most 0")
-	if _, err := h.create(t, "many", nil); err == nil || strings.Contains(err.Error(), "no rights") {
+	if _, err := h.create(t, "many"); err == nil || strings.Contains(err.Error(), "no rights") {
 		t.Errorf("the administrator of the consumer: %v", err)
 	}
 	if _, err := h.atProvider.CoreV1().ConfigMaps("kube-system").Patch(t.Context(), "limits", types.MergePatchType, []byte(`{"data":{"most":"5"}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the parameters allow it", func(context.Context) (bool, error) {
-		_, err := h.create(t, uniqueName("few"), nil)
+		_, err := h.create(t, uniqueName("few"))
 		return err == nil, nil
 	})
 
@@ -254,7 +254,7 @@ mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: 'Ob
 		t.Fatal(err)
 	}
 	eventually(t, "the policy changes widgets", func(context.Context) (bool, error) {
-		created, err := h.create(t, uniqueName("sized"), nil)
+		created, err := h.create(t, uniqueName("sized"))
 		if err != nil {
 			return false, err
 		}
@@ -282,7 +282,7 @@ func TestWebhooks_SlowOnesOfAProvider(t *testing.T) {
 	w.validating(t, h.atProvider, "ready", "/ready", onWidgets)
 	eventually(t, "the webhooks are asked", func(context.Context) (bool, error) {
 		name := uniqueName("probe")
-		_, err := h.create(t, name, nil)
+		_, err := h.create(t, name)
 		return len(w.requests("/ready", name)) > 0, err
 	})
 	var all sync.WaitGroup
