@@ -58,6 +58,8 @@ type Policy interface {
 	authorizer.UnconditionalAuthorizer
 	// Projected decides a request for what is projected, by somebody below system:masters.
 	Projected(ctx context.Context, byHost bool, attrs authorizer.Attributes) (authorizer.Decision, string, error)
+	// Again asks the maximal permission policy behind what serves an authorized request, which may have been bound since.
+	Again(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
 }
 
 // Config is what the virtual workspace is made of. Everything is required.

@@ -76,6 +76,14 @@ func (a allowed) Projected(ctx context.Context, _ bool, attrs authorizer.Attribu
 	return a.Authorize(ctx, attrs)
 }
 
+// Again refuses what the binding called limited binds.
+func (allowed) Again(_ context.Context, _ logicalcluster.Name, served *catalog.Served) error {
+	if served.Binding == "limited" {
+		return apierrors.NewForbidden(served.GroupResource(), "", errors.New("by its provider"))
+	}
+	return nil
+}
+
 func newEndpoint(t *testing.T, allow func(logicalcluster.Name) bool, objects ...client.Object) (*Endpoint, *clienttest.Fake, *serve.Watches) {
 	t.Helper()
 	watches := serve.NewWatches()
@@ -194,6 +202,19 @@ func TestRoute(t *testing.T) {
 	slices.Sort(shown)
 	if diff := cmp.Diff([]string{"fixed planets v2", "fixed widgets v2", "late planets v1", "late widgets v1", "teams widgets v1"}, shown); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What serves a request may have been bound after the request was authorized, also for the request itself.
+func TestOne_AsksTheProviderOfWhatServes(t *testing.T) {
+	e, _, _ := newEndpoint(t, func(logicalcluster.Name) bool { return true })
+	r := &route{info: &genericapirequest.RequestInfo{Verb: "get"}, projection: &projection{}}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	for binding, refused := range map[string]bool{"limited": true, "free": false} {
+		served := &catalog.Served{Resource: &catalog.Resource{Group: "example.com", Plural: "widgets", Binding: binding}}
+		if _, err := e.one(t.Context(), req, r, "a", served); apierrors.IsForbidden(err) != refused || !refused && err != nil {
+			t.Errorf("%s: %v", binding, err)
+		}
 	}
 }
 

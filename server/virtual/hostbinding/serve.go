@@ -62,6 +62,9 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 
 // one is the target of a request for one workspace, which serves bound.
 func (e *Endpoint) one(ctx context.Context, req *http.Request, r *route, cluster logicalcluster.Name, bound *catalog.Served) (serve.Target, error) {
+	if err := e.Policy.Again(ctx, cluster, bound); err != nil {
+		return serve.Target{}, err
+	}
 	if r.creates(req) && bound.Namespaced && !bound.Terminating && r.projection.create != nil && !dryRun(req) {
 		if err := e.ensureNamespace(ctx, cluster, r.info.Namespace); err != nil {
 			return serve.Target{}, err
