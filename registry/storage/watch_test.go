@@ -417,3 +417,49 @@ func TestWatch_HasBegunAfterItsInitialEvents(t *testing.T) {
 		}
 	})
 }
+
+// A watch with a selector shows an object that does not match any more as it was. Everybody else gets it as it is, at the same version.
+func TestWatch_WithASelectorShowsWhatWasThere(t *testing.T) {
+	const label = "state"
+	kinds(t, func(t *testing.T, s *store, newObject func(string, string) object) {
+		for name, others := range map[string]bool{"alone": false, "others": true} {
+			ctx := in(t.Context(), "c1")
+			first := create(t, ctx, s, newObject(name, "first"))
+			old := newObject(name, "a")
+			old.SetLabels(map[string]string{label: "old"})
+			old = create(t, ctx, s, old)
+			options := apistorage.ListOptions{ResourceVersion: first.GetResourceVersion(), Recursive: true, Predicate: apistorage.Everything}
+			want := map[watch.Interface]watch.EventType{}
+			if others {
+				want[startWatch(t, ctx, s, s.key(name), options)] = watch.Modified
+			}
+			options.Predicate.Label = labels.SelectorFromSet(labels.Set{label: "old"})
+			want[startWatch(t, ctx, s, s.key(name), options)] = watch.Deleted
+			for w := range want {
+				expect(t, w, "ADDED c1|"+name+"/a")
+			}
+			changed := update(t, ctx, s, old, func(o object) { o.SetLabels(map[string]string{label: "new"}) })
+			for w, kind := range want {
+				event := next(t, w)
+				got, state := event.Object.(metav1.Object), "new"
+				if kind == watch.Deleted {
+					state = "old"
+				}
+				if event.Type != kind || got.GetLabels()[label] != state || got.GetResourceVersion() != changed.GetResourceVersion() {
+					t.Errorf("%s: got %s of %v at %s, want %s of %s at %s", name, event.Type, got.GetLabels(), got.GetResourceVersion(), kind, state, changed.GetResourceVersion())
+				}
+			}
+			// What was there is not taken for what is there: neither by reads, nor by writes, which begin with what is cached.
+			cached := s.newFunc()
+			if err := s.Get(ctx, keyFor(s, old), apistorage.GetOptions{ResourceVersion: changed.GetResourceVersion()}, cached); err != nil {
+				t.Fatal(err)
+			}
+			again := update(t, ctx, s, old, func(o object) { o.SetAnnotations(map[string]string{"another": "change"}) })
+			for what, got := range map[string]metav1.Object{"a read": cached.(object), "a write": again} {
+				if got.GetLabels()[label] != "new" {
+					t.Errorf("%s: %s finds %v", name, what, got.GetLabels())
+				}
+			}
+		}
+	})
+}
