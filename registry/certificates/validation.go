@@ -12,7 +12,6 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/operation"
 	"k8s.io/apimachinery/pkg/api/validate"
-	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -42,17 +41,17 @@ type rights struct{ approve, sign bool }
 func validateCreate(csr *certificatesv1.CertificateSigningRequest) field.ErrorList {
 	errs := validateFinalizers(csr)
 	errs = append(errs, validateSpec(&csr.Spec, field.NewPath("spec"))...)
-	return append(errs, validateStatus(&csr.Status, nil)...)
+	errs = append(errs, validateStatus(&csr.Status, nil)...)
+	return append(errs, validateDecision(&csr.Status, nil)...)
 }
 
+// validateUpdate checks an update, whose metadata have been validated before.
 func validateUpdate(csr, old *certificatesv1.CertificateSigningRequest, may rights) field.ErrorList {
-	metadata := field.NewPath("metadata")
-	errs := apimachineryvalidation.ValidateObjectMeta(&csr.ObjectMeta, false, name, metadata)
-	errs = append(errs, validateFinalizers(csr)...)
+	errs := validateFinalizers(csr)
 	errs = append(errs, validateSpec(&csr.Spec, field.NewPath("spec"))...)
 	errs = append(errs, validateStatus(&csr.Status, &old.Status)...)
 	errs = append(errs, validateSteps(csr, old, may)...)
-	return append(errs, apimachineryvalidation.ValidateObjectMetaUpdate(&csr.ObjectMeta, &old.ObjectMeta, metadata)...)
+	return append(errs, validateDecision(&csr.Status, &old.Status)...)
 }
 
 func validateFinalizers(csr *certificatesv1.CertificateSigningRequest) field.ErrorList {
@@ -154,13 +153,19 @@ func validateStatus(status, old *certificatesv1.CertificateSigningRequestStatus)
 			errs = append(errs, field.Invalid(path.Child("certificate"), "<certificate data>", err.Error()))
 		}
 	}
+	return errs
+}
+
+// validateDecision refuses a request that is both approved and denied, unless it was so before. A stock server generates this check, and reports
+// it after all others.
+func validateDecision(status, old *certificatesv1.CertificateSigningRequestStatus) field.ErrorList {
 	op := operation.Operation{Type: operation.Create}
 	var before []certificatesv1.CertificateSigningRequestCondition
 	if old != nil {
 		op.Type, before = operation.Update, old.Conditions
 	}
-	return append(errs, validate.ZeroOrOneOfUnion(context.Background(), op, path.Child("conditions"), status.Conditions, before, decisions,
-		decided(certificatesv1.CertificateApproved), decided(certificatesv1.CertificateDenied))...)
+	return validate.ZeroOrOneOfUnion(context.Background(), op, field.NewPath("status", "conditions"), status.Conditions, before, decisions,
+		decided(certificatesv1.CertificateApproved), decided(certificatesv1.CertificateDenied))
 }
 
 // decisions are the conditions of which a request has at most one.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/operation"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,6 +34,7 @@ var _ interface {
 	rest.RESTUpdateStrategy
 	rest.RESTDeleteStrategy
 	rest.ResetFieldsStrategy
+	rest.DeclarativeValidationStrategy
 } = &strategy[metav1.PartialObjectMetadata, *metav1.PartialObjectMetadata]{}
 
 // newStrategy fails if the table has no row for E, or one that does not fit.
@@ -154,6 +156,17 @@ func (s *strategy[E, T]) ValidateUpdate(ctx context.Context, obj, old runtime.Ob
 		errs = append(errs, s.kind.ValidateRequest(ctx, obj.(T), old.(T))...)
 	}
 	return errs
+}
+
+// ValidateDeclaratively implements rest.DeclarativeValidationStrategy. What several checks have found is reported once, as stock strategies do
+// when they add what they generate from the types.
+func (s *strategy[E, T]) ValidateDeclaratively(_ context.Context, _, _ runtime.Object, errs field.ErrorList, _ operation.Type, _ rest.DeclarativeValidationConfig) field.ErrorList {
+	return errs.Filter()
+}
+
+// DeclarativeValidationConfig implements rest.DeclarativeValidationStrategy.
+func (s *strategy[E, T]) DeclarativeValidationConfig(context.Context, runtime.Object, runtime.Object) rest.DeclarativeValidationConfig {
+	return rest.DeclarativeValidationConfig{}
 }
 
 // WarningsOnCreate implements rest.RESTCreateStrategy.

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/operation"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -257,5 +258,19 @@ func TestTable(t *testing.T) {
 	row.Columns = columns{{Name: "Type", Type: "string", JSONPath: ".type"}, age}
 	if table, err := convert(secret(nil), nil); err != nil || len(table.ColumnDefinitions) != 3 || table.ColumnDefinitions[1].Name != "Type" {
 		t.Errorf("got %+v, %v", table, err)
+	}
+}
+
+// A stock server reports once what both the check of all metadata and that of a kind find.
+func TestStrategies_ReportAnErrorOnce(t *testing.T) {
+	t.Parallel()
+	path := field.NewPath("metadata", "uid")
+	errs := field.ErrorList{field.Invalid(path, "x", "field is immutable"), field.Required(path, ""), field.Invalid(path, "x", "field is immutable")}
+	s := &partStrategy[corev1.ConfigMap, *corev1.ConfigMap]{}
+	if got := s.ValidateDeclaratively(t.Context(), nil, nil, errs, operation.Update, rest.DeclarativeValidationConfig{}); len(got) != 2 || got[0] != errs[0] || got[1] != errs[1] {
+		t.Errorf("got %v", got)
+	}
+	if got := s.ValidateDeclaratively(t.Context(), nil, nil, nil, operation.Update, rest.DeclarativeValidationConfig{}); len(got) != 0 {
+		t.Errorf("got %v of nothing", got)
 	}
 }
