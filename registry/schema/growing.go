@@ -135,7 +135,7 @@ func (g growth) checkBody(data []byte, contentType string) error {
 	}
 	obj, err := parse(data, contentType)
 	if err != nil {
-		return unlessJSON(contentType, err)
+		return unlessUnreadable(data, contentType, err)
 	}
 	return tooLarge(g.check(obj))
 }
@@ -166,10 +166,13 @@ func parse(data []byte, contentType string) (map[string]any, error) {
 	return obj, nil
 }
 
-// unlessJSON returns nil if contentType is JSON: what parse cannot read of that, the stock handler cannot read either, and says so in the
-// words that clients know. Of YAML, there are several readers.
-func unlessJSON(contentType string, err error) error {
+// unlessUnreadable returns nil if data is no JSON, or YAML that cannot be converted to JSON, as contentType says: what parse cannot read of
+// that, the stock handler cannot read either, and says so in the words that clients know. What else is no object has several readers.
+func unlessUnreadable(data []byte, contentType string, err error) error {
 	if contentType == "" || strings.HasSuffix(contentType, "json") {
+		return nil
+	}
+	if _, convertErr := yaml.YAMLToJSON(data); convertErr != nil && strings.HasSuffix(contentType, "yaml") {
 		return nil
 	}
 	return err

@@ -25,7 +25,7 @@ func checkPaths(data []byte, contentType string) error {
 	} else if !valid { // YAML can say the same many times
 		obj, err := parse(data, contentType)
 		if err != nil {
-			return unlessJSON(contentType, err)
+			return unlessUnreadable(data, contentType, err)
 		}
 		if data, err = json.Marshal(obj); err != nil {
 			return err
