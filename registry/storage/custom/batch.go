@@ -1,6 +1,8 @@
 package custom
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/annex-dev/annex/registry/storage/encryption"
@@ -63,7 +65,10 @@ func (a *ahead) decode(codec batchCodec, i int) error {
 		data = append(data, next)
 	}
 	objects, err := codec.DecodeAll(data)
-	if err != nil {
+	switch {
+	case err != nil && len(data) > 1: // it may be any of them, and a webhook is not asked for each
+		return fmt.Errorf("one of %d objects that are stored as %s cannot be decoded: %w", len(data), a.storage.Layout.Resource, err)
+	case err != nil:
 		return a.storage.undecodable(&a.items[i], err)
 	}
 	for at, obj := range objects {
