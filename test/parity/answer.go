@@ -15,6 +15,8 @@ type Answer struct {
 	Header http.Header
 	Body   any   // as JSON has it; a string for what is no object
 	Events []any // of a watch
+	// Envelope is what stands around the body in its encoding.
+	Envelope map[string]any
 }
 
 // namespaced is the path of a collection of objects inside a namespace.
@@ -53,6 +55,9 @@ func (a Answer) tree() map[string]any {
 		return tree
 	}
 	tree["body"] = a.Body
+	if a.Envelope != nil {
+		tree["envelope"] = a.Envelope
+	}
 	return tree
 }
 

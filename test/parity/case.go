@@ -53,6 +53,15 @@ type Step struct {
 	Unordered bool `json:"unordered,omitempty"`
 }
 
+// onlyHead reports whether the step looks at the code and the headers of its answer only. Some bodies have megabytes.
+func (s Step) onlyHead() bool {
+	inBody := func(path string) bool {
+		return path != "code" && path != "header" && !strings.HasPrefix(path, "header.")
+	}
+	return len(s.Only) > 0 && !slices.ContainsFunc(s.Only, inBody) && !slices.ContainsFunc(slices.Collect(maps.Values(s.Save)), inBody) &&
+		!slices.ContainsFunc(slices.Collect(maps.Keys(s.Until)), inBody)
+}
+
 // Pick keeps the elements of a list whose field By has one of the Values, or all of them if there are no Values, and sorts them by it.
 type Pick struct {
 	// List is the path of the list below the body; a part that ends in [] stands for every element of a list.

@@ -13,6 +13,7 @@ const document = "../../docs/parity.md"
 
 // TestCorpus sends every case to both servers.
 func TestCorpus(t *testing.T) {
+	t.Parallel()
 	cases, err := LoadCases()
 	if err != nil {
 		t.Fatal(err)

@@ -127,8 +127,8 @@ code, reason, message, causes, warnings, headers, body and watch events. There a
 They are in `+"`test/parity/corpus`"+`. This page lists every difference that they find. It is written from `+"`test/parity/differences.yaml`"+` by
 `+"`go test ./test/parity -run TestDocument -update`"+`.
 
-Not compared, because it differs between any two servers: uids, resource versions, times, continue tokens, generated names, and the
-annotation `+"`%s`"+`, which every object in a workspace has.
+Not compared, because it differs between any two servers: uids, resource versions, times, continue tokens, generated names, keys in etcd, the
+name and groups of the administrator, and the annotation `+"`%s`"+`, which every object in a workspace has.
 `, cases, commands, clusterAnnotation)
 	d.table(&b, Wanted, "Differences that stay", "A workspace is not a cluster. These differences are part of the design.")
 	d.table(&b, Known, "Differences that are known", "These differences are missing features or defects. See also [not-yet.md](not-yet.md).")

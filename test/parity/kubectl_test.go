@@ -20,6 +20,7 @@ import (
 
 // TestKubectl runs the same command lines against both servers and compares what they print.
 func TestKubectl(t *testing.T) {
+	t.Parallel()
 	scripts, err := LoadScripts()
 	if err != nil {
 		t.Fatal(err)
@@ -35,11 +36,7 @@ func TestKubectl(t *testing.T) {
 			t.Run(script.Name, func(t *testing.T) {
 				t.Parallel()
 				id := newID()
-				for _, side := range []*Side{w.stock, w.workspace} {
-					if err := side.makeNamespace(t.Context(), id); err != nil {
-						t.Fatal(err)
-					}
-				}
+				w.makeNamespace(t, id)
 				for i, command := range script.Commands {
 					var printed [2]map[string]any
 					var sides sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync"
@@ -34,6 +35,7 @@ type world struct {
 	err   error
 	host  *host.Host
 	annex *annex.Server
+	hook  *httptest.Server // converts lamps
 	// configs are the administrator's credentials for the server and for the workspace; stock and workspace send requests with them.
 	hostConfig, workspaceConfig *rest.Config
 	stock, workspace            *Side
@@ -90,26 +92,38 @@ func (w *world) start(tb testing.TB) (err error) {
 	started := make(chan error, 1)
 	go func() {
 		var err error
-		w.host, err = host.Run(ctx, filepath.Join(directory, "host"), host.WithProgram(*stock), host.WithoutFsync(), host.WithControllerManager())
+		w.host, err = host.Run(ctx, filepath.Join(directory, "host"), host.WithProgram(*stock), host.WithoutFsync(), host.WithControllerManager(
+			// It has a namespace to fill for each case.
+			"--kube-api-qps=1000", "--kube-api-burst=1000",
+		))
 		started <- err
 	}()
-	w.annex, err = annex.Launch(ctx, filepath.Join(directory, "annex"), "--max-refusals-per-second=0")
+	w.annex, err = annex.Launch(ctx, filepath.Join(directory, "annex"), "--max-refusals-per-second=0", "--webhook-allow-cidr=127.0.0.0/8")
 	if err = errors.Join(err, <-started); err != nil {
 		return err
 	}
 	server := w.annex.For(tb)
 	path, _ := server.NewWorkspace("root", "parity", "universal")
 	w.hostConfig, w.workspaceConfig = w.host.Config(), server.Workspace(path)
-	if w.stock, err = NewSide(w.hostConfig); err != nil {
+	w.hook = newConverter()
+	variables := converterVariables(w.hook)
+	if w.stock, err = NewSide(w.hostConfig, variables); err != nil {
 		return err
 	}
-	if w.workspace, err = NewSide(w.workspaceConfig); err != nil {
+	if w.workspace, err = NewSide(w.workspaceConfig, variables); err != nil {
 		return err
 	}
 	if err := w.openWorkspace(ctx); err != nil {
 		return err
 	}
-	return w.prepare(tb)
+	if err := w.prepare(tb); err != nil {
+		return err
+	}
+	provider, _ := server.NewWorkspace("root", "parity-provider", "universal")
+	if err := w.bind(ctx, provider, server); err != nil {
+		return fmt.Errorf("binding an API: %w", err)
+	}
+	return nil
 }
 
 // openWorkspace lets everybody enter the workspace. A cluster needs no such thing.
@@ -152,11 +166,24 @@ func (w *world) prepare(tb testing.TB) error {
 }
 
 func (w *world) end() {
+	if w.hook != nil {
+		w.hook.Close()
+	}
 	if w.host != nil {
 		_ = w.host.Stop()
 	}
 	if w.annex != nil {
 		w.annex.Kill()
+	}
+}
+
+// makeNamespace makes a namespace on both servers.
+func (w *world) makeNamespace(tb testing.TB, name string) {
+	tb.Helper()
+	for _, side := range []*Side{w.stock, w.workspace} {
+		if err := side.makeNamespace(tb.Context(), name); err != nil {
+			tb.Fatal(err)
+		}
 	}
 }
 

@@ -15,6 +15,9 @@ var comparedHeaders = []string{"Allow", "Cache-Control", "Content-Type", "Etag",
 // clusterAnnotation names the workspace of an object. Every object of Annex has it, and no object of another server.
 const clusterAnnotation = "kcp.io/cluster"
 
+// administrators are the users that send the requests, in the order of the servers.
+var administrators = []string{"host-admin", "kcp-admin"}
+
 // random is how many characters follow a generateName.
 const random = 5
 
@@ -22,6 +25,8 @@ var (
 	uid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	// versions in messages, as in "too old resource version: 1 (2)".
 	version = regexp.MustCompile(`(resource version: )\d+(, current: \d+| \(\d+\))?`)
+	// Where an object is in etcd, and the revision in which it is there.
+	storedAs = regexp.MustCompile(`(Key: )/[^,]+,|(object not decodable revision=|the ResourceVersion in record \()\d+`)
 	// What a message quotes of an object has these too, with quotes that are escaped once or twice.
 	quotedAnnotation = regexp.MustCompile(`\\*"annotations\\*":\{\\*"kcp\.io/cluster\\*":\\*"\w+\\*"\},|,?\\*"annotations\\*":\{\\*"kcp\.io/cluster\\*":\\*"\w+\\*"\}`)
 	quotedTime       = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
@@ -72,6 +77,7 @@ func normalized(value any) any {
 		if cells, ok := v["cells"].([]any); ok {
 			normalizeCells(cells)
 		}
+		normalizeRequester(v)
 		out := make(map[string]any, len(v))
 		for key := range v {
 			out[uid.ReplaceAllString(key, "<uid>")] = normalized(v[key])
@@ -94,12 +100,26 @@ func normalizedText(text string) string {
 	if _, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return "<time>"
 	}
+	if slices.Contains(administrators, text) {
+		return "<administrator>"
+	}
 	text = version.ReplaceAllString(uid.ReplaceAllString(text, "<uid>"), "${1}<version>")
+	text = storedAs.ReplaceAllString(text, "${1}${2}<stored>")
 	if !strings.Contains(text, `"`) {
 		return text
 	}
 	text = quotedTime.ReplaceAllString(quotedAnnotation.ReplaceAllString(text, ""), "<time>")
 	return quotedVersion.ReplaceAllString(text, "${1}<version>")
+}
+
+// normalizeRequester removes from the spec of a request for a certificate what each server knows of its own administrator.
+func normalizeRequester(spec map[string]any) {
+	if name, ok := spec["username"].(string); !ok || !slices.Contains(administrators, name) || spec["signerName"] == nil {
+		return
+	}
+	for _, field := range []string{"uid", "groups", "extra"} {
+		delete(spec, field)
+	}
 }
 
 func normalizeMetadata(metadata map[string]any) {

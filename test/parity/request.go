@@ -3,8 +3,6 @@ package parity
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,7 +16,8 @@ type request struct {
 	headers      map[string]string
 	body         []byte
 	watch        bool
-	events       int // of a watch; zero for all
+	onlyHead     bool // nobody looks at the body of the answer, unless it is an error
+	events       int  // of a watch; zero for all
 }
 
 // patches are the verbs that stand for a PATCH and its content type.
@@ -38,7 +37,7 @@ func newRequest(step Step, variables map[string]any) (request, error) {
 	if !found {
 		return request{}, fmt.Errorf("%q is not a verb and a path", do)
 	}
-	r := request{method: verb, path: path, events: step.Events, headers: map[string]string{"Accept": "application/json"}}
+	r := request{method: verb, path: path, events: step.Events, onlyHead: verb == http.MethodGet && step.onlyHead(), headers: map[string]string{"Accept": "application/json"}}
 	if step.Body != nil {
 		r.headers["Content-Type"] = "application/json"
 	}
@@ -92,7 +91,11 @@ func (s *Side) do(ctx context.Context, r request) (Answer, error) {
 	defer func() { _ = got.Body.Close() }()
 	answer := Answer{Code: got.StatusCode, Header: maps.Clone(got.Header)}
 	if r.watch && got.StatusCode == http.StatusOK {
-		answer.Events, err = readEvents(got.Body, r.events)
+		answer.Events, err = readEvents(got.Header.Get("Content-Type"), got.Body, r.events)
+		return answer, err
+	}
+	if r.onlyHead && got.StatusCode < http.StatusBadRequest {
+		_, err = io.Copy(io.Discard, got.Body)
 		return answer, err
 	}
 	data, err := io.ReadAll(got.Body)
@@ -100,20 +103,6 @@ func (s *Side) do(ctx context.Context, r request) (Answer, error) {
 		return answer, fmt.Errorf("reading the answer: %w", err)
 	}
 	answer.Body = decode(got.Header.Get("Content-Type"), data)
-	return answer, nil
-}
-
-// readEvents reads the JSON events of a watch until there are n, or until the stream ends if n is zero.
-func readEvents(stream io.Reader, n int) ([]any, error) {
-	events := []any{}
-	for decoder := json.NewDecoder(stream); n == 0 || len(events) < n; {
-		var event any
-		if err := decoder.Decode(&event); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return events, fmt.Errorf("reading event %d: %w", len(events)+1, err)
-		}
-		events = append(events, event)
-	}
-	return events, nil
+	answer.Envelope, err = envelopeOf(got.Header.Get("Content-Type"), data)
+	return answer, err
 }

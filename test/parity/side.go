@@ -23,19 +23,20 @@ const (
 
 // Side is one of the two servers.
 type Side struct {
-	url    string
-	client *http.Client
+	url       string
+	client    *http.Client
+	variables map[string]any
 }
 
-// NewSide returns the server that config is for, with the credentials of config.
-func NewSide(config *rest.Config) (*Side, error) {
+// NewSide returns the server that config is for, with the credentials of config. All cases know the variables.
+func NewSide(config *rest.Config, variables map[string]any) (*Side, error) {
 	config = rest.CopyConfig(config)
 	config.UserAgent = userAgent
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("making an HTTP client: %w", err)
 	}
-	return &Side{url: config.Host, client: client}, nil
+	return &Side{url: config.Host, client: client, variables: variables}, nil
 }
 
 // Run sends the steps of a case and returns one normalized answer for each. id is the variable $id, which sets the objects of the case
@@ -62,12 +63,11 @@ func (s *Side) Prepare(ctx context.Context, c Case) ([]Answer, error) {
 
 // send returns the answers, and the paths of what was made outside of namespaces.
 func (s *Side) send(ctx context.Context, c Case, id string) (answers []Answer, made []string, err error) {
-	own := map[string]any{"id": id, "ns": id}
-	variables := maps.Clone(own)
-	for name, value := range c.variables {
-		if variables[name], err = substitute(value, own); err != nil {
-			return nil, nil, fmt.Errorf("variable %s: %w", name, err)
-		}
+	known := map[string]any{"id": id, "ns": id}
+	maps.Copy(known, s.variables)
+	variables, err := resolve(c.variables, known)
+	if err != nil {
+		return nil, nil, err
 	}
 	for i, step := range c.Steps {
 		r, err := newRequest(step, variables)

@@ -1,8 +1,11 @@
 package parity
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -41,6 +44,28 @@ func substitute(value any, variables map[string]any) (any, error) {
 		return out, nil
 	}
 	return value, nil
+}
+
+// resolve returns known with the values of variables, which may mention each other.
+func resolve(variables, known map[string]any) (map[string]any, error) {
+	resolved, open := map[string]any{}, maps.Clone(variables)
+	maps.Copy(resolved, known)
+	for len(open) > 0 {
+		before, errs := len(open), error(nil)
+		for _, name := range slices.Sorted(maps.Keys(open)) {
+			value, err := substitute(open[name], resolved)
+			if err != nil {
+				errs = errors.Join(errs, fmt.Errorf("variable %s: %w", name, err))
+				continue
+			}
+			resolved[name] = value
+			delete(open, name)
+		}
+		if len(open) == before {
+			return nil, errs
+		}
+	}
+	return resolved, nil
 }
 
 func substituteText(text string, variables map[string]any) (string, error) {
