@@ -254,20 +254,26 @@ func (s *Server) TryKubectl(workspace, stdin string, args ...string) (stdout, st
 	}, args...))
 }
 
-// Helm runs bin/helm as the administrator in a workspace and returns what it printed on stdout.
+// Helm runs bin/helm as the administrator in a workspace and returns what it printed on stdout. It fails the test when helm fails.
 func (s *Server) Helm(workspace string, args ...string) string {
+	s.tb.Helper()
+	out, stderr, err := s.TryHelm(workspace, args...)
+	if err != nil {
+		s.tb.Fatalf("helm %s in %s: %v\n%s%s", strings.Join(args, " "), workspace, err, out, stderr)
+	}
+	return out
+}
+
+// TryHelm is Helm for commands that may fail.
+func (s *Server) TryHelm(workspace string, args ...string) (stdout, stderr string, err error) {
 	s.tb.Helper()
 	binary, err := Program("helm")
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	out, stderr, err := s.run(binary, "", append([]string{
+	return s.run(binary, "", append([]string{
 		"--kubeconfig", s.Kubeconfig(), "--kube-context", ContextBase, "--kube-apiserver", s.url + "/clusters/" + workspace,
 	}, args...))
-	if err != nil {
-		s.tb.Fatalf("helm %s in %s: %v\n%s%s", strings.Join(args, " "), workspace, err, out, stderr)
-	}
-	return out
 }
 
 func (s *Server) run(binary, stdin string, args []string) (stdout, stderr string, err error) {

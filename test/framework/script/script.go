@@ -12,6 +12,8 @@ import (
 // Script is a list of command lines that are typed one after the other in a new workspace.
 type Script struct {
 	Name string `json:"name"`
+	// Everywhere is for scripts that are typed at each door. The others are typed at the server's own endpoint only.
+	Everywhere bool `json:"everywhere"`
 	// Files are in the directory in which it is typed, by their path there.
 	Files map[string]string `json:"files"`
 	Steps []Step            `json:"steps"`
