@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/controllers/certificate"
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/crd"
+	"github.com/annex-dev/annex/controllers/defaultbinding"
 	"github.com/annex-dev/annex/controllers/endpointslice"
 	"github.com/annex-dev/annex/controllers/garbage"
 	"github.com/annex-dev/annex/controllers/hostbinding"
@@ -71,6 +72,7 @@ func All(c Config) []multicluster.Spec {
 		apiexport.Specs(c.Config),
 		endpointslice.Specs(c.Config),
 		bindings.Specs(),
+		defaultbinding.Specs(c.Config),
 		garbage.Specs(c.Config),
 	}
 	if !c.HostWorkspace.Empty() {

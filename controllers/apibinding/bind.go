@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/annex-dev/annex/apis/apis/claims"
 	"github.com/annex-dev/annex/apis/apis/identity"
 	"github.com/annex-dev/annex/apis/apis/naming"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -34,7 +35,7 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 	copyExtraAnnotations(binding, export)
 	markLimited(binding, export)
 	if names.accepts {
-		acceptClaims(binding, export)
+		binding.Spec.PermissionClaims = claims.AcceptAll(export.Spec.PermissionClaims)
 	}
 	concludeClaims(binding, export)
 

@@ -41,17 +41,3 @@ func listed(keys []claims.Key) string {
 	}
 	return strings.Join(all, ", ")
 }
-
-// acceptClaims makes a new default binding accept all that export claims, for the objects that the export selects itself.
-func acceptClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
-	binding.Spec.PermissionClaims = nil
-	for _, claim := range export.Spec.PermissionClaims {
-		accepted := apisv1alpha2.AcceptablePermissionClaim{State: apisv1alpha2.ClaimAccepted}
-		accepted.PermissionClaim, accepted.Selector = *claim.DeepCopy(), apisv1alpha2.PermissionClaimSelector{MatchAll: true}
-		if claim.DefaultSelector != nil {
-			accepted.Selector = *claim.DefaultSelector.DeepCopy()
-		}
-		accepted.DefaultSelector = nil
-		binding.Spec.PermissionClaims = append(binding.Spec.PermissionClaims, accepted)
-	}
-}

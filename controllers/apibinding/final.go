@@ -4,9 +4,6 @@ import (
 	"context"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
@@ -23,16 +20,8 @@ func (c *Controller) FinalBinding(ctx context.Context, cluster logicalcluster.Na
 	if err := c.forget(ctx); err != nil {
 		return nil, err
 	}
-	key := client.Key{Cluster: cluster, Name: identity.DefaultBindingName(cluster, wanted.Path, wanted.Export)}
-	binding := &apisv1alpha2.APIBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: key.Name, Finalizers: []string{apisv1alpha2.APIBindingFinalizer}},
-		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
-			Export: &apisv1alpha2.ExportBindingReference{Path: wanted.Path.String(), Name: wanted.Export},
-		}},
-	}
-	if !wanted.Cluster.Empty() {
-		binding.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(wanted.Cluster, wanted.Export)}
-	}
+	binding := wanted.Binding(cluster)
+	key := client.Key{Cluster: cluster, Name: binding.Name}
 	defer c.names.Lock(cluster)()
 	c.using.RLock()
 	defer c.using.RUnlock()

@@ -58,6 +58,9 @@ func newLogicalCluster(ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.Log
 	if ofTypes := limits.OfTypes(p.types); ofTypes.Any() {
 		annotations[corev1alpha1.TypeLimitsAnnotationKey] = limits.Amount(ofTypes).String()
 	}
+	if clusters := typeresolution.RecordedClusters(p.types); clusters != "" {
+		annotations[corev1alpha1.TypeClustersAnnotationKey] = clusters
+	}
 	if ref := ws.Spec.Type; ref != nil {
 		annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = logicalcluster.Path(ref.Path).Join(string(ref.Name)).String()
 	}

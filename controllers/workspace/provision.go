@@ -335,6 +335,9 @@ func (r *reconciler) finish(ctx context.Context, ws *tenancyv1alpha1.Workspace, 
 	err := r.updateWorkspace(ctx, ws, func(ws *tenancyv1alpha1.Workspace) {
 		r.place(ws, lc, p)
 		failed = made(ws, lc)
+		if len(typeresolution.Maintained(p.types)) > 0 {
+			conditionsv1alpha1.MarkTrue(ws, corev1alpha1.APIBindingsReconciled)
+		}
 	})
 	return errors.Join(failed, err)
 }

@@ -4825,7 +4825,7 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceTypeSpec(ref common.ReferenceCa
 					},
 					"defaultAPIBindingLifecycle": {
 						SchemaProps: spec.SchemaProps{
-							Description: "defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for the lifetime of the workspace (Maintain, which is not supported yet).\n\nPossible enum values:\n - `\"InitializeOnly\"` creates default bindings once; users may change or delete them afterwards.\n - `\"Maintain\"` keeps default bindings equal to those of the type.",
+							Description: "defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for the lifetime of the workspace (Maintain). It applies to the bindings that this type lists, in existing workspaces too.\n\nPossible enum values:\n - `\"InitializeOnly\"` creates default bindings once; users may change or delete them afterwards.\n - `\"Maintain\"` keeps default bindings equal to those of the type.",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"InitializeOnly", "Maintain"},

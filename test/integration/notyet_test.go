@@ -48,8 +48,7 @@ func TestNotYet(t *testing.T) {
 		request   request
 		want      want
 	}{
-		{"defaultAPIBindingLifecycle", "Maintain", post(typeAt, workspaceType("defaultAPIBindingLifecycle: Maintain")), refused("spec.defaultAPIBindingLifecycle")},
-		{"defaultAPIBindingLifecycle", "authentication", post(typeAt, workspaceType("authenticationConfigurations: [{name: a}]")), refused("spec.authenticationConfigurations")},
+		{"authenticationConfigurations", "authentication", post(typeAt, workspaceType("authenticationConfigurations: [{name: a}]")), refused("spec.authenticationConfigurations")},
 		{"mounts", "mount", post("/apis/tenancy.kcp.io/v1alpha1/workspaces", "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: mounted}\nspec: {mount: {ref: {apiVersion: v1, kind: Cluster, name: a}}}"), refused("spec.mount")},
 		{"permission claims", "of an export", post(exportAt, export(`permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"]}]`)), refused("spec.permissionClaims[0].resource")},
 		{"permission claims", "of a binding", post(bindingAt, strings.Replace(binding("claims", path, "widgets"), "spec: {", `spec: {permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"], state: Accepted, selector: {matchAll: true}}], `, 1)), want{422, invalid, []string{"spec.permissionClaims[0].resource"}, yet}},
@@ -91,7 +90,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []string{
-		"defaultAPIBindingLifecycle", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
+		"authenticationConfigurations", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
 		"home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity",
 	} {
 		if !strings.Contains(string(data), row) {

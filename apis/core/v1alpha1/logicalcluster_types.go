@@ -80,6 +80,9 @@ const (
 	// MadeFromAnnotationKey contains, on a LogicalCluster, the template by which the storage shows what the cluster contains from the
 	// beginning, and the values of the cluster in it. It is set when the LogicalCluster is created, and never changes.
 	MadeFromAnnotationKey = "internal.annex.dev/made-from"
+	// TypeClustersAnnotationKey contains, on a LogicalCluster, the names of the logical clusters, separated by commas, that contain the types
+	// with which it was created; without root. The logical cluster follows changes of types in these clusters only.
+	TypeClustersAnnotationKey = "internal.annex.dev/type-clusters"
 	// UnschedulableAnnotationKey prevents new logical clusters on a Shard.
 	UnschedulableAnnotationKey = "experimental.core.kcp.io/unschedulable"
 )

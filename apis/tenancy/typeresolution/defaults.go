@@ -5,6 +5,10 @@ import (
 	"maps"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/annex-dev/annex/apis/apis/identity"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
@@ -16,6 +20,30 @@ type DefaultBinding struct {
 	// Cluster is the one for which the author of the type was allowed to bind the export; empty if that is not known. A path may
 	// lead to the workspace of somebody else by now.
 	Cluster logicalcluster.Name
+}
+
+// Binding returns the default binding to b in cluster, before it is bound. Its name is a function of cluster and export.
+func (b DefaultBinding) Binding(cluster logicalcluster.Name) *apisv1alpha2.APIBinding {
+	binding := &apisv1alpha2.APIBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: identity.DefaultBindingName(cluster, b.Path, b.Export), Finalizers: []string{apisv1alpha2.APIBindingFinalizer}},
+		Spec: apisv1alpha2.APIBindingSpec{Reference: apisv1alpha2.BindingReference{
+			Export: &apisv1alpha2.ExportBindingReference{Path: b.Path.String(), Name: b.Export},
+		}},
+	}
+	if !b.Cluster.Empty() {
+		binding.Labels = map[string]string{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(b.Cluster, b.Export)}
+	}
+	return binding
+}
+
+// Maintained returns the default bindings of those types among aliases that maintain theirs for as long as a workspace exists.
+func Maintained(aliases []*Type) []DefaultBinding {
+	return DefaultAPIBindings(slices.DeleteFunc(slices.Clone(aliases), func(t *Type) bool { return !maintains(t) }))
+}
+
+func maintains(t *Type) bool {
+	mode := t.Spec.DefaultAPIBindingLifecycle
+	return mode != nil && *mode == tenancyv1alpha1.APIBindingLifecycleModeMaintain
 }
 
 // DefaultAPIBindings returns the exports that are bound in a new workspace with these aliases, each once, in their order.

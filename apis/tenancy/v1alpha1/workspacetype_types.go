@@ -80,7 +80,7 @@ type WorkspaceTypeSpec struct {
 	// +listType=atomic
 	DefaultAPIBindings []APIExportReference `json:"defaultAPIBindings,omitempty"`
 	// defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for
-	// the lifetime of the workspace (Maintain, which is not supported yet).
+	// the lifetime of the workspace (Maintain). It applies to the bindings that this type lists, in existing workspaces too.
 	// +optional
 	DefaultAPIBindingLifecycle *APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
 	// authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.

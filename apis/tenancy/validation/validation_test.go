@@ -141,8 +141,7 @@ func TestValidateWorkspaceType(t *testing.T) {
 		}, nil},
 		{"lifecycle Maintain", func(w *wt) {
 			w.Spec.DefaultAPIBindingLifecycle = ptr.To(tenancyv1alpha1.APIBindingLifecycleModeMaintain)
-		},
-			[]string{"spec.defaultAPIBindingLifecycle: Forbidden: lifecycle Maintain is not supported yet"}},
+		}, nil},
 		{"lifecycle unknown", func(w *wt) { w.Spec.DefaultAPIBindingLifecycle = ptr.To(tenancyv1alpha1.APIBindingLifecycleMode("X")) },
 			[]string{"spec.defaultAPIBindingLifecycle: Unsupported value"}},
 		{"initializers and terminators", func(w *wt) {

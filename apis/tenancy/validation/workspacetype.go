@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"slices"
+
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -34,6 +36,10 @@ func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
 	}
 	errs = append(errs, rules.Validate(wt.Spec.InitializerPermissions, false, spec.Child("initializerPermissions"))...)
 	errs = append(errs, rules.Validate(wt.Spec.TerminatorPermissions, false, spec.Child("terminatorPermissions"))...)
+	modes := []tenancyv1alpha1.APIBindingLifecycleMode{tenancyv1alpha1.APIBindingLifecycleModeInitializeOnly, tenancyv1alpha1.APIBindingLifecycleModeMaintain}
+	if mode := wt.Spec.DefaultAPIBindingLifecycle; mode != nil && !slices.Contains(modes, *mode) {
+		errs = append(errs, field.NotSupported(spec.Child("defaultAPIBindingLifecycle"), *mode, modes))
+	}
 	return append(errs, validateNotYet(&wt.Spec, spec)...)
 }
 
@@ -46,18 +52,6 @@ func validateNotYet(wt *tenancyv1alpha1.WorkspaceTypeSpec, spec *field.Path) fie
 		}
 	}
 	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "workspace-specific authentication is")
-	if mode := wt.DefaultAPIBindingLifecycle; mode != nil {
-		path := spec.Child("defaultAPIBindingLifecycle")
-		switch *mode {
-		case tenancyv1alpha1.APIBindingLifecycleModeInitializeOnly:
-		case tenancyv1alpha1.APIBindingLifecycleModeMaintain:
-			errs = append(errs, rule.NotSupportedYet(path, "lifecycle Maintain is"))
-		default:
-			errs = append(errs, field.NotSupported(path, *mode, []tenancyv1alpha1.APIBindingLifecycleMode{
-				tenancyv1alpha1.APIBindingLifecycleModeInitializeOnly, tenancyv1alpha1.APIBindingLifecycleModeMaintain,
-			}))
-		}
-	}
 	return errs
 }
 

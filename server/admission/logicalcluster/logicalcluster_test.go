@@ -97,6 +97,7 @@ func TestRules(t *testing.T) {
 		"required groups":                 {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "x" }, by: alice, refused: true},
 		"limit of objects":                {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: alice, refused: true},
 		"limit of bytes":                  {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalBytesAnnotationKey] = "0" }, by: alice, refused: true},
+		"clusters of the types":           {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeClustersAnnotationKey] = "mine" }, by: alice, refused: true},
 		"limits of the type":              {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeLimitsAnnotationKey] = "{}" }, by: alice, refused: true},
 		"limit of objects, by the system": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: master},
 		"inactive when ready":             {op: admission.Update, old: same, is: off, by: alice},

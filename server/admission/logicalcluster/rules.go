@@ -85,6 +85,7 @@ var fixed = []string{
 	corev1alpha1.MaxTotalObjectsAnnotationKey,
 	corev1alpha1.MaxTotalBytesAnnotationKey,
 	corev1alpha1.TypeLimitsAnnotationKey,
+	corev1alpha1.TypeClustersAnnotationKey,
 	corev1alpha1.MadeFromAnnotationKey,
 	tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey,
 }
