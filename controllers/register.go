@@ -55,6 +55,13 @@ func (c Config) contents(ns string) []client.Initial {
 	return namespace.Initial(ns, bundle)
 }
 
+// Homes returns what makes home workspaces. It needs Client, Live, Resolver, IsBound, Templates and CABundle.
+func Homes(c Config) *workspace.Homes {
+	return workspace.NewHomes(workspace.Config{Config: c.Config, Templates: c.Templates, Contents: c.contents}, func() workspace.Binder {
+		return apibinding.New(c.Config, names.New(c.Config))
+	})
+}
+
 // All returns the controllers, the one of workspaces first. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
 	index := names.New(c.Config)

@@ -10,12 +10,15 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	basetracing "k8s.io/component-base/tracing"
 
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/server/admission/tree"
 	"github.com/annex-dev/annex/server/auditing"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/fairness"
+	"github.com/annex-dev/annex/server/home"
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/outbound"
 	"github.com/annex-dev/annex/server/virtual"
@@ -39,6 +42,8 @@ type Config struct {
 	ShardName string
 	// WorkspaceTypes adds the types organization and team.
 	WorkspaceTypes bool
+	// Homes gives users home workspaces; nil if they have none.
+	Homes *Homes
 	// Profiling serves /debug/pprof to system:masters.
 	Profiling bool
 	// MaxTokenLife is how long a token of a ServiceAccount is valid at most, except those in Secrets; 0 means no limit.
@@ -63,6 +68,14 @@ type Config struct {
 	Virtual []virtual.Workspace
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.
 	ShutdownDelay, ShutdownWatchGrace time.Duration
+}
+
+// Homes says who has a home workspace, and how it is made.
+type Homes struct {
+	// Creators are the groups whose members may create one.
+	Creators []string
+	// Maker returns what makes them, with a client that writes as the server itself.
+	Maker func(c client.Client, live client.Reader, clusters tree.Resolver) home.Maker
 }
 
 // Addresses are the URLs that the server shows, without a path.

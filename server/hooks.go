@@ -104,6 +104,8 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 			ExternalURL:    s.config.Addresses.External,
 			VirtualURL:     s.config.Addresses.Virtual,
 			WorkspaceTypes: s.config.WorkspaceTypes,
+			Homes:          s.config.Homes != nil,
+			HomeCreators:   s.homeCreators(),
 		})
 		if err != nil {
 			klog.FromContext(ctx).Error(err, "Bootstrap failed, trying again")
@@ -115,6 +117,14 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 		close(s.bootstrapped)
 	}
 	return nil
+}
+
+// homeCreators returns the groups whose members may create home workspaces.
+func (s *Server) homeCreators() []string {
+	if s.config.Homes == nil {
+		return nil
+	}
+	return s.config.Homes.Creators
 }
 
 // AddController has run called apart from requests, from when the bootstrap has ended and paths are known until the stop signal. The server

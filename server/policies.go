@@ -15,6 +15,7 @@ import (
 	"github.com/annex-dev/annex/registry/core"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/tenancy"
 	"github.com/annex-dev/annex/server/admission"
 	"github.com/annex-dev/annex/server/admission/dynamic"
 	"github.com/annex-dev/annex/server/admission/namespacelifecycle"
@@ -25,6 +26,7 @@ import (
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/frontdoor"
+	"github.com/annex-dev/annex/server/home"
 	"github.com/annex-dev/annex/server/inprocess"
 	"github.com/annex-dev/annex/server/outbound"
 	"github.com/annex-dev/annex/server/refusals"
@@ -118,6 +120,15 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		return nil, err
 	}
 	p.tokens.Share(p.client.Live(), p.client)
+	if c.Homes != nil {
+		tenancy.ServeHomes(s.tenancy, home.New(home.Config{
+			Cached:     s.reader,
+			Live:       s.reader.Live(),
+			Authorizer: i.evaluator,
+			Maker:      c.Homes.Maker(p.client, p.client.Live(), i.index),
+			External:   s.urls.External,
+		}))
+	}
 	core.ServeTokens(s.core, p.tokens, c.MaxTokenLife)
 	guarded, err := build(
 		func() (*group.Group, error) { return s.rbac.Guarded(i.evaluator) },

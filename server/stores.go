@@ -50,8 +50,8 @@ type stores struct {
 	// first and rest are the groups that are served as they are stored, before and after rbac and what is not stored.
 	first, rest []*group.Group
 	rbac        *rbac.Stores
-	// apis is the group apis.kcp.io, which is in rest.
-	apis *group.Group
+	// apis is the group apis.kcp.io, and tenancy the group tenancy.kcp.io; both are in rest.
+	apis, tenancy *group.Group
 
 	backend   *storage.Backend
 	reader    *inprocess.Reader
@@ -84,7 +84,10 @@ func newStores(c Config) (*stores, error) {
 		func() (*group.Group, error) { return admissionregistration.NewGroup(c.Scheme, getter) },
 		func() (*group.Group, error) { return certificates.NewGroup(c.Scheme, getter) },
 		func() (*group.Group, error) { return apiextensions.NewGroup(c.Scheme, getter) },
-		func() (*group.Group, error) { return tenancy.NewGroup(c.Scheme, getter, s.urls) },
+		func() (g *group.Group, err error) {
+			s.tenancy, err = tenancy.NewGroup(c.Scheme, getter, s.urls)
+			return s.tenancy, err
+		},
 		func() (*group.Group, error) { return corekcp.NewGroup(c.Scheme, getter, s.urls.External) },
 		func() (*group.Group, error) { return topology.NewGroup(c.Scheme, getter) },
 		func() (g *group.Group, err error) {

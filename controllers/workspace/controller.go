@@ -80,7 +80,7 @@ func Specs(c Config) []multicluster.Spec {
 		},
 		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates},
 		Reconcile: r.reconcile,
-	}}
+	}, r.homeSpec()}
 }
 
 const (

@@ -19,4 +19,7 @@
 // created in that phase, too, and contains everything else from the beginning. Those remove themselves (apis/core/lifecycle), and this
 // controller only mirrors that. controllers/logicalcluster deletes the content. This controller deletes the LogicalCluster together with its
 // Workspace, and copies its phase and conditions to the Workspace until it is gone.
+//
+// The home workspace of a user is a logical cluster without a Workspace. [Homes] creates it in the same final state, in one write, when
+// the user asks for it. A second controller completes a home workspace that has to wait.
 package workspace

@@ -96,11 +96,16 @@ func (r *reconciler) ensureAdmin(ctx context.Context, ws *tenancyv1alpha1.Worksp
 	if err != nil || user == nil {
 		return err
 	}
+	return r.ensureAdminOf(ctx, user.Username, name)
+}
+
+// ensureAdminOf creates the ClusterRoleBinding of username in a cluster if it does not exist.
+func (r *reconciler) ensureAdminOf(ctx context.Context, username string, name logicalcluster.Name) error {
 	found, err := r.find(ctx, clusterRoleBindings, client.Key{Cluster: name, Name: AdminBindingName})
 	if err != nil || found != nil {
 		return err
 	}
-	_, err = r.Client.Create(ctx, clusterRoleBindings, name, newAdminBinding(user.Username))
+	_, err = r.Client.Create(ctx, clusterRoleBindings, name, newAdminBinding(username))
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating ClusterRoleBinding %s in %s: %w", AdminBindingName, name, err)
 	}

@@ -75,6 +75,8 @@ func tree() []client.Object {
 		workspace("root", "alias", "teamid"),
 		workspace("root", "pending", ""),
 		logicalCluster("bare", ""),
+		logicalCluster("v1u4alow0iv9", "user:alice"), workspace("v1u4alow0iv9", "hers", "hersid"), logicalCluster("hersid", "user:alice:hers"),
+		logicalCluster("2okdry95y5lkv", "root:squatter"), // the name of bob's home
 	}
 }
 
@@ -89,6 +91,16 @@ func TestIndex_Resolve(t *testing.T) {
 		"root:alias":          "teamid",
 		"teamid":              "teamid",
 		"bare":                "bare",
+		"user:alice":          "v1u4alow0iv9",
+		"user:alice:hers":     "hersid",
+		"v1u4alow0iv9":        "v1u4alow0iv9",
+		"v1u4alow0iv9:hers":   "hersid",
+		"user:alice:nothing":  "",
+		"user:bob":            "",
+		"user:bob:x":          "",
+		"user:carol":          "",
+		"user":                "",
+		"root:user:alice":     "",
 		"system:admin":        "system:admin",
 		"system:bound-crds":   "system:bound-crds",
 		"":                    "",

@@ -7,14 +7,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/annex-dev/annex/apis/core/clustername"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 )
 
-// Resolve returns the name of the logical cluster at path, for example that of root:org:team, of 2f8kq1z0c7a9x3bd:team
-// or of 2f8kq1z0c7a9x3bd itself; false if there is none, and for the wildcard. The server's own clusters resolve to
+// Resolve returns the name of the logical cluster at path, for example that of root:org:team, of 2f8kq1z0c7a9x3bd:team,
+// of user:alice:team or of 2f8kq1z0c7a9x3bd itself; false if there is none, and for the wildcard. The server's own clusters resolve to
 // themselves. It returns ServiceUnavailable until the index was filled once, and the error of a second lookup that failed.
 func (i *Index) Resolve(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, bool, error) {
 	if path.Empty() || path == logicalcluster.Wildcard {
@@ -23,17 +24,11 @@ func (i *Index) Resolve(ctx context.Context, path logicalcluster.Path) (logicalc
 	if err := i.Ready(); err != nil {
 		return "", false, apierrors.NewServiceUnavailable(err.Error())
 	}
-	segments := path.Segments()
-	name := logicalcluster.Name(segments[0])
-	if len(segments) == 1 {
-		_, found, err := i.cluster(ctx, name)
-		if !found {
-			return "", false, err
-		}
-		return name, true, err
+	name, below, found, err := i.first(ctx, path)
+	if err != nil || !found {
+		return "", false, err
 	}
-	// The clusters on the path need no lookup, because a cluster that contains a Workspace exists.
-	for _, segment := range segments[1:] {
+	for _, segment := range below {
 		next, found, err := i.child(ctx, child{parent: name, name: segment})
 		if err != nil {
 			return "", false, fmt.Errorf("resolving %s: %w", path, err)
@@ -44,6 +39,23 @@ func (i *Index) Resolve(ctx context.Context, path logicalcluster.Path) (logicalc
 		name = next
 	}
 	return name, true, nil
+}
+
+// first returns the cluster that path begins with, and the segments below it; false if there is no such cluster.
+func (i *Index) first(ctx context.Context, path logicalcluster.Path) (logicalcluster.Name, []string, bool, error) {
+	if home, name, below, ok := clustername.InHome(path); ok {
+		// Names of home clusters are hashes: what has the name must also have the path.
+		entry, found, err := i.cluster(ctx, name)
+		return name, below, found && entry.path == home, err
+	}
+	segments := path.Segments()
+	name := logicalcluster.Name(segments[0])
+	if len(segments) > 1 {
+		// A cluster that contains a Workspace exists.
+		return name, segments[1:], true, nil
+	}
+	_, found, err := i.cluster(ctx, name)
+	return name, nil, found, err
 }
 
 // Phase returns the phase of a logical cluster, such as Ready; false when there is no such cluster. The server's own

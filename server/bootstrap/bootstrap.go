@@ -21,6 +21,9 @@ type Config struct {
 	BaseURL, ExternalURL, VirtualURL string
 	// WorkspaceTypes adds the types organization and team, and makes organization the default below root.
 	WorkspaceTypes bool
+	// Homes adds the type home. HomeCreators are the groups whose members may create home workspaces, and nobody else may.
+	Homes        bool
+	HomeCreators []string
 }
 
 func (c Config) validate() error {
@@ -55,6 +58,11 @@ func Run(ctx context.Context, cl client.Client, c Config) error {
 	}
 	for _, obj := range policy.Root() {
 		if err := w.ensureRBAC(ctx, logicalcluster.Root, obj); err != nil {
+			return err
+		}
+	}
+	if c.Homes {
+		if err := w.ensureHomes(ctx, c.HomeCreators); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ import (
 )
 
 func config() Config {
-	return Config{ShardName: "root", BaseURL: "https://base", ExternalURL: "https://external", VirtualURL: "https://virtual", WorkspaceTypes: true}
+	return Config{ShardName: "root", BaseURL: "https://base", ExternalURL: "https://external", VirtualURL: "https://virtual", WorkspaceTypes: true, Homes: true, HomeCreators: []string{"staff"}}
 }
 
 func get[T client.Object](t *testing.T, c client.Reader, gr schema.GroupResource, key client.Key) T {
@@ -209,6 +210,37 @@ func TestEnsureRBAC_AddsAndNeverRemoves(t *testing.T) {
 	}
 }
 
+// A group that is not configured any more has no right that it had.
+func TestRun_HomeCreatorsAreThoseOfTheConfiguration(t *testing.T) {
+	c := clienttest.NewFake()
+	for _, groups := range [][]string{{"system:authenticated"}, {"staff", "guests"}, {}} {
+		config := config()
+		config.HomeCreators = groups
+		if err := Run(t.Context(), c, config); err != nil {
+			t.Fatal(err)
+		}
+		binding := get[*rbacv1.ClusterRoleBinding](t, c, rbacv1.Resource("clusterrolebindings"), client.Key{Cluster: "root", Name: "system:kcp:home-clusterworkspace-create"})
+		var got []string
+		for _, subject := range binding.Subjects {
+			got = append(got, subject.Name)
+		}
+		if !slices.Equal(got, groups) && len(got)+len(groups) > 0 {
+			t.Errorf("groups %v, want %v", got, groups)
+		}
+	}
+	without := clienttest.NewFake()
+	config := config()
+	config.Homes = false
+	if err := Run(t.Context(), without, config); err != nil {
+		t.Fatal(err)
+	}
+	for _, write := range without.Writes() {
+		if strings.Contains(write, "home") {
+			t.Errorf("without home workspaces: %s", write)
+		}
+	}
+}
+
 func TestEnsureRBAC_ReplacesABindingOfAnotherRole(t *testing.T) {
 	binding := func(role string) *rbacv1.ClusterRoleBinding {
 		return &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "x"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role}}
@@ -254,7 +286,7 @@ func TestTypes_MayStandWhereTheyShould(t *testing.T) {
 	if err := Run(t.Context(), c, config()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []tenancyv1alpha1.WorkspaceTypeName{"root", "universal", "organization", "team"} {
+	for _, name := range []tenancyv1alpha1.WorkspaceTypeName{"root", "universal", "organization", "team", "home"} {
 		types[name] = get[*tenancyv1alpha1.WorkspaceType](t, c, tenancyv1alpha1.Resource("workspacetypes"), client.Key{Cluster: "root", Name: string(name)})
 	}
 	aliases := func(name tenancyv1alpha1.WorkspaceTypeName) []*typeresolution.Type {
@@ -270,6 +302,7 @@ func TestTypes_MayStandWhereTheyShould(t *testing.T) {
 		{"root", "organization"}: true, {"root", "universal"}: true, {"root", "team"}: false, {"root", "root"}: false,
 		{"organization", "team"}: true, {"organization", "universal"}: true, {"organization", "organization"}: false,
 		{"team", "team"}: true, {"team", "universal"}: true, {"universal", "universal"}: true, {"universal", "team"}: false,
+		{"root", "home"}: false, {"universal", "home"}: false, {"home", "universal"}: true, {"home", "team"}: false, {"home", "organization"}: false,
 	} {
 		if err := typeresolution.Allowed(aliases(pair[0]), aliases(pair[1])); (err == nil) != want {
 			t.Errorf("%s below %s: %v, want allowed %v", pair[1], pair[0], err, want)

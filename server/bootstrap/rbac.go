@@ -12,6 +12,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/bootstrap/policy"
 )
 
 // ensureRBAC writes one object of the policy. Like a kube-apiserver, it adds missing rules and subjects, keeps additional ones, and does
@@ -59,6 +60,25 @@ func (w *writer) ensureRBAC(ctx context.Context, cluster logicalcluster.Name, ob
 	default:
 		err = fmt.Errorf("a %T is not a part of the RBAC policy", obj)
 	}
+	return err
+}
+
+// ensureHomes lets members of groups, and nobody else, create home workspaces. A group that is no longer in the configuration must not keep
+// the right, so subjects that others have added are removed.
+func (w *writer) ensureHomes(ctx context.Context, groups []string) error {
+	role, wanted := policy.Homes(groups)
+	if err := w.ensureRBAC(ctx, logicalcluster.Root, role); err != nil {
+		return err
+	}
+	if err := w.dropRebound(ctx, logicalcluster.Root, wanted); err != nil {
+		return err
+	}
+	_, err := ensure(ctx, w, rbacv1.Resource("clusterrolebindings"), logicalcluster.Root, wanted, func(binding *rbacv1.ClusterRoleBinding) {
+		if updatable(binding) {
+			mergeMeta(binding, wanted)
+			binding.Subjects = slices.Clone(wanted.Subjects)
+		}
+	})
 	return err
 }
 

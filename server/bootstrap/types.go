@@ -57,6 +57,12 @@ func workspaceTypes(c Config) []*tenancyv1alpha1.WorkspaceType {
 	root := workspaceType(tenancyv1alpha1.RootWorkspaceTypeName, belowRoot)
 	root.Spec.LimitAllowedParents = &tenancyv1alpha1.WorkspaceTypeSelector{None: true}
 	types := []*tenancyv1alpha1.WorkspaceType{root, universal}
+	if c.Homes {
+		// Nobody creates a Workspace of this type: home workspaces have no parent.
+		home := workspaceType(tenancyv1alpha1.HomeWorkspaceTypeName, tenancyv1alpha1.UniversalWorkspaceTypeName)
+		home.Spec.LimitAllowedParents = &tenancyv1alpha1.WorkspaceTypeSelector{None: true}
+		types = append(types, home)
+	}
 	if !c.WorkspaceTypes {
 		return types
 	}

@@ -57,8 +57,6 @@ func TestNotYet(t *testing.T) {
 		{"schemas of the core group", "PathSegmentName", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  nameValidation: PathSegmentName")), refusedSchema("spec.nameValidation", "PathSegmentName is")},
 		{"schemas of the core group", "conversion by webhook of a schema", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}")), refusedSchema("spec.conversion.strategy", "conversion by Webhook is")},
 		{"schemas of the core group", "virtual storage", post(exportAt, export("resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {virtual: {reference: {kind: A, name: a, apiGroup: b.example.com}}}}]")), refused("spec.resources[0].storage.virtual")},
-		{"home workspaces", "~", get("/clusters/~/api"), want{400, metav1.StatusReasonBadRequest, nil, ""}},
-		{"home workspaces", "user:", get("/clusters/user:alice/api/v1/namespaces"), want{403, forbidden, nil, ""}},
 		{"APIConversion", "APIConversion", get("/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiconversions"), missing},
 		{"APIConversion", "ClusterCachedResource", get("/clusters/" + path + "/apis/cache.kcp.io/v1alpha1/publishedresources"), missing},
 		{"the provider's endpoint of root's own exports", "tenancy", get("/services/apiexport/root/tenancy.kcp.io/clusters/*/apis/tenancy.kcp.io/v1alpha1/workspaces"), want{501, metav1.StatusReasonMethodNotAllowed, nil, yet}},
@@ -91,7 +89,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 	}
 	for _, row := range []string{
 		"authenticationConfigurations", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
-		"home workspaces", "APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity",
+		"APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity",
 	} {
 		if !strings.Contains(string(data), row) {
 			t.Errorf("docs/not-yet.md does not name %s", row)

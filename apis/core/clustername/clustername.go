@@ -33,12 +33,6 @@ func FromBytes(seed []byte) logicalcluster.Name {
 	return logicalcluster.Name(base36(sum[:])[:nameLength])
 }
 
-// Home returns the name of the home cluster of a user, for example v1u4alow0iv9 for alice.
-func Home(username string) logicalcluster.Name {
-	sum := sha256.Sum224([]byte(username))
-	return logicalcluster.Name(base36(sum[:homeBytes]))
-}
-
 // ShardHash returns the hash that identifies a shard in annotations and labels: 8 characters of base 36.
 func ShardHash(shard string) string {
 	sum := sha256.Sum224([]byte(shard))

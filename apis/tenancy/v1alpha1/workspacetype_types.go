@@ -17,6 +17,8 @@ const (
 	RootWorkspaceTypeName WorkspaceTypeName = "root"
 	// UniversalWorkspaceTypeName is the type of workspaces for general use. It is in root.
 	UniversalWorkspaceTypeName WorkspaceTypeName = "universal"
+	// HomeWorkspaceTypeName is the type of the home workspaces of users. It is in root.
+	HomeWorkspaceTypeName WorkspaceTypeName = "home"
 )
 
 // DefaultExportClustersAnnotationKey contains the logical clusters of the default APIBindings of a WorkspaceType, as JSON. Admission

@@ -9,6 +9,12 @@
 {{- if .Values.hostMasters }}
 - --host-masters
 {{- end }}
+{{- with .Values.homeWorkspaces }}
+{{- if not .enabled }}
+- --enable-home-workspaces=false
+{{- end }}
+- --home-workspaces-home-creator-groups={{ join "," .creatorGroups }}
+{{- end }}
 {{- if not .Values.apiService.create }}
 - --host-apiservice=
 {{- end }}

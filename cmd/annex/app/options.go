@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apiserver/pkg/authentication/user"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/component-base/cli/flag"
 
@@ -59,7 +60,10 @@ type Options struct {
 	ShardName, ShardBaseURL           string
 	ShardExternalURL, ShardVirtualURL string
 	BatteriesIncluded                 []string
-	RunControllers, Profiling         bool
+	// HomeWorkspaces gives users home workspaces. HomeCreatorGroups are the groups whose members may create one.
+	HomeWorkspaces            bool
+	HomeCreatorGroups         []string
+	RunControllers, Profiling bool
 	// LeaderElect lets only one of several servers on one etcd run the controllers. If it is not set, Complete sets it.
 	LeaderElect                       flag.Tristate
 	Leader                            leader.Timing
@@ -82,6 +86,8 @@ func NewOptions() *Options {
 		Logins:             NewLoginOptions(),
 		ShardName:          "root",
 		BatteriesIncluded:  slices.Clone(batteries),
+		HomeWorkspaces:     true,
+		HomeCreatorGroups:  []string{user.AllAuthenticated},
 		RunControllers:     true,
 		Leader:             leader.Timing{LeaseDuration: 12 * time.Second, RenewDeadline: 8 * time.Second, RetryPeriod: time.Second},
 		ShutdownWatchGrace: 5 * time.Second,
@@ -101,6 +107,8 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.StringVar(&o.RootDirectory, "root-directory", o.RootDirectory, "Directory for all files that the server writes. Created with mode 0700.")
 	fs.StringVar(&o.KubeconfigPath, "kubeconfig-path", o.KubeconfigPath, "File for the admin kubeconfig. Default: admin.kubeconfig in the root directory.")
 	fs.StringSliceVar(&o.BatteriesIncluded, "batteries-included", o.BatteriesIncluded, fmt.Sprintf("Optional parts of the bootstrap. Any of %s.", strings.Join(batteries, ", ")))
+	fs.BoolVar(&o.HomeWorkspaces, "enable-home-workspaces", o.HomeWorkspaces, "Give each user a home workspace, which is created when the user first reads the Workspace ~ in root. Without it, no home workspace is created; those that exist remain.")
+	fs.StringSliceVar(&o.HomeCreatorGroups, "home-workspaces-home-creator-groups", o.HomeCreatorGroups, "Groups whose members may create a home workspace.")
 	fs.BoolVar(&o.RunControllers, "run-controllers", o.RunControllers, "Run the controllers in this process.")
 	fs.Var(&o.LeaderElect, "leader-elect", "Run the controllers only while this server holds a lease. Of several servers on one etcd, one holds it. Default: true with --etcd-servers.")
 	fs.Lookup("leader-elect").NoOptDefVal = "true"
@@ -213,6 +221,9 @@ func (o *Options) Validate() error {
 		if !slices.Contains(batteries, battery) {
 			fault("--batteries-included %q: must be one of %s", battery, strings.Join(batteries, ", "))
 		}
+	}
+	if slices.Contains(o.HomeCreatorGroups, "") || slices.Contains(o.HomeCreatorGroups, user.AllUnauthenticated) {
+		fault("--home-workspaces-home-creator-groups %q: must be groups of authenticated users", o.HomeCreatorGroups)
 	}
 	for _, flag := range o.Limits.flags() {
 		if *flag.value < 0 {

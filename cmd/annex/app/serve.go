@@ -15,13 +15,16 @@ import (
 	aggregator "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers"
 	"github.com/annex-dev/annex/controllers/leader"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server"
+	"github.com/annex-dev/annex/server/admission/tree"
 	"github.com/annex-dev/annex/server/authentication/admin"
+	"github.com/annex-dev/annex/server/home"
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/metrics"
 )
@@ -107,6 +110,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		Addresses:          addresses,
 		ShardName:          o.ShardName,
 		WorkspaceTypes:     slices.Contains(o.BatteriesIncluded, BatteryWorkspaceTypes),
+		Homes:              s.homes(),
 		Profiling:          o.Profiling,
 		MaxTokenLife:       o.MaxTokenLife,
 		APIAudiences:       o.Logins.APIAudiences,
@@ -177,6 +181,23 @@ func (s *Server) runControllers(ctx context.Context) error {
 
 		HostWorkspace: s.server.HostWorkspace(),
 	})
+}
+
+// homes returns who has a home workspace; nil if nobody has.
+func (s *Server) homes() *server.Homes {
+	if !s.options.HomeWorkspaces {
+		return nil
+	}
+	return &server.Homes{
+		Creators: s.options.HomeCreatorGroups,
+		Maker: func(c client.Client, live client.Reader, clusters tree.Resolver) home.Maker {
+			return controllers.Homes(controllers.Config{
+				Config:    multicluster.Config{Client: c, Live: live, Resolver: clusters, IsBound: kinds.All.IsBound},
+				Templates: s.store.backend.Templates(c.Create),
+				CABundle:  s.certificates.Watch,
+			})
+		},
+	}
 }
 
 // Run serves until ctx ends, then drains and closes everything. As soon as the server is ready, it prints the next commands to out. It

@@ -145,3 +145,14 @@ func Root() []client.Object {
 		bind(maximalAdmin, maximalAdmin, consumer+groupAdmin),
 	}
 }
+
+// Homes returns a role that may read and create home workspaces, and its binding to groups; for root, and new ones at each call.
+func Homes(groups []string) (*rbacv1.ClusterRole, *rbacv1.ClusterRoleBinding) {
+	const (
+		createHome = "system:kcp:home-clusterworkspace-create"
+		workspaces = "workspaces"
+		own        = "~"
+	)
+	return role(createHome, named("get", "tenancy.kcp.io", workspaces, own), named("create", "tenancy.kcp.io", workspaces, own)),
+		bind(createHome, createHome, groups...)
+}
