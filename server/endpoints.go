@@ -113,6 +113,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		"webhooks":  p.webhooks,
 		"admission": p.dynamic,
 		"offers":    exports,
+		"issuers":   p.issuers,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
 		"listed":    memory.CacheFunc(c.Backend.ListedBytes),
 		"lists":     memory.CacheFunc(c.Backend.ListBytes),

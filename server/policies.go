@@ -22,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/policy"
 	"github.com/annex-dev/annex/server/admission/webhook"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/authentication/issuers"
 	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/fairness"
@@ -45,6 +46,8 @@ type policies struct {
 	// guard makes the requests that tenants make the server send.
 	guard *outbound.Guard
 
+	// issuers are those that types of workspaces name.
+	issuers *issuers.Issuers
 	// tokens are those of ServiceAccounts.
 	tokens *tokens.Tokens
 	// client reads and writes all clusters as the server itself.
@@ -58,6 +61,8 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	var err error
 	who := c.Authentication
 	who.PathOf, who.Address, who.ServiceAccounts = s.paths.PathOf, frontdoor.AddressFrom, p.tokens
+	p.issuers = issuers.New(issuers.Config{Cached: s.reader, Resolver: i.index, Guard: p.guard})
+	who.Workspaces = p.issuers
 	if p.authentication, err = authentication.New(who); err != nil {
 		return nil, fmt.Errorf("building the authenticator: %w", err)
 	}
@@ -101,6 +106,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		Resolver:           i.index,
 		Authorizer:         i.evaluator,
 		WorkspaceURL:       s.urls.Of,
+		External:           s.urls.External,
 		NamespaceLifecycle: namespacelifecycle.New(s.reader, s.reader.Live()),
 		Mutating:           []genericadmission.Interface{p.dynamic.Mutating(), p.webhooks.Mutating()},
 		Validating:         []genericadmission.Interface{p.dynamic.Rights(), p.dynamic.Validating(), p.webhooks.Validating()},

@@ -38,6 +38,11 @@ func ourGroups() []Group {
 				Resource: "workspacetypes", Singular: "workspacetype", ShortNames: []string{"wst"}, Object: &tenancyv1alpha1.WorkspaceType{}, List: &tenancyv1alpha1.WorkspaceTypeList{},
 				Serving: WhereBound, Export: tenancyv1alpha1.GroupName, Columns: columns{age},
 			}),
+			ours("v1alpha1", Row{
+				Resource: "workspaceauthenticationconfigurations", Singular: "workspaceauthenticationconfiguration",
+				Object: &tenancyv1alpha1.WorkspaceAuthenticationConfiguration{}, List: &tenancyv1alpha1.WorkspaceAuthenticationConfigurationList{},
+				Serving: WhereBound, Export: tenancyv1alpha1.GroupName, Status: NoStatus, Columns: columns{age},
+			}),
 		}},
 		{Name: topologyv1alpha1.GroupName, Register: adders{topologyv1alpha1.AddToScheme, topologyv1alpha1.RegisterDefaults}, Host: true, Rows: []Row{
 			ours("v1alpha1", Row{

@@ -34,13 +34,14 @@ func TestAll_Answers(t *testing.T) {
 		want string
 	}{
 		"bound": {All.IsBound, "hostbindings.annex.dev partitions.topology.kcp.io partitionsets.topology.kcp.io shards.core.kcp.io " +
-			"workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
+			"workspaceauthenticationconfigurations.tenancy.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in the host workspace": {All.IsInHostWorkspace, "hostbindings.annex.dev"},
 		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apiexports.apis.kcp.io hostbindings.annex.dev " +
 			"logicalclusters.core.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "apibindings.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
 			"apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +
-			"partitionsets.topology.kcp.io shards.core.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
+			"partitionsets.topology.kcp.io shards.core.kcp.io workspaceauthenticationconfigurations.tenancy.kcp.io workspaces.tenancy.kcp.io " +
+			"workspacetypes.tenancy.kcp.io"},
 	} {
 		if got := strings.Join(matching(tt.is), " "); got != tt.want {
 			t.Errorf("%s: %s\nwant %s", name, got, tt.want)
@@ -77,8 +78,8 @@ func TestAll_Exported(t *testing.T) {
 		got = append(got, row.Export+" exports "+row.Resource)
 	}
 	want := []string{
-		"tenancy.kcp.io exports workspaces", "tenancy.kcp.io exports workspacetypes", "topology.kcp.io exports partitions",
-		"topology.kcp.io exports partitionsets", "shards.core.kcp.io exports shards",
+		"tenancy.kcp.io exports workspaces", "tenancy.kcp.io exports workspacetypes", "tenancy.kcp.io exports workspaceauthenticationconfigurations",
+		"topology.kcp.io exports partitions", "topology.kcp.io exports partitionsets", "shards.core.kcp.io exports shards",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -98,7 +99,7 @@ func TestAll_HostVersions(t *testing.T) {
 		"apis.kcp.io/v1alpha2":     {"APIBinding", "APIExport"},
 		"apis.kcp.io/v1alpha1":     {"APIBinding", "APIExport", "APIExportEndpointSlice", "APIResourceSchema"},
 		"core.kcp.io/v1alpha1":     {"LogicalCluster", "Shard"},
-		"tenancy.kcp.io/v1alpha1":  {"Workspace", "WorkspaceType"},
+		"tenancy.kcp.io/v1alpha1":  {"Workspace", "WorkspaceAuthenticationConfiguration", "WorkspaceType"},
 		"topology.kcp.io/v1alpha1": {"Partition", "PartitionSet"},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -1,4 +1,5 @@
-// Package tenancy is the REST storage of tenancy.kcp.io: workspaces and workspacetypes, each with its status.
+// Package tenancy is the REST storage of tenancy.kcp.io: workspaces and workspacetypes, each with its status, and
+// workspaceauthenticationconfigurations. In root it also serves the home workspace of whoever asks (home.go).
 //
 // A Workspace is stored without spec.URL; the address is made up on read from the address of the server and the canonical
 // path of the cluster that holds the Workspace. Every Workspace is created with the finalizer that keeps it until its

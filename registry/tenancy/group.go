@@ -31,5 +31,5 @@ func (u URLs) Of(parent logicalcluster.Name, name string) string {
 
 // NewGroup returns the storage of the group. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, urls URLs) (*group.Group, error) {
-	return kinds.NewGroup(tenancyv1alpha1.GroupName, s, getter, workspaceKind(urls), workspaceTypeKind(urls))
+	return kinds.NewGroup(tenancyv1alpha1.GroupName, s, getter, workspaceKind(urls), workspaceTypeKind(urls), workspaceAuthenticationConfigurationKind())
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/admission/authentication"
 	"github.com/annex-dev/annex/server/admission/certificate"
 	"github.com/annex-dev/annex/server/admission/claims"
 	"github.com/annex-dev/annex/server/admission/dynamic"
@@ -31,6 +32,8 @@ type Config struct {
 	Authorizer request.Authorizer
 	// WorkspaceURL returns the address that users see for a Workspace called name in the cluster parent.
 	WorkspaceURL func(parent logicalcluster.Name, name string) string
+	// External returns the address of the server as users see it, without a slash at the end.
+	External func() string
 	// NamespaceLifecycle refuses objects in missing and terminating namespaces; see server/admission/namespacelifecycle.
 	NamespaceLifecycle admission.Interface
 	// Mutating and Validating are the webhooks of workspaces, in the order in which they run.
@@ -47,6 +50,7 @@ func (c Config) validate() error {
 		"Resolver":           c.Resolver == nil,
 		"Authorizer":         c.Authorizer == nil,
 		"WorkspaceURL":       c.WorkspaceURL == nil,
+		"External":           c.External == nil,
 		"NamespaceLifecycle": c.NamespaceLifecycle == nil,
 		"Mutating":           len(c.Mutating) == 0,
 		"Validating":         len(c.Validating) == 0,
@@ -79,6 +83,7 @@ func New(c Config) (admission.Interface, error) {
 		workspace.NewOwnership(t, c.WorkspaceURL),
 		workspace.NewTypes(t, c.Authorizer),
 		workspacetype.New(t, c.Authorizer),
+		authentication.New(c.External),
 		clusterrules.NewRules(),
 		clusterrules.NewGuard(),
 		certificate.New(c.Authorizer),

@@ -44,6 +44,7 @@ func config() Config {
 	return Config{
 		Cached: fake, Live: fake, Resolver: root{}, Authorizer: everybody{},
 		WorkspaceURL:       func(logicalcluster.Name, string) string { return "" },
+		External:           func() string { return "https://annex" },
 		NamespaceLifecycle: namespacelifecycle.New(fake, fake),
 		Mutating:           []admission.Interface{admission.NewChainHandler()},
 		Validating:         []admission.Interface{admission.NewChainHandler()},
@@ -61,6 +62,7 @@ func TestNew_RefusesAGap(t *testing.T) {
 		"Resolver":           func(c *Config) { c.Resolver = nil },
 		"Authorizer":         func(c *Config) { c.Authorizer = nil },
 		"WorkspaceURL":       func(c *Config) { c.WorkspaceURL = nil },
+		"External":           func(c *Config) { c.External = nil },
 		"NamespaceLifecycle": func(c *Config) { c.NamespaceLifecycle = nil },
 		"Mutating":           func(c *Config) { c.Mutating = nil },
 		"Validating":         func(c *Config) { c.Validating = nil },

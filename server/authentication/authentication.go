@@ -46,6 +46,8 @@ type Config struct {
 	JWT jwt.Config
 	// Webhook reviews tokens that nobody above knows; nil for none.
 	Webhook *Webhook
+	// Workspaces accepts tokens in the workspace of the request only, which its context names. Package issuers has the only one; nil for none.
+	Workspaces authenticator.Token
 	// Host accepts users of a host cluster; nil without a host.
 	Host *Host
 	// Anonymous accepts requests without credentials as system:anonymous, unless the file of JWT says who is anonymous.
@@ -96,6 +98,9 @@ func New(c Config) (*Authentication, error) {
 	}
 	if remote != nil {
 		sources = append(sources, c.forWorkspace(group.NewAuthenticatedGroupAdder(remote)))
+	}
+	if c.Workspaces != nil {
+		sources = append(sources, c.forWorkspace(group.NewAuthenticatedGroupAdder(ofWorkspace(elsewhere(c.ServiceAccounts, c.Workspaces)))))
 	}
 	joined := union.New(sources...)
 	if c.Host != nil {

@@ -86,6 +86,8 @@ var named = map[string][]string{
 	"apiserver_validating_admission_policy_check_duration_seconds": {"policy", "policy_binding"},
 	"apiserver_mutating_admission_policy_check_total":              {"policy", "policy_binding"},
 	"apiserver_mutating_admission_policy_check_duration_seconds":   {"policy", "policy_binding"},
+	// plugin/pkg/authenticator/token/oidc: issuers of workspaces
+	"apiserver_authentication_jwt_authenticator_latency_seconds": {"jwt_issuer_hash"},
 }
 
 // subresources are those of custom resources and of the server's own.

@@ -19,15 +19,11 @@ func TestNotYet(t *testing.T) {
 		invalid   = metav1.StatusReasonInvalid
 		forbidden = metav1.StatusReasonForbidden
 		yet       = "not supported yet"
-		typeAt    = "/apis/tenancy.kcp.io/v1alpha1/workspacetypes"
 		exportAt  = "/apis/apis.kcp.io/v1alpha2/apiexports"
 		schemaAt  = "/apis/apis.kcp.io/v1alpha1/apiresourceschemas"
 		bindingAt = "/apis/apis.kcp.io/v1alpha2/apibindings"
 		crdAt     = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	)
-	workspaceType := func(spec string) string {
-		return "apiVersion: tenancy.kcp.io/v1alpha1\nkind: WorkspaceType\nmetadata: {name: custom}\nspec: {" + spec + "}"
-	}
 	export := func(spec string) string {
 		return "apiVersion: apis.kcp.io/v1alpha2\nkind: APIExport\nmetadata: {name: asks}\nspec: {" + spec + "}"
 	}
@@ -48,7 +44,6 @@ func TestNotYet(t *testing.T) {
 		request   request
 		want      want
 	}{
-		{"authenticationConfigurations", "authentication", post(typeAt, workspaceType("authenticationConfigurations: [{name: a}]")), refused("spec.authenticationConfigurations")},
 		{"mounts", "mount", post("/apis/tenancy.kcp.io/v1alpha1/workspaces", "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: mounted}\nspec: {mount: {ref: {apiVersion: v1, kind: Cluster, name: a}}}"), refused("spec.mount")},
 		{"permission claims", "of an export", post(exportAt, export(`permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"]}]`)), refused("spec.permissionClaims[0].resource")},
 		{"permission claims", "of a binding", post(bindingAt, strings.Replace(binding("claims", path, "widgets"), "spec: {", `spec: {permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"], state: Accepted, selector: {matchAll: true}}], `, 1)), want{422, invalid, []string{"spec.permissionClaims[0].resource"}, yet}},
@@ -88,7 +83,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []string{
-		"authenticationConfigurations", "mounts", "permission claims", "schemas of the core group", "PathSegmentName",
+		"mounts", "permission claims", "schemas of the core group", "PathSegmentName",
 		"APIConversion", "the provider's endpoint of root's own exports", "deep metrics", "wildcard requests with an identity",
 	} {
 		if !strings.Contains(string(data), row) {

@@ -25,6 +25,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&WorkspaceList{},
 		&WorkspaceType{},
 		&WorkspaceTypeList{},
+		&WorkspaceAuthenticationConfiguration{},
+		&WorkspaceAuthenticationConfigurationList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

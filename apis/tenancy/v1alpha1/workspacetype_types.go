@@ -85,7 +85,8 @@ type WorkspaceTypeSpec struct {
 	// the lifetime of the workspace (Maintain). It applies to the bindings that this type lists, in existing workspaces too.
 	// +optional
 	DefaultAPIBindingLifecycle *APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
-	// authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.
+	// authenticationConfigurations name WorkspaceAuthenticationConfigurations in the workspace of this type. Workspaces of this type, those that
+	// exist too, accept the tokens of their issuers.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

@@ -156,9 +156,9 @@ func TestValidateWorkspaceType(t *testing.T) {
 			"spec.initializerPermissions[0].resources: Required", "spec.terminatorPermissions[0].verbs: Required",
 			"spec.terminatorPermissions[0].apiGroups: Required", "spec.terminatorPermissions[0].resources: Required",
 		}},
-		{"what is not there yet", func(w *wt) {
-			w.Spec.AuthenticationConfigurations = []tenancyv1alpha1.AuthenticationConfigurationReference{{Name: "a"}}
-		}, []string{"spec.authenticationConfigurations: Forbidden: workspace-specific authentication is not supported yet"}},
+		{"authentication", func(w *wt) {
+			w.Spec.AuthenticationConfigurations = []tenancyv1alpha1.AuthenticationConfigurationReference{{Name: "a"}, {Name: ""}, {Name: "a"}, {Name: "B"}}
+		}, []string{"spec.authenticationConfigurations[1].name: Required", "spec.authenticationConfigurations[2].name: Duplicate", "spec.authenticationConfigurations[3].name: Invalid"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := &wt{ObjectMeta: metav1.ObjectMeta{Name: "team"}}

@@ -40,18 +40,15 @@ func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
 	if mode := wt.Spec.DefaultAPIBindingLifecycle; mode != nil && !slices.Contains(modes, *mode) {
 		errs = append(errs, field.NotSupported(spec.Child("defaultAPIBindingLifecycle"), *mode, modes))
 	}
-	return append(errs, validateNotYet(&wt.Spec, spec)...)
-}
-
-// validateNotYet refuses the features of WorkspaceTypes that are not supported yet.
-func validateNotYet(wt *tenancyv1alpha1.WorkspaceTypeSpec, spec *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	refuse := func(asked bool, name, what string) {
-		if asked {
-			errs = append(errs, rule.NotSupportedYet(spec.Child(name), what))
+	named := map[string]bool{}
+	for i, ref := range wt.Spec.AuthenticationConfigurations {
+		at := spec.Child("authenticationConfigurations").Index(i).Child("name")
+		errs = append(errs, rule.SubdomainRequired(ref.Name, at)...)
+		if named[ref.Name] {
+			errs = append(errs, field.Duplicate(at, ref.Name))
 		}
+		named[ref.Name] = true
 	}
-	refuse(len(wt.AuthenticationConfigurations) > 0, "authenticationConfigurations", "workspace-specific authentication is")
 	return errs
 }
 

@@ -220,6 +220,23 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.kcp.tenancy.v1alpha1.WorkspaceStatus
       default: {}
+- name: io.kcp.tenancy.v1alpha1.WorkspaceAuthenticationConfiguration
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.WorkspaceAuthenticationConfigurationSpec
+      default: {}
 - name: io.kcp.tenancy.v1alpha1.WorkspaceType
   map:
     fields:
@@ -1505,6 +1522,109 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: io.kcp.tenancy.v1alpha1.ClaimMappings
+  map:
+    fields:
+    - name: extra
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.ExtraMapping
+          elementRelationship: associative
+          keys:
+          - key
+    - name: groups
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.PrefixedClaimOrExpression
+      default: {}
+    - name: uid
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.ClaimOrExpression
+      default: {}
+    - name: username
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.PrefixedClaimOrExpression
+      default: {}
+- name: io.kcp.tenancy.v1alpha1.ClaimOrExpression
+  map:
+    fields:
+    - name: claim
+      type:
+        scalar: string
+    - name: expression
+      type:
+        scalar: string
+- name: io.kcp.tenancy.v1alpha1.ClaimValidationRule
+  map:
+    fields:
+    - name: claim
+      type:
+        scalar: string
+    - name: expression
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: requiredValue
+      type:
+        scalar: string
+- name: io.kcp.tenancy.v1alpha1.ExtraMapping
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: valueExpression
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.tenancy.v1alpha1.Issuer
+  map:
+    fields:
+    - name: audienceMatchPolicy
+      type:
+        scalar: string
+    - name: audiences
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: certificateAuthority
+      type:
+        scalar: string
+    - name: discoveryURL
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.tenancy.v1alpha1.JWTAuthenticator
+  map:
+    fields:
+    - name: claimMappings
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.ClaimMappings
+      default: {}
+    - name: claimValidationRules
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.ClaimValidationRule
+          elementRelationship: atomic
+    - name: issuer
+      type:
+        namedType: io.kcp.tenancy.v1alpha1.Issuer
+      default: {}
+    - name: userValidationRules
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.UserValidationRule
+          elementRelationship: atomic
 - name: io.kcp.tenancy.v1alpha1.Mount
   map:
     fields:
@@ -1530,6 +1650,29 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: namespace
       type:
         scalar: string
+- name: io.kcp.tenancy.v1alpha1.PrefixedClaimOrExpression
+  map:
+    fields:
+    - name: claim
+      type:
+        scalar: string
+    - name: expression
+      type:
+        scalar: string
+    - name: prefix
+      type:
+        scalar: string
+- name: io.kcp.tenancy.v1alpha1.UserValidationRule
+  map:
+    fields:
+    - name: expression
+      type:
+        scalar: string
+      default: ""
+    - name: message
+      type:
+        scalar: string
+      default: ""
 - name: io.kcp.tenancy.v1alpha1.VirtualWorkspace
   map:
     fields:
@@ -1540,6 +1683,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: io.kcp.tenancy.v1alpha1.WorkspaceAuthenticationConfigurationSpec
+  map:
+    fields:
+    - name: jwt
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.tenancy.v1alpha1.JWTAuthenticator
+          elementRelationship: atomic
 - name: io.kcp.tenancy.v1alpha1.WorkspaceLocation
   map:
     fields:

@@ -72,6 +72,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		// Group=tenancy.kcp.io, Version=v1alpha1
 	case tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Tenancy().V1alpha1().Workspaces().Informer()}, nil
+	case tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaceauthenticationconfigurations"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Tenancy().V1alpha1().WorkspaceAuthenticationConfigurations().Informer()}, nil
 	case tenancyv1alpha1.SchemeGroupVersion.WithResource("workspacetypes"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Tenancy().V1alpha1().WorkspaceTypes().Informer()}, nil
 

@@ -33,9 +33,10 @@ type WorkspaceTypeSpecApplyConfiguration struct {
 	// defaultAPIBindings are the APIExports that are bound in new workspaces of this type. To add one, a user needs permission to bind it.
 	DefaultAPIBindings []APIExportReferenceApplyConfiguration `json:"defaultAPIBindings,omitempty"`
 	// defaultAPIBindingLifecycle says whether default bindings are created once (InitializeOnly, the default) or maintained for
-	// the lifetime of the workspace (Maintain, which is not supported yet).
+	// the lifetime of the workspace (Maintain). It applies to the bindings that this type lists, in existing workspaces too.
 	DefaultAPIBindingLifecycle *tenancyv1alpha1.APIBindingLifecycleMode `json:"defaultAPIBindingLifecycle,omitempty"`
-	// authenticationConfigurations name additional ways to authenticate to workspaces of this type. Not supported yet.
+	// authenticationConfigurations name WorkspaceAuthenticationConfigurations in the workspace of this type. Workspaces of this type, those that
+	// exist too, accept the tokens of their issuers.
 	AuthenticationConfigurations []AuthenticationConfigurationReferenceApplyConfiguration `json:"authenticationConfigurations,omitempty"`
 	// initializerPermissions are what the initializer may do in a workspace. If not set, it acts as the user who created the workspace.
 	InitializerPermissions []v1.PolicyRuleApplyConfiguration `json:"initializerPermissions,omitempty"`

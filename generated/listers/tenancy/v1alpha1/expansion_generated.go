@@ -8,6 +8,10 @@ package v1alpha1
 // WorkspaceLister.
 type WorkspaceListerExpansion interface{}
 
+// WorkspaceAuthenticationConfigurationListerExpansion allows custom methods to be added to
+// WorkspaceAuthenticationConfigurationLister.
+type WorkspaceAuthenticationConfigurationListerExpansion interface{}
+
 // WorkspaceTypeListerExpansion allows custom methods to be added to
 // WorkspaceTypeLister.
 type WorkspaceTypeListerExpansion interface{}

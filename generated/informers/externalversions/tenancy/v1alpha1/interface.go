@@ -12,6 +12,8 @@ import (
 type Interface interface {
 	// Workspaces returns a WorkspaceInformer.
 	Workspaces() TypedWorkspaceInformer
+	// WorkspaceAuthenticationConfigurations returns a WorkspaceAuthenticationConfigurationInformer.
+	WorkspaceAuthenticationConfigurations() TypedWorkspaceAuthenticationConfigurationInformer
 	// WorkspaceTypes returns a WorkspaceTypeInformer.
 	WorkspaceTypes() TypedWorkspaceTypeInformer
 }
@@ -30,6 +32,11 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 // Workspaces returns a TypedWorkspaceInformer.
 func (v *version) Workspaces() TypedWorkspaceInformer {
 	return &workspaceInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// WorkspaceAuthenticationConfigurations returns a TypedWorkspaceAuthenticationConfigurationInformer.
+func (v *version) WorkspaceAuthenticationConfigurations() TypedWorkspaceAuthenticationConfigurationInformer {
+	return &workspaceAuthenticationConfigurationInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // WorkspaceTypes returns a TypedWorkspaceTypeInformer.

@@ -6,4 +6,6 @@ package v1alpha1
 
 type WorkspaceExpansion interface{}
 
+type WorkspaceAuthenticationConfigurationExpansion interface{}
+
 type WorkspaceTypeExpansion interface{}
