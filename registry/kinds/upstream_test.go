@@ -33,6 +33,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 	"github.com/annex-dev/annex/registry/rbac"
 )
