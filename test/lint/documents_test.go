@@ -14,14 +14,10 @@ var (
 	definedTest = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
 )
 
-// A boundary whose test was renamed or dropped would stand in the document unproven.
-func TestSecurity_EveryTestNamedExists(t *testing.T) {
-	document, err := os.ReadFile("../../docs/security.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// A boundary or a feature whose test was renamed or dropped would stand in a document unproven.
+func TestDocuments_EveryTestNamedExists(t *testing.T) {
 	defined := map[string]bool{}
-	err = filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -43,13 +39,19 @@ func TestSecurity_EveryTestNamedExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := namedTest.FindAllSubmatch(document, -1)
-	if len(named) == 0 {
-		t.Fatal("docs/security.md names no test")
-	}
-	for _, match := range named {
-		if !defined[string(match[1])] {
-			t.Errorf("docs/security.md names %s, which does not exist", match[1])
+	for _, name := range []string{"security.md", "kcp-compatibility.md"} {
+		document, err := os.ReadFile(filepath.Join("../../docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := namedTest.FindAllSubmatch(document, -1)
+		if len(named) == 0 {
+			t.Errorf("docs/%s names no test", name)
+		}
+		for _, match := range named {
+			if !defined[string(match[1])] {
+				t.Errorf("docs/%s names %s, which does not exist", name, match[1])
+			}
 		}
 	}
 }
