@@ -702,3 +702,27 @@ func TestLifecycle_Restart(t *testing.T) {
 		return apierrors.IsNotFound(err), nil
 	})
 }
+
+// Whoever writes a WorkspaceType gives its controllers no more than the provider of an API gives the consumers.
+func TestLifecycle_ProvidersLimitControllers(t *testing.T) {
+	s := start(t)
+	l := newLimits(t, s, limitedExport)
+	st := newStagedOn(t, s, map[string]string{
+		"team": `initializer: true, extend: {with: [{name: universal, path: root}]}, defaultAPIBindings: [{path: "` + l.path + `", export: widgets}], ` +
+			`initializerPermissions: [{apiGroups: [example.com], resources: [widgets], verbs: ["*"]}]`,
+	}, "team")
+	_, cluster := st.make("one", "team", "Initializing")
+	config := st.config(provider, initializingAt, "team", cluster)
+	var created error
+	eventually(t, "the controller lists widgets", func(context.Context) (bool, error) {
+		var listed error
+		created, listed = tries(t, config)
+		return listed == nil, nil
+	})
+	wantForbidden(t, "a widget that the provider allows nobody", created)
+	l.let("controllers", `"*"`, "User", provider)
+	eventually(t, "the controller creates a widget", func(context.Context) (bool, error) {
+		created, _ = tries(t, config)
+		return created == nil, nil
+	})
+}

@@ -81,7 +81,7 @@ func (e *Endpoint) Enter(req *http.Request, info *genericapirequest.RequestInfo)
 	if info.Verb == "watch" {
 		ctx, done = e.Watches.Hold(ctx, serve.Condition{Cluster: a.cluster, Holds: func(ctx context.Context) bool {
 			lc, err := e.waits(ctx, a)
-			return err != nil || lc != nil // what is wrong with storage shows elsewhere
+			return err == nil && lc != nil
 		}})
 	}
 	return req.WithContext(ctx), done, nil
