@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -448,4 +449,25 @@ validations: [{expression: "false", message: definitions do not change}]`, "vali
 	})
 	apply(t, config, gadgetCRD)
 	waitCondition(t, dynamic.Resource(crds), "gadgets.example.org", "Established", "True", "")
+}
+
+// What an expression may cost is bounded, whatever the workspace. Who asks that failures are ignored is not refused.
+func TestPolicies_CostTooMuch(t *testing.T) {
+	s := start(t)
+	typed, _ := annex.Clients(t, s.Workspace(workspace(t, s)))
+	loop := "true"
+	for depth := range 8 {
+		loop = fmt.Sprintf("variables.ten.all(x%d, %s)", depth, loop)
+	}
+	spec := onConfigMaps + `
+variables: [{name: ten, expression: "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"}]
+matchConditions: [{name: labeled, expression: "has(object.metadata.labels) && 'POLICY' in object.metadata.labels"}]
+validations: [{expression: "` + loop + `"}]
+`
+	validates(t, typed, "strict", strings.ReplaceAll(spec, "POLICY", "strict"), "validationActions: [Deny]")
+	validates(t, typed, "lax", strings.ReplaceAll(spec, "POLICY", "lax")+"failurePolicy: Ignore\n", "validationActions: [Deny]")
+	refusesProbe(t, typed, map[string]string{"strict": ""}, "cost limit exceeded")
+	if _, err := typed.CoreV1().ConfigMaps("default").Create(t.Context(), aConfigMap("lax", map[string]string{"lax": ""}), metav1.CreateOptions{}); err != nil {
+		t.Error(err)
+	}
 }
