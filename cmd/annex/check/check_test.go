@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,16 +37,21 @@ func host(t *testing.T, answers map[string]http.HandlerFunc) *rest.Config {
 	}
 	write("/version", map[string]string{"gitVersion": "v1.36.3"})
 	for _, served := range kinds.All.HostVersions() {
-		list := metav1.APIResourceList{GroupVersion: served.String()}
-		for _, kind := range served.Kinds {
-			list.APIResources = append(list.APIResources, metav1.APIResource{Name: strings.ToLower(kind) + "s", Kind: kind}, metav1.APIResource{Name: strings.ToLower(kind) + "s/status", Kind: kind})
-		}
-		write("/apis/"+served.String(), list)
+		write("/apis/"+served.String(), discovered(served))
 		write("/apis/apiregistration.k8s.io/v1/apiservices/"+served.Version+"."+served.Group, registered("True", "Passed"))
 	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return &rest.Config{Host: server.URL}
+}
+
+// discovered is the discovery document of a group that serves kinds.
+func discovered(served kinds.Served) metav1.APIResourceList {
+	list := metav1.APIResourceList{GroupVersion: served.String()}
+	for _, kind := range served.Kinds {
+		list.APIResources = append(list.APIResources, metav1.APIResource{Name: strings.ToLower(kind) + "s", Kind: kind}, metav1.APIResource{Name: strings.ToLower(kind) + "s/status", Kind: kind})
+	}
+	return list
 }
 
 func registered(status, reason string) map[string]any {
@@ -101,7 +107,7 @@ func TestOnce(t *testing.T) {
 			answers: map[string]http.HandlerFunc{
 				discovery: answer(200, metav1.APIResourceList{APIResources: []metav1.APIResource{{Name: "workspaces", Kind: "Workspace"}, {Name: "x/y", Kind: "WorkspaceType"}}}),
 			},
-			wantFault: "does not serve the kinds WorkspaceType", wantAPIService: "annex-system/annex, Available: True",
+			wantFault: "does not serve the kinds WorkspaceAuthenticationConfiguration, WorkspaceType", wantAPIService: "annex-system/annex, Available: True",
 		},
 		"a CRD has the name": {
 			answers:   map[string]http.HandlerFunc{service: answer(200, map[string]any{"spec": map[string]any{}})},
@@ -195,13 +201,15 @@ func TestOnce_SomethingHangs(t *testing.T) {
 }
 
 func TestUntil(t *testing.T) {
+	all := kinds.All.HostVersions()
+	whole := all[slices.IndexFunc(all, func(served kinds.Served) bool { return served.String() == subject })]
 	var looks atomic.Int32
 	config := host(t, map[string]http.HandlerFunc{"/apis/" + subject: func(w http.ResponseWriter, r *http.Request) {
 		if looks.Add(1) < 3 {
 			status(503, metav1.StatusReasonServiceUnavailable, "not yet")(w, r)
 			return
 		}
-		answer(200, metav1.APIResourceList{APIResources: []metav1.APIResource{{Name: "workspaces", Kind: "Workspace"}, {Name: "workspacetypes", Kind: "WorkspaceType"}}})(w, r)
+		answer(200, discovered(whole))(w, r)
 	}})
 	report, err := Until(t.Context(), config)
 	if err != nil || !report.Good || looks.Load() != 3 {
