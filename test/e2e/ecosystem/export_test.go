@@ -69,7 +69,7 @@ func TestExport(t *testing.T) {
 		}
 		return nil
 	})
-	side, err := parity.NewSide(server.Workspace(consumer))
+	side, err := parity.NewSide(server.Workspace(consumer), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,10 +100,10 @@ func (w *world) start(t *testing.T) (err error) {
 		}
 		other = w.host.Config()
 	}
-	if w.stock, err = parity.NewSide(other); err != nil {
+	if w.stock, err = parity.NewSide(other, nil); err != nil {
 		return err
 	}
-	if w.workspace, err = parity.NewSide(server.Workspace(w.path)); err != nil {
+	if w.workspace, err = parity.NewSide(server.Workspace(w.path), nil); err != nil {
 		return err
 	}
 	return w.install(t)
