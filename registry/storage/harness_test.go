@@ -2,10 +2,8 @@ package storage
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"os"
-	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,21 +34,6 @@ var (
 
 // patience is how long tests wait for what must happen; nothing waits that long when it works.
 const patience = 2 * time.Minute
-
-// beside is how many tests run at a time that may. Most of the time they wait for an etcd of their own to start and to write.
-const beside = 8
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	set := false
-	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
-	if !set {
-		if err := flag.Set("test.parallel", strconv.Itoa(beside)); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 // coreCodec stores core/v1 as protobuf and reads it back as itself.
 func coreCodec(tb testing.TB) func(schema.GroupResource) (runtime.Codec, error) {
@@ -350,10 +333,16 @@ func startWatch(tb testing.TB, ctx context.Context, s *store, key string, opts a
 	return w
 }
 
+var starting sync.Mutex
+
 // runEtcd starts an etcd of its own. The client closes before it, as etcd waits for open streams.
 func runEtcd(tb testing.TB) *kubernetes.Client {
 	tb.Helper()
-	client := testserver.RunEtcd(tb, nil)
+	starting.Lock() // until it listens on ports that were free a moment before
+	defer starting.Unlock()
+	config := testserver.NewTestConfig(tb)
+	config.TickMs, config.ElectionMs = 10, 100 // it is elected after some ticks; by default it takes half a second
+	client := testserver.RunEtcd(tb, config)
 	tb.Cleanup(func() { _ = client.Close() })
 	return client
 }
