@@ -85,10 +85,12 @@ func TestWebhooks_OfAProvider(t *testing.T) {
 	w.validating(t, h.atConsumer, "consumer", "/consumer", onWidgets)
 	w.validating(t, h.atConsumer, "everything", "/consumer", func(h *admissionregistrationv1.ValidatingWebhook) { h.Rules = rulesFor("*", "*", "*") })
 	refused := func() error {
-		_, err := h.atConsumer.CoreV1().ConfigMaps("default").Create(t.Context(), aConfigMap("own", nil), metav1.CreateOptions{})
+		_, err := h.atConsumer.CoreV1().ConfigMaps("default").Create(t.Context(), aConfigMap(uniqueName("own"), nil), metav1.CreateOptions{})
 		return err
 	}
-	eventually(t, "the consumer's webhook decides about its own objects", func(context.Context) (bool, error) { return refused() != nil, nil })
+	eventually(t, "the consumer's webhook decides about its own objects", func(context.Context) (bool, error) {
+		return apierrors.IsForbidden(refused()), nil
+	})
 	if _, err := h.create(t, "free"); err != nil {
 		t.Errorf("the consumer's webhook decides about what it has bound: %v", err)
 	}
