@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -69,23 +70,22 @@ func TestPolicies_FollowExports(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
-	for p.view.InStep() == false {
-		time.Sleep(time.Millisecond)
+	poll := func(is func() (bool, error)) error {
+		return wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return is() })
+	}
+	if err := poll(func() (bool, error) { return p.view.InStep(), nil }); err != nil {
+		t.Fatal(err)
 	}
 	key := client.Key{Cluster: "a", Name: "e"}
 	await := func(want State) {
 		t.Helper()
 		var got State
-		for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(time.Millisecond) {
-			var err error
-			if got, err = p.Of(t.Context(), key); err != nil {
-				t.Fatal(err)
-			}
-			if got == want {
-				return
-			}
+		if err := poll(func() (_ bool, err error) {
+			got, err = p.Of(t.Context(), key)
+			return got == want, err
+		}); err != nil {
+			t.Fatalf("state %v, want %v: %v", got, want, err)
 		}
-		t.Fatalf("state %v, want %v", got, want)
 	}
 	await(Free)
 	if bytes, limit := p.Bytes(); bytes == 0 || bytes > limit {
