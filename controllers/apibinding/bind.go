@@ -11,6 +11,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/apis/claims"
 	"github.com/annex-dev/annex/apis/apis/identity"
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	"github.com/annex-dev/annex/apis/apis/naming"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -53,7 +54,7 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 		}
 	}
 	conclude(binding, faults)
-	return nil
+	return c.leave(ctx, key, binding, export)
 }
 
 // exportOf returns the export that binding refers to. If it cannot be used, exportOf sets the conditions and returns nil.
@@ -165,7 +166,7 @@ func (c *Controller) bindResource(ctx context.Context, names *taken, binding *ap
 		return invalidSchema("APIResourceSchema %q is not for resource %s", resource.Schema, groupResource(resource.Group, resource.Name)), nil
 	}
 	gr := groupResource(resource.Group, resource.Name)
-	before := boundResource(binding, gr)
+	before := lifecycle.Resource(binding, gr)
 	if before != nil && before.Schema.IdentityHash != export.Status.IdentityHash {
 		// Binding it again would hide the existing objects.
 		return &fault{apisv1alpha2.APIExportInvalidReferenceReason, conditionsv1alpha1.ConditionSeverityError,
@@ -208,19 +209,9 @@ func groupResource(group, resource string) schema.GroupResource {
 	return schema.GroupResource{Group: group, Resource: resource}
 }
 
-// boundResource returns the entry of gr in the status of binding; nil if it is not bound.
-func boundResource(binding *apisv1alpha2.APIBinding, gr schema.GroupResource) *apisv1alpha2.BoundAPIResource {
-	for i, bound := range binding.Status.BoundResources {
-		if groupResource(bound.Group, bound.Resource) == gr {
-			return &binding.Status.BoundResources[i]
-		}
-	}
-	return nil
-}
-
-// record adds gr, bound with source, to the status. Resources and storage versions are never removed.
+// record adds gr, bound with source, to the status. Storage versions are never removed.
 func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, identity string) {
-	entry := boundResource(binding, gr)
+	entry := lifecycle.Resource(binding, gr)
 	if entry == nil {
 		binding.Status.BoundResources = append(binding.Status.BoundResources, apisv1alpha2.BoundAPIResource{Group: gr.Group, Resource: gr.Resource})
 		entry = &binding.Status.BoundResources[len(binding.Status.BoundResources)-1]

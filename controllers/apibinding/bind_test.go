@@ -279,8 +279,8 @@ func TestReconcile_ExportChanges(t *testing.T) {
 			bound: []string{"widgets=v2.widgets.example.com"}, versions: []string{"v1", "v2"}, upToDate: "True", export: "True",
 		},
 		"a resource less": {
-			change: func(e *apisv1alpha2.APIExport) { e.Spec.Resources = nil },
-			bound:  []string{"widgets=v1.widgets.example.com"}, versions: []string{"v1"}, upToDate: "True", export: "True",
+			change:   func(e *apisv1alpha2.APIExport) { e.Spec.Resources = nil },
+			upToDate: "True", export: "True",
 		},
 		"a schema that is not there": {
 			change: func(e *apisv1alpha2.APIExport) {
@@ -323,7 +323,11 @@ func TestReconcile_ExportChanges(t *testing.T) {
 			if diff := cmp.Diff(tc.bound, boundTo(binding)); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(tc.versions, binding.Status.BoundResources[0].StorageVersions); diff != "" {
+			var versions []string
+			if len(binding.Status.BoundResources) > 0 {
+				versions = binding.Status.BoundResources[0].StorageVersions
+			}
+			if diff := cmp.Diff(tc.versions, versions); diff != "" {
 				t.Error(diff)
 			}
 			if got := condition(binding, apisv1alpha2.BindingUpToDate); got != tc.upToDate {
@@ -543,6 +547,7 @@ func TestReconcile_HoldsToItsProvider(t *testing.T) {
 			if got := before.Labels[apisv1alpha2.InternalAPIBindingExportLabelKey]; got != identity.ExportLabelValue(provider, "things") {
 				t.Errorf("label = %q", got)
 			}
+			f.instances.left[groupResource("example.com", "widgets")] = 1 // so it does not leave
 			f.Resolver.(resolver)["root:org:provider"] = "next"
 			after := f.run("b")
 			if got := condition(after, apisv1alpha2.APIExportValid); got != "False ProviderChanged" {

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/client"
 )
@@ -18,6 +19,8 @@ const (
 	// soonest and latest limit the time between two checks of objects that are being deleted.
 	soonest = time.Second
 	latest  = 10 * time.Second
+	// leavingCheck is the time between two looks for objects of a resource that the export does not offer any more.
+	leavingCheck = 10 * time.Second
 )
 
 // reconcile does one step for one binding, with at most one write.
@@ -42,17 +45,24 @@ func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		return reconcile.Result{}, err
 	}
 	c.names.Wait(names.holder(), names.wanted...)
+	var result reconcile.Result
+	if lifecycle.AnyLeaving(names.binding) {
+		result.RequeueAfter = leavingCheck
+	}
 	written, err := c.update(ctx, key, old, names.binding)
 	if err != nil || written == nil {
-		return reconcile.Result{}, err
+		return result, err
 	}
-	return reconcile.Result{}, c.names.Wrote(ctx, written)
+	return result, c.names.Wrote(ctx, written)
 }
 
 // update writes binding if it differs from old, and returns what is stored then; nil if nothing was written.
 func (c *Controller) update(ctx context.Context, key client.Key, old, binding *apisv1alpha2.APIBinding) (client.Object, error) {
 	if apiequality.Semantic.DeepEqual(old, binding) {
 		return nil, nil
+	}
+	if err := lifecycle.Check(binding, old); err != nil {
+		return nil, fmt.Errorf("updating APIBinding %s: %w", key, err)
 	}
 	written, err := c.Client.Update(ctx, bindings, key.Cluster, binding)
 	switch {

@@ -10,6 +10,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -71,7 +72,7 @@ func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error 
 			if r == nil {
 				continue
 			}
-			r.Binding, r.Terminating = binding.Name, binding.DeletionTimestamp != nil
+			r.Binding, r.Terminating = binding.Name, binding.DeletionTimestamp != nil || lifecycle.IsLeaving(binding.Annotations, gr)
 			b.resources[gr], b.owners[gr] = r, by
 		}
 	}

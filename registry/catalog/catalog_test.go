@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -133,6 +134,15 @@ func TestFor_ResolutionOrder(t *testing.T) {
 			name:    "the only binding goes",
 			objects: []client.Object{deleted(binding("c1", "a")), boundDefinition("string")},
 			want:    []string{"widgets.example.com id a terminating"},
+		},
+		{
+			name: "it leaves the binding",
+			objects: []client.Object{func() client.Object {
+				b := binding("c1", "a")
+				lifecycle.MarkLeaving(b, []schema.GroupResource{widgets, {Group: "example.com", Resource: "others"}})
+				return b
+			}(), boundDefinition("string")},
+			want: []string{"widgets.example.com id a terminating"},
 		},
 		{
 			name:    "typed needs no definition",

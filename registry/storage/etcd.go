@@ -116,8 +116,8 @@ func (b *Backend) all() []*watchcache.Cache {
 
 // upToDate returns when all watch caches have every write that was acknowledged before the call.
 //
-// If it is for one cluster, no object is created any more that belongs to what is then being deleted: in the main etcd, the begin of the
-// deletion sees to that; in the others, gates are shut before it is read how far they are.
+// If it is for one cluster, no object is created any more that belongs to what is then being deleted, or is of a resource that is leaving: in the
+// main etcd, the write that says so sees to that; in the others, gates are shut before it is read how far they are.
 func (b *Backend) upToDate(ctx context.Context, scope HeadScope) error {
 	if _, err := b.main.current.Wait(ctx); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (b *Backend) upToDate(ctx context.Context, scope HeadScope) error {
 			if !scope.Cluster.Empty() && e.owners != nil {
 				err := e.owners.Shut(groupCtx, scope.Cluster, scope.Namespace, func(owner layout.Key) bool {
 					seen, ok := b.seen(groupCtx, owner)
-					return ok && !seen.Deleting
+					return ok && !seen.Deleting && seen.Leaving == ""
 				})
 				if err != nil {
 					return fmt.Errorf("shutting gates: %w", err)

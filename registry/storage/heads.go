@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/head"
@@ -256,8 +258,14 @@ func (b *Backend) seen(ctx context.Context, k layout.Key) (owners.Seen, bool) {
 		return owners.Seen{}, false
 	}
 	seen := owners.Seen{UID: h.UID, Deleting: h.DeletionTimestamp != nil}
-	if k.Resource == owners.LogicalClusters {
+	switch k.Resource {
+	case owners.LogicalClusters:
 		seen.Annotations = obj.StoredAnnotations()
+	case owners.Bindings:
+		// Most have none, and looking for the key is cheaper than decoding.
+		if bytes.Contains(obj.Data(), []byte(apisv1alpha2.LeavingResourcesAnnotationKey)) {
+			seen.Leaving = obj.StoredAnnotations()[apisv1alpha2.LeavingResourcesAnnotationKey]
+		}
 	}
 	seen.Revision, err = strconv.ParseInt(h.ResourceVersion, 10, 64)
 	return seen, err == nil

@@ -104,7 +104,7 @@ func build(ctx context.Context, dir string) (*world, error) {
 		all.Go(func() {
 			w.replicas[i], errs[i] = annex.LaunchReplica(ctx, *program, addresses[i], filepath.Join(dir, fmt.Sprintf("annex-%d", i)),
 				"--etcd-servers", strings.Join(servers, ","), "--shard-external-url", "https://"+addresses[0],
-				"--token-auth-file", tokens, "--v", "1", "--shutdown-delay-duration", shutdownDelay.String())
+				"--token-auth-file", tokens, "--webhook-allow-cidr", "127.0.0.0/8", "--v", "1", "--shutdown-delay-duration", shutdownDelay.String())
 		})
 	}
 	all.Wait()

@@ -18,6 +18,10 @@ const (
 	// LimitedBindingAnnotationKey, on an APIBinding, says that its APIExport had a maximal permission policy when the server last saw it. Only
 	// the server writes it. If the workspace of the APIExport is gone, nobody can say any more what the policy allowed.
 	LimitedBindingAnnotationKey = "internal.annex.dev/maximal-permission-policy"
+	// LeavingResourcesAnnotationKey, on an APIBinding, lists the bound resources that its APIExport does not offer any more, in the form
+	// <plural>.<group> and divided by commas. Only the server writes it. Nothing is created of them, and once no object is left, they
+	// leave status.boundResources.
+	LeavingResourcesAnnotationKey = "internal.annex.dev/leaving-resources"
 	// ResourceBindingsAnnotationKey, on a LogicalCluster, says which binding or CRD uses each resource name, as JSON.
 	ResourceBindingsAnnotationKey = "internal.apis.kcp.io/resource-bindings"
 	// AnnotationBoundCRDKey marks the CustomResourceDefinition of a bound resource.

@@ -33,6 +33,9 @@ func Get(from Getter, t ConditionType) *Condition {
 // IsTrue reports whether the condition of type t is there and True.
 func IsTrue(from Getter, t ConditionType) bool { return hasStatus(from, t, corev1.ConditionTrue) }
 
+// IsFalse reports whether the condition exists and is False.
+func IsFalse(from Getter, t ConditionType) bool { return hasStatus(from, t, corev1.ConditionFalse) }
+
 func hasStatus(from Getter, t ConditionType, status corev1.ConditionStatus) bool {
 	c := Get(from, t)
 	return c != nil && c.Status == status

@@ -28,10 +28,11 @@ const (
 var Gates = schema.GroupResource{Group: "annex.dev", Resource: "gates"}
 
 // gate is what this process knows of the gate of an owner: its revision, and the UID of the owner, which was there, and not being
-// deleted, at some time after that revision.
+// deleted, at some time after that revision. The owner had the revision seen then.
 type gate struct {
 	revision int64
 	uid      types.UID
+	seen     int64
 }
 
 // GateKey returns the key of the gate of an owner.
@@ -75,7 +76,8 @@ func (c *Client) pass(ctx context.Context, k layout.Key, all []owner) error {
 		kept, ok := c.gates.Get(all[i].key)
 		g, _ := kept.(gate)
 		all[i].gate = g.revision
-		known = known && ok && g.uid == all[i].state.uid
+		// What is remembered of the owner may be older than the gate, and not say that a resource is leaving.
+		known = known && ok && g.uid == all[i].state.uid && g.seen <= all[i].state.revision
 	}
 	if known {
 		return nil
@@ -95,7 +97,7 @@ func (c *Client) pass(ctx context.Context, k layout.Key, all []owner) error {
 		return err
 	}
 	for i := range all {
-		c.gates.Add(all[i].key, gate{revision: all[i].gate, uid: all[i].state.uid})
+		c.gates.Add(all[i].key, gate{revision: all[i].gate, uid: all[i].state.uid, seen: all[i].state.revision})
 	}
 	return nil
 }

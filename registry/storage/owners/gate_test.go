@@ -74,7 +74,7 @@ func (p *pair) sweep(k layout.Key) bool {
 		if err := main.read(p.t.Context(), all); err != nil {
 			p.t.Fatal(err)
 		}
-		return all[0].revision != 0 && !all[0].deleting
+		return all[0].revision != 0 && !all[0].deleting && all[0].leaving == ""
 	}); err != nil {
 		p.t.Fatal(err)
 	}
@@ -121,10 +121,14 @@ func TestGate_OwnersGoAtAnyTime(t *testing.T) {
 		"CustomResourceDefinition": {widgetKey, definitionKey, local},
 		"APIBinding":               {boundKey, bindingKey, bound},
 	} {
-		for event, do := range map[string]func(p *pair){
+		events := map[string]func(p *pair){
 			"its deletion begins": func(p *pair) { p.main.store(tc.owner, "uid", true) },
 			"it goes":             func(p *pair) { p.main.remove(tc.owner) },
-		} {
+		}
+		if tc.owner == bindingKey {
+			events["its resource leaves"] = func(p *pair) { p.main.storeLeaving("gadgets.example.com,widgets.example.com") }
+		}
+		for event, do := range events {
 			for _, warm := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s, warm %t", name, event, warm), func(t *testing.T) {
 					refused := 0

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
@@ -92,6 +93,15 @@ func (h *house) store(k layout.Key, uid string, deleting bool) int64 {
 		h.t.Fatal(err)
 	}
 	return resp.Header.Revision
+}
+
+// storeLeaving writes the APIBinding past the Client, with resources that are leaving.
+func (h *house) storeLeaving(resources string) {
+	h.t.Helper()
+	value := fmt.Sprintf(`{"metadata":{"uid":"uid","annotations":{%q:%q}}}`, apisv1alpha2.LeavingResourcesAnnotationKey, resources)
+	if _, err := h.etcd.KV.Put(h.t.Context(), h.path(bindingKey), value); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func (h *house) remove(k layout.Key) {
@@ -201,6 +211,37 @@ func TestOptimisticPut_ComparesWhatTheObjectBelongsTo(t *testing.T) {
 						t.Errorf("got %+v, %v; revisions: %d", resp, err, revisions-during)
 					}
 				})
+			}
+		})
+	}
+}
+
+// A resource that leaves a binding takes no new object from the moment that this is stored, whatever is in memory; others do.
+func TestOptimisticPut_ResourceIsLeaving(t *testing.T) {
+	etcd := runEtcd(t)
+	for name, tc := range map[string]struct {
+		leaving string
+		refused bool
+	}{
+		"it": {"widgets.example.com", true}, "one of two": {"gadgets.example.com,widgets.example.com", true},
+		"another": {"gadgets.example.com", false}, "none": {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, etcd)
+			for _, k := range []layout.Key{clusterKey, namespaceKey, bindingKey} {
+				h.known[k] = h.store(k, "uid", false)
+			}
+			h.before = func() { h.storeLeaving(tc.leaving) }
+			_, _, err := h.put(bound(t.Context()), boundKey)
+			if refused := apierrors.IsMethodNotSupported(err); refused != tc.refused || !refused && err != nil || h.has(boundKey) == tc.refused {
+				t.Errorf("got %v, stored: %t", err, h.has(boundKey))
+			}
+			// It is known now, and costs no transaction.
+			before := h.txns
+			another := boundKey
+			another.Name = "another"
+			if _, _, err := h.put(bound(t.Context()), another); apierrors.IsMethodNotSupported(err) != tc.refused || h.txns-before != 1 {
+				t.Errorf("after %d transactions: %v", h.txns-before, err)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
@@ -25,7 +26,7 @@ func refusal(k layout.Key, all []owner) error {
 
 func (o *owner) refusal(k layout.Key) error {
 	exists := o.revision != 0
-	if exists && !o.deleting && (o.uid == "" || o.uid == o.state.uid) {
+	if exists && !o.deleting && !lifecycle.Lists(o.leaving, k.Resource) && (o.uid == "" || o.uid == o.state.uid) {
 		return nil
 	}
 	switch o.key.Resource {

@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	kjson "sigs.k8s.io/json"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/raw"
@@ -25,6 +27,7 @@ type state struct {
 	deleting bool
 	implied  bool          // whether nothing is stored at its key
 	limits   limits.Limits // of a LogicalCluster, for what it contains
+	leaving  string        // of an APIBinding, the resources of which nothing is created any more; see apis/apis/lifecycle
 }
 
 // stored returns the revision of what is stored at the key of an owner.
@@ -34,6 +37,9 @@ func (s *state) stored() int64 {
 	}
 	return s.revision
 }
+
+// leavingKey is in the bytes of every APIBinding that has a resource that is leaving.
+var leavingKey = []byte(apisv1alpha2.LeavingResourcesAnnotationKey)
 
 // parse returns the state of k from what is stored.
 func (c *Client) parse(ctx context.Context, k layout.Key, kv *mvccpb.KeyValue) (state, error) {
@@ -46,12 +52,17 @@ func (c *Client) parse(ctx context.Context, k layout.Key, kv *mvccpb.KeyValue) (
 		return state{}, fmt.Errorf("the object stored as %q cannot be read", kv.Key)
 	}
 	s := state{revision: kv.ModRevision, uid: h.UID, deleting: h.DeletionTimestamp != nil}
+	if leaves := k.Resource == Bindings && bytes.Contains(data, leavingKey); !leaves && k.Resource != LogicalClusters {
+		return s, nil
+	}
+	var object metav1.PartialObjectMetadata
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &object); err != nil {
+		return state{}, fmt.Errorf("reading the object stored as %q: %w", kv.Key, err)
+	}
 	if k.Resource == LogicalClusters {
-		var lc metav1.PartialObjectMetadata
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &lc); err != nil {
-			return state{}, fmt.Errorf("reading the LogicalCluster stored as %q: %w", kv.Key, err)
-		}
-		s.limits = c.Limits.In(k.Cluster, lc.Annotations)
+		s.limits = c.Limits.In(k.Cluster, object.Annotations)
+	} else {
+		s.leaving = object.Annotations[apisv1alpha2.LeavingResourcesAnnotationKey]
 	}
 	return s, nil
 }
@@ -60,7 +71,7 @@ func (c *Client) parse(ctx context.Context, k layout.Key, kv *mvccpb.KeyValue) (
 func (c *Client) remembered(ctx context.Context, k layout.Key) state {
 	var known state
 	if seen, ok := c.Cached(ctx, k); ok {
-		known = state{revision: seen.Revision, uid: seen.UID, deleting: seen.Deleting}
+		known = state{revision: seen.Revision, uid: seen.UID, deleting: seen.Deleting, leaving: seen.Leaving}
 		if k.Resource == LogicalClusters {
 			known.limits = c.Limits.In(k.Cluster, seen.Annotations)
 		} else if c.Implied != nil {
@@ -96,8 +107,10 @@ func (c *Client) wrote(ctx context.Context, ch *change, revision int64) {
 			return
 		}
 	}
-	if len(c.Elsewhere) > 0 && (ch.deletes || s.deleting && !c.remembered(ctx, ch.k).deleting) {
-		c.left(ctx, ch.k)
+	if len(c.Elsewhere) > 0 {
+		if before := c.remembered(ctx, ch.k); ch.deletes || s.deleting && !before.deleting || s.leaving != before.leaving {
+			c.left(ctx, ch.k)
+		}
 	}
 	if !ch.deletes {
 		c.remember(ch.k, s)
@@ -153,6 +166,7 @@ type Cached func(ctx context.Context, k layout.Key) (Seen, bool)
 type Seen struct {
 	UID         types.UID
 	Deleting    bool
+	Leaving     string            // of an APIBinding, the value of apisv1alpha2.LeavingResourcesAnnotationKey
 	Revision    int64             // of its last change
 	Annotations map[string]string // of a LogicalCluster
 }

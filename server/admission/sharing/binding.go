@@ -37,7 +37,7 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 		if !ok {
 			return nil
 		}
-		if err := keepLimited(a, binding, old.Annotations); err != nil {
+		if err := keepServersOwn(a, binding, old.Annotations); err != nil {
 			return err
 		}
 		if err := keep(a, binding, old); err != nil {
@@ -48,7 +48,7 @@ func (p *bindingPlugin) Admit(ctx context.Context, a admission.Attributes, _ adm
 		}
 		return nil
 	}
-	if err := keepLimited(a, binding, nil); err != nil {
+	if err := keepServersOwn(a, binding, nil); err != nil {
 		return err
 	}
 	export := binding.Spec.Reference.Export
@@ -121,10 +121,21 @@ func keep(a admission.Attributes, binding, old *apisv1alpha2.APIBinding) error {
 	return nil
 }
 
-// keepLimited restores the annotation that only the server writes in a request that omits it, and refuses another value. Without it, a binding
-// would be free of a policy that cannot be read any more.
-func keepLimited(a admission.Attributes, binding *apisv1alpha2.APIBinding, before map[string]string) error {
-	const key = apisv1alpha2.LimitedBindingAnnotationKey
+// serversOwn are annotations that only the server writes. Without the first, a binding would be free of a policy that cannot be read any more;
+// without the second, objects could be created that nobody can reach later.
+var serversOwn = []string{apisv1alpha2.LimitedBindingAnnotationKey, apisv1alpha2.LeavingResourcesAnnotationKey}
+
+// keepServersOwn restores these annotations in a request that omits them, and refuses other values.
+func keepServersOwn(a admission.Attributes, binding *apisv1alpha2.APIBinding, before map[string]string) error {
+	for _, key := range serversOwn {
+		if err := keepAnnotation(a, binding, before, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keepAnnotation(a admission.Attributes, binding *apisv1alpha2.APIBinding, before map[string]string, key string) error {
 	was, now := before[key], binding.Annotations[key]
 	switch {
 	case was == now || request.IsMaster(a):

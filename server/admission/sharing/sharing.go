@@ -42,6 +42,7 @@ func New(c Config) []admission.Interface {
 	return []admission.Interface{
 		&reservedGroups{Handler: handler},
 		&exportPlugin{Handler: handler},
+		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&bindingPlugin{Handler: handler, exports: exports{c}},
 		&hostBindingPlugin{Handler: handler, exports: exports{c}},
 		&endpointSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},

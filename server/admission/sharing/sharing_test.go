@@ -242,9 +242,15 @@ func TestBinding_Update(t *testing.T) {
 	}
 }
 
-// Only the server says that the export of a binding has a maximal permission policy, and nobody makes a binding forget it.
-func TestBinding_KeepsThatItIsLimited(t *testing.T) {
-	const key = apisv1alpha2.LimitedBindingAnnotationKey
+// Only the server says that the export of a binding has a maximal permission policy, or which resources are leaving, and nobody makes a
+// binding forget it.
+func TestBinding_KeepsWhatTheServerWrote(t *testing.T) {
+	for _, key := range []string{apisv1alpha2.LimitedBindingAnnotationKey, apisv1alpha2.LeavingResourcesAnnotationKey} {
+		t.Run(key, func(t *testing.T) { keepsWhatTheServerWrote(t, key) })
+	}
+}
+
+func keepsWhatTheServerWrote(t *testing.T, key string) {
 	with := func(value string) *apisv1alpha2.APIBinding {
 		b := newBinding("provider", "things", withLabel(thingsLabel))
 		if value != "" {
@@ -423,5 +429,38 @@ func TestOtherResourcesPass(t *testing.T) {
 	}
 	if len(p.asked) > 0 {
 		t.Errorf("asked: %v", p.asked)
+	}
+}
+
+func TestSchema_StaysWhileAnExportOffersIt(t *testing.T) {
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
+	export.Spec.Resources = []apisv1alpha2.ResourceSchema{{Name: "widgets", Group: "example.com", Schema: "v2.widgets.example.com"}}
+	chain := admission.NewChainHandler(New(Config{Authorizer: &policy{}, Resolver: resolver{}, Cached: clienttest.NewFake(), Live: clienttest.NewFake(export)})...)
+	gvr := schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiresourceschemas"}
+	for name, tc := range map[string]struct {
+		who           user.Info
+		cluster       logicalcluster.Name
+		schema, named string
+		want          string
+	}{
+		"in use":                {alice, "provider", "v2.widgets.example.com", "v2.widgets.example.com", `in use by APIExport "things"`},
+		"in use, one of many":   {alice, "provider", "v2.widgets.example.com", "", `in use by APIExport "things"`},
+		"not in use":            {alice, "provider", "v1.widgets.example.com", "v1.widgets.example.com", ""},
+		"in use elsewhere":      {alice, "consumer", "v2.widgets.example.com", "v2.widgets.example.com", ""},
+		"goes with a workspace": {server, "provider", "v2.widgets.example.com", "v2.widgets.example.com", ""},
+		"in no workspace":       {alice, "", "v2.widgets.example.com", "v2.widgets.example.com", "names no workspace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := &apisv1alpha1.APIResourceSchema{ObjectMeta: metav1.ObjectMeta{Name: tc.schema}}
+			a := admission.NewAttributesRecord(nil, old, schema.GroupVersionKind{Group: gvr.Group, Version: gvr.Version, Kind: "X"}, "", tc.named, gvr, "", admission.Delete, nil, false, tc.who)
+			ctx := logicalcluster.WithCluster(t.Context(), tc.cluster)
+			if tc.cluster == "" {
+				ctx = logicalcluster.WithWildcard(t.Context())
+			}
+			err := chain.Validate(ctx, a, nil)
+			if (tc.want == "") != (err == nil) || err != nil && (!apierrors.IsForbidden(err) || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

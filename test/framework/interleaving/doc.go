@@ -2,6 +2,8 @@
 // with bodies that come late, and lets everything come to rest. A seed repeats the order of the requests, though not what the server
 // does between them.
 //
-// Tests call [Config.Run] and then look into etcd: nothing may be left there that belongs to nothing. Run itself fails if a
+// [Config.RunSharing] does the same with a provider, its export, and consumers that bind it.
+//
+// Tests call these and then look into etcd: nothing may be left there that belongs to nothing. They themselves fail if a
 // deletion does not end, or if a request gets an answer that is a fault of the server.
 package interleaving

@@ -1,0 +1,49 @@
+package sharing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apiserver/pkg/admission"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/apistatus"
+)
+
+// schemaPlugin keeps APIResourceSchemas that an APIExport of their workspace offers: without it, nobody could bind the export any more.
+// Consumers have copies of what they have bound.
+type schemaPlugin struct {
+	*admission.Handler
+	exports exports
+}
+
+var _ admission.ValidationInterface = &schemaPlugin{}
+
+// Validate implements admission.ValidationInterface. A schema goes with its workspace whatever offers it.
+func (p *schemaPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if !request.Is(a, schemas) || request.IsMaster(a) {
+		return nil
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	name := a.GetName()
+	if old, ok := a.GetOldObject().(*apisv1alpha1.APIResourceSchema); ok {
+		name = old.Name // a deletion of many names none
+	}
+	all, err := client.List[apisv1alpha2.APIExport](ctx, p.exports.Live, apiExports, client.Scope{Cluster: cluster})
+	if err != nil {
+		return apistatus.Internal(err)
+	}
+	for _, export := range all {
+		if slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Schema == name }) {
+			return admission.NewForbidden(a, fmt.Errorf("the schema is in use by APIExport %q: remove it from spec.resources there first", export.Name))
+		}
+	}
+	return nil
+}
