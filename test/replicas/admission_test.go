@@ -33,10 +33,10 @@ type guard struct {
 }
 
 // awaitEverywhere makes a guard at one server and deletes it at another, over and over: every server heeds it, and none does any more once it is gone.
-func (g guard) awaitEverywhere(t *testing.T) {
+func (g guard) awaitEverywhere(t *testing.T, workspace string) {
 	t.Helper()
 	const rounds = 3
-	c := theWorld.in(t, theWorld.newWorkspace(t, 0, "guarded"))
+	c := theWorld.in(t, theWorld.newWorkspace(t, 0, workspace))
 	probe := func(i int) error {
 		_, err := c.typed[i].CoreV1().ConfigMaps("default").Create(t.Context(), small("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err
@@ -90,7 +90,7 @@ func TestReplicas_PoliciesAreAppliedEverywhere(t *testing.T) {
 				at.ValidatingAdmissionPolicyBindings().Delete(ctx, name, metav1.DeleteOptions{}),
 				at.ValidatingAdmissionPolicies().Delete(ctx, name, metav1.DeleteOptions{}))
 		},
-	}.awaitEverywhere(t)
+	}.awaitEverywhere(t, "policies")
 }
 
 func TestReplicas_WebhooksAreAskedEverywhere(t *testing.T) {
@@ -114,7 +114,7 @@ func TestReplicas_WebhooksAreAskedEverywhere(t *testing.T) {
 		remove: func(ctx context.Context, at admissionregistrationclient.AdmissionregistrationV1Interface) error {
 			return at.ValidatingWebhookConfigurations().Delete(ctx, name, metav1.DeleteOptions{})
 		},
-	}.awaitEverywhere(t)
+	}.awaitEverywhere(t, "webhooks")
 }
 
 // refuse is a webhook that refuses everything, with the last part of its path as the message.
