@@ -88,6 +88,9 @@ func (c *cluster) put(r *Record) {
 	}
 }
 
+// isEmpty reports whether nobody has a name, or waits for one.
+func (c *cluster) isEmpty() bool { return len(c.records)+len(c.wanted)+len(c.any) == 0 }
+
 func (c *cluster) remove(holder Holder) {
 	r := c.records[holder]
 	if r == nil {

@@ -27,7 +27,7 @@ var (
 )
 
 const (
-	// capacity is how many names are kept; each takes some 200 bytes. A cluster counts as clusterNames more, even if it was deleted.
+	// capacity is how many names are kept; each takes some 200 bytes. A cluster counts as clusterNames more.
 	capacity     = 100_000
 	clusterNames = 6
 	// schemasKnown is how many bound schemas' names are remembered.

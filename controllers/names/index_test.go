@@ -219,6 +219,27 @@ func TestIndex_BoundsClustersWithoutNames(t *testing.T) {
 	}
 }
 
+// Nothing is kept of a cluster whose last names are gone, as those of a workspace are that is deleted, unless somebody still waits there.
+func TestIndex_ForgetsWhatIsEmpty(t *testing.T) {
+	f := newFixture(t, crdIn("c1", "a", ""), crdIn("c1", "b", ""), crdIn("c2", "a", ""))
+	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
+		f.others(holderIn(cluster, "new"), "a")
+	}
+	f.wait(holderIn("c2", "new"), "a")
+	f.delete(holderIn("c1", "a"))
+	if len(f.clusters) != 2 {
+		t.Error("a cluster with a name is dropped")
+	}
+	f.delete(holderIn("c1", "b"))
+	f.delete(holderIn("c2", "a"))
+	if len(f.clusters) != 1 || f.clusters["c2"] == nil || !slices.Contains(f.queued, "c2|new.example.com") {
+		t.Errorf("%d clusters are kept; queued are %v", len(f.clusters), f.queued)
+	}
+	if got := f.others(holderIn("c1", "new"), "a"); len(got) > 0 {
+		t.Errorf("read again, it has %v", got)
+	}
+}
+
 // While an event is read, its cluster may be dropped.
 func TestIndex_WhatIsReleasedInAClusterThatIsBeingDroppedIsNotLost(t *testing.T) {
 	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}}

@@ -128,6 +128,9 @@ func (i *Index) take(event client.EventType, r *Record) bool {
 		i.queue(c.waitingFor(released))
 		i.queue(c.takeUndecided())
 	}
+	if c.isEmpty() && !i.locks.held(holder.Key.Cluster) {
+		i.drop(holder.Key.Cluster) // usually the workspace was deleted
+	}
 	return true
 }
 

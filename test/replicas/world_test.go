@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/annex-dev/annex/test/framework/annex"
+	"github.com/annex-dev/annex/test/framework/stories"
 )
 
 const (
@@ -34,13 +35,21 @@ const (
 	requestTimeout = 15 * time.Second
 )
 
-// users have tokens that are their names.
-const users = "alice,alice,alice\nmallory,mallory,mallory\n"
+// userList returns users whose tokens are their names.
+func userList() string {
+	var list strings.Builder
+	for _, user := range stories.Users {
+		list.WriteString(strings.Join([]string{user, user, user}, ",") + "\n")
+	}
+	return list.String()
+}
 
 // world is what runs; tests leave it whole.
 type world struct {
 	etcd     *etcdCluster
 	replicas [replicas]*annex.Server
+	// auditLogs are the files to which they write what they did.
+	auditLogs [replicas]string
 }
 
 var theWorld *world
@@ -84,9 +93,11 @@ func build(ctx context.Context, dir string) (*world, error) {
 	if w.etcd, err = startEtcd(ctx, dir); err != nil {
 		return nil, err
 	}
-	tokens := filepath.Join(dir, "users.csv")
-	if err := os.WriteFile(tokens, []byte(users), 0o600); err != nil {
-		return nil, err
+	tokens, policy := filepath.Join(dir, "users.csv"), filepath.Join(dir, "policy.yaml")
+	for file, content := range map[string]string{tokens: userList(), policy: stories.AuditPolicy} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			return nil, err
+		}
 	}
 	var addresses [replicas]string
 	for i := range addresses {
@@ -101,10 +112,12 @@ func build(ctx context.Context, dir string) (*world, error) {
 		if i == lonely {
 			servers = servers[i : i+1]
 		}
+		w.auditLogs[i] = filepath.Join(dir, fmt.Sprintf("audit-%d.log", i))
 		all.Go(func() {
 			w.replicas[i], errs[i] = annex.LaunchReplica(ctx, *program, addresses[i], filepath.Join(dir, fmt.Sprintf("annex-%d", i)),
 				"--etcd-servers", strings.Join(servers, ","), "--shard-external-url", "https://"+addresses[0],
-				"--token-auth-file", tokens, "--webhook-allow-cidr", "127.0.0.0/8", "--v", "1", "--shutdown-delay-duration", shutdownDelay.String())
+				"--token-auth-file", tokens, "--webhook-allow-cidr", "127.0.0.0/8",
+				"--audit-policy-file", policy, "--audit-log-path", w.auditLogs[i], "--v", "1", "--shutdown-delay-duration", shutdownDelay.String())
 		})
 	}
 	all.Wait()

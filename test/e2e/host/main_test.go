@@ -21,6 +21,7 @@ import (
 
 	"github.com/annex-dev/annex/test/framework/annex"
 	hostframework "github.com/annex-dev/annex/test/framework/host"
+	"github.com/annex-dev/annex/test/framework/stories"
 )
 
 const (
@@ -41,6 +42,8 @@ type cluster struct {
 	dir   string
 	host  *hostframework.Host
 	annex *annex.Server
+	// auditLog is the file to which Annex writes what it did.
+	auditLog string
 }
 
 var installed *cluster
@@ -86,7 +89,12 @@ func (c *cluster) install(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c.annex, err = annex.Launch(ctx, filepath.Join(c.dir, "annex"), "--tls-san", serviceHost,
+	policy := filepath.Join(c.dir, "policy.yaml")
+	if err := os.WriteFile(policy, []byte(stories.AuditPolicy), 0o600); err != nil {
+		return err
+	}
+	c.auditLog = filepath.Join(c.dir, "audit.log")
+	c.annex, err = annex.Launch(ctx, filepath.Join(c.dir, "annex"), "--tls-san", serviceHost, "--audit-policy-file", policy, "--audit-log-path", c.auditLog,
 		"--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig)
 	if err != nil {
 		return err
