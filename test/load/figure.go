@@ -50,6 +50,8 @@ func figures() []figure {
 		{name: "gc", needs: needsProcess, run: measureGC, named: true},
 		{name: "policies", needs: needsServer, run: measurePolicies, named: true},
 		{name: "definitions", needs: needsBinary, run: measureDefinitions, named: true},
+		{name: "sharing", needs: needsBinary, run: measureSharing, named: true},
+		{name: "initializer", needs: needsBinary, run: measureInitializer, named: true},
 		{name: "scale", needs: needsBinary, run: measureScale, parts: scaleParts, named: true},
 		{name: "churn", needs: needsBinary, run: measureChurn, parts: churnParts, named: true},
 	}

@@ -64,7 +64,7 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 	// The stand-in keeps no workspaces apart, knows no users, and collects no garbage.
 	// Those that are named have an etcd to look into.
 	names := slices.DeleteFunc(figureNames(), func(name string) bool {
-		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "scale", "churn"}, name)
+		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "sharing", "initializer", "scale", "churn"}, name)
 	})
 	figures := measureForTest(t, "--server-binary="+binary, "--start-plain", "--figures="+strings.Join(names, ","))
 
@@ -126,7 +126,7 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	figures := measureForTest(t, "--server-binary="+binary, "--figures=policies,definitions,scale,churn", "--scale-steps=20,60", "--churn-workspaces=35")
+	figures := measureForTest(t, "--server-binary="+binary, "--figures=policies,definitions,sharing,initializer,scale,churn", "--scale-steps=20,60", "--churn-workspaces=35")
 	var names []string
 	add := func(prefix string, suffixes ...string) {
 		for _, suffix := range suffixes {
@@ -141,6 +141,9 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	for _, point := range []string{"definitions_without", "definitions_created", "definitions_cold", "definitions_read"} {
 		add(point, every...)
 	}
+	add("sharing_", "0_claims_revisions_per_consumer", "3_claims_revisions_per_consumer", "bind_to_first_object_p95", "write_to_provider_watch_p99",
+		"write_to_claimed_watch_p50", "add_resource", "add_resource_revisions_per_consumer", "add_resource_cpu_per_consumer")
+	add("initialized_workspace_", "create_rate", "ready_p50")
 	add("scale_0", every...)
 	for _, step := range []string{"scale_20", "scale_60"} {
 		add(step, every...)
@@ -164,7 +167,7 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	// These may be 0 or negative.
 	for _, name := range []string{
 		"scale_0_to_20_rss_per_workspace", "scale_20_to_60_rss_per_workspace", "scale_20_to_60_restarted_rss_per_workspace", "scale_60_list_rss_growth",
-		"churn_keys_left", "churn_keys_missing", "policies_rss_per_workspace",
+		"sharing_0_claims_heap_live_per_consumer", "sharing_3_claims_rss_per_consumer", "churn_keys_left", "churn_keys_missing", "policies_rss_per_workspace",
 		"definitions_created_rss_growth", "definitions_cold_rss_growth", "definitions_read_heap_live_growth",
 	} {
 		if _, ok := figures[name]; !ok {

@@ -8,14 +8,16 @@ import (
 )
 
 var (
-	configMaps  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	workspaces  = schema.GroupVersionResource{Group: "tenancy.kcp.io", Version: "v1alpha1", Resource: "workspaces"}
-	schemas     = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiresourceschemas"}
-	exports     = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha2", Resource: "apiexports"}
-	bindings    = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha2", Resource: "apibindings"}
-	endpoints   = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiexportendpointslices"}
-	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	widgets     = schema.GroupVersionResource{Group: "load.example.com", Version: "v1", Resource: "widgets"}
+	configMaps      = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	workspaces      = schema.GroupVersionResource{Group: "tenancy.kcp.io", Version: "v1alpha1", Resource: "workspaces"}
+	schemas         = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiresourceschemas"}
+	exports         = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha2", Resource: "apiexports"}
+	bindings        = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha2", Resource: "apibindings"}
+	endpoints       = schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiexportendpointslices"}
+	logicalClusters = schema.GroupVersionResource{Group: "core.kcp.io", Version: "v1alpha1", Resource: "logicalclusters"}
+	workspaceTypes  = schema.GroupVersionResource{Group: "tenancy.kcp.io", Version: "v1alpha1", Resource: "workspacetypes"}
+	definitions     = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	widgets         = schema.GroupVersionResource{Group: "load.example.com", Version: "v1", Resource: "widgets"}
 )
 
 // Names of what the provider publishes.
@@ -54,12 +56,17 @@ func newConfigMap(name string) *unstructured.Unstructured {
 }
 
 func newWidgetSchema() *unstructured.Unstructured {
+	return newSchema(schemaName, widgets.Resource, "Widget")
+}
+
+// newSchema returns a schema for a resource whose singular is the kind in lower case.
+func newSchema(name, resource, kind string) *unstructured.Unstructured {
 	text := map[string]any{"type": "string"}
-	return newObject(schemas, "APIResourceSchema", schemaName, map[string]any{
+	return newObject(schemas, "APIResourceSchema", name, map[string]any{
 		"spec": map[string]any{
 			"group": widgets.Group,
 			"scope": "Cluster",
-			"names": map[string]any{"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+			"names": map[string]any{"plural": resource, "singular": strings.ToLower(kind), "kind": kind, "listKind": kind + "List"},
 			"versions": []any{map[string]any{
 				"name": widgets.Version, "served": true, "storage": true,
 				"schema": map[string]any{"type": "object", "properties": map[string]any{
@@ -75,11 +82,13 @@ func newWidgetSchema() *unstructured.Unstructured {
 
 func newWidgetExport() *unstructured.Unstructured {
 	return newObject(exports, "APIExport", exportName, map[string]any{
-		"spec": map[string]any{"resources": []any{map[string]any{
-			"name": widgets.Resource, "group": widgets.Group, "schema": schemaName,
-			"storage": map[string]any{"crd": map[string]any{}},
-		}}},
+		"spec": map[string]any{"resources": []any{offered(widgets.Resource, schemaName)}},
 	})
+}
+
+// offered is an entry of an export.
+func offered(resource, schema string) map[string]any {
+	return map[string]any{"name": resource, "group": widgets.Group, "schema": schema, "storage": map[string]any{"crd": map[string]any{}}}
 }
 
 // newBinding binds the export of the workspace with the given path.

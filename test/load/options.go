@@ -81,7 +81,7 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.plainKubeconfig, "plain-kubeconfig", "", "kubeconfig of a plain kube-apiserver to compare with")
 	fs.BoolVar(&o.startPlain, "start-plain", false, "start bin/kube-apiserver with an embedded etcd, instead of --plain-kubeconfig")
 
-	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, policies, definitions, scale and churn")
+	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, policies, definitions, sharing, initializer, scale and churn")
 	fs.IntVar(&o.workspaces, "workspaces", 1000, "empty workspaces under root (N)")
 	fs.IntVar(&o.boundWorkspaces, "bound-workspaces", 0, "workspaces with a binding and an object; as many as --workspaces by default")
 	fs.IntVar(&o.clients, "clients", 16, "clients at a time, each with a connection of its own (C)")

@@ -64,7 +64,12 @@ func (p *provider) path() string { return workspacePath(p.name) }
 
 // bind makes a binding to the API, and returns when it is Bound.
 func (p *provider) bind(ctx context.Context, client dynamic.Interface, name string) error {
-	created, err := client.Resource(bindings).Create(ctx, newBinding(name, p.path()), metav1.CreateOptions{})
+	return bind(ctx, client, newBinding(name, p.path()))
+}
+
+// bind makes a binding, and returns when it is Bound.
+func bind(ctx context.Context, client dynamic.Interface, binding *unstructured.Unstructured) error {
+	created, err := client.Resource(bindings).Create(ctx, binding, metav1.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("creating the APIBinding: %w", err)
 	}
@@ -72,7 +77,7 @@ func (p *provider) bind(ctx context.Context, client dynamic.Interface, name stri
 	if bound(created) {
 		return nil
 	}
-	if _, err := await(ctx, client.Resource(bindings), name, bound); err != nil {
+	if _, err := await(ctx, client.Resource(bindings), binding.GetName(), bound); err != nil {
 		return fmt.Errorf("binding the API: %w", err)
 	}
 	return nil

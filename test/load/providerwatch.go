@@ -49,7 +49,7 @@ func measureProviderWatch(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		latency, err := writeAndSee(ctx, client, t, b.id+"-seen-"+strconv.Itoa(i))
+		latency, err := writeAndSee(ctx, client.Resource(widgets), t, newWidget(b.id+"-seen-"+strconv.Itoa(i)))
 		if err != nil {
 			return err
 		}
@@ -62,10 +62,10 @@ func measureProviderWatch(ctx context.Context, b *bench) error {
 }
 
 // writeAndSee returns the time from a write to its event.
-func writeAndSee(ctx context.Context, client dynamic.Interface, t *tracker, name string) (time.Duration, error) {
-	wait := t.expect(name, func(obj *unstructured.Unstructured) bool { return obj != nil })
+func writeAndSee(ctx context.Context, resource dynamic.ResourceInterface, t *tracker, obj *unstructured.Unstructured) (time.Duration, error) {
+	wait := t.expect(obj.GetName(), func(obj *unstructured.Unstructured) bool { return obj != nil })
 	start := time.Now()
-	if _, err := client.Resource(widgets).Create(ctx, newWidget(name), metav1.CreateOptions{}); err != nil {
+	if _, err := resource.Create(ctx, obj, metav1.CreateOptions{}); err != nil {
 		return 0, fmt.Errorf("creating an object: %w", err)
 	}
 	at, err := wait(ctx)
