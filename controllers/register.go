@@ -24,6 +24,7 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/namespace"
+	"github.com/annex-dev/annex/controllers/partitionset"
 	"github.com/annex-dev/annex/controllers/resourcequota"
 	"github.com/annex-dev/annex/controllers/serviceaccount"
 	"github.com/annex-dev/annex/controllers/typecheck"
@@ -77,6 +78,7 @@ func All(c Config) []multicluster.Spec {
 		{index.Spec()},
 		crd.Specs(c.Config, index),
 		apiexport.Specs(c.Config),
+		partitionset.Specs(c.Config),
 		endpointslice.Specs(c.Config),
 		bindings.Specs(),
 		defaultbinding.Specs(c.Config),
