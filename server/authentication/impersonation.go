@@ -111,12 +111,13 @@ func ClusterOf(ctx context.Context) logicalcluster.Name {
 	return cluster
 }
 
-// confine returns u with one more scope.
+// confine returns u with one more scope. Warrants, which have scopes of their own, are none that the cluster could give.
 func confine(u user.Info, cluster logicalcluster.Name) user.Info {
 	extra := maps.Clone(u.GetExtra())
 	if extra == nil {
 		extra = map[string][]string{}
 	}
+	delete(extra, policy.WarrantKey)
 	scopes := extra[policy.ScopesKey]
 	extra[policy.ScopesKey] = append(scopes[:len(scopes):len(scopes)], policy.Scope(cluster))
 	return &user.DefaultInfo{Name: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: extra}

@@ -29,8 +29,10 @@ func requirementsSpare(group string) bool {
 
 // requiredGroups denies users who are not in the required groups of the LogicalCluster.
 func (c *Authorizer) requiredGroups(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	u := policy.Effective(attrs.GetUser(), cluster)
-	if isServiceAccount(u) || slices.ContainsFunc(u.GetGroups(), requirementsSpare) {
+	u := attrs.GetUser()
+	if slices.ContainsFunc(policy.Identities(u, cluster), func(u user.Info) bool {
+		return isServiceAccount(u) || slices.ContainsFunc(u.GetGroups(), requirementsSpare)
+	}) {
 		return authorizer.DecisionNoOpinion, "spared", nil
 	}
 	ok, err := c.Evaluator.RequiredGroups(ctx, u, cluster)
@@ -56,7 +58,7 @@ func enterable(phase string) bool {
 // content checks whether the user may enter the cluster at all: verb access on the path /, by the RBAC of that cluster. No opinion
 // means that the user may enter, and that the next step decides.
 func (c *Authorizer) content(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	u := policy.Effective(attrs.GetUser(), cluster)
+	u := attrs.GetUser()
 	phase, exists, err := c.Clusters.Phase(ctx, cluster)
 	if err == nil && exists && (isInactive(phase) || !enterable(phase)) {
 		// It may be Ready now, and another server may have reported that.
@@ -74,14 +76,15 @@ func (c *Authorizer) content(ctx context.Context, cluster logicalcluster.Name, a
 
 // enter decides whether u may be in a cluster of the phase, apart from that it may be switched off.
 func (c *Authorizer) enter(ctx context.Context, cluster logicalcluster.Name, u user.Info, phase string, exists bool) (authorizer.Decision, string, error) {
+	identities := policy.Identities(u, cluster)
 	switch {
-	case slices.Contains(u.GetGroups(), groupLogicalClusterAdmin):
+	case slices.ContainsFunc(identities, func(u user.Info) bool { return slices.Contains(u.GetGroups(), groupLogicalClusterAdmin) }):
 		return authorizer.DecisionNoOpinion, "logical cluster admins enter everywhere", nil
 	case !exists:
 		return authorizer.DecisionDeny, "the logical cluster does not exist", nil
 	case !enterable(phase):
 		return authorizer.DecisionDeny, fmt.Sprintf("the logical cluster is in phase %q", phase), nil
-	case isServiceAccount(u):
+	case slices.ContainsFunc(identities, isServiceAccount):
 		return authorizer.DecisionNoOpinion, "service accounts may enter their own cluster", nil
 	}
 	decision, reason, err := c.Evaluator.Authorize(ctx, cluster, authorizer.AttributesRecord{User: u, Verb: "access", Path: "/"})

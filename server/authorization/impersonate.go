@@ -8,6 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/authentication"
 )
 
@@ -35,6 +36,11 @@ func isConstrained(verb string) bool {
 func refuseImpersonation(attrs authorizer.Attributes, master bool) string {
 	if isConstrained(attrs.GetVerb()) {
 		return "constrained impersonation is not supported"
+	}
+	if attrs.GetResource() == "userextras" && attrs.GetSubresource() == policy.WarrantKey {
+		if err := policy.CheckWarrant(attrs.GetName()); err != nil {
+			return err.Error()
+		}
 	}
 	if master {
 		return ""

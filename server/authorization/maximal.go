@@ -75,12 +75,17 @@ func (c *Authorizer) limit(ctx context.Context, source catalog.Source, cluster l
 	case state != maximal.Limited:
 		return authorizer.DecisionDeny, "the workspace of the APIExport is gone, and with it what its maximal permission policy allowed", nil
 	}
-	consumer := policy.AsConsumer(attrs.GetUser(), cluster, source.Export.Cluster)
-	decision, reason, err := c.Evaluator.Authorize(ctx, source.Export.Cluster, asked{attrs, consumer})
-	if decision == authorizer.DecisionAllow {
-		return authorizer.DecisionNoOpinion, reason, nil
+	consumers := policy.AsConsumers(attrs.GetUser(), cluster, source.Export.Cluster)
+	var failures []error
+	for _, consumer := range consumers {
+		decision, reason, err := c.Evaluator.Authorize(ctx, source.Export.Cluster, asked{attrs, consumer})
+		if decision == authorizer.DecisionAllow {
+			return authorizer.DecisionNoOpinion, reason, nil
+		}
+		failures = append(failures, err)
 	}
-	return authorizer.DecisionDeny, fmt.Sprintf("the maximal permission policy of APIExport %s does not allow it to %q", source.Export, consumer.GetName()), err
+	return authorizer.DecisionDeny, fmt.Sprintf("the maximal permission policy of APIExport %s does not allow it to %q", source.Export, consumers[0].GetName()),
+		errors.Join(failures...)
 }
 
 // MayClaim reports whether the policy behind a bound resource lets the user of attrs, whom the cluster of an export with a permission claim has

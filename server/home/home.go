@@ -172,7 +172,7 @@ func (h *Homes) show(lc *corev1alpha1.LogicalCluster) (*tenancyv1alpha1.Workspac
 
 func userInfo(u user.Info) *authenticationv1.UserInfo {
 	info := &authenticationv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups()}
-	for k, v := range u.GetExtra() {
+	for k, v := range policy.WithoutWarrants(u.GetExtra()) {
 		if info.Extra == nil {
 			info.Extra = map[string]authenticationv1.ExtraValue{}
 		}

@@ -8,6 +8,15 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
+// AsConsumers returns who u, with a request in cluster, and each of its warrants is to the RBAC of provider; see [AsConsumer].
+func AsConsumers(u user.Info, cluster, provider logicalcluster.Name) []user.Info {
+	all := Identities(u, cluster)
+	for i := range all {
+		all[i] = AsConsumer(all[i], cluster, provider)
+	}
+	return all
+}
+
 // AsConsumer returns who u, with a request in cluster, is to the RBAC of provider, whose API the cluster has bound: the name and each group
 // with the prefix apis.kcp.io:binding:, which no user has. A ServiceAccount is who others know it as, whatever cluster it is of, for example
 // apis.kcp.io:binding:system:kcp:serviceaccount:2f8kq1z0c7a9x3bd:default:deployer.

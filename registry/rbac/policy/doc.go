@@ -15,7 +15,8 @@
 // The groups that a LogicalCluster requires of whoever enters it (annotation authorization.kcp.io/required-groups) are a part of
 // its policy too.
 //
-// A user may carry scopes that confine the identity to some clusters; see [Effective].
+// A user may carry scopes that confine the identity to some clusters, see [Effective], and warrants that name further identities, see
+// [Identities].
 //
 // The cluster is always a parameter, never taken from the context.
 package policy

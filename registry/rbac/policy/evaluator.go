@@ -116,19 +116,25 @@ func (e *Evaluator) decide(ctx context.Context, see viewer, bindings, cluster lo
 	if !attrs.IsResourceRequest() {
 		namespace = ""
 	}
-	reason := "no binding allows it"
-	denied := seen.own.visit(Effective(attrs.GetUser(), cluster), namespace, func(g *grant, scope string) bool {
-		rules, _ := seen.rules(g.role)
-		if !allows(rules, attrs) {
-			return true
+	for i, u := range Identities(attrs.GetUser(), cluster) {
+		var by string
+		denied := seen.own.visit(u, namespace, func(g *grant, scope string) bool {
+			rules, _ := seen.rules(g.role)
+			if !allows(rules, attrs) {
+				return true
+			}
+			by = fmt.Sprintf("allowed by %s of cluster %q to role %q", g.describe(scope), bindings, g.role.name)
+			return false
+		})
+		if denied {
+			continue
 		}
-		reason = fmt.Sprintf("allowed by %s of cluster %q to role %q", g.describe(scope), bindings, g.role.name)
-		return false
-	})
-	if denied {
-		return authorizer.DecisionNoOpinion, reason, nil
+		if i > 0 {
+			by += fmt.Sprintf(", by the warrant of user %q", u.GetName())
+		}
+		return authorizer.DecisionAllow, by, nil
 	}
-	return authorizer.DecisionAllow, reason, nil
+	return authorizer.DecisionNoOpinion, "no binding allows it", nil
 }
 
 // RulesFor returns every rule that applies to u in cluster, cluster-wide and in namespace; in cluster-wide matters alone
@@ -142,7 +148,7 @@ func (e *Evaluator) rulesFor(ctx context.Context, see viewer, u user.Info, clust
 	if u == nil || cluster == "" {
 		return nil, errors.New("resolving rules: no user or no cluster")
 	}
-	u = Effective(u, cluster)
+	identities := Identities(u, cluster)
 	sources := []func() (sight, error){func() (sight, error) { return e.see(ctx, logicalcluster.SystemAdmin) }}
 	if cluster != logicalcluster.SystemAdmin {
 		sources = append(sources, func() (sight, error) { return see(ctx, cluster) })
@@ -156,14 +162,16 @@ func (e *Evaluator) rulesFor(ctx context.Context, see viewer, u user.Info, clust
 			continue
 		}
 		seen := map[*grant]bool{}
-		shown.own.visit(u, namespace, func(g *grant, _ string) bool {
-			if !seen[g] {
-				seen[g] = true
-				rules, _ := shown.rules(g.role)
-				out = append(out, rules...)
-			}
-			return true
-		})
+		for _, u := range identities {
+			shown.own.visit(u, namespace, func(g *grant, _ string) bool {
+				if !seen[g] {
+					seen[g] = true
+					rules, _ := shown.rules(g.role)
+					out = append(out, rules...)
+				}
+				return true
+			})
+		}
 	}
 	return out, errors.Join(failures...)
 }
@@ -194,9 +202,13 @@ func (e *Evaluator) roleRules(ctx context.Context, see viewer, cluster logicalcl
 	return rules, ok, nil
 }
 
-// RequiredGroups reports whether u is in the groups that the LogicalCluster requires of whoever enters it; see InGroups.
+// RequiredGroups reports whether u, together with its warrants, is in the groups that the LogicalCluster requires of whoever enters it; see
+// InGroups.
 func (e *Evaluator) RequiredGroups(ctx context.Context, u user.Info, cluster logicalcluster.Name) (bool, error) {
-	groups := Effective(u, cluster).GetGroups()
+	var groups []string
+	for _, identity := range Identities(u, cluster) {
+		groups = append(groups, identity.GetGroups()...)
+	}
 	own, err := read(ctx, cluster, e.indexes.Get)
 	if err != nil || InGroups(own.required, groups) || !e.behind {
 		return err == nil && InGroups(own.required, groups), err

@@ -128,7 +128,7 @@ func inside(u user.Info, parent logicalcluster.Name) user.Info {
 
 func userInfo(u user.Info) *authenticationv1.UserInfo {
 	info := &authenticationv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups()}
-	for k, v := range u.GetExtra() {
+	for k, v := range policy.WithoutWarrants(u.GetExtra()) {
 		if info.Extra == nil {
 			info.Extra = map[string]authenticationv1.ExtraValue{}
 		}

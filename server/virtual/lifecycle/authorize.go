@@ -124,6 +124,7 @@ func creatorOf(lc *corev1alpha1.LogicalCluster) user.Info {
 	for key, values := range creator.Extra {
 		as.Extra[key] = values
 	}
+	delete(as.Extra, policy.WarrantKey) // older versions kept them
 	// In the place of scopes that the creator had when creating the workspace.
 	as.Extra[policy.ScopesKey] = []string{policy.Scope(logicalcluster.From(lc))}
 	return as
