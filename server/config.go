@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -33,6 +34,8 @@ type Config struct {
 	ApplyServing func(*genericapiserver.Config) error
 	// Authentication says who is let in; where requests come from is filled in by the server.
 	Authentication authentication.Config
+	// Authorization says who decides about requests.
+	Authorization Authorization
 	// Host is the cluster that the server is installed into; nil when it is installed into none. Authentication
 	// says how its users are let in.
 	Host *Host
@@ -68,6 +71,16 @@ type Config struct {
 	Virtual []virtual.Workspace
 	// ShutdownDelay is how long requests are served after the stop signal; ShutdownWatchGrace how long watches may end.
 	ShutdownDelay, ShutdownWatchGrace time.Duration
+}
+
+// Authorization says who decides about requests, see package authorization.
+type Authorization struct {
+	// Order is who is asked, one after the other.
+	Order []string
+	// AlwaysAllowPaths are open to everybody.
+	AlwaysAllowPaths []string
+	// Webhook is asked at its place in Order; nil if there is none.
+	Webhook authorizer.UnconditionalAuthorizer
 }
 
 // Homes says who has a home workspace, and how it is made.

@@ -73,7 +73,9 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		Policies:         i.maximal,
 		Address:          frontdoor.AddressFrom,
 		Host:             hostRules(c.Host),
-		AlwaysAllowPaths: authorization.DefaultAlwaysAllowPaths(),
+		AlwaysAllowPaths: c.Authorization.AlwaysAllowPaths,
+		Order:            c.Authorization.Order,
+		Webhook:          c.Authorization.Webhook,
 	}); err != nil {
 		return nil, fmt.Errorf("building the authorizer: %w", err)
 	}
@@ -138,7 +140,12 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	core.ServeTokens(s.core, p.tokens, c.MaxTokenLife)
 	guarded, err := build(
 		func() (*group.Group, error) { return s.rbac.Guarded(i.evaluator) },
-		func() (*group.Group, error) { return reviewaccess.NewGroup(p.clusters, i.evaluator) },
+		func() (*group.Group, error) {
+			return reviewaccess.NewGroup(p.clusters, i.evaluator, reviewaccess.Rules{
+				RBAC:    slices.Contains(c.Authorization.Order, authorization.RBAC),
+				Webhook: c.Authorization.Webhook != nil,
+			})
+		},
 		func() (*group.Group, error) {
 			return reviewtokens.NewGroup(p.authentication.Authenticator, func(ctx context.Context) string {
 				return p.tokens.Audience(authentication.ClusterOf(ctx))

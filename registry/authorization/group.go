@@ -14,12 +14,20 @@ import (
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
+// Rules says who decides by rules that can be listed.
+type Rules struct {
+	// RBAC is whether RBAC has a say.
+	RBAC bool
+	// Webhook is whether a webhook has one, whose rules nobody knows.
+	Webhook bool
+}
+
 // NewGroup returns the storage of authorization.k8s.io. decider is the authorizer of the server, evaluator its RBAC.
-func NewGroup(decider authorizer.UnconditionalAuthorizer, evaluator *policy.Evaluator) (*group.Group, error) {
+func NewGroup(decider authorizer.UnconditionalAuthorizer, evaluator *policy.Evaluator, rules Rules) (*group.Group, error) {
 	if decider == nil || evaluator == nil {
 		return nil, errors.New("building the storage of access reviews: an authorizer and an evaluator are needed")
 	}
-	r := &reviewer{decider: decider, evaluator: evaluator}
+	r := &reviewer{decider: decider, evaluator: evaluator, listed: rules}
 	return &group.Group{
 		Name: authorizationv1.GroupName,
 		Versions: map[string]map[string]rest.Storage{"v1": {

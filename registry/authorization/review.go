@@ -25,6 +25,7 @@ var errUnread = errors.New("the policy could not be read")
 type reviewer struct {
 	decider   authorizer.UnconditionalAuthorizer
 	evaluator *policy.Evaluator
+	listed    Rules
 }
 
 func (r *reviewer) subject(ctx context.Context, obj runtime.Object) (runtime.Object, error) {
@@ -127,6 +128,11 @@ func answer(ctx context.Context, decide decideFunc, attrs authorizer.Attributes)
 	var faults []string
 	if err != nil {
 		faults = append(faults, err.Error())
+	}
+	if u := attrs.GetUser(); u != nil {
+		if err := policy.CheckWarrants(u); err != nil {
+			faults = append(faults, err.Error())
+		}
 	}
 	requirements, err := attrs.GetFieldSelector()
 	faults = append(faults, ignored("fieldSelector", len(requirements), err)...)

@@ -52,7 +52,7 @@ var strict = authorizer.AuthorizerFunc(func(ctx context.Context, attrs authorize
 
 func post(ctx context.Context, t *testing.T, resource string, obj runtime.Object) (runtime.Object, error) {
 	t.Helper()
-	g, err := NewGroup(strict, policy.New(fake(), nil))
+	g, err := NewGroup(strict, policy.New(fake(), nil), Rules{RBAC: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestSelfSubjectRulesReview(t *testing.T) {
 
 	broken := fake()
 	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
-	g, err := NewGroup(strict, policy.New(broken, nil))
+	g, err := NewGroup(strict, policy.New(broken, nil), Rules{RBAC: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +167,48 @@ func TestSelfSubjectRulesReview(t *testing.T) {
 	}
 	if status := out.(*authorizationv1.SelfSubjectRulesReview).Status; !status.Incomplete || status.EvaluationError != errUnread.Error() {
 		t.Errorf("status = %+v, want it to be incomplete and to tell no more", status)
+	}
+}
+
+// Nobody can list what a webhook allows, and what RBAC grants does not matter if it is not asked.
+func TestSelfSubjectRulesReview_Webhook(t *testing.T) {
+	for name, tc := range map[string]struct {
+		rules      Rules
+		want       int
+		incomplete bool
+	}{
+		"RBAC":               {Rules{RBAC: true}, 1, false},
+		"RBAC and a webhook": {Rules{RBAC: true, Webhook: true}, 1, true},
+		"a webhook":          {Rules{Webhook: true}, 0, true},
+	} {
+		g, err := NewGroup(strict, policy.New(fake(), nil), tc.rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := g.Versions["v1"]["selfsubjectrulesreviews"].(rest.Creater).Create(as(t, "carol"),
+			&authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := out.(*authorizationv1.SelfSubjectRulesReview).Status
+		if len(status.ResourceRules) != tc.want || status.Incomplete != tc.incomplete || (status.EvaluationError != "") != tc.incomplete {
+			t.Errorf("%s: status = %+v", name, status)
+		}
+	}
+}
+
+// A warrant that counts for nothing is no reason to wonder.
+func TestSubjectAccessReview_SaysWhatIsWrongWithWarrants(t *testing.T) {
+	for value, wrong := range map[string]bool{`{"user":"x"}`: false, `{"user":`: true, `{"user":"system:serviceaccount:default:default"}`: true} {
+		out, err := post(as(t, "x"), t, "subjectaccessreviews", &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "dora", ResourceAttributes: getConfigMaps(), Extra: map[string]authorizationv1.ExtraValue{policy.WarrantKey: {value}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := out.(*authorizationv1.SubjectAccessReview).Status.EvaluationError; (got != "") != wrong {
+			t.Errorf("%s: evaluation error %q", value, got)
+		}
 	}
 }
 
@@ -215,10 +257,10 @@ func TestValidation(t *testing.T) {
 }
 
 func TestNewGroup_NeedsBoth(t *testing.T) {
-	if _, err := NewGroup(nil, policy.New(fake(), nil)); err == nil {
+	if _, err := NewGroup(nil, policy.New(fake(), nil), Rules{RBAC: true}); err == nil {
 		t.Error("no authorizer: no error")
 	}
-	if _, err := NewGroup(strict, nil); err == nil {
+	if _, err := NewGroup(strict, nil, Rules{RBAC: true}); err == nil {
 		t.Error("no evaluator: no error")
 	}
 }

@@ -2,6 +2,7 @@ package authorization
 
 import (
 	"context"
+	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
+
+// webhookRules is what a stock server says about its webhook.
+const webhookRules = "webhook authorizer does not support user rule resolution"
 
 // rules lists what the user may do, as far as RBAC grants it.
 func (r *reviewer) rules(ctx context.Context, obj runtime.Object) (runtime.Object, error) {
@@ -30,7 +34,11 @@ func (r *reviewer) rules(ctx context.Context, obj runtime.Object) (runtime.Objec
 	if review.Spec.Namespace == "" {
 		return nil, apierrors.NewBadRequest("no namespace on request")
 	}
-	rules, err := r.evaluator.RulesFor(ctx, u, cluster, review.Spec.Namespace)
+	var rules []rbacv1.PolicyRule
+	var err error
+	if r.listed.RBAC {
+		rules, err = r.evaluator.RulesFor(ctx, u, cluster, review.Spec.Namespace)
+	}
 	// A stock server does not repeat what was asked either.
 	out := &authorizationv1.SelfSubjectRulesReview{
 		Status: authorizationv1.SubjectRulesReviewStatus{ResourceRules: []authorizationv1.ResourceRule{}, NonResourceRules: []authorizationv1.NonResourceRule{}},
@@ -39,6 +47,10 @@ func (r *reviewer) rules(ctx context.Context, obj runtime.Object) (runtime.Objec
 		klog.FromContext(ctx).Error(err, "Policy could not be read for a rules review", "cluster", cluster)
 		out.Status.Incomplete = true
 		out.Status.EvaluationError = errUnread.Error()
+	}
+	if r.listed.Webhook {
+		out.Status.Incomplete = true
+		out.Status.EvaluationError = strings.TrimPrefix(out.Status.EvaluationError+"; "+webhookRules, "; ")
 	}
 	for i := range rules {
 		add(&out.Status, &rules[i])

@@ -85,7 +85,7 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 		t.Fatal(err)
 	}
 	add(of(stores), nil)
-	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator))
+	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator, authorization.Rules{RBAC: true}))
 	add(authentication.NewGroup(anonymous.NewAuthenticator(nil), func(context.Context) string { return "" }))
 	add(admissionregistration.NewGroup(s, getter))
 	add(certificates.NewGroup(s, getter))

@@ -3,6 +3,7 @@ package authorization
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -52,6 +53,10 @@ type Config struct {
 	// AlwaysAllowPaths are open to everybody, in every cluster; one that ends in "*" matches all paths with that prefix.
 	// See DefaultAlwaysAllowPaths.
 	AlwaysAllowPaths []string
+	// Order says who decides, and who is asked first. See DefaultOrder.
+	Order []string
+	// Webhook is asked at its place in Order; nil if there is none.
+	Webhook authorizer.UnconditionalAuthorizer
 }
 
 // DefaultAlwaysAllowPaths returns the paths of health checks.
@@ -81,12 +86,26 @@ func New(c Config) (*Authorizer, error) {
 	if c.Host != nil && (c.Host.Authorizer == nil || c.Host.Shows == nil) {
 		return nil, errors.New("building the authorizer: a host requires Authorizer and Shows")
 	}
-	for _, path := range c.AlwaysAllowPaths {
-		if !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, "*"), "*") {
-			return nil, errors.New("building the authorizer: a path that is always allowed must begin with / and may contain * only at its end: " + path)
-		}
+	if err := CheckPaths(c.AlwaysAllowPaths); err != nil {
+		return nil, fmt.Errorf("building the authorizer: %w", err)
+	}
+	if err := CheckOrder(c.Order); err != nil {
+		return nil, fmt.Errorf("building the authorizer: %w", err)
+	}
+	if c.Webhook != nil && !slices.Contains(c.Order, Webhook) {
+		return nil, errors.New("building the authorizer: the webhook has no place in the order")
 	}
 	return &Authorizer{Config: c}, nil
+}
+
+// CheckPaths returns what is wrong with paths that are always allowed.
+func CheckPaths(paths []string) error {
+	for _, path := range paths {
+		if !strings.HasPrefix(path, "/") || strings.Contains(strings.TrimSuffix(path, "*"), "*") {
+			return fmt.Errorf("a path that is always allowed must begin with / and may contain * only at its end: %q", path)
+		}
+	}
+	return nil
 }
 
 // WithVirtual returns an authorizer that decides as c does, and lets virtual decide about requests for virtual endpoints, those
@@ -126,13 +145,13 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 	if u == nil {
 		return authorizer.DecisionDeny, "the request has no user", inside, nil
 	}
-	if !attrs.IsResourceRequest() && c.alwaysAllowed(attrs.GetPath()) {
-		return authorizer.DecisionAllow, "open to everybody", inside, nil
-	}
 	if asksWhoIAm(ctx, attrs) {
 		return authorizer.DecisionAllow, "all authenticated users may ask who they are", inside, nil
 	}
 	if logicalcluster.IsUnknown(ctx) {
+		if c.opens(attrs) {
+			return authorizer.DecisionAllow, openToAll, inside, nil
+		}
 		where := outside
 		if _, ok := virtual.FromContext(ctx); ok {
 			where = inside // as where there is no such endpoint
@@ -146,28 +165,31 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 		}
 	}
 	if endpoint, ok := virtual.FromContext(ctx); ok {
+		if c.opens(attrs) {
+			return authorizer.DecisionAllow, openToAll, inside, nil
+		}
 		decision, reason, err := c.atEndpoint(ctx, endpoint, attrs, master)
 		return decision, reason, inside, err
 	}
 	cluster, named := logicalcluster.FromContext(ctx)
-	switch {
-	case master:
-		return authorizer.DecisionAllow, "system:masters may do everything", inside, nil
-	case named:
-		decision, reason, where, err := c.inCluster(ctx, cluster, attrs)
-		if decision == authorizer.DecisionAllow || err != nil {
-			return decision, reason, where, err
+	return c.inOrder(ctx, cluster, attrs, master, func() (authorizer.Decision, string, standing, error) {
+		switch {
+		case named:
+			decision, reason, where, err := c.byRBAC(ctx, cluster, attrs)
+			if decision == authorizer.DecisionAllow || err != nil {
+				return decision, reason, where, err
+			}
+			if word, why, err := c.inHostWorkspace(ctx, cluster, attrs); err != nil || word == authorizer.DecisionAllow {
+				return word, why, inside, err
+			}
+			return decision, reason, where, nil
+		case logicalcluster.IsWildcard(ctx):
+			return authorizer.DecisionDeny, "only system:masters may read all clusters at once", inside, nil
+		default:
+			decision, reason, err := c.inProcess(ctx, attrs)
+			return decision, reason, inside, err
 		}
-		if word, why, err := c.inHostWorkspace(ctx, cluster, attrs); err != nil || word == authorizer.DecisionAllow {
-			return word, why, inside, err
-		}
-		return decision, reason, where, nil
-	case logicalcluster.IsWildcard(ctx):
-		return authorizer.DecisionDeny, "only system:masters may read all clusters at once", inside, nil
-	default:
-		decision, reason, err := c.inProcess(ctx, attrs)
-		return decision, reason, inside, err
-	}
+	})
 }
 
 // Names of steps.
@@ -184,8 +206,8 @@ type step struct {
 	refused standing
 }
 
-// inCluster decides a request that is for one cluster, by somebody below system:masters.
-func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, standing, error) {
+// byRBAC decides a request that is for one cluster, by somebody below system:masters.
+func (c *Authorizer) byRBAC(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, standing, error) {
 	if cluster.IsSystem() {
 		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", outside, nil
 	}
@@ -218,13 +240,6 @@ func (c *Authorizer) inCluster(ctx context.Context, cluster logicalcluster.Name,
 		return authorizer.DecisionDeny, "the policy could not be read", inside, err
 	}
 	return authorizer.DecisionNoOpinion, "no binding allows it", inside, nil
-}
-
-func (c *Authorizer) alwaysAllowed(path string) bool {
-	return slices.ContainsFunc(c.AlwaysAllowPaths, func(allowed string) bool {
-		prefix, ok := strings.CutSuffix(allowed, "*")
-		return path == allowed || (ok && strings.HasPrefix(path, prefix))
-	})
 }
 
 // asksWhoIAm reports whether a user asks who they are. The answer is the same everywhere, so it does not reveal what exists.

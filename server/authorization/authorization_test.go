@@ -131,7 +131,7 @@ func newAuthorizer(t *testing.T) authorizer.Authorizer {
 // over returns a configuration for the objects in fake.
 func over(fake *clienttest.Fake) Config {
 	return Config{
-		Evaluator: policy.New(fake, nil), Clusters: known(),
+		Evaluator: policy.New(fake, nil), Clusters: known(), Order: DefaultOrder(),
 		Catalog: catalog.New(catalog.Config{Reader: fake, IsBound: kinds.All.IsBound, Builtin: kinds.All.IsEverywhere}), Policies: maximal.New(fake, nil),
 	}
 }
@@ -184,12 +184,32 @@ func TestAuthorize(t *testing.T) {
 	initializer := someone("i", "system:kcp:initializer:root:x", "system:kcp:terminator:root:x")
 	tenancy, core, apis := "tenancy.kcp.io", "core.kcp.io", "apis.kcp.io"
 
+	warrant := func(u *user.DefaultInfo, value string) *user.DefaultInfo {
+		warranted := *u
+		warranted.Extra = map[string][]string{policy.WarrantKey: {value}}
+		return &warranted
+	}
 	for _, tc := range []struct {
 		name   string
 		target string
 		attrs  authorizer.AttributesRecord
 		want   bool
 	}{
+		// spec/04 §3
+		{"a warrant of an administrator of the workspace", org, list(warrant(dave, `{"user":"alice"}`), "secrets"), true},
+		{"a warrant of one of another workspace", org, list(warrant(dave, `{"user":"mallory"}`), "secrets"), false},
+		{"a warrant of kcp admins", org, list(warrant(dave, `{"groups":["system:kcp:admin"]}`), "secrets"), true},
+		{"a warrant of kcp admins lifts no barrier", org, status(warrant(dave, `{"groups":["system:kcp:admin"]}`), "update", apis, "apibindings"), false},
+		{"a warrant of masters does not make a master", "system:admin", list(warrant(dave, `{"groups":["system:masters"]}`), "clusterroles"), false},
+		{"nor a reader of all clusters", wildcard, list(warrant(dave, `{"groups":["system:masters"]}`), "configmaps"), false},
+		{"a warrant with the required group", "required", list(warrant(dave, `{"groups":["staff"]}`), "configmaps"), true},
+		{"one with another group", "required", list(warrant(dave, `{"groups":["dev"]}`), "configmaps"), false},
+		{"a warrant of a ServiceAccount enters its cluster", org, get(warrant(dave, `{"user":"system:serviceaccount:default:default","groups":["system:serviceaccounts"],"extra":{"authentication.kcp.io/cluster-name":["org"]}}`), "/api"), true},
+		{"and no other", "other", get(warrant(dave, `{"user":"system:serviceaccount:default:default","groups":["system:serviceaccounts"],"extra":{"authentication.kcp.io/cluster-name":["org"]}}`), "/api"), false},
+		{"masters give warrants", org, authorizer.AttributesRecord{User: masters, Verb: "impersonate", Resource: "userextras", Subresource: policy.WarrantKey, Name: `{"user":"alice"}`, ResourceRequest: true}, true},
+		{"but no malformed ones", org, authorizer.AttributesRecord{User: masters, Verb: "impersonate", Resource: "userextras", Subresource: policy.WarrantKey, Name: `alice`, ResourceRequest: true}, false},
+		{"kcp admins do not", org, authorizer.AttributesRecord{User: admins, Verb: "impersonate", Resource: "userextras", Subresource: policy.WarrantKey, Name: `{"user":"alice"}`, ResourceRequest: true}, false},
+
 		// spec/04 §13, 1 and 2
 		{"an administrator of the workspace", org, list(alice, "secrets"), true},
 		{"RBAC without access", org, list(carol, "configmaps"), false},
@@ -476,6 +496,12 @@ func TestNew_RefusesWhatWouldBeOpen(t *testing.T) {
 		"no policies":        func(c *Config) { c.Policies = nil },
 		"a relative path":    func(c *Config) { c.AlwaysAllowPaths = []string{"healthz"} },
 		"everything allowed": func(c *Config) { c.AlwaysAllowPaths = []string{"*"} },
+		"nobody who decides": func(c *Config) { c.Order = nil },
+		"an unknown one":     func(c *Config) { c.Order = []string{"AlwaysAllow"} },
+		"one of them twice":  func(c *Config) { c.Order = []string{RBAC, AlwaysAllowGroups, RBAC} },
+		"a webhook that nobody asks": func(c *Config) {
+			c.Order, c.Webhook = []string{AlwaysAllowGroups, RBAC}, onlyVera
+		},
 	} {
 		c := over(clienttest.NewFake())
 		change(&c)

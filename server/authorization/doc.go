@@ -5,13 +5,22 @@
 //
 //	who and where                                                    decision
 //	no user                                                          deny
-//	health paths                                                     allow
 //	an authenticated user who asks who they are                      allow, wherever
 //	an address that resolved to nothing                              deny, for everybody
 //	a constrained impersonation (KEP-5284)                           deny, impersonate.go
 //	impersonating a special group, user or extra without having it   deny (impersonate.go)
 //	a virtual endpoint                                               its virtual workspace decides: virtual.go, projected.go
-//	system:masters                                                   allow
+//
+// Then decide those in Config.Order (order.go), by default AlwaysAllowGroups, AlwaysAllowPaths, RBAC and Webhook:
+//
+//	AlwaysAllowGroups: system:masters                                allow
+//	AlwaysAllowPaths: health paths                                   allow, also at addresses that resolved to nothing
+//	RBAC: all that follows                                           allow, deny, or no opinion
+//	Webhook: a service of the operator, about requests for one
+//	cluster; behind 01, 03, 04 and the phase (webhook.go)            allow, deny, or no opinion
+//
+// RBAC stands for these rules and steps:
+//
 //	all clusters at once                                             deny
 //	no cluster                                                       some paths, by RBAC of root (process.go)
 //	clusters of the server itself (system:*)                         deny

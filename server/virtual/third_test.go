@@ -31,6 +31,7 @@ import (
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/etcd"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
@@ -136,6 +137,7 @@ func TestVirtual_AThirdWorkspaceIsOneLineInTheList(t *testing.T) {
 			return nil
 		},
 		Authentication: authentication.Config{TokenFile: tokens},
+		Authorization:  server.Authorization{Order: authorization.DefaultOrder()},
 		RequestTimeout: time.Minute,
 		Virtual:        []virtual.Workspace{mirror{}, forgetful{}, undecided{}, interrupted{mirror{broken: true}}},
 	})

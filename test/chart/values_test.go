@@ -135,6 +135,8 @@ func TestSchema_Refuses(t *testing.T) {
 		{"an issuer that nobody knows", []string{"authentication.config.jwt[0].issuer.url=https://x"}, "at '/authentication/config/jwt/0': missing property 'claimMappings'"},
 		{"a configuration with its kind", []string{"authentication.config.kind=AuthenticationConfiguration"}, "at '/authentication/config': additional properties 'kind' not allowed"},
 		{"a path that is none", []string{"authentication.config.anonymous.enabled=true", "authentication.config.anonymous.conditions[0].path=version"}, "at '/authentication/config/anonymous/conditions/0/path': 'version' does not match"},
+		{"a webhook that nobody asks", []string{"authorization.webhook.existingSecret=hook", "authorization.order={RBAC}"}, "authorization.webhook.existingSecret: has no effect without Webhook in authorization.order"},
+		{"an unknown authorizer", []string{"authorization.order={RBAC,Node}"}, "at '/authorization/order/1': value must be one of 'AlwaysAllowGroups', 'AlwaysAllowPaths', 'RBAC', 'Webhook'"},
 		{"a version of reviews", []string{"authentication.webhook.version=v2"}, "at '/authentication/webhook/version': value must be one of 'v1', 'v1beta1'"},
 		{"a label that is no string", []string{"podLabels.tier=1"}, "at '/podLabels/tier': got number, want string"},
 		{"a probe that never asks", []string{"livenessProbe.periodSeconds=0"}, "at '/livenessProbe/periodSeconds': minimum: got 0, want 1"},

@@ -83,6 +83,13 @@
 - --authentication-token-webhook-version={{ .webhook.version }}
 {{- end }}
 {{- end }}
+{{- with .Values.authorization }}
+- --authorization-order={{ join "," .order }}
+{{- if .webhook.existingSecret }}
+- --authorization-webhook-config-file=/etc/annex/authorization-webhook/{{ .webhook.key }}
+- --authorization-webhook-version={{ .webhook.version }}
+{{- end }}
+{{- end }}
 {{- with .Values.webhooks.allowCIDRs }}
 - --webhook-allow-cidr={{ join "," . }}
 {{- end }}

@@ -134,6 +134,11 @@ spec:
           mountPath: /etc/annex/token-webhook
           readOnly: true
         {{- end }}
+        {{- if .Values.authorization.webhook.existingSecret }}
+        - name: authorization-webhook
+          mountPath: /etc/annex/authorization-webhook
+          readOnly: true
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -191,6 +196,11 @@ spec:
     {{- end }}
     {{- with .Values.authentication.webhook.existingSecret }}
     - name: token-webhook
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with .Values.authorization.webhook.existingSecret }}
+    - name: authorization-webhook
       secret:
         secretName: {{ . }}
     {{- end }}

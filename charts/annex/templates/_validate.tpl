@@ -17,6 +17,9 @@ Checks that concern more than one value, which the schema cannot express. All fa
 {{- if ne (empty $v.etcd.tls.certKey) (empty $v.etcd.tls.keyKey) -}}
 {{- $faults = append $faults "etcd.tls.certKey, etcd.tls.keyKey: set both or neither" -}}
 {{- end -}}
+{{- if and $v.authorization.webhook.existingSecret (not (has "Webhook" $v.authorization.order)) -}}
+{{- $faults = append $faults "authorization.webhook.existingSecret: has no effect without Webhook in authorization.order" -}}
+{{- end -}}
 {{- if and $v.audit.webhook.existingSecret (not $v.audit.policy) -}}
 {{- $faults = append $faults "audit.webhook.existingSecret: has no effect without audit.policy" -}}
 {{- end -}}

@@ -49,6 +49,9 @@ func (o *Options) check() error {
 	if err := o.Logins.check(); err != nil {
 		return err
 	}
+	if _, err := o.authorization(); err != nil {
+		return err
+	}
 	if o.Audit.PolicyFile != "" {
 		if _, err := policy.LoadPolicyFromFile(o.Audit.PolicyFile); err != nil {
 			return fmt.Errorf("--audit-policy-file: %w", err)

@@ -71,8 +71,8 @@ func (o *HostOptions) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.SkipLookup, "authentication-skip-lookup", o.SkipLookup, "Do not read the configuration of the front proxy from the host. Use only --requestheader-client-ca-file.")
 	fs.DurationVar(&o.TokenCacheTTL, "authentication-token-webhook-cache-ttl", o.TokenCacheTTL, "How long to cache the decision of the webhook, or of the host, about a bearer token.")
 	fs.StringVar(&o.AuthorizationKubeconfig, "authorization-kubeconfig", o.AuthorizationKubeconfig, "Kubeconfig for the host. The server uses it to review permissions of host users in the host workspace. Default: the cluster of the pod. Outside of a pod, only RBAC of the workspace decides.")
-	fs.DurationVar(&o.AllowCacheTTL, "authorization-webhook-cache-authorized-ttl", o.AllowCacheTTL, "How long to cache the host's decision that a request is allowed.")
-	fs.DurationVar(&o.DenyCacheTTL, "authorization-webhook-cache-unauthorized-ttl", o.DenyCacheTTL, "How long to cache the host's decision that a request is denied.")
+	fs.DurationVar(&o.AllowCacheTTL, "authorization-webhook-cache-authorized-ttl", o.AllowCacheTTL, "How long to cache the decision of the host, or of the webhook, that a request is allowed.")
+	fs.DurationVar(&o.DenyCacheTTL, "authorization-webhook-cache-unauthorized-ttl", o.DenyCacheTTL, "How long to cache the decision of the host, or of the webhook, that a request is denied.")
 	o.RequestHeader.AddFlags(fs)
 }
 

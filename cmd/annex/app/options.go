@@ -54,6 +54,7 @@ type Options struct {
 	EtcdCAFile, EtcdCertFile, EtcdKeyFile string
 	EmbeddedEtcdDirectory                 string
 	Logins                                *LoginOptions
+	Authorization                         *AuthorizationOptions
 	// MaxTokenLife is how long a token of a ServiceAccount is valid at most; 0 means no limit.
 	MaxTokenLife                      time.Duration
 	KubeconfigPath                    string
@@ -84,6 +85,7 @@ func NewOptions() *Options {
 		Host:               NewHostOptions(),
 		EtcdPrefix:         storage.DefaultPrefix,
 		Logins:             NewLoginOptions(),
+		Authorization:      NewAuthorizationOptions(),
 		ShardName:          "root",
 		BatteriesIncluded:  slices.Clone(batteries),
 		HomeWorkspaces:     true,
@@ -141,6 +143,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	o.Logins.AddFlags(fs)
 	fs.DurationVar(&o.MaxTokenLife, "service-account-max-token-expiration", o.MaxTokenLife, "How long a token of a ServiceAccount is valid at most. A request for a longer time gets a token for this time, and a warning. It does not apply to the tokens in Secrets of type kubernetes.io/service-account-token. 0 means no limit.")
 
+	o.Authorization.AddFlags(sets.FlagSet("authorization"))
 	o.Limits.AddFlags(sets.FlagSet("limits"))
 	budget := sets.FlagSet("limits")
 	budget.Var(&o.MemoryBudget, "memory-budget", "Memory that the process should use, such as 2Gi. It bounds the caches, and is the soft limit of the Go runtime unless GOMEMLIMIT is set. Default: the memory limit of the cgroup, or the memory of the machine.")
@@ -248,6 +251,7 @@ func (o *Options) Validate() error {
 	}
 	files := o.Host.files()
 	maps.Copy(files, o.Logins.files())
+	files["authorization-webhook-config-file"] = o.Authorization.WebhookFile
 	for name, value := range files {
 		if value == "" {
 			continue
@@ -260,6 +264,7 @@ func (o *Options) Validate() error {
 		fault("--leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: %w", err)
 	}
 	errs = append(errs, o.Logins.validate()...)
+	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.Outbound.validate()...)
 	errs = append(errs, o.Encryption.validate()...)
 	errs = append(errs, o.Host.validate()...)

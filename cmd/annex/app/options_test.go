@@ -71,11 +71,20 @@ func TestOptions_Validate(t *testing.T) {
 		"a host that is off": {func(o *Options) {
 			o.Host.Workspace, o.Host.AuthenticationKubeconfig = "", "options_test.go"
 		}, "--authentication-kubeconfig"},
-		"a negative cache":    {func(o *Options) { o.Host.TokenCacheTTL = -time.Second }, "--authentication-token-webhook-cache-ttl"},
-		"a nameless header":   {func(o *Options) { o.Host.RequestHeader.UsernameHeaders = []string{" "} }, "empty value"},
-		"a lease too short":   {func(o *Options) { o.Leader.LeaseDuration = o.Leader.RenewDeadline }, "--leader-elect-lease-duration"},
-		"half a serving pair": {func(o *Options) { o.Serving.ServerCert.CertKey.CertFile = "options_test.go" }, "--tls-cert-file"},
-		"a CA of nothing":     {func(o *Options) { o.ServingCAFile = "options_test.go" }, "--serving-ca-file"},
+		"nobody who decides": {func(o *Options) { o.Authorization.Order = nil }, "--authorization-order: nobody decides"},
+		"an unknown decider": {func(o *Options) { o.Authorization.Order = []string{"Node"} }, `--authorization-order: "Node" does not decide`},
+		"a decider twice":    {func(o *Options) { o.Authorization.Order = []string{"RBAC", "RBAC"} }, "--authorization-order: RBAC is twice in the order"},
+		"an open path":       {func(o *Options) { o.Authorization.AlwaysAllowPaths = []string{"*"} }, "--authorization-always-allow-paths"},
+		"no place for a webhook": {func(o *Options) {
+			o.Authorization.Order, o.Authorization.WebhookFile = []string{"RBAC"}, "options_test.go"
+		}, "--authorization-webhook-config-file: has no effect without Webhook"},
+		"a deciding webhook that is missing": {func(o *Options) { o.Authorization.WebhookFile = "missing" }, "--authorization-webhook-config-file"},
+		"a version of a webhook":             {func(o *Options) { o.Authorization.WebhookVersion = "v2" }, "--authorization-webhook-version"},
+		"a negative cache":                   {func(o *Options) { o.Host.TokenCacheTTL = -time.Second }, "--authentication-token-webhook-cache-ttl"},
+		"a nameless header":                  {func(o *Options) { o.Host.RequestHeader.UsernameHeaders = []string{" "} }, "empty value"},
+		"a lease too short":                  {func(o *Options) { o.Leader.LeaseDuration = o.Leader.RenewDeadline }, "--leader-elect-lease-duration"},
+		"half a serving pair":                {func(o *Options) { o.Serving.ServerCert.CertKey.CertFile = "options_test.go" }, "--tls-cert-file"},
+		"a CA of nothing":                    {func(o *Options) { o.ServingCAFile = "options_test.go" }, "--serving-ca-file"},
 		"a CA that is not": {func(o *Options) {
 			o.Serving.ServerCert.CertKey.CertFile, o.Serving.ServerCert.CertKey.KeyFile = "options_test.go", "options_test.go"
 			o.ServingCAFile = "missing"

@@ -13,7 +13,8 @@ import (
 // caused are the lines that stock admission logs for each request that a webhook of a tenant fails, refuses or is too slow for. What stands in
 // the group names the webhook. A tenant can cause thousands of them in a second.
 var caused = regexp.MustCompile(`^(?:Failed calling webhook, failing (?:open|closed) ([^:]*)|failed calling webhook ("[^"]*")|Context canceled when calling webhook (.*)|rejected by webhook ("[^"]*")|` +
-	`Failed evaluating match conditions, failing closed ([^:]*)|Panic calling webhook, failing open ([^:]*)|conversion webhook for ([^:]*) failed)`)
+	`Failed evaluating match conditions, failing closed ([^:]*)|Panic calling webhook, failing open ([^:]*)|conversion webhook for ([^:]*) failed|` +
+	`Failed to make webhook (authorizer) request|asking the (authorization) webhook)`)
 
 const (
 	// repeatAfter is how long lines about one webhook are counted instead of logged after one was.

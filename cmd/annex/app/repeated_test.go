@@ -41,6 +41,14 @@ func TestSparse_BoundsLinesAboutWebhooks(t *testing.T) {
 		t.Errorf("a minute later: %v", lines)
 	}
 	lines = nil
+	for i := range 1000 {
+		logger.Error(nil, fmt.Sprintf("Failed to make webhook authorizer request: dial %d", i))
+		logger.Error(fmt.Errorf("asking the authorization webhook: dial %d", i), "Authorization failed")
+	}
+	if len(lines) != 2 {
+		t.Errorf("%d lines about the authorization webhook: %v", len(lines), lines)
+	}
+	lines = nil
 	for range 3 {
 		logger.Info("Something else")
 		logger.Error(errors.New("failed otherwise"), "Something else")

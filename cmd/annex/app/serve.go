@@ -99,6 +99,10 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	}
 	logins := o.logins(addresses.External)
 	logins.Admins, logins.Host = admins, hostUsers
+	decides, err := o.authorization()
+	if err != nil {
+		return nil, err
+	}
 	s.server, err = server.New(server.Config{
 		Scheme:             types,
 		HealthChecks:       s.store.encryption.checks,
@@ -106,6 +110,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		Backend:            s.store.backend,
 		ApplyServing:       s.applyServing,
 		Authentication:     logins,
+		Authorization:      decides,
 		Host:               host,
 		Addresses:          addresses,
 		ShardName:          o.ShardName,
