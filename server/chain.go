@@ -112,9 +112,11 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Discovery: documents,
 		Issuer:    p.tokens,
 		Again:     p.clusters.Again,
-		Virtual:   atEndpoints,
-		Base:      e.base.Has,
-		Serve:     last,
+
+		Identified: e.exports.Identified,
+		Virtual:    atEndpoints,
+		Base:       e.base.Has,
+		Serve:      last,
 	})
 	atEndpoints.Inside = http.HandlerFunc(routed.Inside)
 	generic.Handler.FullHandlerChain = newHandler(

@@ -45,6 +45,8 @@ type Config struct {
 	Issuer Issuer
 	// Virtual serves requests for virtual endpoints.
 	Virtual http.Handler
+	// Identified returns what serves a resource with an identity in all clusters.
+	Identified func(ctx context.Context, gr schema.GroupResource, identity string) (serve.Target, error)
 	// Again asks the maximal permission policy behind a bound resource, once it is known that it serves the request.
 	Again func(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
 	// Base reports whether the process itself serves the resource in every cluster.
@@ -192,10 +194,31 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		r.Serve.Fail(w, req, apierrors.NewBadRequest("a request for all clusters cannot name a namespace"))
 		return
 	}
+	if plural, identity, found := strings.Cut(info.Resource, ":"); found {
+		r.identified(w, req, info, plural, identity)
+		return
+	}
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
 	if r.Base(gr) || kinds.All.IsBound(gr) {
 		r.Serve.Serve(w, req, serve.Target{All: true, Handler: r.API})
 		return
 	}
-	r.Serve.Fail(w, req, apierrors.NewBadRequest("custom resources across all clusters are served only to the provider of an API, at the URL in its APIExportEndpointSlice"))
+	r.Serve.Fail(w, req, apierrors.NewBadRequest(fmt.Sprintf("custom resources across all clusters need the identity of their API: %s:<identityHash> instead of %s", info.Resource, info.Resource)))
+}
+
+// identified serves lists and watches of a resource with an identity in all clusters.
+func (r *Router) identified(w http.ResponseWriter, req *http.Request, info *genericapirequest.RequestInfo, plural, identity string) {
+	target, err := r.Identified(req.Context(), schema.GroupResource{Group: info.APIGroup, Resource: plural}, identity)
+	if err != nil {
+		r.Serve.Fail(w, req, err)
+		return
+	}
+	// The handlers know the resource without its identity.
+	plain, address := *info, *req.URL
+	address.Path, address.RawPath = strings.Replace(address.Path, "/"+info.Resource, "/"+plural, 1), ""
+	plain.Resource, plain.Path = plural, address.Path
+	plain.Parts = append([]string{plural}, info.Parts[1:]...)
+	req = req.WithContext(genericapirequest.WithRequestInfo(req.Context(), &plain))
+	req.URL = &address
+	r.Serve.Serve(w, req, target)
 }

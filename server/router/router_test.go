@@ -59,6 +59,12 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 			}
 			return nil
 		},
+		Identified: func(_ context.Context, gr schema.GroupResource, identity string) (serve.Target, error) {
+			if gr.Resource != "widgets" || identity != "hash" {
+				return serve.Target{}, apierrors.NewNotFound(gr, "")
+			}
+			return serve.Target{All: true, Handler: base}, nil
+		},
 		Base: func(gr schema.GroupResource) bool {
 			return gr == schema.GroupResource{Resource: "configmaps"} || gr == corev1alpha1.Resource("logicalclusters")
 		},
@@ -117,6 +123,44 @@ func TestRouter_WritesNeedOneCluster(t *testing.T) {
 		reached = false
 		if code := send(at.ctx, t, r, http.MethodGet, "/api/v1/configmaps"); reached != at.list {
 			t.Errorf("list in %s: %d, served: %t", at.name, code, reached)
+		}
+	}
+}
+
+// What serves a resource with an identity gets a request without it.
+func TestRouter_Identity(t *testing.T) {
+	var seen *http.Request
+	r := newRouter(func(_ http.ResponseWriter, req *http.Request) { seen = req }, nil)
+	wildcard := logicalcluster.WithWildcard(t.Context())
+	for name, tc := range map[string]struct {
+		ctx         context.Context
+		method, url string
+		code        int
+	}{
+		"list":                      {wildcard, http.MethodGet, "/apis/example.com/v1/widgets:hash?limit=1", http.StatusOK},
+		"watch":                     {wildcard, http.MethodGet, "/apis/example.com/v1/widgets:hash?watch=true", http.StatusOK},
+		"escaped":                   {wildcard, http.MethodGet, "/apis/example.com/v1/widgets%3Ahash", http.StatusOK},
+		"another identity":          {wildcard, http.MethodGet, "/apis/example.com/v1/widgets:other", http.StatusNotFound},
+		"no identity":               {wildcard, http.MethodGet, "/apis/example.com/v1/widgets:", http.StatusNotFound},
+		"not even a colon":          {wildcard, http.MethodGet, "/apis/example.com/v1/widgets", http.StatusBadRequest},
+		"an identity of a built-in": {wildcard, http.MethodGet, "/api/v1/configmaps:hash", http.StatusNotFound},
+		"one object":                {wildcard, http.MethodGet, "/apis/example.com/v1/widgets:hash/x", http.StatusMethodNotAllowed},
+		"a namespace":               {wildcard, http.MethodGet, "/apis/example.com/v1/namespaces/default/widgets:hash", http.StatusBadRequest},
+		"a write":                   {wildcard, http.MethodPost, "/apis/example.com/v1/widgets:hash", http.StatusMethodNotAllowed},
+		"a deletion":                {wildcard, http.MethodDelete, "/apis/example.com/v1/widgets:hash", http.StatusMethodNotAllowed},
+		"in one cluster":            {logicalcluster.WithCluster(t.Context(), "c"), http.MethodGet, "/apis/example.com/v1/widgets:hash", http.StatusNotFound},
+	} {
+		seen = nil
+		code := send(tc.ctx, t, r, tc.method, tc.url)
+		if code != tc.code || (seen != nil) != (tc.code == http.StatusOK) {
+			t.Errorf("%s: %d, served: %t, want %d", name, code, seen != nil, tc.code)
+		}
+		if seen == nil {
+			continue
+		}
+		info, _ := genericapirequest.RequestInfoFrom(seen.Context())
+		if info.Resource != "widgets" || seen.URL.EscapedPath() != "/apis/example.com/v1/widgets" || info.Path != seen.URL.Path || info.Parts[0] != "widgets" {
+			t.Errorf("%s: served as %s, %+v", name, seen.URL, info)
 		}
 	}
 }

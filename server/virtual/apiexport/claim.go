@@ -14,7 +14,6 @@ import (
 	"github.com/annex-dev/annex/apis/apis/claims"
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/rbac/policy"
@@ -174,33 +173,12 @@ func (e *Endpoint) claimedResource(ctx context.Context, endpoint virtual.Endpoin
 			}
 		}
 	}
-	return e.claimedFrom(ctx, gr, claim.IdentityHash)
-}
-
-// claimedFrom looks for an export with the identity, which no consumer that accepts the claim has bound yet.
-func (e *Endpoint) claimedFrom(ctx context.Context, gr schema.GroupResource, identity string) (*catalog.Resource, error) {
-	scope := client.Scope{}
-	if e.IsBound(gr) {
-		scope.Cluster = logicalcluster.Root
-	}
-	all, err := client.List[apisv1alpha2.APIExport](ctx, e.Cached, exports, scope)
+	// No consumer that accepts the claim has bound it yet.
+	found, _, err := e.exported(ctx, gr, claim.IdentityHash)
 	if err != nil {
 		return nil, fmt.Errorf("finding the APIExport of what is claimed: %w", err)
 	}
-	for _, export := range all {
-		if export.Status.IdentityHash != identity || !offers(export, gr) {
-			continue
-		}
-		at := virtual.Endpoint{Cluster: logicalcluster.From(export), Name: export.Name}
-		if e.isTyped(at.Cluster, gr) {
-			return typed(gr), nil
-		}
-		found, err := e.resource(ctx, at, export, gr)
-		if err != nil || found != nil {
-			return found, err
-		}
-	}
-	return nil, nil
+	return found, nil
 }
 
 // typed returns a resource that typed storage serves.

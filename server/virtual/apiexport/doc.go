@@ -17,8 +17,8 @@
 // and only those to this export (bindings.go). Lists and watches over all consumers go on when one more binds. A watch ends
 // when the export no longer offers the resource as it did, or when its one consumer is switched off; clients then look again.
 //
-// Not served: resources that typed storage serves, which are those of root's exports tenancy.kcp.io and topology.kcp.io
-// (501). A claim on them is served.
+// The resources of root's own exports, such as tenancy.kcp.io, are served from typed storage (own.go). For system:masters, identified.go finds what
+// serves an API by its identity, over all clusters and without an endpoint.
 //
 // Nothing of a claim is stored on objects. What is accepted is read from bindings, or kept in memory by their events; open watches over all
 // consumers get what comes into sight as ADDED and what leaves it as DELETED (filter.Turning).

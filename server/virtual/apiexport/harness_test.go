@@ -85,6 +85,8 @@ type world struct {
 	watches  *serve.Watches
 	policy   rules
 	handler  http.Handler
+	// typed are the requests that reached typed storage, which this world has none of.
+	typed []*http.Request
 }
 
 func newWorld(t *testing.T) *world {
@@ -145,7 +147,8 @@ func newWorld(t *testing.T) *world {
 		}),
 		Serve: serve.New(serve.Config{
 			Watches: w.watches, Catalog: resources, Inactive: func(logicalcluster.Name) bool { return false },
-			Schemas: handlers, API: http.NotFoundHandler(), Codecs: s.Codecs,
+			Schemas: handlers, Filters: func(schema.GroupResource) bool { return true }, Codecs: s.Codecs,
+			API: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { w.typed = append(w.typed, req) }),
 		}),
 	}
 	info := &genericapirequest.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}

@@ -85,7 +85,11 @@ func (e *Endpoint) snapshot(ctx context.Context, endpoint virtual.Endpoint, expo
 	}
 	for _, offered := range export.Spec.Resources {
 		gr := schema.GroupResource{Group: offered.Group, Resource: offered.Name}
-		if e.isTyped(endpoint.Cluster, gr) || gr == bindings {
+		if gr == bindings {
+			continue
+		}
+		if e.isTyped(endpoint.Cluster, gr) {
+			shown = append(shown, typed(gr))
 			continue
 		}
 		resource, err := e.offered(ctx, endpoint, export, offered)

@@ -3,7 +3,6 @@ package apiexport
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -124,7 +123,7 @@ func (e *Endpoint) asks(endpoint virtual.Endpoint, export *apisv1alpha2.APIExpor
 func (e *Endpoint) resourceTarget(ctx context.Context, target *serve.Target, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport,
 	gr schema.GroupResource, info *genericapirequest.RequestInfo) error {
 	if e.isTyped(endpoint.Cluster, gr) && offers(export, gr) {
-		return notImplemented(gr)
+		return e.typedTarget(ctx, target, endpoint, export, gr, info)
 	}
 	resource, err := e.resource(ctx, endpoint, export, gr)
 	if err != nil {
@@ -196,11 +195,9 @@ func (e *Endpoint) stillOffered(ctx context.Context, endpoint virtual.Endpoint, 
 	if resource == nil {
 		return true
 	}
+	if resource.Typed {
+		return offers(export, resource.GroupResource())
+	}
 	now, err := e.resource(ctx, endpoint, export, resource.GroupResource())
 	return err != nil || resource.Same(now)
-}
-
-// notImplemented is the answer for resources that typed storage serves.
-func notImplemented(gr schema.GroupResource) error {
-	return apistatus.NotImplemented(fmt.Sprintf("the virtual workspace of an APIExport does not serve %s, which is not stored as a custom resource: not supported yet", gr))
 }

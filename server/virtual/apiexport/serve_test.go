@@ -11,12 +11,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -217,12 +220,80 @@ func TestServe_TypedResources(t *testing.T) {
 			Name: "workspaces", Group: "tenancy.kcp.io", Schema: s.Name, Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}},
 		}}},
 	})
-	req := w.prepare(t.Context(), request{who: "master", target: "*", path: "/apis/tenancy.kcp.io/v1alpha1/workspaces"})
-	req = req.WithContext(withExport(req.Context(), "root", "tenancy.kcp.io"))
-	recorder := httptest.NewRecorder()
-	w.handler.ServeHTTP(recorder, req)
-	if recorder.Code != http.StatusNotImplemented || !strings.Contains(recorder.Body.String(), "not supported yet") {
-		t.Errorf("%d %s", recorder.Code, recorder.Body)
+	const path = "/apis/tenancy.kcp.io/v1alpha1/workspaces"
+	send := func(r request) (int, string) {
+		req := w.prepare(t.Context(), r)
+		req = req.WithContext(withExport(req.Context(), "root", "tenancy.kcp.io"))
+		recorder := httptest.NewRecorder()
+		w.handler.ServeHTTP(recorder, req)
+		return recorder.Code, recorder.Body.String()
+	}
+	if code, body := send(request{who: "master", target: "*", path: path}); code != http.StatusOK || len(w.typed) != 1 {
+		t.Errorf("all consumers: %d %s", code, body)
+	} else if ctx := w.typed[0].Context(); !logicalcluster.IsWildcard(ctx) {
+		t.Error("typed storage is not asked about all clusters")
+	}
+	w.typed = nil
+	for name, tc := range map[string]struct {
+		request
+		code int
+	}{
+		"a write to all consumers":               {request{who: "master", method: http.MethodPost, target: "*", path: path, body: map[string]any{}}, http.StatusMethodNotAllowed},
+		"a consumer that has not bound it":       {request{who: "master", target: "c1", path: path}, http.StatusNotFound},
+		"a subresource that it does not have":    {request{who: "master", target: "c1", path: path + "/w/scale"}, http.StatusNotFound},
+		"a status that only the server writes":   {request{who: "master", method: http.MethodPut, target: "c1", path: path + "/w/status", body: map[string]any{}}, http.StatusForbidden},
+		"a user without access to the content":   {request{target: "*", path: path}, http.StatusForbidden},
+		"a resource that the export has not got": {request{who: "master", target: "*", path: "/apis/tenancy.kcp.io/v1alpha1/workspacetypes"}, http.StatusNotFound},
+	} {
+		if code, body := send(tc.request); code != tc.code || len(w.typed) > 0 {
+			t.Errorf("%s: %d %s, reached typed storage: %d", name, code, body, len(w.typed))
+		}
+	}
+}
+
+func TestIdentified(t *testing.T) {
+	w := newWorld(t)
+	w.offer("things", "hash-things", "widgets")
+	w.offer("other", "hash-other", "widgets")
+	w.create("apiexports", provider, &apisv1alpha2.APIExport{ObjectMeta: named("fresh"), Spec: apisv1alpha2.APIExportSpec{Resources: []apisv1alpha2.ResourceSchema{{
+		Name: "gadgets", Group: "example.com", Schema: "v1.gadgets.example.com", Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}},
+	}}}})
+	widgets, gadgets := schema.GroupResource{Group: "example.com", Resource: "widgets"}, schema.GroupResource{Group: "example.com", Resource: "gadgets"}
+	for _, identity := range []string{"hash-things", "hash-other"} {
+		target, err := w.endpoint.Identified(t.Context(), widgets, identity)
+		if err != nil || !target.All || target.Resource.Bucket != identity || target.Filter != nil {
+			t.Errorf("%s: %+v, %v", identity, target, err)
+			continue
+		}
+		if target.While.Cluster != provider || !target.While.Holds(t.Context()) {
+			t.Errorf("%s: nothing would end a watch: %+v", identity, target.While)
+		}
+	}
+	for name, tc := range map[string]struct {
+		gr       schema.GroupResource
+		identity string
+	}{
+		"an identity that nobody has":      {widgets, "hash"},
+		"no identity":                      {gadgets, ""},
+		"a resource that is not offered":   {gadgets, "hash-things"},
+		"a built-in resource":              {schema.GroupResource{Resource: "secrets"}, "hash-things"},
+		"a resource of root's own exports": {schema.GroupResource{Group: "tenancy.kcp.io", Resource: "workspaces"}, "hash-things"},
+	} {
+		if target, err := w.endpoint.Identified(t.Context(), tc.gr, tc.identity); !apierrors.IsNotFound(err) {
+			t.Errorf("%s: %+v, %v", name, target, err)
+		}
+	}
+	target, err := w.endpoint.Identified(t.Context(), widgets, "hash-things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Delete(t.Context(), exports, client.Key{Cluster: provider, Name: "things"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		return !target.While.Holds(ctx), nil
+	}); err != nil {
+		t.Error("a watch goes on when nobody knows the API any more")
 	}
 }
 
