@@ -106,7 +106,7 @@ func newEndpoint(s *stage) (*Endpoint, *inside) {
 	}
 	owner := &authenticationv1.UserInfo{
 		Username: "owner", UID: "7", Groups: []string{"devs", user.SystemPrivilegedGroup, "system:kcp:initializer:x:y", "system:authenticated"},
-		Extra: map[string]authenticationv1.ExtraValue{policy.ScopesKey: {"cluster:home"}, "mine": {"a"}},
+		Extra: map[string]authenticationv1.ExtraValue{policy.ScopesKey: {"cluster:home"}, "mine": {"a"}, policy.WarrantKey: {`{"groups":["system:kcp:admin"]}`}},
 	}
 	p := &inside{}
 	fake := clienttest.NewFake(
