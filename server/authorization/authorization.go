@@ -149,7 +149,7 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 		return authorizer.DecisionAllow, "all authenticated users may ask who they are", inside, nil
 	}
 	if logicalcluster.IsUnknown(ctx) {
-		if c.opens(attrs) {
+		if c.opens(attrs) && isOneOf(DefaultAlwaysAllowPaths(), attrs.GetPath()) {
 			return authorizer.DecisionAllow, openToAll, inside, nil
 		}
 		where := outside

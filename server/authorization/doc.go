@@ -14,7 +14,7 @@
 // Then decide those in Config.Order (order.go), by default AlwaysAllowGroups, AlwaysAllowPaths, RBAC and Webhook:
 //
 //	AlwaysAllowGroups: system:masters                                allow
-//	AlwaysAllowPaths: health paths                                   allow, also at addresses that resolved to nothing
+//	AlwaysAllowPaths: health paths                                   allow, health also at addresses that resolved to nothing
 //	RBAC: all that follows                                           allow, deny, or no opinion
 //	Webhook: a service of the operator, about requests for one
 //	cluster; behind 01, 03, 04 and the phase (webhook.go)            allow, deny, or no opinion

@@ -47,9 +47,14 @@ const openToAll = "open to everybody"
 
 // opens reports whether a request is for a path that is open to everybody.
 func (c *Authorizer) opens(attrs authorizer.Attributes) bool {
-	return slices.Contains(c.Order, AlwaysAllowPaths) && !attrs.IsResourceRequest() && slices.ContainsFunc(c.Config.AlwaysAllowPaths, func(allowed string) bool {
+	return slices.Contains(c.Order, AlwaysAllowPaths) && !attrs.IsResourceRequest() && isOneOf(c.Config.AlwaysAllowPaths, attrs.GetPath())
+}
+
+// isOneOf reports whether path is one of paths, of which those that end in "*" stand for all that begin so.
+func isOneOf(paths []string, path string) bool {
+	return slices.ContainsFunc(paths, func(allowed string) bool {
 		prefix, ok := strings.CutSuffix(allowed, "*")
-		return attrs.GetPath() == allowed || (ok && strings.HasPrefix(attrs.GetPath(), prefix))
+		return path == allowed || (ok && strings.HasPrefix(path, prefix))
 	})
 }
 

@@ -85,6 +85,10 @@ func TestAuthorize_Order(t *testing.T) {
 		{"health needs somebody who allows it", alone, "org", get(dave, "/healthz"), authorizer.DecisionNoOpinion, true, true, false},
 		{"not even of the unknown", alone, "?", get(dave, "/healthz"), authorizer.DecisionDeny, false, true, false},
 
+		{"another path that is open", DefaultOrder(), "org", get(dave, "/open/x"), authorizer.DecisionAllow, false, false, false},
+		{"is not open where nothing is", DefaultOrder(), "?", get(dave, "/open/x"), authorizer.DecisionDeny, false, true, false},
+		{"a name like it", DefaultOrder(), "org", get(dave, "/opened"), authorizer.DecisionDeny, false, true, false},
+
 		{"without a webhook", []string{AlwaysAllowGroups, RBAC}, "org", list(alice, "secrets"), authorizer.DecisionAllow, false, false, false},
 		{"without RBAC", []string{AlwaysAllowGroups}, "org", list(alice, "secrets"), authorizer.DecisionNoOpinion, false, true, false},
 		{"without RBAC, masters", []string{AlwaysAllowGroups}, "org", list(masters, "secrets"), authorizer.DecisionAllow, false, false, false},
@@ -93,7 +97,7 @@ func TestAuthorize_Order(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			hook := &answering{}
 			c := over(world())
-			c.AlwaysAllowPaths, c.Order = DefaultAlwaysAllowPaths(), tc.order
+			c.AlwaysAllowPaths, c.Order = append(DefaultAlwaysAllowPaths(), "/open/*"), tc.order
 			if slices.Contains(tc.order, Webhook) {
 				c.Webhook = hook
 			}
