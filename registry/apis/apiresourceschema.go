@@ -21,7 +21,14 @@ var schemas = apisv1alpha1.Resource("apiresourceschemas")
 
 // schemaKind does not validate: schemaREST does, with an answer of its own.
 func schemaKind() *kinds.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema] {
-	return &kinds.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema]{}
+	return &kinds.Kind[apisv1alpha1.APIResourceSchema, *apisv1alpha1.APIResourceSchema]{
+		Warn: func(s, old *apisv1alpha1.APIResourceSchema) (warnings []string) {
+			if old == nil { // it never changes
+				room.Large(schemaBytes(s), func() { warnings = validation.WarnAPIResourceSchema(s) })
+			}
+			return warnings
+		},
+	}
 }
 
 // schemaREST serves apiresourceschemas. All that is wrong with a schema is answered together, as Forbidden.

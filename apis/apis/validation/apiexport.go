@@ -14,15 +14,16 @@ func ValidateAPIExport(export *apisv1alpha2.APIExport) field.ErrorList {
 	errs := rule.ObjectMeta(&export.ObjectMeta, rule.SubdomainName)
 	spec := field.NewPath("spec")
 	type key struct{ name, group string }
-	seen := map[key]bool{}
+	seen := map[key]int{}
 	for i := range export.Spec.Resources {
 		r := &export.Spec.Resources[i]
 		at := spec.Child("resources").Index(i)
 		errs = append(errs, validateResource(r, at)...)
-		if k := (key{r.Name, r.Group}); seen[k] {
-			errs = append(errs, field.Duplicate(at, strings.TrimSuffix(r.Name+"."+r.Group, ".")))
+		k := key{r.Name, r.Group}
+		if first, twice := seen[k]; twice {
+			errs = append(errs, listedTwice(at, strings.TrimSuffix(r.Name+"."+r.Group, "."), spec.Child("resources").Index(first)))
 		} else {
-			seen[k] = true
+			seen[k] = i
 		}
 	}
 	if identity := export.Spec.Identity; identity != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -39,7 +40,7 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 	case "":
 		errs = append(errs, field.Required(spec.Child("scope"), ""))
 	default:
-		errs = append(errs, rule.OneOf(schema.Spec.Scope, spec.Child("scope"), apiextensionsv1.ClusterScoped, apiextensionsv1.NamespaceScoped)...)
+		errs = append(errs, validateScope(schema.Spec.Scope, spec.Child("scope"))...)
 	}
 	errs = append(errs, validateVersions(schema.Spec.Versions, spec.Child("versions"))...)
 	switch schema.Spec.NameValidation {
@@ -51,6 +52,9 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 			[]string{apisv1alpha1.NameValidationDNS1123Subdomain, apisv1alpha1.NameValidationPathSegmentName}))
 	}
 	errs = append(errs, validateConversion(schema, spec.Child("conversion"))...)
+	for i := range schema.Spec.Versions {
+		errs = append(errs, misplaced(&schema.Spec.Versions[i], spec.Child("versions").Index(i).Child("schema"))...)
+	}
 	if len(errs) > 0 {
 		return errs // the checks below would report the same faults again
 	}
@@ -117,7 +121,7 @@ func validateSchemaName(name, plural, suffix string, path *field.Path) field.Err
 	}
 	prefix, ok := strings.CutSuffix(name, "."+plural+"."+suffix)
 	if !ok {
-		return field.ErrorList{field.Invalid(path, name, "must end in ."+plural+"."+suffix)}
+		return field.ErrorList{field.Invalid(path, name, WrongSchemaName(name, plural, suffix))}
 	}
 	if !prefixExp.MatchString(prefix) {
 		return field.ErrorList{field.Invalid(path, name, validation.RegexError("the prefix before ."+plural+"."+suffix+" is invalid", prefixExp.String(), "v1"))}
@@ -144,6 +148,9 @@ func validatePlural(plural string, path *field.Path) field.ErrorList {
 	if plural == "" {
 		return field.ErrorList{field.Required(path, "")}
 	}
+	if short, group, dotted := strings.Cut(plural, "."); dotted {
+		return field.ErrorList{field.Invalid(path, plural, fmt.Sprintf("must not contain the group: write %s here and %s as the group", short, group))}
+	}
 	var errs field.ErrorList
 	for _, msg := range validation.IsDNS1035Label(plural) {
 		errs = append(errs, field.Invalid(path, plural, msg))
@@ -153,9 +160,13 @@ func validatePlural(plural string, path *field.Path) field.ErrorList {
 
 func validateNames(names *apiextensionsv1.CustomResourceDefinitionNames, path *field.Path) field.ErrorList {
 	errs := validatePlural(names.Plural, path.Child("plural"))
-	errs = append(errs, rule.Required(names.Singular, path.Child("singular"))...)
+	errs = append(errs, requiredName(names.Singular, path.Child("singular"), strings.ToLower(names.Kind))...)
 	errs = append(errs, rule.Required(names.Kind, path.Child("kind"))...)
-	return append(errs, rule.Required(names.ListKind, path.Child("listKind"))...)
+	listKind := ""
+	if names.Kind != "" {
+		listKind = names.Kind + "List"
+	}
+	return append(errs, requiredName(names.ListKind, path.Child("listKind"), listKind)...)
 }
 
 func validateVersions(versions []apisv1alpha1.APIResourceVersion, path *field.Path) field.ErrorList {
@@ -164,7 +175,7 @@ func validateVersions(versions []apisv1alpha1.APIResourceVersion, path *field.Pa
 	}
 	var errs field.ErrorList
 	seen := map[string]bool{}
-	stored := 0
+	var stored []string
 	for i, v := range versions {
 		at := path.Index(i)
 		switch {
@@ -177,11 +188,15 @@ func validateVersions(versions []apisv1alpha1.APIResourceVersion, path *field.Pa
 		}
 		seen[v.Name] = true
 		if v.Storage {
-			stored++
+			stored = append(stored, v.Name)
 		}
 	}
-	if stored != 1 {
-		errs = append(errs, field.Invalid(path, stored, "must have exactly one version with storage: true"))
+	switch len(stored) {
+	case 0:
+		errs = append(errs, field.Invalid(path, 0, "must have exactly one version with storage: true, but none has it"))
+	case 1:
+	default:
+		errs = append(errs, field.Invalid(path, len(stored), "must have exactly one version with storage: true, but these have it: "+strings.Join(stored, ", ")))
 	}
 	return errs
 }

@@ -31,7 +31,8 @@ func (p *exportPlugin) Admit(_ context.Context, a admission.Attributes, _ admiss
 			group = apisv1alpha2.APIResourceSchemaCoreSuffix
 		}
 		if suffix := "." + resource.Name + "." + group; !strings.HasSuffix(resource.Schema, suffix) {
-			return admission.NewForbidden(a, fmt.Errorf("spec.resources[%d].schema: Invalid value: %q: must end in %s", i, resource.Schema, suffix))
+			return admission.NewForbidden(a, fmt.Errorf("spec.resources[%d].schema: Invalid value: %q: %s", i, resource.Schema,
+				validation.WrongSchemaName(resource.Schema, resource.Name, group)))
 		}
 	}
 	for i := range export.Spec.PermissionClaims {
