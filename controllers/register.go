@@ -15,9 +15,11 @@ import (
 	"github.com/annex-dev/annex/controllers/apiservice"
 	"github.com/annex-dev/annex/controllers/certificate"
 	"github.com/annex-dev/annex/controllers/clusterrole"
+	"github.com/annex-dev/annex/controllers/consumers"
 	"github.com/annex-dev/annex/controllers/crd"
 	"github.com/annex-dev/annex/controllers/defaultbinding"
 	"github.com/annex-dev/annex/controllers/endpointslice"
+	"github.com/annex-dev/annex/controllers/event"
 	"github.com/annex-dev/annex/controllers/garbage"
 	"github.com/annex-dev/annex/controllers/hostbinding"
 	lc "github.com/annex-dev/annex/controllers/logicalcluster"
@@ -65,6 +67,8 @@ func Homes(c Config) *workspace.Homes {
 
 // All returns the controllers, the one of workspaces first. Controllers that create objects come before controllers that fill or remove them.
 func All(c Config) []multicluster.Spec {
+	events := event.New(c.Client)
+	c.Events = events
 	index := names.New(c.Config)
 	bindings := apibinding.New(c.Config, index)
 	all := [][]multicluster.Spec{
@@ -80,9 +84,11 @@ func All(c Config) []multicluster.Spec {
 		apiexport.Specs(c.Config),
 		partitionset.Specs(c.Config),
 		endpointslice.Specs(c.Config),
+		consumers.Specs(c.Config),
 		bindings.Specs(),
 		defaultbinding.Specs(c.Config),
 		garbage.Specs(c.Config),
+		{events.Spec()},
 	}
 	if !c.HostWorkspace.Empty() {
 		config := hostbinding.Config{Config: c.Config, Workspace: c.HostWorkspace}

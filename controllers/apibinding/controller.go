@@ -36,6 +36,8 @@ type Controller struct {
 	// using is locked for reading from the time that a binding needs a definition until the definition is written. It is locked for
 	// writing while an unused definition is deleted.
 	using sync.RWMutex
+	// exportsSeen holds what bindings see of exports.
+	exportsSeen exportsSeen
 
 	mu sync.Mutex
 	// expected contains bindings that FinalBinding returned and that the caller is about to create.
@@ -67,7 +69,7 @@ func (c *Controller) Specs() []multicluster.Spec {
 			Workers: workers,
 			Watches: []multicluster.Watch{
 				{Resource: bindings, Keys: c.unsettled},
-				{Resource: exports, Keys: c.forExport},
+				{Resource: exports, Keys: c.forExport, Restarted: c.exportsSeen.forget},
 				{Resource: schemas, Keys: c.forSchema},
 				{Resource: definitions, Keys: c.forDefinition},
 			},

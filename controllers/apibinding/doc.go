@@ -11,6 +11,8 @@
 //	finalize.go   deletion: deletes the objects first, unless another binding waits for them
 //	cleanup.go    deletes copies after their last binding
 //	keys.go       which bindings a change affects
+//	offers.go     which changes of an export bindings see
+//	events.go     which faults users are told by Events
 //	final.go      default bindings of a new workspace, in their final state at once
 //
 // One controller serves all clusters. Two bindings of one cluster are never bound at the same time.

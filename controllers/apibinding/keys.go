@@ -30,9 +30,12 @@ func (c *Controller) unsettled(ctx context.Context, event client.Event) ([]clien
 	return nil, nil
 }
 
-// forExport returns the bindings that refer to the export.
+// forExport returns the bindings that refer to the export, if they can see a change of it.
 func (c *Controller) forExport(_ context.Context, event client.Event) ([]client.Key, error) {
 	key := client.KeyOf(event.Object)
+	if !c.offersAnew(key, event) {
+		return nil, nil
+	}
 	keys := c.users.From(key)
 	if event.Type == client.Added {
 		// Include those that found no object of this name.

@@ -53,6 +53,7 @@ func (c *Controller) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if err != nil || written == nil {
 		return result, err
 	}
+	c.tell(old, names.binding)
 	return result, c.names.Wrote(ctx, written)
 }
 

@@ -27,4 +27,20 @@ type Config struct {
 	Resolver Resolver
 	// IsBound says which resources of root's exports are served by typed storage.
 	IsBound func(schema.GroupResource) bool
+	// Events tells users what they must know; nil to tell nothing.
+	Events Recorder
+}
+
+// Recorder writes Events; an event.Recorder is one.
+type Recorder interface {
+	// Record tells users of the workspace of about, an object of the given kind, what happened. It returns at once. It may drop what is too
+	// much for a workspace, or was told before.
+	Record(about client.Object, kind schema.GroupVersionKind, eventType, reason, message string)
+}
+
+// Tell records an Event about an object, if anybody records Events.
+func (c Config) Tell(about client.Object, kind schema.GroupVersionKind, eventType, reason, message string) {
+	if c.Events != nil {
+		c.Events.Record(about, kind, eventType, reason, message)
+	}
 }

@@ -2,10 +2,12 @@ package workspace
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -107,5 +109,45 @@ func TestInitialize_ADeletionShowsItsPhase(t *testing.T) {
 	h.mustStep(t)
 	if phase := h.workspace(t).Status.Phase; phase != corev1alpha1.LogicalClusterPhaseTerminating {
 		t.Errorf("phase is %s", phase)
+	}
+}
+
+// recorded notes Events as "cluster kind name reason: message".
+type recorded []string
+
+func (r *recorded) Record(about client.Object, kind schema.GroupVersionKind, _, reason, message string) {
+	*r = append(*r, strings.Join([]string{logicalcluster.From(about).String(), kind.Kind, about.GetName(), reason + ":", message}, " "))
+}
+
+func TestInitialize_TellsWhoIsSlow(t *testing.T) {
+	h := newStagedHouse()
+	h.mustStep(t)
+	var events recorded
+	step := func() time.Duration {
+		t.Helper()
+		r := h.reconciler()
+		r.Events = &events
+		ws := h.workspace(t).DeepCopy()
+		result, err := r.initialize(t.Context(), ws)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.RequeueAfter
+	}
+	h.clock.SetTime(h.workspace(t).CreationTimestamp.Add(time.Minute))
+	if after := step(); after != slow-time.Minute || len(events) > 0 {
+		t.Errorf("after a minute: comes back after %s, told %v", after, events)
+	}
+	h.clock.Step(slow)
+	if after := step(); after != 0 || len(events) != 2 {
+		t.Fatalf("later: comes back after %s, told %v", after, events)
+	}
+	for i, want := range []string{
+		"root Workspace org InitializerSlow: the workspace is not Ready because these initializers have not finished: root:staged",
+		"root WorkspaceType staged InitializerSlow: a workspace has waited for the initializer of this type",
+	} {
+		if !strings.HasPrefix(events[i], want) {
+			t.Errorf("told %q, want %q", events[i], want)
+		}
 	}
 }

@@ -56,6 +56,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationapisv1alpha1.APIBindingStatusApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExport"):
 		return &applyconfigurationapisv1alpha1.APIExportApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportConsumerProblem"):
+		return &applyconfigurationapisv1alpha1.APIExportConsumerProblemApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportConsumers"):
+		return &applyconfigurationapisv1alpha1.APIExportConsumersApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpoint"):
 		return &applyconfigurationapisv1alpha1.APIExportEndpointApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSlice"):
@@ -64,6 +68,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationapisv1alpha1.APIExportEndpointSliceSpecApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportEndpointSliceStatus"):
 		return &applyconfigurationapisv1alpha1.APIExportEndpointSliceStatusApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportSchemaUse"):
+		return &applyconfigurationapisv1alpha1.APIExportSchemaUseApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportSpec"):
 		return &applyconfigurationapisv1alpha1.APIExportSpecApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportStatus"):
@@ -114,6 +120,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apisv1alpha2.APIBindingStatusApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("APIExport"):
 		return &apisv1alpha2.APIExportApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("APIExportConsumerProblem"):
+		return &apisv1alpha2.APIExportConsumerProblemApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("APIExportConsumers"):
+		return &apisv1alpha2.APIExportConsumersApplyConfiguration{}
+	case v1alpha2.SchemeGroupVersion.WithKind("APIExportSchemaUse"):
+		return &apisv1alpha2.APIExportSchemaUseApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("APIExportSpec"):
 		return &apisv1alpha2.APIExportSpecApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("APIExportStatus"):

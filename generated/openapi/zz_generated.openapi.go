@@ -50,12 +50,15 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		apisv1alpha1.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
 		apisv1alpha1.APIBindingStatus{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref),
 		apisv1alpha1.APIExport{}.OpenAPIModelName():                                   schema_annex_apis_apis_v1alpha1_APIExport(ref),
+		apisv1alpha1.APIExportConsumerProblem{}.OpenAPIModelName():                    schema_annex_apis_apis_v1alpha1_APIExportConsumerProblem(ref),
+		apisv1alpha1.APIExportConsumers{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIExportConsumers(ref),
 		apisv1alpha1.APIExportEndpoint{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref),
 		apisv1alpha1.APIExportEndpointSlice{}.OpenAPIModelName():                      schema_annex_apis_apis_v1alpha1_APIExportEndpointSlice(ref),
 		apisv1alpha1.APIExportEndpointSliceList{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceList(ref),
 		apisv1alpha1.APIExportEndpointSliceSpec{}.OpenAPIModelName():                  schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceSpec(ref),
 		apisv1alpha1.APIExportEndpointSliceStatus{}.OpenAPIModelName():                schema_annex_apis_apis_v1alpha1_APIExportEndpointSliceStatus(ref),
 		apisv1alpha1.APIExportList{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_APIExportList(ref),
+		apisv1alpha1.APIExportSchemaUse{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIExportSchemaUse(ref),
 		apisv1alpha1.APIExportSpec{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_APIExportSpec(ref),
 		apisv1alpha1.APIExportStatus{}.OpenAPIModelName():                             schema_annex_apis_apis_v1alpha1_APIExportStatus(ref),
 		apisv1alpha1.APIResourceSchema{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIResourceSchema(ref),
@@ -83,7 +86,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.APIBindingSpec{}.OpenAPIModelName():                                  schema_annex_apis_apis_v1alpha2_APIBindingSpec(ref),
 		v1alpha2.APIBindingStatus{}.OpenAPIModelName():                                schema_annex_apis_apis_v1alpha2_APIBindingStatus(ref),
 		v1alpha2.APIExport{}.OpenAPIModelName():                                       schema_annex_apis_apis_v1alpha2_APIExport(ref),
+		v1alpha2.APIExportConsumerProblem{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha2_APIExportConsumerProblem(ref),
+		v1alpha2.APIExportConsumers{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha2_APIExportConsumers(ref),
 		v1alpha2.APIExportList{}.OpenAPIModelName():                                   schema_annex_apis_apis_v1alpha2_APIExportList(ref),
+		v1alpha2.APIExportSchemaUse{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha2_APIExportSchemaUse(ref),
 		v1alpha2.APIExportSpec{}.OpenAPIModelName():                                   schema_annex_apis_apis_v1alpha2_APIExportSpec(ref),
 		v1alpha2.APIExportStatus{}.OpenAPIModelName():                                 schema_annex_apis_apis_v1alpha2_APIExportStatus(ref),
 		v1alpha2.AcceptablePermissionClaim{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha2_AcceptablePermissionClaim(ref),
@@ -1241,6 +1247,118 @@ func schema_annex_apis_apis_v1alpha1_APIExport(ref common.ReferenceCallback) com
 	}
 }
 
+func schema_annex_apis_apis_v1alpha1_APIExportConsumerProblem(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportConsumerProblem is an APIBinding that could not bind or follow an export.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the logical cluster of the APIBinding.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"binding": {
+						SchemaProps: spec.SchemaProps{
+							Description: "binding is the name of the APIBinding.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is the reason in the condition of the APIBinding that says so, such as NamingConflicts.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"cluster", "binding", "reason"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_apis_v1alpha1_APIExportConsumers(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportConsumers says how the workspaces that bind an export follow it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"bound": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bound is how many workspaces have bound the export.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"pending": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pending is how many APIBindings refer to the export but could not bind its resources yet.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"behind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "behind is how many workspaces have bound the export but could not follow its last change. They use the previous schemas.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"schemas": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "schemas says how many workspaces use which APIResourceSchema of a resource, at most 50 entries.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(apisv1alpha1.APIExportSchemaUse{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"problems": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "problems are APIBindings that could not bind or follow, at most ten.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(apisv1alpha1.APIExportConsumerProblem{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"bound"},
+			},
+		},
+		Dependencies: []string{
+			apisv1alpha1.APIExportConsumerProblem{}.OpenAPIModelName(), apisv1alpha1.APIExportSchemaUse{}.OpenAPIModelName()},
+	}
+}
+
 func schema_annex_apis_apis_v1alpha1_APIExportEndpoint(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1515,6 +1633,51 @@ func schema_annex_apis_apis_v1alpha1_APIExportList(ref common.ReferenceCallback)
 	}
 }
 
+func schema_annex_apis_apis_v1alpha1_APIExportSchemaUse(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportSchemaUse says how many workspaces use an APIResourceSchema.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group of the resource; empty for the core group.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name of the resource.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"schema": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schema is the name of the APIResourceSchema.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"workspaces": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspaces is how many workspaces use it.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"resource", "schema", "workspaces"},
+			},
+		},
+	}
+}
+
 func schema_annex_apis_apis_v1alpha1_APIExportSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1636,11 +1799,17 @@ func schema_annex_apis_apis_v1alpha1_APIExportStatus(ref common.ReferenceCallbac
 							},
 						},
 					},
+					"consumers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "consumers says how the workspaces that bind the export follow it. It is updated at most once a second. The exports tenancy.kcp.io, topology.kcp.io and shards.core.kcp.io of root do not have it. kcp has no such field.",
+							Ref:         ref(apisv1alpha1.APIExportConsumers{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			apisv1alpha1.VirtualWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+			apisv1alpha1.APIExportConsumers{}.OpenAPIModelName(), apisv1alpha1.VirtualWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -2776,6 +2945,118 @@ func schema_annex_apis_apis_v1alpha2_APIExport(ref common.ReferenceCallback) com
 	}
 }
 
+func schema_annex_apis_apis_v1alpha2_APIExportConsumerProblem(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportConsumerProblem is an APIBinding that could not bind or follow an export.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the logical cluster of the APIBinding.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"binding": {
+						SchemaProps: spec.SchemaProps{
+							Description: "binding is the name of the APIBinding.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is the reason in the condition of the APIBinding that says so, such as NamingConflicts.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"cluster", "binding", "reason"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_apis_v1alpha2_APIExportConsumers(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportConsumers says how the workspaces that bind an export follow it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"bound": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bound is how many workspaces have bound the export.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"pending": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pending is how many APIBindings refer to the export but could not bind its resources yet.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"behind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "behind is how many workspaces have bound the export but could not follow its last change. They use the previous schemas.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"schemas": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "schemas says how many workspaces use which APIResourceSchema of a resource, at most 50 entries.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha2.APIExportSchemaUse{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"problems": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "problems are APIBindings that could not bind or follow, at most ten.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha2.APIExportConsumerProblem{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"bound"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha2.APIExportConsumerProblem{}.OpenAPIModelName(), v1alpha2.APIExportSchemaUse{}.OpenAPIModelName()},
+	}
+}
+
 func schema_annex_apis_apis_v1alpha2_APIExportList(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2823,6 +3104,51 @@ func schema_annex_apis_apis_v1alpha2_APIExportList(ref common.ReferenceCallback)
 		},
 		Dependencies: []string{
 			v1alpha2.APIExport{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_apis_v1alpha2_APIExportSchemaUse(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportSchemaUse says how many workspaces use an APIResourceSchema.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group of the resource; empty for the core group.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name of the resource.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"schema": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schema is the name of the APIResourceSchema.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"workspaces": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspaces is how many workspaces use it.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"resource", "schema", "workspaces"},
+			},
+		},
 	}
 }
 
@@ -2950,11 +3276,17 @@ func schema_annex_apis_apis_v1alpha2_APIExportStatus(ref common.ReferenceCallbac
 							},
 						},
 					},
+					"consumers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "consumers says how the workspaces that bind the export follow it. It is updated at most once a second. The exports tenancy.kcp.io, topology.kcp.io and shards.core.kcp.io of root do not have it. kcp has no such field.",
+							Ref:         ref(v1alpha2.APIExportConsumers{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.VirtualWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+			v1alpha2.APIExportConsumers{}.OpenAPIModelName(), v1alpha2.VirtualWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
 	}
 }
 

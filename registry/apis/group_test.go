@@ -290,10 +290,10 @@ func TestGroup_Tables(t *testing.T) {
 	a.must(http.MethodPost, "c1", "v1alpha1/apiexportendpointslices", aSlice("things"))
 	for path, want := range map[string]string{
 		"v1alpha1/apiexports":              "Name Ready Age",
-		"v1alpha2/apiexports":              "Name Age",
-		"v1alpha1/apibindings":             "Name Age Ready",
-		"v1alpha2/apibindings":             "Name Age Ready",
-		"v1alpha1/apiexportendpointslices": "Name Export Partition Age",
+		"v1alpha2/apiexports":              "Name Age Identity Schemas Consumers Behind Pending Identity Hash",
+		"v1alpha1/apibindings":             "Name Age Ready Export Path Up To Date Claims Reason",
+		"v1alpha2/apibindings":             "Name Age Ready Export Path Up To Date Claims Reason",
+		"v1alpha1/apiexportendpointslices": "Name Export Partition Age Valid URL",
 		"v1alpha1/apiresourceschemas":      "Name Age",
 	} {
 		table := a.must(http.MethodGet, "c1", path, nil, asTable)

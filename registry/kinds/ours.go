@@ -19,6 +19,13 @@ type columns = []apiextensionsv1.CustomResourceColumnDefinition
 
 var age = apiextensionsv1.CustomResourceColumnDefinition{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"}
 
+// condition returns a column with the status of a condition.
+func condition(name, conditionType, description string) apiextensionsv1.CustomResourceColumnDefinition {
+	return apiextensionsv1.CustomResourceColumnDefinition{
+		Name: name, Type: "string", JSONPath: `.status.conditions[?(@.type=="` + conditionType + `")].status`, Description: description,
+	}
+}
+
 // ourGroups are our own groups.
 func ourGroups() []Group {
 	return []Group{
@@ -36,7 +43,14 @@ func ourGroups() []Group {
 			}),
 			ours("v1alpha1", Row{
 				Resource: "workspacetypes", Singular: "workspacetype", ShortNames: []string{"wst"}, Object: &tenancyv1alpha1.WorkspaceType{}, List: &tenancyv1alpha1.WorkspaceTypeList{},
-				Serving: WhereBound, Export: tenancyv1alpha1.GroupName, Columns: columns{age},
+				Serving: WhereBound, Export: tenancyv1alpha1.GroupName,
+				Columns: columns{
+					age,
+					condition("Ready", "Ready", "Whether workspaces of the type can be created"),
+					{Name: "Initializer", Type: "boolean", JSONPath: ".spec.initializer", Description: "Whether new workspaces wait for an initializer of the type"},
+					{Name: "Default Child", Type: "string", JSONPath: ".spec.defaultChildWorkspaceType.name", Description: "Type of children that name no type"},
+					{Name: "URL", Type: "string", Priority: 1, JSONPath: `.status.virtualWorkspaces[?(@.type=="initializing")].url`, Description: "Where initializers find the workspaces that wait for them"},
+				},
 			}),
 			ours("v1alpha1", Row{
 				Resource: "workspaceauthenticationconfigurations", Singular: "workspaceauthenticationconfiguration",
@@ -116,18 +130,34 @@ func sharingRows() []Row {
 			{Name: "Export", Type: "string", JSONPath: ".spec.export.name", Description: "Name of the APIExport"},
 			{Name: "Partition", Type: "string", JSONPath: ".spec.partition", Description: "Partition that limits the shards"},
 			age,
+			condition("Valid", string(apisv1alpha1.APIExportValid), "Whether the APIExport exists"),
+			{Name: "URL", Type: "string", JSONPath: ".status.endpoints[0].url", Description: "Address of the endpoint; empty while nobody binds the APIExport"},
 		},
 	})
 	exports := ours("v1alpha2", Row{
 		Resource: "apiexports", Singular: "apiexport", Object: &apisv1alpha2.APIExport{}, List: &apisv1alpha2.APIExportList{},
-		Serving: Everywhere, Columns: columns{age},
+		Serving: Everywhere,
+		Columns: columns{
+			age,
+			condition("Identity", string(apisv1alpha2.APIExportIdentityValid), "Whether the identity is valid"),
+			condition("Schemas", string(apisv1alpha2.APIExportSchemasValid), "Whether all schemas exist"),
+			{Name: "Consumers", Type: "integer", JSONPath: ".status.consumers.bound", Description: "How many workspaces have bound the export"},
+			{Name: "Behind", Type: "integer", JSONPath: ".status.consumers.behind", Description: "How many of them could not follow its last change"},
+			{Name: "Pending", Type: "integer", Priority: 1, JSONPath: ".status.consumers.pending", Description: "How many APIBindings could not bind it yet"},
+			{Name: "Identity Hash", Type: "string", Priority: 1, JSONPath: ".status.identityHash", Description: "Identity of the export"},
+		},
 	})
 	bindings := ours("v1alpha2", Row{
 		Resource: "apibindings", Singular: "apibinding", Object: &apisv1alpha2.APIBinding{}, List: &apisv1alpha2.APIBindingList{},
 		Serving: Everywhere,
 		Columns: columns{
 			age,
-			{Name: "Ready", Type: "string", JSONPath: `.status.conditions[?(@.type=="Ready")].status`, Description: "Whether the resources are bound"},
+			condition("Ready", "Ready", "Whether the resources are bound"),
+			{Name: "Export", Type: "string", JSONPath: ".spec.reference.export.name", Description: "APIExport that is bound"},
+			{Name: "Path", Type: "string", JSONPath: ".spec.reference.export.path", Description: "Workspace of the APIExport"},
+			condition("Up To Date", string(apisv1alpha2.BindingUpToDate), "Whether the resources are bound as the APIExport offers them now"),
+			{Name: "Claims", Type: "string", Priority: 1, JSONPath: `.status.conditions[?(@.type=="PermissionClaimsValid")].status`, Description: "Whether the permission claims are answered"},
+			{Name: "Reason", Type: "string", Priority: 1, JSONPath: `.status.conditions[?(@.type=="BindingUpToDate")].reason`, Description: "Why the binding is not up to date"},
 		},
 	})
 	// Served in the older version too, and converted.

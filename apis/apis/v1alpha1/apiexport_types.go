@@ -113,6 +113,60 @@ type APIExportStatus struct {
 	// +optional
 	// +listType=atomic
 	VirtualWorkspaces []VirtualWorkspace `json:"virtualWorkspaces,omitempty"`
+	// consumers says how the workspaces that bind the export follow it. It is updated at most once a second. The exports tenancy.kcp.io,
+	// topology.kcp.io and shards.core.kcp.io of root do not have it. kcp has no such field.
+	// +optional
+	Consumers *APIExportConsumers `json:"consumers,omitempty"`
+}
+
+// APIExportConsumers says how the workspaces that bind an export follow it.
+type APIExportConsumers struct {
+	// bound is how many workspaces have bound the export.
+	// +required
+	Bound int32 `json:"bound"`
+	// pending is how many APIBindings refer to the export but could not bind its resources yet.
+	// +optional
+	Pending int32 `json:"pending,omitempty"`
+	// behind is how many workspaces have bound the export but could not follow its last change. They use the previous schemas.
+	// +optional
+	Behind int32 `json:"behind,omitempty"`
+	// schemas says how many workspaces use which APIResourceSchema of a resource, at most 50 entries.
+	// +optional
+	// +listType=atomic
+	Schemas []APIExportSchemaUse `json:"schemas,omitempty"`
+	// problems are APIBindings that could not bind or follow, at most ten.
+	// +optional
+	// +listType=atomic
+	Problems []APIExportConsumerProblem `json:"problems,omitempty"`
+}
+
+// APIExportSchemaUse says how many workspaces use an APIResourceSchema.
+type APIExportSchemaUse struct {
+	// group is the API group of the resource; empty for the core group.
+	// +optional
+	Group string `json:"group,omitempty"`
+	// resource is the plural name of the resource.
+	// +required
+	Resource string `json:"resource"`
+	// schema is the name of the APIResourceSchema.
+	// +required
+	Schema string `json:"schema"`
+	// workspaces is how many workspaces use it.
+	// +required
+	Workspaces int32 `json:"workspaces"`
+}
+
+// APIExportConsumerProblem is an APIBinding that could not bind or follow an export.
+type APIExportConsumerProblem struct {
+	// cluster is the name of the logical cluster of the APIBinding.
+	// +required
+	Cluster string `json:"cluster"`
+	// binding is the name of the APIBinding.
+	// +required
+	Binding string `json:"binding"`
+	// reason is the reason in the condition of the APIBinding that says so, such as NamingConflicts.
+	// +required
+	Reason string `json:"reason"`
 }
 
 // VirtualWorkspace is the address of a virtual workspace.

@@ -33,6 +33,16 @@ func (in APIExport) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportConsumerProblem) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIExportConsumerProblem"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportConsumers) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIExportConsumers"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIExportEndpoint) OpenAPIModelName() string {
 	return "io.kcp.apis.v1alpha1.APIExportEndpoint"
 }
@@ -60,6 +70,11 @@ func (in APIExportEndpointSliceStatus) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIExportList) OpenAPIModelName() string {
 	return "io.kcp.apis.v1alpha1.APIExportList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportSchemaUse) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIExportSchemaUse"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

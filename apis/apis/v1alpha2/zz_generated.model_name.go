@@ -33,8 +33,23 @@ func (in APIExport) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportConsumerProblem) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha2.APIExportConsumerProblem"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportConsumers) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha2.APIExportConsumers"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIExportList) OpenAPIModelName() string {
 	return "io.kcp.apis.v1alpha2.APIExportList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportSchemaUse) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha2.APIExportSchemaUse"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

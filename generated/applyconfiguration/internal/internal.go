@@ -694,6 +694,46 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+- name: io.kcp.apis.v1alpha1.APIExportConsumerProblem
+  map:
+    fields:
+    - name: binding
+      type:
+        scalar: string
+      default: ""
+    - name: cluster
+      type:
+        scalar: string
+      default: ""
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha1.APIExportConsumers
+  map:
+    fields:
+    - name: behind
+      type:
+        scalar: numeric
+    - name: bound
+      type:
+        scalar: numeric
+      default: 0
+    - name: pending
+      type:
+        scalar: numeric
+    - name: problems
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIExportConsumerProblem
+          elementRelationship: atomic
+    - name: schemas
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIExportSchemaUse
+          elementRelationship: atomic
 - name: io.kcp.apis.v1alpha1.APIExportEndpoint
   map:
     fields:
@@ -736,6 +776,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: shardSelector
       type:
         scalar: string
+- name: io.kcp.apis.v1alpha1.APIExportSchemaUse
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: schema
+      type:
+        scalar: string
+      default: ""
+    - name: workspaces
+      type:
+        scalar: numeric
+      default: 0
 - name: io.kcp.apis.v1alpha1.APIExportSpec
   map:
     fields:
@@ -771,6 +829,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: consumers
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIExportConsumers
     - name: identityHash
       type:
         scalar: string
@@ -1097,6 +1158,64 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+- name: io.kcp.apis.v1alpha2.APIExportConsumerProblem
+  map:
+    fields:
+    - name: binding
+      type:
+        scalar: string
+      default: ""
+    - name: cluster
+      type:
+        scalar: string
+      default: ""
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.apis.v1alpha2.APIExportConsumers
+  map:
+    fields:
+    - name: behind
+      type:
+        scalar: numeric
+    - name: bound
+      type:
+        scalar: numeric
+      default: 0
+    - name: pending
+      type:
+        scalar: numeric
+    - name: problems
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.APIExportConsumerProblem
+          elementRelationship: atomic
+    - name: schemas
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha2.APIExportSchemaUse
+          elementRelationship: atomic
+- name: io.kcp.apis.v1alpha2.APIExportSchemaUse
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: schema
+      type:
+        scalar: string
+      default: ""
+    - name: workspaces
+      type:
+        scalar: numeric
+      default: 0
 - name: io.kcp.apis.v1alpha2.APIExportSpec
   map:
     fields:
@@ -1135,6 +1254,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: consumers
+      type:
+        namedType: io.kcp.apis.v1alpha2.APIExportConsumers
     - name: identityHash
       type:
         scalar: string

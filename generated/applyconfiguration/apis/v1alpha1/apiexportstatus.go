@@ -19,6 +19,9 @@ type APIExportStatusApplyConfiguration struct {
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
 	// virtualWorkspaces exists for old clients and is always empty. The addresses are in APIExportEndpointSlices.
 	VirtualWorkspaces []VirtualWorkspaceApplyConfiguration `json:"virtualWorkspaces,omitempty"`
+	// consumers says how the workspaces that bind the export follow it. It is updated at most once a second. The exports tenancy.kcp.io,
+	// topology.kcp.io and shards.core.kcp.io of root do not have it. kcp has no such field.
+	Consumers *APIExportConsumersApplyConfiguration `json:"consumers,omitempty"`
 }
 
 // APIExportStatusApplyConfiguration constructs a declarative configuration of the APIExportStatus type for use with
@@ -53,5 +56,13 @@ func (b *APIExportStatusApplyConfiguration) WithVirtualWorkspaces(values ...*Vir
 		}
 		b.VirtualWorkspaces = append(b.VirtualWorkspaces, *values[i])
 	}
+	return b
+}
+
+// WithConsumers sets the Consumers field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Consumers field is set to the value of the last call.
+func (b *APIExportStatusApplyConfiguration) WithConsumers(value *APIExportConsumersApplyConfiguration) *APIExportStatusApplyConfiguration {
+	b.Consumers = value
 	return b
 }
