@@ -27,6 +27,7 @@ import (
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/namespace"
 	"github.com/annex-dev/annex/controllers/partitionset"
+	"github.com/annex-dev/annex/controllers/publish"
 	"github.com/annex-dev/annex/controllers/resourcequota"
 	"github.com/annex-dev/annex/controllers/serviceaccount"
 	"github.com/annex-dev/annex/controllers/typecheck"
@@ -86,6 +87,7 @@ func All(c Config) []multicluster.Spec {
 		endpointslice.Specs(c.Config),
 		consumers.Specs(c.Config),
 		bindings.Specs(),
+		publish.Specs(c.Config),
 		defaultbinding.Specs(c.Config),
 		garbage.Specs(c.Config),
 		{events.Spec()},

@@ -8,7 +8,7 @@
 //	hostbindings             the same, and verb project on the LogicalCluster that the path leads to (hostbinding.go)
 //	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others; what an export offers cannot be deleted
-//	customresourcedefinitions   the same
+//	customresourcedefinitions   the same; one that is published needs the rights to write what is published (publish.go)
 //
 // A missing export, an unknown workspace and a missing permission give the same response, so that users cannot find out
 // what exists.

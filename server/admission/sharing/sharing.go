@@ -41,6 +41,7 @@ func New(c Config) []admission.Interface {
 	handler := admission.NewHandler(admission.Create, admission.Update)
 	return []admission.Interface{
 		&reservedGroups{Handler: handler},
+		&publishPlugin{Handler: handler, authorizer: c.Authorizer},
 		&exportPlugin{Handler: handler},
 		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&bindingPlugin{Handler: handler, exports: exports{c}},
