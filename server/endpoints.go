@@ -55,6 +55,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Live:        s.reader.Live(),
 		Authorizer:  i.evaluator,
 		Activity:    s.paths,
+		PathOf:      s.paths.PathOf,
 		Definitions: i.catalog,
 		Group:       s.apis,
 		Scheme:      c.Scheme,

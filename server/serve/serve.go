@@ -94,13 +94,26 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		defer end()
 	}
 	req = req.WithContext(ctx)
+	where, req, err := newWorkspaces(req, info, target, s.config.Codecs)
+	if err != nil {
+		return err
+	}
 	switch info.Verb {
 	case "list":
-		if whole(req, s.config.Codecs) {
+		if where != nil || whole(req, s.config.Codecs) {
 			req = req.WithContext(room.Whole(ctx))
 		}
-		collect(w, func(w http.ResponseWriter) { handler.ServeHTTP(w, req) })
+		answer := func(w http.ResponseWriter) { handler.ServeHTTP(w, req) }
+		if where != nil {
+			where.list(w, answer)
+			return nil
+		}
+		collect(w, answer)
 		return nil
+	case "watch":
+		if where != nil {
+			w = where.watch(w)
+		}
 	case "create", "update", "patch":
 		req = writecost.Remember(req, s.config.Codecs)
 	}

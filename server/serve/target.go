@@ -33,6 +33,10 @@ type Target struct {
 	// Context adds to the context of the request what storage and admission have to know of it; nil for nothing.
 	Context func(ctx context.Context) context.Context
 
+	// Workspace returns what users see of a cluster in which they see an object of All clusters: its path, or its name if they must not
+	// know the path. Tables then have one more column; nil for none.
+	Workspace func(cluster logicalcluster.Name) string
+
 	// Cataloged says that Resource is what the catalog holds for Cluster. A watch ends when the catalog holds something else.
 	Cataloged bool
 	// While is the condition of a virtual workspace under which a watch goes on; the zero value for none. A watch of a Resource that

@@ -52,7 +52,9 @@ type Config struct {
 	Cached, Live client.Reader
 	Authorizer   Authorizer
 	Activity     Activity
-	Definitions  Definitions
+	// PathOf returns the path of a cluster from memory; false if it is not known.
+	PathOf      func(cluster logicalcluster.Name) (logicalcluster.Path, bool)
+	Definitions Definitions
 	// Group is the storage of apis.kcp.io.
 	Group  *group.Group
 	Scheme *kinds.Scheme

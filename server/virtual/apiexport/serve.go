@@ -78,6 +78,7 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 			return serve.Target{}, err
 		}
 		target.Covers = e.covers(endpoint)
+		target.Workspace = func(cluster logicalcluster.Name) string { return e.shown(ctx, endpoint, cluster) }
 	}
 	if a := e.asks(endpoint, export, gr, info); a != nil {
 		if err := e.claimTarget(ctx, &target, a); err != nil {
