@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +58,30 @@ type reconciler struct {
 	multicluster.Config
 	// published maps an export to the definitions that it publishes.
 	published references.Index
+
+	mu sync.Mutex
+	// current has the schema of each definition that is published and as it should be.
+	current map[client.Key]string
+}
+
+// set notes the schema of a definition; empty for none.
+func (r *reconciler) set(definition client.Key, schema string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if schema == "" {
+		delete(r.current, definition)
+		return
+	}
+	if r.current == nil {
+		r.current = map[client.Key]string{}
+	}
+	r.current[definition] = schema
+}
+
+// forget notes that a definition is not published.
+func (r *reconciler) forget(definition client.Key) {
+	r.published.Drop(definition)
+	r.set(definition, "")
 }
 
 // forDefinition returns a definition that is published, or was until now. If a definition of bound resources is gone, it is the one that their
@@ -78,13 +103,24 @@ func (r *reconciler) forDefinition(ctx context.Context, event client.Event) ([]c
 	if _, is := annotations[publish.AnnotationKey]; is && event.Type != client.Deleted {
 		return []client.Key{key}, nil
 	}
-	r.published.Drop(key)
+	r.forget(key)
 	return nil, nil
 }
 
-// forExport returns the definitions that the export publishes.
+// forExport returns the definitions that the export publishes, unless it offers what they say: its status changes often, and a schema may be
+// large.
 func (r *reconciler) forExport(_ context.Context, event client.Event) ([]client.Key, error) {
-	return r.published.From(client.KeyOf(event.Object)), nil
+	keys := r.published.From(client.KeyOf(event.Object))
+	export, ok := event.Object.(*apisv1alpha2.APIExport)
+	if !ok || event.Type == client.Deleted {
+		return keys, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(keys, func(key client.Key) bool {
+		name := r.current[key]
+		return slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return name != "" && r.Schema == name })
+	}), nil
 }
 
 // forSchema returns the definition that a deleted schema was made from.
@@ -112,16 +148,17 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		return reconcile.Result{}, err
 	}
 	if definition == nil || definition.DeletionTimestamp != nil {
-		r.published.Drop(key)
+		r.forget(key)
 		return reconcile.Result{}, nil
 	}
 	name, is := publish.ExportOf(definition.Annotations, definition.Spec.Group)
 	if !is {
-		r.published.Drop(key)
+		r.forget(key)
 		return reconcile.Result{}, nil
 	}
 	export := client.Key{Cluster: key.Cluster, Name: name}
 	r.published.Set(key, export)
+	r.set(key, "")
 	err = r.publish(ctx, definition, export)
 	if errors.Is(err, errRefused) {
 		r.Tell(definition, apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"), corev1.EventTypeWarning, publishFailed, err.Error())
@@ -142,7 +179,11 @@ func (r *reconciler) publish(ctx context.Context, definition *apiextensionsv1.Cu
 	if err := r.ensureExport(ctx, export, definition.Name, schema); err != nil {
 		return err
 	}
-	return r.cleanUp(ctx, export.Cluster, definition.Name, schema.Name)
+	if err := r.cleanUp(ctx, export.Cluster, definition.Name, schema.Name); err != nil {
+		return err
+	}
+	r.set(client.Key{Cluster: export.Cluster, Name: definition.Name}, schema.Name)
+	return nil
 }
 
 // ensureSchema creates schema, unless one with the same content exists under its name.

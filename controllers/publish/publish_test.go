@@ -159,6 +159,12 @@ func TestReconcile_FollowsTheDefinition(t *testing.T) {
 	if got := f.offered(); !slices.Equal(got, []string{first}) || !slices.Equal(f.schemas(), got) || first == second {
 		t.Fatalf("offered %v of %v, want %s", got, f.schemas(), first)
 	}
+	// The status of the export concerns nobody; that it offers something else does.
+	for schema, want := range map[string]int{first: 0, "v1.widgets.example.com": 1} {
+		if keys := clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Modified, Object: newExport(schema)})); len(keys) != want {
+			t.Errorf("an export of %s concerns %v", schema, keys)
+		}
+	}
 	// What is no change of the content makes no schema, and what nothing has bound goes when it is replaced.
 	labeled := newDefinition("color", func(d *apiextensionsv1.CustomResourceDefinition) { d.Labels = map[string]string{"a": "b"} })
 	writes := len(f.fake.Writes())
@@ -285,8 +291,8 @@ func TestReconcile_WhatIsNoLongerPublishedStays(t *testing.T) {
 			if got := f.offered(); !slices.Equal(got, before) || !slices.Equal(f.schemas(), before) {
 				t.Errorf("offered %v of %v, before %v", got, f.schemas(), before)
 			}
-			if keys := clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Deleted, Object: newExport()})); len(keys) > 0 {
-				t.Errorf("the export still concerns %v", keys)
+			if keys := clienttest.Keys(t)(f.forExport(t.Context(), client.Event{Type: client.Deleted, Object: newExport()})); len(keys) > 0 || len(f.current) > 0 {
+				t.Errorf("the export still concerns %v, and %v is kept", keys, f.current)
 			}
 		})
 	}

@@ -52,9 +52,11 @@ func TestMistakes_AreNamed(t *testing.T) {
 		"no listKind":                            {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Spec.Names.ListKind = "" }), "spec.names.listKind: Required value: a CustomResourceDefinition fills this in, an APIResourceSchema does not: usually WidgetList"},
 		"the name of a definition":               {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Name = "widgets.example.com" }), "metadata.name: Invalid value: \"widgets.example.com\": must end in .widgets.example.com: this is the name of a CustomResourceDefinition; put a prefix and a dot before it, such as v1.widgets.example.com"},
 		"a name without the resource":            {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Name = "widgets-v1" }), "the name is <prefix>.<plural>.<group>, such as v1.widgets.example.com"},
-		"the group in the plural":                {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Spec.Names.Plural, s.Name = "widgets.example.com", "v1.widgets.example.com.example.com" }), "spec.names.plural: Invalid value: \"widgets.example.com\": must not contain the group: write widgets here and example.com as the group"},
-		"the scope in lower case":                {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Spec.Scope = "namespaced" }), `spec.scope: Invalid value: "namespaced": must be Namespaced, with a capital letter`},
-		"no version that stores":                 {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Spec.Versions[0].Storage = false }), "spec.versions: Invalid value: 0: must have exactly one version with storage: true, but none has it"},
+		"the group in the plural": {schema(func(s *apisv1alpha1.APIResourceSchema) {
+			s.Spec.Names.Plural, s.Name = "widgets.example.com", "v1.widgets.example.com.example.com"
+		}), "spec.names.plural: Invalid value: \"widgets.example.com\": must not contain the group: write widgets here and example.com as the group"},
+		"the scope in lower case": {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Spec.Scope = "namespaced" }), `spec.scope: Invalid value: "namespaced": must be Namespaced, with a capital letter`},
+		"no version that stores":  {schema(func(s *apisv1alpha1.APIResourceSchema) { s.Spec.Versions[0].Storage = false }), "spec.versions: Invalid value: 0: must have exactly one version with storage: true, but none has it"},
 		"two versions that store": {schema(func(s *apisv1alpha1.APIResourceSchema) {
 			s.Spec.Versions = append(s.Spec.Versions, second)
 			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.NoneConverter}
