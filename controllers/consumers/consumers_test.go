@@ -3,6 +3,7 @@ package consumers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,5 +204,39 @@ func TestFollow_WaitsForMore(t *testing.T) {
 	}
 	if after := <-added; after != interval {
 		t.Errorf("queued after %s, want %s", after, interval)
+	}
+}
+
+func TestRun_ManyConsumersAreFewWrites(t *testing.T) {
+	const many = 2000
+	f := newFixture(t, newExport(provider, "widgets"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- multicluster.Run(ctx, f.fake, Specs(f.Config)[0]) }()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	for i := range many {
+		cluster := logicalcluster.Name(fmt.Sprintf("c%04d", i))
+		if _, err := f.fake.Create(ctx, bindings, cluster, newBinding(cluster, provider, "v2.widgets.example.com", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	if _, err := f.fake.Await(ctx, exports, key, func(obj client.Object) bool {
+		export, ok := obj.(*apisv1alpha2.APIExport)
+		return ok && export.Status.Consumers != nil && export.Status.Consumers.Bound == many
+	}); err != nil {
+		t.Fatal(err)
+	}
+	writes := 0
+	for _, write := range f.fake.Writes() {
+		if strings.HasPrefix(write, "update apiexports") {
+			writes++
+		}
+	}
+	if limit := 2 + int(time.Since(begun)/interval) + 5; writes > limit {
+		t.Errorf("%d writes for %d consumers, want at most %d", writes, many, limit)
 	}
 }

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// AnnotationKey, on a CustomResourceDefinition, publishes it. Its value is the name of the APIExport; empty or "true" stands for the group
+	// AnnotationKey publishes the CustomResourceDefinition that has it. Its value is the name of the APIExport; empty or "true" stands for the group
 	// of the CustomResourceDefinition.
 	AnnotationKey = "annex.dev/publish"
-	// FromAnnotationKey, on an APIResourceSchema, names the CustomResourceDefinition that it was made from. Such a schema is removed when nothing
+	// FromAnnotationKey names, on an APIResourceSchema, the CustomResourceDefinition that it was made from. Such a schema is removed when nothing
 	// uses it any more.
 	FromAnnotationKey = "annex.dev/published-from"
 )
