@@ -9,7 +9,8 @@
 //	/services/<virtual workspace>/...   an endpoint of it, and its target: it reads the rest itself, see server/virtual
 //	everything else with a token of a ServiceAccount   the cluster of the ServiceAccount
 //	/apis/tenancy.kcp.io/v1alpha1/workspaces/<path or child>/proxy/...   that cluster (host.go: with a host cluster only)
-//	/apis/<group>/<version>/<resource>/<path>:<name>/proxy/...   the same, of an object that has an endpoint, such as an APIExport
+//	/apis/<group>/<version>/<resource>/<path>:<name>/proxy/...   the same, of an object that has an endpoint, such as an APIExport, or
+//	                                    several, such as a WorkspaceType: then the segment behind /proxy says which
 //	/apis/<group of ours>/<version>/<resource>...   the workspace that the host shows as its own
 //	/apis/<group that a HostBinding projects>/<version>/...   the workspace that its namespace maps to, or several
 //	/apis, /openapi, /apis/<group of ours>[/<version>]   answered here, from memory

@@ -42,12 +42,12 @@ var workspaces = tenancyv1alpha1.SchemeGroupVersion.WithResource("workspaces")
 
 // proxy is a URL such as /apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy/api/v1/namespaces.
 type proxy struct {
-	// virtual is the name of the virtual workspace that it leads to, and kind the kind of the object; both are empty when it
-	// leads into a workspace.
-	virtual, kind string
+	// virtual is the name of the virtual workspace that it leads to, and by says how; both are empty when it leads into a workspace.
+	virtual string
+	by      virtual.Proxy
 	// name is the unescaped name of the object.
 	name string
-	// prefix is the escaped path up to and including /proxy.
+	// prefix is the escaped path up to and including /proxy, or the segment behind it that names the virtual workspace.
 	prefix string
 }
 
@@ -59,9 +59,13 @@ func (d *door) parseProxy(escapedPath string) (proxy, bool) {
 	}
 	p := proxy{prefix: strings.Join(segments[:7], "/")}
 	if gvr := (schema.GroupVersionResource{Group: segments[2], Version: segments[3], Resource: segments[4]}); gvr != workspaces {
+		behind, _, _ := strings.Cut(strings.Join(segments[7:], ""), "/")
 		var ok bool
-		if p.virtual, p.kind, ok = d.Virtual.Proxied(gvr); !ok {
+		if p.virtual, p.by, ok = d.Virtual.Proxied(gvr, behind); !ok {
 			return proxy{}, false
+		}
+		if p.by.Segment != "" {
+			p.prefix += "/" + p.by.Segment
 		}
 	}
 	name, err := url.PathUnescape(segments[5])
@@ -165,7 +169,7 @@ func (d *door) virtualProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 	if i := strings.LastIndex(name, logicalcluster.Separator); i >= 0 {
 		var err error
 		if path, err = logicalcluster.ParsePath(name[:i]); err != nil || path == logicalcluster.Wildcard {
-			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an %s: %q does not begin with the path of a workspace", p.kind, p.name)))
+			d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid name of an %s: %q does not begin with the path of a workspace", p.by.Kind, p.name)))
 			return
 		}
 		name = name[i+1:]
@@ -186,8 +190,11 @@ func (d *door) virtualProxy(w http.ResponseWriter, r *http.Request, p proxy) {
 		return
 	}
 	target := *inner.URL
-	before := virtual.Prefix + p.virtual + "/" + cluster.String() + "/"
-	target.Path, target.RawPath = before+name+inner.URL.Path, before+url.PathEscape(name)+inner.URL.EscapedPath()
+	target.RawPath = virtual.Prefix + p.virtual + "/" + p.by.Below(cluster, name) + inner.URL.EscapedPath()
+	if target.Path, err = url.PathUnescape(target.RawPath); err != nil {
+		d.fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("invalid path: %v", err)))
+		return
+	}
 	inner = inner.WithContext(r.Context())
 	inner.URL = &target
 	d.service(w, inner)

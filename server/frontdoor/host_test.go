@@ -15,6 +15,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
+	"github.com/annex-dev/annex/server/virtual/lifecycle"
 )
 
 // atHost is what the handler behind the door of a server in a host cluster got.
@@ -67,7 +68,7 @@ func serveHost(t *testing.T, target string) (int, *atHost) {
 	}
 	handler := With(next, Config{
 		Resolver: resolver{"root": "root", "root:org": "abc123", "root:org:team": "team1"},
-		Virtual:  virtual.List{&apiexport.Endpoint{}},
+		Virtual:  virtual.List{&apiexport.Endpoint{}, lifecycle.NewInitializing(lifecycle.Config{}), lifecycle.NewTerminating(lifecycle.Config{})},
 		Health:   answer(http.StatusNoContent),
 		Codecs:   serializer.NewCodecFactory(scheme),
 		Host: &Host{
@@ -84,6 +85,7 @@ func TestDoor_ThroughTheHost(t *testing.T) {
 	const (
 		workspaces = "/apis/tenancy.kcp.io/v1alpha1/workspaces"
 		exports    = "/apis/apis.kcp.io/v1alpha2/apiexports"
+		types      = "/apis/tenancy.kcp.io/v1alpha1/workspacetypes"
 	)
 	for name, tc := range map[string]struct {
 		url  string
@@ -106,6 +108,16 @@ func TestDoor_ThroughTheHost(t *testing.T) {
 		"a workspace in an export":   {exports + "/root:org:widgets/proxy/clusters/*" + workspaces + "/team/proxy/api", 400, nil},
 		"another subresource":        {workspaces + "/team/status", 200, &atHost{path: workspaces + "/team/status", target: "abc123", address: "root:org", shown: true}},
 		"a proxy of another kind":    {"/apis/tenancy.kcp.io/v1alpha1/workspacetypes/x/proxy", 200, &atHost{path: "/apis/tenancy.kcp.io/v1alpha1/workspacetypes/x/proxy", target: "abc123", address: "root:org", shown: true}},
+		"a type without a stage":     {types + "/x/proxy/clusters/*/api", 200, &atHost{path: types + "/x/proxy/clusters/*/api", target: "abc123", address: "root:org", shown: true}},
+		"an initializer by path":     {types + "/root:team/proxy/initializingworkspaces/clusters/*/apis/a/v1", 200, &atHost{path: "/apis/a/v1", target: "*", virtual: "root team", address: "*"}},
+		"a terminator, in a cluster": {types + "/team/proxy/terminatingworkspaces/clusters/root/api", 200, &atHost{path: "/api", target: "root", virtual: "abc123 team", address: "root"}},
+		"an initializer of nobody":   {types + "/root:nobody:team/proxy/initializingworkspaces/clusters/*/api", 200, &atHost{path: "/clusters/*/api", target: "unknown", address: "root:nobody"}},
+		"an initializer, no cluster": {types + "/team/proxy/initializingworkspaces/api", 404, nil},
+		"an initializer of all":      {types + "/*:team/proxy/initializingworkspaces/clusters/*/api", 400, nil},
+		"an initializer, no name":    {types + "/root:/proxy/initializingworkspaces/clusters/*/api", 400, nil},
+		"an initializer, two names":  {types + "/team%2Fx/proxy/initializingworkspaces/clusters/*/api", 400, nil},
+		"a workspace in a type":      {types + "/team/proxy/initializingworkspaces/clusters/root" + workspaces + "/team/proxy/api", 400, nil},
+		"a type in a workspace":      {workspaces + "/root/proxy" + types + "/team/proxy/terminatingworkspaces/clusters/*/api", 400, nil},
 		"an export by path":          {exports + "/root:widgets.example.com/proxy/clusters/*/apis/a/v1", 200, &atHost{path: "/apis/a/v1", target: "*", virtual: "root widgets.example.com", address: "*"}},
 		"an export, for a consumer":  {"/apis/apis.kcp.io/v1alpha1/apiexports/widgets/proxy/clusters/root/api", 200, &atHost{path: "/api", target: "root", virtual: "abc123 widgets", address: "root"}},
 		"an export of nobody":        {exports + "/root:nobody:widgets/proxy/clusters/*/api", 200, &atHost{path: "/clusters/*/api", target: "unknown", address: "root:nobody"}},

@@ -70,13 +70,18 @@ func (l List) Authorize(ctx context.Context, attrs authorizer.Attributes) (autho
 	return w.Authorize(ctx, attrs)
 }
 
-// Proxied returns the name of the virtual workspace that objects of a resource lead to, and the kind of these objects; false
-// when they lead to none.
-func (l List) Proxied(gvr schema.GroupVersionResource) (name, kind string, ok bool) {
+// Proxied returns the name of the virtual workspace that objects of a resource lead to, and how; false when they lead to none. segment is the
+// one behind /proxy in the URL.
+func (l List) Proxied(gvr schema.GroupVersionResource, segment string) (name string, by Proxy, ok bool) {
 	for _, w := range l {
-		if p, is := w.(Proxied); is && slices.Contains(p.Proxy().Resources, gvr) {
-			return w.Name(), p.Proxy().Kind, true
+		proxied, is := w.(Proxied)
+		if !is {
+			continue
+		}
+		by = proxied.Proxy()
+		if slices.Contains(by.Resources, gvr) && (by.Segment == "" || by.Segment == segment) {
+			return w.Name(), by, true
 		}
 	}
-	return "", "", false
+	return "", Proxy{}, false
 }

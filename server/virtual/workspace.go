@@ -3,6 +3,7 @@ package virtual
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -65,6 +66,19 @@ type Proxy struct {
 	Kind string
 	// Resources are all versions in which the host knows them.
 	Resources []schema.GroupVersionResource
+	// Segment is the one behind /proxy if objects lead to several virtual workspaces, each with a segment of its own; otherwise it is empty.
+	Segment string
+	// Joined says that the URL of the virtual workspace has <cluster>:<name> in one segment, and not two segments.
+	Joined bool
+}
+
+// Below returns the escaped path of the endpoint of an object below the name of the virtual workspace.
+func (p Proxy) Below(cluster logicalcluster.Name, name string) string {
+	separator := "/"
+	if p.Joined {
+		separator = logicalcluster.Separator
+	}
+	return cluster.String() + separator + url.PathEscape(name)
 }
 
 // Closed is a Workspace without a name that has no URL, allows nothing and serves nothing.

@@ -26,9 +26,9 @@ const (
 
 var (
 	hostPath  = regexp.MustCompile(`^(.*)/apis/tenancy\.kcp\.io/v1alpha1/workspaces/([^/]+)/proxy/?$`)
-	otherPath = regexp.MustCompile(`^(.*)/apis/apis\.kcp\.io/v1alpha[12]/apiexports/[^/]+/proxy(/.*)?$`)
+	otherPath = regexp.MustCompile(`^(.*)/apis/(?:apis\.kcp\.io/v1alpha[12]/apiexports|tenancy\.kcp\.io/v1alpha1/workspacetypes)/[^/]+/proxy(/.*)?$`)
 	ownPath   = regexp.MustCompile(`^(.*)/clusters/([^/]+)/?$`)
-	virtual   = regexp.MustCompile(`^(.*)/services/apiexport/[^/]+/[^/]+(/.*)?$`)
+	virtual   = regexp.MustCompile(`^(.*)/services/(?:apiexport/[^/]+|initializingworkspaces|terminatingworkspaces|apiresourceschema)/[^/]+(/.*)?$`)
 )
 
 // parseDoor parses the URL of a server. found is false if the URL has none of our paths; it may then lead to a host or to Annex's

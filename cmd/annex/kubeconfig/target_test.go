@@ -57,6 +57,8 @@ func TestParseDoor(t *testing.T) {
 		{"https://annex/services/apiexport/root/widgets/clusters/*", door{base: "https://annex"}, true},
 		{"https://host/apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy", door{base: "https://host", host: true, here: "root:org"}, true},
 		{"https://host/apis/apis.kcp.io/v1alpha1/apiexports/root:p:w/proxy/clusters/*", door{base: "https://host", host: true}, true},
+		{"https://host/apis/tenancy.kcp.io/v1alpha1/workspacetypes/root:t/proxy/initializingworkspaces/clusters/*", door{base: "https://host", host: true}, true},
+		{"https://annex/services/terminatingworkspaces/root:t/clusters/*", door{base: "https://annex"}, true},
 		{"https://rancher/k8s/clusters/c-1/apis/tenancy.kcp.io/v1alpha1/workspaces/team/proxy", door{base: "https://rancher/k8s/clusters/c-1", host: true, here: "team"}, true},
 	} {
 		got, found, err := parseDoor(test.server)

@@ -3,6 +3,9 @@
 //	/services/initializingworkspaces/<cluster>:<type>/clusters/{*|<cluster>}/...   what the initializer of a WorkspaceType has not finished
 //	/services/terminatingworkspaces/<cluster>:<type>/clusters/{*|<cluster>}/...    the same for its terminator
 //
+// Through a host cluster, /apis/tenancy.kcp.io/v1alpha1/workspacetypes/<path>:<type>/proxy/<initializingworkspaces|terminatingworkspaces>/clusters/...
+// is the same endpoint.
+//
 // They differ in what a stage says (stage.go). Each shows LogicalClusters that wait for the type, in all clusters or in one, and lets its
 // controllers into the content of these clusters. What keeps them from more, in this order:
 //

@@ -51,6 +51,7 @@ var (
 	_ virtual.Workspace = &Endpoint{}
 	_ virtual.Entering  = &Endpoint{}
 	_ virtual.Follower  = &Endpoint{}
+	_ virtual.Proxied   = &Endpoint{}
 )
 
 // NewInitializing returns the virtual workspace of initializers.
@@ -61,6 +62,16 @@ func NewTerminating(c Config) *Endpoint { return &Endpoint{Config: c, stage: &te
 
 // Name implements virtual.Workspace.
 func (e *Endpoint) Name() string { return e.stage.name }
+
+// Proxy implements virtual.Proxied: a host cluster forwards .../workspacetypes/<path>:<type>/proxy/<name of the virtual workspace>/....
+func (e *Endpoint) Proxy() virtual.Proxy {
+	return virtual.Proxy{
+		Kind:      "WorkspaceType",
+		Resources: []schema.GroupVersionResource{tenancyv1alpha1.SchemeGroupVersion.WithResource(workspaceTypes.Resource)},
+		Segment:   e.stage.name,
+		Joined:    true,
+	}
+}
 
 // Describe sets what serves discovery and OpenAPI of everything that the process serves. It is called before the first request.
 func (e *Endpoint) Describe(all *discovery.Discovery) { e.discovery = all }

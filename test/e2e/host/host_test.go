@@ -152,6 +152,66 @@ func TestHost_ProviderThroughTheHost(t *testing.T) {
 	})
 }
 
+// The controller of an initializer works through the host, too.
+func TestHost_InitializerThroughTheHost(t *testing.T) {
+	server := installed.annex.For(t)
+	org, _ := server.NewWorkspace("root", "prepared", "")
+	server.Kubectl(org, initializedType, "apply", "-f", "-")
+	const name = "preparer"
+	preparer := newUser(t, name, rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"tenancy.kcp.io"}, Resources: []string{"workspacetypes/proxy"}})
+	endpoint := "/apis/tenancy.kcp.io/v1alpha1/workspacetypes/" + org + ":prepared/proxy/initializingworkspaces/clusters/"
+	waiting := endpoint + "*/apis/core.kcp.io/v1alpha1/logicalclusters"
+	if code := annex.Status(t, preparer.config, http.MethodGet, waiting); code != http.StatusForbidden {
+		t.Errorf("the endpoint for somebody who may not initialize: %d", code)
+	}
+	server.Kubectl(org, initializerOf+name, "apply", "-f", "-")
+	server.Kubectl(org, "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: child}\nspec: {type: {name: prepared}}", "create", "-f", "-")
+	var cluster string
+	annex.Eventually(t, func(context.Context) error {
+		out, err := preparer.try("", "", "get", "--raw", waiting)
+		if err != nil {
+			return fmt.Errorf("%s: %w", out, err)
+		}
+		_, after, found := strings.Cut(out, `"kcp.io/cluster":"`)
+		if cluster, _, _ = strings.Cut(after, `"`); !found {
+			return errors.New("the new workspace is missing")
+		}
+		return nil
+	})
+	if out, err := preparer.try("", "", "get", "--raw", endpoint+cluster+"/api/v1/namespaces/default"); err != nil || !strings.Contains(out, `"name":"default"`) {
+		t.Errorf("the content of the workspace: %v: %s", err, out)
+	}
+	terminators := strings.Replace(endpoint, "initializing", "terminating", 1)
+	if code := annex.Status(t, preparer.config, http.MethodGet, terminators+"*/apis/core.kcp.io/v1alpha1/logicalclusters"); code != http.StatusForbidden {
+		t.Errorf("the endpoint of terminators for an initializer: %d", code)
+	}
+}
+
+const initializedType = `
+apiVersion: tenancy.kcp.io/v1alpha1
+kind: WorkspaceType
+metadata: {name: prepared}
+spec:
+  extend: {with: [{name: universal, path: root}]}
+  initializer: true
+  initializerPermissions: [{apiGroups: [""], resources: [namespaces], verbs: [get]}]
+`
+
+const initializerOf = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: initializer}
+rules: [{apiGroups: [tenancy.kcp.io], resources: [workspacetypes], resourceNames: [prepared], verbs: [initialize]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: initializer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: initializer}
+subjects:
+- apiGroup: rbac.authorization.k8s.io
+  kind: User
+  name: `
+
 const export = `
 apiVersion: apis.kcp.io/v1alpha1
 kind: APIResourceSchema
