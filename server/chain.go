@@ -150,6 +150,7 @@ func describeVirtual(e *endpoints, documented discovery.Config) error {
 	e.initializing.Describe(documents)
 	e.terminating.Describe(documents)
 	return nil
+	e.schemasOf.Describe(documents)
 }
 
 // filters returns what says of a resource that its storage asks filters. Events of both groups have one storage.

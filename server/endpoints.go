@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
+	"github.com/annex-dev/annex/server/virtual/apiresourceschema"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
 	"github.com/annex-dev/annex/server/virtual/lifecycle"
 )
@@ -37,6 +38,8 @@ type endpoints struct {
 	exports *apiexport.Endpoint
 	// initializing and terminating are the virtual workspaces of initializers and terminators.
 	initializing, terminating *lifecycle.Endpoint
+	// schemasOf shows consumers the schemas of what they have bound.
+	schemasOf *apiresourceschema.Endpoint
 	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
@@ -79,7 +82,10 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator, Policy: p.clusters, Watches: i.watches, IsStatusByServer: kinds.All.IsStatusByServer,
 	}
 	e.initializing, e.terminating = lifecycle.NewInitializing(stages), lifecycle.NewTerminating(stages)
-	all := []virtual.Workspace{exports, e.initializing, e.terminating}
+	e.schemasOf = apiresourceschema.New(apiresourceschema.Config{
+		Cached: s.reader, Fresh: s.gate(apisv1alpha2.Resource("apibindings")).Wait, Policy: p.clusters, Resolver: i.index, Inactive: s.paths.Inactive,
+	})
+	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf}
 	if c.Host != nil {
 		e.projections = newProjections(c, s, i, p, e)
 		all = append(all, e.projections)

@@ -7,8 +7,22 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/virtual"
 )
+
+// InCluster decides whether the user of attrs may do something in a cluster, for a virtual workspace that depends on it. ctx is for that cluster
+// alone. The user learns nothing of it but what the virtual workspace tells.
+func (c *Authorizer) InCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	if attrs.GetUser() == nil {
+		return authorizer.DecisionDeny, "the request has no user", nil
+	}
+	if policy.Master(attrs.GetUser(), cluster) {
+		return authorizer.DecisionAllow, "system:masters may do everything", nil
+	}
+	decision, reason, _, err := c.inCluster(ctx, cluster, attrs)
+	return decision, reason, err
+}
 
 // atEndpoint decides a request for a virtual endpoint, which may be whether somebody may stand in for somebody else there.
 // The virtual workspace decides, and unless the endpoint is direct, two rules are the same for all: whom one may stand in for is

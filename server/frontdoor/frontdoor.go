@@ -184,6 +184,10 @@ func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.C
 }
 
 // errLookup is the answer while nobody knows whether the workspace exists, for example while the server starts. Clients repeat a
+	if parsed.Endpoint.Cluster.Empty() {
+		parsed.Endpoint.Cluster, _ = logicalcluster.FromContext(ctx)
+		ctx = virtual.WithEndpoint(ctx, parsed.Endpoint)
+	}
 // request by themselves only if the answer says when.
 func errLookup() error {
 	err := apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")

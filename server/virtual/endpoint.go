@@ -10,7 +10,8 @@ import (
 type Endpoint struct {
 	// Kind is the name of the virtual workspace.
 	Kind string
-	// Cluster is where the object that the endpoint belongs to lives; it need not exist. Requests use its share of the server,
+	// Cluster is where the object that the endpoint belongs to lives; it need not exist. If a virtual workspace parses a URL and leaves it
+	// empty, it is the cluster that the request is for. Requests use its share of the server,
 	// and it decides, by its RBAC, who may impersonate whom. Nobody passes while it, or a cluster that the request is for, is
 	// switched off.
 	Cluster logicalcluster.Name
