@@ -114,6 +114,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Again:     p.clusters.Again,
 
 		Identified: e.exports.Identified,
+		Switched:   s.paths.Switched,
 		Virtual:    atEndpoints,
 		Base:       e.base.Has,
 		Serve:      last,

@@ -64,12 +64,14 @@ func newCatalog(c Config, s *stores, watches *serve.Watches) *catalog.Catalog {
 	})
 }
 
-// recheckSwitched looks again at the watches on a cluster that is switched off or on, and at those of its providers, which cover it.
+// recheckSwitched looks again at the watches on a cluster that is switched off or on, and at those that cover it: those of its providers, and those on
+// all clusters.
 func recheckSwitched(ctx context.Context, watches *serve.Watches, from client.Reader, cluster logicalcluster.Name) {
 	watches.Recheck(cluster)
 	if cluster.Empty() {
 		return // these were all
 	}
+	watches.Recheck(serve.AllClusters)
 	providers, err := apiexport.Providers(ctx, from, cluster)
 	if err != nil {
 		watches.Recheck("")

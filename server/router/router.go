@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -49,6 +50,8 @@ type Config struct {
 	Identified func(ctx context.Context, gr schema.GroupResource, identity string) (serve.Target, error)
 	// Again asks the maximal permission policy behind a bound resource, once it is known that it serves the request.
 	Again func(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
+	// Switched returns what differs once a cluster was switched off or on.
+	Switched func() uint64
 	// Base reports whether the process itself serves the resource in every cluster.
 	Base func(schema.GroupResource) bool
 	// Serve is the last mile.
@@ -180,6 +183,16 @@ func (r *Router) resource(w http.ResponseWriter, req *http.Request, cluster logi
 	r.Serve.Serve(w, req, serve.Target{Cluster: cluster, Resource: served.Resource, Owner: served.Owner, Cataloged: true})
 }
 
+// unswitched is the condition of watches on all clusters: they end when one is switched off or on, as the watches in that cluster do. A watch on
+// LogicalClusters shows just that, and goes on.
+func (r *Router) unswitched(gr schema.GroupResource) serve.Condition {
+	if gr == corev1alpha1.Resource("logicalclusters") {
+		return serve.Condition{}
+	}
+	before := r.Switched()
+	return serve.Condition{Cluster: serve.AllClusters, Holds: func(context.Context) bool { return r.Switched() == before }}
+}
+
 // wildcard serves lists and watches over all clusters.
 func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *genericapirequest.RequestInfo) {
 	if !info.IsResourceRequest {
@@ -200,7 +213,7 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 	}
 	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
 	if r.Base(gr) || kinds.All.IsBound(gr) {
-		r.Serve.Serve(w, req, serve.Target{All: true, Handler: r.API})
+		r.Serve.Serve(w, req, serve.Target{All: true, Handler: r.API, While: r.unswitched(gr)})
 		return
 	}
 	r.Serve.Fail(w, req, apierrors.NewBadRequest(fmt.Sprintf("custom resources across all clusters need the identity of their API: %s:<identityHash> instead of %s", info.Resource, info.Resource)))

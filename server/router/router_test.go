@@ -52,7 +52,7 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	return New(Config{
-		API: base, Catalog: s, Discovery: nothing{}, Virtual: nothing{},
+		API: base, Catalog: s, Discovery: nothing{}, Virtual: nothing{}, Switched: switchedAgain(),
 		Again: func(_ context.Context, _ logicalcluster.Name, served *catalog.Served) error {
 			if served.Binding == "limited" {
 				return apierrors.NewForbidden(served.GroupResource(), "", errors.New("not now"))
@@ -74,6 +74,12 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 			Catalog: s, Schemas: nothing{}, API: base, Codecs: serializer.NewCodecFactory(scheme),
 		}),
 	})
+}
+
+// switchedAgain returns a function that reports another switch at each call.
+func switchedAgain() func() uint64 {
+	var switches uint64
+	return func() uint64 { switches++; return switches }
 }
 
 func send(ctx context.Context, t *testing.T, r *Router, method, url string) int {
@@ -215,6 +221,25 @@ func TestRouter_WatchesEndWhenTheClusterIsSwitchedOff(t *testing.T) {
 		if ended != tc.want {
 			t.Errorf("%s by %s: ended: %t, want %t", tc.url, tc.who.GetName(), ended, tc.want)
 		}
+	}
+}
+
+func TestRouter_WatchesOnAllClustersEndWhenOneIsSwitched(t *testing.T) {
+	ended := false
+	r := newRouter(func(_ http.ResponseWriter, req *http.Request) { ended = req.Context().Err() != nil }, nil)
+	ctx := genericapirequest.WithUser(logicalcluster.WithWildcard(t.Context()), &user.DefaultInfo{Name: "root", Groups: []string{user.SystemPrivilegedGroup}})
+	for url, want := range map[string]bool{
+		"/api/v1/configmaps?watch=true": true, "/api/v1/configmaps": false, "/apis/core.kcp.io/v1alpha1/logicalclusters?watch=true": false,
+	} {
+		ended = false
+		if send(ctx, t, r, http.MethodGet, url); ended != want {
+			t.Errorf("%s: ended: %t, want %t", url, ended, want)
+		}
+	}
+	r.Switched = func() uint64 { return 7 }
+	ended = true
+	if send(ctx, t, r, http.MethodGet, "/api/v1/configmaps?watch=true"); ended {
+		t.Error("a watch ends although no cluster was switched")
 	}
 }
 

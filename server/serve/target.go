@@ -47,9 +47,12 @@ type Target struct {
 	Covers Condition
 }
 
+// AllClusters stands in a Condition for what a change in any cluster can make false. No cluster has this name.
+const AllClusters = logicalcluster.Name(logicalcluster.Wildcard)
+
 // Condition is what must stay true while a watch is open.
 type Condition struct {
-	// Cluster is where a change can make it false: code that learns of one calls Watches.Recheck.
+	// Cluster is where a change can make it false: code that learns of one calls Watches.Recheck. It may be AllClusters.
 	Cluster logicalcluster.Name
 	// Holds reports whether the condition is true now. It may be called by several goroutines, and must return when ctx ends.
 	Holds func(ctx context.Context) bool

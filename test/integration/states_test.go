@@ -9,6 +9,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/annex-dev/annex/test/framework/annex"
@@ -115,9 +116,23 @@ func TestInactive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer open.Stop()
+	all := s.Config(annex.ContextShardBase)
+	all.Host = s.URL() + "/clusters/*"
+	everywhere, _ := annex.Clients(t, all)
+	exist, err := everywhere.CoreV1().ServiceAccounts("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything, err := everywhere.CoreV1().ServiceAccounts("").Watch(t.Context(), metav1.ListOptions{ResourceVersion: exist.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer everything.Stop()
 	annotate(t, s, "/clusters/"+cluster+logicalClusterAt, "core.kcp.io/inactive", "true")
-	for range open.ResultChan() { // until it ends
-		continue
+	for _, of := range []watch.Interface{open, everything} {
+		for range of.ResultChan() { // until it ends
+			continue
+		}
 	}
 	eventually(t, "the workspace is inactive", func(ctx context.Context) (bool, error) {
 		lc, err := untyped.Resource(clusters).Get(ctx, "cluster", metav1.GetOptions{})
