@@ -96,6 +96,9 @@ type Content interface {
 	// Find returns the head of the object called key; nil when there is none. It may be a little behind, but not behind what a Watch has
 	// delivered; with now, it is as of now or later.
 	Find(ctx context.Context, kind Kind, key Key, now bool) (*Head, error)
+	// Get returns the whole object of h as the watch caches have it: of its Go type if it is typed, otherwise unstructured. NotFound when it
+	// is gone, or when nothing serves it any more.
+	Get(ctx context.Context, h Head) (Object, error)
 	// Delete begins or completes the deletion of the object of h as options say; nil for the defaults. NotFound when it is gone, Conflict
 	// when another object has its name.
 	Delete(ctx context.Context, h Head, options *metav1.DeleteOptions) error

@@ -120,23 +120,23 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Serve:      last,
 	})
 	atEndpoints.Inside = http.HandlerFunc(routed.Inside)
-	generic.Handler.FullHandlerChain = newHandler(
-		routed,
-		outside,
-		frontdoor.Config{
-			Resolver: i.index,
-			Virtual:  e.virtual,
-			Tokens:   p.tokens,
-			// Before the chain: a probe must not wait behind the requests of a tenant.
-			Health: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				// As the chain says of every answer.
-				w.Header().Set("Cache-Control", "no-cache, private")
-				generic.Handler.NonGoRestfulMux.ServeHTTP(w, host.sparing(w, r))
-			}),
-			Host:   hostDoor,
-			Codecs: c.Scheme.Codecs,
-		},
-		p.limiter, c.MaxRefusals, config)
+	door := frontdoor.Config{
+		Resolver: i.index,
+		Virtual:  e.virtual,
+		Tokens:   p.tokens,
+		// Before the chain: a probe must not wait behind the requests of a tenant.
+		Health: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// As the chain says of every answer.
+			w.Header().Set("Cache-Control", "no-cache, private")
+			generic.Handler.NonGoRestfulMux.ServeHTTP(w, host.sparing(w, r))
+		}),
+		Host:   hostDoor,
+		Codecs: c.Scheme.Codecs,
+	}
+	if e.mounts != nil {
+		door.Mounts = e.mounts
+	}
+	generic.Handler.FullHandlerChain = newHandler(routed, outside, door, p.limiter, c.MaxRefusals, config)
 	return generic, nil
 }
 
@@ -150,8 +150,8 @@ func describeVirtual(e *endpoints, documented discovery.Config) error {
 	e.exports.Describe(documents)
 	e.initializing.Describe(documents)
 	e.terminating.Describe(documents)
-	return nil
 	e.schemasOf.Describe(documents)
+	return nil
 }
 
 // filters returns what says of a resource that its storage asks filters. Events of both groups have one storage.

@@ -24,6 +24,7 @@ import (
 	"github.com/annex-dev/annex/server/virtual/apiresourceschema"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
 	"github.com/annex-dev/annex/server/virtual/lifecycle"
+	"github.com/annex-dev/annex/server/virtual/mount"
 )
 
 // endpoints is the fourth layer: what is served where, in clusters and in virtual workspaces.
@@ -40,6 +41,8 @@ type endpoints struct {
 	initializing, terminating *lifecycle.Endpoint
 	// schemasOf shows consumers the schemas of what they have bound.
 	schemasOf *apiresourceschema.Endpoint
+	// mounts are what answers in mounted workspaces; nil without mounts.
+	mounts *mount.Endpoint
 	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
@@ -86,6 +89,17 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Cached: s.reader, Fresh: s.gate(apisv1alpha2.Resource("apibindings")).Wait, Policy: p.clusters, Resolver: i.index, Inactive: s.paths.Inactive,
 	})
 	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf}
+	if c.Mounts != nil {
+		transport, err := mount.NewTransport(*c.Mounts, p.guard.DialContext)
+		if err != nil {
+			return nil, err
+		}
+		e.mounts = mount.New(mount.Config{
+			Cached: s.reader, Live: s.reader.Live(), Paths: i.index, Policy: p.clusters, Inactive: s.paths.Inactive, Watches: i.watches,
+			Transport: transport, MaxBodyBytes: maxRequestBodyBytes, Codecs: c.Scheme.Codecs,
+		})
+		all = append(all, e.mounts)
+	}
 	if c.Host != nil {
 		e.projections = newProjections(c, s, i, p, e)
 		all = append(all, e.projections)

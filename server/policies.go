@@ -112,6 +112,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		NamespaceLifecycle: namespacelifecycle.New(s.reader, s.reader.Live()),
 		Mutating:           []genericadmission.Interface{p.dynamic.Mutating(), p.webhooks.Mutating()},
 		Validating:         []genericadmission.Interface{p.dynamic.Rights(), p.dynamic.Validating(), p.webhooks.Validating()},
+		Mounts:             c.Mounts != nil,
 		Quotas:             s.backend,
 	}); err != nil {
 		return nil, fmt.Errorf("building admission: %w", err)

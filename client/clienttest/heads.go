@@ -80,6 +80,18 @@ func (c *Content) Find(ctx context.Context, kind client.Kind, key client.Key, _ 
 	return &h, nil
 }
 
+// Get implements client.Content.
+func (c *Content) Get(ctx context.Context, h client.Head) (client.Object, error) {
+	if err := c.failure(); err != nil {
+		return nil, err
+	}
+	obj, err := c.fake.Get(ctx, h.Resource, h.Key())
+	if err == nil && obj.GetUID() != h.UID {
+		return nil, apierrors.NewNotFound(h.Resource, h.Name)
+	}
+	return obj, err
+}
+
 // Delete implements client.Content.
 func (c *Content) Delete(ctx context.Context, h client.Head, options *metav1.DeleteOptions) error {
 	if err := c.failure(); err != nil {

@@ -60,6 +60,8 @@ type Config struct {
 
 type reconciler struct {
 	Config
+	// targets are the objects that Workspaces are mounted on.
+	targets *targets
 }
 
 // Specs returns the controllers of this package.
@@ -67,7 +69,7 @@ func Specs(c Config) []multicluster.Spec {
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
-	r := &reconciler{Config: c}
+	r := &reconciler{Config: c, targets: newTargets()}
 	return []multicluster.Spec{{
 		Name:    Name,
 		Workers: workers,
@@ -78,7 +80,7 @@ func Specs(c Config) []multicluster.Spec {
 			{Resource: apiBindings, Content: c.Content, HeadKeys: r.keysOfBinding, Listed: multicluster.OnlyChanges},
 			{Resource: clusterRoleBindings, Content: c.Content, HeadKeys: r.keysOfClusterRoleBinding, Listed: multicluster.OnlyChanges},
 		},
-		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates},
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates, r.followTargets},
 		Reconcile: r.reconcile,
 	}, r.homeSpec()}
 }
@@ -109,13 +111,21 @@ func (r *reconciler) collectTemplates(ctx context.Context, _ func(client.Key, ti
 
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	ws, err := client.Find[tenancyv1alpha1.Workspace](ctx, r.Client, workspaces, key)
-	if err != nil || ws == nil {
+	if err != nil {
 		return reconcile.Result{}, err
+	}
+	if ws == nil || ws.DeletionTimestamp != nil || ws.Spec.Mount == nil {
+		r.targets.unfollow(key)
+	}
+	if ws == nil {
+		return reconcile.Result{}, nil
 	}
 	var result reconcile.Result
 	switch {
 	case ws.DeletionTimestamp != nil:
 		result, err = r.finalize(ctx, ws)
+	case ws.Spec.Mount != nil:
+		result, err = r.mount(ctx, ws)
 	case isPlaced(ws):
 		result, err = r.maintain(ctx, ws)
 	case ws.Spec.Cluster != "" && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseInitializing:

@@ -5257,14 +5257,14 @@ func schema_annex_apis_tenancy_v1alpha1_WorkspaceSpec(ref common.ReferenceCallba
 					},
 					"URL": {
 						SchemaProps: spec.SchemaProps{
-							Description: "URL is the address of the workspace by its path. The system sets it.",
+							Description: "URL is the address of the workspace by its path, or, if the workspace is mounted, the address of the target. The system sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"mount": {
 						SchemaProps: spec.SchemaProps{
-							Description: "mount makes the workspace show the target of another object instead of a logical cluster of its own. Not supported yet.",
+							Description: "mount makes the workspace show the target of another object instead of a logical cluster of its own. It cannot be added, changed or removed later. A mounted workspace has no type. The server refuses it unless its operator has enabled mounts.",
 							Ref:         ref(tenancyv1alpha1.Mount{}.OpenAPIModelName()),
 						},
 					},

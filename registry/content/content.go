@@ -51,8 +51,7 @@ func (c *Content) List(ctx context.Context, scope client.ContentScope) ([]head.H
 	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Wanted})
 }
 
-// Get returns the whole object as the watch caches have it: of its Go type if it is typed, otherwise unstructured. It may be
-// newer than its head, but is the same object. NotFound when it is gone, or when nothing serves it any more.
+// Get implements client.Content. The object may be newer than its head, but is the same one.
 func (c *Content) Get(ctx context.Context, h head.Head) (client.Object, error) {
 	return c.access().get(ctx, h)
 }

@@ -81,8 +81,10 @@ func (i *Index) handleWorkspace(event client.Event) {
 	switch event.Type {
 	case client.Reset:
 		i.children.reset()
+		i.mounts.reset()
 		return
 	case client.Synced:
+		i.mounts.synced()
 		i.children.synced()
 		return
 	}
@@ -91,6 +93,11 @@ func (i *Index) handleWorkspace(event client.Event) {
 		return
 	}
 	key := child{parent: logicalcluster.From(ws), name: ws.Name}
+	if event.Type != client.Deleted && isMounted(ws) {
+		i.mounts.set(key, struct{}{})
+	} else {
+		i.mounts.drop(key)
+	}
 	if event.Type == client.Deleted || ws.Spec.Cluster == "" {
 		i.children.drop(key)
 		return

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -423,5 +424,34 @@ func TestIndex_ASwitchThatAWatchMissedCountsWhenItIsSynced(t *testing.T) {
 	i.handleLogicalCluster(t.Context(), client.Event{Type: client.Synced})
 	if version := i.Paths.Switched(); version != 7 || !i.Inactive("orgid") {
 		t.Errorf("after: switched at %d, and off: %v", version, i.Inactive("orgid"))
+	}
+}
+
+// A mounted Workspace is a leaf of the tree, found in memory or by a second look.
+func TestIndex_Mounted(t *testing.T) {
+	mounted := func(parent logicalcluster.Name, name string) client.Object {
+		ws := workspace(parent, name, "")
+		ws.Spec.Mount = &tenancyv1alpha1.Mount{}
+		return ws
+	}
+	objects := append(tree(), mounted("orgid", "m"), mounted("v1u4alow0iv9", "m"))
+	late := mounted("orgid", "late")
+	i := fed(t, clienttest.NewFake(append(objects, late)...), objects...)
+	for path, want := range map[logicalcluster.Path]string{
+		"root:org:m": "orgid m", "orgid:m": "orgid m", "user:alice:m": "v1u4alow0iv9 m", "root:org:late": "orgid late",
+		"root:org:m:below": "", "root:org:m:m": "", "root:m": "", "m": "", "root:pending": "", "root:org": "", "nobody:m": "", "root:nobody:m": "", "*": "", "": "", "system:m": "",
+	} {
+		if name, found, err := i.Resolve(t.Context(), path); err != nil || found && want != "" {
+			t.Errorf("%s is the cluster %q, %v", path, name, err)
+		}
+		parent, name, ok, err := i.Mounted(t.Context(), path)
+		if got := strings.TrimSpace(parent.String() + " " + name); err != nil || ok != (want != "") || ok && got != want {
+			t.Errorf("%s is mounted as %q: %t, %v; want %q", path, got, ok, err, want)
+		}
+	}
+	i.handleWorkspace(client.Event{Type: client.Deleted, Object: mounted("orgid", "m")})
+	i.Cached = clienttest.NewFake(tree()...)
+	if _, _, ok, err := i.Mounted(t.Context(), "root:org:m"); ok || err != nil {
+		t.Errorf("it is mounted after its deletion: %t, %v", ok, err)
 	}
 }

@@ -108,6 +108,9 @@ func (i *Index) child(ctx context.Context, key child) (logicalcluster.Name, bool
 	if name, found := i.children.get(key); found {
 		return name, true, nil
 	}
+	if _, mounted := i.mounts.get(key); mounted {
+		return "", false, nil
+	}
 	if _, err := logicalcluster.ParseName(string(key.parent)); err != nil {
 		return "", false, nil
 	}

@@ -2,7 +2,7 @@
 // workspaceauthenticationconfigurations. In root it also serves the home workspace of whoever asks (home.go).
 //
 // A Workspace is stored without spec.URL; the address is made up on read from the address of the server and the canonical
-// path of the cluster that holds the Workspace. Every Workspace is created with the finalizer that keeps it until its
+// path of the cluster that holds the Workspace. Only a mounted Workspace is stored with it: there it is the address of the target. Every Workspace is created with the finalizer that keeps it until its
 // logical cluster is gone, and carries its phase, and its unfinished initializers and terminators, as labels.
 //
 // Nothing of the status of a WorkspaceType is stored. It shows the addresses of the two virtual workspaces of the type

@@ -235,13 +235,26 @@ func TestWorkspaces_StayUntilTheFinalizerGoes(t *testing.T) {
 	}
 }
 
-func TestWorkspaces_MountIsNotSupportedYet(t *testing.T) {
-	g := newGroup(t)
+// The address of a target is stored, and a client that leaves it out does not remove it.
+func TestWorkspaces_MountedOnesKeepTheirAddress(t *testing.T) {
+	g, ctx := newGroup(t), in(t, "root")
 	ws := newWorkspace("org")
-	ws.Spec.Mount = &tenancyv1alpha1.Mount{Reference: tenancyv1alpha1.ObjectReference{APIVersion: "v1", Kind: "X", Name: "x"}}
-	_, err := users(g).Create(in(t, "root"), ws, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
-	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.mount") || !strings.Contains(err.Error(), "not supported yet") {
-		t.Errorf("got %v", err)
+	ws.Spec.Mount = &tenancyv1alpha1.Mount{Reference: tenancyv1alpha1.ObjectReference{APIVersion: "example.com/v1", Kind: "X", Name: "x"}}
+	ws = create(ctx, t, users(g), ws)
+	if ws.Spec.URL != "" || ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling {
+		t.Errorf("created as %+v", ws)
+	}
+	ws = ws.DeepCopy()
+	const url = "https://example.com/clusters/x"
+	ws.Spec.URL, ws.Status.Phase = url, corev1alpha1.LogicalClusterPhaseReady
+	ws, err := update(ctx, g.System["workspaces"], ws)
+	if err != nil || ws.Spec.URL != url {
+		t.Fatalf("stored as %+v, %v", ws, err)
+	}
+	sent := ws.DeepCopy()
+	sent.Spec.URL, sent.Labels = "", map[string]string{"mine": "yes"}
+	if ws, err = update(ctx, users(g), sent); err != nil || ws.Spec.URL != url || ws.Labels["mine"] != "yes" {
+		t.Errorf("after a client left the address out: %+v, %v", ws, err)
 	}
 }
 

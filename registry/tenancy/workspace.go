@@ -32,8 +32,14 @@ func workspaceKind(urls URLs) *kinds.Kind[tenancyv1alpha1.Workspace, *tenancyv1a
 
 // prepareWorkspace sets what follows from the rest of a Workspace.
 func prepareWorkspace(ws, old *tenancyv1alpha1.Workspace) {
-	// The address is made up on read: what clients send back is what they read.
-	ws.Spec.URL = ""
+	switch {
+	case ws.Spec.Mount == nil:
+		// The address is made up on read: what clients send back is what they read.
+		ws.Spec.URL = ""
+	case old != nil && ws.Spec.URL == "":
+		// That of a target is stored. A client that leaves it out does not mean to remove it.
+		ws.Spec.URL = old.Spec.URL
+	}
 	if ws.Status.Phase == "" {
 		ws.Status.Phase = corev1alpha1.LogicalClusterPhaseScheduling
 	}

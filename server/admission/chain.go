@@ -38,6 +38,8 @@ type Config struct {
 	NamespaceLifecycle admission.Interface
 	// Mutating and Validating are the webhooks of workspaces, in the order in which they run.
 	Mutating, Validating []admission.Interface
+	// Mounts reports whether workspaces may be mounted.
+	Mounts bool
 	// Quotas knows what exceeds a ResourceQuota; registry/storage.Backend is one.
 	Quotas quota.Quotas
 }
@@ -82,6 +84,7 @@ func New(c Config) (admission.Interface, error) {
 		// The owner comes before the type, because it is recorded for every type.
 		workspace.NewOwnership(t, c.WorkspaceURL),
 		workspace.NewTypes(t, c.Authorizer),
+		workspace.NewMounts(c.Mounts),
 		workspacetype.New(t, c.Authorizer),
 		authentication.New(c.External),
 		clusterrules.NewRules(),

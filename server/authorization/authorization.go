@@ -169,6 +169,9 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 			return authorizer.DecisionAllow, openToAll, inside, nil
 		}
 		decision, reason, err := c.atEndpoint(ctx, endpoint, attrs, master)
+		if endpoint.Workspace {
+			return decision, reason, outside, err
+		}
 		return decision, reason, inside, err
 	}
 	cluster, named := logicalcluster.FromContext(ctx)

@@ -445,6 +445,56 @@ func TestAuthorize_NothingIsLearntAboutClusters(t *testing.T) {
 	}
 }
 
+// A mounted workspace has users of another server behind it, who are nobody's here to impersonate.
+func TestAtEndpoint_NobodyIsImpersonatedBeyond(t *testing.T) {
+	a := newAuthorizer(t)
+	mounted := virtual.WithEndpoint(logicalcluster.WithCluster(t.Context(), "org"), virtual.Endpoint{Kind: "mount", Cluster: "org", Name: "m", Direct: true, Workspace: true})
+	master := &user.DefaultInfo{Name: "m", Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}
+	for _, who := range []user.Info{someone("vera"), someone("dave"), master} {
+		for _, attrs := range []authorizer.AttributesRecord{impersonate(who, "users", "dave"), impersonate(who, "groups", "devs")} {
+			if decision, _, err := a.Authorize(mounted, attrs); decision == authorizer.DecisionAllow || err != nil {
+				t.Errorf("%s stands in for %s %s: %v, %v", who.GetName(), attrs.Resource, attrs.Name, decision, err)
+			}
+		}
+	}
+	if decision, _, err := a.Authorize(mounted, list(someone("vera"), "configmaps")); decision != authorizer.DecisionAllow || err != nil {
+		t.Errorf("whom the virtual workspace allows: %v, %v", decision, err)
+	}
+	// Who is refused there is told what is told of a workspace that does not exist.
+	_, refused, _ := a.Authorize(mounted, list(someone("dave"), "configmaps"))
+	_, missing, _ := a.Authorize(logicalcluster.WithUnknown(t.Context()), list(someone("dave"), "configmaps"))
+	if refused != missing || refused == "" {
+		t.Errorf("%q, and of a workspace that does not exist %q", refused, missing)
+	}
+}
+
+func TestAuthorizer_InCluster(t *testing.T) {
+	clusters, err := New(over(world()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		cluster logicalcluster.Name
+		who     user.Info
+		want    bool
+	}{
+		{"org", &user.DefaultInfo{Name: "m", Groups: []string{user.SystemPrivilegedGroup}}, true},
+		{"org", someone("dave"), false},
+		{"nosuch", someone("dave"), false},
+		{"system:admin", someone("dave"), false},
+		{"org", nil, false},
+	} {
+		attrs := list(tc.who, "configmaps")
+		if tc.who == nil {
+			attrs.User = nil
+		}
+		decision, _, err := clusters.InCluster(logicalcluster.WithCluster(t.Context(), tc.cluster), tc.cluster, attrs)
+		if got := decision == authorizer.DecisionAllow; got != tc.want || err != nil {
+			t.Errorf("%+v: %v, %v", tc, decision, err)
+		}
+	}
+}
+
 func TestAuthorize_PolicyThatCannotBeReadDenies(t *testing.T) {
 	fake := world()
 	a := build(t, over(fake), onlyVera)

@@ -31,6 +31,8 @@ func (c *Authorizer) atEndpoint(ctx context.Context, endpoint virtual.Endpoint, 
 	switch {
 	case c.virtual == nil:
 		return authorizer.DecisionDeny, "nobody decides about virtual endpoints here", nil
+	case isImpersonation(attrs) && endpoint.Workspace:
+		return authorizer.DecisionDeny, "nobody is impersonated beyond this server", nil
 	case isImpersonation(attrs) && master:
 		return authorizer.DecisionAllow, "system:masters may do everything", nil
 	case isImpersonation(attrs) && !endpoint.Direct:

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
 
-	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/room"
 )
 
@@ -45,11 +44,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
-	s := shareOf(ctx, u, f.pathOf)
-	if s != own(operatorShare) && info.IsResourceRequest && authentication.AsksWhoIAm(info.Verb, schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}, info.Subresource) {
-		s = ownShareOf(u, f.pathOf) // who may be somebody who may not enter the cluster
-	}
-	watch := info.IsResourceRequest && info.Verb == "watch"
+	s := shareFor(ctx, u, info, f.pathOf)
+	watch := info.IsResourceRequest && info.Verb == "watch" || forwardsStream(ctx, info)
 	if watch {
 		if !f.watches.take(s) {
 			f.fail(w, r, f.refusal(kindWatch, errFull))

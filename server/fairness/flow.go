@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/virtual"
 )
@@ -30,6 +32,17 @@ const (
 	allShare     = "all clusters"
 	processShare = "no cluster"
 )
+
+// shareFor returns whose share a request of u uses. Who asks who they are may be somebody who may not enter the cluster, and uses nothing of its share, unless
+// another server answers.
+func shareFor(ctx context.Context, u user.Info, info *genericapirequest.RequestInfo, pathOf PathOf) share {
+	s := shareOf(ctx, u, pathOf)
+	resource := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
+	if s != own(operatorShare) && !isForwarded(ctx) && info.IsResourceRequest && authentication.AsksWhoIAm(info.Verb, resource, info.Subresource) {
+		return ownShareOf(u, pathOf)
+	}
+	return s
+}
 
 // shareOf returns whose share a request of u uses: that of the cluster whose RBAC has let it in, so of the provider at a
 // virtual endpoint, unless that is direct. pathOf returns the canonical path of a cluster.
@@ -71,6 +84,18 @@ func shareOfCluster(cluster logicalcluster.Name, pathOf PathOf) share {
 func tenantOf(path logicalcluster.Path) string {
 	segments := strings.SplitN(path.String(), ":", 3)
 	return strings.Join(segments[:min(2, len(segments))], ":")
+}
+
+// forwardsStream reports whether a request is for a stream that another server sends, such as that of kubectl exec in a mounted workspace. It counts as a
+// watch.
+func forwardsStream(ctx context.Context, info *genericapirequest.RequestInfo) bool {
+	return isForwarded(ctx) && virtual.Streams(info)
+}
+
+// isForwarded reports whether another server answers a request, which takes as long as a tenant likes.
+func isForwarded(ctx context.Context) bool {
+	endpoint, ok := virtual.FromContext(ctx)
+	return ok && endpoint.Workspace
 }
 
 // isServer reports whether u is the server itself, on its loopback connection.

@@ -53,6 +53,43 @@ func TestShareOf(t *testing.T) {
 	}
 }
 
+// A mounted workspace uses the share of the workspace that it is in, and its streams are as limited as watches.
+func TestShareOf_Mounts(t *testing.T) {
+	alice := &user.DefaultInfo{Name: "alice", Groups: []string{"system:authenticated"}}
+	at := func(workspace bool) context.Context {
+		return virtual.WithEndpoint(logicalcluster.WithCluster(t.Context(), "abc123"), virtual.Endpoint{Kind: "mount", Cluster: "abc123", Name: "m", Direct: true, Workspace: workspace})
+	}
+	pathOf := func(logicalcluster.Name) (logicalcluster.Path, bool) { return "root:org:team", true }
+	if got := shareOf(at(true), alice, pathOf); got != (share{"root:org", "abc123"}) {
+		t.Errorf("share %+v", got)
+	}
+	whoAmI := &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: "create", APIGroup: "authentication.k8s.io", Resource: "selfsubjectreviews"}
+	if mounted, here := shareFor(at(true), alice, whoAmI, pathOf), shareFor(at(false), alice, whoAmI, pathOf); mounted != (share{"root:org", "abc123"}) || here != own(processShare) {
+		t.Errorf("who asks who they are uses %+v in a mounted workspace, and %+v in others", mounted, here)
+	}
+	resource := func(verb, subresource string) *genericapirequest.RequestInfo {
+		return &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: verb, Resource: "pods", Subresource: subresource}
+	}
+	for _, tc := range []struct {
+		ctx  context.Context
+		info *genericapirequest.RequestInfo
+		want bool
+	}{
+		{at(true), resource("create", "exec"), true},
+		{at(true), resource("get", "log"), true},
+		{at(true), resource("watch", ""), true},
+		{at(true), resource("list", ""), false},
+		{at(true), resource("get", "status"), false},
+		{at(true), &genericapirequest.RequestInfo{Verb: "get", Path: "/exec"}, false},
+		{at(false), resource("create", "exec"), false},
+		{t.Context(), resource("create", "exec"), false},
+	} {
+		if got := forwardsStream(tc.ctx, tc.info); got != tc.want {
+			t.Errorf("%+v: %t, want %t", tc.info, got, tc.want)
+		}
+	}
+}
+
 func TestOwnShareOf(t *testing.T) {
 	robot := func(home string) *user.DefaultInfo {
 		return &user.DefaultInfo{Name: "robot", Extra: map[string][]string{"authentication.kcp.io/cluster-name": {home}}}

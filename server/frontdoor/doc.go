@@ -5,6 +5,7 @@
 // depend on authentication, limits or storage: malformed addresses, and health.
 //
 //	/clusters/<path or name>/...        that cluster; unknown ones travel on and are refused by the authorizer
+//	/clusters/<path of a mount>/...     the endpoint of a mounted Workspace, which has no cluster, in the cluster that it is in
 //	/clusters/*/...                     all clusters
 //	/services/<virtual workspace>/...   an endpoint of it, and its target: it reads the rest itself, see server/virtual
 //	everything else with a token of a ServiceAccount   the cluster of the ServiceAccount

@@ -39,9 +39,17 @@ type Tokens interface {
 	Home(ctx context.Context, token string) (logicalcluster.Name, bool)
 }
 
+// Mounts finds Workspaces that are mounted, and have no logical cluster.
+type Mounts interface {
+	// At returns the endpoint of the mounted Workspace at path, which does not Resolve; false if there is none.
+	At(ctx context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error)
+}
+
 // Config is what the door needs.
 type Config struct {
 	Resolver Resolver
+	// Mounts finds mounted Workspaces; nil if requests to them go nowhere.
+	Mounts Mounts
 	// Virtual are the virtual workspaces, which read their URLs themselves.
 	Virtual virtual.List
 	// Health serves /healthz, /livez and /readyz and the paths below them, without authentication.
@@ -133,11 +141,29 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, address string, pat
 		return
 	}
 	ctx, err := d.resolve(context.WithValue(r.Context(), addressKey{}, address), path)
+	if err == nil && d.Mounts != nil && logicalcluster.IsUnknown(ctx) {
+		ctx, err = d.mounted(ctx, path)
+	}
 	if err != nil {
 		d.fail(w, r, errLookup())
 		return
 	}
 	d.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// mounted puts the mounted Workspace at path into ctx, which is for an unknown cluster: its endpoint, and the cluster that the Workspace is in. It returns
+// ctx if there is none.
+func (d *door) mounted(ctx context.Context, path logicalcluster.Path) (context.Context, error) {
+	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	endpoint, ok, err := d.Mounts.At(lookup, path)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %q: %w", path, err)
+	}
+	if !ok {
+		return ctx, nil
+	}
+	return virtual.WithEndpoint(logicalcluster.WithCluster(ctx, endpoint.Cluster), endpoint), nil
 }
 
 // service serves the virtual workspaces below /services/.
@@ -157,6 +183,10 @@ func (d *door) service(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		d.fail(w, r, errLookup())
 		return
+	}
+	if parsed.Endpoint.Cluster.Empty() {
+		parsed.Endpoint.Cluster, _ = logicalcluster.FromContext(ctx)
+		ctx = virtual.WithEndpoint(ctx, parsed.Endpoint)
 	}
 	d.next.ServeHTTP(w, inner.WithContext(ctx))
 }
@@ -184,10 +214,6 @@ func (d *door) resolve(ctx context.Context, path logicalcluster.Path) (context.C
 }
 
 // errLookup is the answer while nobody knows whether the workspace exists, for example while the server starts. Clients repeat a
-	if parsed.Endpoint.Cluster.Empty() {
-		parsed.Endpoint.Cluster, _ = logicalcluster.FromContext(ctx)
-		ctx = virtual.WithEndpoint(ctx, parsed.Endpoint)
-	}
 // request by themselves only if the answer says when.
 func errLookup() error {
 	err := apierrors.NewServiceUnavailable("the workspace cannot be looked up right now, try again")

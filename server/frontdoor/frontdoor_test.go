@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -167,5 +168,69 @@ func TestDoor(t *testing.T) {
 				t.Errorf("request behind the door: %+v, want %+v", *got, *tc.want)
 			}
 		})
+	}
+}
+
+// leaves are the mounts by path.
+type leaves map[logicalcluster.Path]virtual.Endpoint
+
+func (l leaves) At(ctx context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		return virtual.Endpoint{}, false, errors.New("without etcd the search would not end")
+	}
+	if path == "root:broken" {
+		return virtual.Endpoint{}, false, errors.New("etcd is gone")
+	}
+	endpoint, ok := l[path]
+	return endpoint, ok, nil
+}
+
+func TestDoor_Mounts(t *testing.T) {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	scheme.AddUnversionedTypes(schema.GroupVersion{Version: "v1"}, &metav1.Status{})
+	var got seen
+	handler := With(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		name, _ := logicalcluster.FromContext(r.Context())
+		endpoint, _ := virtual.FromContext(r.Context())
+		got = seen{path: r.URL.Path, target: name.String(), virtual: endpoint.Kind + " " + endpoint.Cluster.String() + " " + endpoint.Name}
+		if logicalcluster.IsUnknown(r.Context()) {
+			got.target = "unknown"
+		}
+	}), Config{
+		Resolver: resolver{"root": "root", "root:org": "abc123"},
+		Mounts:   leaves{"root:org:m": {Kind: "mount", Cluster: "abc123", Name: "m"}, "root": {Kind: "mount", Cluster: "x", Name: "root"}},
+		Health:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
+		Tokens:   tokens{},
+		Codecs:   serializer.NewCodecFactory(scheme),
+	})
+	for url, want := range map[string]struct {
+		code int
+		seen seen
+	}{
+		"/clusters/root:org:m/api/v1":                {200, seen{path: "/api/v1", target: "abc123", virtual: "mount abc123 m"}},
+		"/clusters/root:org:m":                       {200, seen{path: "/", target: "abc123", virtual: "mount abc123 m"}},
+		"/clusters/root%3Aorg%3Am/api":               {200, seen{path: "/api", target: "abc123", virtual: "mount abc123 m"}},
+		"/clusters/root:org:m/clusters/root/api":     {200, seen{path: "/clusters/root/api", target: "abc123", virtual: "mount abc123 m"}},
+		"/clusters/root:org:m:below/api":             {200, seen{path: "/api", target: "unknown", virtual: "  "}},
+		"/clusters/root:org:other/api":               {200, seen{path: "/api", target: "unknown", virtual: "  "}},
+		"/clusters/root/api":                         {200, seen{path: "/api", target: "root", virtual: "  "}}, // a cluster comes first
+		"/clusters/root:org:m/readyz":                {204, seen{}},
+		"/clusters/root:broken/api":                  {503, seen{}},
+		"/clusters/root:org/../root:org:m/../../api": {200, seen{path: "/../root:org:m/../../api", target: "abc123", virtual: "  "}},
+	} {
+		got = seen{}
+		recorder := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.Path, r.URL.RawPath = "", ""
+		if parsed, err := r.URL.Parse(url); err == nil && !strings.Contains(url, "..") {
+			r.URL = parsed
+		} else {
+			r.URL.Path = url
+		}
+		handler.ServeHTTP(recorder, r)
+		if recorder.Code != want.code || got != want.seen {
+			t.Errorf("%s: %d, %+v; want %d, %+v", url, recorder.Code, got, want.code, want.seen)
+		}
 	}
 }

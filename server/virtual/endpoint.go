@@ -20,6 +20,9 @@ type Endpoint struct {
 	// Direct says that a request for one cluster counts as one that was sent to that cluster: it uses the share of that
 	// cluster, and the virtual workspace alone decides about it, impersonation and clusters that are switched off included.
 	Direct bool
+	// Workspace says that clients address it as a workspace: whoever is refused learns as much as where there is none. Nobody is
+	// impersonated there.
+	Workspace bool
 }
 
 type endpointKey struct{}

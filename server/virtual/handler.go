@@ -33,6 +33,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Serve.Fail(w, req, apistatus.Internal(errors.New("the request is for no virtual workspace")))
 		return
 	}
+	if forwarding, ok := workspace.(Forwarding); ok {
+		forwarding.Forward(w, req, info)
+		return
+	}
 	if entering, ok := workspace.(Entering); ok {
 		inside, done, err := entering.Enter(req, info)
 		if err != nil {

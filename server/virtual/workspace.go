@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -46,6 +47,22 @@ type Entering interface {
 	// Enter returns an authorized request as one for its cluster, and what must be called when it was served. The request is nil if the
 	// Workspace serves it by itself. Errors are API statuses.
 	Enter(req *http.Request, info *genericapirequest.RequestInfo) (inside *http.Request, done func(), err error)
+}
+
+// Forwarding is a Workspace that answers all requests to its endpoints by itself, those for objects as well as all others. It has no URLs below
+// /services/: the front door puts its endpoints into the context.
+type Forwarding interface {
+	// Forward answers an authorized request.
+	Forward(w http.ResponseWriter, req *http.Request, info *genericapirequest.RequestInfo)
+}
+
+// Streams reports whether what a Forwarding workspace answers may take as long as the client wants: a watch, or one of the streams of Kubernetes, such as
+// that of kubectl exec. The stock chain sets no time limit for these.
+func Streams(info *genericapirequest.RequestInfo) bool {
+	if !info.IsResourceRequest {
+		return false
+	}
+	return info.Verb == "watch" || slices.Contains([]string{"attach", "exec", "log", "portforward", "proxy"}, info.Subresource)
 }
 
 // Follower is a Workspace that follows changes of what it shows.

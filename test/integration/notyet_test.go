@@ -44,7 +44,6 @@ func TestNotYet(t *testing.T) {
 		request   request
 		want      want
 	}{
-		{"mounts", "mount", post("/apis/tenancy.kcp.io/v1alpha1/workspaces", "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: mounted}\nspec: {mount: {ref: {apiVersion: v1, kind: Cluster, name: a}}}"), refused("spec.mount")},
 		{"permission claims", "of an export", post(exportAt, export(`permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"]}]`)), refused("spec.permissionClaims[0].resource")},
 		{"permission claims", "of a binding", post(bindingAt, strings.Replace(binding("claims", path, "widgets"), "spec: {", `spec: {permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"], state: Accepted, selector: {matchAll: true}}], `, 1)), want{422, invalid, []string{"spec.permissionClaims[0].resource"}, yet}},
 		{"schemas of the core group", "schema", post(schemaAt, schema("name: v1.widgets.example.com", "name: v1.widgets.core", "group: example.com", `group: ""`)), refusedSchema("spec.group", "schemas of the core group are")},
@@ -78,7 +77,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []string{
-		"mounts", "permission claims", "schemas of the core group", "PathSegmentName",
+		"permission claims", "schemas of the core group", "PathSegmentName",
 		"APIConversion", "deep metrics",
 	} {
 		if !strings.Contains(string(data), row) {

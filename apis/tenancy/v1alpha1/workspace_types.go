@@ -77,10 +77,11 @@ type WorkspaceSpec struct {
 	// cluster is the name of the logical cluster of this workspace. The system sets it, once.
 	// +optional
 	Cluster string `json:"cluster,omitempty"`
-	// URL is the address of the workspace by its path. The system sets it.
+	// URL is the address of the workspace by its path, or, if the workspace is mounted, the address of the target. The system sets it.
 	// +optional
 	URL string `json:"URL,omitempty"`
-	// mount makes the workspace show the target of another object instead of a logical cluster of its own. Not supported yet.
+	// mount makes the workspace show the target of another object instead of a logical cluster of its own. It cannot be added, changed or removed
+	// later. A mounted workspace has no type. The server refuses it unless its operator has enabled mounts.
 	// +optional
 	Mount *Mount `json:"mount,omitempty"`
 }

@@ -57,12 +57,41 @@ func TestValidateWorkspace(t *testing.T) {
 		}, []string{"spec.location.selector.matchExpressions[0].operator"}},
 		{"cluster malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.Cluster = "A" }, []string{"spec.cluster"}},
 		{"URL malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.URL = "nowhere" }, []string{"spec.URL"}},
-		{"mount", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = &tenancyv1alpha1.Mount{} }, []string{"spec.mount: Forbidden: mounting a workspace is not supported yet"}},
+		{"mount", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("example.com/v1", "Cluster", "a.b", "") }, nil},
+		{"mount on the core group", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("v1", "Cluster", "a", "ns") }, nil},
+		{"mount on nothing", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = &tenancyv1alpha1.Mount{} },
+			[]string{"spec.mount.ref.apiVersion: Required", "spec.mount.ref.kind: Required", "spec.mount.ref.name: Required"}},
+		{"mount malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("a/b/c", "Cluster", "../x", "A") },
+			[]string{"spec.mount.ref.apiVersion: Invalid", "spec.mount.ref.name: Invalid", "spec.mount.ref.namespace: Invalid"}},
+		{"mount and cluster", func(w *tenancyv1alpha1.Workspace) {
+			w.Spec.Mount, w.Spec.Cluster = mountOn("example.com/v1", "Cluster", "a", ""), "c1"
+		}, []string{"spec.cluster: Forbidden"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}
 			tc.change(ws)
 			check(t, ValidateWorkspace(ws), tc.want...)
+		})
+	}
+}
+
+func mountOn(apiVersion, kind, name, namespace string) *tenancyv1alpha1.Mount {
+	return &tenancyv1alpha1.Mount{Reference: tenancyv1alpha1.ObjectReference{APIVersion: apiVersion, Kind: kind, Name: name, Namespace: namespace}}
+}
+
+func TestValidateWorkspaceUpdate_Mount(t *testing.T) {
+	one, other := mountOn("example.com/v1", "Cluster", "a", ""), mountOn("example.com/v1", "Cluster", "b", "")
+	for name, tc := range map[string]struct {
+		was, is *tenancyv1alpha1.Mount
+		want    []string
+	}{
+		"as it was": {one, one.DeepCopy(), nil}, "added": {nil, one, []string{"spec.mount"}}, "changed": {one, other, []string{"spec.mount"}}, "removed": {one, nil, []string{"spec.mount"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "team", ResourceVersion: "1"}, Spec: tenancyv1alpha1.WorkspaceSpec{Mount: tc.was}}
+			ws := old.DeepCopy()
+			ws.Spec.Mount = tc.is
+			check(t, ValidateWorkspaceUpdate(ws, old), tc.want...)
 		})
 	}
 }

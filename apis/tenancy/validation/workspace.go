@@ -3,6 +3,8 @@ package validation
 import (
 	"regexp"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/annex-dev/annex/apis/core/validation"
@@ -26,8 +28,37 @@ func ValidateWorkspace(ws *tenancyv1alpha1.Workspace) field.ErrorList {
 	}
 	errs = append(errs, rule.ClusterName(ws.Spec.Cluster, spec.Child("cluster"))...)
 	errs = append(errs, rule.URL(ws.Spec.URL, spec.Child("URL"))...)
-	if ws.Spec.Mount != nil {
-		errs = append(errs, rule.NotSupportedYet(spec.Child("mount"), "mounting a workspace is"))
+	if mount := ws.Spec.Mount; mount != nil {
+		errs = append(errs, validateMount(mount.Reference, spec.Child("mount", "ref"))...)
+		if ws.Spec.Cluster != "" {
+			errs = append(errs, field.Forbidden(spec.Child("cluster"), "a mounted workspace has no logical cluster"))
+		}
+	}
+	return errs
+}
+
+// validateMount checks the reference to the object that a workspace is mounted on.
+func validateMount(ref tenancyv1alpha1.ObjectReference, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if ref.APIVersion == "" {
+		errs = append(errs, field.Required(path.Child("apiVersion"), ""))
+	} else if gv, err := schema.ParseGroupVersion(ref.APIVersion); err != nil || gv.Version == "" {
+		errs = append(errs, field.Invalid(path.Child("apiVersion"), ref.APIVersion, "must be a group and a version, such as example.com/v1"))
+	}
+	if ref.Kind == "" {
+		errs = append(errs, field.Required(path.Child("kind"), ""))
+	}
+	if ref.Name == "" {
+		errs = append(errs, field.Required(path.Child("name"), ""))
+	} else {
+		for _, msg := range content.IsPathSegmentName(ref.Name) {
+			errs = append(errs, field.Invalid(path.Child("name"), ref.Name, msg))
+		}
+	}
+	if ref.Namespace != "" {
+		for _, msg := range content.IsDNS1123Label(ref.Namespace) {
+			errs = append(errs, field.Invalid(path.Child("namespace"), ref.Namespace, msg))
+		}
 	}
 	return errs
 }
@@ -46,6 +77,7 @@ func ValidateWorkspaceUpdate(ws, old *tenancyv1alpha1.Workspace) field.ErrorList
 			errs = append(errs, rule.Immutable(is.Path, was.Path, spec.Child("type", "path"), "the type of a workspace cannot be changed")...)
 		}
 	}
+	errs = append(errs, rule.Immutable(ws.Spec.Mount, old.Spec.Mount, spec.Child("mount"), "a workspace is mounted from its creation, on the same object, or not at all")...)
 	errs = append(errs, rule.SetOnce(ws.Spec.Cluster, old.Spec.Cluster, spec.Child("cluster"))...)
 	if old.Spec.URL != "" && ws.Spec.URL == "" {
 		errs = append(errs, field.Invalid(spec.Child("URL"), "", "cannot be removed once it is set"))

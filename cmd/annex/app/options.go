@@ -72,6 +72,7 @@ type Options struct {
 	RequestTimeout                    time.Duration
 	Limits                            *LimitOptions
 	Outbound                          OutboundOptions
+	Mounts                            MountOptions
 	// MemoryBudget is how many bytes the process should use.
 	MemoryBudget resource.QuantityValue
 }
@@ -149,6 +150,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	budget.Var(&o.MemoryBudget, "memory-budget", "Memory that the process should use, such as 2Gi. It bounds the caches, and is the soft limit of the Go runtime unless GOMEMLIMIT is set. Default: the memory limit of the cgroup, or the memory of the machine.")
 	budget.Lookup("memory-budget").DefValue = ""
 	o.Outbound.AddFlags(sets.FlagSet("webhooks"))
+	o.Mounts.AddFlags(sets.FlagSet("mounts"))
 	o.Host.AddFlags(sets.FlagSet("host"))
 	o.addServingFlags(sets.FlagSet("serving"))
 	o.Audit.AddFlags(sets.FlagSet("auditing"))
@@ -266,6 +268,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.Logins.validate()...)
 	errs = append(errs, o.Authorization.validate()...)
 	errs = append(errs, o.Outbound.validate()...)
+	errs = append(errs, o.Mounts.validate()...)
 	errs = append(errs, o.Encryption.validate()...)
 	errs = append(errs, o.Host.validate()...)
 	errs = append(errs, o.Audit.Validate()...)

@@ -123,6 +123,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		Limits:             o.Limits.config(o.RequestTimeout, o.MemoryBudget.Value()),
 		MaxRefusals:        o.Limits.MaxRefusals,
 		Outbound:           o.outbound(addresses),
+		Mounts:             o.Mounts.credentials(),
 		Memory:             budget,
 		ShutdownDelay:      o.ShutdownDelay,
 		ShutdownWatchGrace: o.ShutdownWatchGrace,

@@ -4,5 +4,7 @@
 // protects the fields that the system sets. The plugin of [NewTypes] resolves the WorkspaceType: it sets the default and the path, adds
 // the labels of the type, and checks that the creator may use the type and that the type is allowed in the parent workspace.
 //
-// All refusals are 403 with a message for users.
+// The plugin of [NewMounts] refuses mounts where they are not enabled, and a type of a mounted workspace, with 422.
+//
+// All other refusals are 403 with a message for users.
 package workspace

@@ -150,6 +150,12 @@ func (o *ownership) checkPlace(ctx context.Context, a admission.Attributes, ws *
 	if ws.Spec.Cluster != old.Spec.Cluster {
 		return admission.NewForbidden(a, fmt.Errorf("spec.cluster %w", errPrivileged))
 	}
+	if old.Spec.Mount != nil {
+		if ws.Spec.URL != "" && ws.Spec.URL != old.Spec.URL {
+			return admission.NewForbidden(a, fmt.Errorf("spec.URL %w", errPrivileged))
+		}
+		return nil
+	}
 	// The stored object has no URL. The server computes it on each read, and clients send it back.
 	shown := old.Spec.Cluster != "" && ws.Spec.URL == o.urls(cluster, ws.Name)
 	if ws.Spec.URL != "" && !shown {
