@@ -57,14 +57,14 @@ func TestValidateWorkspace(t *testing.T) {
 		}, []string{"spec.location.selector.matchExpressions[0].operator"}},
 		{"cluster malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.Cluster = "A" }, []string{"spec.cluster"}},
 		{"URL malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.URL = "nowhere" }, []string{"spec.URL"}},
-		{"mount", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("example.com/v1", "Cluster", "a.b", "") }, nil},
-		{"mount on the core group", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("v1", "Cluster", "a", "ns") }, nil},
+		{"mount", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("example.com/v1", "a.b", "") }, nil},
+		{"mount on the core group", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("v1", "a", "ns") }, nil},
 		{"mount on nothing", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = &tenancyv1alpha1.Mount{} },
 			[]string{"spec.mount.ref.apiVersion: Required", "spec.mount.ref.kind: Required", "spec.mount.ref.name: Required"}},
-		{"mount malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("a/b/c", "Cluster", "../x", "A") },
+		{"mount malformed", func(w *tenancyv1alpha1.Workspace) { w.Spec.Mount = mountOn("a/b/c", "../x", "A") },
 			[]string{"spec.mount.ref.apiVersion: Invalid", "spec.mount.ref.name: Invalid", "spec.mount.ref.namespace: Invalid"}},
 		{"mount and cluster", func(w *tenancyv1alpha1.Workspace) {
-			w.Spec.Mount, w.Spec.Cluster = mountOn("example.com/v1", "Cluster", "a", ""), "c1"
+			w.Spec.Mount, w.Spec.Cluster = mountOn("example.com/v1", "a", ""), "c1"
 		}, []string{"spec.cluster: Forbidden"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -75,12 +75,12 @@ func TestValidateWorkspace(t *testing.T) {
 	}
 }
 
-func mountOn(apiVersion, kind, name, namespace string) *tenancyv1alpha1.Mount {
-	return &tenancyv1alpha1.Mount{Reference: tenancyv1alpha1.ObjectReference{APIVersion: apiVersion, Kind: kind, Name: name, Namespace: namespace}}
+func mountOn(apiVersion, name, namespace string) *tenancyv1alpha1.Mount {
+	return &tenancyv1alpha1.Mount{Reference: tenancyv1alpha1.ObjectReference{APIVersion: apiVersion, Kind: "Cluster", Name: name, Namespace: namespace}}
 }
 
 func TestValidateWorkspaceUpdate_Mount(t *testing.T) {
-	one, other := mountOn("example.com/v1", "Cluster", "a", ""), mountOn("example.com/v1", "Cluster", "b", "")
+	one, other := mountOn("example.com/v1", "a", ""), mountOn("example.com/v1", "b", "")
 	for name, tc := range map[string]struct {
 		was, is *tenancyv1alpha1.Mount
 		want    []string

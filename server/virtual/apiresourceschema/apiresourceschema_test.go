@@ -74,8 +74,8 @@ func (r resolver) Resolve(_ context.Context, path logicalcluster.Path) (logicalc
 	return name, found, nil
 }
 
-func bindingOf(consumer, provider logicalcluster.Name, name, version, schema, uid string) *apisv1alpha2.APIBinding {
-	b := clienttest.In(consumer, &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: version}})
+func bindingOf(consumer, provider logicalcluster.Name, name, schema, uid string) *apisv1alpha2.APIBinding {
+	b := clienttest.In(consumer, &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	b.Status.APIExportClusterName = provider.String()
 	b.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{Schema: apisv1alpha2.BoundAPIResourceSchema{Name: schema, UID: uid}}}
 	return b
@@ -84,8 +84,8 @@ func bindingOf(consumer, provider logicalcluster.Name, name, version, schema, ui
 func newEndpoint() *Endpoint {
 	return New(Config{
 		Cached: clienttest.NewFake(
-			bindingOf("team", "provider", "widgets", "", "v1.widgets", "u1"), bindingOf("team", "", "unbound", "", "v1.gadgets", "u2"),
-			bindingOf("other", "provider", "secrets", "", "v1.secrets", "u3"),
+			bindingOf("team", "provider", "widgets", "v1.widgets", "u1"), bindingOf("team", "", "unbound", "v1.gadgets", "u2"),
+			bindingOf("other", "provider", "secrets", "v1.secrets", "u3"),
 		),
 		Fresh:    func(context.Context) (uint64, error) { return 0, nil },
 		Policy:   rights{"alice get apibindings.apis.kcp.io team"},
@@ -177,7 +177,7 @@ func TestTarget(t *testing.T) {
 // A watch must not go on, nor be resumed, over a change of what is bound.
 func TestTarget_WatchesEndWithWhatIsBound(t *testing.T) {
 	e := newEndpoint()
-	fake := clienttest.NewFake(bindingOf("team", "provider", "widgets", "", "v1.widgets", "u1"))
+	fake := clienttest.NewFake(bindingOf("team", "provider", "widgets", "v1.widgets", "u1"))
 	e.Cached = fake
 	info := &genericapirequest.RequestInfo{IsResourceRequest: true, APIGroup: "apis.kcp.io", Resource: "apiresourceschemas", Verb: "watch"}
 	watch := func(query string) error {
@@ -188,7 +188,7 @@ func TestTarget_WatchesEndWithWhatIsBound(t *testing.T) {
 	if err != nil || !target.Covers.Holds(t.Context()) || !target.While.Holds(t.Context()) {
 		t.Fatalf("a watch ends at once: %v", err)
 	}
-	if _, err := fake.Create(t.Context(), bindings, "team", bindingOf("team", "provider", "gadgets", "", "v1.gadgets", "u2")); err != nil {
+	if _, err := fake.Create(t.Context(), bindings, "team", bindingOf("team", "provider", "gadgets", "v1.gadgets", "u2")); err != nil {
 		t.Fatal(err)
 	}
 	if target.Covers.Holds(t.Context()) {

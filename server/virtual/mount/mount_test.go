@@ -310,7 +310,9 @@ func TestForward_Unavailable(t *testing.T) {
 		{"no TLS", func(ws *tenancyv1alpha1.Workspace) { ws.Spec.URL = strings.Replace(address, "https", "http", 1) }, 503, "Not available."},
 		{"dots", func(ws *tenancyv1alpha1.Workspace) { ws.Spec.URL = address + "/../x" }, 503, "Not available."},
 		{"nobody there", func(ws *tenancyv1alpha1.Workspace) { ws.Spec.URL = "https://127.0.0.1:1" }, 502, "cannot be reached"},
-		{"another name in the certificate", func(ws *tenancyv1alpha1.Workspace) { ws.Spec.URL = strings.Replace(address, "127.0.0.1", "localhost", 1) }, 502, "cannot be reached"},
+		{"another name in the certificate", func(ws *tenancyv1alpha1.Workspace) {
+			ws.Spec.URL = strings.Replace(address, "127.0.0.1", "localhost", 1)
+		}, 502, "cannot be reached"},
 		{"no mount", func(ws *tenancyv1alpha1.Workspace) { ws.Spec.URL, ws.Spec.Mount = address, nil }, 404, ""},
 	} {
 		h.change(t, tc.change)
