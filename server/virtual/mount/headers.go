@@ -24,10 +24,10 @@ var sent = []string{
 // upgrading are further headers of a request for a stream in both directions. ReverseProxy has checked the first two.
 var upgrading = []string{"Connection", "Upgrade", "Sec-Websocket-Extensions", "Sec-Websocket-Key", "Sec-Websocket-Version", "X-Stream-Protocol-Version"}
 
-// answered are the headers of a target that go to the client.
+// answered are the headers of a target that go to the client. Whether an answer may be kept, the stock chain says, which says no.
 var answered = []string{
-	"Accept-Ranges", "Allow", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Date", "Etag", "Expires",
-	"Last-Modified", "Retry-After", "Vary", "Warning",
+	"Accept-Ranges", "Allow", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Date", "Etag", "Last-Modified", "Retry-After",
+	"Vary", "Warning",
 }
 
 // switched are further headers of an answer that begins a stream in both directions.

@@ -256,7 +256,7 @@ func TestForward_WhatTheClientGets(t *testing.T) {
 		w.WriteHeader(http.StatusEarlyHints)
 		for name, value := range map[string]string{
 			"Set-Cookie": "a=b", "Www-Authenticate": "Basic", "Location": "https://evil", "Access-Control-Allow-Origin": "*", "Strict-Transport-Security": "max-age=1",
-			"X-Remote-User": "root", "Audit-Id": "forged", "Etag": "e", "Content-Type": "text/html", "Trailer": "X-Late", "Warning": `299 - "w"`, "Server": "s",
+			"X-Remote-User": "root", "Audit-Id": "forged", "Cache-Control": "public, max-age=1000", "Expires": "Thu, 01 Jan 2099 00:00:00 GMT", "Etag": "e", "Content-Type": "text/html", "Trailer": "X-Late", "Warning": `299 - "w"`, "Server": "s",
 		} {
 			w.Header().Set(name, value)
 		}
