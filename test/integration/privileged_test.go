@@ -235,9 +235,9 @@ func TestProvider_RootsOwnExports(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watch.Stop()
-	labelled := child("made")
-	labelled.SetLabels(map[string]string{"made": "here"})
-	if _, err := in.Create(t.Context(), labelled, metav1.CreateOptions{}); err != nil {
+	made := child("made")
+	made.SetLabels(map[string]string{"made": "here"})
+	if _, err := in.Create(t.Context(), made, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if event := <-watch.ResultChan(); event.Object.(*unstructured.Unstructured).GetName() != "made" {
@@ -310,7 +310,7 @@ func TestPartitionSet_MakesPartitions(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { // the shard is shared by all tests
-		_, _ = root.Resource(schema.GroupVersionResource{Group: "core.kcp.io", Version: "v1alpha1", Resource: "shards"}).Patch(context.Background(), "root", types.MergePatchType,
+		_, _ = root.Resource(schema.GroupVersionResource{Group: "core.kcp.io", Version: "v1alpha1", Resource: "shards"}).Patch(context.WithoutCancel(t.Context()), "root", types.MergePatchType,
 			fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, key), metav1.PatchOptions{})
 	})
 	wants := func(values ...string) (name string) {
