@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/controllers/apibinding"
 	"github.com/annex-dev/annex/controllers/apiexport"
 	"github.com/annex-dev/annex/controllers/apiservice"
+	"github.com/annex-dev/annex/controllers/cachedresource"
 	"github.com/annex-dev/annex/controllers/certificate"
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/consumers"
@@ -84,6 +85,7 @@ func All(c Config) []multicluster.Spec {
 		crd.Specs(c.Config, index),
 		apiexport.Specs(c.Config),
 		partitionset.Specs(c.Config),
+		cachedresource.Specs(c.Config),
 		endpointslice.Specs(c.Config),
 		consumers.Specs(c.Config),
 		bindings.Specs(),

@@ -114,6 +114,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Again:     p.clusters.Again,
 
 		Identified: e.exports.Identified,
+		Elsewhere:  e.replication.Bound,
 		Switched:   s.paths.Switched,
 		Virtual:    atEndpoints,
 		Base:       e.base.Has,
@@ -151,6 +152,7 @@ func describeVirtual(e *endpoints, documented discovery.Config) error {
 	e.initializing.Describe(documents)
 	e.terminating.Describe(documents)
 	e.schemasOf.Describe(documents)
+	e.replication.Describe(documents)
 	return nil
 }
 

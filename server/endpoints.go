@@ -12,6 +12,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/cachekcp"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
@@ -25,6 +26,7 @@ import (
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
 	"github.com/annex-dev/annex/server/virtual/lifecycle"
 	"github.com/annex-dev/annex/server/virtual/mount"
+	"github.com/annex-dev/annex/server/virtual/replication"
 )
 
 // endpoints is the fourth layer: what is served where, in clusters and in virtual workspaces.
@@ -43,6 +45,8 @@ type endpoints struct {
 	schemasOf *apiresourceschema.Endpoint
 	// mounts are what answers in mounted workspaces; nil without mounts.
 	mounts *mount.Endpoint
+	// replication is the virtual workspace of what providers share for reading.
+	replication *replication.Endpoint
 	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
@@ -88,7 +92,11 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	e.schemasOf = apiresourceschema.New(apiresourceschema.Config{
 		Cached: s.reader, Fresh: s.gate(apisv1alpha2.Resource("apibindings")).Wait, Policy: p.clusters, Resolver: i.index, Inactive: s.paths.Inactive,
 	})
-	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf}
+	e.replication = replication.New(replication.Config{
+		Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator, Resolver: i.index, Catalog: i.catalog, Inactive: s.paths.Inactive, Changed: i.watches.Recheck,
+	})
+	cachekcp.ServeCounts(s.cache, e.replication.Count(s.backend))
+	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf, e.replication}
 	if c.Mounts != nil {
 		transport, err := mount.NewTransport(*c.Mounts, p.guard.DialContext)
 		if err != nil {

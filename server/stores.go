@@ -23,6 +23,7 @@ import (
 	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
 	"github.com/annex-dev/annex/registry/apis"
+	"github.com/annex-dev/annex/registry/cachekcp"
 	"github.com/annex-dev/annex/registry/certificates"
 	"github.com/annex-dev/annex/registry/coordination"
 	"github.com/annex-dev/annex/registry/core"
@@ -52,6 +53,8 @@ type stores struct {
 	rbac        *rbac.Stores
 	// apis is the group apis.kcp.io, and tenancy the group tenancy.kcp.io; both are in rest.
 	apis, tenancy *group.Group
+	// cache is the group cache.kcp.io, which is in rest.
+	cache *group.Group
 
 	backend   *storage.Backend
 	reader    *inprocess.Reader
@@ -93,6 +96,10 @@ func newStores(c Config) (*stores, error) {
 		func() (g *group.Group, err error) {
 			s.apis, err = apis.NewGroup(c.Scheme, getter, s.urls.Virtual)
 			return s.apis, err
+		},
+		func() (g *group.Group, err error) {
+			s.cache, err = cachekcp.NewGroup(c.Scheme, getter, s.urls.Virtual)
+			return s.cache, err
 		},
 		func() (*group.Group, error) { return annex.NewGroup(c.Scheme, getter) },
 	)

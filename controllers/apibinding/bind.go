@@ -42,9 +42,6 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 
 	var faults []fault
 	for _, resource := range export.Spec.Resources {
-		if resource.Storage.Virtual != nil {
-			continue // refused by validation
-		}
 		f, err := c.bindResource(ctx, names, binding, export, resource)
 		if err != nil {
 			return err
@@ -177,6 +174,11 @@ func (c *Controller) bindResource(ctx context.Context, names *taken, binding *ap
 			return f, err
 		}
 	}
+	if before != nil && (before.Virtual == nil) != (resource.Storage.Virtual == nil) {
+		// Objects that are stored would be hidden, or those of others stored over.
+		return &fault{apisv1alpha2.APIExportInvalidReferenceReason, conditionsv1alpha1.ConditionSeverityError,
+			fmt.Sprintf("resource %s was bound with another kind of storage: to bind it as the APIExport offers it now, delete the binding, which also deletes its objects", gr)}, nil
+	}
 	if before == nil || before.Schema.UID != string(source.UID) {
 		conflict, err := names.conflict(ctx, gr, naming.OfSchema(source))
 		if err != nil {
@@ -187,12 +189,19 @@ func (c *Controller) bindResource(ctx context.Context, names *taken, binding *ap
 				fmt.Sprintf("resource %s cannot be bound: %s", gr, conflict)}, nil
 		}
 	}
+	if c.isTyped(provider, gr) && resource.Storage.Virtual != nil {
+		return invalidSchema("resource %s has a storage of its own", gr), nil
+	}
 	if !c.isTyped(provider, gr) {
 		if f, err := c.ensureDefinition(ctx, source); f != nil || err != nil {
 			return f, err
 		}
 	}
-	record(binding, gr, source, export.Status.IdentityHash)
+	entry := record(binding, gr, source, export.Status.IdentityHash)
+	entry.Virtual = nil
+	if virtual := resource.Storage.Virtual; virtual != nil {
+		entry.Virtual = virtual.Reference.DeepCopy()
+	}
 	return nil, nil
 }
 
@@ -209,8 +218,8 @@ func groupResource(group, resource string) schema.GroupResource {
 	return schema.GroupResource{Group: group, Resource: resource}
 }
 
-// record adds gr, bound with source, to the status. Storage versions are never removed.
-func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, identity string) {
+// record adds gr, bound with source, to the status, and returns its entry there. Storage versions are never removed.
+func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, identity string) *apisv1alpha2.BoundAPIResource {
 	entry := lifecycle.Resource(binding, gr)
 	if entry == nil {
 		binding.Status.BoundResources = append(binding.Status.BoundResources, apisv1alpha2.BoundAPIResource{Group: gr.Group, Resource: gr.Resource})
@@ -223,6 +232,7 @@ func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *a
 			slices.Sort(entry.StorageVersions)
 		}
 	}
+	return entry
 }
 
 // conclude sets phase and conditions after all resources were tried.

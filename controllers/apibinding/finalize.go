@@ -69,7 +69,7 @@ func (c *Controller) deleteObjects(ctx context.Context, key client.Key, binding 
 		switch adopted, err := c.adopted(ctx, key, others, bound); {
 		case err != nil:
 			failures = append(failures, err)
-		case adopted:
+		case adopted, bound.Virtual != nil: // objects of virtual storage are none of the binding's
 		case c.isTyped(provider, gr):
 			buckets[gr] = ""
 		case bound.Schema.IdentityHash != "": // or nothing was ever stored
@@ -122,7 +122,7 @@ func (c *Controller) offers(ctx context.Context, key client.Key, bound apisv1alp
 		return false, err
 	}
 	for _, resource := range export.Spec.Resources {
-		if resource.Group != bound.Group || resource.Name != bound.Resource {
+		if resource.Group != bound.Group || resource.Name != bound.Resource || resource.Storage.Virtual != nil {
 			continue
 		}
 		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: key.Cluster, Name: resource.Schema})

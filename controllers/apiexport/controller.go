@@ -24,7 +24,6 @@ var (
 	schemas        = apisv1alpha1.Resource("apiresourceschemas")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
 	secrets        = schema.GroupResource{Group: corev1.GroupName, Resource: "secrets"}
-	namespaces     = schema.GroupResource{Group: corev1.GroupName, Resource: "namespaces"}
 )
 
 // Specs describes the controller.

@@ -29,8 +29,8 @@ var (
 
 // Specs describes the controller.
 func Specs(c multicluster.Config) []multicluster.Spec {
-	r := &reconciler{client: c.Client, resolver: c.Resolver}
-	return []multicluster.Spec{{
+	r, cached := &reconciler{client: c.Client, resolver: c.Resolver}, &cachedReconciler{reconciler{client: c.Client, resolver: c.Resolver}}
+	return []multicluster.Spec{cached.spec(), {
 		Name:    "apiexportendpointslice",
 		Workers: workers,
 		Watches: []multicluster.Watch{

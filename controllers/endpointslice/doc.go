@@ -3,4 +3,7 @@
 //
 // The address is written as a path; registry/apis adds the address of the server on read. All of Annex is one
 // shard to its clients, however many replicas serve it, so there is at most one address.
+//
+// ClusterCachedResourceEndpointSlices (cached.go) list the address of their own virtual workspace under the same conditions, and while their
+// ClusterCachedResource is ready.
 package endpointslice

@@ -22,10 +22,11 @@ func (r *reconciler) fill(ctx context.Context, key client.Key, slice *apisv1alph
 	if err != nil {
 		return err
 	}
-	placed, err := r.placed(ctx, key, slice)
+	placed, selects, err := r.placed(ctx, key, slice, slice.Spec.Partition)
 	if err != nil {
 		return err
 	}
+	slice.Status.ShardSelector = selects
 	used := false
 	if placed && export != (client.Key{}) {
 		if used, err = r.isUsed(ctx, export, len(slice.Status.APIExportEndpoints) > 0); err != nil {
@@ -82,40 +83,38 @@ func (r *reconciler) exportOf(ctx context.Context, key client.Key, slice *apisv1
 	return at, nil
 }
 
-// placed reports whether the partition of slice, if it names one, contains a shard. It sets the conditions if the partition has a
-// fault.
-func (r *reconciler) placed(ctx context.Context, key client.Key, slice *apisv1alpha1.APIExportEndpointSlice) (bool, error) {
-	slice.Status.ShardSelector = ""
-	if slice.Spec.Partition == "" {
+// placed reports whether the partition of slice, if it names one, contains a shard, and returns its selector as a string. It sets the
+// condition, and if the partition has a fault, the condition says so.
+func (r *reconciler) placed(ctx context.Context, key client.Key, slice conditionsv1alpha1.Setter, name string) (placed bool, selects string, err error) {
+	if name == "" {
 		conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.PartitionValid)
-		return true, nil
+		return true, "", nil
 	}
 	invalid := func(format string, args ...any) {
 		conditionsv1alpha1.MarkFalse(slice, apisv1alpha1.PartitionValid, apisv1alpha1.PartitionInvalidReferenceReason,
 			conditionsv1alpha1.ConditionSeverityError, format, args...)
 	}
-	partition, err := client.Find[topologyv1alpha1.Partition](ctx, r.client, partitions, client.Key{Cluster: key.Cluster, Name: slice.Spec.Partition})
+	partition, err := client.Find[topologyv1alpha1.Partition](ctx, r.client, partitions, client.Key{Cluster: key.Cluster, Name: name})
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	if partition == nil {
-		invalid("Partition %q not found", slice.Spec.Partition)
-		return false, nil
+		invalid("Partition %q not found", name)
+		return false, "", nil
 	}
 	selector := labels.Everything()
 	if partition.Spec.Selector != nil {
 		if selector, err = metav1.LabelSelectorAsSelector(partition.Spec.Selector); err != nil {
-			invalid("Partition %q: %v", slice.Spec.Partition, err)
-			return false, nil
+			invalid("Partition %q: %v", name, err)
+			return false, "", nil
 		}
 	}
 	conditionsv1alpha1.MarkTrue(slice, apisv1alpha1.PartitionValid)
-	slice.Status.ShardSelector = selector.String()
 	inside, err := r.client.List(ctx, shards, client.Scope{Cluster: logicalcluster.Root, Selector: selector})
 	if err != nil {
-		return false, fmt.Errorf("listing the shards: %w", err)
+		return false, "", fmt.Errorf("listing the shards: %w", err)
 	}
-	return len(inside) > 0, nil
+	return len(inside) > 0, selector.String(), nil
 }
 
 // isUsed reports whether a binding to export exists. It checks the index first. Before an existing address is removed, it checks all
@@ -128,6 +127,11 @@ func (r *reconciler) isUsed(ctx context.Context, export client.Key, before bool)
 	if indexed || !before {
 		return indexed, nil
 	}
+	return r.hasBinding(ctx, export)
+}
+
+// hasBinding reports whether a binding to export exists, by a look at all bindings.
+func (r *reconciler) hasBinding(ctx context.Context, export client.Key) (bool, error) {
 	label := labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(export.Cluster, export.Name)})
 	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.client, bindings, client.Scope{Selector: label})
 	if err != nil {

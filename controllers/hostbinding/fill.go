@@ -105,7 +105,7 @@ func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBin
 	o := &offer{}
 	for _, resource := range export.Spec.Resources {
 		gr := schema.GroupResource{Group: resource.Group, Resource: resource.Name}
-		if gr.Group == "" || provider == logicalcluster.Root && r.IsBound(gr) {
+		if gr.Group == "" || provider == logicalcluster.Root && r.IsBound(gr) || resource.Storage.Virtual != nil {
 			continue
 		}
 		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, r.Client, schemas, client.Key{Cluster: provider, Name: resource.Schema})

@@ -8,12 +8,14 @@ import (
 	v1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	v1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
 	annexv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/annex/v1alpha1"
 	applyconfigurationapisv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/generated/applyconfiguration/apis/v1alpha2"
+	applyconfigurationcachev1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/cache/v1alpha1"
 	applyconfigurationcorev1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/core/v1alpha1"
 	internal "github.com/annex-dev/annex/generated/applyconfiguration/internal"
 	applyconfigurationtenancyv1alpha1 "github.com/annex-dev/annex/generated/applyconfiguration/tenancy/v1alpha1"
@@ -158,6 +160,32 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apisv1alpha2.ScopedPermissionClaimApplyConfiguration{}
 	case v1alpha2.SchemeGroupVersion.WithKind("VirtualWorkspace"):
 		return &apisv1alpha2.VirtualWorkspaceApplyConfiguration{}
+
+		// Group=cache.kcp.io, Version=v1alpha1
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResource"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceEndpoint"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceEndpointApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceEndpointSlice"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceEndpointSliceApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceEndpointSliceSpec"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceEndpointSliceSpecApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceEndpointSliceStatus"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceEndpointSliceStatusApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceReference"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceReferenceApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceSpec"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceSpecApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ClusterCachedResourceStatus"):
+		return &applyconfigurationcachev1alpha1.ClusterCachedResourceStatusApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ExportBindingReference"):
+		return &applyconfigurationcachev1alpha1.ExportBindingReferenceApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("GroupVersionResource"):
+		return &applyconfigurationcachev1alpha1.GroupVersionResourceApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("Identity"):
+		return &applyconfigurationcachev1alpha1.IdentityApplyConfiguration{}
+	case cachev1alpha1.SchemeGroupVersion.WithKind("ResourceCount"):
+		return &applyconfigurationcachev1alpha1.ResourceCountApplyConfiguration{}
 
 		// Group=core.kcp.io, Version=v1alpha1
 	case corev1alpha1.SchemeGroupVersion.WithKind("LogicalCluster"):

@@ -11,6 +11,7 @@ import (
 	v1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	v1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -109,6 +110,20 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha2.ResourceSchemaStorageVirtual{}.OpenAPIModelName():                    schema_annex_apis_apis_v1alpha2_ResourceSchemaStorageVirtual(ref),
 		v1alpha2.ScopedPermissionClaim{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha2_ScopedPermissionClaim(ref),
 		v1alpha2.VirtualWorkspace{}.OpenAPIModelName():                                schema_annex_apis_apis_v1alpha2_VirtualWorkspace(ref),
+		cachev1alpha1.ClusterCachedResource{}.OpenAPIModelName():                      schema_annex_apis_cache_v1alpha1_ClusterCachedResource(ref),
+		cachev1alpha1.ClusterCachedResourceEndpoint{}.OpenAPIModelName():              schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpoint(ref),
+		cachev1alpha1.ClusterCachedResourceEndpointSlice{}.OpenAPIModelName():         schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSlice(ref),
+		cachev1alpha1.ClusterCachedResourceEndpointSliceList{}.OpenAPIModelName():     schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSliceList(ref),
+		cachev1alpha1.ClusterCachedResourceEndpointSliceSpec{}.OpenAPIModelName():     schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSliceSpec(ref),
+		cachev1alpha1.ClusterCachedResourceEndpointSliceStatus{}.OpenAPIModelName():   schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSliceStatus(ref),
+		cachev1alpha1.ClusterCachedResourceList{}.OpenAPIModelName():                  schema_annex_apis_cache_v1alpha1_ClusterCachedResourceList(ref),
+		cachev1alpha1.ClusterCachedResourceReference{}.OpenAPIModelName():             schema_annex_apis_cache_v1alpha1_ClusterCachedResourceReference(ref),
+		cachev1alpha1.ClusterCachedResourceSpec{}.OpenAPIModelName():                  schema_annex_apis_cache_v1alpha1_ClusterCachedResourceSpec(ref),
+		cachev1alpha1.ClusterCachedResourceStatus{}.OpenAPIModelName():                schema_annex_apis_cache_v1alpha1_ClusterCachedResourceStatus(ref),
+		cachev1alpha1.ExportBindingReference{}.OpenAPIModelName():                     schema_annex_apis_cache_v1alpha1_ExportBindingReference(ref),
+		cachev1alpha1.GroupVersionResource{}.OpenAPIModelName():                       schema_annex_apis_cache_v1alpha1_GroupVersionResource(ref),
+		cachev1alpha1.Identity{}.OpenAPIModelName():                                   schema_annex_apis_cache_v1alpha1_Identity(ref),
+		cachev1alpha1.ResourceCount{}.OpenAPIModelName():                              schema_annex_apis_cache_v1alpha1_ResourceCount(ref),
 		conditionsv1alpha1.Condition{}.OpenAPIModelName():                             schema_annex_apis_conditions_v1alpha1_Condition(ref),
 		corev1alpha1.LogicalCluster{}.OpenAPIModelName():                              schema_annex_apis_core_v1alpha1_LogicalCluster(ref),
 		corev1alpha1.LogicalClusterList{}.OpenAPIModelName():                          schema_annex_apis_core_v1alpha1_LogicalClusterList(ref),
@@ -2231,12 +2246,18 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 							},
 						},
 					},
+					"virtual": {
+						SchemaProps: spec.SchemaProps{
+							Description: "virtual refers to the object in the workspace of the APIExport whose endpoints serve the resource. If it is not set, the objects are stored in this workspace.",
+							Ref:         ref(corev1.TypedLocalObjectReference{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"group", "resource", "schema"},
 			},
 		},
 		Dependencies: []string{
-			apisv1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName()},
+			apisv1alpha1.BoundAPIResourceSchema{}.OpenAPIModelName(), corev1.TypedLocalObjectReference{}.OpenAPIModelName()},
 	}
 }
 
@@ -3442,12 +3463,18 @@ func schema_annex_apis_apis_v1alpha2_BoundAPIResource(ref common.ReferenceCallba
 							},
 						},
 					},
+					"virtual": {
+						SchemaProps: spec.SchemaProps{
+							Description: "virtual refers to the object in the workspace of the APIExport whose endpoints serve the resource. If it is not set, the objects are stored in this workspace.",
+							Ref:         ref(corev1.TypedLocalObjectReference{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"group", "resource", "schema"},
 			},
 		},
 		Dependencies: []string{
-			v1alpha2.BoundAPIResourceSchema{}.OpenAPIModelName()},
+			v1alpha2.BoundAPIResourceSchema{}.OpenAPIModelName(), corev1.TypedLocalObjectReference{}.OpenAPIModelName()},
 	}
 }
 
@@ -3783,7 +3810,7 @@ func schema_annex_apis_apis_v1alpha2_ResourceSchemaStorage(ref common.ReferenceC
 					},
 					"virtual": {
 						SchemaProps: spec.SchemaProps{
-							Description: "virtual serves the objects from somewhere else. Not supported yet.",
+							Description: "virtual serves the objects from somewhere else. The objects are stored neither in the workspace that binds the export, nor deleted with the binding.",
 							Ref:         ref(v1alpha2.ResourceSchemaStorageVirtual{}.OpenAPIModelName()),
 						},
 					},
@@ -3925,6 +3952,580 @@ func schema_annex_apis_apis_v1alpha2_VirtualWorkspace(ref common.ReferenceCallba
 					},
 				},
 				Required: []string{"url"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResource marks objects of a cluster-scoped resource in its workspace. Workspaces that bind an APIExport with virtual storage can read these objects as if they were their own.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec selects the objects.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(cachev1alpha1.ClusterCachedResourceSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the observed state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(cachev1alpha1.ClusterCachedResourceStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ClusterCachedResourceSpec{}.OpenAPIModelName(), cachev1alpha1.ClusterCachedResourceStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpoint(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceEndpoint is one address.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "url is the address.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"url"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSlice(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceEndpointSlice offers the objects of a ClusterCachedResource to the workspaces that bind an APIExport. The APIExport refers to the slice in the virtual storage of a resource.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what is offered to whom.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(cachev1alpha1.ClusterCachedResourceEndpointSliceSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status contains the endpoints.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(cachev1alpha1.ClusterCachedResourceEndpointSliceStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ClusterCachedResourceEndpointSliceSpec{}.OpenAPIModelName(), cachev1alpha1.ClusterCachedResourceEndpointSliceStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSliceList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceEndpointSliceList is a list of ClusterCachedResourceEndpointSlices.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(cachev1alpha1.ClusterCachedResourceEndpointSlice{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ClusterCachedResourceEndpointSlice{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSliceSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceEndpointSliceSpec says what is offered to whom.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterCachedResource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterCachedResource names the ClusterCachedResource, which must be in the workspace of the slice. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(cachev1alpha1.ClusterCachedResourceReference{}.OpenAPIModelName()),
+						},
+					},
+					"export": {
+						SchemaProps: spec.SchemaProps{
+							Description: "export names the APIExport whose consumers can read the objects. It must be in the workspace of the slice. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(cachev1alpha1.ExportBindingReference{}.OpenAPIModelName()),
+						},
+					},
+					"partition": {
+						SchemaProps: spec.SchemaProps{
+							Description: "partition names a Partition in the same workspace. Only its shards are listed. If not set, all shards are listed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"clusterCachedResource", "export"},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ClusterCachedResourceReference{}.OpenAPIModelName(), cachev1alpha1.ExportBindingReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceEndpointSliceStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceEndpointSliceStatus contains the endpoints.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"endpoints": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"url",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "endpoints are the addresses, one for each shard with a consumer.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(cachev1alpha1.ClusterCachedResourceEndpoint{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"shardSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "shardSelector is the selector of the partition, as a string.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ClusterCachedResourceEndpoint{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceList is a list of ClusterCachedResources.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(cachev1alpha1.ClusterCachedResource{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ClusterCachedResource{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceReference refers to a ClusterCachedResource.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the path of the workspace of the slice, or empty.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the ClusterCachedResource.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceSpec selects objects.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group of the resource.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is a version of the resource.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name of the resource.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"identity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "identity identifies the owner of the objects. If it is not set, the system creates one.",
+							Ref:         ref(cachev1alpha1.Identity{}.OpenAPIModelName()),
+						},
+					},
+					"labelSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "labelSelector selects the objects that others may read. If it is not set, they may read all objects of the resource.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"resource"},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.Identity{}.OpenAPIModelName(), metav1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterCachedResourceStatus is the observed state.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"identityHash": {
+						SchemaProps: spec.SchemaProps{
+							Description: "identityHash is the SHA-256 of the identity, in hexadecimal. Once set it never changes.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resourceCounts": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceCounts counts the selected objects. It is computed when the object is read or listed in its workspace.",
+							Ref:         ref(cachev1alpha1.ResourceCount{}.OpenAPIModelName()),
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is where the object stands in its life.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			cachev1alpha1.ResourceCount{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ExportBindingReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ExportBindingReference refers to an APIExport.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the path of the workspace of the slice, or empty.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the APIExport.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_GroupVersionResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "GroupVersionResource names a resource in a version. It cannot be changed.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group of the resource.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is a version of the resource.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name of the resource.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"resource"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_Identity(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Identity refers to a stored identity.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"secretRef": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secretRef refers to a Secret in the same workspace. The data of the Secret contains the identity under \"key\".",
+							Ref:         ref(corev1.SecretReference{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			corev1.SecretReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_cache_v1alpha1_ResourceCount(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ResourceCount counts objects. Both numbers are equal, because objects are not copied.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cache": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cache is the number of objects that others can read.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"local": {
+						SchemaProps: spec.SchemaProps{
+							Description: "local is the number of objects in the workspace that the selector selects.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"cache", "local"},
 			},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -73,8 +74,19 @@ func (b *builder) bound(ctx context.Context, cluster logicalcluster.Name) error 
 				continue
 			}
 			r.Binding, r.Terminating = binding.Name, binding.DeletionTimestamp != nil || lifecycle.IsLeaving(binding.Annotations, gr)
+			if resource.Virtual != nil {
+				r.Virtual, r.Verbs, r.Bucket = true, verbsOf(resource.Virtual), ""
+			}
 			b.resources[gr], b.owners[gr] = r, by
 		}
+	}
+	return nil
+}
+
+// verbsOf returns what is served of a resource whose objects the endpoints of reference serve; nil if they decide.
+func verbsOf(reference *corev1.TypedLocalObjectReference) []string {
+	if apisv1alpha2.IsCached(reference) {
+		return []string{"get", "list", "watch"}
 	}
 	return nil
 }

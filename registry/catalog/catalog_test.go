@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -666,5 +667,30 @@ func TestChanged_TellsWhenTheDefinitionOfABoundSchemaChanges(t *testing.T) {
 	ended(bound, t)
 	if untouched.Err() != nil {
 		t.Error("a hold on something else ended")
+	}
+}
+
+// What a binding binds with virtual storage is served by others: nothing must be stored for it, under no identity.
+func TestFor_VirtualResources(t *testing.T) {
+	group := "cache.kcp.io"
+	for kind, verbs := range map[string][]string{"ClusterCachedResourceEndpointSlice": {"get", "list", "watch"}, "OtherSlice": nil} {
+		b := binding("c1", "b")
+		b.Status.BoundResources[0].Virtual = &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: kind, Name: "s"}
+		c := New(Config{Reader: clienttest.NewFake(boundDefinition("string"), b, binding("c2", "b"))})
+		for cluster, virtual := range map[logicalcluster.Name]bool{"c1": true, "c2": false} {
+			snapshot, err := c.For(t.Context(), cluster)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, ok := snapshot.Lookup(widgets)
+			if !ok || r.Virtual != virtual || (r.Bucket == "") != virtual || virtual && !slices.Equal(r.Verbs, verbs) || !virtual && r.Verbs != nil {
+				t.Errorf("%s in %s: %+v", kind, cluster, r)
+			}
+		}
+		one, _ := c.For(t.Context(), "c1")
+		other, _ := c.For(t.Context(), "c2")
+		if a, b := one.Resources()[0], other.Resources()[0]; a.Same(b) {
+			t.Errorf("%s: a watch goes on when the storage changes", kind)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -38,6 +39,9 @@ type Resource struct {
 	Provider logicalcluster.Name
 	// Typed says that go-restful storage serves the resource; names, CRD and versions are known there.
 	Typed bool
+	// Virtual says that no object of the resource is stored in the cluster: who serves them is decided by the APIExport that the cluster has
+	// the resource from. It has no Bucket, so that nobody stores any.
+	Virtual bool
 	// Terminating says that the resource is going away: no object may be created any more.
 	Terminating bool
 	// Verbs are those that a virtual workspace serves, of the resource and of its status; nil for all, and for all subresources.
@@ -57,7 +61,7 @@ func (r *Resource) Same(other *Resource) bool {
 	if r == nil || other == nil {
 		return r == other
 	}
-	return r.Hash == other.Hash && r.Bucket == other.Bucket && r.Typed == other.Typed
+	return r.Hash == other.Hash && r.Bucket == other.Bucket && r.Typed == other.Typed && r.Virtual == other.Virtual
 }
 
 // identity is the string under which r is shared.
@@ -68,6 +72,9 @@ func (r *Resource) identity() string {
 	}
 	if r.Terminating {
 		flags = flags[:1] + "d"
+	}
+	if r.Virtual {
+		flags += "v" + strings.Join(r.Verbs, ",")
 	}
 	return r.Plural + "." + r.Group + "|" + r.Hash + "|" + r.Bucket + "|" + r.Binding + "|" + r.SchemaUID + "|" + flags
 }

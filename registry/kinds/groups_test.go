@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/registry/apis"
 	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/authorization"
+	"github.com/annex-dev/annex/registry/cachekcp"
 	"github.com/annex-dev/annex/registry/certificates"
 	"github.com/annex-dev/annex/registry/coordination"
 	"github.com/annex-dev/annex/registry/core"
@@ -94,6 +95,7 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 	add(corekcp.NewGroup(s, getter, address))
 	add(topology.NewGroup(s, getter))
 	add(apis.NewGroup(s, getter, address))
+	add(cachekcp.NewGroup(s, getter, address))
 	add(annex.NewGroup(s, getter))
 	return all, backend
 }

@@ -7,6 +7,7 @@ import (
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
@@ -100,6 +101,26 @@ func ourGroups() []Group {
 		{Name: apisv1alpha2.GroupName, Host: true, Rows: sharingRows(), Register: adders{
 			apisv1alpha1.AddToScheme, apisv1alpha1.RegisterDefaults, apisv1alpha1.RegisterConversions,
 			apisv1alpha2.AddToScheme, apisv1alpha2.RegisterDefaults,
+		}},
+		{Name: cachev1alpha1.GroupName, Register: adders{cachev1alpha1.AddToScheme, cachev1alpha1.RegisterDefaults}, Rows: []Row{
+			ours("v1alpha1", Row{
+				Resource: "clustercachedresources", Singular: "clustercachedresource", Object: &cachev1alpha1.ClusterCachedResource{}, List: &cachev1alpha1.ClusterCachedResourceList{},
+				Serving: Everywhere,
+				Columns: columns{
+					{Name: "Resource", Type: "string", JSONPath: ".spec.resource", Description: "Resource whose objects others may read"},
+					{Name: "Phase", Type: "string", JSONPath: ".status.phase", Description: "Where the object stands in its life"},
+					age,
+				},
+			}),
+			ours("v1alpha1", Row{
+				Resource: "clustercachedresourceendpointslices", Singular: "clustercachedresourceendpointslice",
+				Object: &cachev1alpha1.ClusterCachedResourceEndpointSlice{}, List: &cachev1alpha1.ClusterCachedResourceEndpointSliceList{},
+				Serving: Everywhere,
+				Columns: columns{
+					{Name: "ClusterCachedResource", Type: "string", JSONPath: ".spec.clusterCachedResource.name", Description: "ClusterCachedResource whose objects are offered"},
+					age,
+				},
+			}),
 		}},
 		{Name: annexv1alpha1.GroupName, Register: adders{annexv1alpha1.AddToScheme, annexv1alpha1.RegisterDefaults}, Host: true, Rows: []Row{
 			ours("v1alpha1", Row{

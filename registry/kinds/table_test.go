@@ -36,7 +36,8 @@ func TestAll_Answers(t *testing.T) {
 		"bound": {All.IsBound, "hostbindings.annex.dev partitions.topology.kcp.io partitionsets.topology.kcp.io shards.core.kcp.io " +
 			"workspaceauthenticationconfigurations.tenancy.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in the host workspace": {All.IsInHostWorkspace, "hostbindings.annex.dev"},
-		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apiexports.apis.kcp.io hostbindings.annex.dev " +
+		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apiexports.apis.kcp.io clustercachedresourceendpointslices.cache.kcp.io " +
+			"clustercachedresources.cache.kcp.io hostbindings.annex.dev " +
 			"logicalclusters.core.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "apibindings.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
 			"apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +
@@ -122,6 +123,8 @@ func TestAll_IsReserved(t *testing.T) {
 		{"tenancy.kcp.io", "abc", true},
 		{"tenancy.kcp.io", "root", false},
 		{"topology.kcp.io", "abc", true},
+		{"cache.kcp.io", "abc", true},
+		{"cache.kcp.io", "root", true},
 		{"core.kcp.io", "abc", true},
 		{"core.kcp.io", "root", false},
 		{"x.core.kcp.io", "abc", false},

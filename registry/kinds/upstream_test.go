@@ -183,6 +183,8 @@ func samples() map[string]sample {
 		"apiexports.apis.kcp.io":                               {valid: &apisv1alpha2.APIExport{}},
 		"apiexportendpointslices.apis.kcp.io":                  {leftOut: notBare},
 		"apibindings.apis.kcp.io":                              {leftOut: notBare},
+		"clustercachedresources.cache.kcp.io":                  {leftOut: notBare},
+		"clustercachedresourceendpointslices.cache.kcp.io":     {leftOut: notBare},
 		"hostbindings.annex.dev":                               {leftOut: notBare},
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/annex-dev/annex/registry/storage/custom"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/lent"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
 )
 
@@ -53,5 +54,6 @@ func (b *Backend) decorateCustom(config *storagebackend.ConfigForResource, root 
 	if err != nil {
 		return nil, func() {}, err
 	}
-	return ending{custom.New(store, l, b.custom[layout.ShardOf(l.Resource)], config.Codec, newFunc, b.Drop, nil, b.listed)}, func() {}, nil
+	own := custom.New(store, l, b.custom[layout.ShardOf(l.Resource)], config.Codec, newFunc, b.Drop, nil, b.listed)
+	return ending{lent.Storage{Interface: own, Resource: l.Resource}}, func() {}, nil
 }

@@ -3,9 +3,11 @@ package storage
 import (
 	"context"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/answer"
 	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/storage/layout"
+	"github.com/annex-dev/annex/registry/storage/lent"
 	single "github.com/annex-dev/annex/registry/storage/object"
 	"github.com/annex-dev/annex/registry/storage/owners"
 )
@@ -35,6 +37,10 @@ type Filter = filter.Filter
 // WithFilter returns a context in which reads and writes reach only what f shows, in one cluster as well as over all; nil for
 // everything. Only storages of a [Backend] heed it: see package filter.
 func WithFilter(ctx context.Context, f Filter) context.Context { return filter.With(ctx, f) }
+
+// LentTo returns a context in which custom resources of the cluster in it are read as if they were in cluster to, and nothing is written:
+// see package lent.
+func LentTo(ctx context.Context, to logicalcluster.Name) context.Context { return lent.With(ctx, to) }
 
 // WithExpiry returns a context for a watch that ends with 410 when expired is closed.
 func WithExpiry(ctx context.Context, expired <-chan struct{}) context.Context {

@@ -52,6 +52,9 @@ type Config struct {
 	Again func(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
 	// Switched returns what differs once a cluster was switched off or on.
 	Switched func() uint64
+	// Elsewhere returns the target of a request for a bound resource with virtual storage, which the cluster does not store. Errors are API
+	// statuses.
+	Elsewhere func(req *http.Request, info *genericapirequest.RequestInfo, cluster logicalcluster.Name, served *catalog.Served) (serve.Target, error)
 	// Base reports whether the process itself serves the resource in every cluster.
 	Base func(schema.GroupResource) bool
 	// Serve is the last mile.
@@ -180,7 +183,14 @@ func (r *Router) resource(w http.ResponseWriter, req *http.Request, cluster logi
 		r.Serve.Fail(w, req, err)
 		return
 	}
-	r.Serve.Serve(w, req, serve.Target{Cluster: cluster, Resource: served.Resource, Owner: served.Owner, Cataloged: true})
+	target := serve.Target{Cluster: cluster, Resource: served.Resource, Owner: served.Owner, Cataloged: true}
+	if served.Virtual {
+		if target, err = r.Elsewhere(req, info, cluster, served); err != nil {
+			r.Serve.Fail(w, req, err)
+			return
+		}
+	}
+	r.Serve.Serve(w, req, target)
 }
 
 // unswitched is the condition of watches on all clusters: they end when one is switched off or on, as the watches in that cluster do. A watch on

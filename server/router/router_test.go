@@ -285,3 +285,30 @@ func TestRouter_AsksTheProviderOfWhatServes(t *testing.T) {
 		}
 	}
 }
+
+// What a cluster has bound with virtual storage is served by whoever Elsewhere says, or not at all; never from the storage of the cluster.
+func TestRouter_VirtualResources(t *testing.T) {
+	flavors := &catalog.Resource{Group: "example.com", Plural: "flavors", Hash: "h", Virtual: true}
+	r := newRouter(func(http.ResponseWriter, *http.Request) { t.Error("the cluster serves it") }, served{flavors})
+	asked := 0
+	for _, refuse := range []error{nil, apierrors.NewServiceUnavailable("not now")} {
+		answered := false
+		r.Elsewhere = func(_ *http.Request, _ *genericapirequest.RequestInfo, cluster logicalcluster.Name, served *catalog.Served) (serve.Target, error) {
+			asked++
+			if cluster != "c1" || served.Resource != flavors {
+				t.Errorf("asked about %s in %s", served.GroupResource(), cluster)
+			}
+			return serve.Target{Cluster: "elsewhere", Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+				at, _ := logicalcluster.FromContext(req.Context())
+				answered = at == "elsewhere"
+			})}, refuse
+		}
+		code := send(logicalcluster.WithCluster(t.Context(), "c1"), t, r, http.MethodGet, "/apis/example.com/v1/flavors/small")
+		if answered != (refuse == nil) || (code == http.StatusServiceUnavailable) != (refuse != nil) {
+			t.Errorf("%v: answered: %t, code %d", refuse, answered, code)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+}

@@ -139,6 +139,8 @@ func (s *Server) handler(target Target) (http.Handler, error) {
 		return target.Handler, nil
 	case target.Resource == nil:
 		return nil, errors.New("the target of a request has no resource")
+	case target.Resource.Virtual:
+		return nil, fmt.Errorf("the target of a request is %s, which is not stored here", target.Resource.GroupResource())
 	case target.Resource.Typed:
 		return s.config.API, nil
 	}

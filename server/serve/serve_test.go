@@ -75,8 +75,8 @@ func newServer(got *seen, inactive logicalcluster.Name, c cataloged) *Server {
 func TestServe_WhoIsAskedAndWhatTargetsAreRefused(t *testing.T) {
 	custom := &catalog.Resource{Group: "example.com", Plural: "widgets", CRD: &apiextensionsv1.CustomResourceDefinition{}, Bucket: "b"}
 	typed := &catalog.Resource{Group: "tenancy.kcp.io", Plural: "workspaces", Typed: true}
-	going := *custom
-	going.Terminating = true
+	going, virtual := *custom, *custom
+	going.Terminating, virtual.Virtual = true, true
 	for name, tc := range map[string]struct {
 		target   func(got *seen) Target
 		verb, by string
@@ -88,6 +88,7 @@ func TestServe_WhoIsAskedAndWhatTargetsAreRefused(t *testing.T) {
 		"a handler of its own":      {func(got *seen) Target { return Target{Cluster: "c", Handler: got.handler("own")} }, "get", "own", 200},
 		"one that goes":             {func(*seen) Target { return Target{Cluster: "c", Resource: &going} }, "update", "schema", 200},
 		"create while it goes":      {func(*seen) Target { return Target{Cluster: "c", Resource: &going} }, "create", "", http.StatusMethodNotAllowed},
+		"what is not stored here":   {func(*seen) Target { return Target{Cluster: "c", Resource: &virtual} }, "get", "", http.StatusInternalServerError},
 		"nothing":                   {func(*seen) Target { return Target{} }, "get", "", http.StatusInternalServerError},
 		"no cluster":                {func(*seen) Target { return Target{Resource: custom} }, "get", "", http.StatusInternalServerError},
 		"one cluster and all":       {func(*seen) Target { return Target{Cluster: "c", All: true, Resource: custom} }, "get", "", http.StatusInternalServerError},

@@ -66,6 +66,7 @@ func TestScheme_KnowsAllKinds(t *testing.T) {
 		{"apis.kcp.io", "v1alpha1", "APIExport"}, {"apis.kcp.io", "v1alpha1", "APIBinding"},
 		{"apis.kcp.io", "v1alpha2", "APIExport"}, {"apis.kcp.io", "v1alpha2", "APIBinding"},
 		{"topology.kcp.io", "v1alpha1", "Partition"}, {"topology.kcp.io", "v1alpha1", "PartitionSet"},
+		{"cache.kcp.io", "v1alpha1", "ClusterCachedResource"}, {"cache.kcp.io", "v1alpha1", "ClusterCachedResourceEndpointSlice"},
 		{"annex.dev", "v1alpha1", "HostBinding"},
 	} {
 		if !scheme.Scheme.Recognizes(schema.GroupVersionKind{Group: gvk.group, Version: gvk.version, Kind: gvk.kind}) {

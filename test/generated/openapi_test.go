@@ -25,7 +25,7 @@ func TestOpenAPI_NamesAreThoseOfTheGroups(t *testing.T) {
 	for _, want := range []string{
 		"io.kcp.tenancy.v1alpha1.Workspace", "io.kcp.tenancy.v1alpha1.WorkspaceType", "io.kcp.core.v1alpha1.LogicalCluster", "io.kcp.core.v1alpha1.Shard",
 		"io.kcp.apis.v1alpha1.APIResourceSchema", "io.kcp.apis.v1alpha1.APIExport", "io.kcp.apis.v1alpha1.APIBinding", "io.kcp.apis.v1alpha1.APIExportEndpointSlice",
-		"io.kcp.apis.v1alpha2.APIExport", "io.kcp.apis.v1alpha2.APIBinding", "io.kcp.topology.v1alpha1.Partition", "io.kcp.topology.v1alpha1.PartitionSet", "dev.annex.v1alpha1.HostBinding",
+		"io.kcp.apis.v1alpha2.APIExport", "io.kcp.apis.v1alpha2.APIBinding", "io.kcp.topology.v1alpha1.Partition", "io.kcp.topology.v1alpha1.PartitionSet", "io.kcp.cache.v1alpha1.ClusterCachedResource", "dev.annex.v1alpha1.HostBinding",
 		"io.kcp.conditions.v1alpha1.Condition",
 		"io.k8s.api.core.v1.ConfigMap", "io.k8s.api.rbac.v1.ClusterRole", "io.k8s.api.coordination.v1.Lease", "io.k8s.api.events.v1.Event",
 		"io.k8s.api.authorization.v1.SubjectAccessReview", "io.k8s.api.authentication.v1.TokenReview", "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration",

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -126,6 +127,10 @@ type BoundAPIResource struct {
 	// +optional
 	// +listType=set
 	StorageVersions []string `json:"storageVersions,omitempty"`
+	// virtual refers to the object in the workspace of the APIExport whose endpoints serve the resource. If it is not set, the objects are
+	// stored in this workspace.
+	// +optional
+	Virtual *corev1.TypedLocalObjectReference `json:"virtual,omitempty"`
 }
 
 // BoundAPIResourceSchema identifies the APIResourceSchema that a resource was bound with.

@@ -637,6 +637,11 @@ func (in *BoundAPIResource) DeepCopyInto(out *BoundAPIResource) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Virtual != nil {
+		in, out := &in.Virtual, &out.Virtual
+		*out = new(corev1.TypedLocalObjectReference)
+		(*in).DeepCopyInto(*out)
+	}
 	return
 }
 

@@ -102,7 +102,8 @@ type ResourceSchemaStorage struct {
 	// crd stores the objects in the workspace that binds the export, like the objects of a CustomResourceDefinition.
 	// +optional
 	CRD *ResourceSchemaStorageCRD `json:"crd,omitempty"`
-	// virtual serves the objects from somewhere else. Not supported yet.
+	// virtual serves the objects from somewhere else. The objects are stored neither in the workspace that binds the export, nor deleted with
+	// the binding.
 	// +optional
 	Virtual *ResourceSchemaStorageVirtual `json:"virtual,omitempty"`
 }

@@ -381,6 +381,11 @@ func (in *BoundAPIResource) DeepCopyInto(out *BoundAPIResource) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Virtual != nil {
+		in, out := &in.Virtual, &out.Virtual
+		*out = new(v1.TypedLocalObjectReference)
+		(*in).DeepCopyInto(*out)
+	}
 	return
 }
 

@@ -74,13 +74,32 @@ func validateResource(r *apisv1alpha2.ResourceSchema, path *field.Path) field.Er
 
 	storage := path.Child("storage")
 	switch {
+	case r.Storage.Virtual != nil && r.Storage.CRD != nil:
+		errs = append(errs, field.Invalid(storage, "crd and virtual", "must have exactly one of crd and virtual"))
 	case r.Storage.Virtual != nil:
-		errs = append(errs, rule.NotSupportedYet(storage.Child("virtual"), "virtual storage is"))
+		errs = append(errs, validateVirtual(r.Storage.Virtual, storage.Child("virtual"))...)
 	case r.Storage.CRD == nil:
 		errs = append(errs, field.Required(storage, "must have exactly one of crd and virtual"))
 	}
-	if r.Storage.Virtual != nil && r.Storage.CRD != nil {
-		errs = append(errs, field.Invalid(storage, "crd and virtual", "must have exactly one of crd and virtual"))
+	return errs
+}
+
+// validateVirtual checks what virtual storage refers to.
+func validateVirtual(v *apisv1alpha2.ResourceSchemaStorageVirtual, path *field.Path) field.ErrorList {
+	reference := path.Child("reference")
+	errs := rule.Required(v.Reference.Kind, reference.Child("kind"))
+	errs = append(errs, rule.SubdomainRequired(v.Reference.Name, reference.Child("name"))...)
+	group := ""
+	if v.Reference.APIGroup != nil {
+		group = *v.Reference.APIGroup
+	}
+	errs = append(errs, rule.SubdomainRequired(group, reference.Child("apiGroup"))...)
+	switch {
+	case len(errs) > 0:
+	case !apisv1alpha2.IsCached(&v.Reference):
+		errs = append(errs, rule.NotSupportedYet(reference.Child("kind"), "other kinds than ClusterCachedResourceEndpointSlice of cache.kcp.io are"))
+	case v.IdentityHash == "":
+		errs = append(errs, field.Required(path.Child("identityHash"), "the identity of the ClusterCachedResource, from its status"))
 	}
 	return errs
 }

@@ -36,6 +36,13 @@ func TestValidateAPIExport(t *testing.T) {
 	resource := func(change func(*apisv1alpha2.ResourceSchema)) func(*apisv1alpha2.APIExport) {
 		return func(e *apisv1alpha2.APIExport) { change(&e.Spec.Resources[0]) }
 	}
+	virtual := func(group, kind, name, identity string) func(*apisv1alpha2.APIExport) {
+		return resource(func(r *apisv1alpha2.ResourceSchema) {
+			r.Storage = apisv1alpha2.ResourceSchemaStorage{Virtual: &apisv1alpha2.ResourceSchemaStorageVirtual{
+				Reference: corev1.TypedLocalObjectReference{APIGroup: &group, Kind: kind, Name: name}, IdentityHash: identity,
+			}}
+		})
+	}
 	for _, tc := range []struct {
 		name   string
 		change func(*apisv1alpha2.APIExport)
@@ -56,12 +63,15 @@ func TestValidateAPIExport(t *testing.T) {
 			[]string{"spec.resources[0].group: Forbidden: resources of the core group are not supported yet"}},
 		{"group without dot", resource(func(r *apisv1alpha2.ResourceSchema) { r.Group, r.Schema = "example", "v1.widgets.example" }), []string{"at least one dot"}},
 		{"no storage", resource(func(r *apisv1alpha2.ResourceSchema) { r.Storage = apisv1alpha2.ResourceSchemaStorage{} }), []string{"storage: Required"}},
-		{"virtual storage", resource(func(r *apisv1alpha2.ResourceSchema) {
-			r.Storage = apisv1alpha2.ResourceSchemaStorage{Virtual: &apisv1alpha2.ResourceSchemaStorageVirtual{}}
-		}), []string{"storage.virtual: Forbidden: virtual storage is not supported yet"}},
+		{"virtual storage", virtual("cache.kcp.io", "ClusterCachedResourceEndpointSlice", "widgets", "abc"), nil},
+		{"virtual storage without identity", virtual("cache.kcp.io", "ClusterCachedResourceEndpointSlice", "widgets", ""),
+			[]string{"storage.virtual.identityHash: Required"}},
+		{"virtual storage of nothing", virtual("", "", "", ""), []string{"reference.apiGroup: Required", "reference.kind: Required", "reference.name: Required"}},
+		{"virtual storage of another kind", virtual("example.com", "WidgetEndpointSlice", "widgets", ""),
+			[]string{"storage.virtual.reference.kind: Forbidden"}},
 		{"both storages", resource(func(r *apisv1alpha2.ResourceSchema) {
 			r.Storage.Virtual = &apisv1alpha2.ResourceSchemaStorageVirtual{}
-		}), []string{"not supported yet", "exactly one of"}},
+		}), []string{"exactly one of"}},
 		{"identity", func(e *apisv1alpha2.APIExport) {
 			e.Spec.Identity = &apisv1alpha2.Identity{SecretRef: &corev1.SecretReference{Namespace: "kcp-system", Name: "widgets"}}
 		}, nil},

@@ -157,6 +157,48 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.kcp.apis.v1alpha2.APIExportStatus
       default: {}
+- name: io.kcp.cache.v1alpha1.ClusterCachedResource
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.cache.v1alpha1.ClusterCachedResourceSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.cache.v1alpha1.ClusterCachedResourceStatus
+      default: {}
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpointSlice
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpointSliceSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpointSliceStatus
+      default: {}
 - name: io.kcp.core.v1alpha1.LogicalCluster
   map:
     fields:
@@ -967,6 +1009,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: virtual
+      type:
+        namedType: io.k8s.api.core.v1.TypedLocalObjectReference
 - name: io.kcp.apis.v1alpha1.BoundAPIResourceSchema
   map:
     fields:
@@ -1325,6 +1370,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: virtual
+      type:
+        namedType: io.k8s.api.core.v1.TypedLocalObjectReference
 - name: io.kcp.apis.v1alpha2.BoundAPIResourceSchema
   map:
     fields:
@@ -1500,6 +1548,125 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpoint
+  map:
+    fields:
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpointSliceSpec
+  map:
+    fields:
+    - name: clusterCachedResource
+      type:
+        namedType: io.kcp.cache.v1alpha1.ClusterCachedResourceReference
+      default: {}
+    - name: export
+      type:
+        namedType: io.kcp.cache.v1alpha1.ExportBindingReference
+      default: {}
+    - name: partition
+      type:
+        scalar: string
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpointSliceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.cache.v1alpha1.ClusterCachedResourceEndpoint
+          elementRelationship: associative
+          keys:
+          - url
+    - name: shardSelector
+      type:
+        scalar: string
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceSpec
+  map:
+    fields:
+    - name: group
+      type:
+        scalar: string
+    - name: identity
+      type:
+        namedType: io.kcp.cache.v1alpha1.Identity
+    - name: labelSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: resource
+      type:
+        scalar: string
+      default: ""
+    - name: version
+      type:
+        scalar: string
+- name: io.kcp.cache.v1alpha1.ClusterCachedResourceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.conditions.v1alpha1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: identityHash
+      type:
+        scalar: string
+    - name: phase
+      type:
+        scalar: string
+    - name: resourceCounts
+      type:
+        namedType: io.kcp.cache.v1alpha1.ResourceCount
+- name: io.kcp.cache.v1alpha1.ExportBindingReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: path
+      type:
+        scalar: string
+- name: io.kcp.cache.v1alpha1.Identity
+  map:
+    fields:
+    - name: secretRef
+      type:
+        namedType: io.k8s.api.core.v1.SecretReference
+- name: io.kcp.cache.v1alpha1.ResourceCount
+  map:
+    fields:
+    - name: cache
+      type:
+        scalar: numeric
+      default: 0
+    - name: local
+      type:
+        scalar: numeric
+      default: 0
 - name: io.kcp.conditions.v1alpha1.Condition
   map:
     fields:

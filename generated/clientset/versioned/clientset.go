@@ -11,6 +11,7 @@ import (
 	annexv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/generated/clientset/versioned/typed/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/cache/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/generated/clientset/versioned/typed/topology/v1alpha1"
@@ -24,6 +25,7 @@ type Interface interface {
 	AnnexV1alpha1() annexv1alpha1.AnnexV1alpha1Interface
 	ApisV1alpha1() apisv1alpha1.ApisV1alpha1Interface
 	ApisV1alpha2() apisv1alpha2.ApisV1alpha2Interface
+	CacheV1alpha1() cachev1alpha1.CacheV1alpha1Interface
 	CoreV1alpha1() corev1alpha1.CoreV1alpha1Interface
 	TenancyV1alpha1() tenancyv1alpha1.TenancyV1alpha1Interface
 	TopologyV1alpha1() topologyv1alpha1.TopologyV1alpha1Interface
@@ -35,6 +37,7 @@ type Clientset struct {
 	annexV1alpha1    *annexv1alpha1.AnnexV1alpha1Client
 	apisV1alpha1     *apisv1alpha1.ApisV1alpha1Client
 	apisV1alpha2     *apisv1alpha2.ApisV1alpha2Client
+	cacheV1alpha1    *cachev1alpha1.CacheV1alpha1Client
 	coreV1alpha1     *corev1alpha1.CoreV1alpha1Client
 	tenancyV1alpha1  *tenancyv1alpha1.TenancyV1alpha1Client
 	topologyV1alpha1 *topologyv1alpha1.TopologyV1alpha1Client
@@ -53,6 +56,11 @@ func (c *Clientset) ApisV1alpha1() apisv1alpha1.ApisV1alpha1Interface {
 // ApisV1alpha2 retrieves the ApisV1alpha2Client
 func (c *Clientset) ApisV1alpha2() apisv1alpha2.ApisV1alpha2Interface {
 	return c.apisV1alpha2
+}
+
+// CacheV1alpha1 retrieves the CacheV1alpha1Client
+func (c *Clientset) CacheV1alpha1() cachev1alpha1.CacheV1alpha1Interface {
+	return c.cacheV1alpha1
 }
 
 // CoreV1alpha1 retrieves the CoreV1alpha1Client
@@ -126,6 +134,10 @@ func NewForConfigAndClient(c *rest.Config, httpClient *http.Client) (*Clientset,
 	if err != nil {
 		return nil, err
 	}
+	cs.cacheV1alpha1, err = cachev1alpha1.NewForConfigAndClient(&configShallowCopy, httpClient)
+	if err != nil {
+		return nil, err
+	}
 	cs.coreV1alpha1, err = corev1alpha1.NewForConfigAndClient(&configShallowCopy, httpClient)
 	if err != nil {
 		return nil, err
@@ -162,6 +174,7 @@ func New(c rest.Interface) *Clientset {
 	cs.annexV1alpha1 = annexv1alpha1.New(c)
 	cs.apisV1alpha1 = apisv1alpha1.New(c)
 	cs.apisV1alpha2 = apisv1alpha2.New(c)
+	cs.cacheV1alpha1 = cachev1alpha1.New(c)
 	cs.coreV1alpha1 = corev1alpha1.New(c)
 	cs.tenancyV1alpha1 = tenancyv1alpha1.New(c)
 	cs.topologyV1alpha1 = topologyv1alpha1.New(c)

@@ -13,6 +13,7 @@ import (
 	versioned "github.com/annex-dev/annex/generated/clientset/versioned"
 	annex "github.com/annex-dev/annex/generated/informers/externalversions/annex"
 	apis "github.com/annex-dev/annex/generated/informers/externalversions/apis"
+	externalversionscache "github.com/annex-dev/annex/generated/informers/externalversions/cache"
 	core "github.com/annex-dev/annex/generated/informers/externalversions/core"
 	internalinterfaces "github.com/annex-dev/annex/generated/informers/externalversions/internalinterfaces"
 	tenancy "github.com/annex-dev/annex/generated/informers/externalversions/tenancy"
@@ -317,6 +318,7 @@ type SharedInformerFactory interface {
 
 	Annex() annex.Interface
 	Apis() apis.Interface
+	Cache() externalversionscache.Interface
 	Core() core.Interface
 	Tenancy() tenancy.Interface
 	Topology() topology.Interface
@@ -328,6 +330,10 @@ func (f *sharedInformerFactory) Annex() annex.Interface {
 
 func (f *sharedInformerFactory) Apis() apis.Interface {
 	return apis.New(f, f.namespace, f.tweakListOptions)
+}
+
+func (f *sharedInformerFactory) Cache() externalversionscache.Interface {
+	return externalversionscache.New(f, f.namespace, f.tweakListOptions)
 }
 
 func (f *sharedInformerFactory) Core() core.Interface {

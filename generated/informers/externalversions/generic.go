@@ -10,6 +10,7 @@ import (
 	v1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	v1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
@@ -62,6 +63,12 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha2().APIBindings().Informer()}, nil
 	case v1alpha2.SchemeGroupVersion.WithResource("apiexports"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha2().APIExports().Informer()}, nil
+
+		// Group=cache.kcp.io, Version=v1alpha1
+	case cachev1alpha1.SchemeGroupVersion.WithResource("clustercachedresources"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Cache().V1alpha1().ClusterCachedResources().Informer()}, nil
+	case cachev1alpha1.SchemeGroupVersion.WithResource("clustercachedresourceendpointslices"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Cache().V1alpha1().ClusterCachedResourceEndpointSlices().Informer()}, nil
 
 		// Group=core.kcp.io, Version=v1alpha1
 	case corev1alpha1.SchemeGroupVersion.WithResource("logicalclusters"):

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/tree"
@@ -46,7 +47,7 @@ func (p *plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 			return p.keep(a, obj)
 		}
 		return nil
-	case tree.WorkspaceTypes, tree.APIExports, apisv1alpha2.Resource("apibindings"):
+	case tree.WorkspaceTypes, tree.APIExports, apisv1alpha2.Resource("apibindings"), cachev1alpha1.Resource("clustercachedresources"):
 	default:
 		if !has {
 			return nil

@@ -1,4 +1,4 @@
-// Package sharing contains the admission rules for apis.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
+// Package sharing contains the admission rules for apis.kcp.io and cache.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
 // docs/request.md, before an object is stored.
 //
 // apis/apis/validation checks what depends on one object only. This package checks what depends on other objects:
@@ -6,6 +6,8 @@
 //	apibindings              a creator needs verb bind on the export, in the export's cluster; label and finalizer are set
 //	apiexportendpointslices  the same permission
 //	hostbindings             the same, and verb project on the LogicalCluster that the path leads to (hostbinding.go)
+//	clustercachedresources   a user needs get, list and watch on all objects that are shared, in the same workspace
+//	clustercachedresourceendpointslices   verb bind on the export and on the ClusterCachedResource, which are in the same workspace
 //	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others; what an export offers cannot be deleted
 //	customresourcedefinitions   the same; one that is published needs the rights to write what is published (publish.go)

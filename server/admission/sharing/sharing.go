@@ -47,6 +47,8 @@ func New(c Config) []admission.Interface {
 		&bindingPlugin{Handler: handler, exports: exports{c}},
 		&hostBindingPlugin{Handler: handler, exports: exports{c}},
 		&endpointSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},
+		&cachedPlugin{Handler: handler, exports: exports{c}},
+		&cachedSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},
 	}
 }
 

@@ -24,7 +24,8 @@ func (e *Endpoint) isTyped(cluster logicalcluster.Name, gr schema.GroupResource)
 	return cluster == logicalcluster.Root && e.IsBound(gr)
 }
 
-// resource returns what export offers as gr; nil when it does not, or when the schema that it names does not exist.
+// resource returns what export offers as gr; nil when it does not, when the schema that it names does not exist, or when consumers do not
+// store its objects.
 func (e *Endpoint) resource(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, gr schema.GroupResource) (*catalog.Resource, error) {
 	for _, offered := range export.Spec.Resources {
 		if offered.Group == gr.Group && offered.Name == gr.Resource {
@@ -35,6 +36,9 @@ func (e *Endpoint) resource(ctx context.Context, endpoint virtual.Endpoint, expo
 }
 
 func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
+	if offered.Storage.Virtual != nil {
+		return nil, nil
+	}
 	key := client.Key{Cluster: endpoint.Cluster, Name: offered.Schema}
 	source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, e.Cached, e.Live, schemas, key)
 	if source == nil || err != nil {

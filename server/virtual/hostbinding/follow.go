@@ -174,7 +174,7 @@ func (e *Endpoint) project(ctx context.Context, binding *annexv1alpha1.HostBindi
 func (e *Endpoint) fill(ctx context.Context, p *projection, export *apisv1alpha2.APIExport) error {
 	for _, offered := range export.Spec.Resources {
 		gr := schema.GroupResource{Group: offered.Group, Resource: offered.Name}
-		if p.export.Cluster == logicalcluster.Root && e.IsBound(gr) {
+		if p.export.Cluster == logicalcluster.Root && e.IsBound(gr) || offered.Storage.Virtual != nil {
 			continue
 		}
 		source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, e.Cached, e.Live, schemas, client.Key{Cluster: p.export.Cluster, Name: offered.Schema})

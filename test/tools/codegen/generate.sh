@@ -30,7 +30,7 @@ cd "$copy"
 find apis -name 'zz_generated.*.go' -delete
 mkdir -p generated docs
 
-groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1 annex/v1alpha1)
+groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1 cache/v1alpha1 annex/v1alpha1)
 packages=("$module/apis/conditions/v1alpha1")
 for g in "${groups[@]}"; do packages+=("$module/apis/$g"); done
 
@@ -85,7 +85,7 @@ find generated/applyconfiguration -name '*.go' -exec sed -i -e 's/com\.github\.a
 
 echo "docs/api-reference.md"
 go run ./test/tools/apidocs -root . -out docs/api-reference.md \
-  core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 annex/v1alpha1 conditions/v1alpha1
+  core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 cache/v1alpha1 annex/v1alpha1 conditions/v1alpha1
 
 echo "charts/annex/README.md"
 go run ./test/tools/chartdocs charts/annex

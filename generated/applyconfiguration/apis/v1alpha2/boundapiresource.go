@@ -4,6 +4,10 @@
 
 package v1alpha2
 
+import (
+	v1 "k8s.io/client-go/applyconfigurations/core/v1"
+)
+
 // BoundAPIResourceApplyConfiguration represents a declarative configuration of the BoundAPIResource type for use
 // with apply.
 //
@@ -17,6 +21,9 @@ type BoundAPIResourceApplyConfiguration struct {
 	Schema *BoundAPIResourceSchemaApplyConfiguration `json:"schema,omitempty"`
 	// storageVersions are all versions that objects were ever stored in.
 	StorageVersions []string `json:"storageVersions,omitempty"`
+	// virtual refers to the object in the workspace of the APIExport whose endpoints serve the resource. If it is not set, the objects are
+	// stored in this workspace.
+	Virtual *v1.TypedLocalObjectReferenceApplyConfiguration `json:"virtual,omitempty"`
 }
 
 // BoundAPIResourceApplyConfiguration constructs a declarative configuration of the BoundAPIResource type for use with
@@ -56,5 +63,13 @@ func (b *BoundAPIResourceApplyConfiguration) WithStorageVersions(values ...strin
 	for i := range values {
 		b.StorageVersions = append(b.StorageVersions, values[i])
 	}
+	return b
+}
+
+// WithVirtual sets the Virtual field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Virtual field is set to the value of the last call.
+func (b *BoundAPIResourceApplyConfiguration) WithVirtual(value *v1.TypedLocalObjectReferenceApplyConfiguration) *BoundAPIResourceApplyConfiguration {
+	b.Virtual = value
 	return b
 }

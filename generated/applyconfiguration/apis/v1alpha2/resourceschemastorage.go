@@ -15,7 +15,8 @@ import (
 type ResourceSchemaStorageApplyConfiguration struct {
 	// crd stores the objects in the workspace that binds the export, like the objects of a CustomResourceDefinition.
 	CRD *apisv1alpha2.ResourceSchemaStorageCRD `json:"crd,omitempty"`
-	// virtual serves the objects from somewhere else. Not supported yet.
+	// virtual serves the objects from somewhere else. The objects are stored neither in the workspace that binds the export, nor deleted with
+	// the binding.
 	Virtual *ResourceSchemaStorageVirtualApplyConfiguration `json:"virtual,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	topologyv1alpha1 "github.com/annex-dev/annex/apis/topology/v1alpha1"
@@ -25,6 +26,7 @@ var localSchemeBuilder = runtime.SchemeBuilder{
 	annexv1alpha1.AddToScheme,
 	apisv1alpha1.AddToScheme,
 	apisv1alpha2.AddToScheme,
+	cachev1alpha1.AddToScheme,
 	corev1alpha1.AddToScheme,
 	tenancyv1alpha1.AddToScheme,
 	topologyv1alpha1.AddToScheme,
