@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
@@ -13,7 +14,9 @@ import (
 )
 
 func TestContent_FindsHeadsByKind(t *testing.T) {
-	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v2"), binding("c2", "uid-v2", "hash"))
+	elsewhere := binding("c4", "uid-v2", "hash")
+	elsewhere.Status.BoundResources[0].Virtual = &corev1.TypedLocalObjectReference{Kind: "A", Name: "a"}
+	h := newHouse(t, definition("c1", widgets.String()), definition(logicalcluster.SystemBoundCRDs, "uid-v2"), binding("c2", "uid-v2", "hash"), elsewhere)
 	h.put("crd/c1/default", "a")
 	h.put("hash/c2/default", "a")
 	widget := widgets.WithVersion("v1").GroupVersion().WithKind("Widget")
@@ -25,6 +28,7 @@ func TestContent_FindsHeadsByKind(t *testing.T) {
 		"a definition":                  {"c1", widget, &client.Kind{Resource: widgets, Bucket: client.LocalBucket, Namespaced: true}},
 		"a bound API":                   {"c2", widget, &client.Kind{Resource: widgets, Bucket: "hash", Namespaced: true}},
 		"neither":                       {"c3", widget, nil},
+		"with virtual storage":          {"c4", widget, nil},
 		"another version":               {"c1", apischema.GroupVersionKind{Group: widgets.Group, Version: "v2", Kind: "Widget"}, nil},
 		"a built-in":                    {"c3", apischema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, &client.Kind{Resource: apischema.GroupResource{Resource: "configmaps"}, Namespaced: true}},
 		"under another name":            {"c3", apischema.GroupVersionKind{Group: "events.k8s.io", Version: "v1", Kind: "Event"}, &client.Kind{Resource: apischema.GroupResource{Resource: "events"}, Namespaced: true}},

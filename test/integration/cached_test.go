@@ -385,6 +385,11 @@ func TestCached_EndsWithWhatItDependsOn(t *testing.T) {
 	h.export(h.identity)
 	h.shows("small")
 
+	annotate(t, h.s, "/clusters/"+h.cluster+logicalClusterAt, "core.kcp.io/inactive", "true")
+	h.unavailable("inactive")
+	annotate(t, h.s, "/clusters/"+h.cluster+logicalClusterAt, "core.kcp.io/inactive", "null")
+	h.shows("small")
+
 	if err := h.provider.Resource(cachedSlices).Delete(t.Context(), "flavors", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
