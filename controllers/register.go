@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apibinding"
+	"github.com/annex-dev/annex/controllers/apiconversion"
 	"github.com/annex-dev/annex/controllers/apiexport"
 	"github.com/annex-dev/annex/controllers/apiservice"
 	"github.com/annex-dev/annex/controllers/cachedresource"
@@ -90,6 +91,7 @@ func All(c Config) []multicluster.Spec {
 		consumers.Specs(c.Config),
 		bindings.Specs(),
 		publish.Specs(c.Config),
+		apiconversion.Specs(c.Config),
 		defaultbinding.Specs(c.Config),
 		garbage.Specs(c.Config),
 		{events.Spec()},

@@ -56,6 +56,8 @@ type Config struct {
 	APIAudiences []string
 	// RequestTimeout bounds every request that is no watch.
 	RequestTimeout time.Duration
+	// ConversionTimeout bounds what the rules of an APIConversion take for one object; 0 stands for a second.
+	ConversionTimeout time.Duration
 	// Limits bound what is served at once, and what of it is for one workspace.
 	Limits fairness.Config
 	// MaxRefusals is how many refusals a second one origin may cause; 0 means no limit.

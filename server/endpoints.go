@@ -123,6 +123,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Admission:           p.admission,
 		Authorizer:          e.authorizer,
 		RequestTimeout:      c.RequestTimeout,
+		ConversionTimeout:   c.ConversionTimeout,
 		MaxRequestBodyBytes: maxRequestBodyBytes,
 		Webhooks:            conversion.New(p.guard, c.Outbound.HostServices),
 		Capacity:            c.Memory.Handlers,

@@ -22,6 +22,7 @@ var (
 	bindings    = names.Bindings
 	exports     = apisv1alpha2.Resource("apiexports")
 	schemas     = apisv1alpha1.Resource("apiresourceschemas")
+	conversions = apisv1alpha1.Resource("apiconversions")
 	definitions = names.Definitions
 )
 

@@ -47,7 +47,14 @@ func (c *Controller) ensureDefinition(ctx context.Context, source *apisv1alpha1.
 	if !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("reading the definition of schema %q: %w", source.UID, err)
 	}
-	bound, err := crd.Bound(source)
+	var rules *apisv1alpha1.APIConversion
+	if crd.Converts(source) {
+		// If it is not known yet, the controller of conversions follows (controllers/apiconversion).
+		if rules, err = client.Find[apisv1alpha1.APIConversion](ctx, c.Client, conversions, client.KeyOf(source)); err != nil {
+			return nil, fmt.Errorf("reading the APIConversion of schema %q: %w", source.UID, err)
+		}
+	}
+	bound, err := crd.Bound(source, rules)
 	if err != nil {
 		return invalidSchema("APIResourceSchema %q is invalid: %v", source.Name, err), nil
 	}

@@ -56,6 +56,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationapisv1alpha1.APIBindingSpecApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIBindingStatus"):
 		return &applyconfigurationapisv1alpha1.APIBindingStatusApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIConversion"):
+		return &applyconfigurationapisv1alpha1.APIConversionApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIConversionRule"):
+		return &applyconfigurationapisv1alpha1.APIConversionRuleApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIConversionSpec"):
+		return &applyconfigurationapisv1alpha1.APIConversionSpecApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExport"):
 		return &applyconfigurationapisv1alpha1.APIExportApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIExportConsumerProblem"):
@@ -82,6 +88,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &applyconfigurationapisv1alpha1.APIResourceSchemaSpecApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("APIResourceVersion"):
 		return &applyconfigurationapisv1alpha1.APIResourceVersionApplyConfiguration{}
+	case apisv1alpha1.SchemeGroupVersion.WithKind("APIVersionConversion"):
+		return &applyconfigurationapisv1alpha1.APIVersionConversionApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("BindingReference"):
 		return &applyconfigurationapisv1alpha1.BindingReferenceApplyConfiguration{}
 	case apisv1alpha1.SchemeGroupVersion.WithKind("BoundAPIResource"):

@@ -50,6 +50,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		apisv1alpha1.APIBindingList{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingList(ref),
 		apisv1alpha1.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
 		apisv1alpha1.APIBindingStatus{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref),
+		apisv1alpha1.APIConversion{}.OpenAPIModelName():                               schema_annex_apis_apis_v1alpha1_APIConversion(ref),
+		apisv1alpha1.APIConversionList{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIConversionList(ref),
+		apisv1alpha1.APIConversionRule{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIConversionRule(ref),
+		apisv1alpha1.APIConversionSpec{}.OpenAPIModelName():                           schema_annex_apis_apis_v1alpha1_APIConversionSpec(ref),
 		apisv1alpha1.APIExport{}.OpenAPIModelName():                                   schema_annex_apis_apis_v1alpha1_APIExport(ref),
 		apisv1alpha1.APIExportConsumerProblem{}.OpenAPIModelName():                    schema_annex_apis_apis_v1alpha1_APIExportConsumerProblem(ref),
 		apisv1alpha1.APIExportConsumers{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIExportConsumers(ref),
@@ -66,6 +70,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		apisv1alpha1.APIResourceSchemaList{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_APIResourceSchemaList(ref),
 		apisv1alpha1.APIResourceSchemaSpec{}.OpenAPIModelName():                       schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref),
 		apisv1alpha1.APIResourceVersion{}.OpenAPIModelName():                          schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref),
+		apisv1alpha1.APIVersionConversion{}.OpenAPIModelName():                        schema_annex_apis_apis_v1alpha1_APIVersionConversion(ref),
 		apisv1alpha1.AcceptablePermissionClaim{}.OpenAPIModelName():                   schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref),
 		apisv1alpha1.BindingReference{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_BindingReference(ref),
 		apisv1alpha1.BoundAPIResource{}.OpenAPIModelName():                            schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref),
@@ -1212,6 +1217,175 @@ func schema_annex_apis_apis_v1alpha1_APIBindingStatus(ref common.ReferenceCallba
 	}
 }
 
+func schema_annex_apis_apis_v1alpha1_APIConversion(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIConversion says how the objects of an APIResourceSchema are converted between its versions. It is in the same workspace as the APIResourceSchema and has the same name. If there is none, conversion changes only the apiVersion. In contrast to the schema, it can be changed at any time.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata. The name is that of the APIResourceSchema.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec contains the rules.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(apisv1alpha1.APIConversionSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			apisv1alpha1.APIConversionSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_apis_v1alpha1_APIConversionList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIConversionList is a list of APIConversions.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(apisv1alpha1.APIConversion{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			apisv1alpha1.APIConversion{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_apis_v1alpha1_APIConversionRule(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIConversionRule fills in one field.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"field": {
+						SchemaProps: spec.SchemaProps{
+							Description: "field is the path of a field in the version that objects are converted from, such as .spec.name. If an object does not have the field, the rule does nothing.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"destination": {
+						SchemaProps: spec.SchemaProps{
+							Description: "destination is the path of the field in the version that objects are converted to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"transformation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "transformation is a CEL expression that returns the new value. The variable self is the value of field. If not set, the value stays as it is.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"field", "destination"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_apis_v1alpha1_APIConversionSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIConversionSpec contains the rules of all conversions.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conversions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"from",
+									"to",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conversions are the pairs of versions with their rules. There must be one from each version to the version that is stored, and one from that to each version that is served. Between other versions, objects are converted by way of the version that is stored.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(apisv1alpha1.APIVersionConversion{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"conversions"},
+			},
+		},
+		Dependencies: []string{
+			apisv1alpha1.APIVersionConversion{}.OpenAPIModelName()},
+	}
+}
+
 func schema_annex_apis_apis_v1alpha1_APIExport(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2102,6 +2276,78 @@ func schema_annex_apis_apis_v1alpha1_APIResourceVersion(ref common.ReferenceCall
 	}
 }
 
+func schema_annex_apis_apis_v1alpha1_APIVersionConversion(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIVersionConversion says how objects are converted from one version to another. Fields that no rule and no entry of preserve names are dropped. The metadata of an object stays as it is.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "from is the version that objects are converted from.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "to is the version that objects are converted to.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"rules": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"destination",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "rules fill in the fields of the new object, one after the other. A rule may change what an earlier one has filled in.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(apisv1alpha1.APIConversionRule{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"preserve": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "preserve contains the paths of fields, such as .spec.name, that the new object keeps in an annotation. They come back when the object is converted back.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"from", "to", "rules"},
+			},
+		},
+		Dependencies: []string{
+			apisv1alpha1.APIConversionRule{}.OpenAPIModelName()},
+	}
+}
+
 func schema_annex_apis_apis_v1alpha1_AcceptablePermissionClaim(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2308,7 +2554,7 @@ func schema_annex_apis_apis_v1alpha1_CustomResourceConversion(ref common.Referen
 				Properties: map[string]spec.Schema{
 					"strategy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "strategy is None, which changes only the apiVersion, or Webhook, which is not supported yet.\n\nPossible enum values:\n - `\"None\"` changes only the apiVersion.\n - `\"Webhook\"` calls a webhook.",
+							Description: "strategy is None or Webhook. With None, the APIConversion of the same name converts objects. If there is none, only the apiVersion changes.\n\nPossible enum values:\n - `\"None\"` changes only the apiVersion, unless there is an APIConversion.\n - `\"Webhook\"` calls a webhook.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

@@ -1,4 +1,4 @@
-// Package apis is the REST storage of apis.kcp.io: apiresourceschemas and apiexportendpointslices in v1alpha1, apiexports
+// Package apis is the REST storage of apis.kcp.io: apiresourceschemas, apiconversions and apiexportendpointslices in v1alpha1, apiexports
 // and apibindings in v1alpha1 and v1alpha2, each with its status.
 //
 // APIExport and APIBinding have one storage each that serves both versions: they are stored, and handled in here, as

@@ -17,7 +17,7 @@ const (
 // NewGroup returns the storage of the group. External returns the address of the server as users see it, without a slash
 // at the end, for example https://host:6443. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, external func() string) (*group.Group, error) {
-	g, err := kinds.NewGroup(apisv1alpha2.GroupName, s, getter, schemaKind(), endpointSliceKind(external), exportKind(), bindingKind())
+	g, err := kinds.NewGroup(apisv1alpha2.GroupName, s, getter, schemaKind(), conversionKind(), endpointSliceKind(external), exportKind(), bindingKind())
 	if err != nil {
 		return nil, err
 	}

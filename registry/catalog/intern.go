@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/registry/room"
 )
 
@@ -114,6 +115,10 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 	if err != nil {
 		return nil, fmt.Errorf("hashing the schema of CustomResourceDefinition %q: %w", crd.Name, err)
 	}
+	rules, converts := crd.Annotations[apisv1alpha2.AnnotationConversionKey]
+	if converts {
+		content = append(content, rules...) // after the end of the JSON
+	}
 	sum := sha256.Sum256(content)
 	hash := hex.EncodeToString(sum[:16])
 	if held := c.definitions.held(hash); held != nil {
@@ -131,6 +136,9 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 			StoredVersions: []string{storageVersion(crd)},
 			Conditions:     []apiextensionsv1.CustomResourceDefinitionCondition{condition(apiextensionsv1.NamesAccepted), condition(apiextensionsv1.Established)},
 		},
+	}
+	if converts {
+		made.Annotations = map[string]string{apisv1alpha2.AnnotationConversionKey: rules}
 	}
 	return c.definitions.get(hash, func() *apiextensionsv1.CustomResourceDefinition { return made }), nil
 }

@@ -5,6 +5,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/client/clienttest"
 )
 
@@ -63,5 +64,28 @@ func TestBuild_HashesOnlyWhatChanged(t *testing.T) {
 	c.Forget("c1")
 	if n := c.hashes.Len(); n != 0 {
 		t.Errorf("%d hashes are left", n)
+	}
+}
+
+// The rules by which a definition converts are part of what it stands for.
+func TestDefinition_HasItsRules(t *testing.T) {
+	c := New(Config{Reader: clienttest.NewFake()})
+	with := func(rules string) *apiextensionsv1.CustomResourceDefinition {
+		crd := local("c1", "widgets", "string")
+		if rules != "" {
+			crd.Annotations = map[string]string{apisv1alpha2.AnnotationConversionKey: rules, "other": "goes"}
+		}
+		definition, err := c.Definition(crd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return definition
+	}
+	none, one, same, two := with(""), with("{}"), with("{}"), with(`{"conversions":[]}`)
+	if one != same || one.UID == none.UID || one.UID == two.UID || two.UID == none.UID {
+		t.Errorf("hashes %s, %s, %s, %s", none.UID, one.UID, same.UID, two.UID)
+	}
+	if len(none.Annotations) != 0 || len(one.Annotations) != 1 || one.Annotations[apisv1alpha2.AnnotationConversionKey] != "{}" {
+		t.Errorf("annotations %v, %v", none.Annotations, one.Annotations)
 	}
 }

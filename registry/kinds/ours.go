@@ -144,6 +144,10 @@ func sharingRows() []Row {
 		Resource: "apiresourceschemas", Singular: "apiresourceschema", Object: &apisv1alpha1.APIResourceSchema{}, List: &apisv1alpha1.APIResourceSchemaList{},
 		Serving: Everywhere, Status: NoStatus, Columns: columns{age},
 	})
+	conversions := ours("v1alpha1", Row{
+		Resource: "apiconversions", Singular: "apiconversion", Object: &apisv1alpha1.APIConversion{}, List: &apisv1alpha1.APIConversionList{},
+		Serving: Everywhere, Status: NoStatus, Columns: columns{age},
+	})
 	slices := ours("v1alpha1", Row{
 		Resource: "apiexportendpointslices", Singular: "apiexportendpointslice", Object: &apisv1alpha1.APIExportEndpointSlice{}, List: &apisv1alpha1.APIExportEndpointSliceList{},
 		Serving: Everywhere, Status: ByUsers,
@@ -184,7 +188,7 @@ func sharingRows() []Row {
 	// Served in the older version too, and converted.
 	exports.Versions = append(exports.Versions, "v1alpha1")
 	bindings.Versions = append(bindings.Versions, "v1alpha1")
-	return []Row{schemas, slices, exports, bindings}
+	return []Row{schemas, conversions, slices, exports, bindings}
 }
 
 // ours completes the row of a kind of ours, which is stored as JSON. kubectl get kcp lists it.

@@ -39,7 +39,7 @@ func TestAll_Answers(t *testing.T) {
 		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apiexports.apis.kcp.io clustercachedresourceendpointslices.cache.kcp.io " +
 			"clustercachedresources.cache.kcp.io hostbindings.annex.dev " +
 			"logicalclusters.core.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
-		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "apibindings.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
+		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "apibindings.apis.kcp.io apiconversions.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
 			"apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +
 			"partitionsets.topology.kcp.io shards.core.kcp.io workspaceauthenticationconfigurations.tenancy.kcp.io workspaces.tenancy.kcp.io " +
 			"workspacetypes.tenancy.kcp.io"},
@@ -98,7 +98,7 @@ func TestAll_HostVersions(t *testing.T) {
 	want := map[string][]string{
 		"annex.dev/v1alpha1":       {"HostBinding"},
 		"apis.kcp.io/v1alpha2":     {"APIBinding", "APIExport"},
-		"apis.kcp.io/v1alpha1":     {"APIBinding", "APIExport", "APIExportEndpointSlice", "APIResourceSchema"},
+		"apis.kcp.io/v1alpha1":     {"APIBinding", "APIConversion", "APIExport", "APIExportEndpointSlice", "APIResourceSchema"},
 		"core.kcp.io/v1alpha1":     {"LogicalCluster", "Shard"},
 		"tenancy.kcp.io/v1alpha1":  {"Workspace", "WorkspaceAuthenticationConfiguration", "WorkspaceType"},
 		"topology.kcp.io/v1alpha1": {"Partition", "PartitionSet"},

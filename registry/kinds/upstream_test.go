@@ -31,6 +31,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 	"k8s.io/utils/ptr"
 
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -180,12 +181,16 @@ func samples() map[string]sample {
 		"partitions.topology.kcp.io":                           {valid: &topologyv1alpha1.Partition{}},
 		"partitionsets.topology.kcp.io":                        {valid: &topologyv1alpha1.PartitionSet{}},
 		"apiresourceschemas.apis.kcp.io":                       {leftOut: named},
-		"apiexports.apis.kcp.io":                               {valid: &apisv1alpha2.APIExport{}},
-		"apiexportendpointslices.apis.kcp.io":                  {leftOut: notBare},
-		"apibindings.apis.kcp.io":                              {leftOut: notBare},
-		"clustercachedresources.cache.kcp.io":                  {leftOut: notBare},
-		"clustercachedresourceendpointslices.cache.kcp.io":     {leftOut: notBare},
-		"hostbindings.annex.dev":                               {leftOut: notBare},
+		"apiconversions.apis.kcp.io": {
+			valid:   &apisv1alpha1.APIConversion{Spec: apisv1alpha1.APIConversionSpec{Conversions: []apisv1alpha1.APIVersionConversion{{From: "v1", To: "v2"}}}},
+			invalid: []runtime.Object{&apisv1alpha1.APIConversion{}},
+		},
+		"apiexports.apis.kcp.io":                           {valid: &apisv1alpha2.APIExport{}},
+		"apiexportendpointslices.apis.kcp.io":              {leftOut: notBare},
+		"apibindings.apis.kcp.io":                          {leftOut: notBare},
+		"clustercachedresources.cache.kcp.io":              {leftOut: notBare},
+		"clustercachedresourceendpointslices.cache.kcp.io": {leftOut: notBare},
+		"hostbindings.annex.dev":                           {leftOut: notBare},
 	}
 }
 

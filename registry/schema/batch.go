@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// batchOptions are options whose storages convert many objects with one call of a webhook.
+// batchOptions are options whose storages convert many objects with one call of a webhook, or each of them by rules.
 type batchOptions struct {
 	generic.RESTOptionsGetter
 	converter *converter
@@ -32,7 +32,11 @@ func (o batchOptions) GetRESTOptions(resource schema.GroupResource, example runt
 	) (apistorage.Interface, factory.DestroyFunc, error) {
 		own := *config
 		// The stock handler has wrapped the codec by now, and makes a storage for each version.
-		own.Codec = batch{Codec: config.Codec, stored: stored, target: newFunc().GetObjectKind().GroupVersionKind().GroupVersion(), converter: o.converter}
+		many := batch{Codec: config.Codec, stored: stored, target: newFunc().GetObjectKind().GroupVersionKind().GroupVersion(), converter: o.converter}
+		own.Codec = many
+		if o.converter.ruled {
+			own.Codec = oneByOne{config.Codec, many}
+		}
 		return decorate(&own, prefix, keyOf, newFunc, newListFunc, attrs, triggers, indexers)
 	}
 	return options, nil
@@ -59,7 +63,7 @@ func (b batch) DecodeAll(data [][]byte) ([]runtime.Object, error) {
 			return nil, fmt.Errorf("reading a version: %w", err)
 		}
 		if kind.APIVersion == b.target.String() {
-			obj, _, err := b.Decode(bytes, nil, &unstructured.Unstructured{})
+			obj, _, err := b.Codec.Decode(bytes, nil, &unstructured.Unstructured{})
 			if err != nil {
 				return nil, err
 			}
@@ -86,4 +90,29 @@ func (b batch) DecodeAll(data [][]byte) ([]runtime.Object, error) {
 		all[places[i]] = obj
 	}
 	return all, nil
+}
+
+// oneByOne is the codec of the stock handler for one version of a definition with rules. There is no call to save: it decodes objects one by one, so
+// that one that the rules cannot convert does not keep others from being shown.
+type oneByOne struct {
+	runtime.Codec
+	many batch
+}
+
+// Decode implements runtime.Decoder. It asks the rules without the review that the stock codec would write for a webhook.
+func (o oneByOne) Decode(data []byte, _ *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+	all, err := o.many.DecodeAll([][]byte{data})
+	if err != nil {
+		return nil, nil, err
+	}
+	obj, ok := all[0].(*unstructured.Unstructured)
+	if !ok {
+		return nil, nil, fmt.Errorf("decoding a custom resource: unexpected type %T", all[0])
+	}
+	kind := obj.GroupVersionKind()
+	if to, ok := into.(*unstructured.Unstructured); ok {
+		to.Object = obj.Object
+		return to, &kind, nil
+	}
+	return obj, &kind, nil
 }

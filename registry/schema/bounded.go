@@ -37,7 +37,7 @@ type version struct {
 var _ admission.MutationInterface = bounded{}
 
 // withBounds returns the admission of the objects of a definition.
-func withBounds(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
+func withBounds(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) bounded {
 	b := bounded{stamping: next, versions: map[string]version{}, storage: storage}
 	for _, v := range definition.Spec.Versions {
 		of := version{status: v.Subresources != nil && v.Subresources.Status != nil}

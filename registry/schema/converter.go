@@ -18,15 +18,16 @@ import (
 	"github.com/annex-dev/annex/registry/room"
 )
 
-// converter converts the objects of one definition, many with one call of its webhook. The stock handler converts them one by one, with a
+// converter converts the objects of one definition by its webhook, many with one call, or by its rules. The stock handler converts them one by one, with a
 // converter of its own, and its results are the same.
 type converter struct {
 	definition *apiextensionsv1.CustomResourceDefinition
 	convertor  runtime.ObjectConvertor // changes what it converts
 	schemas    func() (map[string]*structuralschema.Structural, error)
+	ruled      bool // by rules, which cost less than the review of the stock handler
 }
 
-func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks Webhooks) (*converter, error) {
+func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks Webhooks, rules *rules) (*converter, error) {
 	factory, err := conversion.NewCRConverterFactory(hooks, through(hooks))
 	if err != nil {
 		return nil, fmt.Errorf("preparing conversion: %w", err)
@@ -35,7 +36,10 @@ func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks We
 	if err != nil {
 		return nil, fmt.Errorf("preparing the conversion of %s: %w", definition.Name, err)
 	}
-	return &converter{definition: definition, convertor: convertor, schemas: sync.OnceValues(func() (schemas map[string]*structuralschema.Structural, err error) {
+	if rules != nil {
+		convertor = ruleConvertor{convertor, rules}
+	}
+	return &converter{definition: definition, convertor: convertor, ruled: rules != nil, schemas: sync.OnceValues(func() (schemas map[string]*structuralschema.Structural, err error) {
 		room.Large(definition.Size(), func() { schemas, err = structural(definition) })
 		return schemas, err
 	})}, nil

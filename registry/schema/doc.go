@@ -19,7 +19,11 @@
 // the body (growing.go), and in the storage that it works on, where it reads the object that it patches (growingstorage.go). It also makes
 // the paths of fields that it does not know, so they are added up before (paths.go).
 //
-// Webhooks may convert objects (webhooks.go). The stock handler converts them one by one. Lists and the first events of watches are converted with
+// The rules of an APIConversion (rules.go) convert objects as a webhook does: to the stock handler they are one (rulehooks.go), whose requests go
+// nowhere. What is read is converted by them directly. They belong to the definition, in an annotation, so they are part of its hash, and go with
+// its handler. An object that they cannot convert to each served version is refused (convertible.go).
+//
+// Webhooks may convert objects (webhooks.go). To the consumers of a bound resource they do not say why they cannot be called (discreet.go). The stock handler converts them one by one. Lists and the first events of watches are converted with
 // one call for many objects (batch.go), to the same result. The server itself works on objects as they are stored (stored.go).
 //
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
+	"github.com/annex-dev/annex/apis/apis/conversion"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lru"
@@ -46,6 +47,8 @@ type Config struct {
 	NotFound http.Handler
 	// Webhooks connects to the webhooks that convert objects; nil if a definition that has one is not to be served.
 	Webhooks Webhooks
+	// ConversionTimeout is how long the rules of an APIConversion may take for one object; 0 stands for a second.
+	ConversionTimeout time.Duration
 	// Capacity bounds what the handlers that are kept take, in bytes; 0 stands for 256 MiB.
 	Capacity int64
 }
@@ -69,7 +72,7 @@ type entry struct {
 	source  *source
 	handler stockHandler
 	serving http.Handler // handler, behind what is checked before it decodes
-	// converter converts many objects at once; nil if no webhook converts them.
+	// converter converts many objects at once; nil if they are not converted.
 	converter *converter
 	// interfaces are for writes that come by no handler.
 	interfaces func() (admission.ObjectInterfaces, error)
@@ -95,6 +98,9 @@ func New(config Config) (*Handlers, error) {
 	}
 	if config.MinRequestTimeout == 0 {
 		config.MinRequestTimeout = defaultMinRequestTimeout
+	}
+	if config.ConversionTimeout == 0 {
+		config.ConversionTimeout = conversion.DefaultTimeout
 	}
 	if config.Capacity == 0 {
 		config.Capacity = defaultCapacity
@@ -140,9 +146,20 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 	if resource.CRD == nil {
 		return nil, fmt.Errorf("serving %s: it is not a custom resource", resource.GroupResource())
 	}
-	return h.get(resource.Hash, resource, cluster, func() (*entry, error) {
-		defaults := newGrowth(resource.CRD)
-		e, err := h.build(resource.CRD, defaults, withBounds)
+	key := resource.Hash
+	hooks, forConsumers := h.hooksFor(resource)
+	if forConsumers {
+		key += discreetSuffix
+	}
+	return h.get(key, resource, cluster, func() (*entry, error) {
+		defaults, rules := newGrowth(resource.CRD), newRules(resource.CRD, h.config.ConversionTimeout)
+		e, err := h.build(resource.CRD, hooks, defaults, rules, func(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
+			bounds := withBounds(next, definition, storage)
+			if rules == nil {
+				return bounds
+			}
+			return convertible{bounds, rules}
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -155,8 +172,13 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name) (http.Handler, error) {
 	plain := *resource
 	plain.CRD = withoutSchema(resource.CRD)
-	e, err := h.get(resource.Hash+letGoSuffix, &plain, cluster, func() (*entry, error) {
-		return h.build(plain.CRD, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+	key := resource.Hash + letGoSuffix
+	hooks, forConsumers := h.hooksFor(resource)
+	if forConsumers {
+		key += discreetSuffix
+	}
+	e, err := h.get(key, &plain, cluster, func() (*entry, error) {
+		return h.build(plain.CRD, hooks, nil, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return letGo{next}
 		})
 	})
@@ -205,15 +227,20 @@ func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcl
 	return e, nil
 }
 
-// build returns the stock handler of one definition. It is cheap: the dear part is done at the first request.
-func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, defaults growth,
+// build returns the stock handler of one definition, whose objects rules convert, or one of hooks if they are nil. It is cheap: the dear part is done at the
+// first request.
+func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, hooks Webhooks, defaults growth, rules *rules,
 	admit func(stamping, *apiextensionsv1.CustomResourceDefinition, func() (Storage, error)) admission.Interface) (*entry, error) {
+	own := Webhooks(brief{hooks})
+	if rules != nil {
+		crd, hooks, own = withRules(crd), ruleHooks{rules}, ruleHooks{rules}
+	}
 	s := &source{crd: crd}
-	e := &entry{source: s, interfaces: sync.OnceValues(func() (admission.ObjectInterfaces, error) { return newInterfaces(crd, h.config.Webhooks) })}
+	e := &entry{source: s, interfaces: sync.OnceValues(func() (admission.ObjectInterfaces, error) { return newInterfaces(crd, own) })}
 	var options generic.RESTOptionsGetter = growingOptions{h.config.RESTOptionsGetter, defaults}
 	if convertsByWebhook(crd) {
 		var err error
-		if e.converter, err = newConverter(crd, h.config.Webhooks); err != nil {
+		if e.converter, err = newConverter(crd, hooks, rules); err != nil {
 			return nil, err
 		}
 		options = batchOptions{options, e.converter}
@@ -225,8 +252,8 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, defaults
 		options,
 		admit(h.admission, crd, e.storage),
 		nil, // establishing is a controller's work
-		h.config.Webhooks,
-		through(h.config.Webhooks),
+		hooks,
+		through(hooks),
 		1, // with more masters the handler would delay establishing
 		h.config.Authorizer,
 		h.config.RequestTimeout,

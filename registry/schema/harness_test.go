@@ -36,6 +36,7 @@ import (
 	"github.com/annex-dev/annex/registry/lasting"
 	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/registry/storage/filter"
 	"github.com/annex-dev/annex/registry/writecost"
 )
 
@@ -122,6 +123,8 @@ type server struct {
 
 	mu       sync.Mutex
 	clusters map[string]*catalog.Resource
+	// filter is that of all requests; nil for none.
+	filter filter.Filter
 	// room returns the room of a request; nil for no limit.
 	room func() room.Room
 }
@@ -206,6 +209,9 @@ func (s *server) chain() http.Handler {
 			return
 		}
 		ctx := storage.WithBucket(req.Context(), resource.Bucket)
+		if s.filter != nil {
+			ctx = storage.WithFilter(ctx, s.filter)
+		}
 		if resource.Terminating {
 			ctx = WithTerminating(ctx)
 		}

@@ -52,7 +52,6 @@ func (brief) of(config *rest.Config, err error) (*rest.Config, error) {
 
 // newInterfaces returns what admission needs to know of a definition.
 func newInterfaces(definition *apiextensionsv1.CustomResourceDefinition, hooks Webhooks) (admission.ObjectInterfaces, error) {
-	hooks = brief{hooks}
 	factory, err := conversion.NewCRConverterFactory(hooks, through(hooks))
 	if err != nil {
 		return nil, err

@@ -1,6 +1,12 @@
 package schema
 
-import apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+import (
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+)
 
 // What a handler takes in bytes, measured: see TestSize_IsNotLessThanWhatAHandlerTakes.
 const (
@@ -22,6 +28,11 @@ func size(definition *apiextensionsv1.CustomResourceDefinition) int64 {
 		if hook := definition.Spec.Conversion.Webhook; hook != nil && hook.ClientConfig != nil {
 			total += int64(certificateFactor * len(hook.ClientConfig.CABundle))
 		}
+	}
+	if hasRules(definition) {
+		// Those that only copy a field take little.
+		rules := strings.Count(definition.Annotations[apisv1alpha2.AnnotationConversionKey], `"transformation":`)
+		total += int64(ruleBytes * rules)
 	}
 	for i := range definition.Spec.Versions {
 		total += versionBytes

@@ -12,11 +12,13 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 )
 
-// Converts reports whether a webhook converts the objects of a resource that is not Typed, which may fail.
-func Converts(resource *catalog.Resource) bool { return convertsByWebhook(resource.CRD) }
+// Converts reports whether a webhook or an APIConversion converts the objects of a resource that is not Typed, which may fail.
+func Converts(resource *catalog.Resource) bool {
+	return convertsByWebhook(resource.CRD) || hasRules(resource.CRD)
+}
 
 // Stored returns the storage of those objects of a resource that are stored in version; nil if the resource has no such version. It never
-// calls a webhook and knows no schema, so it can read, delete and release objects that cannot be converted, and those of the version that is
+// converts and knows no schema, so it can read, delete and release objects that cannot be converted, and those of the version that is
 // stored today. Only the server itself uses it.
 func (h *Handlers) Stored(resource *catalog.Resource, cluster logicalcluster.Name, version string) (Storage, error) {
 	if !slices.ContainsFunc(resource.CRD.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == version }) {
@@ -25,7 +27,7 @@ func (h *Handlers) Stored(resource *catalog.Resource, cluster logicalcluster.Nam
 	plain := *resource
 	plain.CRD = onlyVersion(resource.CRD, version)
 	e, err := h.get(resource.Hash+storedSuffix+version, &plain, cluster, func() (*entry, error) {
-		return h.build(plain.CRD, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+		return h.build(plain.CRD, h.config.Webhooks, nil, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return next
 		})
 	})

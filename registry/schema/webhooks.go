@@ -7,6 +7,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/rest"
+
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 )
 
 // Webhooks connects converters to the webhooks of definitions. server/conversion does.
@@ -34,6 +36,12 @@ func (unguarded) ResolveEndpoint(string, string, int32) (*url.URL, error) { retu
 // through returns what the stock converter asks for clients, in the place of what it has by itself.
 func through(hooks Webhooks) webhook.AuthenticationInfoResolverWrapper {
 	return func(webhook.AuthenticationInfoResolver) webhook.AuthenticationInfoResolver { return hooks }
+}
+
+// hasRules reports whether an APIConversion converts the objects of a definition.
+func hasRules(definition *apiextensionsv1.CustomResourceDefinition) bool {
+	_, ok := definition.Annotations[apisv1alpha2.AnnotationConversionKey]
+	return ok
 }
 
 // convertsByWebhook reports whether a webhook converts the objects of a definition.

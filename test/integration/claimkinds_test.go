@@ -41,7 +41,8 @@ func TestClaims_AllResources(t *testing.T) {
 		{"admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", "", "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: made}"},
 		{"admissionregistration.k8s.io/v1/validatingadmissionpolicybindings", "", "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: made}\nspec: {policyName: none, validationActions: [Deny]}"},
 		{"apis.kcp.io/v1alpha2/apiexports", "", "apiVersion: apis.kcp.io/v1alpha2\nkind: APIExport\nmetadata: {name: made}\nspec: {}"},
-		{"apis.kcp.io/v1alpha1/apiresourceschemas", "", widgetSchema},
+		{"apis.kcp.io/v1alpha1/apiresourceschemas", "", doorSchema},
+		{"apis.kcp.io/v1alpha1/apiconversions", "", doorConversion},
 		{"core.kcp.io/v1alpha1/logicalclusters", "", ""},
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -172,6 +172,107 @@ func TestConversion_IsGuarded(t *testing.T) {
 	}
 }
 
+// hookedSchema is an APIResourceSchema that a webhook converts, and its APIExport.
+const hookedSchema = `
+apiVersion: apis.kcp.io/v1alpha1
+kind: APIResourceSchema
+metadata: {name: v1.doors.example.net}
+spec:
+  group: example.net
+  scope: Namespaced
+  names: {plural: doors, singular: door, kind: Door, listKind: DoorList}
+  conversion:
+    strategy: Webhook
+    webhook:
+      conversionReviewVersions: [v1]
+      clientConfig: {url: %q, caBundle: %s}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+  - {name: v2, served: true, storage: false, schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apis.kcp.io/v1alpha2
+kind: APIExport
+metadata: {name: doors}
+spec: {resources: [{name: doors, group: example.net, schema: v1.doors.example.net, storage: {crd: {}}}]}
+`
+
+// doorSchema is an APIResourceSchema with two versions, and doorConversion its APIConversion.
+const (
+	doorSchema = `
+apiVersion: apis.kcp.io/v1alpha1
+kind: APIResourceSchema
+metadata: {name: v1.doors.example.net}
+spec:
+  group: example.net
+  scope: Namespaced
+  names: {plural: doors, singular: door, kind: Door, listKind: DoorList}
+  conversion: {strategy: None}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {type: object, properties: {color: {type: string}}}}
+  - {name: v2, served: true, storage: false, schema: {type: object, properties: {paint: {type: string}}}}
+`
+	doorConversion = `
+apiVersion: apis.kcp.io/v1alpha1
+kind: APIConversion
+metadata: {name: v1.doors.example.net}
+spec:
+  conversions:
+  - {from: v1, to: v2, rules: [{field: .color, destination: .paint}]}
+  - {from: v2, to: v1, rules: [{field: .paint, destination: .color}]}
+`
+)
+
+// The webhook of an APIResourceSchema converts for consumers and for the provider, behind the same guard. A consumer does not learn where it is.
+func TestConversion_ByTheWebhookOfASchema(t *testing.T) {
+	for name, c := range map[string]struct {
+		server  *annex.Server
+		guarded bool
+	}{"open": {startOne(t, hooked), false}, "guarded": {start(t), true}} {
+		h := newConvertingHook(t)
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
+		bundle, _ := json.Marshal(ca)
+		provider, cluster := newWorkspace(t, c.server, "root", uniqueName("provider"))
+		consumer, consumerCluster := newWorkspace(t, c.server, "root", uniqueName("consumer"))
+		apply(t, c.server.Workspace(provider), fmt.Sprintf(hookedSchema, h.URL, bundle))
+		apply(t, c.server.Workspace(consumer), binding("doors", provider, "doors"))
+		_, client := annex.Clients(t, c.server.Workspace(consumer))
+		eventually(t, "doors are served", func(ctx context.Context) (bool, error) {
+			_, err := client.Resource(doors).Namespace("default").Create(ctx, door("a", "red"), metav1.CreateOptions{})
+			return err == nil, nil
+		})
+		at := func(consumers string) dynamic.NamespaceableResourceInterface {
+			config := c.server.Workspace(provider)
+			config.Host = c.server.URL() + "/services/apiexport/" + cluster + "/doors/clusters/" + consumers
+			_, client := annex.Clients(t, config)
+			return client.Resource(doorsV2)
+		}
+		got, err := client.Resource(doorsV2).Namespace("default").Get(t.Context(), "a", metav1.GetOptions{})
+		list, listErr := at("*").List(t.Context(), metav1.ListOptions{})
+		if !c.guarded {
+			if err != nil || got.Object["paint"] != "red" {
+				t.Errorf("%s: the consumer gets %v, %v", name, got, err)
+			}
+			if listErr != nil || len(list.Items) != 1 || list.Items[0].Object["paint"] != "red" {
+				t.Errorf("%s: the provider gets %v, %v", name, list, listErr)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "the webhook of the provider of doors.example.net cannot be called") || strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("%s: the consumer gets %v, %v", name, got, err)
+		}
+		if listErr != nil || len(list.Items) != 0 {
+			t.Errorf("%s: the provider gets %v, %v; want a list without what cannot be converted", name, list, listErr)
+		}
+		_, err = at(consumerCluster).Namespace("default").Get(t.Context(), "a", metav1.GetOptions{})
+		if err == nil || !strings.Contains(err.Error(), "sends no requests to this address") {
+			t.Errorf("%s: the provider gets %v", name, err)
+		}
+		if h.calls > 0 {
+			t.Error("the webhook on loopback was called")
+		}
+	}
+}
+
 // A webhook that is broken keeps nobody from deleting what it would convert, and the server from nothing.
 func TestConversion_BrokenWebhookBlocksNothing(t *testing.T) {
 	s := startOne(t, hooked)

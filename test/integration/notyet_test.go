@@ -21,7 +21,6 @@ func TestNotYet(t *testing.T) {
 		yet       = "not supported yet"
 		exportAt  = "/apis/apis.kcp.io/v1alpha2/apiexports"
 		schemaAt  = "/apis/apis.kcp.io/v1alpha1/apiresourceschemas"
-		bindingAt = "/apis/apis.kcp.io/v1alpha2/apibindings"
 		crdAt     = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	)
 	export := func(spec string) string {
@@ -44,14 +43,10 @@ func TestNotYet(t *testing.T) {
 		request   request
 		want      want
 	}{
-		{"permission claims", "of an export", post(exportAt, export(`permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"]}]`)), refused("spec.permissionClaims[0].resource")},
-		{"permission claims", "of a binding", post(bindingAt, strings.Replace(binding("claims", path, "widgets"), "spec: {", `spec: {permissionClaims: [{group: apis.kcp.io, resource: apiconversions, verbs: ["*"], state: Accepted, selector: {matchAll: true}}], `, 1)), want{422, invalid, []string{"spec.permissionClaims[0].resource"}, yet}},
 		{"schemas of the core group", "schema", post(schemaAt, schema("name: v1.widgets.example.com", "name: v1.widgets.core", "group: example.com", `group: ""`)), refusedSchema("spec.group", "schemas of the core group are")},
 		{"schemas of the core group", "export", post(exportAt, export(`resources: [{name: widgets, group: "", schema: v1.widgets.core, storage: {crd: {}}}]`)), refused("spec.resources[0].group")},
 		{"schemas of the core group", "PathSegmentName", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  nameValidation: PathSegmentName")), refusedSchema("spec.nameValidation", "PathSegmentName is")},
-		{"schemas of the core group", "conversion by webhook of a schema", post(schemaAt, schema("scope: Namespaced", "scope: Namespaced\n  conversion: {strategy: Webhook, webhook: {conversionReviewVersions: [v1], clientConfig: {url: https://example.com}}}")), refusedSchema("spec.conversion.strategy", "conversion by Webhook is")},
 		{"virtual storage", "of another kind", post(exportAt, export("resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {virtual: {reference: {kind: A, name: a, apiGroup: b.example.com}}}}]")), refused("spec.resources[0].storage.virtual.reference.kind")},
-		{"APIConversion", "APIConversion", get("/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiconversions"), missing},
 		{"deep metrics", "in a workspace", get("/clusters/" + path + "/metrics"), want{501, metav1.StatusReasonMethodNotAllowed, nil, ""}},
 	} {
 		t.Run(c.row+"/"+c.name, func(t *testing.T) {
@@ -60,12 +55,9 @@ func TestNotYet(t *testing.T) {
 	}
 	t.Run("updates are refused too", func(t *testing.T) {
 		apply(t, s.Workspace(path), widgetExport)
-		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: "/clusters/" + path + exportAt + "/widgets", body: `{"spec":{"permissionClaims":[{"group":"apis.kcp.io","resource":"apiconversions","verbs":["*"]}]}}`,
+		a := asAdmin(t, s).send(request{method: http.MethodPatch, path: "/clusters/" + path + exportAt + "/widgets", body: `{"spec":{"resources":[{"name":"widgets","group":"","schema":"v1.widgets.core","storage":{"crd":{}}}]}}`,
 			headers: http.Header{"Content-Type": {"application/merge-patch+json"}}})
-		refused("spec.permissionClaims[0].resource").check(t, a)
-		old := `{"apiVersion":"apis.kcp.io/v1alpha1","kind":"APIExport","metadata":{"name":"old"},"spec":{"permissionClaims":[{"group":"apis.kcp.io","resource":"apiconversions","all":true}]}}`
-		a = asAdmin(t, s).send(request{method: http.MethodPost, path: "/clusters/" + path + "/apis/apis.kcp.io/v1alpha1/apiexports", body: old})
-		refused("spec.permissionClaims[0].resource").check(t, a)
+		refused("spec.resources[0].group").check(t, a)
 	})
 }
 
@@ -76,8 +68,7 @@ func TestNotYet_IsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range []string{
-		"permission claims", "schemas of the core group", "PathSegmentName",
-		"APIConversion", "virtual storage", "deep metrics",
+		"schemas of the core group", "PathSegmentName", "virtual storage", "deep metrics",
 	} {
 		if !strings.Contains(string(data), row) {
 			t.Errorf("docs/not-yet.md does not name %s", row)

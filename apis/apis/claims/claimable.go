@@ -12,8 +12,6 @@ type Support int
 const (
 	// Unclaimable is for resources that are not in every workspace, or must not be claimed. Those of another export need its identity.
 	Unclaimable Support = iota
-	// NotYet is for resources that kcp lets providers claim, but that the server does not serve yet.
-	NotYet
 	// Stored is for resources whose objects are stored in the workspace of the consumer.
 	Stored
 	// Review is for questions that are answered and not stored. They can only be created.
@@ -33,7 +31,7 @@ var builtin = map[string]map[string]Support{
 	"core.kcp.io":               {"logicalclusters": Stored},
 	"authorization.k8s.io":      {"subjectaccessreviews": Review, "localsubjectaccessreviews": Review},
 	"authentication.k8s.io":     {"tokenreviews": Review},
-	apisv1alpha2.GroupName:      {"apibindings": Stored, "apiexports": Stored, "apiresourceschemas": Stored, "apiexportendpointslices": Stored, "apiconversions": NotYet},
+	apisv1alpha2.GroupName:      {"apibindings": Stored, "apiexports": Stored, "apiresourceschemas": Stored, "apiexportendpointslices": Stored, "apiconversions": Stored},
 	"admissionregistration.k8s.io": {
 		"validatingwebhookconfigurations": Stored, "mutatingwebhookconfigurations": Stored,
 		"validatingadmissionpolicies": Stored, "validatingadmissionpolicybindings": Stored,

@@ -59,7 +59,7 @@ func TestSupportOf(t *testing.T) {
 	for gr, want := range map[apisv1alpha2.GroupResource]Support{
 		{Resource: "secrets"}: Stored, {Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}: Review,
 		{Group: "authorization.k8s.io", Resource: "selfsubjectaccessreviews"}: Unclaimable, {Resource: "limitranges"}: Unclaimable,
-		{Group: "apis.kcp.io", Resource: "apiconversions"}: NotYet, {Group: "certificates.k8s.io", Resource: "certificatesigningrequests"}: Stored, {Group: "example.com", Resource: "widgets"}: Unclaimable,
+		{Group: "apis.kcp.io", Resource: "apiconversions"}: Stored, {Group: "certificates.k8s.io", Resource: "certificatesigningrequests"}: Stored, {Group: "example.com", Resource: "widgets"}: Unclaimable,
 	} {
 		if got := SupportOf(gr); got != want {
 			t.Errorf("%v: %v, want %v", gr, got, want)

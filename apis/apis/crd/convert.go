@@ -54,8 +54,8 @@ func FromSchema(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.Custom
 }
 
 // Bound returns the CustomResourceDefinition that serves the resource of schema to workspaces that bind it. It is like FromSchema,
-// but its name is the UID of the schema, and it has annotations that identify the schema.
-func Bound(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.CustomResourceDefinition, error) {
+// but its name is the UID of the schema, and it has annotations that identify the schema and contain the rules of conversion, which may be nil.
+func Bound(schema *apisv1alpha1.APIResourceSchema, conversion *apisv1alpha1.APIConversion) (*apiextensionsv1.CustomResourceDefinition, error) {
 	if schema.UID == "" {
 		return nil, fmt.Errorf("schema %q has no UID", schema.Name)
 	}
@@ -67,7 +67,40 @@ func Bound(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.CustomResou
 	metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationBoundCRDKey, "")
 	metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationSchemaClusterKey, logicalcluster.From(schema).String())
 	metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationSchemaNameKey, schema.Name)
-	return crd, nil
+	return crd, SetConversion(crd, conversion)
+}
+
+// Converts reports whether an APIConversion can convert the objects of schema: it has several versions and no webhook.
+func Converts(schema *apisv1alpha1.APIResourceSchema) bool {
+	c := schema.Spec.Conversion
+	return len(schema.Spec.Versions) > 1 && (c == nil || c.Strategy == apisv1alpha1.NoneConverter)
+}
+
+// SetConversion makes the rules of conversion those by which crd converts; none if it is nil.
+func SetConversion(crd *apiextensionsv1.CustomResourceDefinition, conversion *apisv1alpha1.APIConversion) error {
+	if conversion == nil {
+		delete(crd.Annotations, apisv1alpha2.AnnotationConversionKey)
+		return nil
+	}
+	data, err := json.Marshal(&conversion.Spec)
+	if err != nil {
+		return fmt.Errorf("encoding the rules of APIConversion %q: %w", conversion.Name, err)
+	}
+	metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationConversionKey, string(data))
+	return nil
+}
+
+// Conversion returns the rules by which crd converts; nil if there are none.
+func Conversion(crd *apiextensionsv1.CustomResourceDefinition) (*apisv1alpha1.APIConversionSpec, error) {
+	data, ok := crd.Annotations[apisv1alpha2.AnnotationConversionKey]
+	if !ok {
+		return nil, nil
+	}
+	spec := &apisv1alpha1.APIConversionSpec{}
+	if err := json.Unmarshal([]byte(data), spec); err != nil {
+		return nil, fmt.Errorf("decoding the rules by which %q converts: %w", crd.Name, err)
+	}
+	return spec, nil
 }
 
 func fromVersion(v *apisv1alpha1.APIResourceVersion) (apiextensionsv1.CustomResourceDefinitionVersion, error) {
@@ -124,10 +157,18 @@ func ToSchema(crd *apiextensionsv1.CustomResourceDefinition, prefix string) (*ap
 	if approved, ok := crd.Annotations[apiextensionsv1.KubeAPIApprovedAnnotation]; ok {
 		schema.Annotations = map[string]string{apiextensionsv1.KubeAPIApprovedAnnotation: approved}
 	}
-	if crd.Spec.Conversion.Strategy != apiextensionsv1.NoneConverter {
-		return nil, fmt.Errorf("CustomResourceDefinition %q converts with strategy %s, which is not supported yet", crd.Name, crd.Spec.Conversion.Strategy)
-	}
-	if len(crd.Spec.Versions) > 1 {
+	switch c := crd.Spec.Conversion; {
+	case c.Strategy == apiextensionsv1.WebhookConverter:
+		if c.Webhook == nil || c.Webhook.ClientConfig == nil || c.Webhook.ClientConfig.URL == nil {
+			return nil, fmt.Errorf("CustomResourceDefinition %q converts by a webhook without a url: an APIResourceSchema cannot refer to a service", crd.Name)
+		}
+		schema.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.WebhookConverter, Webhook: &apisv1alpha1.WebhookConversion{
+			ConversionReviewVersions: c.Webhook.ConversionReviewVersions,
+			ClientConfig:             &apisv1alpha1.WebhookClientConfig{URL: *c.Webhook.ClientConfig.URL, CABundle: c.Webhook.ClientConfig.CABundle},
+		}}
+	case c.Strategy != apiextensionsv1.NoneConverter:
+		return nil, fmt.Errorf("CustomResourceDefinition %q converts with strategy %s, which does not exist", crd.Name, c.Strategy)
+	case len(crd.Spec.Versions) > 1:
 		schema.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.NoneConverter}
 	}
 	for _, v := range crd.Spec.Versions {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
@@ -68,12 +69,12 @@ func TestBound_SaysWhereItComesFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Bound(schema); err == nil {
+	if _, err := Bound(schema, nil); err == nil {
 		t.Error("a schema without UID was accepted")
 	}
 	schema.UID = "1234"
 	schema.Annotations[logicalcluster.AnnotationKey] = "c1"
-	got, err := Bound(schema)
+	got, err := Bound(schema, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +87,48 @@ func TestBound_SaysWhereItComesFrom(t *testing.T) {
 	}
 	if len(schema.Annotations) != 2 {
 		t.Errorf("the schema was changed: %v", schema.Annotations)
+	}
+}
+
+func TestConversion_IsInTheDefinition(t *testing.T) {
+	schema, err := ToSchema(widgets(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema.UID = "1234"
+	rules := &apisv1alpha1.APIConversion{Spec: apisv1alpha1.APIConversionSpec{Conversions: []apisv1alpha1.APIVersionConversion{
+		{From: "v1", To: "v2", Rules: []apisv1alpha1.APIConversionRule{{Field: ".spec", Destination: ".spec", Transformation: "self"}}, Preserve: []string{".status"}},
+	}}}
+	crd, err := Bound(schema, rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Conversion(crd)
+	if diff := cmp.Diff(&rules.Spec, got); diff != "" || err != nil {
+		t.Errorf("%v, not the same (-want +got):\n%s", err, diff)
+	}
+	if err := SetConversion(crd, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Conversion(crd); got != nil || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// A CustomResourceDefinition that converts by a webhook with a URL can be an APIResourceSchema.
+func TestToSchema_Webhook(t *testing.T) {
+	crd := widgets()
+	crd.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.WebhookConverter, Webhook: &apiextensionsv1.WebhookConversion{
+		ConversionReviewVersions: []string{"v1"},
+		ClientConfig:             &apiextensionsv1.WebhookClientConfig{URL: ptr.To("https://hooks.example.com/convert"), CABundle: []byte("a")},
+	}}
+	schema, err := ToSchema(crd, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := FromSchema(schema)
+	if diff := cmp.Diff(crd.Spec.Conversion, got.Spec.Conversion); diff != "" || err != nil {
+		t.Errorf("%v, not the same (-want +got):\n%s", err, diff)
 	}
 }
 

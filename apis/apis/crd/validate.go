@@ -81,6 +81,10 @@ func fieldOfSchema(path string) string {
 	if strings.Contains(path, "additionalPrinterColumns") {
 		path = strings.Replace(path, ".JSONPath", ".jsonPath", 1) // as in the internal type
 	}
+	if rest, ok := strings.CutPrefix(path, "spec.conversion."); ok { // as in the internal type
+		rest = strings.Replace(rest, "webhookClientConfig", "webhook.clientConfig", 1)
+		return "spec.conversion." + strings.Replace(rest, "conversionReviewVersions", "webhook.conversionReviewVersions", 1)
+	}
 	// If there is only one version, upstream reports its faults for the whole spec.
 	for _, name := range []string{"validation.openAPIV3Schema", "validation"} {
 		if rest, ok := strings.CutPrefix(path, "spec."+name); ok {

@@ -94,7 +94,7 @@ type APIResourceVersion struct {
 
 // CustomResourceConversion says how objects are converted between versions.
 type CustomResourceConversion struct {
-	// strategy is None, which changes only the apiVersion, or Webhook, which is not supported yet.
+	// strategy is None or Webhook. With None, the APIConversion of the same name converts objects. If there is none, only the apiVersion changes.
 	// +required
 	Strategy ConversionStrategyType `json:"strategy"`
 	// webhook is the webhook to call if the strategy is Webhook.
@@ -107,7 +107,7 @@ type CustomResourceConversion struct {
 type ConversionStrategyType string
 
 const (
-	// NoneConverter changes only the apiVersion.
+	// NoneConverter changes only the apiVersion, unless there is an APIConversion.
 	NoneConverter ConversionStrategyType = "None"
 	// WebhookConverter calls a webhook.
 	WebhookConverter ConversionStrategyType = "Webhook"

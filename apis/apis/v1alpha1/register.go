@@ -23,6 +23,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion,
 		&APIResourceSchema{},
 		&APIResourceSchemaList{},
+		&APIConversion{},
+		&APIConversionList{},
 		&APIExport{},
 		&APIExportList{},
 		&APIBinding{},

@@ -28,6 +28,26 @@ func (in APIBindingStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIConversion) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIConversion"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIConversionList) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIConversionList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIConversionRule) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIConversionRule"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIConversionSpec) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIConversionSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIExport) OpenAPIModelName() string {
 	return "io.kcp.apis.v1alpha1.APIExport"
 }
@@ -105,6 +125,11 @@ func (in APIResourceSchemaSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIResourceVersion) OpenAPIModelName() string {
 	return "io.kcp.apis.v1alpha1.APIResourceVersion"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIVersionConversion) OpenAPIModelName() string {
+	return "io.kcp.apis.v1alpha1.APIVersionConversion"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

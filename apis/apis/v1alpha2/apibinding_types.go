@@ -31,6 +31,8 @@ const (
 	AnnotationSchemaClusterKey = "apis.kcp.io/schema-cluster"
 	// AnnotationSchemaNameKey contains the name of the APIResourceSchema that such a CustomResourceDefinition was made of.
 	AnnotationSchemaNameKey = "apis.kcp.io/schema-name"
+	// AnnotationConversionKey contains the spec of the APIConversion by which such a CustomResourceDefinition converts, as JSON.
+	AnnotationConversionKey = "internal.apis.kcp.io/conversion"
 )
 
 // Conditions of an APIBinding.

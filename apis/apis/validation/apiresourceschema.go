@@ -216,9 +216,27 @@ func validateConversion(schema *apisv1alpha1.APIResourceSchema, path *field.Path
 		}
 		return nil
 	case apisv1alpha1.WebhookConverter:
-		return field.ErrorList{rule.NotSupportedYet(path.Child("strategy"), "conversion by Webhook is")}
+		return validateWebhook(conversion.Webhook, path.Child("webhook"))
 	case "":
 		return field.ErrorList{field.Required(path.Child("strategy"), "")}
 	}
 	return rule.OneOf(conversion.Strategy, path.Child("strategy"), apisv1alpha1.NoneConverter, apisv1alpha1.WebhookConverter)
+}
+
+// validateWebhook checks which parts of a webhook are there. What is in them, apis/apis/crd checks.
+func validateWebhook(webhook *apisv1alpha1.WebhookConversion, path *field.Path) field.ErrorList {
+	if webhook == nil {
+		return field.ErrorList{field.Required(path, "is required when strategy is Webhook")}
+	}
+	var errs field.ErrorList
+	switch at := path.Child("clientConfig"); {
+	case webhook.ClientConfig == nil:
+		errs = append(errs, field.Required(at, ""))
+	case webhook.ClientConfig.URL == "":
+		errs = append(errs, field.Required(at.Child("url"), "a webhook needs a URL: a workspace has no services"))
+	}
+	if len(webhook.ConversionReviewVersions) == 0 {
+		errs = append(errs, field.Required(path.Child("conversionReviewVersions"), ""))
+	}
+	return errs
 }

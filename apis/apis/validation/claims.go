@@ -121,8 +121,6 @@ func validateClaim(claim *apisv1alpha2.PermissionClaim, path *field.Path) field.
 		errs = append(errs, field.Invalid(path.Child("identityHash"), claim.IdentityHash, "must be empty for a resource of every workspace"))
 	case claim.IdentityHash != "" && !identityHashExp.MatchString(claim.IdentityHash):
 		errs = append(errs, field.Invalid(path.Child("identityHash"), claim.IdentityHash, wrongHash(claim.IdentityHash)))
-	case support == claims.NotYet:
-		errs = append(errs, rule.NotSupportedYet(resource, "claims on "+claims.KeyOf(claim).String()+" are"))
 	case claim.Group == apisv1alpha2.GroupName && support == claims.Unclaimable && claim.Resource != "":
 		errs = append(errs, field.Invalid(resource, claim.Resource, "the group has no such resource"))
 	}

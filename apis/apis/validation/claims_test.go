@@ -37,7 +37,7 @@ func TestValidateAPIExport_Claims(t *testing.T) {
 		"of another, without identity": {[]exportClaim{claimOn("example.com", "gadgets")}, []string{"spec.permissionClaims[0].identityHash: Required"}},
 		"what cannot be claimed":       {[]exportClaim{claimOn("", "limitranges")}, []string{"permissionClaims[0].identityHash: Required"}},
 		"reviews of oneself":           {[]exportClaim{claimOn("authorization.k8s.io", "selfsubjectaccessreviews")}, []string{"permissionClaims[0].identityHash: Required"}},
-		"not yet":                      {[]exportClaim{claimOn("apis.kcp.io", "apiconversions")}, []string{"permissionClaims[0].resource: Forbidden: claims on apiconversions.apis.kcp.io are not supported yet"}},
+		"of the group itself":          {[]exportClaim{claimOn("apis.kcp.io", "apiconversions")}, nil},
 		"an identity in vain":          {[]exportClaim{claimOn("", "secrets", identity("0a"))}, []string{"permissionClaims[0].identityHash: Invalid"}},
 		"an identity that is a path":   {[]exportClaim{claimOn("example.com", "gadgets", identity("a/b"))}, []string{"permissionClaims[0].identityHash: Invalid"}},
 		"unknown to the group":         {[]exportClaim{claimOn("apis.kcp.io", "things")}, []string{"permissionClaims[0].resource: Invalid"}},

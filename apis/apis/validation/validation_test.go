@@ -185,6 +185,13 @@ func TestValidateAPIResourceSchema(t *testing.T) {
 	raw := func(json string) func(*schema) {
 		return func(s *schema) { s.Spec.Versions[0].Schema.Raw = []byte(json) }
 	}
+	webhook := func(url string, versions ...string) func(*schema) {
+		return func(s *schema) {
+			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.WebhookConverter, Webhook: &apisv1alpha1.WebhookConversion{
+				ClientConfig: &apisv1alpha1.WebhookClientConfig{URL: url}, ConversionReviewVersions: versions,
+			}}
+		}
+	}
 	second := func(name string) apisv1alpha1.APIResourceVersion {
 		return apisv1alpha1.APIResourceVersion{Name: name, Schema: runtime.RawExtension{Raw: []byte(structural)}}
 	}
@@ -219,9 +226,17 @@ func TestValidateAPIResourceSchema(t *testing.T) {
 			s.Spec.Versions = append(s.Spec.Versions, second("v1"))
 			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.NoneConverter}
 		}, []string{"spec.versions[1].name: Duplicate"}},
-		{"webhook", func(s *schema) {
+		{"webhook", webhook("https://hooks.example.com/convert", "v1"), nil},
+		{"webhook without TLS", webhook("http://hooks.example.com", "v1"), []string{"spec.conversion.webhook.clientConfig.url: Invalid"}},
+		{"webhook without url", webhook("", "v1"), []string{"spec.conversion.webhook.clientConfig.url: Required"}},
+		{"webhook without versions", webhook("https://hooks.example.com"), []string{"spec.conversion.webhook.conversionReviewVersions: Required"}},
+		{"webhook with unknown versions", webhook("https://hooks.example.com", "v9"), []string{"spec.conversion.webhook.conversionReviewVersions: Invalid"}},
+		{"webhook that is empty", func(s *schema) {
 			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.WebhookConverter, Webhook: &apisv1alpha1.WebhookConversion{}}
-		}, []string{"spec.conversion.strategy: Forbidden: conversion by Webhook is not supported yet"}},
+		}, []string{"spec.conversion.webhook.clientConfig: Required", "spec.conversion.webhook.conversionReviewVersions: Required"}},
+		{"no webhook", func(s *schema) {
+			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.WebhookConverter}
+		}, []string{"spec.conversion.webhook: Required"}},
 		{"webhook with None", func(s *schema) {
 			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.NoneConverter, Webhook: &apisv1alpha1.WebhookConversion{}}
 		}, []string{"spec.conversion.webhook: Forbidden"}},
@@ -279,5 +294,39 @@ func TestValidateAPIResourceSchemaUpdate(t *testing.T) {
 		if errs := ValidateAPIResourceSchemaUpdate(s, old); len(errs) != 1 || errs[0].Field != "spec" {
 			t.Errorf("%s: got %v, want one fault of spec", name, errs)
 		}
+	}
+}
+
+func TestValidateAPIConversion(t *testing.T) {
+	type spec = apisv1alpha1.APIConversionSpec
+	rule := func(field, destination string) apisv1alpha1.APIConversionRule {
+		return apisv1alpha1.APIConversionRule{Field: field, Destination: destination}
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*spec)
+		want   []string
+	}{
+		{"as it should be", func(*spec) {}, nil},
+		{"no conversions", func(s *spec) { s.Conversions = nil }, []string{"spec.conversions: Required"}},
+		{"no versions", func(s *spec) { s.Conversions[0].From, s.Conversions[0].To = "", "2" }, []string{"spec.conversions[0].from: Required", "spec.conversions[0].to: Invalid"}},
+		{"twice", func(s *spec) { s.Conversions = append(s.Conversions, s.Conversions[0]) }, []string{"spec.conversions[1]: Duplicate"}},
+		{"no paths", func(s *spec) { s.Conversions[0].Rules[0] = rule("", "") }, []string{"rules[0].field: Required", "rules[0].destination: Required"}},
+		{"bad paths", func(s *spec) { s.Conversions[0].Rules[0] = rule(".spec[0]", "$.spec") }, []string{"rules[0].field: Invalid", "rules[0].destination: Invalid"}},
+		{"one destination twice", func(s *spec) { s.Conversions[0].Rules = append(s.Conversions[0].Rules, rule(".a", "spec.b")) }, []string{"spec.conversions[0].rules[1].destination: Duplicate"}},
+		{"bad preserve", func(s *spec) { s.Conversions[0].Preserve = []string{"", ".a..b"} }, []string{"preserve[0]: Required", "preserve[1]: Invalid"}},
+		{"too many rules", func(s *spec) { s.Conversions[0].Preserve = make([]string, 1000) }, []string{"spec.conversions: Too many"}},
+		{"too large", func(s *spec) { s.Conversions[0].Rules[0].Transformation = strings.Repeat("x", 200<<10) }, []string{"spec.conversions: Invalid value: may have at most 196608 bytes"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := &apisv1alpha1.APIConversion{ObjectMeta: metav1.ObjectMeta{Name: "v1.widgets.example.com"}, Spec: spec{
+				Conversions: []apisv1alpha1.APIVersionConversion{{From: "v1", To: "v2", Rules: []apisv1alpha1.APIConversionRule{rule(".spec.a", ".spec.b")}}},
+			}}
+			old := c.DeepCopy()
+			tc.change(&c.Spec)
+			check(t, ValidateAPIConversion(c), tc.want...)
+			c.ResourceVersion, old.ResourceVersion = "1", "1"
+			check(t, ValidateAPIConversionUpdate(c, old), tc.want...)
+		})
 	}
 }

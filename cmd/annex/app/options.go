@@ -16,6 +16,7 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/component-base/cli/flag"
 
+	"github.com/annex-dev/annex/apis/apis/conversion"
 	"github.com/annex-dev/annex/controllers/leader"
 	"github.com/annex-dev/annex/registry/storage"
 )
@@ -69,7 +70,7 @@ type Options struct {
 	LeaderElect                       flag.Tristate
 	Leader                            leader.Timing
 	ShutdownDelay, ShutdownWatchGrace time.Duration
-	RequestTimeout                    time.Duration
+	RequestTimeout, ConversionTimeout time.Duration
 	Limits                            *LimitOptions
 	Outbound                          OutboundOptions
 	Mounts                            MountOptions
@@ -95,6 +96,7 @@ func NewOptions() *Options {
 		Leader:             leader.Timing{LeaseDuration: 12 * time.Second, RenewDeadline: 8 * time.Second, RetryPeriod: time.Second},
 		ShutdownWatchGrace: 5 * time.Second,
 		RequestTimeout:     time.Minute,
+		ConversionTimeout:  conversion.DefaultTimeout,
 		Limits:             NewLimitOptions(),
 		MemoryBudget:       resource.QuantityValue{Quantity: *resource.NewQuantity(availableMemory(os.DirFS("/")), resource.BinarySI)},
 	}
@@ -122,6 +124,7 @@ func (o *Options) AddFlags(sets *flag.NamedFlagSets) {
 	fs.DurationVar(&o.ShutdownDelay, "shutdown-delay-duration", o.ShutdownDelay, "How long to continue to serve after SIGTERM. /readyz fails during this time.")
 	fs.DurationVar(&o.ShutdownWatchGrace, "shutdown-watch-termination-grace-period", o.ShutdownWatchGrace, "Time limit for open watches to end at shutdown.")
 	fs.DurationVar(&o.RequestTimeout, "request-timeout", o.RequestTimeout, "Time limit for a request, except a watch.")
+	fs.DurationVar(&o.ConversionTimeout, "conversion-cel-transformation-timeout", o.ConversionTimeout, "Time limit for the transformations of an APIConversion for one object.")
 
 	fs = sets.FlagSet("addresses")
 	fs.StringVar(&o.ShardName, "shard-name", o.ShardName, "Name of the Shard object of this server.")
@@ -243,6 +246,9 @@ func (o *Options) Validate() error {
 	}
 	if o.RequestTimeout <= 0 {
 		fault("--request-timeout %s: must be greater than 0", o.RequestTimeout)
+	}
+	if o.ConversionTimeout <= 0 {
+		fault("--conversion-cel-transformation-timeout %s: must be greater than 0", o.ConversionTimeout)
 	}
 	for name, value := range map[string]time.Duration{
 		"shutdown-delay-duration": o.ShutdownDelay, "shutdown-watch-termination-grace-period": o.ShutdownWatchGrace,

@@ -63,6 +63,7 @@ func TestOptions_Validate(t *testing.T) {
 		"negative bytes":           {func(o *Options) { o.Limits.MaxBytes.Quantity = resource.MustParse("-1") }, "--max-bytes-per-workspace"},
 		"too little memory":        {func(o *Options) { o.MemoryBudget.Quantity = resource.MustParse("63Mi") }, "--memory-budget 63Mi: must be at least 64Mi"},
 		"no time for a request":    {func(o *Options) { o.RequestTimeout = 0 }, "--request-timeout"},
+		"no time to convert":       {func(o *Options) { o.ConversionTimeout = 0 }, "--conversion-cel-transformation-timeout 0s: must be greater than 0"},
 		"a negative delay":         {func(o *Options) { o.ShutdownDelay = -time.Second }, "--shutdown-delay-duration"},
 		"a workspace of the host":  {func(o *Options) { o.Host.Workspace = "root:hosted" }, ""},
 		"no host":                  {func(o *Options) { o.Host.Workspace = "" }, ""},

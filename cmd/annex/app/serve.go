@@ -120,6 +120,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 		MaxTokenLife:       o.MaxTokenLife,
 		APIAudiences:       o.Logins.APIAudiences,
 		RequestTimeout:     o.RequestTimeout,
+		ConversionTimeout:  o.ConversionTimeout,
 		Limits:             o.Limits.config(o.RequestTimeout, o.MemoryBudget.Value()),
 		MaxRefusals:        o.Limits.MaxRefusals,
 		Outbound:           o.outbound(addresses),

@@ -56,6 +56,23 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.kcp.apis.v1alpha1.APIBindingStatus
       default: {}
+- name: io.kcp.apis.v1alpha1.APIConversion
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.kcp.apis.v1alpha1.APIConversionSpec
+      default: {}
 - name: io.kcp.apis.v1alpha1.APIExport
   map:
     fields:
@@ -776,6 +793,32 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.kcp.apis.v1alpha1.APIExportSchemaUse
           elementRelationship: atomic
+- name: io.kcp.apis.v1alpha1.APIConversionRule
+  map:
+    fields:
+    - name: destination
+      type:
+        scalar: string
+      default: ""
+    - name: field
+      type:
+        scalar: string
+      default: ""
+    - name: transformation
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.APIConversionSpec
+  map:
+    fields:
+    - name: conversions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIVersionConversion
+          elementRelationship: associative
+          keys:
+          - from
+          - to
 - name: io.kcp.apis.v1alpha1.APIExportEndpoint
   map:
     fields:
@@ -955,6 +998,31 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources
       default: {}
+- name: io.kcp.apis.v1alpha1.APIVersionConversion
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+      default: ""
+    - name: preserve
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIConversionRule
+          elementRelationship: associative
+          keys:
+          - destination
+    - name: to
+      type:
+        scalar: string
+      default: ""
 - name: io.kcp.apis.v1alpha1.AcceptablePermissionClaim
   map:
     fields:

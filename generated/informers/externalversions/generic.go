@@ -51,6 +51,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		// Group=apis.kcp.io, Version=v1alpha1
 	case apisv1alpha1.SchemeGroupVersion.WithResource("apibindings"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIBindings().Informer()}, nil
+	case apisv1alpha1.SchemeGroupVersion.WithResource("apiconversions"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIConversions().Informer()}, nil
 	case apisv1alpha1.SchemeGroupVersion.WithResource("apiexports"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Apis().V1alpha1().APIExports().Informer()}, nil
 	case apisv1alpha1.SchemeGroupVersion.WithResource("apiexportendpointslices"):

@@ -36,6 +36,9 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 			objects = append(objects, page.decoded[i])
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return err // converting objects may take long, and nobody waits any more
+		}
 		obj, err := decoding.object(i, sharing)
 		if err != nil {
 			if s.Sight(ctx).Full() {

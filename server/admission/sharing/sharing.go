@@ -23,6 +23,7 @@ var (
 	apiExports     = apisv1alpha2.Resource("apiexports")
 	apiBindings    = apisv1alpha2.Resource("apibindings")
 	schemas        = apisv1alpha1.Resource("apiresourceschemas")
+	conversions    = apisv1alpha1.Resource("apiconversions")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
 	hostBindings   = annexv1alpha1.Resource("hostbindings")
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
@@ -44,6 +45,7 @@ func New(c Config) []admission.Interface {
 		&publishPlugin{Handler: handler, authorizer: c.Authorizer},
 		&exportPlugin{Handler: handler},
 		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
+		&conversionPlugin{Handler: handler, Config: c},
 		&bindingPlugin{Handler: handler, exports: exports{c}},
 		&hostBindingPlugin{Handler: handler, exports: exports{c}},
 		&endpointSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},

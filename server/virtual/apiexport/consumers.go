@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	exports  = apisv1alpha2.Resource("apiexports")
-	bindings = apisv1alpha2.Resource("apibindings")
-	schemas  = apisv1alpha1.Resource("apiresourceschemas")
+	exports     = apisv1alpha2.Resource("apiexports")
+	bindings    = apisv1alpha2.Resource("apibindings")
+	schemas     = apisv1alpha1.Resource("apiresourceschemas")
+	conversions = apisv1alpha1.Resource("apiconversions")
 )
 
 // consumption is how a consumer uses a resource of an export.

@@ -141,7 +141,7 @@ func (e *Endpoint) Describe(all *discovery.Discovery) { e.discovery = all }
 // Run follows what consumers accept, and tells of changes of exports and schemas, until ctx ends. It returns nil then, or the reason why
 // they cannot be watched.
 func (e *Endpoint) Run(ctx context.Context) error {
-	return follow.All(ctx, e.Cached, []schema.GroupResource{exports, schemas, bindings}, func(gr schema.GroupResource, event client.Event) {
+	return follow.All(ctx, e.Cached, []schema.GroupResource{exports, schemas, conversions, bindings}, func(gr schema.GroupResource, event client.Event) {
 		e.observe(ctx, gr, event)
 	})
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// resourceKey names what a schema looks like in a bucket.
-type resourceKey struct{ schemaUID, identity string }
+// resourceKey names what a schema looks like in a bucket, with one version of the rules by which its objects are converted.
+type resourceKey struct{ schemaUID, identity, rules string }
 
 // isTyped reports whether gr of an export in cluster is served by typed storage: no workspace but root can export that.
 func (e *Endpoint) isTyped(cluster logicalcluster.Name, gr schema.GroupResource) bool {
@@ -47,13 +47,25 @@ func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, expor
 	if source.Spec.Group != offered.Group || source.Spec.Names.Plural != offered.Name {
 		return nil, nil
 	}
-	kept := resourceKey{string(source.UID), export.Status.IdentityHash}
+	var rules *apisv1alpha1.APIConversion
+	if crd.Converts(source) {
+		if rules, err = client.Find[apisv1alpha1.APIConversion](ctx, e.Cached, conversions, key); err != nil {
+			return nil, fmt.Errorf("reading APIConversion %s: %w", key, err)
+		}
+	}
+	kept := resourceKey{schemaUID: string(source.UID), identity: export.Status.IdentityHash}
+	if rules != nil {
+		kept.rules = string(rules.UID) + "/" + rules.ResourceVersion
+	}
 	if known, ok := e.resources.Get(kept); ok {
 		return known, nil
 	}
 	definition, err := crd.FromSchema(source)
 	if err != nil {
 		return nil, fmt.Errorf("reading APIResourceSchema %s: %w", key, err)
+	}
+	if err := crd.SetConversion(definition, rules); err != nil {
+		return nil, err
 	}
 	for i := range definition.Spec.Versions {
 		if subresources := definition.Spec.Versions[i].Subresources; subresources != nil {

@@ -116,7 +116,7 @@ func TestServe_NothingIsCreatedInAnotherScope(t *testing.T) {
 	w.bind("c1", "b", "things", "hash-things", "widgets")
 	source := newSchema("v0", "widgets", false)
 	source.UID, source.Spec.Scope = "x", apiextensionsv1.ClusterScoped // what bind says is bound
-	bound, err := crd.Bound(source)
+	bound, err := crd.Bound(source, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

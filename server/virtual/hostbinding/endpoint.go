@@ -31,6 +31,7 @@ var (
 	exports      = apisv1alpha2.Resource("apiexports")
 	bindings     = apisv1alpha2.Resource("apibindings")
 	schemas      = apisv1alpha1.Resource("apiresourceschemas")
+	conversions  = apisv1alpha1.Resource("apiconversions")
 	workspaces   = tenancyv1alpha1.Resource("workspaces")
 	namespaces   = schema.GroupResource{Resource: "namespaces"}
 )

@@ -40,11 +40,11 @@ func (e *Endpoint) Ready() error {
 	return nil
 }
 
-// Run follows HostBindings, exports and schemas until ctx ends. It returns nil then, or why they cannot be watched.
+// Run follows HostBindings, exports, schemas and their APIConversions until ctx ends. It returns nil then, or why they cannot be watched.
 func (e *Endpoint) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watched := []schema.GroupResource{hostBindings, exports, schemas}
+	watched := []schema.GroupResource{hostBindings, exports, schemas, conversions}
 	errs := make([]error, len(watched))
 	var all, synced sync.WaitGroup
 	for i, gr := range watched {
@@ -184,7 +184,13 @@ func (e *Endpoint) fill(ctx context.Context, p *projection, export *apisv1alpha2
 		if source == nil || source.Spec.Group != gr.Group || source.Spec.Names.Plural != gr.Resource {
 			return errNotYet
 		}
-		if err := e.add(p, gr, source); err != nil {
+		var rules *apisv1alpha1.APIConversion
+		if crd.Converts(source) {
+			if rules, err = client.Find[apisv1alpha1.APIConversion](ctx, e.Cached, conversions, client.KeyOf(source)); err != nil {
+				return err
+			}
+		}
+		if err := e.add(p, gr, source, rules); err != nil {
 			return err
 		}
 	}
@@ -192,8 +198,11 @@ func (e *Endpoint) fill(ctx context.Context, p *projection, export *apisv1alpha2
 }
 
 // add adds one resource in the versions that are projected. Cluster-scoped ones have a place in fixed workspaces only.
-func (e *Endpoint) add(p *projection, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema) error {
+func (e *Endpoint) add(p *projection, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, rules *apisv1alpha1.APIConversion) error {
 	definition, err := crd.FromSchema(source)
+	if err == nil {
+		err = crd.SetConversion(definition, rules)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotYet, err)
 	}

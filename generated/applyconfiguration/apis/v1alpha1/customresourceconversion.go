@@ -13,7 +13,7 @@ import (
 //
 // CustomResourceConversion says how objects are converted between versions.
 type CustomResourceConversionApplyConfiguration struct {
-	// strategy is None, which changes only the apiVersion, or Webhook, which is not supported yet.
+	// strategy is None or Webhook. With None, the APIConversion of the same name converts objects. If there is none, only the apiVersion changes.
 	Strategy *apisv1alpha1.ConversionStrategyType `json:"strategy,omitempty"`
 	// webhook is the webhook to call if the strategy is Webhook.
 	Webhook *WebhookConversionApplyConfiguration `json:"webhook,omitempty"`

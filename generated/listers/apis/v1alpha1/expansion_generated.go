@@ -8,6 +8,10 @@ package v1alpha1
 // APIBindingLister.
 type APIBindingListerExpansion interface{}
 
+// APIConversionListerExpansion allows custom methods to be added to
+// APIConversionLister.
+type APIConversionListerExpansion interface{}
+
 // APIExportListerExpansion allows custom methods to be added to
 // APIExportLister.
 type APIExportListerExpansion interface{}

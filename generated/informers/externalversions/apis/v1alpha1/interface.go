@@ -12,6 +12,8 @@ import (
 type Interface interface {
 	// APIBindings returns a APIBindingInformer.
 	APIBindings() TypedAPIBindingInformer
+	// APIConversions returns a APIConversionInformer.
+	APIConversions() TypedAPIConversionInformer
 	// APIExports returns a APIExportInformer.
 	APIExports() TypedAPIExportInformer
 	// APIExportEndpointSlices returns a APIExportEndpointSliceInformer.
@@ -34,6 +36,11 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 // APIBindings returns a TypedAPIBindingInformer.
 func (v *version) APIBindings() TypedAPIBindingInformer {
 	return &aPIBindingInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// APIConversions returns a TypedAPIConversionInformer.
+func (v *version) APIConversions() TypedAPIConversionInformer {
+	return &aPIConversionInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // APIExports returns a TypedAPIExportInformer.

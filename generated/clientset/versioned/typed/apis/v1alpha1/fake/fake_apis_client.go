@@ -18,6 +18,10 @@ func (c *FakeApisV1alpha1) APIBindings() v1alpha1.APIBindingInterface {
 	return newFakeAPIBindings(c)
 }
 
+func (c *FakeApisV1alpha1) APIConversions() v1alpha1.APIConversionInterface {
+	return newFakeAPIConversions(c)
+}
+
 func (c *FakeApisV1alpha1) APIExports() v1alpha1.APIExportInterface {
 	return newFakeAPIExports(c)
 }

@@ -1,0 +1,78 @@
+package sharing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/warning"
+
+	"github.com/annex-dev/annex/apis/apis/conversion"
+	"github.com/annex-dev/annex/apis/apis/crd"
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/server/admission/request"
+	"github.com/annex-dev/annex/server/apistatus"
+)
+
+// conversionPlugin checks that the rules of an APIConversion fit the APIResourceSchema of the same name. An update that leaves them alone is not
+// checked, because the schema may be gone.
+type conversionPlugin struct {
+	*admission.Handler
+	Config
+}
+
+var _ admission.ValidationInterface = &conversionPlugin{}
+
+// Validate implements admission.ValidationInterface.
+func (p *conversionPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	c, ok := a.GetObject().(*apisv1alpha1.APIConversion)
+	if !ok || !request.Is(a, conversions) {
+		return nil
+	}
+	if old, ok := a.GetOldObject().(*apisv1alpha1.APIConversion); ok && apiequality.Semantic.DeepEqual(old.Spec, c.Spec) {
+		return nil
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, p.Cached, p.Live, schemas, client.Key{Cluster: cluster, Name: c.Name})
+	if err != nil {
+		return apistatus.Internal(err)
+	}
+	warnings, errs := checkRules(c, source)
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(a.GetKind().GroupKind(), c.Name, errs)
+	}
+	for _, text := range warnings {
+		warning.AddWarning(ctx, "", text)
+	}
+	return nil
+}
+
+// checkRules returns what is wrong with the rules of c for its schema, nil if there is none, and otherwise what users should know of them.
+func checkRules(c *apisv1alpha1.APIConversion, source *apisv1alpha1.APIResourceSchema) (warnings []string, errs field.ErrorList) {
+	if source == nil {
+		return nil, field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), c.Name, "must be the name of an APIResourceSchema in the same workspace, and there is none of this name")}
+	}
+	definition, err := crd.FromSchema(source)
+	if err != nil {
+		return nil, field.ErrorList{field.InternalError(field.NewPath("metadata", "name"), err)}
+	}
+	rules, err := json.Marshal(&c.Spec)
+	if err != nil {
+		return nil, field.ErrorList{field.InternalError(field.NewPath("spec"), fmt.Errorf("encoding the rules: %w", err))}
+	}
+	room.Large(definition.Size()+len(rules), func() {
+		if _, errs = conversion.Compile(&c.Spec, definition); len(errs) == 0 {
+			warnings = conversion.Dropped(&c.Spec, definition)
+		}
+	})
+	return warnings, errs
+}
