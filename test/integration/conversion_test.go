@@ -448,3 +448,32 @@ func TestWebhooks_DecideAboutTheServersWritesOfCustomResources(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Consumers follow a change of the rules: open watches end, and what is read is converted anew.
+func TestConversion_FollowsTheRules(t *testing.T) {
+	s := start(t)
+	provider := workspace(t, s)
+	consumer := workspace(t, s)
+	apply(t, s.Workspace(provider), doorSchema+"---\n"+hookedSchema[strings.Index(hookedSchema, "apiVersion: apis.kcp.io/v1alpha2"):])
+	apply(t, s.Workspace(consumer), binding("doors", provider, "doors"))
+	_, client := annex.Clients(t, s.Workspace(consumer))
+	eventually(t, "doors are served", func(ctx context.Context) (bool, error) {
+		_, err := client.Resource(doors).Namespace("default").Create(ctx, door("a", "red"), metav1.CreateOptions{})
+		return err == nil, nil
+	})
+	open, err := client.Resource(doorsV2).Namespace("default").Watch(t.Context(), metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Stop()
+	if first := <-open.ResultChan(); first.Object.(*unstructured.Unstructured).Object["paint"] != nil {
+		t.Errorf("without rules: %v", first.Object)
+	}
+	apply(t, s.Workspace(provider), doorConversion)
+	eventually(t, "the rules are in effect", func(ctx context.Context) (bool, error) {
+		got, err := client.Resource(doorsV2).Namespace("default").Get(ctx, "a", metav1.GetOptions{})
+		return err == nil && got.Object["paint"] == "red", err
+	})
+	for range open.ResultChan() { // ends with the test if the watch does not
+	}
+}
