@@ -753,6 +753,32 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+- name: io.kcp.apis.v1alpha1.APIConversionRule
+  map:
+    fields:
+    - name: destination
+      type:
+        scalar: string
+      default: ""
+    - name: field
+      type:
+        scalar: string
+      default: ""
+    - name: transformation
+      type:
+        scalar: string
+- name: io.kcp.apis.v1alpha1.APIConversionSpec
+  map:
+    fields:
+    - name: conversions
+      type:
+        list:
+          elementType:
+            namedType: io.kcp.apis.v1alpha1.APIVersionConversion
+          elementRelationship: associative
+          keys:
+          - from
+          - to
 - name: io.kcp.apis.v1alpha1.APIExportConsumerProblem
   map:
     fields:
@@ -793,32 +819,6 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.kcp.apis.v1alpha1.APIExportSchemaUse
           elementRelationship: atomic
-- name: io.kcp.apis.v1alpha1.APIConversionRule
-  map:
-    fields:
-    - name: destination
-      type:
-        scalar: string
-      default: ""
-    - name: field
-      type:
-        scalar: string
-      default: ""
-    - name: transformation
-      type:
-        scalar: string
-- name: io.kcp.apis.v1alpha1.APIConversionSpec
-  map:
-    fields:
-    - name: conversions
-      type:
-        list:
-          elementType:
-            namedType: io.kcp.apis.v1alpha1.APIVersionConversion
-          elementRelationship: associative
-          keys:
-          - from
-          - to
 - name: io.kcp.apis.v1alpha1.APIExportEndpoint
   map:
     fields:
