@@ -36,7 +36,6 @@ func TestNotYet(t *testing.T) {
 	refusedSchema := func(field, what string) want {
 		return want{403, forbidden, nil, field + ": Forbidden: " + what + " " + yet}
 	}
-	missing := want{404, metav1.StatusReasonNotFound, nil, ""}
 
 	for _, c := range []struct {
 		row, name string
