@@ -314,7 +314,7 @@ func TestReconcile_TellsWhatIsRefused(t *testing.T) {
 		d.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.WebhookConverter}
 	})
 	f = newFixture(t, converting)
-	if _, err := f.reconcile(t.Context(), key); err != nil || len(f.told) != 1 || !strings.Contains(f.told[0], "strategy Webhook") {
+	if _, err := f.reconcile(t.Context(), key); err != nil || len(f.told) != 1 || !strings.Contains(f.told[0], "webhook without a url") {
 		t.Errorf("%v, told %v", err, f.told)
 	}
 }

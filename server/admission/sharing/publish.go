@@ -93,8 +93,8 @@ func publishable(definition *apiextensions.CustomResourceDefinition, export stri
 	for _, msg := range validation.IsDNS1123Subdomain(export) {
 		errs = append(errs, field.Invalid(at, export, "must be the name of an APIExport: "+msg))
 	}
-	if c := definition.Spec.Conversion; c != nil && c.Strategy != apiextensions.NoneConverter {
-		errs = append(errs, field.Forbidden(at, fmt.Sprintf("a CustomResourceDefinition that converts with strategy %s cannot be published: not supported yet", c.Strategy)))
+	if c := definition.Spec.Conversion; c != nil && c.Strategy == apiextensions.WebhookConverter && (c.WebhookClientConfig == nil || c.WebhookClientConfig.URL == nil) {
+		errs = append(errs, field.Forbidden(at, "a CustomResourceDefinition that a service converts cannot be published: give the webhook a url"))
 	}
 	if len(errs) == 0 {
 		return nil

@@ -74,7 +74,13 @@ func TestPublish_NeedsTheRightsToWriteWhatIsPublished(t *testing.T) {
 		"a value that is no name": {rights: all, obj: newDefinition(func(d *apiextensions.CustomResourceDefinition) {
 			d.Annotations[publish.AnnotationKey] = "Widgets!"
 		}), want: "metadata.annotations[annex.dev/publish]: Invalid value"},
-		"conversion by webhook": {rights: all, obj: newDefinition(func(d *apiextensions.CustomResourceDefinition) {
+		"conversion by a URL": {rights: all, obj: newDefinition(func(d *apiextensions.CustomResourceDefinition) {
+			url := "https://convert.example.com"
+			d.Spec.Conversion = &apiextensions.CustomResourceConversion{
+				Strategy: apiextensions.WebhookConverter, WebhookClientConfig: &apiextensions.WebhookClientConfig{URL: &url},
+			}
+		})},
+		"conversion by a service": {rights: all, obj: newDefinition(func(d *apiextensions.CustomResourceDefinition) {
 			d.Spec.Conversion = &apiextensions.CustomResourceConversion{Strategy: apiextensions.WebhookConverter}
 		}), want: "metadata.annotations[annex.dev/publish]: Forbidden"},
 	} {
