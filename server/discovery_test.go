@@ -18,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/authentication"
+	"github.com/annex-dev/annex/server/authorization"
 )
 
 // newUnstarted returns a server in a host that does not run, and whose etcd was never there.
@@ -47,6 +48,7 @@ func newUnstarted(t *testing.T) *Server {
 			return nil
 		},
 		Authentication: authentication.Config{},
+		Authorization:  Authorization{Order: authorization.DefaultOrder()},
 		Host:           &Host{Workspace: "root"},
 		ShardName:      "root",
 		RequestTimeout: time.Minute,

@@ -174,7 +174,7 @@ func (e *Endpoint) claimedResource(ctx context.Context, endpoint virtual.Endpoin
 		}
 	}
 	// No consumer that accepts the claim has bound it yet.
-	found, _, err := e.exported(ctx, gr, claim.IdentityHash)
+	found, _, err := e.exported(ctx, e.Cached, gr, claim.IdentityHash)
 	if err != nil {
 		return nil, fmt.Errorf("finding the APIExport of what is claimed: %w", err)
 	}

@@ -18,7 +18,12 @@ import (
 // Identified returns what serves lists and watches of gr in all clusters that have bound it with the identity. It does not decide who may see
 // that. The error is an API status: NotFound if nobody knows such an API.
 func (e *Endpoint) Identified(ctx context.Context, gr schema.GroupResource, identity string) (serve.Target, error) {
-	resource, at, err := e.identified(ctx, gr, identity)
+	var resource *catalog.Resource
+	var at logicalcluster.Name
+	err := client.LookTwice(e.Cached, e.Live, func(from client.Reader) (enough bool, err error) {
+		resource, at, err = e.identified(ctx, from, gr, identity)
+		return resource != nil, err
+	})
 	switch {
 	case err != nil:
 		return serve.Target{}, apistatus.Internal(fmt.Errorf("finding the API with an identity: %w", err))
@@ -26,23 +31,23 @@ func (e *Endpoint) Identified(ctx context.Context, gr schema.GroupResource, iden
 		return serve.Target{}, apistatus.NotServed()
 	}
 	return serve.Target{All: true, Resource: resource, While: serve.Condition{Cluster: at, Holds: func(ctx context.Context) bool {
-		now, _, err := e.identified(ctx, gr, identity)
+		now, _, err := e.identified(ctx, e.Cached, gr, identity)
 		// What is wrong with storage shows elsewhere.
 		return err != nil || now != nil && (resource.Typed && now.Typed || resource.Same(now))
 	}}}, nil
 }
 
 // identified returns the API with an identity, and the cluster of its provider; nil if there is none.
-func (e *Endpoint) identified(ctx context.Context, gr schema.GroupResource, identity string) (*catalog.Resource, logicalcluster.Name, error) {
+func (e *Endpoint) identified(ctx context.Context, from client.Reader, gr schema.GroupResource, identity string) (*catalog.Resource, logicalcluster.Name, error) {
 	if identity == "" {
 		return nil, "", nil
 	}
-	resource, at, err := e.exported(ctx, gr, identity)
+	resource, at, err := e.exported(ctx, from, gr, identity)
 	if err != nil || resource != nil || e.IsBound(gr) {
 		return resource, at, err
 	}
 	// Nobody exports it any more. Consumers that have bound it keep it.
-	all, err := client.List[apisv1alpha2.APIBinding](ctx, e.Cached, bindings, client.Scope{})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, from, bindings, client.Scope{})
 	if err != nil {
 		return nil, "", err
 	}
@@ -61,12 +66,12 @@ func (e *Endpoint) identified(ctx context.Context, gr schema.GroupResource, iden
 }
 
 // exported returns what an export with the identity offers as gr, and the cluster of that; nil if there is none.
-func (e *Endpoint) exported(ctx context.Context, gr schema.GroupResource, identity string) (*catalog.Resource, logicalcluster.Name, error) {
+func (e *Endpoint) exported(ctx context.Context, from client.Reader, gr schema.GroupResource, identity string) (*catalog.Resource, logicalcluster.Name, error) {
 	scope := client.Scope{}
 	if e.IsBound(gr) {
 		scope.Cluster = logicalcluster.Root
 	}
-	all, err := client.List[apisv1alpha2.APIExport](ctx, e.Cached, exports, scope)
+	all, err := client.List[apisv1alpha2.APIExport](ctx, from, exports, scope)
 	if err != nil {
 		return nil, "", err
 	}
