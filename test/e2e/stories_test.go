@@ -25,7 +25,7 @@ func TestStories(t *testing.T) {
 	}
 	server := annex.Start(t, "--token-auth-file", tokens, "--audit-policy-file", policy, "--audit-log-path", log)
 	stories.Tell(t, stories.Door{
-		Name: "direct", Server: server, AuditLogs: []string{log},
+		Name: "direct", Server: server, Impersonates: true, AuditLogs: []string{log},
 		Credentials: func(t *testing.T, user string) []string {
 			t.Helper()
 			return []string{"--kubeconfig", server.Kubeconfig(), "--context", annex.ContextBase, "--token", "token-of-" + user}

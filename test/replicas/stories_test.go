@@ -12,7 +12,7 @@ import (
 func TestReplicas_Stories(t *testing.T) {
 	var turn atomic.Int64
 	stories.Tell(t, stories.Door{
-		Name: "replicas", Server: theWorld.replicas[0], AuditLogs: theWorld.auditLogs[:],
+		Name: "replicas", Server: theWorld.replicas[0], Impersonates: true, AuditLogs: theWorld.auditLogs[:],
 		Credentials: func(t *testing.T, user string) []string {
 			t.Helper()
 			return []string{"--kubeconfig", theWorld.replicas[0].Kubeconfig(), "--context", annex.ContextBase, "--token", user}

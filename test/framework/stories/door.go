@@ -31,6 +31,8 @@ type Door struct {
 	Credentials func(t *testing.T, user string) []string
 	// Address returns the server URL of a place.
 	Address func(p Place) string
+	// Impersonates says that Annex decides who may act as somebody else. A host cluster decides that itself, by its own RBAC.
+	Impersonates bool
 	// AuditLogs are the files to which the servers write what they did, in JSON.
 	AuditLogs []string
 }
