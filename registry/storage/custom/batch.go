@@ -28,6 +28,9 @@ type ahead struct {
 	// objects are what was decoded of the items [from, from+len(objects)).
 	objects []runtime.Object
 	from    int
+	// tolerant is whether the reader leaves out what cannot be decoded. Then an object of one cluster must not take those of others along.
+	tolerant bool
+	suspects suspects
 }
 
 // object returns what the item at i is decoded to, as [Storage.object] does.
@@ -46,12 +49,47 @@ func (a *ahead) object(i int, sharing bool) (runtime.Object, error) {
 	return obj, nil
 }
 
-// decode decodes items from the one at i on.
+// decode decodes items from the one at i on. Without tolerance, one that cannot be decoded fails all of them. With it, the batch is halved until
+// what remains can be decoded, or is that one.
 func (a *ahead) decode(codec batchCodec, i int) error {
 	a.objects, a.from = nil, i
-	var data [][]byte
+	for {
+		data, err := a.gather(i)
+		if err != nil {
+			return a.storage.undecodable(&a.items[i], err)
+		}
+		objects, err := codec.DecodeAll(data)
+		switch {
+		case err == nil:
+			for at, obj := range objects {
+				if objects[at], err = a.storage.decodedFrom(&a.items[i+at], obj); err != nil && at > 0 {
+					objects = objects[:at] // its turn comes
+					break
+				}
+				if err != nil {
+					return err
+				}
+			}
+			a.suspects.cleared()
+			a.objects = objects
+			return nil
+		case len(data) == 1:
+			a.suspects.failed(&a.items[i])
+			return a.storage.undecodable(&a.items[i], err)
+		case !a.tolerant: // it may be any of them, and a webhook is not asked for each
+			return fmt.Errorf("one of %d objects that are stored as %s cannot be decoded: %w", len(data), a.storage.Layout.Resource, err)
+		}
+		a.suspects.most = len(data) / 2
+	}
+}
+
+// gather returns the stored bytes of the next batch, which begins with the item at i.
+func (a *ahead) gather(i int) (data [][]byte, err error) {
+	if a.suspects.given(&a.items[i]) {
+		return nil, errGivenUp
+	}
 	bytes := 0
-	for at := i; at < len(a.items) && len(data) < batchObjects; at++ {
+	for at := i; at < len(a.items) && len(data) < a.suspects.atMost(); at++ {
 		if bytes += a.items[at].Size(); bytes > batchBytes && len(data) > 0 {
 			break
 		}
@@ -60,24 +98,11 @@ func (a *ahead) decode(codec batchCodec, i int) error {
 			if at > i {
 				break
 			}
-			return a.storage.undecodable(&a.items[i], err)
+			return nil, err
 		}
 		data = append(data, next)
 	}
-	objects, err := codec.DecodeAll(data)
-	switch {
-	case err != nil && len(data) > 1: // it may be any of them, and a webhook is not asked for each
-		return fmt.Errorf("one of %d objects that are stored as %s cannot be decoded: %w", len(data), a.storage.Layout.Resource, err)
-	case err != nil:
-		return a.storage.undecodable(&a.items[i], err)
-	}
-	for at, obj := range objects {
-		if objects[at], err = a.storage.decodedFrom(&a.items[i+at], obj); err != nil {
-			return err
-		}
-	}
-	a.objects = objects
-	return nil
+	return data, nil
 }
 
 // of returns the object of an item, which follows those that were asked for before.

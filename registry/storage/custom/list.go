@@ -30,7 +30,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	// Controllers read all clusters page by page, several at a time.
 	sharing := at.Wildcard() && held.pages
 	objects := make([]runtime.Object, 0, len(page.Items))
-	decoding := &ahead{storage: s, items: page.Items}
+	decoding := &ahead{storage: s, items: page.Items, tolerant: !s.Sight(ctx).Full()}
 	for i := range page.Items {
 		if len(page.decoded) > 0 { // and counted
 			objects = append(objects, page.decoded[i])
@@ -83,6 +83,9 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 			if match.byKey {
 				return true, nil
 			}
+			if err := ctx.Err(); err != nil {
+				return false, err // as in GetList
+			}
 			obj, err := decoding.of(raw, &next)
 			if err != nil {
 				if match.sight.Full() {
@@ -108,7 +111,7 @@ func (s *Storage) page(ctx context.Context, at layout.Place, opts apistorage.Lis
 		if err != nil {
 			return nil, err
 		}
-		decoding, next = &ahead{storage: s, items: list.Items}, 0
+		decoding, next = &ahead{storage: s, items: list.Items, tolerant: !match.sight.Full()}, 0
 		return &answer.Page[raw.Object]{Items: list.Items, Version: list.ResourceVersion, Next: list.Continue, Remaining: list.RemainingItemCount}, nil
 	})
 	return result, err
