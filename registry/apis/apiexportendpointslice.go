@@ -2,22 +2,19 @@ package apis
 
 import (
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/apis/validation"
+	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 )
-
-// services begins the path of every virtual endpoint.
-const services = "/services/"
 
 func endpointSliceKind(external func() string) *kinds.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice] {
 	return &kinds.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice]{
 		Prepare: func(slice, _ *apisv1alpha1.APIExportEndpointSlice) {
-			slice.Status.APIExportEndpoints = rewrite(slice.Status.APIExportEndpoints, pathOf)
+			slice.Status.APIExportEndpoints = rewrite(slice.Status.APIExportEndpoints, group.EndpointPath)
 		},
 		ValidateCreate: validation.ValidateAPIExportEndpointSlice,
 		ValidateUpdate: validation.ValidateAPIExportEndpointSliceUpdate,
@@ -34,7 +31,7 @@ func endpointSliceKind(external func() string) *kinds.Kind[apisv1alpha1.APIExpor
 // render puts the address of the server before every path. The slice may be a shallow copy.
 func render(slice *apisv1alpha1.APIExportEndpointSlice, external func() string) {
 	slice.Status.APIExportEndpoints = rewrite(slice.Status.APIExportEndpoints, func(url string) string {
-		return external() + pathOf(url)
+		return external() + group.EndpointPath(url)
 	})
 }
 
@@ -47,10 +44,3 @@ func rewrite(endpoints []apisv1alpha1.APIExportEndpoint, url func(string) string
 	return endpoints
 }
 
-// pathOf returns the path of the virtual endpoint at url, which is what is stored of it: clients send back what they read.
-func pathOf(url string) string {
-	if i := strings.Index(url, services); i >= 0 {
-		return url[i:]
-	}
-	return url
-}

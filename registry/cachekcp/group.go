@@ -2,7 +2,6 @@ package cachekcp
 
 import (
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -14,9 +13,6 @@ import (
 )
 
 const resources = "clustercachedresources"
-
-// services begins the path of a virtual workspace in a URL.
-const services = "/services/"
 
 // NewGroup returns the storage of the group. external returns the address of the virtual workspaces as users see it, without a slash at
 // the end. The error says which store could not be set up.
@@ -46,7 +42,7 @@ func resourceKind() *kinds.Kind[cachev1alpha1.ClusterCachedResource, *cachev1alp
 func endpointSliceKind(external func() string) *kinds.Kind[cachev1alpha1.ClusterCachedResourceEndpointSlice, *cachev1alpha1.ClusterCachedResourceEndpointSlice] {
 	return &kinds.Kind[cachev1alpha1.ClusterCachedResourceEndpointSlice, *cachev1alpha1.ClusterCachedResourceEndpointSlice]{
 		Prepare: func(slice, _ *cachev1alpha1.ClusterCachedResourceEndpointSlice) {
-			slice.Status.Endpoints = rewrite(slice.Status.Endpoints, pathOf)
+			slice.Status.Endpoints = rewrite(slice.Status.Endpoints, group.EndpointPath)
 		},
 		ValidateCreate: validation.ValidateClusterCachedResourceEndpointSlice,
 		ValidateUpdate: validation.ValidateClusterCachedResourceEndpointSliceUpdate,
@@ -60,7 +56,7 @@ func endpointSliceKind(external func() string) *kinds.Kind[cachev1alpha1.Cluster
 }
 
 func render(slice *cachev1alpha1.ClusterCachedResourceEndpointSlice, external func() string) {
-	slice.Status.Endpoints = rewrite(slice.Status.Endpoints, func(url string) string { return external() + pathOf(url) })
+	slice.Status.Endpoints = rewrite(slice.Status.Endpoints, func(url string) string { return external() + group.EndpointPath(url) })
 }
 
 // rewrite returns a copy of endpoints with what url makes of each URL.
@@ -72,10 +68,3 @@ func rewrite(endpoints []cachev1alpha1.ClusterCachedResourceEndpoint, url func(s
 	return endpoints
 }
 
-// pathOf returns the part of a URL from its first /services/ on, or all of it.
-func pathOf(url string) string {
-	if i := strings.Index(url, services); i >= 0 {
-		return url[i:]
-	}
-	return url
-}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/conversion"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/room"
 )
 
@@ -47,24 +47,16 @@ func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks We
 
 // structural returns the schema of each version that has one, with defaults that are pruned, as the stock handler uses them.
 func structural(definition *apiextensionsv1.CustomResourceDefinition) (map[string]*structuralschema.Structural, error) {
-	all := map[string]*structuralschema.Structural{}
-	for _, v := range definition.Spec.Versions {
-		if v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
-			continue
-		}
-		internal := &apiextensions.JSONSchemaProps{}
-		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, internal, nil); err != nil {
-			return nil, fmt.Errorf("converting the schema of version %s: %w", v.Name, err)
-		}
-		s, err := structuralschema.NewStructural(internal)
-		if err != nil {
-			return nil, fmt.Errorf("reading the schema of version %s: %w", v.Name, err)
-		}
+	all, err := crd.Structural(definition)
+	if err != nil {
+		return nil, err
+	}
+	for version, s := range all {
 		s = s.DeepCopy() // it shares its defaults with the definition
 		if err := structuraldefaulting.PruneDefaults(s); err != nil {
-			return nil, fmt.Errorf("pruning the defaults of version %s: %w", v.Name, err)
+			return nil, fmt.Errorf("pruning the defaults of version %s: %w", version, err)
 		}
-		all[v.Name] = s
+		all[version] = s
 	}
 	return all, nil
 }

@@ -1,12 +1,12 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -100,12 +100,10 @@ func TestEvolution_OfAnAPIWithLiveObjects(t *testing.T) {
 // eventuallyIs waits until get returns want.
 func eventuallyIs(t *testing.T, what, want string, get func() string) {
 	t.Helper()
-	deadline, last := time.Now().Add(time.Minute), ""
-	for time.Now().Before(deadline) {
-		if last = get(); last == want {
-			return
+	annex.Eventually(t, func(context.Context) error {
+		if got := get(); got != want {
+			return fmt.Errorf("%s: %q, want %q", what, got, want)
 		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("%s: %q, want %q", what, last, want)
+		return nil
+	})
 }

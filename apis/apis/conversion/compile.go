@@ -5,12 +5,12 @@ import (
 	"slices"
 
 	"github.com/google/cel-go/cel"
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
+	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 )
 
@@ -100,21 +100,15 @@ func Compile(spec *apisv1alpha1.APIConversionSpec, definition *apiextensionsv1.C
 
 // structurals returns the schemas of the versions. A version without one takes everything.
 func structurals(definition *apiextensionsv1.CustomResourceDefinition) (versions, error) {
-	all := versions{}
+	known, err := crd.Structural(definition)
+	if err != nil {
+		return nil, err
+	}
+	all := versions(known)
 	for _, v := range definition.Spec.Versions {
-		all[v.Name] = anything()
-		if v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
-			continue
+		if all[v.Name] == nil {
+			all[v.Name] = anything()
 		}
-		internal := &apiextensions.JSONSchemaProps{}
-		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, internal, nil); err != nil {
-			return nil, fmt.Errorf("converting the schema of version %s: %w", v.Name, err)
-		}
-		s, err := structuralschema.NewStructural(internal)
-		if err != nil {
-			return nil, fmt.Errorf("reading the schema of version %s: %w", v.Name, err)
-		}
-		all[v.Name] = s
 	}
 	return all, nil
 }
