@@ -43,4 +43,3 @@ func rewrite(endpoints []apisv1alpha1.APIExportEndpoint, url func(string) string
 	}
 	return endpoints
 }
-

@@ -67,4 +67,3 @@ func rewrite(endpoints []cachev1alpha1.ClusterCachedResourceEndpoint, url func(s
 	}
 	return endpoints
 }
-
