@@ -4627,7 +4627,7 @@ func schema_annex_apis_cache_v1alpha1_ClusterCachedResourceStatus(ref common.Ref
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where the object stands in its life.",
+							Description: "phase is the current phase of the object.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

@@ -80,7 +80,7 @@ type Identity struct {
 	SecretRef *corev1.SecretReference `json:"secretRef,omitempty"`
 }
 
-// ClusterCachedResourcePhaseType is where a ClusterCachedResource stands in its life.
+// ClusterCachedResourcePhaseType is a phase of a ClusterCachedResource.
 type ClusterCachedResourcePhaseType string
 
 const (
@@ -102,7 +102,7 @@ type ClusterCachedResourceStatus struct {
 	// resourceCounts counts the selected objects. It is computed when the object is read or listed in its workspace.
 	// +optional
 	ResourceCounts *ResourceCount `json:"resourceCounts,omitempty"`
-	// phase is where the object stands in its life.
+	// phase is the current phase of the object.
 	// +optional
 	Phase ClusterCachedResourcePhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.

@@ -18,7 +18,7 @@ type ClusterCachedResourceStatusApplyConfiguration struct {
 	IdentityHash *string `json:"identityHash,omitempty"`
 	// resourceCounts counts the selected objects. It is computed when the object is read or listed in its workspace.
 	ResourceCounts *ResourceCountApplyConfiguration `json:"resourceCounts,omitempty"`
-	// phase is where the object stands in its life.
+	// phase is the current phase of the object.
 	Phase *cachev1alpha1.ClusterCachedResourcePhaseType `json:"phase,omitempty"`
 	// conditions are the latest observations.
 	Conditions *conditionsv1alpha1.Conditions `json:"conditions,omitempty"`
