@@ -211,6 +211,7 @@ func (s *Server) homes() *server.Homes {
 // returns an error if the data in etcd is not for this release.
 func (s *Server) Run(ctx context.Context, out io.Writer) error {
 	defer s.store.stop()
+	shareProcessors()
 	limitMemory(s.options.MemoryBudget.Value())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
