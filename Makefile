@@ -25,7 +25,7 @@ build: bin/annex ## build bin/annex
 
 .PHONY: bin/annex
 bin/annex:
-	@$(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+	@GO="$(GO)" test/tools/build.sh -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
 
 # The same program with the race detector, for the tests of several replicas. Built for the first time it takes some minutes.
 # The detector needs cgo; on a machine with Go and no C compiler the tests run without it.
@@ -33,7 +33,7 @@ bin/annex:
 bin/annex-race: RACE = $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-race)
 bin/annex-race:
 	$(if $(RACE),,@echo "no C compiler: $@ is built without the race detector")
-	@$(GO) build $(RACE) -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+	@GO="$(GO)" test/tools/build.sh $(RACE) -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
 
 .PHONY: run
 run: bin/annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
@@ -41,6 +41,7 @@ run: bin/annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## sta
 
 .PHONY: test
 test: $(TEST_PROGRAMS) ## run every test, real components included; WHAT=./registry/... narrows it
+	@echo "testing $(WHAT); all tests take 30 to 50 minutes on two processors, and half an hour more the first time"
 	$(GO) test -timeout 30m $(WHAT)
 
 .PHONY: test-race
