@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/apis/core/quota"
@@ -29,9 +28,9 @@ const (
 
 // Counts knows how many objects namespaces have; registry/storage.Backend is one.
 type Counts interface {
-	// QuotaCounts returns how many objects a namespace has of each resource that its quotas limit, and puts right what storage has
-	// counted.
-	QuotaCounts(ctx context.Context, cluster logicalcluster.Name, namespace string, quotas []*corev1.ResourceQuota) (map[schema.GroupResource]int64, error)
+	// QuotaCounts returns how many objects there are of each resource that the quotas of a namespace limit, and puts right what storage
+	// has counted.
+	QuotaCounts(ctx context.Context, cluster logicalcluster.Name, namespace string, quotas []*corev1.ResourceQuota) (quota.Counts, error)
 	// WatchQuotaCounts calls changed for each namespace with quotas, and for each in which the number of such objects has changed, until
 	// ctx ends.
 	WatchQuotaCounts(ctx context.Context, changed func(cluster logicalcluster.Name, namespace string))
@@ -83,7 +82,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	}
 	var wrong []*corev1.ResourceQuota
 	for _, q := range all {
-		if status := quota.Status(&q.Spec, counts); !apiequality.Semantic.DeepEqual(status, q.Status) {
+		if status := quota.Status(q, counts); !apiequality.Semantic.DeepEqual(status, q.Status) {
 			q = q.DeepCopy()
 			q.Status = status
 			wrong = append(wrong, q)

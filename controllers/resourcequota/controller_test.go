@@ -29,10 +29,11 @@ type counter struct {
 	err     error
 }
 
-func (c *counter) QuotaCounts(_ context.Context, cluster logicalcluster.Name, namespace string, _ []*corev1.ResourceQuota) (map[schema.GroupResource]int64, error) {
+func (c *counter) QuotaCounts(_ context.Context, cluster logicalcluster.Name, namespace string, _ []*corev1.ResourceQuota) (quota.Counts, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return map[schema.GroupResource]int64{{Resource: "configmaps"}: c.counts[client.Key{Cluster: cluster, Namespace: namespace}]}, c.err
+	counts := map[schema.GroupResource]int64{{Resource: "configmaps"}: c.counts[client.Key{Cluster: cluster, Namespace: namespace}]}
+	return quota.Counts{Namespace: counts}, c.err
 }
 
 func (c *counter) WatchQuotaCounts(ctx context.Context, changed func(logicalcluster.Name, string)) {

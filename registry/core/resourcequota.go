@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	quotarules "github.com/annex-dev/annex/apis/core/quota"
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
@@ -57,12 +58,18 @@ func quotaRow(quota *corev1.ResourceQuota) []any {
 	return []any{quota.Name, strings.Join(requests, ", "), strings.Join(limits, ", "), kinds.Age(quota.CreationTimestamp)}
 }
 
-// warnOfQuota warns of requests that exceed limits.
+// warnOfQuota warns of requests that exceed limits, and of an annotation that has no effect.
 func warnOfQuota(quota, old *corev1.ResourceQuota) []string {
-	if old != nil {
-		return nil
-	}
 	var warnings []string
+	const key = quotarules.ClusterScopedAnnotationKey
+	value, annotated := quota.Annotations[key]
+	if annotated && value != "false" && !quotarules.IsClusterScoped(quota) && (old == nil || old.Annotations[key] != value) {
+		warnings = append(warnings, fmt.Sprintf("metadata.annotations[%s]: the quota limits its namespace only. It limits the whole workspace in namespace %q with the value \"true\"",
+			key, quotarules.ClusterNamespace))
+	}
+	if old != nil {
+		return warnings
+	}
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceStorage, corev1.ResourceEphemeralStorage} {
 		requestName, limitName := "requests."+name, "limits."+name
 		request, hasRequest := quota.Spec.Hard[requestName]
@@ -100,8 +107,12 @@ func validateQuotaList(list corev1.ResourceList, path *field.Path) field.ErrorLi
 	return errs
 }
 
-func validateQuotaStatusUpdate(quota, _ *corev1.ResourceQuota) field.ErrorList {
+// validateQuotaStatusUpdate also makes sure that whoever may only write the status does not change what the quota limits.
+func validateQuotaStatusUpdate(quota, old *corev1.ResourceQuota) field.ErrorList {
 	var errs field.ErrorList
+	if quotarules.IsClusterScoped(quota) != quotarules.IsClusterScoped(old) {
+		errs = append(errs, field.Forbidden(field.NewPath("metadata", "annotations").Key(quotarules.ClusterScopedAnnotationKey), "cannot be changed together with the status"))
+	}
 	if quota.ResourceVersion == "" {
 		errs = append(errs, field.Required(field.NewPath("resourceVersion"), ""))
 	}

@@ -125,6 +125,12 @@ func TestWarnings(t *testing.T) {
 		"quota, bare name":          {warnOfQuota(quota(corev1.ResourceList{"memory": much, "limits.memory": little}), nil), 1},
 		"quota, in order":           {warnOfQuota(quota(corev1.ResourceList{"cpu": little, "limits.cpu": much}), nil), 0},
 		"quota, update":             {warnOfQuota(quota(nil), quota(nil)), 0},
+		"quota, workspace":          {warnOfQuota(scopedQuota("admin", "true"), nil), 0},
+		"quota, namespace":          {warnOfQuota(scopedQuota("admin", "false"), nil), 0},
+		"quota, elsewhere":          {warnOfQuota(scopedQuota("default", "true"), nil), 1},
+		"quota, neither":            {warnOfQuota(scopedQuota("admin", "yes"), nil), 1},
+		"quota, as before":          {warnOfQuota(scopedQuota("admin", "yes"), scopedQuota("admin", "yes")), 0},
+		"quota, changed":            {warnOfQuota(scopedQuota("admin", "yes"), quota(nil)), 1},
 		"limits":                    {limitRanges().Warn(&corev1.LimitRange{}, nil), 1},
 		"limits, update":            {limitRanges().Warn(&corev1.LimitRange{}, &corev1.LimitRange{}), 0},
 	} {
@@ -216,6 +222,11 @@ func TestValidateLimitRange(t *testing.T) {
 	}
 }
 
+// scopedQuota returns a quota with the annotation by which it can be for a workspace.
+func scopedQuota(namespace, value string) *corev1.ResourceQuota {
+	return &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Annotations: map[string]string{"experimental.quota.kcp.io/cluster-scoped": value}}}
+}
+
 func TestValidateResourceQuota(t *testing.T) {
 	t.Parallel()
 	hard := func(pairs ...string) corev1.ResourceList {
@@ -270,8 +281,14 @@ func TestValidateResourceQuota(t *testing.T) {
 	}
 	checkErrors(t, kind.ValidateUpdate(scoped("b", "a"), scoped("a", "b")))
 	checkErrors(t, kind.ValidateUpdate(scoped("a"), scoped("b")), "spec.scopes: field is immutable")
-	checkErrors(t, validateQuotaStatusUpdate(&corev1.ResourceQuota{Status: corev1.ResourceQuotaStatus{Hard: hard("foo/x y", "1"), Used: hard("pods", "-1")}}, nil),
+	checkErrors(t, validateQuotaStatusUpdate(&corev1.ResourceQuota{Status: corev1.ResourceQuotaStatus{Hard: hard("foo/x y", "1"), Used: hard("pods", "-1")}}, &corev1.ResourceQuota{}),
 		"resourceVersion: Required value", "status.hard[foo/x y]: name part", "status.used[pods]: must be greater than or equal to 0")
+	whole := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "admin", ResourceVersion: "1", Annotations: map[string]string{"experimental.quota.kcp.io/cluster-scoped": "true"}}}
+	plain := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "admin", ResourceVersion: "1"}}
+	checkErrors(t, validateQuotaStatusUpdate(whole, whole))
+	for _, changed := range [][2]*corev1.ResourceQuota{{whole, plain}, {plain, whole}} {
+		checkErrors(t, validateQuotaStatusUpdate(changed[0], changed[1]), "metadata.annotations[experimental.quota.kcp.io/cluster-scoped]: cannot be changed together with the status")
+	}
 }
 
 // through returns a context of a request that speaks the given group in v1.

@@ -64,7 +64,7 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	for _, key := range append(made, b.prefix+owners.MeterKey(cluster).String()) {
 		last = append(last, clientv3.OpDelete(key))
 	}
-	last = append(last, clientv3.OpDelete(b.prefix+owners.QuotasOf(cluster, ""), clientv3.WithPrefix()))
+	last = append(last, clientv3.OpDelete(b.prefix+owners.QuotasOf(cluster), clientv3.WithPrefix()))
 	err = b.delete(ctx, keys)
 	for _, e := range b.others {
 		if err == nil && e.owners != nil {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,18 +31,27 @@ const (
 	quotaRounds = 10 * time.Minute
 )
 
-// QuotaCounts returns how many objects a namespace has of each resource that its quotas limit. Given are the ResourceQuotas of the namespace
-// as somebody has seen them lately: if what is stored of their limits differs, it is put right, and so are numbers that are wrong because
-// an older release has written.
-func (b *Backend) QuotaCounts(ctx context.Context, cluster logicalcluster.Name, namespace string, quotas []*corev1.ResourceQuota) (map[schema.GroupResource]int64, error) {
+// QuotaCounts returns how many objects there are of each resource that the quotas of a namespace limit. Given are the ResourceQuotas of the
+// namespace as somebody has seen them lately: if what is stored of their limits differs, it is put right, and so are numbers that are wrong
+// because an older release has written.
+func (b *Backend) QuotaCounts(ctx context.Context, cluster logicalcluster.Name, namespace string, quotas []*corev1.ResourceQuota) (counts quota.Counts, err error) {
 	if b.main.owners == nil || cluster.IsSystem() {
-		return nil, nil
+		return counts, nil
 	}
 	if err := b.main.owners.Adopt(ctx, cluster, namespace, quotas); err != nil {
-		return nil, answer.Error(ctx, fmt.Errorf("reading the quotas of a namespace: %w", err), false)
+		return counts, answer.Error(ctx, fmt.Errorf("reading the quotas of a namespace: %w", err), false)
 	}
+	if counts.Namespace, err = b.quotaCounts(ctx, quota.RulesOf(quotas), cluster, namespace); err != nil {
+		return counts, err
+	}
+	counts.Cluster, err = b.quotaCounts(ctx, quota.ClusterRulesOf(quotas), cluster, "")
+	return counts, err
+}
+
+// quotaCounts returns how many objects a namespace has, or the whole cluster if it has no name, of each resource that rules limit.
+func (b *Backend) quotaCounts(ctx context.Context, rules quota.Rules, cluster logicalcluster.Name, namespace string) (map[schema.GroupResource]int64, error) {
 	counts := map[schema.GroupResource]int64{}
-	for _, gr := range quota.RulesOf(quotas).Resources() {
+	for _, gr := range rules.Resources() {
 		keys, err := b.counted(ctx, gr, cluster, namespace)
 		if err != nil {
 			return nil, answer.Error(ctx, err, false)
@@ -49,7 +59,7 @@ func (b *Backend) QuotaCounts(ctx context.Context, cluster logicalcluster.Name, 
 		for _, k := range keys {
 			n, err := b.of(k).owners.Objects(ctx, k)
 			if err != nil {
-				return nil, answer.Error(ctx, fmt.Errorf("counting %s of a namespace: %w", gr, err), false)
+				return nil, answer.Error(ctx, fmt.Errorf("counting %s for a quota: %w", gr, err), false)
 			}
 			counts[gr] += n
 		}
@@ -57,7 +67,7 @@ func (b *Backend) QuotaCounts(ctx context.Context, cluster logicalcluster.Name, 
 	return counts, nil
 }
 
-// counted returns keys, without names, of the objects of a resource in a namespace: one for each bucket of which the cluster may have any.
+// counted returns keys, without names, of the objects of a resource in a namespace, or in all if it has no name: one for each bucket of which the cluster may have any.
 func (b *Backend) counted(ctx context.Context, gr schema.GroupResource, cluster logicalcluster.Name, namespace string) ([]layout.Key, error) {
 	k := layout.Key{Resource: gr, Cluster: cluster, Namespace: namespace}
 	if isTyped(gr) {
@@ -81,8 +91,8 @@ func isTyped(gr schema.GroupResource) bool {
 	return kindtable.All.IsEverywhere(gr) || kindtable.All.IsBound(gr)
 }
 
-// QuotaExceeded returns, as a quota.ExceededError, which quota of a namespace one more object of a resource would exceed in the cluster, and
-// for custom resources in the bucket, of ctx; nil for none.
+// QuotaExceeded returns, as a quota.ExceededError, which quota one more object of a resource in a namespace, or of a cluster-scoped resource,
+// would exceed in the cluster, and for custom resources in the bucket, of ctx; nil for none.
 func (b *Backend) QuotaExceeded(ctx context.Context, gr schema.GroupResource, namespace string) error {
 	cluster, ok := logicalcluster.FromContext(ctx)
 	if !ok {
@@ -101,7 +111,7 @@ func (b *Backend) QuotaExceeded(ctx context.Context, gr schema.GroupResource, na
 	return answer.Error(ctx, e.owners.Exceeded(ctx, k), false)
 }
 
-// WatchQuotaCounts calls changed for every namespace with quotas, and then for each in which the number of objects that they limit has
+// WatchQuotaCounts calls changed for every namespace with quotas that limit something, and then for each in which the number of objects that they limit has
 // changed, whoever has changed it, until ctx ends. It may call it at any time without a change.
 func (b *Backend) WatchQuotaCounts(ctx context.Context, changed func(cluster logicalcluster.Name, namespace string)) {
 	var all sync.WaitGroup
@@ -133,7 +143,7 @@ func (e *etcd) watchQuotas(ctx context.Context, prefix string, changed func(clus
 			return
 		}
 		last = k
-		changed(k.Cluster, k.Namespace)
+		changed(k.Cluster, cmp.Or(k.Namespace, quota.ClusterNamespace))
 	}
 	for resp := range e.client.Watch(ctx, root, clientv3.WithPrefix(), clientv3.WithCreatedNotify()) {
 		if err := resp.Err(); err != nil {

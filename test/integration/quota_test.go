@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -270,4 +272,110 @@ func TestQuotas_AreThoseOfOneNamespace(t *testing.T) {
 		}
 	}
 	l.shows(t, "one", "secrets", "0")
+}
+
+// A quota in namespace admin with the annotation counts what is in all namespaces, and what is in none.
+func TestQuotas_OfAWorkspace(t *testing.T) {
+	s := start(t)
+	l := newLimited(t, s)
+	for _, name := range []string{"admin", "second"} {
+		if _, err := l.typed.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configMaps := func(ctx context.Context) (n int, err error) {
+		all, err := l.typed.CoreV1().ConfigMaps("").List(ctx, metav1.ListOptions{})
+		return len(all.Items), err
+	}
+	eventually(t, "each namespace has its ConfigMap", func(ctx context.Context) (bool, error) {
+		n, err := configMaps(ctx)
+		return n == 4, err // of default, kube-system, admin and second
+	})
+	quotas := l.custom.Resource(corev1.SchemeGroupVersion.WithResource("resourcequotas")).Namespace("admin")
+	whole := parse(t, `{apiVersion: v1, kind: ResourceQuota, metadata: {name: whole, namespace: admin, annotations: {experimental.quota.kcp.io/cluster-scoped: "true"}}, spec: {hard: {
+		configmaps: 6, count/gadgets.example.org: 2, count/widgets.example.com: 1, count/workspaces.tenancy.kcp.io: 1, count/clusterroles.rbac.authorization.k8s.io: 0}}}`)
+	create(t, quotas, whole)
+	shows := func(name, used string) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("the quota shows %s=%s", name, used), func(ctx context.Context) (bool, error) {
+			q, err := l.typed.CoreV1().ResourceQuotas("admin").Get(ctx, "whole", metav1.GetOptions{})
+			if err != nil {
+				return false, err
+			}
+			is, ok := q.Status.Used[corev1.ResourceName(name)]
+			return ok && is.String() == used, nil
+		})
+	}
+	shows("configmaps", "4")
+	configMap := func(namespace, name string, dry ...string) error {
+		_, err := l.typed.CoreV1().ConfigMaps(namespace).Create(t.Context(), sizedConfigMap(name, 1), metav1.CreateOptions{DryRun: dry})
+		return err
+	}
+	exceeds := func(what, name string, err error) {
+		t.Helper()
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "exceeded quota: whole, requested: "+name+"=1") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	wantDone(t, "in default", configMap("default", "x"))
+	wantDone(t, "in second", configMap("second", "x"))
+	exceeds("in kube-system", "configmaps", configMap("kube-system", "x"))
+	exceeds("in kube-system, dry run", "configmaps", configMap("kube-system", "x", metav1.DryRunAll))
+	shows("configmaps", "6")
+	in := func(kind, group, namespace string) *unstructured.Unstructured {
+		obj := gadget(kind, group, "x")
+		obj.SetNamespace(namespace)
+		return obj
+	}
+	for _, namespace := range []string{"default", "second"} {
+		create(t, l.custom.Resource(gadgets).Namespace(namespace), in("Gadget", "example.org", namespace))
+	}
+	_, err := l.custom.Resource(gadgets).Namespace("admin").Create(t.Context(), in("Gadget", "example.org", "admin"), metav1.CreateOptions{})
+	exceeds("a custom resource", "count/gadgets.example.org", err)
+	create(t, l.custom.Resource(widgets).Namespace("default"), in("Widget", "example.com", "default"))
+	a := asMaster(t, s).send(request{
+		method: http.MethodPost, path: "/services/apiexport/" + l.provider + "/widgets/clusters/" + l.cluster + "/apis/example.com/v1/namespaces/second/widgets",
+		body: `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"x"}}`, headers: cloned(nil, "application/json"),
+	})
+	if a.code != http.StatusForbidden || !strings.Contains(a.status().Message, "exceeded quota: whole, requested: count/widgets.example.com=1") {
+		t.Errorf("the provider: %d %s", a.code, a.body)
+	}
+	// Objects in no namespace.
+	child := func(name string, dry ...string) error {
+		_, err := l.custom.Resource(workspaces).Create(t.Context(), parse(t, "apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: "+name+"}\nspec: {type: {name: universal, path: root}}"), metav1.CreateOptions{DryRun: dry})
+		return err
+	}
+	wantDone(t, "a workspace", child("one"))
+	exceeds("another workspace", "count/workspaces.tenancy.kcp.io", child("two"))
+	exceeds("another workspace, dry run", "count/workspaces.tenancy.kcp.io", child("two", metav1.DryRunAll))
+	role := func(dry ...string) error {
+		_, err := l.typed.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{DryRun: dry})
+		return err
+	}
+	exceeds("a role", "count/clusterroles.rbac.authorization.k8s.io", role())
+	exceeds("a role, dry run", "count/clusterroles.rbac.authorization.k8s.io", role(metav1.DryRunAll))
+	shows("count/workspaces.tenancy.kcp.io", "1")
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Resource: "configmaps"}}}
+	if _, err := l.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+		t.Errorf("a dry run of what is not stored: %v", err)
+	}
+	// Whoever may write the status does not decide what the quota is for.
+	_, err = quotas.Patch(t.Context(), "whole", types.MergePatchType, []byte(`{"metadata":{"annotations":{"experimental.quota.kcp.io/cluster-scoped":"false"}}}`), metav1.PatchOptions{}, "status")
+	if !apierrors.IsInvalid(err) {
+		t.Errorf("the annotation by the status: %v", err)
+	}
+	// Other workspaces, such as the child, know nothing of it.
+	inside, _ := annex.Clients(t, s.Workspace(l.path+":one"))
+	eventually(t, "a role can be made in the child", func(ctx context.Context) (bool, error) {
+		_, err := inside.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{})
+		return err == nil, nil
+	})
+	// What goes makes room, wherever it was; so does the quota.
+	wantDone(t, "delete", l.typed.CoreV1().Namespaces().Delete(t.Context(), "second", metav1.DeleteOptions{}))
+	eventually(t, "there is room for a ConfigMap", func(context.Context) (bool, error) {
+		return configMap("default", "y") == nil, nil
+	})
+	wantDone(t, "delete the quota", quotas.Delete(t.Context(), "whole", metav1.DeleteOptions{}))
+	wantDone(t, "a role", role())
+	wantDone(t, "another workspace", child("two"))
 }

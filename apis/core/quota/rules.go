@@ -9,7 +9,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 )
+
+// ClusterScopedAnnotationKey makes a quota in [ClusterNamespace] count in the whole workspace if its value is "true".
+const ClusterScopedAnnotationKey = "experimental.quota.kcp.io/cluster-scoped"
+
+// ClusterNamespace is the namespace in which a quota can be for the whole workspace.
+const ClusterNamespace = "admin"
+
+// IsClusterScoped reports whether a quota is for the whole workspace, and not for its namespace.
+func IsClusterScoped(q *corev1.ResourceQuota) bool {
+	return q.Namespace == ClusterNamespace && q.Annotations[ClusterScopedAnnotationKey] == "true"
+}
 
 // MostBytes bounds the rules of a namespace as JSON: every server reads them when one of them changes.
 const MostBytes = 64 << 10
@@ -27,9 +40,14 @@ var short = map[corev1.ResourceName]schema.GroupResource{
 	corev1.ResourceQuotas:     Resource,
 }
 
-// IsCounted reports whether a quota can limit the objects of a namespaced resource. As in Kubernetes, it cannot limit Events.
+// IsCounted reports whether a quota can limit the objects of a resource. As in Kubernetes, it cannot limit Events, and as in kcp, not the
+// LogicalCluster.
 func IsCounted(gr schema.GroupResource) bool {
-	return gr.Resource != "events" || gr.Group != "" && gr.Group != "events.k8s.io"
+	switch gr {
+	case schema.GroupResource{Resource: "events"}, schema.GroupResource{Group: "events.k8s.io", Resource: "events"}, corev1alpha1.Resource("logicalclusters"):
+		return false
+	}
+	return true
 }
 
 // resourceOf returns the resource whose objects name limits; false if it limits no number of objects.
@@ -62,14 +80,21 @@ func HardOf(spec *corev1.ResourceQuotaSpec) Hard {
 	return hard
 }
 
-// Rules are what the quotas of a namespace limit, by the name of the quota. They are shared and do not change.
+// Rules are what the quotas of a namespace, or of a whole workspace, limit, by the name of the quota. They are shared and do not change.
 type Rules map[string]Hard
 
-// RulesOf returns the rules of quotas.
-func RulesOf(quotas []*corev1.ResourceQuota) Rules {
+// RulesOf returns the rules of those of the quotas of a namespace that are for it.
+func RulesOf(quotas []*corev1.ResourceQuota) Rules { return rulesOf(quotas, false) }
+
+// ClusterRulesOf returns the rules of those of the quotas of a namespace that are for the whole workspace.
+func ClusterRulesOf(quotas []*corev1.ResourceQuota) Rules { return rulesOf(quotas, true) }
+
+func rulesOf(quotas []*corev1.ResourceQuota, clusterScoped bool) Rules {
 	var r Rules
 	for _, q := range quotas {
-		r = r.With(q.Name, HardOf(&q.Spec))
+		if IsClusterScoped(q) == clusterScoped {
+			r = r.With(q.Name, HardOf(&q.Spec))
+		}
 	}
 	return r
 }
@@ -164,12 +189,21 @@ func (r Rules) Exceeded(gr schema.GroupResource, used int64) *ExceededError {
 	return nil
 }
 
-// Status returns the status of a quota in a namespace that has so many objects of each resource that quotas limit. As in Kubernetes, it does
-// not say how many Events there are.
-func Status(spec *corev1.ResourceQuotaSpec, counts map[schema.GroupResource]int64) corev1.ResourceQuotaStatus {
-	counted := HardOf(spec)
-	status := corev1.ResourceQuotaStatus{Hard: spec.Hard.DeepCopy(), Used: corev1.ResourceList{}}
-	for name := range spec.Hard {
+// Counts are how many objects there are of each resource that quotas limit.
+type Counts struct {
+	Namespace map[schema.GroupResource]int64 // in the namespace of the quotas
+	Cluster   map[schema.GroupResource]int64 // in the whole workspace, for quotas that are for it
+}
+
+// Status returns the status of a quota. As in Kubernetes, it does not say how many Events there are.
+func Status(q *corev1.ResourceQuota, all Counts) corev1.ResourceQuotaStatus {
+	counts := all.Namespace
+	if IsClusterScoped(q) {
+		counts = all.Cluster
+	}
+	counted := HardOf(&q.Spec)
+	status := corev1.ResourceQuotaStatus{Hard: q.Spec.Hard.DeepCopy(), Used: corev1.ResourceList{}}
+	for name := range q.Spec.Hard {
 		gr, ok := resourceOf(name)
 		if !ok && strings.HasPrefix(string(name), countPrefix) {
 			continue

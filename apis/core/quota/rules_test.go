@@ -31,7 +31,7 @@ func TestRules_CountWhatAWorkspaceHas(t *testing.T) {
 	for name, wanted := range map[string]string{
 		"configmaps": "configmaps", "secrets": "secrets", "resourcequotas": "resourcequotas", "count/configmaps": "configmaps",
 		"count/widgets.example.com": "widgets.example.com", "count/events.example.com": "events.example.com",
-		"pods": "", "services": "", "requests.cpu": "", "limits.memory": "", "example.com/gpu": "", "count/": "", "count/events": "", "count/events.events.k8s.io": "",
+		"pods": "", "services": "", "requests.cpu": "", "limits.memory": "", "example.com/gpu": "", "count/": "", "count/events": "", "count/events.events.k8s.io": "", "count/logicalclusters.core.kcp.io": "", "count/workspaces.tenancy.kcp.io": "workspaces.tenancy.kcp.io",
 	} {
 		all := RulesOf([]*corev1.ResourceQuota{quota("q", name, "1")}).Resources()
 		if wanted == "" && len(all) == 0 || len(all) == 1 && all[0].String() == wanted {
@@ -110,13 +110,35 @@ func TestRules_Limit(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	counts := map[schema.GroupResource]int64{configMaps: 3, widgets: 7}
-	spec := &quota("q", "configmaps", "1", "count/widgets.example.com", "9", "pods", "4", "requests.cpu", "2", "count/events", "3").Spec
-	want := corev1.ResourceQuotaStatus{Hard: spec.Hard, Used: hard("configmaps", "3", "count/widgets.example.com", "7", "pods", "0", "requests.cpu", "0")}
-	if got := Status(spec, counts); !apiequality.Semantic.DeepEqual(got, want) {
+	q := quota("q", "configmaps", "1", "count/widgets.example.com", "9", "pods", "4", "requests.cpu", "2", "count/events", "3")
+	all := Counts{Namespace: counts, Cluster: map[schema.GroupResource]int64{configMaps: 30}}
+	want := corev1.ResourceQuotaStatus{Hard: q.Spec.Hard, Used: hard("configmaps", "3", "count/widgets.example.com", "7", "pods", "0", "requests.cpu", "0")}
+	if got := Status(q, all); !apiequality.Semantic.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
-	spec.Scopes = []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}
-	if got := Status(spec, counts).Used[corev1.ResourceConfigMaps]; !got.IsZero() {
+	q.Namespace, q.Annotations = "admin", map[string]string{ClusterScopedAnnotationKey: "true"}
+	if got := Status(q, all).Used[corev1.ResourceConfigMaps]; got.Value() != 30 {
+		t.Errorf("a quota for the workspace counts %v", got.String())
+	}
+	q.Spec.Scopes = []corev1.ResourceQuotaScope{corev1.ResourceQuotaScopeBestEffort}
+	if got := Status(q, all).Used[corev1.ResourceConfigMaps]; !got.IsZero() {
 		t.Errorf("a quota with scopes counts %v", got.String())
+	}
+}
+
+func TestRules_AreOfTheNamespaceOrOfTheWorkspace(t *testing.T) {
+	at := func(name, namespace, annotation string) *corev1.ResourceQuota {
+		q := quota(name, "configmaps", "1")
+		q.Namespace, q.Annotations = namespace, map[string]string{ClusterScopedAnnotationKey: annotation}
+		return q
+	}
+	all := []*corev1.ResourceQuota{
+		at("whole", "admin", "true"), at("false", "admin", "false"), at("odd", "admin", "True"), at("elsewhere", "default", "true"), quota("plain", "secrets", "1"),
+	}
+	if rules := ClusterRulesOf(all); len(rules) != 1 || rules["whole"] == nil {
+		t.Errorf("of the workspace: %v", rules)
+	}
+	if rules := RulesOf(all); len(rules) != 4 || rules["whole"] != nil {
+		t.Errorf("of the namespace: %v", rules)
 	}
 }

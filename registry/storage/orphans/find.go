@@ -135,7 +135,11 @@ func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 	ops := []clientv3.Op{clientv3.OpDelete(key)}
 	if is := o.Key.Resource; is != owners.MeterKey("").Resource && is != owners.Gates && is != owners.Quotas {
 		// The meter of the workspace, if it has one, begins anew, and so does what quotas count.
-		ops = append(ops, clientv3.OpDelete(s.Prefix+owners.MeterKey(o.Key.Cluster).String()), clientv3.OpDelete(s.Prefix+owners.UsedKeys(o.Key)[0].String()))
+		whole := o.Key
+		whole.Namespace = ""
+		for _, k := range []layout.Key{owners.MeterKey(o.Key.Cluster), owners.UsedKeys(o.Key)[0], owners.UsedKeys(whole)[0]} {
+			ops = append(ops, clientv3.OpDelete(s.Prefix+k.String()))
+		}
 	}
 	resp, err := o.kv.Txn(ctx).If(unchanged...).Then(ops...).Commit()
 	if err != nil {

@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -17,11 +18,20 @@ import (
 // quotaPage is how many ResourceQuotas are read at a time.
 const quotaPage = 50
 
-// Adopt makes what is stored of the quotas of a namespace what they say, in all etcds. What is in memory says whether that may be necessary:
+// Adopt makes what is stored of the quotas of a namespace what they say, in all etcds; also if that is about the whole cluster. What is in memory says whether that may be necessary:
 // each write of a ResourceQuota sees to it, but older releases did not, and another etcd may have been away.
 func (c *Client) Adopt(ctx context.Context, cluster logicalcluster.Name, name string, quotas []*corev1.ResourceQuota) error {
-	ns := namespace{cluster, name}
-	for !c.hard(ns).Rules.Equal(quota.RulesOf(quotas)) {
+	for _, ns := range (namespace{cluster, name}).ruled() {
+		if err := c.adopt(ctx, ns, quotas); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt is Adopt for what quotas limit in ns.
+func (c *Client) adopt(ctx context.Context, ns namespace, quotas []*corev1.ResourceQuota) error {
+	for !c.hard(ns).Rules.Equal(ns.rules(quotas)) {
 		there, err := c.KV.Get(ctx, c.hardPath(ns))
 		if err != nil {
 			return err
@@ -37,12 +47,12 @@ func (c *Client) Adopt(ctx context.Context, cluster logicalcluster.Name, name st
 		if known.Rules.Equal(rules) {
 			break
 		}
-		write := c.forgetQuotas(cluster, name)
+		write := c.forgetRules(ns)
 		if value := (hardValue{Rules: rules}).encode(); len(rules) > 0 {
-			write = clientv3.OpPut(c.hardPath(ns), value)
+			write = []clientv3.Op{clientv3.OpPut(c.hardPath(ns), value)}
 		}
 		// A ResourceQuota that is written meanwhile writes this, too, unless that is right already.
-		if _, err := c.KV.Txn(ctx).If(unmoved(c.hardPath(ns), known.revision)).Then(write).Commit(); err != nil {
+		if _, err := c.KV.Txn(ctx).If(unmoved(c.hardPath(ns), known.revision)).Then(write...).Commit(); err != nil {
 			return err
 		}
 	}
@@ -54,9 +64,9 @@ func (c *Client) Adopt(ctx context.Context, cluster logicalcluster.Name, name st
 	return nil
 }
 
-// said returns what the ResourceQuotas of a namespace limit, at a revision.
+// said returns what ResourceQuotas limit in ns, at a revision.
 func (c *Client) said(ctx context.Context, ns namespace, revision int64) (quota.Rules, error) {
-	from := c.path(layout.Key{Resource: quota.Resource, Cluster: ns.cluster, Namespace: ns.name})
+	from := c.path(layout.Key{Resource: quota.Resource, Cluster: ns.cluster, Namespace: cmp.Or(ns.name, quota.ClusterNamespace)})
 	end := clientv3.GetPrefixRangeEnd(from)
 	var quotas []*corev1.ResourceQuota
 	for more := true; more; {
@@ -74,7 +84,7 @@ func (c *Client) said(ctx context.Context, ns namespace, revision int64) (quota.
 		}
 		more = resp.More
 	}
-	return quota.RulesOf(quotas), nil
+	return ns.rules(quotas), nil
 }
 
 // announce says in the other etcds what the quotas of a namespace limit now, so that the answer to the write of a ResourceQuota means that
@@ -113,16 +123,16 @@ func (c *Client) follow(ctx context.Context, ns namespace) error {
 			_, err := c.learnHard(ns, here.Kvs)
 			return err
 		}
-		write := c.forgetQuotas(ns.cluster, ns.name)
+		write := c.forgetRules(ns)
 		for _, kv := range there.Kvs {
 			value, err := readHard(kv.Value)
 			if err != nil {
 				return err
 			}
 			value.Of = kv.ModRevision
-			write = clientv3.OpPut(path, value.encode())
+			write = []clientv3.Op{clientv3.OpPut(path, value.encode())}
 		}
-		if _, err := c.KV.Txn(ctx).If(unmoved(path, revisionOf(here.Kvs))).Then(write).Commit(); err != nil {
+		if _, err := c.KV.Txn(ctx).If(unmoved(path, revisionOf(here.Kvs))).Then(write...).Commit(); err != nil {
 			return err
 		}
 	}

@@ -3,115 +3,190 @@ package owners
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/annex-dev/annex/apis/core/quota"
 	"github.com/annex-dev/annex/registry/storage/layout"
 )
 
-// charge is what a transaction does with the quotas of its namespace.
+// charge is what a transaction does with the quotas of its namespace, and with those of its cluster. It always takes room in the namespace
+// before it waits for some in the cluster, so that no two wait for each other.
 type charge struct {
-	client   *Client
-	k        layout.Key
+	bills    []*bill
 	compares []clientv3.Cmp
 	ops      []clientv3.Op
 	reads    []clientv3.Op
-	hard     *hard       // nil if quotas have nothing to do with it
+}
+
+// bill is what a transaction does with the quotas of its namespace, or with those of its cluster.
+type bill struct {
+	client   *Client
+	ns       namespace
+	k        layout.Key // as it is counted there
+	compares []clientv3.Cmp
+	ops      []clientv3.Op
+	reads    []clientv3.Op
+	hard     *hard
 	used     *used       // nil if it is not counted
-	taken    [2]int      // parts of used that this charge has taken; negative for none
+	taken    [2]int      // parts of used that this bill has taken; negative for none
 	next     [2]room     // what they are afterwards
 	rules    quota.Rules // what the quotas limit afterwards, if that changes
 	size     int         // of them; 0 if they do not change
 }
 
-// isCharged reports whether the quotas of a namespace have to do with ch.
-func isCharged(ch *change) bool {
-	return InCluster(ch.k) && ch.k.Namespace != "" && (ch.k.Resource == quota.Resource || (ch.creates || ch.deletes) && quota.IsCounted(ch.k.Resource))
+// charged returns whose quotas have to do with ch: those of its namespace first.
+func charged(ch *change) []namespace {
+	if !InCluster(ch.k) {
+		return nil
+	}
+	ns := namespaceOf(ch.k)
+	var all []namespace
+	if ch.k.Resource == quota.Resource {
+		all = ns.ruled()
+	}
+	if (ch.creates || ch.deletes) && quota.IsCounted(ch.k.Resource) {
+		all = []namespace{ns, {cluster: ns.cluster}}
+	}
+	return slices.Compact(all) // a cluster-scoped object is in no namespace
 }
 
-// charge returns what the transaction of ch does with the quotas of its namespace, and refuses what exceeds one. Close it.
+// charge returns what the transaction of ch does with quotas, and refuses what exceeds one. Close it.
 func (c *Client) charge(ctx context.Context, ch *change) (*charge, error) {
-	g := &charge{client: c, k: ch.k}
+	g := &charge{}
 	switch {
-	case isCharged(ch):
 	case ch.deletes && ch.k.Resource == LogicalClusters:
-		g.ops = append(g.ops, c.forgetQuotas(ch.k.Cluster, ""))
-		return g, nil
+		g.ops = append(g.ops, c.forgetQuotas(ch.k.Cluster))
 	case ch.deletes && ch.k.Resource == Namespaces:
-		c.hards.Remove(namespace{ch.k.Cluster, ch.k.Name})
-		g.ops = append(g.ops, c.forgetQuotas(ch.k.Cluster, ch.k.Name))
-		return g, nil
-	default:
-		return g, nil
+		gone := namespace{ch.k.Cluster, ch.k.Name}
+		c.hards.Remove(gone)
+		g.ops = append(g.ops, c.forgetRules(gone)...)
 	}
-	for {
-		*g = charge{client: c, k: ch.k, taken: [2]int{-1, -1}}
-		again, err := g.prepare(ctx, ch)
-		if err == nil && !again {
-			return g, nil
+	for _, ns := range charged(ch) {
+		b, err := c.bill(ctx, ch, ns)
+		if err != nil {
+			g.close()
+			return nil, err
 		}
-		g.close()
+		g.bills = append(g.bills, b)
+		g.compares, g.ops, g.reads = append(g.compares, b.compares...), append(g.ops, b.ops...), append(g.reads, b.reads...)
+	}
+	return g, nil
+}
+
+// settled says that the transaction is committed in a revision.
+func (g *charge) settled(revision int64) {
+	for _, b := range g.bills {
+		b.settled(revision)
+	}
+}
+
+// amended returns in which namespaces the transaction has changed what quotas limit.
+func (g *charge) amended() (all []namespace) {
+	for _, b := range g.bills {
+		if b.size > 0 {
+			all = append(all, b.ns)
+		}
+	}
+	return all
+}
+
+// moved says that the transaction has failed, and what its reads have returned.
+func (g *charge) moved(reads []*etcdserverpb.ResponseOp) error {
+	for _, b := range g.bills {
+		if err := b.moved(reads[:len(b.reads)]); err != nil {
+			return err
+		}
+		reads = reads[len(b.reads):]
+	}
+	return nil
+}
+
+// lost says that nobody knows whether the transaction is committed.
+func (g *charge) lost() {
+	for _, b := range g.bills {
+		b.lost()
+	}
+}
+
+// close gives what is taken to the next.
+func (g *charge) close() {
+	for _, b := range g.bills {
+		b.close()
+	}
+}
+
+// bill returns what the transaction of ch does with the quotas of ns.
+func (c *Client) bill(ctx context.Context, ch *change, ns namespace) (*bill, error) {
+	for {
+		b := &bill{client: c, ns: ns, k: ns.in(ch.k), taken: [2]int{-1, -1}}
+		again, err := b.prepare(ctx, ch)
+		if err == nil && !again {
+			return b, nil
+		}
+		b.close()
 		if err != nil {
 			return nil, err
 		}
 	}
 }
 
-// prepare fills g. It has to be called again if something else is stored than is known.
-func (g *charge) prepare(ctx context.Context, ch *change) (again bool, err error) {
-	c, ns := g.client, namespaceOf(g.k)
-	g.hard = c.hard(ns)
-	g.compares = append(g.compares, unmoved(c.hardPath(ns), g.hard.revision))
-	g.reads = append(g.reads, clientv3.OpGet(c.hardPath(ns)))
-	if g.k.Resource == quota.Resource {
-		if again, err := g.amend(ctx, ch); err != nil || again {
+// prepare fills b. It has to be called again, for a new one, if something else is stored than is known.
+func (b *bill) prepare(ctx context.Context, ch *change) (again bool, err error) {
+	c := b.client
+	b.hard = c.hard(b.ns)
+	b.compares = append(b.compares, unmoved(c.hardPath(b.ns), b.hard.revision))
+	b.reads = append(b.reads, clientv3.OpGet(c.hardPath(b.ns)))
+	if slices.Contains(namespaceOf(ch.k).ruled(), b.ns) && b.k.Resource == quota.Resource {
+		if again, err := b.amend(ctx, ch); err != nil || again {
 			return again, err
 		}
 	}
-	most, limited := g.hard.Rules.Most(g.k.Resource)
+	most, limited := b.hard.Rules.Most(b.k.Resource)
 	if !limited || !ch.creates && !ch.deletes {
 		return false, nil
 	}
-	g.used = g.hard.of(c, g.k)
-	if g.taken[0], g.taken[1], err = g.used.take(ctx, g.hard.revision, ch.creates); err != nil {
+	b.used = b.hard.of(c, b.k)
+	if b.taken[0], b.taken[1], err = b.used.take(ctx, b.hard.revision, ch.creates); err != nil {
 		return false, err
 	}
-	if g.taken[0] < 0 {
-		return true, g.find(ctx, ch, most)
+	if b.taken[0] < 0 {
+		return true, b.find(ctx, ch, most)
 	}
-	g.reads = append(g.reads, g.used.gets()...)
-	g.divide(ch.creates)
+	b.reads = append(b.reads, b.used.gets()...)
+	b.divide(ch.creates)
 	return false, nil
 }
 
 // find finds room, in etcd, or refuses one more object.
-func (g *charge) find(ctx context.Context, ch *change, most int64) error {
-	c := g.client
-	all, same, err := c.look(ctx, g.hard, g.used, g.k)
+func (b *bill) find(ctx context.Context, ch *change, most int64) error {
+	c := b.client
+	all, same, err := c.look(ctx, b.hard, b.used, b.k)
 	if err != nil || !same {
 		return err
 	}
-	room, counted := roomIn(all, g.hard.revision)
+	room, counted := roomIn(all, b.hard.revision)
 	if !counted {
-		_, _, err := c.tally(ctx, g.hard, g.used, g.k, all, most)
+		_, _, err := c.tally(ctx, b.hard, b.used, b.k, all, most)
 		return err
 	}
 	if room > 0 || !ch.creates {
 		return nil
 	}
-	return apierrors.NewForbidden(g.k.Resource, g.k.Name, g.hard.Rules.Exceeded(g.k.Resource, most-room))
+	return apierrors.NewForbidden(b.k.Resource, b.k.Name, b.hard.Rules.Exceeded(b.k.Resource, most-room))
 }
 
 // divide says what the parts that are taken are afterwards.
-func (g *charge) divide(creates bool) {
+func (b *bill) divide(creates bool) {
 	var left [2]int64
-	for i, part := range g.taken {
+	for i, part := range b.taken {
 		if part >= 0 {
-			left[i] = g.used.parts[part].left(g.hard.revision)
+			left[i] = b.used.parts[part].left(b.hard.revision)
 		}
 	}
 	if creates {
@@ -119,105 +194,101 @@ func (g *charge) divide(creates bool) {
 	} else {
 		left[0]++
 	}
-	if g.taken[1] >= 0 {
+	if b.taken[1] >= 0 {
 		given := left[0] / 2
 		left[0], left[1] = left[0]-given, left[1]+given
 	}
-	for i, part := range g.taken {
+	for i, part := range b.taken {
 		if part < 0 {
 			continue
 		}
-		g.next[i] = room{Hard: g.hard.revision, Room: left[i]}
-		g.compares = append(g.compares, unmoved(g.used.keys[part], g.used.parts[part].revision))
-		if g.size == 0 { // else the objects are counted again
-			g.ops = append(g.ops, clientv3.OpPut(g.used.keys[part], g.next[i].encode()))
+		b.next[i] = room{Hard: b.hard.revision, Room: left[i]}
+		b.compares = append(b.compares, unmoved(b.used.keys[part], b.used.parts[part].revision))
+		if b.size == 0 { // else the objects are counted again
+			b.ops = append(b.ops, clientv3.OpPut(b.used.keys[part], b.next[i].encode()))
 		}
 	}
 }
 
 // amend changes what the quotas limit if ch, a write of one of them, does.
-func (g *charge) amend(ctx context.Context, ch *change) (again bool, err error) {
+func (b *bill) amend(ctx context.Context, ch *change) (again bool, err error) {
 	var limits quota.Hard
 	if !ch.deletes {
-		q, err := g.client.readQuota(ctx, &mvccpb.KeyValue{Key: []byte(ch.key), Value: ch.value})
+		q, err := b.client.readQuota(ctx, &mvccpb.KeyValue{Key: []byte(ch.key), Value: ch.value})
 		if err != nil {
 			return false, apierrors.NewInternalError(err)
 		}
-		limits = quota.HardOf(&q.Spec)
+		q.Name, q.Namespace = ch.k.Name, ch.k.Namespace
+		limits = b.ns.rules([]*corev1.ResourceQuota{q})[q.Name]
 	}
-	if g.hard.Rules[g.k.Name].Equal(limits) {
+	if b.hard.Rules[b.k.Name].Equal(limits) {
 		return false, nil
 	}
-	g.rules = g.hard.Rules.With(g.k.Name, limits)
-	if len(g.rules) == 0 {
-		g.size = 1
-		g.ops = append(g.ops, g.client.forgetQuotas(g.k.Cluster, g.k.Namespace))
+	b.rules = b.hard.Rules.With(b.k.Name, limits)
+	if len(b.rules) == 0 {
+		b.size = 1
+		b.ops = append(b.ops, b.client.forgetRules(b.ns)...)
 		return false, nil
 	}
-	value := hardValue{Rules: g.rules}.encode()
-	if g.size = len(value); g.size > quota.MostBytes && !ch.deletes {
-		resp, err := g.client.KV.Get(ctx, g.client.hardPath(namespaceOf(g.k)))
+	value := hardValue{Rules: b.rules}.encode()
+	if b.size = len(value); b.size > quota.MostBytes && !ch.deletes {
+		resp, err := b.client.KV.Get(ctx, b.client.hardPath(b.ns))
 		if err != nil {
 			return false, err
 		}
-		if known, err := g.client.learnHard(namespaceOf(g.k), resp.Kvs); err != nil || !known {
+		if known, err := b.client.learnHard(b.ns, resp.Kvs); err != nil || !known {
 			return true, err
 		}
-		return false, apierrors.NewForbidden(g.k.Resource, g.k.Name, fmt.Errorf(
-			"the names and numbers that all quotas of a namespace limit may take %d bytes, and would take %d", quota.MostBytes, g.size))
+		return false, apierrors.NewForbidden(b.k.Resource, b.k.Name, fmt.Errorf(
+			"the names and numbers that all quotas of a namespace limit may take %d bytes, and would take %d", quota.MostBytes, b.size))
 	}
-	g.ops = append(g.ops, clientv3.OpPut(g.client.hardPath(namespaceOf(g.k)), value))
+	b.ops = append(b.ops, clientv3.OpPut(b.client.hardPath(b.ns), value))
 	return false, nil
 }
 
 // settled says that the transaction is committed in a revision.
-func (g *charge) settled(revision int64) {
+func (b *bill) settled(revision int64) {
 	switch {
-	case g.size > 0 && len(g.rules) == 0:
-		g.client.hards.Remove(namespaceOf(g.k))
-	case g.size > 0:
-		g.client.keepHard(namespaceOf(g.k), revision, hardValue{Rules: g.rules}, g.size)
+	case b.size > 0 && len(b.rules) == 0:
+		b.client.hards.Remove(b.ns)
+	case b.size > 0:
+		b.client.keepHard(b.ns, revision, hardValue{Rules: b.rules}, b.size)
 	default:
-		for i, part := range g.taken {
-			if g.used != nil && part >= 0 {
-				g.used.set(part, revision, g.next[i])
+		for i, part := range b.taken {
+			if b.used != nil && part >= 0 {
+				b.used.set(part, revision, b.next[i])
 			}
 		}
 	}
 }
 
 // moved says that the transaction has failed, and what its reads have returned.
-func (g *charge) moved(reads []*etcdserverpb.ResponseOp) error {
-	if g.hard == nil {
-		return nil
-	}
-	known, err := g.client.learnHard(namespaceOf(g.k), reads[0].GetResponseRange().Kvs)
-	if err == nil && known && g.used != nil {
-		g.used.read(reads[1:], g.taken[:]...)
+func (b *bill) moved(reads []*etcdserverpb.ResponseOp) error {
+	known, err := b.client.learnHard(b.ns, reads[0].GetResponseRange().Kvs)
+	if err == nil && known && b.used != nil {
+		b.used.read(reads[1:], b.taken[:]...)
 	}
 	return err
 }
 
 // lost says that nobody knows whether the transaction is committed.
-func (g *charge) lost() {
-	if g.hard != nil {
-		g.client.hards.Remove(namespaceOf(g.k))
-	}
-	if g.used != nil {
-		g.used.forget()
+func (b *bill) lost() {
+	b.client.hards.Remove(b.ns)
+	if b.used != nil {
+		b.used.forget()
 	}
 }
 
 // close gives what is taken to the next.
-func (g *charge) close() {
-	if g.used != nil {
-		g.used.release(g.taken[:]...)
-		g.used = nil
+func (b *bill) close() {
+	if b.used != nil {
+		b.used.release(b.taken[:]...)
+		b.used = nil
 	}
 }
 
-// Objects returns how many objects there are of what k is of in its namespace, and corrects what is stored of that if quotas limit them: a
-// release that does not count may have written.
+// Objects returns how many objects there are of what k is of in its namespace, or in the whole cluster if it has none. It corrects what is
+// stored of that if quotas limit them: a release that does not count may have written.
 func (c *Client) Objects(ctx context.Context, k layout.Key) (int64, error) {
 	for {
 		h := c.hard(namespaceOf(k))
@@ -255,10 +326,17 @@ func (c *Client) Objects(ctx context.Context, k layout.Key) (int64, error) {
 
 // Exceeded returns, as a quota.ExceededError, which quota one more object under k would exceed; nil for none.
 func (c *Client) Exceeded(ctx context.Context, k layout.Key) error {
-	if !isCharged(&change{k: k, creates: true}) {
-		return nil
+	for _, ns := range charged(&change{k: k, creates: true}) {
+		if err := c.exceeded(ctx, ns, ns.in(k)); err != nil {
+			return err
+		}
 	}
-	resp, err := c.KV.Get(ctx, c.hardPath(namespaceOf(k)))
+	return nil
+}
+
+// exceeded is Exceeded for the quotas of ns.
+func (c *Client) exceeded(ctx context.Context, ns namespace, k layout.Key) error {
+	resp, err := c.KV.Get(ctx, c.hardPath(ns))
 	if err != nil || len(resp.Kvs) == 0 {
 		return err
 	}

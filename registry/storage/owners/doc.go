@@ -40,7 +40,7 @@
 // can be created at a time: a creation also takes one from a part, a deletion gives one back. The room is right as long as what the quotas
 // limit does not change. Then whoever needs it counts, while nothing that would change the number can be written. So there is nothing to
 // be given back after a failure, and nothing is counted in memory. In another etcd than the quotas, there is a copy of what they limit
-// (adopt.go).
+// (adopt.go). What quotas limit in a whole cluster, and the room there, are keys of the same kind without a namespace. A creation heeds both.
 //
 // Only registry/storage imports it.
 package owners

@@ -28,22 +28,44 @@ const (
 	hardGrowth = 24
 )
 
-// Quotas is the resource under which it is stored what the ResourceQuotas of a namespace limit, and how many objects it has. They are no
-// objects.
+// Quotas is the resource under which it is stored what the ResourceQuotas of a namespace or of a cluster limit, and how many objects it has. They
+// are no objects.
 var Quotas = schema.GroupResource{Group: "annex.dev", Resource: "quotas"}
 
-// HardKey returns the key of what the quotas of a namespace limit.
+// HardKey returns the key of what the quotas of a namespace limit, or of the cluster if it has no name.
 func HardKey(cluster logicalcluster.Name, namespace string) layout.Key {
 	return layout.Key{Resource: Quotas, Cluster: cluster, Namespace: namespace, Name: "hard"}
 }
 
-// namespace is one namespace of one cluster.
+// namespace is one namespace of one cluster, or everything in the cluster if it has no name.
 type namespace struct {
 	cluster logicalcluster.Name
 	name    string
 }
 
 func namespaceOf(k layout.Key) namespace { return namespace{k.Cluster, k.Namespace} }
+
+// in returns k as it is counted in ns.
+func (ns namespace) in(k layout.Key) layout.Key {
+	k.Namespace = ns.name
+	return k
+}
+
+// ruled returns what the quotas in a namespace are about: it, and in one of them also the cluster.
+func (ns namespace) ruled() []namespace {
+	if ns.name == quota.ClusterNamespace {
+		return []namespace{ns, {cluster: ns.cluster}}
+	}
+	return []namespace{ns}
+}
+
+// rules returns what quotas of the namespace, or of the one in which they can be about the cluster, limit in ns.
+func (ns namespace) rules(quotas []*corev1.ResourceQuota) quota.Rules {
+	if ns.name == "" {
+		return quota.ClusterRulesOf(quotas)
+	}
+	return quota.RulesOf(quotas)
+}
 
 // hard is what this process knows of what the quotas of a namespace limit.
 type hard struct {
@@ -129,18 +151,24 @@ func unmoved(path string, revision int64) clientv3.Cmp {
 // hardPath returns the key of what the quotas of a namespace limit, as it is in etcd.
 func (c *Client) hardPath(ns namespace) string { return c.path(HardKey(ns.cluster, ns.name)) }
 
-// QuotasOf returns what begins the keys of all that is stored of the quotas of a cluster, or of one namespace in it.
-func QuotasOf(cluster logicalcluster.Name, namespace string) string {
-	below := layout.TypedRoot(Quotas) + "/" + string(cluster) + "/"
-	if namespace != "" {
-		below += namespace + "/"
-	}
-	return below
+// QuotasOf returns what begins the keys of all that is stored of the quotas of a cluster, in all its namespaces.
+func QuotasOf(cluster logicalcluster.Name) string {
+	return layout.TypedRoot(Quotas) + "/" + string(cluster) + "/"
 }
 
-// forgetQuotas deletes all that is stored of the quotas of a cluster, or of one namespace in it.
-func (c *Client) forgetQuotas(cluster logicalcluster.Name, namespace string) clientv3.Op {
-	return clientv3.OpDelete(c.Prefix+QuotasOf(cluster, namespace), clientv3.WithPrefix())
+// forgetQuotas deletes all that is stored of the quotas of a cluster, in all its namespaces.
+func (c *Client) forgetQuotas(cluster logicalcluster.Name) clientv3.Op {
+	return clientv3.OpDelete(c.Prefix+QuotasOf(cluster), clientv3.WithPrefix())
+}
+
+// forgetRules deletes all that is stored of what quotas limit in ns.
+func (c *Client) forgetRules(ns namespace) []clientv3.Op {
+	root := c.Prefix + QuotasOf(ns.cluster)
+	if ns.name != "" {
+		return []clientv3.Op{clientv3.OpDelete(root+ns.name+"/", clientv3.WithPrefix())}
+	}
+	// Beside these are namespaces, which have no colon in their names.
+	return []clientv3.Op{clientv3.OpDelete(c.hardPath(ns)), clientv3.OpDelete(root+roomPrefix, clientv3.WithPrefix())}
 }
 
 // readQuota reads a ResourceQuota as it is stored.

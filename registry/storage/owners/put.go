@@ -43,7 +43,8 @@ type Config struct {
 type Implied interface {
 	// Since returns the revision of all implied objects of a cluster; 0 if it has none, or if that is not in memory.
 	Since(cluster logicalcluster.Name) int64
-	// Objects returns how many objects, implied or stored, there are of what k is of in its namespace; k has no name.
+	// Objects returns how many objects, implied or stored, there are of what k is of in its namespace, or in all of them if it has none; k
+	// has no name.
 	Objects(ctx context.Context, k layout.Key) (int64, error)
 	// Look returns what is at k, if that is an implied object; false if not.
 	Look(ctx context.Context, k layout.Key) (*mvccpb.KeyValue, bool, error)
@@ -81,7 +82,7 @@ type change struct {
 	needs    string  // key that must be there, whatever its revision; empty for none
 	// revealing is whether a conflict is to be answered with what is stored.
 	revealing bool
-	amends    bool // whether it has changed what quotas limit
+	amends    []namespace // in which it has changed what quotas limit
 }
 
 // outcome is what a change has led to.
@@ -234,7 +235,7 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	if done.succeeded {
 		account.settled()
 		charge.settled(done.revision)
-		ch.amends = charge.size > 0
+		ch.amends = charge.amended()
 		return done, false, nil
 	}
 	last := len(resp.Responses) - 1

@@ -89,10 +89,10 @@ func (c *Client) remember(k layout.Key, s state) { c.recent.Add(k, s) }
 
 // wrote remembers what was written, if something can belong to it.
 func (c *Client) wrote(ctx context.Context, ch *change, revision int64) {
-	switch {
-	case ch.amends:
-		c.announce(ctx, namespaceOf(ch.k))
-	case ch.deletes && ch.k.Resource == Namespaces:
+	for _, ns := range ch.amends {
+		c.announce(ctx, ns)
+	}
+	if ch.deletes && ch.k.Resource == Namespaces {
 		c.announce(ctx, namespace{ch.k.Cluster, ch.k.Name})
 	}
 	switch ch.k.Resource {

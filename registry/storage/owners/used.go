@@ -20,12 +20,15 @@ const parts = 16
 // spread is how much room a part must have so that half of it is given to another one for which somebody waits.
 const spread = 2 * parts
 
-// UsedKeys returns the keys of the room that quotas leave for objects of what k is of, in the namespace of k. The first one is
-// stored if the objects have been counted, the others if they have been needed.
+// roomPrefix begins the names of keys of room.
+const roomPrefix = "room:"
+
+// UsedKeys returns the keys of the room that quotas leave for objects of what k is of, in the namespace of k or, if it has none, in the whole
+// cluster. The first one is stored if the objects have been counted, the others if they have been needed.
 func UsedKeys(k layout.Key) [parts]layout.Key {
-	name := "room:" + k.Resource.String() + ":"
+	name := roomPrefix + k.Resource.String() + ":"
 	if k.Custom {
-		name = "room:" + k.Bucket + ":" + k.Resource.String() + ":"
+		name = roomPrefix + k.Bucket + ":" + k.Resource.String() + ":"
 	}
 	var all [parts]layout.Key
 	for i := range all {

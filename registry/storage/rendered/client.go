@@ -191,7 +191,7 @@ func (c *Client) Objects(ctx context.Context, k layout.Key) (int64, error) {
 			}
 			for o := range i.template.Objects {
 				made := i.template.Objects[o].key(i.values)
-				if made.Resource == k.Resource && made.Namespace == k.Namespace {
+				if made.Resource == k.Resource && (k.Namespace == "" || made.Namespace == k.Namespace) {
 					ops = append(ops, clientv3.OpGet(c.path(made)))
 				}
 			}

@@ -13,8 +13,8 @@ import (
 
 // Quotas knows what exceeds a ResourceQuota.
 type Quotas interface {
-	// QuotaExceeded returns, as a quota.ExceededError, which quota of a namespace one more object of a resource would exceed in the
-	// cluster and the bucket of ctx; nil for none.
+	// QuotaExceeded returns, as a quota.ExceededError, which quota one more object of a resource in a namespace, which is empty for
+	// cluster-scoped resources, would exceed in the cluster and the bucket of ctx; nil for none.
 	QuotaExceeded(ctx context.Context, resource schema.GroupResource, namespace string) error
 }
 
@@ -33,7 +33,7 @@ func New(quotas Quotas) *Plugin {
 
 // Validate implements admission.ValidationInterface.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	if !a.IsDryRun() || a.GetSubresource() != "" || a.GetNamespace() == "" || !quota.IsCounted(a.GetResource().GroupResource()) {
+	if !a.IsDryRun() || a.GetSubresource() != "" || !quota.IsCounted(a.GetResource().GroupResource()) {
 		return nil
 	}
 	err := p.quotas.QuotaExceeded(ctx, a.GetResource().GroupResource(), a.GetNamespace())

@@ -15,11 +15,11 @@ import (
 	"github.com/annex-dev/annex/apis/core/quota"
 )
 
-// full has one namespace with a quota that is used up.
+// full has one namespace with a quota that is used up, and so is one for cluster-scoped objects.
 type full struct{ err error }
 
 func (f full) QuotaExceeded(_ context.Context, gr schema.GroupResource, namespace string) error {
-	if f.err != nil || namespace != "a" {
+	if f.err != nil || namespace == "b" {
 		return f.err
 	}
 	hard := quota.Hard{corev1.ResourceName("count/" + gr.String()): resource.MustParse("2")}
@@ -37,7 +37,7 @@ func TestPlugin_ChecksDryRuns(t *testing.T) {
 		"there is room":              {"configmaps", "", "b", true, ""},
 		"storage checks the rest":    {"configmaps", "", "a", false, ""},
 		"of a subresource":           {"serviceaccounts", "token", "a", true, ""},
-		"of a cluster-scoped object": {"namespaces", "", "", true, ""},
+		"of a cluster-scoped object": {"namespaces", "", "", true, `namespaces "x" is forbidden: exceeded quota: q, requested: count/namespaces=1, used: count/namespaces=2, limited: count/namespaces=2`},
 		"of an Event":                {"events", "", "a", true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
