@@ -76,3 +76,39 @@ func checkRules(c *apisv1alpha1.APIConversion, source *apisv1alpha1.APIResourceS
 	})
 	return warnings, errs
 }
+
+// conversionUsePlugin keeps APIConversions of APIResourceSchemas that an APIExport of their workspace offers in several versions. Without it,
+// objects would be served in all versions with the fields of the one in which they are stored.
+type conversionUsePlugin struct {
+	*admission.Handler
+	exports exports
+}
+
+var _ admission.ValidationInterface = &conversionUsePlugin{}
+
+// Validate implements admission.ValidationInterface. An APIConversion goes with its workspace whatever needs it.
+func (p *conversionUsePlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	if !request.Is(a, conversions) || request.IsMaster(a) {
+		return nil
+	}
+	cluster, err := clusterOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	name := a.GetName()
+	if old, ok := a.GetOldObject().(*apisv1alpha1.APIConversion); ok {
+		name = old.Name // a deletion of many names none
+	}
+	source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, p.exports.Live, schemas, client.Key{Cluster: cluster, Name: name})
+	if err != nil {
+		return apistatus.Internal(err)
+	}
+	if source == nil || len(source.Spec.Versions) < 2 {
+		return nil
+	}
+	export, err := p.exports.offering(ctx, cluster, name)
+	if err != nil || export == "" {
+		return err
+	}
+	return admission.NewForbidden(a, fmt.Errorf("APIExport %q offers the APIResourceSchema of the same name, which has several versions: remove it from spec.resources there first", export))
+}

@@ -8,9 +8,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 )
 
@@ -69,5 +74,48 @@ func TestConversion_FitsItsSchema(t *testing.T) {
 	changed.Spec.Conversions[0].Preserve = []string{".spec.name"}
 	if err := admit(t, chain, mallory, "provider", "apiconversions", "", changed, old); !apierrors.IsInvalid(err) {
 		t.Errorf("other rules: %v", err)
+	}
+}
+
+func TestConversion_StaysWhileAnExportNeedsIt(t *testing.T) {
+	export := clienttest.In("provider", &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "things"}})
+	single := personSchema("single.people.example.com", apisv1alpha1.NoneConverter)
+	single.Spec.Versions = single.Spec.Versions[1:]
+	stored := []client.Object{export, single, clienttest.In("elsewhere", personSchema("v2.people.example.com", apisv1alpha1.NoneConverter))}
+	for _, name := range []string{"v2.people.example.com", "unused.people.example.com"} {
+		stored = append(stored, personSchema(name, apisv1alpha1.NoneConverter))
+	}
+	for _, name := range []string{"v2.people.example.com", "single.people.example.com", "gone.people.example.com"} {
+		export.Spec.Resources = append(export.Spec.Resources, apisv1alpha2.ResourceSchema{Name: "people", Group: "example.com", Schema: name})
+	}
+	chain := admission.NewChainHandler(New(Config{Authorizer: &policy{}, Resolver: resolver{}, Cached: clienttest.NewFake(), Live: clienttest.NewFake(stored...)})...)
+	gvr := schema.GroupVersionResource{Group: "apis.kcp.io", Version: "v1alpha1", Resource: "apiconversions"}
+	for name, tc := range map[string]struct {
+		who               user.Info
+		cluster           logicalcluster.Name
+		conversion, named string
+		want              string
+	}{
+		"in use":                {alice, "provider", "v2.people.example.com", "v2.people.example.com", `APIExport "things" offers`},
+		"in use, one of many":   {alice, "provider", "v2.people.example.com", "", `APIExport "things" offers`},
+		"one version":           {alice, "provider", "single.people.example.com", "single.people.example.com", ""},
+		"not offered":           {alice, "provider", "unused.people.example.com", "unused.people.example.com", ""},
+		"without a schema":      {alice, "provider", "gone.people.example.com", "gone.people.example.com", ""},
+		"in use elsewhere":      {alice, "elsewhere", "v2.people.example.com", "v2.people.example.com", ""},
+		"goes with a workspace": {server, "provider", "v2.people.example.com", "v2.people.example.com", ""},
+		"in no workspace":       {alice, "", "v2.people.example.com", "v2.people.example.com", "names no workspace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := &apisv1alpha1.APIConversion{ObjectMeta: metav1.ObjectMeta{Name: tc.conversion}}
+			a := admission.NewAttributesRecord(nil, old, schema.GroupVersionKind{Group: gvr.Group, Version: gvr.Version, Kind: "X"}, "", tc.named, gvr, "", admission.Delete, nil, false, tc.who)
+			ctx := logicalcluster.WithCluster(t.Context(), tc.cluster)
+			if tc.cluster == "" {
+				ctx = logicalcluster.WithWildcard(t.Context())
+			}
+			err := chain.Validate(ctx, a, nil)
+			if (tc.want == "") != (err == nil) || err != nil && (!apierrors.IsForbidden(err) || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

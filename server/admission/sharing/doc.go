@@ -9,7 +9,8 @@
 //	clustercachedresources   a user needs get, list and watch on all objects that are shared, in the same workspace
 //	clustercachedresourceendpointslices   verb bind on the export and on the ClusterCachedResource, which are in the same workspace
 //	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp
-//	apiconversions           the rules fit the APIResourceSchema of the same name; a warning names the fields that get lost
+//	apiconversions           the rules fit the APIResourceSchema of the same name; a warning names the fields that get lost. What an export
+//	                         needs cannot be deleted
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others; what an export offers cannot be deleted
 //	customresourcedefinitions   the same; one that is published needs the rights to write what is published (publish.go)
 //

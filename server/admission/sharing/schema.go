@@ -9,6 +9,7 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/apistatus"
@@ -36,14 +37,24 @@ func (p *schemaPlugin) Validate(ctx context.Context, a admission.Attributes, _ a
 	if old, ok := a.GetOldObject().(*apisv1alpha1.APIResourceSchema); ok {
 		name = old.Name // a deletion of many names none
 	}
-	all, err := client.List[apisv1alpha2.APIExport](ctx, p.exports.Live, apiExports, client.Scope{Cluster: cluster})
+	export, err := p.exports.offering(ctx, cluster, name)
+	if err != nil || export == "" {
+		return err
+	}
+	return admission.NewForbidden(a, fmt.Errorf("the schema is in use by APIExport %q: remove it from spec.resources there first", export))
+}
+
+// offering returns the name of an APIExport in cluster that offers the APIResourceSchema called schema there; empty if none does. The error is an
+// API status.
+func (e exports) offering(ctx context.Context, cluster logicalcluster.Name, schema string) (string, error) {
+	all, err := client.List[apisv1alpha2.APIExport](ctx, e.Live, apiExports, client.Scope{Cluster: cluster})
 	if err != nil {
-		return apistatus.Internal(err)
+		return "", apistatus.Internal(err)
 	}
 	for _, export := range all {
-		if slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Schema == name }) {
-			return admission.NewForbidden(a, fmt.Errorf("the schema is in use by APIExport %q: remove it from spec.resources there first", export.Name))
+		if slices.ContainsFunc(export.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Schema == schema }) {
+			return export.Name, nil
 		}
 	}
-	return nil
+	return "", nil
 }

@@ -46,6 +46,7 @@ func New(c Config) []admission.Interface {
 		&exportPlugin{Handler: handler},
 		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&conversionPlugin{Handler: handler, Config: c},
+		&conversionUsePlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&bindingPlugin{Handler: handler, exports: exports{c}},
 		&hostBindingPlugin{Handler: handler, exports: exports{c}},
 		&endpointSlicePlugin{Handler: admission.NewHandler(admission.Create), exports: exports{c}},
