@@ -162,6 +162,8 @@ func TestSchema_Refuses(t *testing.T) {
 		{"a role that does not exist in others", []string{"userRoles.create=false", "userRoles.aggregateToEdit=true"}, "userRoles.aggregateToAdmin, userRoles.aggregateToEdit: have no effect while userRoles.create is false"},
 		{"issuers twice", []string{"authentication.config.anonymous.enabled=true", "authentication.existingConfigMap=x"}, "authentication.config, authentication.existingConfigMap: set one or the other"},
 		{"administrators of no CA", []string{"clientCA.masters=true"}, "clientCA.masters: has no effect without clientCA.existingConfigMap"},
+		{"authorities of mounts that are off", []string{"mounts.caKey=ca.crt"}, "mounts.caKey: has no effect without mounts.existingSecret"},
+		{"mounts without a key", []string{"mounts.existingSecret=s", "mounts.keyKey="}, "at '/mounts/keyKey': '' does not match"},
 		{"two faults at once", []string{"replicas=2", "tls.type=existingSecret"}, "tls.existingSecret: required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -99,6 +99,15 @@
 {{- if .Values.webhooks.hostServices }}
 - --webhook-host-services
 {{- end }}
+{{- with .Values.mounts }}
+{{- if .existingSecret }}
+- --mount-proxy-client-cert-file=/etc/annex/mounts/{{ .certKey }}
+- --mount-proxy-client-key-file=/etc/annex/mounts/{{ .keyKey }}
+{{- with .caKey }}
+- --mount-proxy-ca-file=/etc/annex/mounts/{{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
 - --shutdown-delay-duration={{ include "annex.shutdownDelay" . }}s
 - --shutdown-watch-termination-grace-period={{ int .Values.shutdown.watchGraceSeconds }}s
 {{- with dig "limits" "memory" "" (.Values.resources | default dict) }}

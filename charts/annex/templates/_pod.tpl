@@ -139,6 +139,11 @@ spec:
           mountPath: /etc/annex/authorization-webhook
           readOnly: true
         {{- end }}
+        {{- if .Values.mounts.existingSecret }}
+        - name: mounts
+          mountPath: /etc/annex/mounts
+          readOnly: true
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -201,6 +206,11 @@ spec:
     {{- end }}
     {{- with .Values.authorization.webhook.existingSecret }}
     - name: authorization-webhook
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with .Values.mounts.existingSecret }}
+    - name: mounts
       secret:
         secretName: {{ . }}
     {{- end }}
