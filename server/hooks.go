@@ -33,6 +33,7 @@ func (s *Server) addHooks(i *indexes, p *policies, e *endpoints, host *hostHealt
 		"annex-index":    i.index.Run,
 		"annex-catalog":  i.catalog.Run,
 		"annex-maximal":  i.maximal.Run,
+		"annex-census":   i.census.Run,
 		"annex-webhooks": p.webhooks.Run,
 		"annex-policies": p.dynamic.Run,
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/census"
 	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/maximal"
@@ -27,6 +29,8 @@ type indexes struct {
 	// catalog knows what each cluster serves, and maximal which of the exports behind it have a maximal permission policy.
 	catalog *catalog.Catalog
 	maximal *maximal.Policies
+	// census counts objects for /metrics.
+	census *census.Census
 	// forget drops what the layers above keep for a cluster that is gone. They add to it before anything runs.
 	forget []func(cluster logicalcluster.Name)
 }
@@ -41,6 +45,7 @@ func newIndexes(c Config, s *stores) *indexes {
 		evaluator: policy.NewBounded(s.reader, s.gate(policy.Followed()...), c.Memory.Policies),
 		catalog:   newCatalog(c, s, watches),
 		maximal:   maximal.New(s.reader, s.gate(maximal.Followed()...)),
+		census:    census.New(s.reader, clock.RealClock{}, c.ShardName),
 	}
 	i.forget = []func(logicalcluster.Name){c.Backend.Forget, i.catalog.Forget}
 	i.index = index.New(index.Config{

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/index"
@@ -38,6 +39,9 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	indexes := newIndexes(c, stores)
+	if err := indexes.census.Register(legacyregistry.Register, legacyregistry.CustomRegister); err != nil {
+		return nil, err
+	}
 	policies, err := newPolicies(c, stores, indexes)
 	if err != nil {
 		return nil, err

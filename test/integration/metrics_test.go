@@ -164,3 +164,42 @@ func TestMetrics_NothingIsKeptOfADeletedWorkspace(t *testing.T) {
 		eventually(t, cache+" forget the workspace", func(context.Context) (bool, error) { return caches()[cache] <= before[cache], nil })
 	}
 }
+
+var phases = regexp.MustCompile(`(?m)^(kcp_(?:workspace_count|logicalcluster_count|apibinding_phase|apibinding_condition_status|apiexport_condition_status)\{.*\}) (\S+)$`)
+
+// The metrics of phases follow what happens, and workspaces add no series.
+func TestMetrics_OfPhases(t *testing.T) {
+	s := start(t)
+	masters := asMaster(t, s)
+	read := func() map[string]float64 {
+		values := map[string]float64{}
+		for _, m := range phases.FindAllStringSubmatch(string(masters.get("/metrics").body), -1) {
+			value, err := strconv.ParseFloat(m[2], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values[m[1]] = value
+		}
+		return values
+	}
+	workspace(t, s)
+	before := read()
+	for range 3 {
+		workspace(t, s)
+	}
+	grown := map[string]float64{
+		`kcp_workspace_count{phase="Ready",shard="root"}`: 3, `kcp_logicalcluster_count{phase="Ready",shard="root"}`: 3,
+		`kcp_apibinding_phase{phase="Bound",shard="root"}`: 3, `kcp_apibinding_condition_status{condition="Ready",shard="root",status="True"}`: 3,
+		`kcp_apiexport_condition_status{condition="IdentityValid",shard="root",status="True"}`: 0,
+	}
+	eventually(t, "the workspaces are counted", func(context.Context) (bool, error) {
+		after := read()
+		for series, by := range grown {
+			// Other tests may make some at the same time.
+			if is, ok := after[series]; !ok || is < before[series]+by {
+				return false, nil
+			}
+		}
+		return len(after) == len(before) && before[`kcp_apiexport_condition_status{condition="IdentityValid",shard="root",status="True"}`] > 0, nil
+	})
+}
