@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/metadata"
 	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication"
@@ -106,6 +107,10 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Codecs:   c.Scheme.Codecs,
 	})
 	atEndpoints := &virtual.Handler{List: e.virtual, Version: api, Serve: last}
+	inAll, err := metadata.New(metadata.Config{Options: c.Backend.CustomResources(), Served: e.shown.Anywhere, Codecs: c.Scheme.Codecs})
+	if err != nil {
+		return nil, err
+	}
 	routed := router.New(router.Config{
 		API:       api,
 		Catalog:   e.shown,
@@ -114,6 +119,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Again:     p.clusters.Again,
 
 		Identified: e.exports.Identified,
+		Metadata:   inAll,
 		Elsewhere:  e.replication.Bound,
 		Switched:   s.paths.Switched,
 		Virtual:    atEndpoints,

@@ -65,6 +65,9 @@ func newCatalog(c Config, s *stores, watches *serve.Watches) *catalog.Catalog {
 		Heads: func(ctx context.Context, cluster logicalcluster.Name) ([]head.Head, error) {
 			return s.backend.Cached(ctx, apiextensions.Resource("customresourcedefinitions"), cluster)
 		},
+		AllHeads: func(ctx context.Context) ([]head.Head, error) {
+			return s.backend.CachedEverywhere(ctx, apiextensions.Resource("customresourcedefinitions"))
+		},
 		Capacity: c.Memory.Snapshots, HashCapacity: c.Memory.Hashes,
 	})
 }

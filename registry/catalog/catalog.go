@@ -32,6 +32,8 @@ type Config struct {
 	Fresh view.Fresh
 	// Heads returns the heads of the customresourcedefinitions of a cluster, as Reader has them; nil to read the definitions themselves.
 	Heads func(ctx context.Context, cluster logicalcluster.Name) ([]head.Head, error)
+	// AllHeads returns the heads of the customresourcedefinitions of all clusters, as Reader has them. Only Anywhere needs it.
+	AllHeads func(ctx context.Context) ([]head.Head, error)
 	// IsBound says which bound resources are served by typed REST storage; nil for none.
 	IsBound func(schema.GroupResource) bool
 	// Builtin says which resources every cluster serves by typed REST storage. A definition or binding never replaces one.
@@ -50,6 +52,7 @@ type Catalog struct {
 	fresh            view.Fresh // may be nil
 	isBound, builtin func(schema.GroupResource) bool
 	heads            func(context.Context, logicalcluster.Name) ([]head.Head, error) // may be nil
+	allHeads         func(context.Context) ([]head.Head, error)
 
 	definitions pool[apiextensionsv1.CustomResourceDefinition]
 	resources   pool[Resource]
@@ -75,7 +78,7 @@ func Followed() []schema.GroupResource {
 
 // New returns a catalog. It answers at once, and keeps what it computed as soon as Run watches.
 func New(config Config) *Catalog {
-	c := &Catalog{reader: config.Reader, fresh: config.Fresh, heads: config.Heads, isBound: config.IsBound, builtin: config.Builtin}
+	c := &Catalog{reader: config.Reader, fresh: config.Fresh, heads: config.Heads, allHeads: config.AllHeads, isBound: config.IsBound, builtin: config.Builtin}
 	if config.Capacity == 0 {
 		config.Capacity = defaultCapacity
 	}

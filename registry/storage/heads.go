@@ -76,14 +76,27 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 
 // Cached returns the heads of the objects of a typed resource in a cluster, as the watch cache has them. It decodes none of them.
 func (b *Backend) Cached(ctx context.Context, resource schema.GroupResource, cluster logicalcluster.Name) ([]head.Head, error) {
-	root := layout.TypedRoot(resource)
 	below, err := HeadScope{Cluster: cluster}.below()
 	if err != nil {
 		return nil, err
 	}
+	if cluster.Empty() {
+		return nil, fmt.Errorf("reading what is cached of %s: no cluster is named", resource)
+	}
+	return b.cached(ctx, resource, below)
+}
+
+// CachedEverywhere returns the heads of the objects of a typed resource in all clusters, as the watch cache has them. It decodes none of them.
+func (b *Backend) CachedEverywhere(ctx context.Context, resource schema.GroupResource) ([]head.Head, error) {
+	return b.cached(ctx, resource, "/")
+}
+
+// cached returns the heads of the objects of a typed resource below its root.
+func (b *Backend) cached(ctx context.Context, resource schema.GroupResource, below string) ([]head.Head, error) {
+	root := layout.TypedRoot(resource)
 	cache := b.at(root).caches.Of(root)
-	if cache == nil || cluster.Empty() {
-		return nil, fmt.Errorf("reading what is cached of %s in %q: no such cache or cluster", resource, cluster)
+	if cache == nil {
+		return nil, fmt.Errorf("reading what is cached of %s: no such cache", resource)
 	}
 	list := cache.NewListFunc()
 	options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}

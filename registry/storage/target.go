@@ -25,6 +25,10 @@ func WithBucket(ctx context.Context, bucket string) context.Context {
 	return layout.WithBucket(ctx, bucket)
 }
 
+// WithEveryBucket returns a context in which custom resources of all buckets are listed and watched, in all clusters: whoever reads them must
+// need no schema.
+func WithEveryBucket(ctx context.Context) context.Context { return layout.WithEveryBucket(ctx) }
+
 // Owner is the object by which a cluster serves a resource: see package owners.
 type Owner = owners.Owner
 

@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/registry/authentication"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/storage"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/authentication/tokens"
 	"github.com/annex-dev/annex/server/serve"
@@ -36,6 +37,14 @@ type Issuer interface {
 	Published(r *http.Request, cluster logicalcluster.Name) (document []byte, contentType string, err error)
 }
 
+// Metadata serves the metadata of custom resources. metadata.Server is one.
+type Metadata interface {
+	// Wants reports whether a request asks for metadata only.
+	Wants(r *http.Request) bool
+	// Handler returns what serves lists, or watches, of a resource; nil if no cluster serves it in that version.
+	Handler(ctx context.Context, gvr schema.GroupVersionResource, watch bool) (http.Handler, error)
+}
+
 // Config is what the router needs. Everything is required.
 type Config struct {
 	// API serves the process's own API groups, /version and what is about the process.
@@ -48,6 +57,8 @@ type Config struct {
 	Virtual http.Handler
 	// Identified returns what serves a resource with an identity in all clusters.
 	Identified func(ctx context.Context, gr schema.GroupResource, identity string) (serve.Target, error)
+	// Metadata serves the metadata of custom resources in all clusters, whatever their schemas.
+	Metadata Metadata
 	// Again asks the maximal permission policy behind a bound resource, once it is known that it serves the request.
 	Again func(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
 	// Switched returns what differs once a cluster was switched off or on.
@@ -226,7 +237,25 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		r.Serve.Serve(w, req, serve.Target{All: true, Handler: r.API, While: r.unswitched(gr)})
 		return
 	}
-	r.Serve.Fail(w, req, apierrors.NewBadRequest(fmt.Sprintf("custom resources across all clusters need the identity of their API: %s:<identityHash> instead of %s", info.Resource, info.Resource)))
+	r.metadata(w, req, info, gr)
+}
+
+// metadata serves lists and watches of the metadata of a custom resource in all clusters. Whole objects have a schema, and that has an identity.
+func (r *Router) metadata(w http.ResponseWriter, req *http.Request, info *genericapirequest.RequestInfo, gr schema.GroupResource) {
+	if !r.Metadata.Wants(req) {
+		r.Serve.Fail(w, req, apierrors.NewBadRequest(fmt.Sprintf("custom resources across all clusters need the identity of their API: %s:<identityHash> instead of %s. "+
+			"Without it, only their metadata is served: ask for as=PartialObjectMetadataList in the Accept header", info.Resource, info.Resource)))
+		return
+	}
+	handler, err := r.Metadata.Handler(req.Context(), gr.WithVersion(info.APIVersion), info.Verb == "watch")
+	if err == nil && handler == nil {
+		err = apistatus.NotServed()
+	}
+	if err != nil {
+		r.Serve.Fail(w, req, err)
+		return
+	}
+	r.Serve.Serve(w, req, serve.Target{All: true, Handler: handler, Context: storage.WithEveryBucket, While: r.unswitched(gr)})
 }
 
 // identified serves lists and watches of a resource with an identity in all clusters.

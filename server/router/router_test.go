@@ -65,6 +65,7 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 			}
 			return serve.Target{All: true, Handler: base}, nil
 		},
+		Metadata: metadata{base},
 		Base: func(gr schema.GroupResource) bool {
 			return gr == schema.GroupResource{Resource: "configmaps"} || gr == corev1alpha1.Resource("logicalclusters")
 		},
@@ -74,6 +75,21 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 			Catalog: s, Schemas: nothing{}, API: base, Codecs: serializer.NewCodecFactory(scheme),
 		}),
 	})
+}
+
+// metadata serves the metadata of widgets to whoever says so in the URL.
+type metadata struct{ serving http.Handler }
+
+func (metadata) Wants(r *http.Request) bool { return r.URL.Query().Has("metadata") }
+
+func (m metadata) Handler(_ context.Context, gvr schema.GroupVersionResource, _ bool) (http.Handler, error) {
+	switch {
+	case gvr.Group == "broken.example.com":
+		return nil, apierrors.NewServiceUnavailable("try again")
+	case gvr != schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}:
+		return nil, nil
+	}
+	return m.serving, nil
 }
 
 // switchedAgain returns a function that reports another switch at each call.
@@ -167,6 +183,38 @@ func TestRouter_Identity(t *testing.T) {
 		info, _ := genericapirequest.RequestInfoFrom(seen.Context())
 		if info.Resource != "widgets" || seen.URL.EscapedPath() != "/apis/example.com/v1/widgets" || info.Path != seen.URL.Path || info.Parts[0] != "widgets" {
 			t.Errorf("%s: served as %s, %+v", name, seen.URL, info)
+		}
+	}
+}
+
+// Without an identity there is only metadata, and only in lists and watches.
+func TestRouter_Metadata(t *testing.T) {
+	var seen context.Context
+	r := newRouter(func(_ http.ResponseWriter, req *http.Request) { seen = req.Context() }, nil)
+	wildcard, one := logicalcluster.WithWildcard(t.Context()), logicalcluster.WithCluster(t.Context(), "c")
+	for name, tc := range map[string]struct {
+		ctx         context.Context
+		method, url string
+		code        int
+	}{
+		"list":                 {wildcard, http.MethodGet, "/apis/example.com/v1/widgets?metadata", http.StatusOK},
+		"watch":                {wildcard, http.MethodGet, "/apis/example.com/v1/widgets?metadata&watch=true", http.StatusOK},
+		"whole objects":        {wildcard, http.MethodGet, "/apis/example.com/v1/widgets", http.StatusBadRequest},
+		"a version of nobody":  {wildcard, http.MethodGet, "/apis/example.com/v2/widgets?metadata", http.StatusNotFound},
+		"a resource of nobody": {wildcard, http.MethodGet, "/apis/example.com/v1/gadgets?metadata", http.StatusNotFound},
+		"nobody knows":         {wildcard, http.MethodGet, "/apis/broken.example.com/v1/widgets?metadata", http.StatusServiceUnavailable},
+		"one object":           {wildcard, http.MethodGet, "/apis/example.com/v1/widgets/x?metadata", http.StatusMethodNotAllowed},
+		"a namespace":          {wildcard, http.MethodGet, "/apis/example.com/v1/namespaces/default/widgets?metadata", http.StatusBadRequest},
+		"a write":              {wildcard, http.MethodPost, "/apis/example.com/v1/widgets?metadata", http.StatusMethodNotAllowed},
+		"a deletion":           {wildcard, http.MethodDelete, "/apis/example.com/v1/widgets?metadata", http.StatusMethodNotAllowed},
+		"in one cluster":       {one, http.MethodGet, "/apis/example.com/v1/widgets?metadata", http.StatusNotFound},
+	} {
+		seen = nil
+		if code := send(tc.ctx, t, r, tc.method, tc.url); code != tc.code || (seen != nil) != (tc.code == http.StatusOK) {
+			t.Errorf("%s: %d, served: %t, want %d", name, code, seen != nil, tc.code)
+		}
+		if seen != nil && !logicalcluster.IsWildcard(seen) {
+			t.Errorf("%s: it is not for all clusters", name)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/annex-dev/annex/test/framework/annex"
@@ -209,6 +210,143 @@ func TestWildcard_WithAnIdentity(t *testing.T) {
 			if a := sender.get(path); a.code != http.StatusForbidden && a.code != http.StatusUnauthorized || strings.Contains(string(a.body), shown[0]) {
 				t.Errorf("%s as %s: %d %.200s", path, name, a.code, a.body)
 			}
+		}
+	}
+}
+
+// Three workspaces serve sheriffs by three schemas, one of which is bound. Masters see the metadata of all of them at once.
+func TestWildcard_MetadataOfAllSchemas(t *testing.T) {
+	s := start(t)
+	group := uniqueName("west") + ".example.com"
+	crd := func(versions string) string {
+		return fmt.Sprintf("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: sheriffs.%[1]s}\n"+
+			"spec: {group: %[1]s, scope: Namespaced, names: {plural: sheriffs, singular: sheriff, kind: Sheriff, listKind: SheriffList}, versions: [%[2]s]}", group, versions)
+	}
+	version := func(name string, storage bool, field string) string {
+		return fmt.Sprintf("{name: %s, served: true, storage: %t, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {%s: {type: string}}}}}}}", name, storage, field)
+	}
+	const all = "/clusters/*/apis/"
+	at := all + group + "/v1/sheriffs"
+	accept := func(kind string) http.Header {
+		return http.Header{"Accept": {"application/json;as=" + kind + ";g=meta.k8s.io;v=v1,application/json"}}
+	}
+	master := asMaster(t, s)
+	if a := master.send(request{path: at, headers: accept("PartialObjectMetadataList")}); a.code != http.StatusNotFound {
+		t.Errorf("what nobody serves: %d %s", a.code, a.body)
+	}
+	var want []string
+	add := func(path, cluster, stored string) {
+		t.Helper()
+		_, client := annex.Clients(t, s.Workspace(path))
+		obj := parse(t, fmt.Sprintf("apiVersion: %s/v1\nkind: Sheriff\nmetadata: {name: wyatt, namespace: default, labels: {in: %s}}\nspec: {badge: secret}", group, cluster))
+		sheriffs := schema.GroupVersionResource{Group: group, Version: "v1", Resource: "sheriffs"}
+		eventually(t, "a sheriff is made in "+path, func(ctx context.Context) (bool, error) {
+			_, err := client.Resource(sheriffs).Namespace("default").Create(ctx, obj, metav1.CreateOptions{})
+			return err == nil, nil
+		})
+		want = append(want, cluster+" "+group+"/"+stored)
+	}
+	one, oneCluster := newWorkspace(t, s, "root", uniqueName("ws"))
+	apply(t, s.Workspace(one), crd(version("v1", true, "badge")))
+	add(one, oneCluster, "v1")
+	two, twoCluster := newWorkspace(t, s, "root", uniqueName("ws"))
+	apply(t, s.Workspace(two), crd(version("v1", false, "badge")+", "+version("v1alpha1", true, "badge")))
+	add(two, twoCluster, "v1alpha1")
+	producer := workspace(t, s)
+	apply(t, s.Workspace(producer), fmt.Sprintf("apiVersion: apis.kcp.io/v1alpha1\nkind: APIResourceSchema\nmetadata: {name: v1.sheriffs.%[1]s}\n"+
+		"spec: {group: %[1]s, scope: Namespaced, names: {plural: sheriffs, singular: sheriff, kind: Sheriff, listKind: SheriffList}, versions: [{name: v1, served: true, storage: true, schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}]}", group))
+	apply(t, s.Workspace(producer), fmt.Sprintf("apiVersion: apis.kcp.io/v1alpha2\nkind: APIExport\nmetadata: {name: sheriffs}\nspec: {resources: [{name: sheriffs, group: %[1]s, schema: v1.sheriffs.%[1]s, storage: {crd: {}}}]}", group))
+	three, threeCluster := newWorkspace(t, s, "root", uniqueName("ws"))
+	apply(t, s.Workspace(three), binding("sheriffs", producer, "sheriffs"))
+	add(three, threeCluster, "v1")
+	slices.Sort(want)
+
+	read := func(a answer) (shown []string, next string) {
+		t.Helper()
+		var list metav1.PartialObjectMetadataList
+		if err := json.Unmarshal(a.body, &list); a.code != http.StatusOK || err != nil || strings.Contains(string(a.body), "secret") || list.Kind != "PartialObjectMetadataList" {
+			t.Fatalf("%d %.900s: %v", a.code, a.body, err)
+		}
+		for _, item := range list.Items {
+			shown = append(shown, item.Annotations["kcp.io/cluster"]+" "+item.Annotations["kcp.io/original-api-version"])
+		}
+		slices.Sort(shown)
+		return shown, list.Continue
+	}
+	for _, at := range []string{at, all + group + "/v1alpha1/sheriffs"} {
+		if shown, _ := read(master.send(request{path: at, headers: accept("PartialObjectMetadataList")})); !slices.Equal(shown, want) {
+			t.Errorf("%s shows %q, want %q", at, shown, want)
+		}
+	}
+	var paged []string
+	for next := ""; ; {
+		shown, following := read(master.send(request{path: at + "?limit=1&continue=" + url.QueryEscape(next), headers: accept("PartialObjectMetadataList")}))
+		if paged = append(paged, shown...); following == "" {
+			break
+		}
+		next = following
+	}
+	if slices.Sort(paged); !slices.Equal(paged, want) {
+		t.Errorf("the pages show %q, want %q", paged, want)
+	}
+	if shown, _ := read(master.send(request{path: at + "?labelSelector=in%3D" + twoCluster, headers: accept("PartialObjectMetadataList")})); len(shown) != 1 {
+		t.Errorf("selected by label: %q", shown)
+	}
+	if shown, _ := read(master.send(request{path: at + "?fieldSelector=metadata.name%3Dnobody", headers: accept("PartialObjectMetadataList")})); len(shown) != 0 {
+		t.Errorf("selected by name: %q", shown)
+	}
+
+	// A stock metadata client watches, as protobuf.
+	client, err := metadata.NewForConfig(s.As(token("operator"), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sheriffs := client.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: "sheriffs"})
+	list, err := sheriffs.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 3 {
+		t.Fatalf("%d are listed: %v", len(list.Items), err)
+	}
+	watch, err := sheriffs.Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.ResourceVersion, AllowWatchBookmarks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	_, in := annex.Clients(t, s.Workspace(three))
+	wantDone(t, "delete", in.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: "sheriffs"}).Namespace("default").Delete(t.Context(), "wyatt", metav1.DeleteOptions{}))
+	for event := range watch.ResultChan() {
+		if event.Type == "BOOKMARK" {
+			continue
+		}
+		obj, ok := event.Object.(*metav1.PartialObjectMetadata)
+		if !ok || event.Type != "DELETED" || obj.Annotations["kcp.io/cluster"] != threeCluster || obj.Annotations["kcp.io/original-api-version"] != group+"/v1" {
+			t.Errorf("the first event is %+v", event)
+		}
+		break
+	}
+
+	for name, tc := range map[string]struct {
+		r    request
+		code int
+	}{
+		"whole objects":       {request{path: at}, http.StatusBadRequest},
+		"whole objects first": {request{path: at, headers: http.Header{"Accept": {"application/json,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}}}, http.StatusBadRequest},
+		"a table":             {request{path: at, headers: accept("Table")}, http.StatusBadRequest},
+		"a watch of objects":  {request{path: at + "?watch=true"}, http.StatusBadRequest},
+		"a version of nobody": {request{path: all + group + "/v9/sheriffs", headers: accept("PartialObjectMetadataList")}, http.StatusNotFound},
+		"a field":             {request{path: at + "?fieldSelector=spec.badge%3Dsecret", headers: accept("PartialObjectMetadataList")}, http.StatusBadRequest},
+		"a namespace":         {request{path: all + group + "/v1/namespaces/default/sheriffs", headers: accept("PartialObjectMetadataList")}, http.StatusBadRequest},
+		"one object":          {request{path: at + "/wyatt", headers: accept("PartialObjectMetadata")}, http.StatusMethodNotAllowed},
+		"a write":             {request{method: http.MethodPost, path: at, body: "{}", headers: accept("PartialObjectMetadata")}, http.StatusMethodNotAllowed},
+		"a deletion":          {request{method: http.MethodDelete, path: at, headers: accept("PartialObjectMetadataList")}, http.StatusMethodNotAllowed},
+		"in one workspace":    {request{path: "/clusters/root/apis/" + group + "/v1/sheriffs", headers: accept("PartialObjectMetadataList")}, http.StatusNotFound},
+	} {
+		if a := master.send(tc.r); a.code != tc.code || strings.Contains(string(a.body), "wyatt") && a.code == http.StatusOK {
+			t.Errorf("%s: %d %.200s, want %d", name, a.code, a.body, tc.code)
+		}
+	}
+	for name, sender := range map[string]*wire{"kcp admins": asAdmin(t, s), "the provider": as(t, s, provider), "alice": as(t, s, alice), "anybody": as(t, s, "")} {
+		if a := sender.send(request{path: at, headers: accept("PartialObjectMetadataList")}); a.code != http.StatusForbidden && a.code != http.StatusUnauthorized || strings.Contains(string(a.body), oneCluster) {
+			t.Errorf("as %s: %d %.200s", name, a.code, a.body)
 		}
 	}
 }

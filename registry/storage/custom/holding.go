@@ -66,8 +66,11 @@ const (
 
 // heldBytes returns about how many bytes an object with so many stored bytes takes.
 func heldBytes(obj runtime.Object, stored int) int64 {
-	if u, ok := obj.(*unstructured.Unstructured); ok {
-		return valueSize(u.Object)
+	switch obj := obj.(type) {
+	case *unstructured.Unstructured:
+		return valueSize(obj.Object)
+	case *metav1.PartialObjectMetadata: // of a larger object
+		return int64(decodedFactor * obj.Size())
 	}
 	return decodedBytes(obj, stored)
 }

@@ -61,7 +61,11 @@ func (s *Storage) changes(ctx context.Context, at layout.Place, opts apistorage.
 	}
 	if at.Wildcard() {
 		opts.Recursive = true
-		ctx = watchcache.Unscoped(ctx, at.Key[:len(at.Key)-1])
+		scope := at.Key[:len(at.Key)-1]
+		if at.EveryBucket {
+			scope = "" // the cacher files watches by bucket; the prefix decides
+		}
+		ctx = watchcache.Unscoped(ctx, scope)
 	} else {
 		base, err := s.Layout.Base(ctx)
 		if err != nil {

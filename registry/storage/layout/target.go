@@ -27,6 +27,19 @@ func BucketFrom(ctx context.Context) (string, bool) {
 	return bucket, bucket != ""
 }
 
+type everyBucketKey struct{}
+
+// WithEveryBucket returns a context in which custom resources of all buckets are listed and watched at once. It is for all clusters only, and
+// for readers that need no schema.
+func WithEveryBucket(ctx context.Context) context.Context {
+	return context.WithValue(ctx, everyBucketKey{}, true)
+}
+
+func inEveryBucket(ctx context.Context) bool {
+	every, _ := ctx.Value(everyBucketKey{}).(bool)
+	return every
+}
+
 // Resource says where the objects of one resource are stored.
 type Resource struct {
 	Resource schema.GroupResource
@@ -41,6 +54,8 @@ type Place struct {
 	Key       string // the real key, or the prefix of a list or watch
 	Cluster   logicalcluster.Name
 	Namespace string // only when no cluster is named: the namespace of the objects, because the key cannot say it
+	// EveryBucket is whether the objects may be in any bucket.
+	EveryBucket bool
 }
 
 // Wildcard reports whether the request is for all clusters.
@@ -108,11 +123,17 @@ func (l Resource) Many(ctx context.Context, requested string, recursive bool) (P
 		}
 		return Place{Key: base + "/" + string(cluster) + rest, Cluster: cluster}, nil
 	}
-	base, err := l.Base(ctx)
-	if err != nil {
-		return Place{}, err
+	p := Place{EveryBucket: l.Custom && inEveryBucket(ctx)}
+	base := l.Root
+	if _, one := BucketFrom(ctx); p.EveryBucket && one {
+		return Place{}, apierrors.NewInternalError(fmt.Errorf("request for %s is for one API and for all", l.Resource))
 	}
-	p := Place{Key: base + "/"}
+	if !p.EveryBucket {
+		if base, err = l.Base(ctx); err != nil {
+			return Place{}, err
+		}
+	}
+	p.Key = base + "/"
 	if rest != "" {
 		segments := strings.Split(rest[1:], "/")
 		if recursive || len(segments) == 2 {
