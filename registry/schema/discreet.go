@@ -26,14 +26,15 @@ func (h *Handlers) hooksFor(resource *catalog.Resource) (Webhooks, bool) {
 	if resource.Provider.Empty() || !convertsByWebhook(resource.CRD) {
 		return h.config.Webhooks, false
 	}
-	return discreet{h.config.Webhooks, resource.Provider, resource.GroupResource().String()}, true
+	return discreet{h.config.Webhooks, resource.Provider, resource.GroupResource().String(), h.waitsOf(resource.Provider)}, true
 }
 
-// discreet are webhooks that do not say why they cannot be called.
+// discreet are webhooks that do not say why they cannot be called, and for which few requests wait long.
 type discreet struct {
 	Webhooks
 	provider logicalcluster.Name
 	resource string
+	waits    *waits
 }
 
 // ClientConfigFor implements webhook.AuthenticationInfoResolver.
@@ -60,7 +61,7 @@ func (t discreetTripper) RoundTrip(request *http.Request) (*http.Response, error
 	}
 	request = request.Clone(request.Context())
 	request.Body = io.NopCloser(bytes.NewReader(body))
-	answer, err := t.RoundTripper.RoundTrip(request)
+	answer, err := t.of.waits.roundTrip(t.RoundTripper, request)
 	if err == nil && answer.StatusCode == http.StatusOK {
 		return answer, nil
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	Webhooks Webhooks
 	// ConversionTimeout is how long the rules of an APIConversion may take for one object; 0 stands for a second.
 	ConversionTimeout time.Duration
+	// ShortWait is how long any number of requests wait for the webhooks of a provider; 0 stands for 2 seconds. See waits.go.
+	ShortWait time.Duration
 	// Capacity bounds what the handlers that are kept take, in bytes; 0 stands for 256 MiB.
 	Capacity int64
 }
@@ -60,6 +62,8 @@ type Handlers struct {
 
 	mu   sync.Mutex
 	kept *lru.Cache[string, *entry] // by hash
+	// waits are those for the webhooks of each provider.
+	waits *lru.Cache[logicalcluster.Name, *waits]
 }
 
 // stockHandler is what the stock CRD handler, whose type is private, can do.
@@ -102,6 +106,9 @@ func New(config Config) (*Handlers, error) {
 	if config.ConversionTimeout == 0 {
 		config.ConversionTimeout = conversion.DefaultTimeout
 	}
+	if config.ShortWait == 0 {
+		config.ShortWait = defaultShortWait
+	}
 	if config.Capacity == 0 {
 		config.Capacity = defaultCapacity
 	}
@@ -112,6 +119,7 @@ func New(config Config) (*Handlers, error) {
 			// Not here: the caller holds a lock, and closing waits for a handler that is just being built.
 			go e.source.close()
 		}),
+		waits: lru.New[logicalcluster.Name, *waits](waitsBytes, nil),
 	}, nil
 }
 
@@ -136,7 +144,10 @@ func (h *Handlers) Close() {
 }
 
 // Forget drops the handlers that are kept for cluster. Requests under way go on.
-func (h *Handlers) Forget(cluster logicalcluster.Name) { h.kept.Drop(cluster.String()) }
+func (h *Handlers) Forget(cluster logicalcluster.Name) {
+	h.kept.Drop(cluster.String())
+	h.waits.Drop(cluster.String())
+}
 
 // Bytes returns about how many bytes the handlers take, and how many they may take.
 func (h *Handlers) Bytes() (bytes, limit int64) { return h.kept.Bytes() }
@@ -163,7 +174,7 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		if err != nil {
 			return nil, err
 		}
-		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), e.ready, func() (http.Handler, error) { return h.letGo(resource, cluster) }}
+		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), e.ready, unanswered(resource, hooks), func() (http.Handler, error) { return h.letGo(resource, cluster) }}
 		return e, nil
 	})
 }
