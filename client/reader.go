@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -35,6 +37,11 @@ func (k Key) String() string {
 		return string(k.Cluster) + "|" + k.Name
 	}
 	return string(k.Cluster) + "|" + k.Namespace + "/" + k.Name
+}
+
+// Compare orders keys by cluster, namespace and name.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(strings.Compare(string(k.Cluster), string(other.Cluster)), strings.Compare(k.Namespace, other.Namespace), strings.Compare(k.Name, other.Name))
 }
 
 // Scope narrows a list; the zero value is everything.

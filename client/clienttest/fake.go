@@ -1,7 +1,6 @@
 package clienttest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -169,7 +168,7 @@ func (f *Fake) List(_ context.Context, resource schema.GroupResource, scope clie
 func (f *Fake) list(resource schema.GroupResource, scope client.Scope) []client.Object {
 	var found []client.Object
 	objects := f.table(resource).objects
-	for _, key := range slices.SortedFunc(maps.Keys(objects), compareKeys) {
+	for _, key := range slices.SortedFunc(maps.Keys(objects), client.Key.Compare) {
 		obj := objects[key].shared
 		if (scope.Cluster == "" || scope.Cluster == key.Cluster) &&
 			(scope.Namespace == "" || scope.Namespace == key.Namespace) &&
@@ -178,10 +177,6 @@ func (f *Fake) list(resource schema.GroupResource, scope client.Scope) []client.
 		}
 	}
 	return found
-}
-
-func compareKeys(a, b client.Key) int {
-	return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
 // Watch implements client.Reader.

@@ -18,7 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/client/queue"
 )
 
 // Watch maps changes of a resource to keys.
@@ -125,10 +127,12 @@ func Run(ctx context.Context, from client.Reader, spec Spec) error {
 	c, err := controller.NewTypedUnmanaged(spec.Name, controller.TypedOptions[client.Key]{
 		MaxConcurrentReconciles: max(spec.Workers, 1),
 		SkipNameValidation:      &unique,
-		RateLimiter:             newLimiter(),
-		NewQueue:                newQueue,
-		Reconciler:              reconcile.TypedFunc[client.Key](after(synced, toleratingConflicts(spec.Reconcile))),
-		Logger:                  base,
+		RateLimiter:             queue.NewLimiter[client.Key](),
+		NewQueue: func(name string, limiter workqueue.TypedRateLimiter[client.Key]) workqueue.TypedRateLimitingInterface[client.Key] {
+			return queue.New(name, limiter, func(key client.Key) logicalcluster.Name { return key.Cluster })
+		},
+		Reconciler: reconcile.TypedFunc[client.Key](after(synced, toleratingConflicts(spec.Reconcile))),
+		Logger:     base,
 		LogConstructor: func(key *client.Key) klog.Logger {
 			if key == nil {
 				return base

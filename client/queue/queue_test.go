@@ -1,4 +1,4 @@
-package multicluster
+package queue
 
 import (
 	"fmt"
@@ -9,8 +9,10 @@ import (
 	"github.com/annex-dev/annex/client"
 )
 
+func clusterOf(key client.Key) logicalcluster.Name { return key.Cluster }
+
 func TestQueue_ClustersTakeTurns(t *testing.T) {
-	queue := newQueue("", newLimiter())
+	queue := New("", NewLimiter[client.Key](), clusterOf)
 	defer queue.ShutDown()
 	add := func(cluster logicalcluster.Name, from, to int) {
 		for i := from; i < to; i++ {
@@ -45,7 +47,7 @@ func TestQueue_ClustersTakeTurns(t *testing.T) {
 }
 
 func TestTurns_KeepNothingOfAClusterWithoutKeys(t *testing.T) {
-	var q turns
+	q := turns[client.Key]{clusterOf: clusterOf}
 	for i := range 1000 {
 		q.Push(client.Key{Cluster: logicalcluster.Name(fmt.Sprint(i)), Name: "a"})
 	}
