@@ -4,7 +4,10 @@
 #   docker build --build-arg VERSION=$(git describe --tags --always --dirty) -t annex .
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
-COPY go.mod go.sum ./
+COPY go.mod go.sum go.work* ./
+COPY apis/go.mod apis/go.sum apis/
+COPY client/go.mod client/go.sum client/
+COPY generated/go.mod generated/go.sum generated/
 RUN go mod download
 COPY . .
 ARG TARGETARCH

@@ -1,7 +1,9 @@
 # Everything a developer runs. `make help` lists it; `make run` and `make test` need nothing but Go and make.
 
 GO ?= go
-WHAT ?= ./...
+# The modules of go.work: the server, and what programs import that use Annex.
+MODULES = . apis client generated
+WHAT ?= $(MODULES:%=./%/...)
 ROOT_DIRECTORY ?= .annex
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 KUBERNETES_VERSION = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | sed 's/^v0\./v1./')
@@ -89,11 +91,16 @@ verify-format: bin/golangci-lint ## check the format; make fmt mends it
 
 .PHONY: verify-lint
 verify-lint: bin/golangci-lint ## run the linters
-	@bin/golangci-lint run --allow-parallel-runners ./...
+	@bin/golangci-lint run --allow-parallel-runners $(MODULES:%=./%/...)
 
 .PHONY: verify-tidy
-verify-tidy: ## check that go.mod and go.sum are tidy; go mod tidy mends it
-	@$(GO) mod tidy -diff
+verify-tidy: ## check that each go.mod and go.sum is tidy, and that they agree; make tidy mends it
+	@for module in $(MODULES); do (cd $$module && $(GO) mod tidy -diff) || exit 1; done
+	@$(GO) test ./test/lint -run TestModules
+
+.PHONY: tidy
+tidy: ## bring each go.mod and go.sum up to date
+	@for module in apis generated client .; do (cd $$module && $(GO) mod tidy) || exit 1; done
 
 .PHONY: verify-generate
 verify-generate: bin/annex ## check that generated code is current; make generate mends it

@@ -3,6 +3,9 @@ module github.com/annex-dev/annex
 go 1.26.0
 
 require (
+	github.com/annex-dev/annex/apis v0.1.0
+	github.com/annex-dev/annex/client v0.1.0
+	github.com/annex-dev/annex/generated v0.1.0
 	github.com/emicklei/go-restful/v3 v3.13.0
 	github.com/go-jose/go-jose/v4 v4.1.8
 	github.com/go-logr/logr v1.4.4
@@ -132,4 +135,11 @@ require (
 	k8s.io/kms v0.37.2 // indirect
 	k8s.io/streaming v0.37.2 // indirect
 	sigs.k8s.io/apiserver-network-proxy/konnectivity-client v0.36.0 // indirect
+)
+
+// The modules for programs that import Annex, see docs/clients.md. This counts only in this repository.
+replace (
+	github.com/annex-dev/annex/apis => ./apis
+	github.com/annex-dev/annex/client => ./client
+	github.com/annex-dev/annex/generated => ./generated
 )

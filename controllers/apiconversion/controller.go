@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -17,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 var (

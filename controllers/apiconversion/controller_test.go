@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -18,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 const name = "v2.people.example.com"

@@ -14,7 +14,6 @@ import (
 
 	"github.com/annex-dev/annex/apis/annex/mapping"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -22,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apiservice"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // offer is the part of an export that can be projected.

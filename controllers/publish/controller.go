@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/annex-dev/annex/apis/apis/publish"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -23,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/references"
+	"github.com/annex-dev/annex/schemas/publish"
 )
 
 const (

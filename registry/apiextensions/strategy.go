@@ -10,9 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // writeStrategy prepares and validates creates and updates.

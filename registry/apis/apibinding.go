@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/schemas/validation"
 )
 
 var bindings = apisv1alpha2.Resource("apibindings")

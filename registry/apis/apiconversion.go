@@ -2,8 +2,8 @@ package apis
 
 import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/schemas/validation"
 )
 
 // conversionKind checks what an object alone tells. Whether the rules fit the APIResourceSchema is for server/admission/sharing.

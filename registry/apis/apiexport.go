@@ -4,8 +4,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/schemas/validation"
 )
 
 func exportKind() *kinds.Kind[apisv1alpha2.APIExport, *apisv1alpha2.APIExport] {

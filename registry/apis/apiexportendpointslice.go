@@ -6,9 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/schemas/validation"
 )
 
 func endpointSliceKind(external func() string) *kinds.Kind[apisv1alpha1.APIExportEndpointSlice, *apisv1alpha1.APIExportEndpointSlice] {

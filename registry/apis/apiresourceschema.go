@@ -12,9 +12,9 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
-	"github.com/annex-dev/annex/apis/apis/validation"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/validation"
 )
 
 var schemas = apisv1alpha1.Resource("apiresourceschemas")

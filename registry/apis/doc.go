@@ -6,6 +6,6 @@
 // address of the server is put before them on read, so that they are never stale.
 //
 // A bad APIResourceSchema is Forbidden, not Invalid, as in kcp. Who may bind what is decided in
-// server/admission/sharing, what is well formed in apis/apis/validation. [WithBindingsOf] narrows apibindings to those of
+// server/admission/sharing, what is well formed in schemas/validation. [WithBindingsOf] narrows apibindings to those of
 // one export, for the provider's virtual workspace.
 package apis

@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // converter converts the objects of one definition by its webhook, many with one call, or by its rules. The stock handler converts them one by one, with a

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
-	"github.com/annex-dev/annex/apis/apis/conversion"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/schemas/conversion"
 )
 
 // convertible refuses objects that the rules of their definition cannot convert to every version that is served. In another version, lists would

@@ -15,11 +15,11 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
-	"github.com/annex-dev/annex/apis/apis/conversion"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/conversion"
 )
 
 const (

@@ -14,9 +14,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
-	"github.com/annex-dev/annex/apis/apis/conversion"
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/conversion"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // rules convert the objects of a definition as its APIConversion says.

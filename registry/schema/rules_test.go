@@ -11,10 +11,10 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/head"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // gizmoRules convert as conversions does. The zone is only in v2.

@@ -7,7 +7,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // What validation costs, in steps of about 10 ns: see BenchmarkWork_Steps. A pattern takes a step for each of its instructions and each byte.

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // definitions is the codec of CustomResourceDefinitions. Each step of it copies all nodes of all schemas.

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // Rules are the rules of an APIConversion, compiled for the schemas of one definition. They do not change, and many goroutines may use them.

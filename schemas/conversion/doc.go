@@ -14,7 +14,7 @@
 // Annotations of objects come from users, so what is preserved there comes back only where the rules say so and where it has the form that
 // the schema describes. Metadata never changes, except for these annotations.
 //
-// Expressions are code of tenants. How long one may be is checked by apis/apis/validation; what evaluating it takes is limited for each object
+// Expressions are code of tenants. How long one may be is checked by schemas/validation; what evaluating it takes is limited for each object
 // and for all objects of one call ([Budget]).
 //
 // It is logic only, but it imports the CEL compiler, so packages that need only the types do not import it. Servers may import it.

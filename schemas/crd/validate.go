@@ -14,7 +14,7 @@ import (
 
 // Validate returns what is wrong with the resource that schema describes, with field paths of the APIResourceSchema. It is
 // as strict as the creation of the CustomResourceDefinition would be. It compiles CEL rules: a large schema takes some
-// milliseconds. What is special to an APIResourceSchema - its name, say - is checked by apis/apis/validation.
+// milliseconds. What is special to an APIResourceSchema - its name, say - is checked by schemas/validation.
 func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field.ErrorList {
 	versions := field.NewPath("spec", "versions")
 	var errs field.ErrorList
@@ -44,7 +44,7 @@ func Validate(ctx context.Context, schema *apisv1alpha1.APIResourceSchema) field
 	perVersion := spreadSchema(&internal.Spec)
 	internal, found := Checkable(internal)
 	for _, e := range append(found, apiextensionsvalidation.ValidateCustomResourceDefinition(ctx, internal)...) {
-		// Upstream requires a dot in every group. kcp allows some groups without a dot; apis/apis/validation checks them.
+		// Upstream requires a dot in every group. kcp allows some groups without a dot; schemas/validation checks them.
 		if e.Field == "spec.group" && schema.Spec.Group != "" && !strings.Contains(schema.Spec.Group, ".") {
 			continue
 		}

@@ -8,8 +8,8 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 const (

@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/apis/apis/conversion"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/rule"
+	"github.com/annex-dev/annex/schemas/conversion"
 )
 
 const (

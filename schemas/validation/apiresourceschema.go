@@ -16,10 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/rule"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 var (
@@ -223,7 +223,7 @@ func validateConversion(schema *apisv1alpha1.APIResourceSchema, path *field.Path
 	return rule.OneOf(conversion.Strategy, path.Child("strategy"), apisv1alpha1.NoneConverter, apisv1alpha1.WebhookConverter)
 }
 
-// validateWebhook checks which parts of a webhook are there. What is in them, apis/apis/crd checks.
+// validateWebhook checks which parts of a webhook are there. What is in them, schemas/crd checks.
 func validateWebhook(webhook *apisv1alpha1.WebhookConversion, path *field.Path) field.ErrorList {
 	if webhook == nil {
 		return field.ErrorList{field.Required(path, "is required when strategy is Webhook")}

@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/apis/apis/identity"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -23,6 +22,7 @@ import (
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 func config() Config {

@@ -10,9 +10,9 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // served remembers what the definitions that storage shares are converted to: all readers get the same object. It holds on to that for as

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
+	"github.com/annex-dev/annex/schemas/crd"
 	"github.com/annex-dev/annex/test/framework/annex"
 	"github.com/annex-dev/annex/test/framework/projects"
 )

@@ -7,16 +7,16 @@
 GO ?= go
 
 # $(call go-tool,FOLDER OF MODULE,PACKAGE,HOW LONG,LINKER FLAGS) builds $@.
-# The touch is for a build that finds nothing to do and leaves the old time.
+# The touch is for a build that finds nothing to do and leaves the old time. None of these modules is in go.work.
 define go-tool
 @echo "building $@ from $(2) ($(3))"
 @mkdir -p $(@D)
-@cd $(1) && CGO_ENABLED=0 $(GO) build -ldflags "-s -w $(4)" -o $(CURDIR)/$@ $(2)
+@cd $(1) && GOWORK=off CGO_ENABLED=0 $(GO) build -ldflags "-s -w $(4)" -o $(CURDIR)/$@ $(2)
 @touch $@
 endef
 
 # The version of module $(2) that the module in folder $(1) pins.
-module-version = $(shell cd $(1) && $(GO) list -m -f '{{.Version}}' $(2))
+module-version = $(shell cd $(1) && GOWORK=off $(GO) list -m -f '{{.Version}}' $(2))
 
 # Kubernetes stamps its release into two packages at link time; without that it
 # calls itself v0.0.0, which clients refuse to parse. Expanded only when a rule

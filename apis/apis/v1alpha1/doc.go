@@ -1,7 +1,7 @@
 // Package v1alpha1 is apis.kcp.io/v1alpha1: [APIResourceSchema], [APIConversion] and [APIExportEndpointSlice], and the older version
 // of APIExport and APIBinding. The older version is served for old clients, converted to v1alpha2 without loss, and never stored.
 //
-// It contains types, defaults, conversion and their registration; validation is in apis/apis/validation. Anyone may import it.
+// It contains types, defaults, conversion and their registration; validation is in schemas/validation. Anyone may import it.
 //
 // +k8s:deepcopy-gen=package
 // +k8s:defaulter-gen=TypeMeta

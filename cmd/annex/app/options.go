@@ -16,9 +16,9 @@ import (
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/component-base/cli/flag"
 
-	"github.com/annex-dev/annex/apis/apis/conversion"
 	"github.com/annex-dev/annex/controllers/leader"
 	"github.com/annex-dev/annex/registry/storage"
+	"github.com/annex-dev/annex/schemas/conversion"
 )
 
 // Batteries are optional parts of the bootstrap.

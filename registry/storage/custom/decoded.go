@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/raw"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // Decoded holds decoded objects of all resources by key, each in its newest state.

@@ -11,11 +11,11 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/warning"
 
-	"github.com/annex-dev/annex/apis/apis/conversion"
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/schemas/conversion"
+	"github.com/annex-dev/annex/schemas/crd"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/apistatus"
 )

@@ -1,7 +1,7 @@
 // Package sharing contains the admission rules for apis.kcp.io and cache.kcp.io: what may be exported, and who may bind it. It runs within step 6 of
 // docs/request.md, before an object is stored.
 //
-// apis/apis/validation checks what depends on one object only. This package checks what depends on other objects:
+// schemas/validation checks what depends on one object only. This package checks what depends on other objects:
 //
 //	apibindings              a creator needs verb bind on the export, in the export's cluster; label and finalizer are set
 //	apiexportendpointslices  the same permission

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
-	"github.com/annex-dev/annex/apis/apis/validation"
+	"github.com/annex-dev/annex/schemas/validation"
 	"github.com/annex-dev/annex/server/admission/request"
 )
 

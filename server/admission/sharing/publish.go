@@ -13,10 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
-	"github.com/annex-dev/annex/apis/apis/publish"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	rbacpolicy "github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/schemas/publish"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/apistatus"
 )

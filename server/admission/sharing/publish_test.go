@@ -14,9 +14,9 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
-	"github.com/annex-dev/annex/apis/apis/publish"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	rbacpolicy "github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/schemas/publish"
 )
 
 // rights are what a user may do in any cluster, each as "verb resource name".

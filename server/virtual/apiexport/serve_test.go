@@ -21,10 +21,10 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // newWorldWithConsumers returns a world in which c1 and c2 each have bound widgets and made one called same.

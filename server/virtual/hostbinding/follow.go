@@ -14,12 +14,12 @@ import (
 
 	"github.com/annex-dev/annex/apis/annex/mapping"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/schemas/crd"
 )
 
 // How often the set is made anew at most, and how soon after a fault.

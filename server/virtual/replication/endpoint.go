@@ -12,7 +12,6 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
-	"github.com/annex-dev/annex/apis/apis/crd"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
@@ -21,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/follow"
 	"github.com/annex-dev/annex/registry/rbac/policy"
+	"github.com/annex-dev/annex/schemas/crd"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/serve"

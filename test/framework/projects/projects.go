@@ -74,6 +74,7 @@ func (p Project) Folder(tb testing.TB) string {
 	}
 	command := exec.CommandContext(tb.Context(), "go", "mod", "download", "-json", p.Module+"@"+string(pinned[1]))
 	command.Dir = pins
+	command.Env = append(os.Environ(), "GOWORK=off")
 	out, err := command.Output()
 	var result struct{ Dir, Error string }
 	if decoded := json.Unmarshal(out, &result); err != nil || decoded != nil {

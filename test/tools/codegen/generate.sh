@@ -16,19 +16,22 @@ module=github.com/annex-dev/annex
 header="$here/header.txt"
 
 mkdir -p "$bin"
-(cd "$here" && go build -o "$bin/" tool)
+(cd "$here" && GOWORK=off go build -o "$bin/" tool)
 
 copy="$(mktemp -d)"
 trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/test/tools"
-cp -r "$root/go.mod" "$root/go.sum" "$root/apis" "$copy/"
+cp -r "$root"/go.* "$root/apis" "$copy/"
+mkdir -p "$copy/client" "$copy/generated"
+cp "$root"/client/go.* "$copy/client/"
+cp "$root"/generated/go.* "$copy/generated/"
 cp -r "$root/test/tools/apidocs" "$root/test/tools/chartdocs" "$root/test/tools/modelschema" "$copy/test/tools/"
 mkdir -p "$copy/charts/annex"
 cp "$root/charts/annex/README.md" "$root/charts/annex/values.yaml" "$copy/charts/annex/"
 cd "$copy"
 # Out with the old first: a generator that finds a file of its own may build on it.
 find apis -name 'zz_generated.*.go' -delete
-mkdir -p generated docs
+mkdir -p docs
 
 groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1 cache/v1alpha1 annex/v1alpha1)
 packages=("$module/apis/conditions/v1alpha1")
