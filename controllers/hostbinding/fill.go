@@ -29,6 +29,8 @@ type offer struct {
 	versions []schema.GroupVersion
 	// unreachable are the resources for which the path has no workspace.
 	unreachable []string
+	// left says of each resource that cannot be projected why.
+	left []string
 }
 
 // fill updates the status of binding, which the caller owns, and returns the group versions to register.
@@ -50,17 +52,24 @@ func (r *reconciler) fill(ctx context.Context, key client.Key, binding *annexv1a
 	if offered == nil {
 		binding.Status.GroupVersions, binding.Status.IdentityHash = nil, ""
 		conditionsv1alpha1.Delete(binding, annexv1alpha1.WorkspaceValid)
+		conditionsv1alpha1.Delete(binding, annexv1alpha1.ResourcesProjected)
 		conditionsv1alpha1.Delete(binding, annexv1alpha1.GroupVersionsRegistered)
 		conditionsv1alpha1.SetSummary(binding)
 		return nil, nil
 	}
 	conditionsv1alpha1.MarkTrue(binding, annexv1alpha1.APIExportValid)
+	if len(offered.left) > 0 {
+		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.ResourcesProjected, annexv1alpha1.NotProjectableReason, conditionsv1alpha1.ConditionSeverityInfo,
+			"%s", strings.Join(offered.left, "; "))
+	} else {
+		conditionsv1alpha1.MarkTrue(binding, annexv1alpha1.ResourcesProjected)
+	}
 	binding.Status.IdentityHash = export.Status.IdentityHash
 	if err := r.checkWorkspace(ctx, binding, m, offered); err != nil {
 		return nil, err
 	}
 	wanted, err := r.place(ctx, key, binding, offered.versions)
-	conditionsv1alpha1.SetSummary(binding)
+	conditionsv1alpha1.SetSummary(binding, annexv1alpha1.APIExportValid, annexv1alpha1.WorkspaceValid, annexv1alpha1.GroupVersionsRegistered)
 	return wanted, err
 }
 
@@ -105,7 +114,8 @@ func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBin
 	o := &offer{}
 	for _, resource := range export.Spec.Resources {
 		gr := schema.GroupResource{Group: resource.Group, Resource: resource.Name}
-		if gr.Group == "" || provider == logicalcluster.Root && r.IsBound(gr) || resource.Storage.Virtual != nil {
+		if why := r.unprojectable(provider, gr, resource.Storage.Virtual != nil); why != "" {
+			o.left = append(o.left, gr.String()+" "+why)
 			continue
 		}
 		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, r.Client, schemas, client.Key{Cluster: provider, Name: resource.Schema})
@@ -130,10 +140,23 @@ func (r *reconciler) offerOf(ctx context.Context, binding *annexv1alpha1.HostBin
 	slices.SortFunc(o.versions, func(a, b schema.GroupVersion) int { return cmp.Compare(a.String(), b.String()) })
 	if len(o.versions) == 0 && len(o.unreachable) == 0 {
 		conditionsv1alpha1.MarkFalse(binding, annexv1alpha1.APIExportValid, annexv1alpha1.NoResourcesReason,
-			conditionsv1alpha1.ConditionSeverityError, "the APIExport offers no resource that can be projected")
+			conditionsv1alpha1.ConditionSeverityError, "%s", strings.Join(append([]string{"the APIExport offers no resource that can be projected"}, o.left...), "; "))
 		return nil, nil
 	}
 	return o, nil
+}
+
+// unprojectable returns why the host cannot forward requests for gr to workspaces; empty if it can.
+func (r *reconciler) unprojectable(provider logicalcluster.Name, gr schema.GroupResource, virtual bool) string {
+	switch {
+	case gr.Group == "":
+		return "is in the core group, which the host has itself"
+	case provider == logicalcluster.Root && r.IsBound(gr):
+		return "is one of the server's own resources, whose group is the same on the host and in each workspace"
+	case virtual:
+		return "has virtual storage: its objects are in the workspace of the provider, not in the one that a namespace maps to"
+	}
+	return ""
 }
 
 // usable returns an error if the schema of gr cannot be used.

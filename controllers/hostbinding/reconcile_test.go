@@ -231,6 +231,42 @@ func TestReconcile_SaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// What cannot be projected is named, with the reason, and keeps nothing else from being projected.
+func TestReconcile_SaysWhatIsNotProjected(t *testing.T) {
+	namespaced, virtual := newSchema("widgets", apiextensionsv1.NamespaceScoped, "v1"), newSchema("flavors", apiextensionsv1.ClusterScoped, "v2")
+	mixed := newExport("id", namespaced, virtual)
+	export := mixed[0].(*apisv1alpha2.APIExport)
+	export.Spec.Resources[1].Storage.Virtual = &apisv1alpha2.ResourceSchemaStorageVirtual{}
+	b := newFixture(t, append(mixed, newHostBinding("b", template))...).run("b")
+	if got := reason(b, annexv1alpha1.ResourcesProjected); got != "False NotProjectable" || states(b) != "example.com/v1 Pending" {
+		t.Errorf("%q, group versions %q", got, states(b))
+	}
+	if c := conditionsv1alpha1.Get(b, annexv1alpha1.ResourcesProjected); c == nil || !strings.HasPrefix(c.Message, "flavors.example.com has virtual storage") {
+		t.Errorf("got %+v", c)
+	}
+	if c := conditionsv1alpha1.Get(b, conditionsv1alpha1.ReadyCondition); c == nil || c.Reason == annexv1alpha1.NotProjectableReason {
+		t.Errorf("Ready is %+v", c)
+	}
+	all := newFixture(t, append(newExport("id", namespaced), newHostBinding("b", template))...).run("b")
+	if got := reason(all, annexv1alpha1.ResourcesProjected); got != "True" {
+		t.Errorf("if everything is projected: %q", got)
+	}
+
+	// Nothing of root's own exports is.
+	roots := clienttest.In(logicalcluster.Root, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "tenancy.kcp.io"}})
+	roots.Status.IdentityHash = "id"
+	roots.Spec.Resources = []apisv1alpha2.ResourceSchema{{Group: "tenancy.kcp.io", Name: "workspaces", Schema: "v1.workspaces.tenancy.kcp.io"}}
+	binding := newHostBinding("b", template)
+	binding.Spec.Reference.Export = &annexv1alpha1.HostBindingExport{Path: "root", Name: "tenancy.kcp.io"}
+	f := newFixture(t, roots, binding)
+	f.Resolver, f.IsBound = resolver{"root:org": "host", "root": logicalcluster.Root}, func(gr schema.GroupResource) bool { return gr.Group == "tenancy.kcp.io" }
+	none := f.run("b")
+	c := conditionsv1alpha1.Get(none, annexv1alpha1.APIExportValid)
+	if c == nil || c.Reason != annexv1alpha1.NoResourcesReason || !strings.Contains(c.Message, "workspaces.tenancy.kcp.io is one of the server's own resources") {
+		t.Errorf("got %+v", c)
+	}
+}
+
 func TestReconcile_LetsGo(t *testing.T) {
 	now := metav1.Now()
 	going := newHostBinding("b", template)

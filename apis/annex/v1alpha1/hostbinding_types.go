@@ -21,6 +21,8 @@ const (
 	APIExportValid conditionsv1alpha1.ConditionType = "APIExportValid"
 	// WorkspaceValid says whether requests reach a workspace.
 	WorkspaceValid conditionsv1alpha1.ConditionType = "WorkspaceValid"
+	// ResourcesProjected is False if the APIExport has resources that cannot be projected. The others are, so it does not count for Ready.
+	ResourcesProjected conditionsv1alpha1.ConditionType = "ResourcesProjected"
 	// GroupVersionsRegistered says whether the host forwards requests for all group versions.
 	GroupVersionsRegistered conditionsv1alpha1.ConditionType = "GroupVersionsRegistered"
 )
@@ -35,6 +37,8 @@ const (
 	MissingIdentityHashReason = "MissingIdentityHash"
 	// NoResourcesReason means that the APIExport offers no resource that can be projected.
 	NoResourcesReason = "NoResources"
+	// NotProjectableReason means that some resources cannot be projected, which the message names with the reason.
+	NotProjectableReason = "NotProjectable"
 	// APIResourceSchemaInvalidReason means that an APIResourceSchema that the APIExport names is missing or invalid.
 	APIResourceSchemaInvalidReason = "APIResourceSchemaInvalid"
 	// WorkspaceNotFoundReason means that the workspace does not exist, and is not created on demand.
