@@ -3,6 +3,7 @@
 //
 //	crash_test.go     kill -9 in the middle of many writes, and with equal names in many workspaces
 //	outage_test.go    an external etcd that stops and starts again; -outage says for how long
+//	upgrade_test.go   objects that an earlier release has stored
 //	start_test.go     an external etcd that is away at the start
 //	elsewhere_test.go one of two etcds that is away
 //	full_test.go      an etcd without room for more

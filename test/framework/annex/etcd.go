@@ -181,3 +181,25 @@ func (e *Etcd) Compact() {
 		e.tb.Fatalf("compacting etcd: %v", err)
 	}
 }
+
+// Rewrite gives change the value of every key, and stores what it returns instead; nil for the same. It is for a time when no server runs.
+func (e *Etcd) Rewrite(change func(key string, value []byte) []byte) {
+	e.tb.Helper()
+	found, err := e.client.Get(e.tb.Context(), "/", clientv3.WithPrefix())
+	if err != nil {
+		e.tb.Fatalf("reading from etcd: %v", err)
+	}
+	for _, kv := range found.Kvs {
+		if value := change(string(kv.Key), kv.Value); value != nil {
+			e.Put(string(kv.Key), string(value))
+		}
+	}
+}
+
+// Remove deletes the keys that begin with prefix.
+func (e *Etcd) Remove(prefix string) {
+	e.tb.Helper()
+	if _, err := e.client.Delete(e.tb.Context(), prefix, clientv3.WithPrefix()); err != nil {
+		e.tb.Fatalf("deleting from etcd: %v", err)
+	}
+}
