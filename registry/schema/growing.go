@@ -12,14 +12,11 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"sigs.k8s.io/yaml"
 
@@ -34,8 +31,8 @@ type guarded struct {
 	sets     bool  // lists may be sets or maps
 	// ready returns why Handler cannot serve the definition.
 	ready func() error
-	// unanswered returns the answer to a request in a version to which nothing can be converted now; nil if it can be.
-	unanswered func(version string) error
+	// resting answers while a webhook does not; nil if no webhook of a provider converts objects.
+	resting *resting
 	// letGo returns the handler for a second try.
 	letGo func() (http.Handler, error)
 }
@@ -46,13 +43,12 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		unusable(w, req, err)
 		return
 	}
+	g.resting.serve(w, req, func(w http.ResponseWriter) { g.serve(w, req) })
+}
+
+// serve checks the body of a request, and serves it.
+func (g *guarded) serve(w http.ResponseWriter, req *http.Request) {
 	info, ok := genericapirequest.RequestInfoFrom(req.Context())
-	if ok {
-		if err := g.unanswered(info.APIVersion); err != nil {
-			responsewriters.ErrorNegotiated(err, apiserver.Codecs, schema.GroupVersion{Group: info.APIGroup, Version: info.APIVersion}, w, req)
-			return
-		}
-	}
 	if !ok || info.Subresource == "scale" { // a Scale has a schema of its own
 		g.Handler.ServeHTTP(w, req)
 		return

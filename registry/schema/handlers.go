@@ -64,6 +64,8 @@ type Handlers struct {
 	kept *lru.Cache[string, *entry] // by hash
 	// waits are those for the webhooks of each provider.
 	waits *lru.Cache[logicalcluster.Name, *waits]
+	// resting says until when consumers ask for no conversion.
+	resting *lru.Cache[consumer, time.Time]
 }
 
 // stockHandler is what the stock CRD handler, whose type is private, can do.
@@ -119,7 +121,8 @@ func New(config Config) (*Handlers, error) {
 			// Not here: the caller holds a lock, and closing waits for a handler that is just being built.
 			go e.source.close()
 		}),
-		waits: lru.New[logicalcluster.Name, *waits](waitsBytes, nil),
+		waits:   lru.New[logicalcluster.Name, *waits](waitsBytes, nil),
+		resting: lru.New[consumer, time.Time](waitsBytes, nil),
 	}, nil
 }
 
@@ -147,6 +150,7 @@ func (h *Handlers) Close() {
 func (h *Handlers) Forget(cluster logicalcluster.Name) {
 	h.kept.Drop(cluster.String())
 	h.waits.Drop(cluster.String())
+	h.resting.Drop(cluster.String())
 }
 
 // Bytes returns about how many bytes the handlers take, and how many they may take.
@@ -174,7 +178,7 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		if err != nil {
 			return nil, err
 		}
-		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), e.ready, unanswered(resource, hooks), func() (http.Handler, error) { return h.letGo(resource, cluster) }}
+		e.serving = &guarded{e.handler, defaults, h.config.MaxRequestBodyBytes, hasSets(resource.CRD), e.ready, h.restingOf(resource), func() (http.Handler, error) { return h.letGo(resource, cluster) }}
 		return e, nil
 	})
 }

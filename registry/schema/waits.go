@@ -8,44 +8,46 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apiextensions-apiserver/pkg/apiserver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/lru"
 )
 
 // A request that waits for the webhook of a provider keeps the seats of its consumer's workspace, so a provider whose webhook does not answer
 // would keep its consumers from everything else that they do. The stock converter knows no context by which a request could give its seats to
-// others meanwhile. So only few requests in the whole process wait long for the webhooks of one provider:
+// others meanwhile. So:
 //
-//	for shortWait          all may wait
-//	longer, mostLong       may wait at a time, until the webhook's own timeout; the others fail
-//	afterwards             nobody waits for twice shortWait, and then one after the other for shortWait, until the webhook has answered
+//	all           wait for shortWait
+//	mostLong      of the whole process wait longer at a time, until the webhook's own timeout, but none if the last of them got no answer
+//	a consumer    whose request has failed after a wait asks for no conversion for twice shortWait
+//
+// No consumer is refused because of another one: a webhook may not answer only for objects of one of them.
 const mostLong = 2
 
 // defaultShortWait is Config.ShortWait unless that says otherwise.
 const defaultShortWait = 2 * time.Second
 
-// waitsBytes bounds what is kept of providers, of which a state is so large.
+// waitsBytes bounds what is kept of providers, and of their consumers, of which each state is so large.
 const (
 	waitsBytes = 1 << 20
 	waitBytes  = 128
 )
-
-// errUnanswered is the error of a request that does not wait, or not any more.
-var errUnanswered = errors.New("too many requests wait for an answer")
 
 // waits are those for the webhooks of one provider. It is safe for concurrent use.
 type waits struct {
 	short time.Duration
 
 	mu     sync.Mutex
-	long   int       // how many wait longer than short
-	silent bool      // whether the last answer did not come
-	until  time.Time // when the next one is asked for, if it is silent
-	asking bool      // whether it is being asked for
+	long   int  // how many wait longer than short
+	silent bool // whether one of them got no answer, and nobody has since
 }
 
 // waitsOf returns the waits for the webhooks of a provider.
@@ -65,24 +67,19 @@ type waiting struct {
 	of     *waits
 	cancel context.CancelFunc
 	timer  *time.Timer
-	probe  bool // whether it is the only one, after silence
 
 	// Guarded by of.mu.
 	ended, long, cut bool
 }
 
 // begin returns a wait, and the context of the call that is waited for. End it.
-func (w *waits) begin(ctx context.Context) (*waiting, context.Context, error) {
+func (w *waits) begin(ctx context.Context) (*waiting, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.silent && (w.asking || time.Now().Before(w.until)) {
-		return nil, nil, errUnanswered
-	}
-	one := &waiting{of: w, probe: w.silent}
-	w.asking = one.probe
+	one := &waiting{of: w}
 	ctx, one.cancel = context.WithCancel(ctx)
 	one.timer = time.AfterFunc(w.short, one.lasts)
-	return one, ctx, nil
+	return one, ctx
 }
 
 // lasts is called when the wait is no longer short.
@@ -92,7 +89,7 @@ func (one *waiting) lasts() {
 	defer w.mu.Unlock()
 	switch {
 	case one.ended:
-	case one.probe || w.long >= mostLong:
+	case w.silent || w.long >= mostLong:
 		one.cut = true
 		one.cancel()
 	default:
@@ -115,25 +112,9 @@ func (one *waiting) end(answered bool) {
 	if one.long {
 		w.long--
 	}
-	if one.probe {
-		w.asking = false
+	if !one.cut {
+		w.silent = !answered && one.long
 	}
-	switch {
-	case !answered && (one.long || one.probe && one.cut):
-		w.silent, w.until = true, time.Now().Add(2*w.short)
-	case !one.cut:
-		w.silent = false
-	}
-}
-
-// rest returns how long nobody is asked; 0 if somebody may be.
-func (w *waits) rest() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.silent {
-		return 0
-	}
-	return max(time.Until(w.until), 0)
 }
 
 // awaited is the body of an answer, which is a part of the wait.
@@ -158,10 +139,7 @@ func (a *awaited) Close() error {
 
 // roundTrip makes a call of to, and waits for the answer and its body.
 func (w *waits) roundTrip(to http.RoundTripper, request *http.Request) (*http.Response, error) {
-	one, ctx, err := w.begin(request.Context())
-	if err != nil {
-		return nil, err
-	}
+	one, ctx := w.begin(request.Context())
 	answer, err := to.RoundTrip(request.WithContext(ctx))
 	if err != nil {
 		one.end(false)
@@ -171,34 +149,75 @@ func (w *waits) roundTrip(to http.RoundTripper, request *http.Request) (*http.Re
 	return answer, nil
 }
 
-// unanswered returns the answer to a request that needs a conversion by a webhook that is not asked now; nil if it may be asked.
-func (w *waits) unanswered(gr schema.GroupResource) error {
-	rest := w.rest()
-	if rest == 0 {
-		return nil
-	}
-	err := apierrors.NewServiceUnavailable("the webhook of the provider of " + gr.String() + " does not answer, please try again")
-	err.ErrStatus.Details = &metav1.StatusDetails{Group: gr.Group, Kind: gr.Resource, RetryAfterSeconds: int32((rest + time.Second - 1) / time.Second)}
-	return err
+// consumer is a consumer of a provider.
+type consumer struct{ provider, cluster logicalcluster.Name }
+
+// resting makes a consumer whose request fails after it has waited for the webhook of a provider rest, before it asks for a conversion again.
+type resting struct {
+	resource schema.GroupResource
+	provider logicalcluster.Name
+	stored   string // version
+	short    time.Duration
+	until    *lru.Cache[consumer, time.Time]
 }
 
-// unanswered returns what answers requests for a resource in its other versions than the stored one, while its webhook is not asked. Requests in
-// the stored version go on: most objects are stored in it.
-func unanswered(resource *catalog.Resource, hooks Webhooks) func(version string) error {
-	bound, ok := hooks.(discreet)
-	if !ok {
-		return func(string) error { return nil }
+// restingOf returns what makes consumers of a resource rest; nil if no webhook of a provider converts it.
+func (h *Handlers) restingOf(resource *catalog.Resource) *resting {
+	if _, bound := h.hooksFor(resource); !bound {
+		return nil
 	}
-	stored := ""
+	r := &resting{resource: resource.GroupResource(), provider: resource.Provider, short: h.config.ShortWait, until: h.resting}
 	for _, v := range resource.CRD.Spec.Versions {
 		if v.Storage {
-			stored = v.Name
+			r.stored = v.Name
 		}
 	}
-	return func(version string) error {
-		if version == stored {
-			return nil
-		}
-		return bound.waits.unanswered(resource.GroupResource())
+	return r
+}
+
+// serve calls do, or answers a request for which the consumer has to rest: one in another version than the stored one, in which most objects
+// are. A nil r lets everything pass.
+func (r *resting) serve(w http.ResponseWriter, req *http.Request, do func(http.ResponseWriter)) {
+	info, ok := genericapirequest.RequestInfoFrom(req.Context())
+	cluster, single := logicalcluster.FromContext(req.Context())
+	if r == nil || !ok || !single || info.APIVersion == r.stored {
+		do(w)
+		return
 	}
+	key := consumer{r.provider, cluster}
+	if until, ok := r.until.Get(key); ok {
+		if rest := time.Until(until); rest > 0 {
+			err := apierrors.NewServiceUnavailable("the webhook of the provider of " + r.resource.String() + " does not answer, please try again")
+			err.ErrStatus.Details = &metav1.StatusDetails{Group: r.resource.Group, Kind: r.resource.Resource, RetryAfterSeconds: int32((rest + time.Second - 1) / time.Second)}
+			responsewriters.ErrorNegotiated(err, apiserver.Codecs, schema.GroupVersion{Group: info.APIGroup, Version: info.APIVersion}, w, req)
+			return
+		}
+		r.until.Remove(key)
+	}
+	if info.Verb == "watch" { // an error is one of its events
+		do(w)
+		return
+	}
+	began, answer := time.Now(), &coded{ResponseWriter: w}
+	do(responsewriter.WrapForHTTP1Or2(answer))
+	if answer.code >= http.StatusInternalServerError && time.Since(began) >= r.short {
+		r.until.Put(key, time.Now().Add(2*r.short), waitBytes, cluster.String())
+	}
+}
+
+// coded notes the code of an answer.
+type coded struct {
+	http.ResponseWriter
+	code int
+}
+
+var _ responsewriter.UserProvidedDecorator = &coded{}
+
+// Unwrap implements responsewriter.UserProvidedDecorator.
+func (c *coded) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (c *coded) WriteHeader(code int) {
+	c.code = code
+	c.ResponseWriter.WriteHeader(code)
 }

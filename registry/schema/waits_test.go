@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,87 +21,76 @@ func (hurried) ClientConfigFor(string) (*clientrest.Config, error) {
 	return &clientrest.Config{Timeout: 2 * time.Second}, nil
 }
 
-func TestWaits_FewAreLong(t *testing.T) {
-	w := &waits{short: 50 * time.Millisecond}
-	var all []*waiting
-	var contexts []context.Context
-	for range mostLong + 3 {
-		one, ctx, err := w.begin(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, contexts = append(all, one), append(contexts, ctx)
-	}
-	cut := 0
-	for deadline := time.After(time.Minute); cut < 3; {
-		cut = 0
-		for _, ctx := range contexts {
-			if ctx.Err() != nil {
-				cut++
+// ends waits until so many of the contexts have ended, and returns which.
+func ends(t *testing.T, contexts []context.Context, want int) []bool {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		ended, n := make([]bool, len(contexts)), 0
+		for i, ctx := range contexts {
+			if ended[i] = ctx.Err() != nil; ended[i] {
+				n++
 			}
 		}
-		select {
-		case <-deadline:
-			t.Fatalf("%d of %d end", cut, len(all))
-		case <-time.After(time.Millisecond):
+		if n == want {
+			return ended
+		}
+		if n > want || time.Now().After(deadline) {
+			t.Fatalf("%d of %d have ended, want %d", n, len(contexts), want)
 		}
 	}
+}
+
+func TestWaits_FewAreLong(t *testing.T) {
+	w := &waits{short: 50 * time.Millisecond}
+	begin := func(n int) (all []*waiting, contexts []context.Context) {
+		for range n {
+			one, ctx := w.begin(t.Context())
+			all, contexts = append(all, one), append(contexts, ctx)
+		}
+		return all, contexts
+	}
+	all, contexts := begin(mostLong + 3)
 	// That there are many says nothing about the webhook.
-	for i, ctx := range contexts {
-		if ctx.Err() != nil {
+	for i, ended := range ends(t, contexts, 3) {
+		if ended {
 			all[i].end(false)
 		}
 	}
-	if w.rest() != 0 {
+	if w.silent {
 		t.Error("those who did not wait long say that it does not answer")
 	}
 	for i := range all {
 		all[i].end(false)
 		all[i].end(false)
 	}
-	if w.rest() == 0 || w.long != 0 {
+	if !w.silent || w.long != 0 {
 		t.Errorf("after no answer, %d wait", w.long)
 	}
-	if _, _, err := w.begin(t.Context()); !errors.Is(err, errUnanswered) {
-		t.Errorf("got %v", err)
+	// Nobody is refused, and nobody waits long.
+	all, contexts = begin(3)
+	ends(t, contexts, 3)
+	for _, one := range all {
+		one.end(false)
 	}
-	time.Sleep(w.rest())
-	probe, ctx, err := w.begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	answered, _ := w.begin(t.Context())
+	answered.end(true)
+	all, contexts = begin(mostLong + 1)
+	ends(t, contexts, 1)
+	for _, one := range all {
+		one.end(true)
 	}
-	if _, _, err := w.begin(t.Context()); !errors.Is(err, errUnanswered) {
-		t.Errorf("two ask at a time: %v", err)
-	}
-	<-ctx.Done()
-	probe.end(false)
-	if w.rest() == 0 {
-		t.Error("it does not rest after another silence")
-	}
-	time.Sleep(w.rest())
-	if probe, _, err = w.begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	probe.end(true)
-	for range 3 {
-		if _, _, err := w.begin(t.Context()); err != nil {
-			t.Errorf("after an answer: %v", err)
-		}
+	if w.silent || w.long != 0 {
+		t.Errorf("after an answer: silent %t, %d wait", w.silent, w.long)
 	}
 }
 
 // An error that comes at once is an answer: nobody has waited.
 func TestWaits_ErrorsAreAnswers(t *testing.T) {
 	w := &waits{short: time.Minute}
-	for range 3 {
-		one, _, err := w.begin(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		one.end(false)
-	}
-	if w.rest() != 0 {
-		t.Error("it rests")
+	one, _ := w.begin(t.Context())
+	one.end(false)
+	if w.silent {
+		t.Error("it counts as silent")
 	}
 }
 
@@ -141,6 +129,17 @@ func TestConversion_ProviderThatDoesNotAnswer(t *testing.T) {
 	}
 	s.must(http.StatusOK, http.MethodGet, "consumer"+gizmosV1+"/a", "", "")
 	s.must(http.StatusOK, http.MethodGet, "consumer"+gizmosV1, "", "")
+	// Another consumer is not refused because of that, but does not wait long.
+	s.serve("second", "hash", hook.definition(t, func(d *apiextensionsv1.CustomResourceDefinition) {
+		d.Annotations = map[string]string{"apis.kcp.io/schema-cluster": "provider"}
+	}))
+	s.must(http.StatusCreated, http.MethodPost, "second"+gizmosV1, asJSON, gizmo("a", "v1", `{"address":"one:1"}`))
+	began := time.Now()
+	s.must(http.StatusInternalServerError, http.MethodGet, "second"+gizmosV2+"/a", "", "")
+	if took := time.Since(began); took > 1500*time.Millisecond {
+		t.Errorf("another consumer has waited %v", took)
+	}
+	s.must(http.StatusServiceUnavailable, http.MethodGet, "second"+gizmosV2+"/a", "", "")
 	// A workspace with a definition of its own has nothing to do with it.
 	own := newConversions(t)
 	s.serve("other", catalog.LocalBucket, own.definition(t, nil))
