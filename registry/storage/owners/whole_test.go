@@ -33,15 +33,14 @@ func newWhole(t *testing.T) *house {
 	return h
 }
 
-func wholeKey(name string) layout.Key {
-	return layout.Key{Resource: quota.Resource, Cluster: "c1", Namespace: quota.ClusterNamespace, Name: name}
-}
+// wholeKey is the key of a quota in the namespace in which it can be for the cluster.
+var wholeKey = layout.Key{Resource: quota.Resource, Cluster: "c1", Namespace: quota.ClusterNamespace, Name: "w"}
 
-// wholeQuota returns a quota for the cluster, as it is stored.
-func wholeQuota(t *testing.T, name, scoped string, pairs ...string) []byte {
+// wholeQuota returns that quota as it is stored; it is for the cluster if scoped is "true".
+func wholeQuota(t *testing.T, scoped string, pairs ...string) []byte {
 	t.Helper()
 	q := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: quota.ClusterNamespace, Annotations: map[string]string{quota.ClusterScopedAnnotationKey: scoped}},
+		ObjectMeta: metav1.ObjectMeta{Name: wholeKey.Name, Namespace: quota.ClusterNamespace, Annotations: map[string]string{quota.ClusterScopedAnnotationKey: scoped}},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{}},
 	}
 	for i := 0; i < len(pairs); i += 2 {
@@ -63,10 +62,10 @@ func wholeQuota(t *testing.T, name, scoped string, pairs ...string) []byte {
 func (h *house) setWhole(scoped string, pairs ...string) {
 	h.t.Helper()
 	var revision int64
-	if h.has(wholeKey("w")) {
-		revision = h.revision(wholeKey("w"))
+	if h.has(wholeKey) {
+		revision = h.revision(wholeKey)
 	}
-	resp, err := h.OptimisticPut(h.t.Context(), h.path(wholeKey("w")), wholeQuota(h.t, "w", scoped, pairs...), revision, kubernetes.PutOptions{})
+	resp, err := h.OptimisticPut(h.t.Context(), h.path(wholeKey), wholeQuota(h.t, scoped, pairs...), revision, kubernetes.PutOptions{})
 	if err != nil || !resp.Succeeded {
 		h.t.Fatalf("writing the quota: %+v, %v", resp, err)
 	}
@@ -150,7 +149,7 @@ func TestCharge_OfAWholeCluster(t *testing.T) {
 	mustExceed(in("admin", "i"), "w")
 	h.setWhole("true", "configmaps", "1")
 	mustExceed(in("other", "j"), "w")
-	h.delete(wholeKey("w"))
+	h.delete(wholeKey)
 	h.delete(quotaKey("q"))
 	if h.quotaKeys() != 0 {
 		t.Errorf("%d keys are left of quotas that are gone", h.quotaKeys())
@@ -164,7 +163,7 @@ func TestCharge_OfAWholeCluster(t *testing.T) {
 func TestCharge_OfAWholeClusterFromElsewhere(t *testing.T) {
 	h := newWhole(t)
 	k := quotaKey("w")
-	value := []byte(strings.ReplaceAll(string(wholeQuota(t, "w", "true", "configmaps", "0")), "admin", "other")) // of the same length
+	value := []byte(strings.ReplaceAll(string(wholeQuota(t, "true", "configmaps", "0")), "admin", "other")) // of the same length
 	if _, err := h.OptimisticPut(t.Context(), h.path(k), value, 0, kubernetes.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -196,10 +195,10 @@ func TestCharge_OfAWholeClusterLeavesNothing(t *testing.T) {
 // An older release has stored a quota, and an object past it.
 func TestCharge_OfAWholeClusterIsAdopted(t *testing.T) {
 	h := newWhole(t)
-	if _, err := h.etcd.KV.Put(t.Context(), h.path(wholeKey("w")), string(wholeQuota(t, "w", "true", "configmaps", "2"))); err != nil {
+	if _, err := h.etcd.KV.Put(t.Context(), h.path(wholeKey), string(wholeQuota(t, "true", "configmaps", "2"))); err != nil {
 		t.Fatal(err)
 	}
-	q, err := h.readQuota(t.Context(), &mvccpb.KeyValue{Value: wholeQuota(t, "w", "true", "configmaps", "2")})
+	q, err := h.readQuota(t.Context(), &mvccpb.KeyValue{Value: wholeQuota(t, "true", "configmaps", "2")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +223,7 @@ func TestCharge_OfAWholeClusterIsAdopted(t *testing.T) {
 	if err := h.create(in("ns", "b"), 10); err != nil {
 		t.Error(err)
 	}
-	h.remove(wholeKey("w"))
+	h.remove(wholeKey)
 	if err := h.Adopt(t.Context(), "c1", quota.ClusterNamespace, nil); err != nil || h.quotaKeys() != 0 {
 		t.Errorf("%d keys: %v", h.quotaKeys(), err)
 	}
@@ -295,7 +294,7 @@ func TestCharge_OfAWholeClusterInAnotherEtcd(t *testing.T) {
 	if err := create("b"); !exceeds(err, "w") {
 		t.Errorf("got %v", err)
 	}
-	p.main.delete(wholeKey("w"))
+	p.main.delete(wholeKey)
 	if err := create("b"); err != nil || p.quotaKeys() != 0 {
 		t.Errorf("%d keys: %v", p.quotaKeys(), err)
 	}
