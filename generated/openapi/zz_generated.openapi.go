@@ -2149,7 +2149,7 @@ func schema_annex_apis_apis_v1alpha1_APIResourceSchemaSpec(ref common.ReferenceC
 					},
 					"nameValidation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "nameValidation says which names objects may have: DNS1123Subdomain, or PathSegmentName, which is not supported yet.",
+							Description: "nameValidation says which names objects may have: DNS1123Subdomain, as for most kinds, or PathSegmentName, which also allows names such as system:admin.",
 							Default:     "DNS1123Subdomain",
 							Type:        []string{"string"},
 							Format:      "",

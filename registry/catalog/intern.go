@@ -119,6 +119,10 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 	if converts {
 		content = append(content, rules...) // after the end of the JSON
 	}
+	validation, named := crd.Annotations[apisv1alpha2.AnnotationNameValidationKey]
+	if named {
+		content = append(append(content, 0), validation...) // no JSON has this byte
+	}
 	sum := sha256.Sum256(content)
 	hash := hex.EncodeToString(sum[:16])
 	if held := c.definitions.held(hash); held != nil {
@@ -138,7 +142,10 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 		},
 	}
 	if converts {
-		made.Annotations = map[string]string{apisv1alpha2.AnnotationConversionKey: rules}
+		metav1.SetMetaDataAnnotation(&made.ObjectMeta, apisv1alpha2.AnnotationConversionKey, rules)
+	}
+	if named {
+		metav1.SetMetaDataAnnotation(&made.ObjectMeta, apisv1alpha2.AnnotationNameValidationKey, validation)
 	}
 	return c.definitions.get(hash, func() *apiextensionsv1.CustomResourceDefinition { return made }), nil
 }

@@ -67,7 +67,7 @@ func TestBuild_HashesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-// The rules by which a definition converts are part of what it stands for.
+// The rules by which a definition converts, and the names that it allows, are part of what it stands for.
 func TestDefinition_HasItsRules(t *testing.T) {
 	c := New(Config{Reader: clienttest.NewFake()})
 	with := func(rules string) *apiextensionsv1.CustomResourceDefinition {
@@ -84,6 +84,11 @@ func TestDefinition_HasItsRules(t *testing.T) {
 	none, one, same, two := with(""), with("{}"), with("{}"), with(`{"conversions":[]}`)
 	if one != same || one.UID == none.UID || one.UID == two.UID || two.UID == none.UID {
 		t.Errorf("hashes %s, %s, %s, %s", none.UID, one.UID, same.UID, two.UID)
+	}
+	named := local("c1", "widgets", "string")
+	named.Annotations = map[string]string{apisv1alpha2.AnnotationNameValidationKey: "PathSegmentName"}
+	if definition, err := c.Definition(named); err != nil || definition.UID == none.UID || definition.Annotations[apisv1alpha2.AnnotationNameValidationKey] != "PathSegmentName" {
+		t.Errorf("with other names: %v, %v", definition, err)
 	}
 	if len(none.Annotations) != 0 || len(one.Annotations) != 1 || one.Annotations[apisv1alpha2.AnnotationConversionKey] != "{}" {
 		t.Errorf("annotations %v, %v", none.Annotations, one.Annotations)

@@ -24,8 +24,8 @@ type Resource struct {
 	ShortNames, Categories                  []string
 	Namespaced                              bool
 
-	// CRD is the definition reduced to what matters for serving: name "<plural>.<group>", UID equal to Hash, the rules of an APIConversion in
-	// their annotation, spec, accepted names, and conditions of long ago. All resources of one Hash share it. Nil when Typed.
+	// CRD is the definition reduced to what matters for serving: name "<plural>.<group>", UID equal to Hash, the rules of an APIConversion and
+	// the validation of names in their annotations, spec, accepted names, and conditions of long ago. All resources of one Hash share it. Nil when Typed.
 	CRD *apiextensionsv1.CustomResourceDefinition
 	// Hash names the content of CRD; equal hashes mean equal behavior.
 	Hash string

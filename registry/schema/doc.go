@@ -23,10 +23,13 @@
 // nowhere. What is read is converted by them directly. They belong to the definition, in an annotation, so they are part of its hash, and go with
 // its handler. An object that they cannot convert to each served version is refused (convertible.go).
 //
+// Names of objects are DNS subdomains to the stock handler. If a schema allows all names that a URL can have (nameValidation: PathSegmentName), the
+// strategies by which it creates objects are wrapped (names.go).
+//
 // Webhooks may convert objects (webhooks.go). To the consumers of a bound resource they do not say why they cannot be called (discreet.go), and
 // few of their requests wait long for a provider whose webhook does not answer (waits.go). The stock handler converts them one by one. Lists and the first events of watches are converted with
 // one call for many objects (batch.go), to the same result. The server itself works on objects as they are stored (stored.go).
 //
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
-// parameters, and the delete function that it registers with the informer, which tears down what the lister no longer lists.
+// parameters, the storage in the scope of a request that admission gets (names.go), and the delete function that it registers with the informer, which tears down what the lister no longer lists.
 package schema

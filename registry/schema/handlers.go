@@ -20,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/schemas/conversion"
+	apiscrd "github.com/annex-dev/annex/schemas/crd"
 )
 
 const (
@@ -253,6 +254,10 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, hooks We
 	s := &source{crd: crd}
 	e := &entry{source: s, interfaces: sync.OnceValues(func() (admission.ObjectInterfaces, error) { return newInterfaces(crd, own) })}
 	var options generic.RESTOptionsGetter = growingOptions{h.config.RESTOptionsGetter, defaults}
+	admits := admit(h.admission, crd, e.storage)
+	if apiscrd.HasPathSegmentNames(crd) {
+		admits = &freelyNaming{Interface: admits}
+	}
 	if convertsByWebhook(crd) {
 		var err error
 		if e.converter, err = newConverter(crd, hooks, rules); err != nil {
@@ -265,7 +270,7 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, hooks We
 		s,
 		h.config.NotFound,
 		options,
-		admit(h.admission, crd, e.storage),
+		admits,
 		nil, // establishing is a controller's work
 		hooks,
 		through(hooks),

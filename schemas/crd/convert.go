@@ -31,6 +31,9 @@ func FromSchema(schema *apisv1alpha1.APIResourceSchema) (*apiextensionsv1.Custom
 	if approved, ok := schema.Annotations[apiextensionsv1.KubeAPIApprovedAnnotation]; ok {
 		crd.Annotations = map[string]string{apiextensionsv1.KubeAPIApprovedAnnotation: approved}
 	}
+	if spec.NameValidation == apisv1alpha1.NameValidationPathSegmentName {
+		metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationNameValidationKey, spec.NameValidation)
+	}
 	for i := range spec.Versions {
 		version, err := fromVersion(&spec.Versions[i])
 		if err != nil {
@@ -68,6 +71,11 @@ func Bound(schema *apisv1alpha1.APIResourceSchema, conversion *apisv1alpha1.APIC
 	metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationSchemaClusterKey, logicalcluster.From(schema).String())
 	metav1.SetMetaDataAnnotation(&crd.ObjectMeta, apisv1alpha2.AnnotationSchemaNameKey, schema.Name)
 	return crd, SetConversion(crd, conversion)
+}
+
+// HasPathSegmentNames reports whether objects of crd may have every name that is valid in a URL.
+func HasPathSegmentNames(crd *apiextensionsv1.CustomResourceDefinition) bool {
+	return crd.Annotations[apisv1alpha2.AnnotationNameValidationKey] == apisv1alpha1.NameValidationPathSegmentName
 }
 
 // Converts reports whether an APIConversion can convert the objects of schema: it has several versions and no webhook.

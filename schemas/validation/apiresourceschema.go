@@ -44,9 +44,7 @@ func ValidateAPIResourceSchema(ctx context.Context, schema *apisv1alpha1.APIReso
 	}
 	errs = append(errs, validateVersions(schema.Spec.Versions, spec.Child("versions"))...)
 	switch schema.Spec.NameValidation {
-	case "", apisv1alpha1.NameValidationDNS1123Subdomain:
-	case apisv1alpha1.NameValidationPathSegmentName:
-		errs = append(errs, rule.NotSupportedYet(spec.Child("nameValidation"), "PathSegmentName is"))
+	case "", apisv1alpha1.NameValidationDNS1123Subdomain, apisv1alpha1.NameValidationPathSegmentName:
 	default:
 		errs = append(errs, field.NotSupported(spec.Child("nameValidation"), schema.Spec.NameValidation,
 			[]string{apisv1alpha1.NameValidationDNS1123Subdomain, apisv1alpha1.NameValidationPathSegmentName}))

@@ -241,8 +241,7 @@ func TestValidateAPIResourceSchema(t *testing.T) {
 			s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: apisv1alpha1.NoneConverter, Webhook: &apisv1alpha1.WebhookConversion{}}
 		}, []string{"spec.conversion.webhook: Forbidden"}},
 		{"strategy unknown", func(s *schema) { s.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: "Magic"} }, []string{"spec.conversion.strategy: Unsupported"}},
-		{"path segment names", func(s *schema) { s.Spec.NameValidation = apisv1alpha1.NameValidationPathSegmentName },
-			[]string{"spec.nameValidation: Forbidden: PathSegmentName is not supported yet"}},
+		{"path segment names", func(s *schema) { s.Spec.NameValidation = apisv1alpha1.NameValidationPathSegmentName }, nil},
 		{"name validation unknown", func(s *schema) { s.Spec.NameValidation = "Any" }, []string{"spec.nameValidation: Unsupported"}},
 		{"no schema", raw(``), []string{"spec.versions[0].schema: Invalid"}},
 		{"schema that is no JSON object", raw(`[1]`), []string{"spec.versions[0].schema: Invalid"}},

@@ -39,7 +39,7 @@ type APIResourceSchemaSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	Versions []APIResourceVersion `json:"versions"`
-	// nameValidation says which names objects may have: DNS1123Subdomain, or PathSegmentName, which is not supported yet.
+	// nameValidation says which names objects may have: DNS1123Subdomain, as for most kinds, or PathSegmentName, which also allows names such as system:admin.
 	// +optional
 	// +default="DNS1123Subdomain"
 	NameValidation string `json:"nameValidation,omitempty"`

@@ -33,6 +33,8 @@ const (
 	AnnotationSchemaNameKey = "apis.kcp.io/schema-name"
 	// AnnotationConversionKey contains the spec of the APIConversion by which such a CustomResourceDefinition converts, as JSON.
 	AnnotationConversionKey = "internal.apis.kcp.io/conversion"
+	// AnnotationNameValidationKey contains the nameValidation of the APIResourceSchema of such a CustomResourceDefinition, unless that is the default.
+	AnnotationNameValidationKey = "internal.apis.kcp.io/name-validation"
 )
 
 // Conditions of an APIBinding.

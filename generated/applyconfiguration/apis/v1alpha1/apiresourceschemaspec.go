@@ -21,7 +21,7 @@ type APIResourceSchemaSpecApplyConfiguration struct {
 	Scope *v1.ResourceScope `json:"scope,omitempty"`
 	// versions are the versions of the resource. Exactly one of them is the storage version.
 	Versions []APIResourceVersionApplyConfiguration `json:"versions,omitempty"`
-	// nameValidation says which names objects may have: DNS1123Subdomain, or PathSegmentName, which is not supported yet.
+	// nameValidation says which names objects may have: DNS1123Subdomain, as for most kinds, or PathSegmentName, which also allows names such as system:admin.
 	NameValidation *string `json:"nameValidation,omitempty"`
 	// conversion says how objects are converted between versions. It is required if there are several versions.
 	Conversion *CustomResourceConversionApplyConfiguration `json:"conversion,omitempty"`
