@@ -61,7 +61,7 @@ type Config struct {
 type reconciler struct {
 	Config
 	// targets are the objects that Workspaces are mounted on.
-	targets *targets
+	targets *multicluster.Targets
 }
 
 // Specs returns the controllers of this package.
@@ -69,7 +69,7 @@ func Specs(c Config) []multicluster.Spec {
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
-	r := &reconciler{Config: c, targets: newTargets()}
+	r := &reconciler{Config: c, targets: multicluster.NewTargets()}
 	return []multicluster.Spec{{
 		Name:    Name,
 		Workers: workers,
@@ -80,7 +80,7 @@ func Specs(c Config) []multicluster.Spec {
 			{Resource: apiBindings, Content: c.Content, HeadKeys: r.keysOfBinding, Listed: multicluster.OnlyChanges},
 			{Resource: clusterRoleBindings, Content: c.Content, HeadKeys: r.keysOfClusterRoleBinding, Listed: multicluster.OnlyChanges},
 		},
-		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates, r.followTargets},
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.collectTemplates, r.targets.Feed(r.Content)},
 		Reconcile: r.reconcile,
 	}, r.homeSpec()}
 }
@@ -115,7 +115,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		return reconcile.Result{}, err
 	}
 	if ws == nil || ws.DeletionTimestamp != nil || ws.Spec.Mount == nil {
-		r.targets.unfollow(key)
+		r.targets.Follow(key)
 	}
 	if ws == nil {
 		return reconcile.Result{}, nil

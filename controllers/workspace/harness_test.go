@@ -112,7 +112,7 @@ func newWorkspace(changes ...func(*tenancyv1alpha1.Workspace)) *tenancyv1alpha1.
 }
 
 func (h *house) reconciler() *reconciler {
-	return &reconciler{targets: newTargets(), Config: Config{Config: multicluster.Config{Client: h.Fake, Live: h.Fake, Content: clienttest.NewContent(h.Fake), Resolver: paths{"root": "root"}}, Binder: h.binder, Clock: h.clock}}
+	return &reconciler{targets: multicluster.NewTargets(), Config: Config{Config: multicluster.Config{Client: h.Fake, Live: h.Fake, Content: clienttest.NewContent(h.Fake), Resolver: paths{"root": "root"}}, Binder: h.binder, Clock: h.clock}}
 }
 
 // step reconciles the workspace once, as a process that has just started would.

@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/tenancy/mounts"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 // mounted is what an object says about the Workspace that is mounted on it.
@@ -27,7 +28,7 @@ type mounted struct {
 // mount copies to ws what the object that it is mounted on says.
 func (r *reconciler) mount(ctx context.Context, ws *tenancyv1alpha1.Workspace) (reconcile.Result, error) {
 	on := targetOf(ws)
-	r.targets.follow(client.KeyOf(ws), on)
+	r.targets.Follow(client.KeyOf(ws), on)
 	found, err := r.read(ctx, ws, on)
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("reading what the workspace is mounted on: %w", err)
@@ -58,10 +59,10 @@ func (m mounted) show(ws *tenancyv1alpha1.Workspace) {
 }
 
 // read returns what the object that ws is mounted on says.
-func (r *reconciler) read(ctx context.Context, ws *tenancyv1alpha1.Workspace, on target) (mounted, error) {
+func (r *reconciler) read(ctx context.Context, ws *tenancyv1alpha1.Workspace, on multicluster.Target) (mounted, error) {
 	ref := ws.Spec.Mount.Reference
 	missing := mounted{reason: tenancyv1alpha1.MountObjectNotFoundReason, message: fmt.Sprintf("%s %q of %s does not exist", ref.Kind, ref.Name, ref.APIVersion)}
-	kind, err := r.Content.KindOf(ctx, on.key.Cluster, schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind))
+	kind, err := r.Content.KindOf(ctx, on.Key.Cluster, schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind))
 	if err != nil {
 		return mounted{}, err
 	}
@@ -77,7 +78,7 @@ func (r *reconciler) read(ctx context.Context, ws *tenancyv1alpha1.Workspace, on
 		}
 		return missing, nil
 	}
-	head, err := r.Content.Find(ctx, *kind, on.key, false)
+	head, err := r.Content.Find(ctx, *kind, on.Key, false)
 	if err != nil || head == nil {
 		return missing, err
 	}

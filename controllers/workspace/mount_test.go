@@ -72,7 +72,7 @@ func TestMount_FollowsItsObject(t *testing.T) {
 	ready := map[string]any{"URL": url, "phase": "Ready"}
 	c := &contents{}
 	fake := clienttest.NewFake(mountedOn("a"))
-	r := &reconciler{targets: newTargets(), Config: Config{Config: multicluster.Config{Client: fake, Live: fake, Content: c}, Clock: newHouse().clock}}
+	r := &reconciler{targets: multicluster.NewTargets(), Config: Config{Config: multicluster.Config{Client: fake, Live: fake, Content: c}, Clock: newHouse().clock}}
 	key := client.Key{Cluster: "root", Name: "m"}
 	for _, step := range []struct {
 		name         string
@@ -122,20 +122,20 @@ func TestMount_FollowsItsObject(t *testing.T) {
 	if ws, err := client.Find[tenancyv1alpha1.Workspace](t.Context(), fake, workspaces, key); err != nil || ws != nil {
 		t.Errorf("after its deletion: %+v, %v", ws, err)
 	}
-	if left := r.targets.all(); len(left) > 0 || len(r.targets.by) > 0 {
-		t.Errorf("%v is still followed", left)
+	if !r.targets.Empty() {
+		t.Error("it is still followed")
 	}
 }
 
 func TestTargets_QueueWhatIsMounted(t *testing.T) {
 	c := &contents{watched: make(chan func(client.HeadEvent), 1)}
-	r := &reconciler{targets: newTargets(), Config: Config{Config: multicluster.Config{Content: c}}}
+	r := &reconciler{targets: multicluster.NewTargets(), Config: Config{Config: multicluster.Config{Content: c}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	queued := make(chan client.Key, 8)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.followTargets(ctx, func(key client.Key, _ time.Duration) { queued <- key })
+		r.targets.Feed(r.Content)(ctx, func(key client.Key, _ time.Duration) { queued <- key })
 	}()
 	select {
 	case <-c.watched:
@@ -143,9 +143,9 @@ func TestTargets_QueueWhatIsMounted(t *testing.T) {
 	case <-time.After(20 * time.Millisecond):
 	}
 	one, two := client.Key{Cluster: "root", Name: "one"}, client.Key{Cluster: "root", Name: "two"}
-	r.targets.follow(one, targetOf(mountedOn("a")))
+	r.targets.Follow(one, targetOf(mountedOn("a")))
 	handle := <-c.watched
-	r.targets.follow(two, targetOf(mountedOn("b")))
+	r.targets.Follow(two, targetOf(mountedOn("b")))
 	head := func(group, name string, cluster logicalcluster.Name) client.Head {
 		return client.Head{Resource: schema.GroupResource{Group: group, Resource: "remotes"}, Cluster: cluster, Name: name}
 	}
@@ -170,11 +170,11 @@ func TestTargets_QueueWhatIsMounted(t *testing.T) {
 			t.Errorf("%+v queues %v, want %v", step.event, got, step.want)
 		}
 	}
-	r.targets.follow(one, targetOf(mountedOn("b"))) // it cannot change, but nothing would be left behind
-	r.targets.unfollow(one)
-	r.targets.unfollow(two)
-	if len(r.targets.by)+len(r.targets.of) > 0 {
-		t.Errorf("%v and %v stay", r.targets.by, r.targets.of)
+	r.targets.Follow(one, targetOf(mountedOn("b"))) // it cannot change, but nothing would be left behind
+	r.targets.Follow(one)
+	r.targets.Follow(two)
+	if !r.targets.Empty() {
+		t.Error("something stays")
 	}
 	cancel()
 	<-done
