@@ -89,7 +89,8 @@ type Content interface {
 	// Watch calls handle, one call at a time, for everything that happens to heads in all clusters until ctx ends. It starts over by
 	// itself and returns only with ctx.
 	Watch(ctx context.Context, scope WatchScope, handle func(HeadEvent)) error
-	// KindOf returns what objects of gvk are in cluster; nil when nothing serves them there, as of now or later.
+	// KindOf returns what objects of gvk are in cluster; nil when nothing serves them there, as of now or later. Without a version, it is what custom
+	// resources of that group and kind are.
 	KindOf(ctx context.Context, cluster logicalcluster.Name, gvk schema.GroupVersionKind) (*Kind, error)
 	// ServedAs returns the group, the version and the kind of the object of h; zero when nothing serves it.
 	ServedAs(ctx context.Context, h Head) (schema.GroupVersionKind, error)

@@ -51,6 +51,8 @@ type Config struct {
 	Types typecheck.Checker
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
+	// Forwards says that the server sends requests to the endpoints of virtual storage.
+	Forwards bool
 	// HostWorkspace is the workspace that a host shows as its own; empty without a host.
 	HostWorkspace logicalcluster.Path
 }
@@ -84,7 +86,7 @@ func All(c Config) []multicluster.Spec {
 		typecheck.Specs(typecheck.Config{Config: c.Config, Checker: c.Types}),
 		{index.Spec()},
 		crd.Specs(c.Config, index),
-		apiexport.Specs(c.Config),
+		apiexport.Specs(apiexport.Config{Config: c.Config, Forwards: c.Forwards}),
 		partitionset.Specs(c.Config),
 		cachedresource.Specs(c.Config),
 		endpointslice.Specs(c.Config),

@@ -120,7 +120,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 
 		Identified: e.exports.Identified,
 		Metadata:   inAll,
-		Elsewhere:  e.replication.Bound,
+		Elsewhere:  e.bound,
 		Switched:   s.paths.Switched,
 		Virtual:    atEndpoints,
 		Base:       e.base.Has,

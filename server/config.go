@@ -23,7 +23,7 @@ import (
 	"github.com/annex-dev/annex/server/memory"
 	"github.com/annex-dev/annex/server/outbound"
 	"github.com/annex-dev/annex/server/virtual"
-	"github.com/annex-dev/annex/server/virtual/mount"
+	"github.com/annex-dev/annex/server/virtual/forward"
 )
 
 // Config is what a server is given. Everything is required unless it says otherwise.
@@ -64,8 +64,9 @@ type Config struct {
 	MaxRefusals int
 	// Outbound says where the requests go that tenants make the server send.
 	Outbound outbound.Config
-	// Mounts are what the server shows to servers that workspaces are mounted on; nil if workspaces may not be mounted.
-	Mounts *mount.Credentials
+	// Mounts are what the server shows to servers that workspaces are mounted on, and to those of virtual storage; nil if workspaces may not be
+	// mounted, and such storage is not served.
+	Mounts *forward.Credentials
 	// HealthChecks are shown by /readyz and /healthz in addition to those that every server has; may be nil.
 	HealthChecks []healthz.HealthChecker
 	// Tracer makes the spans of requests, see package tracing; nil for none. The server shuts it down.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -11,18 +12,26 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/cachekcp"
+	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
 	registryschema "github.com/annex-dev/annex/registry/schema"
 	"github.com/annex-dev/annex/server/admission/policy"
+	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/conversion"
 	"github.com/annex-dev/annex/server/discovery"
+	"github.com/annex-dev/annex/server/inprocess"
 	"github.com/annex-dev/annex/server/memory"
+	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
 	"github.com/annex-dev/annex/server/virtual/apiexport"
 	"github.com/annex-dev/annex/server/virtual/apiresourceschema"
+	"github.com/annex-dev/annex/server/virtual/elsewhere"
+	"github.com/annex-dev/annex/server/virtual/forward"
 	"github.com/annex-dev/annex/server/virtual/hostbinding"
 	"github.com/annex-dev/annex/server/virtual/lifecycle"
 	"github.com/annex-dev/annex/server/virtual/mount"
@@ -47,6 +56,12 @@ type endpoints struct {
 	mounts *mount.Endpoint
 	// replication is the virtual workspace of what providers share for reading.
 	replication *replication.Endpoint
+	// elsewhere is what answers for virtual storage of others, and forwarder what sends requests to them and to mounts; it is nil if the operator
+	// allows neither.
+	elsewhere *elsewhere.Endpoint
+	forwarder *forward.Forwarder
+	// content is everything that is stored.
+	content *content.Content
 	// projections are the virtual workspace in the place of the host's own API groups; nil without a host.
 	projections *hostbinding.Endpoint
 	// authorizer decides about all requests, those for virtual workspaces included.
@@ -75,6 +90,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		Changed:     i.watches.Recheck,
 		Documents:   e.documents,
 		MayClaim:    p.clusters.MayClaim,
+		Virtual:     e.bound,
 
 		IsStatusByServer: kinds.All.IsStatusByServer,
 		Revision:         s.gate(apisv1alpha2.Resource("apibindings")).Wait,
@@ -95,16 +111,19 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	e.replication = replication.New(replication.Config{
 		Cached: s.reader, Live: s.reader.Live(), Authorizer: i.evaluator, Resolver: i.index, Catalog: i.catalog, Inactive: s.paths.Inactive, Changed: i.watches.Recheck,
 	})
-	cachekcp.ServeCounts(s.cache, e.replication.Count(s.backend))
-	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf, e.replication}
 	if c.Mounts != nil {
-		transport, err := mount.NewTransport(*c.Mounts, p.guard.DialContext)
+		transport, err := forward.NewTransport(*c.Mounts, p.guard.DialContext)
 		if err != nil {
 			return nil, err
 		}
+		e.forwarder = &forward.Forwarder{Transport: transport, MaxBodyBytes: maxRequestBodyBytes, Codecs: c.Scheme.Codecs}
+	}
+	cachekcp.ServeCounts(s.cache, e.replication.Count(s.backend))
+	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf, e.replication}
+	if e.forwarder != nil {
 		e.mounts = mount.New(mount.Config{
 			Cached: s.reader, Live: s.reader.Live(), Paths: i.index, Policy: p.clusters, Inactive: s.paths.Inactive, Watches: i.watches,
-			Transport: transport, MaxBodyBytes: maxRequestBodyBytes, Codecs: c.Scheme.Codecs,
+			Forwarder: e.forwarder,
 		})
 		all = append(all, e.mounts)
 	}
@@ -131,6 +150,13 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 	if err != nil {
 		return nil, fmt.Errorf("preparing custom resources: %w", err)
 	}
+	e.content = content.New(content.Config{
+		Backend: c.Backend, Client: p.client, Live: p.client.Live(), Catalog: i.catalog, Schemas: e.schemas, Admission: p.admission, User: inprocess.Itself(),
+	})
+	e.elsewhere = elsewhere.New(elsewhere.Config{
+		Cached: s.reader, Live: s.reader.Live(), Content: e.content, Inactive: s.paths.Inactive, Changed: i.watches.Recheck, Itself: authentication.Itself,
+		Forwarder: e.forwarder,
+	})
 	p.dynamic.Serve(policy.Custom{Catalog: i.catalog, Schemas: e.schemas})
 	i.forget = append(i.forget, e.schemas.Forget, e.documents.Forget, p.dynamic.Forget)
 	return e, memory.NewMetrics(map[string]memory.Cache{
@@ -149,6 +175,14 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		"lists":     memory.CacheFunc(c.Backend.ListBytes),
 		"rendered":  memory.CacheFunc(c.Backend.RenderedBytes),
 	}).Register(legacyregistry.CustomRegister)
+}
+
+// bound returns the target of a request of consumer for a bound resource with virtual storage. Errors are API statuses.
+func (e *endpoints) bound(req *http.Request, info *genericapirequest.RequestInfo, consumer logicalcluster.Name, served *catalog.Served) (serve.Target, error) {
+	if served.Verbs != nil { // objects that are shared for reading
+		return e.replication.Bound(req, info, consumer, served)
+	}
+	return e.elsewhere.Bound(req, info, consumer, served)
 }
 
 // baseOf returns what the groups serve in every cluster.

@@ -56,12 +56,9 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		Generic: generic,
-		Client:  policies.client,
-		Content: content.New(content.Config{
-			Backend: c.Backend, Client: policies.client, Live: policies.client.Live(), Catalog: indexes.catalog, Schemas: endpoints.schemas,
-			Admission: policies.admission, User: inprocess.Itself(),
-		}),
+		Generic:      generic,
+		Client:       policies.client,
+		Content:      endpoints.content,
 		Tokens:       policies.tokens,
 		Index:        indexes.index,
 		Types:        policies.dynamic,

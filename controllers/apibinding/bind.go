@@ -50,6 +50,7 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 			faults = append(faults, *f)
 		}
 	}
+	copyVirtualStorage(binding, export)
 	conclude(binding, faults)
 	return c.leave(ctx, key, binding, export)
 }
@@ -252,6 +253,16 @@ func conclude(binding *apisv1alpha2.APIBinding, faults []fault) {
 	if !conditionsv1alpha1.IsTrue(binding, apisv1alpha2.InitialBindingCompleted) {
 		conditionsv1alpha1.MarkFalse(binding, apisv1alpha2.InitialBindingCompleted, worst.reason, worst.severity, "%s", message)
 	}
+}
+
+// copyVirtualStorage makes the condition of binding that says whether the endpoints of virtual storage are there that of export.
+func copyVirtualStorage(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport) {
+	found := conditionsv1alpha1.Get(export, apisv1alpha2.VirtualStorageReady)
+	if found == nil {
+		conditionsv1alpha1.Delete(binding, apisv1alpha2.VirtualStorageReady)
+		return
+	}
+	conditionsv1alpha1.Set(binding, *found)
 }
 
 // waitForExport sets the condition of a binding that was never complete and waits for its export.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/client"
 )
 
@@ -55,7 +56,11 @@ func offerOf(export *apisv1alpha2.APIExport) ([sha256.Size]byte, error) {
 		Spec     apisv1alpha2.APIExportSpec
 		Identity string
 		Extra    map[string]string
-	}{string(export.UID), export.Spec, export.Status.IdentityHash, map[string]string{}}
+		Virtual  []string
+	}{string(export.UID), export.Spec, export.Status.IdentityHash, map[string]string{}, nil}
+	if c := conditionsv1alpha1.Get(export, apisv1alpha2.VirtualStorageReady); c != nil {
+		seen.Virtual = []string{string(c.Status), c.Reason, c.Message}
+	}
 	for key, value := range export.Annotations {
 		if strings.HasPrefix(key, apisv1alpha2.ExtraAnnotationPrefix) {
 			seen.Extra[key] = value

@@ -8,6 +8,7 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 	"github.com/annex-dev/annex/client"
 )
 
@@ -75,5 +76,35 @@ func TestFinalize_VirtualStorage(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"consumer gadgets.example.com hash-things"}, f.instances.deleted); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A binding says of the endpoints of virtual storage what the export says.
+func TestReconcile_EndpointsOfVirtualStorage(t *testing.T) {
+	widgets := schemaOf("v1", "widgets", "Widget")
+	export := exportOf("things", widgets)
+	conditionsv1alpha1.MarkFalse(export, apisv1alpha2.VirtualStorageReady, apisv1alpha2.EndpointNotFoundReason, conditionsv1alpha1.ConditionSeverityError, "none")
+	f := newFixture(t, widgets, export.DeepCopy(), bindingTo("b", "provider", "things"))
+	if got := condition(f.run("b"), apisv1alpha2.VirtualStorageReady); got != "False EndpointNotFound" {
+		t.Errorf("VirtualStorageReady = %s", got)
+	}
+	before, err := offerOf(export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conditionsv1alpha1.MarkTrue(export, apisv1alpha2.VirtualStorageReady)
+	if after, err := offerOf(export); err != nil || after == before {
+		t.Errorf("bindings do not see the change: %v", err)
+	}
+	export.ResourceVersion = ""
+	f.update(exports, provider, export.DeepCopy())
+	if got := condition(f.run("b"), apisv1alpha2.VirtualStorageReady); got != "True" {
+		t.Errorf("VirtualStorageReady = %s", got)
+	}
+	conditionsv1alpha1.Delete(export, apisv1alpha2.VirtualStorageReady)
+	export.ResourceVersion = ""
+	f.update(exports, provider, export)
+	if binding := f.run("b"); conditionsv1alpha1.Get(binding, apisv1alpha2.VirtualStorageReady) != nil {
+		t.Error("the condition stays")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -13,6 +14,7 @@ import (
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
@@ -23,12 +25,20 @@ var (
 	exports        = apisv1alpha2.Resource("apiexports")
 	schemas        = apisv1alpha1.Resource("apiresourceschemas")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
+	shards         = corev1alpha1.Resource("shards")
 	secrets        = schema.GroupResource{Group: corev1.GroupName, Resource: "secrets"}
 )
 
+// Config contains the dependencies of the controller.
+type Config struct {
+	multicluster.Config
+	// Forwards says that the server sends requests to the endpoints of virtual storage.
+	Forwards bool
+}
+
 // Specs describes the controller.
-func Specs(c multicluster.Config) []multicluster.Spec {
-	r := &reconciler{client: c.Client}
+func Specs(c Config) []multicluster.Spec {
+	r := &reconciler{client: c.Client, content: c.Content, forwards: c.Forwards, targets: multicluster.NewTargets()}
 	return []multicluster.Spec{{
 		Name:    "apiexport",
 		Workers: workers,
@@ -38,12 +48,17 @@ func Specs(c multicluster.Config) []multicluster.Spec {
 			{Resource: schemas, Keys: r.forSchema},
 			{Resource: endpointSlices, Keys: forSlice},
 		},
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.targets.Feed(c.Content)},
 		Reconcile: r.reconcile,
 	}}
 }
 
 type reconciler struct {
-	client client.Client
+	client   client.Client
+	content  client.Content
+	forwards bool
+	// targets are the objects that virtual storage refers to.
+	targets *multicluster.Targets
 }
 
 // forSecret returns the exports whose identity is in the secret.
@@ -76,6 +91,9 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	if old == nil || old.DeletionTimestamp != nil {
+		r.targets.Follow(key)
+	}
 	if old == nil {
 		return reconcile.Result{}, r.deleteSlice(ctx, key)
 	}
@@ -83,7 +101,8 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		return reconcile.Result{}, nil
 	}
 	export := old.DeepCopy()
-	failure := errors.Join(r.ensureIdentity(ctx, key, export), r.checkSchemas(ctx, key, export))
+	again, virtual := r.checkVirtualStorage(ctx, key, export)
+	failure := errors.Join(r.ensureIdentity(ctx, key, export), r.checkSchemas(ctx, key, export), virtual)
 	if !apiequality.Semantic.DeepEqual(old, export) {
 		_, err := r.client.Update(ctx, exports, key.Cluster, export)
 		switch {
@@ -96,5 +115,5 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if failure != nil {
 		return reconcile.Result{}, failure
 	}
-	return reconcile.Result{}, r.ensureSlice(ctx, key, export)
+	return reconcile.Result{RequeueAfter: again}, r.ensureSlice(ctx, key, export)
 }

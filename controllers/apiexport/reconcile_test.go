@@ -17,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 const cluster = logicalcluster.Name("provider")
@@ -42,7 +43,7 @@ func refersToMine(export *apisv1alpha2.APIExport) {
 // run reconciles until nothing is written any more.
 func run(t *testing.T, fake *clienttest.Fake) {
 	t.Helper()
-	r := &reconciler{client: fake}
+	r := &reconciler{client: fake, content: clienttest.NewContent(fake), targets: multicluster.NewTargets()}
 	for range 5 {
 		before := len(fake.Writes())
 		if _, err := r.reconcile(t.Context(), key); err != nil {
@@ -152,7 +153,7 @@ func TestReconcile_SecretThatComesUp(t *testing.T) {
 	if _, err := fake.Create(t.Context(), secrets, cluster, secret); err != nil {
 		t.Fatal(err)
 	}
-	r := &reconciler{client: fake}
+	r := &reconciler{client: fake, content: clienttest.NewContent(fake), targets: multicluster.NewTargets()}
 	if diff := cmp.Diff([]client.Key{key}, clienttest.Keys(t)(r.forSecret(t.Context(), client.Event{Type: client.Added, Object: secret}))); diff != "" {
 		t.Error(diff)
 	}
@@ -170,7 +171,7 @@ func TestReconcile_GenerationThatFails(t *testing.T) {
 		}
 		return nil
 	})
-	r := &reconciler{client: fake}
+	r := &reconciler{client: fake, content: clienttest.NewContent(fake), targets: multicluster.NewTargets()}
 	if _, err := r.reconcile(t.Context(), key); err == nil || !strings.Contains(err.Error(), "making secret") {
 		t.Errorf("error = %v", err)
 	}

@@ -94,11 +94,7 @@ func validateVirtual(v *apisv1alpha2.ResourceSchemaStorageVirtual, path *field.P
 		group = *v.Reference.APIGroup
 	}
 	errs = append(errs, rule.SubdomainRequired(group, reference.Child("apiGroup"))...)
-	switch {
-	case len(errs) > 0:
-	case !apisv1alpha2.IsCached(&v.Reference):
-		errs = append(errs, rule.NotSupportedYet(reference.Child("kind"), "other kinds than ClusterCachedResourceEndpointSlice of cache.kcp.io are"))
-	case v.IdentityHash == "":
+	if len(errs) == 0 && v.IdentityHash == "" && apisv1alpha2.IsCached(&v.Reference) {
 		errs = append(errs, field.Required(path.Child("identityHash"), "the identity of the ClusterCachedResource, from its status"))
 	}
 	return errs

@@ -67,8 +67,7 @@ func TestValidateAPIExport(t *testing.T) {
 		{"virtual storage without identity", virtual("cache.kcp.io", "ClusterCachedResourceEndpointSlice", "widgets", ""),
 			[]string{"storage.virtual.identityHash: Required"}},
 		{"virtual storage of nothing", virtual("", "", "", ""), []string{"reference.apiGroup: Required", "reference.kind: Required", "reference.name: Required"}},
-		{"virtual storage of another kind", virtual("example.com", "WidgetEndpointSlice", "widgets", ""),
-			[]string{"storage.virtual.reference.kind: Forbidden"}},
+		{"virtual storage of another kind", virtual("example.com", "WidgetEndpointSlice", "widgets", ""), nil},
 		{"both storages", resource(func(r *apisv1alpha2.ResourceSchema) {
 			r.Storage.Virtual = &apisv1alpha2.ResourceSchemaStorageVirtual{}
 		}), []string{"exactly one of"}},

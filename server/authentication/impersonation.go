@@ -53,6 +53,18 @@ func Requestor(ctx context.Context) (user.Info, bool) {
 	return who.user, who.user != nil
 }
 
+// Itself reports whether u, the user in ctx, is who the request was authenticated as: nobody is impersonated, and nobody acts as somebody else for
+// another reason. It is false if that is not known.
+func Itself(ctx context.Context, u user.Info) bool {
+	who, ok := ctx.Value(requestKey{}).(*requestor)
+	if !ok || u == nil {
+		return false
+	}
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	return !who.impersonates && who.user != nil && who.user.GetName() == u.GetName() && who.user.GetUID() == u.GetUID()
+}
+
 // noteRequestor records u as the user of the request. Only the first call counts, because a TokenReview authenticates again.
 func noteRequestor(ctx context.Context, u user.Info) {
 	who, ok := ctx.Value(requestKey{}).(*requestor)

@@ -510,11 +510,25 @@ func TestCached_OnlyConsumersRead(t *testing.T) {
 			t.Errorf("%s: %d, want %d", document, got, code)
 		}
 	}
-	// The provider's other endpoint has nothing of it.
-	config = rest.CopyConfig(config)
+	// At the endpoint of the APIExport the provider sees what the consumer sees, one consumer at a time, and no more.
+	exported := func(target string) dynamic.NamespaceableResourceInterface {
+		config := rest.CopyConfig(config)
+		config.Host = h.s.URL() + "/services/apiexport/" + h.cluster + "/flavors/clusters/" + target
+		_, client := annex.Clients(t, config)
+		return client.Resource(flavors)
+	}
+	if names, err := namesOf(t.Context(), exported(h.consumer)); err != nil || !slices.Equal(names, []string{"small"}) {
+		t.Errorf("at the endpoint of the APIExport: %v, %v", names, err)
+	}
+	if _, err := exported("*").List(t.Context(), metav1.ListOptions{}); !apierrors.IsBadRequest(err) {
+		t.Errorf("at the endpoint of the APIExport, all consumers: %v", err)
+	}
+	if _, err := exported(otherCluster).List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("at the endpoint of the APIExport, a workspace without a binding: %v", err)
+	}
 	config.Host = h.s.URL() + "/services/apiexport/" + h.cluster + "/flavors/clusters/" + h.consumer
-	if got := annex.Status(t, config, http.MethodGet, "/apis/example.com/v1/flavors"); got != http.StatusNotFound {
-		t.Errorf("at the endpoint of the APIExport: %d", got)
+	if got := annex.Status(t, config, http.MethodDelete, "/apis/example.com/v1/flavors/small"); got != http.StatusForbidden {
+		t.Errorf("deleting at the endpoint of the APIExport: %d", got)
 	}
 
 	// Unbinding ends it, for watches too.

@@ -29,6 +29,13 @@ const (
 	APIExportVirtualWorkspaceURLsReady conditionsv1alpha1.ConditionType = "VirtualWorkspaceURLsReady"
 	// APIExportSchemasValid says whether every APIResourceSchema that the export names exists.
 	APIExportSchemasValid conditionsv1alpha1.ConditionType = "APIResourceSchemasValid"
+	// VirtualStorageReady says whether the endpoints of virtual storage are there. An APIExport has it while it offers resources with virtual storage
+	// that is not a ClusterCachedResource, and so has an APIBinding that binds them.
+	VirtualStorageReady conditionsv1alpha1.ConditionType = "VirtualStorageReady"
+	// EndpointNotFoundReason means that an object that virtual storage refers to does not exist, or lists no endpoint for this server.
+	EndpointNotFoundReason = "EndpointNotFound"
+	// VirtualStorageNotEnabledReason means that the server sends no requests to other servers.
+	VirtualStorageNotEnabledReason = "VirtualStorageNotEnabled"
 	// SchemaNotFoundReason means that at least one of them does not exist.
 	SchemaNotFoundReason = "APIResourceSchemaNotFound"
 	// IdentityVerificationFailedReason means that the Secret is missing, or that its identity has changed.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/annex-dev/annex/server/virtual/mount"
+	"github.com/annex-dev/annex/server/virtual/forward"
 )
 
 // MountOptions say whether workspaces may be mounted, and what the server shows to the targets of mounts.
@@ -48,9 +48,9 @@ func (o *MountOptions) validate() []error {
 }
 
 // credentials returns what the server shows to the targets of mounts; nil if workspaces cannot be mounted.
-func (o *MountOptions) credentials() *mount.Credentials {
+func (o *MountOptions) credentials() *forward.Credentials {
 	if o.CertFile == "" {
 		return nil
 	}
-	return &mount.Credentials{CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile}
+	return &forward.Credentials{CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile}
 }

@@ -185,6 +185,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Quotas:    s.store.backend,
 		Types:     s.server.Types,
 		Registrar: registrar,
+		Forwards:  s.options.Mounts.credentials() != nil,
 
 		HostWorkspace: s.server.HostWorkspace(),
 	})

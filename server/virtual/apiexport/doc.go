@@ -18,8 +18,8 @@
 // when the export no longer offers the resource as it did, or when its one consumer is switched off; clients then look again.
 //
 // The resources of root's own exports, such as tenancy.kcp.io, are served from typed storage (own.go). For system:masters, identified.go finds what
-// serves an API by its identity, over all clusters and without an endpoint. Resources with virtual storage are not served: no consumer stores their
-// objects.
+// serves an API by its identity, over all clusters and without an endpoint. Resources with virtual storage are served for one consumer at a time, as the
+// consumer sees them (virtual.go).
 //
 // Nothing of a claim is stored on objects. What is accepted is read from bindings, or kept in memory by their events; open watches over all
 // consumers get what comes into sight as ADDED and what leaves it as DELETED (filter.Turning).

@@ -9,6 +9,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	openapicommon "k8s.io/kube-openapi/pkg/common"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -72,6 +73,8 @@ type Config struct {
 	MayClaim func(ctx context.Context, from logicalcluster.Name, source catalog.Source, attrs authorizer.Attributes) (bool, error)
 	// Changed is told in which cluster an export or a schema has changed, so that watches can end; empty for perhaps any.
 	Changed func(cluster logicalcluster.Name)
+	// Virtual returns the target of a request in consumer for a resource with virtual storage that consumer has bound. Errors are API statuses.
+	Virtual func(req *http.Request, info *genericapirequest.RequestInfo, consumer logicalcluster.Name, served *catalog.Served) (serve.Target, error)
 	// MinRequestTimeout is the shortest time after which the server ends a watch on apibindings; 0 stands for 30 minutes.
 	MinRequestTimeout time.Duration
 	// Documents keeps those of discovery; nil for a cache of its own.

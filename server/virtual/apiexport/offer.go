@@ -39,6 +39,11 @@ func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, expor
 	if offered.Storage.Virtual != nil {
 		return nil, nil
 	}
+	return e.described(ctx, endpoint, export, offered)
+}
+
+// described returns what the schema of an offered resource describes; nil if it does not exist.
+func (e *Endpoint) described(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
 	key := client.Key{Cluster: endpoint.Cluster, Name: offered.Schema}
 	source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, e.Cached, e.Live, schemas, key)
 	if source == nil || err != nil {

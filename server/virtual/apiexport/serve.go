@@ -48,6 +48,9 @@ func (e *Endpoint) Discovery(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	snapshot, err := e.snapshot(ctx, endpoint, export)
+	if err == nil {
+		snapshot, err = e.withVirtual(ctx, endpoint, export, snapshot)
+	}
 	if err != nil {
 		return nil, apistatus.Internal(err)
 	}
@@ -98,6 +101,12 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 			return e.stillClaimed(ctx, a, target.Resource)
 		}}
 		return target, nil
+	}
+	if v := virtualStorage(export, gr); v != nil {
+		if !single {
+			return serve.Target{}, apierrors.NewBadRequest(acrossConsumers)
+		}
+		return e.virtualTarget(req, info, export, gr, consumer)
 	}
 	if gr == bindings {
 		err = e.bindingsTarget(&target, endpoint, info)

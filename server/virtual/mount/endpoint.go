@@ -3,9 +3,7 @@ package mount
 import (
 	"context"
 	"errors"
-	"net/http"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/registry/follow"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
+	"github.com/annex-dev/annex/server/virtual/forward"
 )
 
 // Name is the name of the virtual workspace. It has no URLs below /services/.
@@ -43,12 +42,8 @@ type Config struct {
 	Inactive func(cluster logicalcluster.Name) bool
 	// Watches are the open streams.
 	Watches *serve.Watches
-	// Transport sends requests; see NewTransport.
-	Transport http.RoundTripper
-	// MaxBodyBytes bounds the body of a request.
-	MaxBodyBytes int64
-	// Codecs encode errors.
-	Codecs runtime.NegotiatedSerializer
+	// Forwarder sends requests.
+	Forwarder *forward.Forwarder
 }
 
 // Endpoint is the virtual workspace. It is safe for concurrent use.

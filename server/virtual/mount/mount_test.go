@@ -39,6 +39,7 @@ import (
 	"github.com/annex-dev/annex/server/outbound"
 	"github.com/annex-dev/annex/server/serve"
 	"github.com/annex-dev/annex/server/virtual"
+	"github.com/annex-dev/annex/server/virtual/forward"
 )
 
 const bodyLimit = 64 << 10
@@ -71,7 +72,7 @@ func newHouse(t *testing.T, target http.HandlerFunc, guard outbound.Config) *hou
 		Spec:       tenancyv1alpha1.WorkspaceSpec{URL: h.target.URL + "/base/", Mount: &tenancyv1alpha1.Mount{}},
 		Status:     tenancyv1alpha1.WorkspaceStatus{Phase: corev1alpha1.LogicalClusterPhaseReady},
 	}))
-	transport, err := NewTransport(newCredentials(t, h.target), outbound.New(guard).DialContext)
+	transport, err := forward.NewTransport(newCredentials(t, h.target), outbound.New(guard).DialContext)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +81,9 @@ func newHouse(t *testing.T, target http.HandlerFunc, guard outbound.Config) *hou
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	h.endpoint = New(Config{
-		Cached: h.Fake, Live: h.Fake, Watches: serve.NewWatches(), Transport: transport, MaxBodyBytes: bodyLimit, Codecs: serializer.NewCodecFactory(scheme),
-		Inactive: func(logicalcluster.Name) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inactive },
+		Cached: h.Fake, Live: h.Fake, Watches: serve.NewWatches(),
+		Forwarder: &forward.Forwarder{Transport: transport, MaxBodyBytes: bodyLimit, Codecs: serializer.NewCodecFactory(scheme)},
+		Inactive:  func(logicalcluster.Name) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inactive },
 	})
 	h.front = httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(h.front.Close)
@@ -157,11 +159,11 @@ func clientCertificate(t *testing.T) (certificate, key []byte) {
 }
 
 // newCredentials writes a client certificate, and the certificate of a server as the authority.
-func newCredentials(t *testing.T, of *httptest.Server) Credentials {
+func newCredentials(t *testing.T, of *httptest.Server) forward.Credentials {
 	t.Helper()
 	dir := t.TempDir()
 	pair, key := clientCertificate(t)
-	c := Credentials{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"), CAFile: filepath.Join(dir, "ca")}
+	c := forward.Credentials{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"), CAFile: filepath.Join(dir, "ca")}
 	for file, data := range map[string][]byte{
 		c.CertFile: pair, c.KeyFile: key, c.CAFile: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: of.Certificate().Raw}),
 	} {
@@ -201,7 +203,7 @@ func TestForward_WhatTheTargetGets(t *testing.T) {
 		t.Errorf("certificates: %d, trailers: %v", len(got.TLS.PeerCertificates), got.Trailer)
 	}
 	want := http.Header{
-		"Content-Type": {"application/yaml"}, "User-Agent": {"kubectl"}, "If-Match": {"x"}, "Content-Length": {"7"}, hopsHeader: {"1"},
+		"Content-Type": {"application/yaml"}, "User-Agent": {"kubectl"}, "If-Match": {"x"}, "Content-Length": {"7"}, forward.HopsHeader: {"1"}, forward.VirtualHopsHeader: {"1"},
 		"X-Remote-User": {"alice"}, "X-Remote-Uid": {"7"}, "X-Remote-Group": {"devs", "system:authenticated"}, "X-Remote-Extra-Example.com%2fteam": {"a", "b"},
 	}
 	if !maps.EqualFunc(got.Header, want, slices.Equal) {
@@ -226,10 +228,11 @@ func TestForward_Refused(t *testing.T) {
 		{"another method", "TRACE", "/api", nil, 405},
 		{"a method of nobody", "BREW", "/api", nil, 405},
 		{"an upgrade of what is no stream", "GET", "/api/v1/namespaces", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, 400},
-		{"too many mounts", "GET", "/api", http.Header{hopsHeader: {"4"}}, 508},
-		{"hops that are no number", "GET", "/api", http.Header{hopsHeader: {"x"}}, 400},
-		{"negative hops", "GET", "/api", http.Header{hopsHeader: {"-1"}}, 400},
-		{"hops twice", "GET", "/api", http.Header{hopsHeader: {"0", "0"}}, 400},
+		{"too many mounts", "GET", "/api", http.Header{forward.HopsHeader: {"4"}}, 508},
+		{"hops that are no number", "GET", "/api", http.Header{forward.HopsHeader: {"x"}}, 400},
+		{"negative hops", "GET", "/api", http.Header{forward.HopsHeader: {"-1"}}, 400},
+		{"too often through virtual storage", "GET", "/api", http.Header{forward.VirtualHopsHeader: {"4"}}, 508},
+		{"hops twice", "GET", "/api", http.Header{forward.HopsHeader: {"0", "0"}}, 400},
 		{"a large body", "POST", "/api/v1/namespaces", nil, 413},
 	} {
 		body := ""
@@ -342,7 +345,7 @@ func TestForward_Cycle(t *testing.T) {
 		passes++
 		h.serve(w, r)
 	}, loopback)
-	if answer, text := h.send(t, http.MethodGet, "/api", "", nil); answer.StatusCode != http.StatusLoopDetected || passes != maxHops {
+	if answer, text := h.send(t, http.MethodGet, "/api", "", nil); answer.StatusCode != http.StatusLoopDetected || passes != forward.MaxHops {
 		t.Errorf("%d %s after %d", answer.StatusCode, text, passes)
 	}
 }
@@ -439,47 +442,10 @@ func TestForward_Upgrade(t *testing.T) {
 	}
 }
 
-func TestBeyond(t *testing.T) {
-	const authenticated = "system:authenticated"
-	account := func(extra map[string][]string) user.Info {
-		return &user.DefaultInfo{Name: "system:serviceaccount:a:b", UID: "1", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:a", authenticated}, Extra: extra}
-	}
-	for name, tc := range map[string]struct {
-		who  user.Info
-		want string // the name and the groups; empty if the user is refused
-	}{
-		"a user":                       {alice, "alice devs system:authenticated"},
-		"an administrator":             {&user.DefaultInfo{Name: "root", Groups: []string{"system:masters", authenticated}}, "root system:authenticated"},
-		"a ServiceAccount":             {account(map[string][]string{"authentication.kcp.io/cluster-name": {"home"}}), "system:kcp:serviceaccount:home:a:b system:authenticated"},
-		"one without a home":           {account(nil), ""},
-		"one with two":                 {account(map[string][]string{"authentication.kcp.io/cluster-name": {"home", "other"}}), ""},
-		"one that is confined":         {account(map[string][]string{"authentication.kcp.io/cluster-name": {"home"}, "authentication.kcp.io/scopes": {"cluster:other"}}), ""},
-		"one that is called so":        {&user.DefaultInfo{Name: "system:serviceaccount:a:b", Groups: []string{authenticated}, Extra: map[string][]string{"authentication.kcp.io/cluster-name": {"home"}}}, ""},
-		"a user of a workspace":        {&user.DefaultInfo{Name: "alice", Groups: []string{authenticated}, Extra: map[string][]string{"authentication.kcp.io/scopes": {"cluster:parent"}}}, ""},
-		"a user who came from one":     {&user.DefaultInfo{Name: "alice", Groups: []string{authenticated}, Extra: map[string][]string{"authentication.kcp.io/cluster-name": {"parent"}}}, ""},
-		"a user of the system":         {&user.DefaultInfo{Name: "system:kube-controller-manager", Groups: []string{authenticated}}, ""},
-		"a ServiceAccount from abroad": {&user.DefaultInfo{Name: "system:kcp:serviceaccount:home:a:b", Groups: []string{authenticated}}, ""},
-		"nobody":                       {&user.DefaultInfo{Name: "system:anonymous", Groups: []string{"system:unauthenticated"}}, ""},
-		"one who is not authenticated": {&user.DefaultInfo{Name: "alice"}, ""},
-	} {
-		got, ok := beyond(tc.who)
-		if !ok {
-			if tc.want != "" {
-				t.Errorf("%s: refused", name)
-			}
-			continue
-		}
-		if is := strings.Join(append([]string{got.GetName()}, got.GetGroups()...), " "); is != tc.want {
-			t.Errorf("%s: %s, want %q", name, is, tc.want)
-		}
-		for key := range got.GetExtra() {
-			if strings.Contains(key, "kcp.io") {
-				t.Errorf("%s: %s goes out", name, key)
-			}
-		}
-	}
+// Who is refused reaches nothing.
+func TestForward_WhoIsRefused(t *testing.T) {
 	h := newHouse(t, func(http.ResponseWriter, *http.Request) { t.Error("reached") }, loopback)
-	h.who = account(nil)
+	h.who = &user.DefaultInfo{Name: "system:serviceaccount:a:b", Groups: []string{"system:serviceaccounts", "system:authenticated"}}
 	if answer, text := h.send(t, http.MethodGet, "/api", "", nil); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("who is refused gets %d %s", answer.StatusCode, text)
 	}

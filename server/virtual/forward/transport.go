@@ -1,4 +1,4 @@
-package mount
+package forward
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 	idleConnections, idleTimeout = 128, 30 * time.Second
 )
 
-// Credentials are what the server shows to the targets of mounts, and trusts there.
+// Credentials are what the server shows to targets, and trusts there.
 type Credentials struct {
 	// CertFile and KeyFile are the client certificate. They are read for each connection, so they may change.
 	CertFile, KeyFile string
@@ -32,7 +32,7 @@ type Credentials struct {
 // NewTransport returns the transport to targets. dial makes the connections; it decides about addresses.
 func NewTransport(c Credentials, dial func(ctx context.Context, network, address string) (net.Conn, error)) (http.RoundTripper, error) {
 	if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
-		return nil, fmt.Errorf("reading the client certificate for mounts: %w", err)
+		return nil, fmt.Errorf("reading the client certificate for targets: %w", err)
 	}
 	roots, err := authorities(c.CAFile)
 	if err != nil {
@@ -68,14 +68,14 @@ func authorities(file string) (*x509.CertPool, error) {
 	}
 	bundle, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authorities for mounts: %w", err)
+		return nil, fmt.Errorf("reading the authorities for targets: %w", err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(bundle) {
-		return nil, errors.New("reading the authorities for mounts: " + file + " contains no certificate")
+		return nil, errors.New("reading the authorities for targets: " + file + " contains no certificate")
 	}
 	return roots, nil
 }

@@ -1,7 +1,6 @@
-package mount
+package forward
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,10 +8,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// hopsHeader says through how many mounts a request has come.
+// The headers that say how often a request was forwarded. kcp has one for virtual storage only. Both count everything, since a mount may lead to
+// virtual storage and back.
 const (
-	hopsHeader = "X-Annex-Mount-Hops"
-	maxHops    = 4
+	HopsHeader        = "X-Annex-Mount-Hops"
+	VirtualHopsHeader = "X-Kcp-Virtual-Resource-Hops"
+	// MaxHops is how often a request is forwarded.
+	MaxHops = 4
 )
 
 // sent are the headers of a client that go to the target. Everything else stays here: credentials, impersonation, identities, addresses, and what is for
@@ -65,17 +67,19 @@ func protocols(from http.Header) []string {
 	return offered
 }
 
-var errHops = errors.New("header " + hopsHeader + " must be a number")
-
-// hopsOf returns through how many mounts a request has come before this one. Errors are API statuses.
+// hopsOf returns how often a request was forwarded before. Errors are API statuses.
 func hopsOf(from http.Header) (int, error) {
-	values := from[hopsHeader]
-	if len(values) == 0 {
-		return 0, nil
+	most := 0
+	for _, name := range []string{HopsHeader, VirtualHopsHeader} {
+		values := from[name]
+		if len(values) == 0 {
+			continue
+		}
+		hops, err := strconv.Atoi(values[0])
+		if err != nil || hops < 0 || len(values) > 1 {
+			return 0, apierrors.NewBadRequest("header " + name + " must be a number")
+		}
+		most = max(most, hops)
 	}
-	hops, err := strconv.Atoi(values[0])
-	if err != nil || hops < 0 || len(values) > 1 {
-		return 0, apierrors.NewBadRequest(errHops.Error())
-	}
-	return hops, nil
+	return most, nil
 }

@@ -1,4 +1,4 @@
-package mount
+package forward
 
 import (
 	"errors"
@@ -12,11 +12,11 @@ import (
 	"github.com/annex-dev/annex/server/apistatus"
 )
 
-// refusal is an answer of a target that is not shown.
-type refusal string
+// Refusal says what a target does that is not shown.
+type Refusal string
 
 // Error implements error.
-func (r refusal) Error() string { return string(r) }
+func (r Refusal) Error() string { return string(r) }
 
 // show makes of what a target answers what the client gets.
 func show(answer *http.Response) error {
@@ -29,10 +29,10 @@ func show(answer *http.Response) error {
 		return nil
 	case code == http.StatusUnauthorized:
 		// It is not about the credentials of the client, which would fetch others.
-		return refusal("the mounted server does not accept the client certificate of this server")
+		return Refusal("does not accept the client certificate of this server")
 	case code >= 300 && code < 400 && code != http.StatusNotModified:
 		// A client that follows sends its credentials there.
-		return refusal("the mounted server answers with a redirect, which is not followed")
+		return Refusal("answers with a redirect, which is not followed")
 	}
 	answer.Header = only(answer.Header, answered)
 	// A tenant makes the answer. A browser must neither run nor guess what it is.
@@ -41,17 +41,20 @@ func show(answer *http.Response) error {
 	return nil
 }
 
-// statusOf returns the API status for a request that got no answer because of err, which may name addresses inside the network of the server.
-func statusOf(err error) error {
+// statusOf returns the API status for a request that got no answer of peer because of err, which may name addresses inside the network of the server.
+func statusOf(err error, peer string) error {
 	var large *http.MaxBytesError
-	var refused refusal
+	var refused Refusal
+	var status apierrors.APIStatus
 	switch {
 	case errors.As(err, &large):
 		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", large.Limit))
 	case errors.As(err, &refused):
-		return badGateway(refused.Error())
+		return badGateway(peer + " " + refused.Error())
+	case errors.As(err, &status):
+		return err // too many requests wait for the target
 	}
-	return badGateway("the mounted server cannot be reached")
+	return badGateway(peer + " cannot be reached")
 }
 
 func badGateway(message string) error {

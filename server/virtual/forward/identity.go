@@ -1,4 +1,4 @@
-package mount
+package forward
 
 import (
 	"slices"
@@ -15,13 +15,13 @@ import (
 // systemPrefix begins the names of users and groups that mean something in every cluster.
 const systemPrefix = "system:"
 
-// beyond returns who u is at the target; false if u is somebody only here. A target takes a name for that of the same user wherever it is from, so:
+// Beyond returns who u is at a target; false if u is somebody only here. A target takes a name for that of the same user wherever it is from, so:
 //
 //   - a ServiceAccount has the name that it has in other workspaces, which names its logical cluster
 //   - who is confined to some workspaces is refused: a tenant may have chosen that name
 //   - users of the system are refused, and groups of the system do not go out, except that of all authenticated users
 //   - nor do extra fields that only this server sets
-func beyond(u user.Info) (user.Info, bool) {
+func Beyond(u user.Info) (user.Info, bool) {
 	if namespace, name, err := serviceaccount.SplitUsername(u.GetName()); err == nil {
 		return serviceAccount(u, namespace, name)
 	}
