@@ -30,8 +30,12 @@ func (c *Controller) bind(ctx context.Context, names *taken) error {
 	// Existing bindings stay ready if the export is deleted, because bound resources are still served.
 	defer summarize(binding)
 	export, err := c.exportOf(ctx, key, binding)
-	if err != nil || export == nil {
+	if err != nil {
 		return err
+	}
+	if export == nil {
+		narrowClaims(binding)
+		return nil
 	}
 	copyExtraAnnotations(binding, export)
 	markLimited(binding, export)
@@ -90,7 +94,7 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 		return nil, err
 	}
 	switch {
-	case export == nil:
+	case !lifecycle.CanBeFound(export):
 		// It may be created here, or in another workspace that replaces this one.
 		c.users.Set(key, client.Key{Name: reference.Name})
 		path := reference.Path
@@ -103,7 +107,7 @@ func (c *Controller) exportOf(ctx context.Context, key client.Key, binding *apis
 		invalid(conditionsv1alpha1.ConditionSeverityError, apisv1alpha2.ProviderChangedReason, "%s",
 			identity.ProviderChanged("apibinding", binding, reference.Path, provider))
 		return nil, nil
-	case export.Status.IdentityHash == "":
+	case !lifecycle.CanBeBound(export):
 		invalid(conditionsv1alpha1.ConditionSeverityWarning, apisv1alpha2.MissingIdentityHashReason, "the APIExport has no identity yet")
 		return nil, nil
 	}

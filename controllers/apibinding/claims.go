@@ -34,6 +34,12 @@ func concludeClaims(binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIEx
 	conditionsv1alpha1.MarkTrue(binding, apisv1alpha2.PermissionClaimsValid)
 }
 
+// narrowClaims makes the status of binding follow its answers while there is no export to follow: of what the export asked last, it says what the
+// consumer accepts now. Nothing is in effect until the export is back.
+func narrowClaims(binding *apisv1alpha2.APIBinding) {
+	binding.Status.AppliedPermissionClaims = claims.Meet(binding.Status.ExportPermissionClaims, binding.Spec.PermissionClaims).Applied
+}
+
 func listed(keys []claims.Key) string {
 	var all []string
 	for _, key := range keys {

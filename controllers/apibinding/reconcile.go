@@ -2,6 +2,7 @@ package apibinding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,7 +63,7 @@ func (c *Controller) update(ctx context.Context, key client.Key, old, binding *a
 	if apiequality.Semantic.DeepEqual(old, binding) {
 		return nil, nil
 	}
-	if err := lifecycle.Check(binding, old); err != nil {
+	if err := errors.Join(lifecycle.Check(binding, old), lifecycle.CheckClaims(binding, old)); err != nil {
 		return nil, fmt.Errorf("updating APIBinding %s: %w", key, err)
 	}
 	written, err := c.Client.Update(ctx, bindings, key.Cluster, binding)

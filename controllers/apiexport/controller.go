@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -104,6 +105,9 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	again, virtual := r.checkVirtualStorage(ctx, key, export)
 	failure := errors.Join(r.ensureIdentity(ctx, key, export), r.checkSchemas(ctx, key, export), virtual)
 	if !apiequality.Semantic.DeepEqual(old, export) {
+		if err := lifecycle.CheckExport(export, old); err != nil {
+			return reconcile.Result{}, fmt.Errorf("updating APIExport %s: %w", key, err)
+		}
 		_, err := r.client.Update(ctx, exports, key.Cluster, export)
 		switch {
 		case apierrors.IsNotFound(err):

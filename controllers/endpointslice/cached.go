@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	cachev1alpha1 "github.com/annex-dev/annex/apis/cache/v1alpha1"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -176,7 +177,7 @@ func (r *cachedReconciler) offered(ctx context.Context, key client.Key, slice *c
 			return false, err
 		}
 	}
-	if export == nil {
+	if !lifecycle.CanBeFound(export) {
 		conditionsv1alpha1.MarkFalse(slice, cachev1alpha1.APIExportValid, cachev1alpha1.APIExportNotFoundReason,
 			conditionsv1alpha1.ConditionSeverityError, "APIExport %q not found in this workspace", reference.Name)
 		return false, nil

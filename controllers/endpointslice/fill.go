@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/annex-dev/annex/apis/apis/identity"
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -74,7 +75,7 @@ func (r *reconciler) exportOf(ctx context.Context, key client.Key, slice *apisv1
 	if err != nil {
 		return client.Key{}, err
 	}
-	if export == nil {
+	if !lifecycle.CanBeFound(export) {
 		// It may be created here, or in another workspace that replaces this one.
 		r.referring.Set(key, client.Key{Name: reference.Name})
 		return missing()

@@ -113,6 +113,9 @@ func (r *reconciler) update(ctx context.Context, lc *corev1alpha1.LogicalCluster
 	if apiequality.Semantic.DeepEqual(lc, updated) {
 		return lc, nil
 	}
+	if err := lifecycle.CheckCluster(updated, lc); err != nil {
+		return lc, fmt.Errorf("updating the LogicalCluster: %w", err)
+	}
 	stored, err := r.Client.Update(ctx, logicalClusters, logicalcluster.From(lc), updated)
 	if apierrors.IsNotFound(err) {
 		return updated, nil

@@ -16,6 +16,7 @@ import (
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
@@ -293,6 +294,9 @@ func (r *reconciler) updateWorkspace(ctx context.Context, ws *tenancyv1alpha1.Wo
 	change(updated)
 	if same(ws, updated) {
 		return nil
+	}
+	if err := lifecycle.CheckWorkspace(updated, ws); err != nil {
+		return fmt.Errorf("updating the workspace: %w", err)
 	}
 	if _, err := r.Client.Update(ctx, workspaces, logicalcluster.From(ws), updated); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("updating the workspace: %w", err)

@@ -217,7 +217,32 @@ func TestWorkspaces_AddressInListWatchAndTable(t *testing.T) {
 
 func TestWorkspaces_StayUntilTheFinalizerGoes(t *testing.T) {
 	g, ctx := newGroup(t), in(t, "root")
-	create(ctx, t, users(g), newWorkspace("org"))
+	create(ctx, t, users(g), newWorkspace("early"))
+	early, gone, err := users(g).Delete(ctx, "early", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
+	if err != nil || gone {
+		t.Fatalf("gone %v, %v", gone, err)
+	}
+	// Nobody knows yet whether it has terminators, and it would have to go back to Terminating.
+	if ws := early.(*tenancyv1alpha1.Workspace); ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling {
+		t.Errorf("the deletion of one that was never placed begins in phase %q", ws.Status.Phase)
+	}
+	placed := create(ctx, t, users(g), newWorkspace("org")).DeepCopy()
+	placed.Spec.Cluster, placed.Status.Phase = "orgid", corev1alpha1.LogicalClusterPhaseReady
+	if _, err := update(ctx, g.System["workspaces"], placed); err != nil {
+		t.Fatal(err)
+	}
+	// From here, no phase comes back, whoever writes it.
+	for _, back := range []corev1alpha1.LogicalClusterPhaseType{corev1alpha1.LogicalClusterPhaseInitializing, corev1alpha1.LogicalClusterPhaseScheduling} {
+		stored, err := users(g).Get(ctx, "org", &metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws := stored.(*tenancyv1alpha1.Workspace).DeepCopy()
+		ws.Status.Phase = back
+		if _, err := update(ctx, g.System["workspaces"], ws); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "status.phase") {
+			t.Errorf("from Ready to %s: %v", back, err)
+		}
+	}
 	obj, gone, err := users(g).Delete(ctx, "org", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
 	if err != nil || gone {
 		t.Fatalf("gone %v, %v", gone, err)

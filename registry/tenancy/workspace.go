@@ -19,7 +19,10 @@ func workspaceKind(urls URLs) *kinds.Kind[tenancyv1alpha1.Workspace, *tenancyv1a
 		ValidateStatusUpdate: validation.ValidateWorkspaceStatusUpdate,
 		// A write by the controller would cost as much as the deletion itself.
 		BeginDelete: func(ws *tenancyv1alpha1.Workspace) {
-			ws.Status.Phase = lifecycle.PhaseOfDeletion(ws.Status.Terminators)
+			// Before it is placed, nobody knows its terminators. The controller finds its logical cluster if there is one.
+			if ws.Status.Phase != corev1alpha1.LogicalClusterPhaseScheduling {
+				ws.Status.Phase = lifecycle.PhaseOfDeletion(ws.Status.Terminators)
+			}
 			labelStatus(ws)
 		},
 		Render: func(ws *tenancyv1alpha1.Workspace) {

@@ -7,10 +7,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/rule"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
 var singleton = rule.Matching(regexp.MustCompile("^"+corev1alpha1.LogicalClusterName+"$"), corev1alpha1.LogicalClusterName)
@@ -46,10 +48,24 @@ func ValidateLogicalClusterStatusUpdate(lc, old *corev1alpha1.LogicalCluster) fi
 	errs := rule.ObjectMetaUpdate(&lc.ObjectMeta, &old.ObjectMeta)
 	status := field.NewPath("status")
 	errs = append(errs, rule.URL(lc.Status.URL, status.Child("URL"))...)
-	errs = append(errs, ValidatePhase(lc.Status.Phase, status.Child("phase"))...)
+	errs = append(errs, validateStep(lc.Status.Phase, lifecycle.CheckCluster(lc, old), status.Child("phase"))...)
 	errs = append(errs, rule.Conditions(lc.Status.Conditions, status.Child("conditions"))...)
 	errs = append(errs, ValidateInitializers(lc.Status.Initializers, status.Child("initializers"))...)
 	errs = append(errs, ValidateTerminators(lc.Status.Terminators, status.Child("terminators"))...)
+	return errs
+}
+
+// ValidateWorkspaceStep returns what is wrong with the phase of a Workspace that was old before.
+func ValidateWorkspaceStep(ws, old *tenancyv1alpha1.Workspace, path *field.Path) field.ErrorList {
+	return validateStep(ws.Status.Phase, lifecycle.CheckWorkspace(ws, old), path)
+}
+
+// validateStep returns what is wrong with a phase; fault is that of the step that leads to it.
+func validateStep(phase corev1alpha1.LogicalClusterPhaseType, fault error, path *field.Path) field.ErrorList {
+	errs := ValidatePhase(phase, path)
+	if len(errs) == 0 && fault != nil {
+		errs = append(errs, field.Invalid(path, phase, fault.Error()))
+	}
 	return errs
 }
 

@@ -89,7 +89,7 @@ func ValidateWorkspaceUpdate(ws, old *tenancyv1alpha1.Workspace) field.ErrorList
 func ValidateWorkspaceStatusUpdate(ws, old *tenancyv1alpha1.Workspace) field.ErrorList {
 	errs := rule.ObjectMetaUpdate(&ws.ObjectMeta, &old.ObjectMeta)
 	status := field.NewPath("status")
-	errs = append(errs, validation.ValidatePhase(ws.Status.Phase, status.Child("phase"))...)
+	errs = append(errs, validation.ValidateWorkspaceStep(ws, old, status.Child("phase"))...)
 	errs = append(errs, rule.Conditions(ws.Status.Conditions, status.Child("conditions"))...)
 	errs = append(errs, validation.ValidateInitializers(ws.Status.Initializers, status.Child("initializers"))...)
 	errs = append(errs, validation.ValidateTerminators(ws.Status.Terminators, status.Child("terminators"))...)

@@ -9,6 +9,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apiserver/pkg/admission"
 
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	cluster "github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
@@ -70,7 +71,7 @@ func (r *rules) check(name cluster.Name, a admission.Attributes) error {
 			return nil
 		}
 		if a.GetSubresource() == "status" {
-			return checkPhase(updated, old)
+			return lifecycle.CheckCluster(updated, old)
 		}
 		return checkUpdate(updated, old)
 	}
@@ -120,22 +121,4 @@ func checkUpdate(updated, old *corev1alpha1.LogicalCluster) error {
 func inactive(lc *corev1alpha1.LogicalCluster) bool {
 	return lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
 		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
-}
-
-// order is the order of phases. Phases that a cluster may switch between have the same rank.
-var order = map[corev1alpha1.LogicalClusterPhaseType]int{
-	corev1alpha1.LogicalClusterPhaseScheduling:   1,
-	corev1alpha1.LogicalClusterPhaseInitializing: 2,
-	corev1alpha1.LogicalClusterPhaseReady:        3,
-	corev1alpha1.LogicalClusterPhaseUnavailable:  3,
-	corev1alpha1.LogicalClusterPhaseInactive:     3,
-	corev1alpha1.LogicalClusterPhaseTerminating:  4,
-	corev1alpha1.LogicalClusterPhaseDeleting:     5,
-}
-
-func checkPhase(updated, old *corev1alpha1.LogicalCluster) error {
-	if order[updated.Status.Phase] < order[old.Status.Phase] {
-		return fmt.Errorf("status.phase cannot go back from %s to %s", old.Status.Phase, updated.Status.Phase)
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/apis/claims"
 	"github.com/annex-dev/annex/apis/apis/identity"
+	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -33,9 +34,9 @@ func (e *Endpoint) served(ctx context.Context) (virtual.Endpoint, *apisv1alpha2.
 	switch {
 	case err != nil:
 		return endpoint, nil, apistatus.Internal(err)
-	case export == nil:
+	case !lifecycle.CanBeFound(export):
 		return endpoint, nil, apistatus.NotServed()
-	case export.Status.IdentityHash == "":
+	case !lifecycle.CanBeBound(export):
 		return endpoint, nil, apierrors.NewServiceUnavailable("the APIExport has no identity yet, try again")
 	}
 	return endpoint, export, nil

@@ -67,10 +67,10 @@ func TestCheck_Resources(t *testing.T) {
 		want         string
 	}{
 		"one more":         {in(Bound, widgets), in(Bound, gadgets, widgets), ""},
-		"one less":         {in(Bound, gadgets, widgets), in(Bound, widgets), "gadgets.example.com of an APIBinding cannot be gone"},
+		"one less":         {in(Bound, gadgets, widgets), in(Bound, widgets), "gadgets.example.com cannot be gone"},
 		"one less by mark": {marked(in(Bound, gadgets, widgets), gadgets), in(Bound, widgets), ""},
-		"the other one":    {marked(in(Bound, gadgets, widgets), gadgets), in(Bound, gadgets), "widgets.example.com of an APIBinding cannot be gone"},
-		"marked just now":  {in(Bound, gadgets, widgets), marked(in(Bound, widgets), gadgets), "gadgets.example.com of an APIBinding cannot be gone"},
+		"the other one":    {marked(in(Bound, gadgets, widgets), gadgets), in(Bound, gadgets), "widgets.example.com cannot be gone"},
+		"marked just now":  {in(Bound, gadgets, widgets), marked(in(Bound, widgets), gadgets), "gadgets.example.com cannot be gone"},
 		"another identity": {in(Bound, widgets), changed(in(Bound, widgets), func(r *apisv1alpha2.BoundAPIResource) { r.Schema.IdentityHash = "other" }), "cannot change from id to other"},
 		"another schema":   {in(Bound, widgets), changed(in(Bound, widgets), func(r *apisv1alpha2.BoundAPIResource) { r.Schema.UID = "other" }), ""},
 		"a version less":   {in(Bound, widgets), changed(in(Bound, widgets), func(r *apisv1alpha2.BoundAPIResource) { r.StorageVersions = []string{"v2"} }), "version v1"},

@@ -1,13 +1,13 @@
 package lifecycle
 
 import (
-	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	"github.com/annex-dev/annex/apis/machine"
 )
 
 // State is a state of an APIBinding.
@@ -21,12 +21,14 @@ const (
 	Deleting State = "Deleting"
 )
 
+const aBinding = "an APIBinding"
+
 // steps are the states that may follow each state.
-var steps = map[State][]State{
-	Binding:  {Binding, Bound, Deleting},
-	Bound:    {Bound, Behind, Deleting},
-	Behind:   {Behind, Bound, Deleting},
-	Deleting: {Deleting},
+var steps = machine.Steps[State]{
+	Binding:  {Bound, Deleting},
+	Bound:    {Behind, Deleting},
+	Behind:   {Bound, Deleting},
+	Deleting: {},
 }
 
 // Of returns the state of an APIBinding.
@@ -42,11 +44,11 @@ func Of(b *apisv1alpha2.APIBinding) State {
 	return Bound
 }
 
-// Check returns an error if the state machine has no step from old to updated.
+// Check returns a *machine.Fault if the state machine of an APIBinding has no step from old to updated. See [CheckClaims] for its claims.
 func Check(updated, old *apisv1alpha2.APIBinding) error {
-	from, to := Of(old), Of(updated)
-	if !slices.Contains(steps[from], to) {
-		return fmt.Errorf("an APIBinding in state %s cannot become %s", from, to)
+	from := Of(old)
+	if err := steps.Check(aBinding, from, Of(updated)); err != nil {
+		return err
 	}
 	for i := range old.Status.BoundResources {
 		was := &old.Status.BoundResources[i]
@@ -54,16 +56,16 @@ func Check(updated, old *apisv1alpha2.APIBinding) error {
 		is := Resource(updated, gr)
 		if is == nil {
 			if !IsLeaving(old.Annotations, gr) {
-				return fmt.Errorf("resource %s of an APIBinding cannot be gone before it was leaving", gr)
+				return machine.Faultf(aBinding, from, "resource %s cannot be gone before it was leaving", gr)
 			}
 			continue
 		}
 		if is.Schema.IdentityHash != was.Schema.IdentityHash {
-			return fmt.Errorf("the identity of resource %s of an APIBinding cannot change from %s to %s", gr, was.Schema.IdentityHash, is.Schema.IdentityHash)
+			return machine.Faultf(aBinding, from, "the identity of resource %s cannot change from %s to %s", gr, was.Schema.IdentityHash, is.Schema.IdentityHash)
 		}
 		for _, version := range was.StorageVersions {
 			if !slices.Contains(is.StorageVersions, version) {
-				return fmt.Errorf("objects of resource %s of an APIBinding may be stored in version %s, which cannot be forgotten", gr, version)
+				return machine.Faultf(aBinding, from, "objects of resource %s may be stored in version %s, which cannot be forgotten", gr, version)
 			}
 		}
 	}
