@@ -129,6 +129,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 	atEndpoints.Inside = http.HandlerFunc(routed.Inside)
 	door := frontdoor.Config{
 		Resolver: i.index,
+		Mounts:   e.mounts,
 		Virtual:  e.virtual,
 		Tokens:   p.tokens,
 		// Before the chain: a probe must not wait behind the requests of a tenant.
@@ -139,9 +140,6 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		}),
 		Host:   hostDoor,
 		Codecs: c.Scheme.Codecs,
-	}
-	if e.mounts != nil {
-		door.Mounts = e.mounts
 	}
 	generic.Handler.FullHandlerChain = newHandler(routed, outside, door, p.limiter, c.MaxRefusals, config)
 	return generic, nil

@@ -52,7 +52,7 @@ type endpoints struct {
 	initializing, terminating *lifecycle.Endpoint
 	// schemasOf shows consumers the schemas of what they have bound.
 	schemasOf *apiresourceschema.Endpoint
-	// mounts are what answers in mounted workspaces; nil without mounts.
+	// mounts are what answers in workspaces without a logical cluster: those that are mounted, if that is enabled, and those that have lost theirs.
 	mounts *mount.Endpoint
 	// replication is the virtual workspace of what providers share for reading.
 	replication *replication.Endpoint
@@ -119,14 +119,11 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		e.forwarder = &forward.Forwarder{Transport: transport, MaxBodyBytes: maxRequestBodyBytes, Codecs: c.Scheme.Codecs}
 	}
 	cachekcp.ServeCounts(s.cache, e.replication.Count(s.backend))
-	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf, e.replication}
-	if e.forwarder != nil {
-		e.mounts = mount.New(mount.Config{
-			Cached: s.reader, Live: s.reader.Live(), Paths: i.index, Policy: p.clusters, Inactive: s.paths.Inactive, Watches: i.watches,
-			Forwarder: e.forwarder,
-		})
-		all = append(all, e.mounts)
-	}
+	e.mounts = mount.New(mount.Config{
+		Cached: s.reader, Live: s.reader.Live(), Paths: i.index, Policy: p.clusters, Inactive: s.paths.Inactive, Watches: i.watches,
+		Forwarder: e.forwarder, Codecs: c.Scheme.Codecs,
+	})
+	all := []virtual.Workspace{exports, e.initializing, e.terminating, e.schemasOf, e.replication, e.mounts}
 	if c.Host != nil {
 		e.projections = newProjections(c, s, i, p, e)
 		all = append(all, e.projections)

@@ -82,9 +82,11 @@ func (i *Index) handleWorkspace(event client.Event) {
 	case client.Reset:
 		i.children.reset()
 		i.mounts.reset()
+		i.lost.reset()
 		return
 	case client.Synced:
 		i.mounts.synced()
+		i.lost.synced()
 		i.children.synced()
 		return
 	}
@@ -97,6 +99,11 @@ func (i *Index) handleWorkspace(event client.Event) {
 		i.mounts.set(key, struct{}{})
 	} else {
 		i.mounts.drop(key)
+	}
+	if event.Type != client.Deleted && isLost(ws) {
+		i.lost.set(key, struct{}{})
+	} else {
+		i.lost.drop(key)
 	}
 	if event.Type == client.Deleted || ws.Spec.Cluster == "" {
 		i.children.drop(key)

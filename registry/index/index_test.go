@@ -455,3 +455,33 @@ func TestIndex_Mounted(t *testing.T) {
 		t.Errorf("it is mounted after its deletion: %t, %v", ok, err)
 	}
 }
+
+// A Workspace has lost its logical cluster only if it says so itself, and what is below it is found as before.
+func TestIndex_Lost(t *testing.T) {
+	unavailable := func(name, cluster string) *tenancyv1alpha1.Workspace {
+		ws := workspace("orgid", name, cluster)
+		ws.Status.Phase = corev1alpha1.LogicalClusterPhaseUnavailable
+		return ws
+	}
+	mounted := unavailable("mounted", "")
+	mounted.Spec.Mount = &tenancyv1alpha1.Mount{}
+	objects := append(tree(), unavailable("lost", "lostid"), mounted, workspace("lostid", "below", "belowid"))
+	i := fed(t, clienttest.NewFake(objects...), objects...)
+	for path, want := range map[logicalcluster.Path]bool{
+		"root:org:lost": true, "orgid:lost": true, "root:org:lost:below": false, "root:org:mounted": false, "root:org": false, "root": false, "lostid": false,
+		"root:nobody:lost": false, "*": false, "": false,
+	} {
+		if parent, name, ok, err := i.Lost(t.Context(), path); err != nil || ok != want || ok && (parent != "orgid" || name != "lost") {
+			t.Errorf("%s: %s %s, lost: %t, %v", path, parent, name, ok, err)
+		}
+	}
+	back := unavailable("lost", "lostid")
+	back.Status.Phase = corev1alpha1.LogicalClusterPhaseReady
+	i.handleWorkspace(client.Event{Type: client.Modified, Object: back})
+	if _, _, ok, err := i.Lost(t.Context(), "root:org:lost"); ok || err != nil {
+		t.Errorf("it is lost after it came back: %t, %v", ok, err)
+	}
+	if name, found, err := i.Resolve(t.Context(), "root:org:lost"); name != "lostid" || !found || err != nil {
+		t.Errorf("it is %s: %t, %v", name, found, err)
+	}
+}

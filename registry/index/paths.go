@@ -14,7 +14,9 @@ type Paths struct {
 	children table[child, logicalcluster.Name]
 	clusters table[logicalcluster.Name, cluster]
 	// mounts are the Workspaces without a cluster because they are mounted. It is rebuilt together with children.
-	mounts   table[child, struct{}]
+	mounts table[child, struct{}]
+	// lost are the Workspaces whose cluster is gone. It is rebuilt together with children.
+	lost     table[child, struct{}]
 	switched atomic.Uint64
 }
 

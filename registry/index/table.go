@@ -53,6 +53,13 @@ func (t *table[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
+// empty reports whether nothing is set.
+func (t *table[K, V]) empty() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.current) == 0
+}
+
 // rebuilding reports whether what is set is not read yet.
 func (t *table[K, V]) rebuilding() bool {
 	t.mu.RLock()

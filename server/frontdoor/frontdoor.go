@@ -39,16 +39,18 @@ type Tokens interface {
 	Home(ctx context.Context, token string) (logicalcluster.Name, bool)
 }
 
-// Mounts finds Workspaces that are mounted, and have no logical cluster.
+// Mounts finds Workspaces without a logical cluster: those that are mounted, and those that have lost theirs.
 type Mounts interface {
 	// At returns the endpoint of the mounted Workspace at path, which does not Resolve; false if there is none.
 	At(ctx context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error)
+	// Lost returns the endpoint of the Workspace at path, which Resolves, if its logical cluster is gone; false if it is not.
+	Lost(ctx context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error)
 }
 
 // Config is what the door needs.
 type Config struct {
 	Resolver Resolver
-	// Mounts finds mounted Workspaces; nil if requests to them go nowhere.
+	// Mounts finds Workspaces without a logical cluster; nil if requests to them go nowhere.
 	Mounts Mounts
 	// Virtual are the virtual workspaces, which read their URLs themselves.
 	Virtual virtual.List
@@ -141,8 +143,8 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, address string, pat
 		return
 	}
 	ctx, err := d.resolve(context.WithValue(r.Context(), addressKey{}, address), path)
-	if err == nil && d.Mounts != nil && logicalcluster.IsUnknown(ctx) {
-		ctx, err = d.mounted(ctx, path)
+	if err == nil && d.Mounts != nil {
+		ctx, err = d.withoutCluster(ctx, path)
 	}
 	if err != nil {
 		d.fail(w, r, errLookup())
@@ -151,12 +153,16 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request, address string, pat
 	d.next.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// mounted puts the mounted Workspace at path into ctx, which is for an unknown cluster: its endpoint, and the cluster that the Workspace is in. It returns
-// ctx if there is none.
-func (d *door) mounted(ctx context.Context, path logicalcluster.Path) (context.Context, error) {
+// withoutCluster puts the Workspace at path into ctx if it has no logical cluster: its endpoint, and the cluster that the Workspace is in. Otherwise it
+// returns ctx, in which path is resolved.
+func (d *door) withoutCluster(ctx context.Context, path logicalcluster.Path) (context.Context, error) {
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	endpoint, ok, err := d.Mounts.At(lookup, path)
+	find := d.Mounts.Lost
+	if logicalcluster.IsUnknown(ctx) {
+		find = d.Mounts.At
+	}
+	endpoint, ok, err := find(lookup, path)
 	if err != nil {
 		return nil, fmt.Errorf("resolving %q: %w", path, err)
 	}

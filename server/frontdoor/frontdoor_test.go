@@ -185,6 +185,14 @@ func (l leaves) At(ctx context.Context, path logicalcluster.Path) (virtual.Endpo
 	return endpoint, ok, nil
 }
 
+// Lost says that whatever is called lost has lost its cluster.
+func (l leaves) Lost(_ context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error) {
+	if above, name := path.Split(); name == "lost" {
+		return virtual.Endpoint{Kind: "mount", Cluster: "above-" + logicalcluster.Name(above[len("root:"):]), Name: name}, true, nil
+	}
+	return virtual.Endpoint{}, false, nil
+}
+
 func TestDoor_Mounts(t *testing.T) {
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
@@ -198,7 +206,7 @@ func TestDoor_Mounts(t *testing.T) {
 			got.target = "unknown"
 		}
 	}), Config{
-		Resolver: resolver{"root": "root", "root:org": "abc123"},
+		Resolver: resolver{"root": "root", "root:org": "abc123", "root:org:lost": "gone", "root:org:lost:below": "below"},
 		Mounts:   leaves{"root:org:m": {Kind: "mount", Cluster: "abc123", Name: "m"}, "root": {Kind: "mount", Cluster: "x", Name: "root"}},
 		Health:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 		Tokens:   tokens{},
@@ -212,6 +220,8 @@ func TestDoor_Mounts(t *testing.T) {
 		"/clusters/root:org:m":                       {200, seen{path: "/", target: "abc123", virtual: "mount abc123 m"}},
 		"/clusters/root%3Aorg%3Am/api":               {200, seen{path: "/api", target: "abc123", virtual: "mount abc123 m"}},
 		"/clusters/root:org:m/clusters/root/api":     {200, seen{path: "/clusters/root/api", target: "abc123", virtual: "mount abc123 m"}},
+		"/clusters/root:org:lost/api":                {200, seen{path: "/api", target: "above-org", virtual: "mount above-org lost"}},
+		"/clusters/root:org:lost:below/api":          {200, seen{path: "/api", target: "below", virtual: "  "}}, // has a cluster of its own
 		"/clusters/root:org:m:below/api":             {200, seen{path: "/api", target: "unknown", virtual: "  "}},
 		"/clusters/root:org:other/api":               {200, seen{path: "/api", target: "unknown", virtual: "  "}},
 		"/clusters/root/api":                         {200, seen{path: "/api", target: "root", virtual: "  "}}, // a cluster comes first

@@ -6,5 +6,8 @@
 //	forward.go     the Workspace is Ready, or the answer is 503
 //	server/virtual/forward   what goes out, as whom, and what comes back
 //
+// It also answers in a workspace that has lost its logical cluster, whether mounts are enabled or not: its phase is Unavailable, so whoever may get the
+// Workspace gets 503.
+//
 // A stream, such as a watch, ends when the Workspace has another URL, is not Ready, or is in a cluster that is switched off.
 package mount

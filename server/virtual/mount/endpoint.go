@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -27,12 +28,13 @@ type Policy interface {
 	InCluster(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error)
 }
 
-// Paths finds mounted Workspaces; registry/index.Index does.
+// Paths finds Workspaces without a logical cluster; registry/index.Index does.
 type Paths interface {
 	Mounted(ctx context.Context, path logicalcluster.Path) (parent logicalcluster.Name, name string, ok bool, err error)
+	Lost(ctx context.Context, path logicalcluster.Path) (parent logicalcluster.Name, name string, ok bool, err error)
 }
 
-// Config is what the virtual workspace is made of. Everything is required.
+// Config is what the virtual workspace is made of. Everything is required unless it says otherwise.
 type Config struct {
 	// Cached reads the watch caches, Live sees every acknowledged write.
 	Cached, Live client.Reader
@@ -42,8 +44,10 @@ type Config struct {
 	Inactive func(cluster logicalcluster.Name) bool
 	// Watches are the open streams.
 	Watches *serve.Watches
-	// Forwarder sends requests.
+	// Forwarder sends requests. It is nil if workspaces may not be mounted; then those that are lead nowhere.
 	Forwarder *forward.Forwarder
+	// Codecs encode errors.
+	Codecs runtime.NegotiatedSerializer
 }
 
 // Endpoint is the virtual workspace. It is safe for concurrent use.
@@ -66,7 +70,19 @@ func (*Endpoint) Name() string { return Name }
 
 // At implements frontdoor.Mounts. A request uses the share of the cluster that the Workspace is in.
 func (e *Endpoint) At(ctx context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error) {
-	parent, name, ok, err := e.Paths.Mounted(ctx, path)
+	if e.Forwarder == nil {
+		return virtual.Endpoint{}, false, nil
+	}
+	return endpointOf(e.Paths.Mounted(ctx, path))
+}
+
+// Lost implements frontdoor.Mounts. Those who may get the Workspace learn that it is not available, and nobody else.
+func (e *Endpoint) Lost(ctx context.Context, path logicalcluster.Path) (virtual.Endpoint, bool, error) {
+	return endpointOf(e.Paths.Lost(ctx, path))
+}
+
+// endpointOf returns the endpoint of a Workspace that was found.
+func endpointOf(parent logicalcluster.Name, name string, ok bool, err error) (virtual.Endpoint, bool, error) {
 	if err != nil || !ok {
 		return virtual.Endpoint{}, false, err
 	}
@@ -75,6 +91,10 @@ func (e *Endpoint) At(ctx context.Context, path logicalcluster.Path) (virtual.En
 
 // Run looks again at the streams of Workspaces that change, until ctx ends. It returns nil then, or the reason why they cannot be watched.
 func (e *Endpoint) Run(ctx context.Context) error {
+	if e.Forwarder == nil {
+		<-ctx.Done() // there are no streams
+		return nil
+	}
 	return follow.All(ctx, e.Cached, []schema.GroupResource{workspaces}, func(_ schema.GroupResource, event client.Event) {
 		if event.Type == client.Synced {
 			e.Watches.Recheck("") // what happened before was perhaps missed

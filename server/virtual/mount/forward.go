@@ -7,7 +7,9 @@ import (
 	"net/url"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/audit"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
@@ -29,7 +31,7 @@ const peer = "the mounted server"
 // Forward implements virtual.Forwarding.
 func (e *Endpoint) Forward(w http.ResponseWriter, req *http.Request, info *genericapirequest.RequestInfo) {
 	if err := e.forward(w, req, info); err != nil {
-		e.Forwarder.Fail(w, req, err)
+		responsewriters.ErrorNegotiated(apistatus.Of(err), e.Codecs, schema.GroupVersion{Version: "v1"}, w, req)
 	}
 }
 
@@ -72,7 +74,9 @@ func (e *Endpoint) target(ctx context.Context, at client.Key) (*url.URL, error) 
 	switch {
 	case err != nil:
 		return nil, apistatus.Internal(err)
-	case ws == nil || ws.Spec.Mount == nil:
+	case ws != nil && ws.Spec.Mount == nil && ws.Status.Phase == corev1alpha1.LogicalClusterPhaseUnavailable:
+		return nil, apierrors.NewServiceUnavailable("Not available.") // its logical cluster is gone
+	case ws == nil || ws.Spec.Mount == nil || e.Forwarder == nil:
 		return nil, apistatus.NotServed() // it was there a moment ago
 	case !isReady(ws):
 		return nil, apierrors.NewServiceUnavailable("Not available.")

@@ -80,9 +80,10 @@ func newHouse(t *testing.T, target http.HandlerFunc, guard outbound.Config) *hou
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
+	codecs := serializer.NewCodecFactory(scheme)
 	h.endpoint = New(Config{
 		Cached: h.Fake, Live: h.Fake, Watches: serve.NewWatches(),
-		Forwarder: &forward.Forwarder{Transport: transport, MaxBodyBytes: bodyLimit, Codecs: serializer.NewCodecFactory(scheme)},
+		Forwarder: &forward.Forwarder{Transport: transport, MaxBodyBytes: bodyLimit, Codecs: codecs}, Codecs: codecs,
 		Inactive:  func(logicalcluster.Name) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inactive },
 	})
 	h.front = httptest.NewServer(http.HandlerFunc(h.serve))
@@ -317,6 +318,7 @@ func TestForward_Unavailable(t *testing.T) {
 			ws.Spec.URL = strings.Replace(address, "127.0.0.1", "localhost", 1)
 		}, 502, "cannot be reached"},
 		{"no mount", func(ws *tenancyv1alpha1.Workspace) { ws.Spec.URL, ws.Spec.Mount = address, nil }, 404, ""},
+		{"no mount, and no logical cluster", func(ws *tenancyv1alpha1.Workspace) { ws.Status.Phase = corev1alpha1.LogicalClusterPhaseUnavailable }, 503, "Not available."},
 	} {
 		h.change(t, tc.change)
 		if answer, text := h.send(t, http.MethodGet, "/api", "", nil); answer.StatusCode != tc.code || !strings.Contains(text, tc.text) || strings.Contains(text, "127.0.0.1") {
