@@ -10,6 +10,7 @@ var all = map[string]func(s *stage){
 	"organization": organization,
 	"database":     database,
 	"departure":    departure,
+	"evolution":    evolution,
 	"audit":        audit,
 }
 
