@@ -22,3 +22,8 @@ func TestInterleavings_LeaveNothingBehind(t *testing.T) {
 	s := startOne(t, roomy)
 	interleaving.Config{Servers: []*annex.Server{s}, Check: func(tb testing.TB) { s.CheckData(tb) }}.Run(t, *firstSeed, *interleavings)
 }
+
+func TestInterleavings_OfInitializersAndTerminators(t *testing.T) {
+	s := startOne(t, roomy)
+	interleaving.Config{Servers: []*annex.Server{s}, Check: func(tb testing.TB) { s.CheckData(tb) }}.RunStages(t, *firstSeed, *interleavings/2)
+}

@@ -84,7 +84,7 @@ func newHouse(t *testing.T, target http.HandlerFunc, guard outbound.Config) *hou
 	h.endpoint = New(Config{
 		Cached: h.Fake, Live: h.Fake, Watches: serve.NewWatches(),
 		Forwarder: &forward.Forwarder{Transport: transport, MaxBodyBytes: bodyLimit, Codecs: codecs}, Codecs: codecs,
-		Inactive:  func(logicalcluster.Name) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inactive },
+		Inactive: func(logicalcluster.Name) bool { h.mu.Lock(); defer h.mu.Unlock(); return h.inactive },
 	})
 	h.front = httptest.NewServer(http.HandlerFunc(h.serve))
 	t.Cleanup(h.front.Close)

@@ -2,6 +2,7 @@ package interleaving
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/annex-dev/annex/apis/apis/claims"
 	"github.com/annex-dev/annex/apis/apis/lifecycle"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
@@ -22,9 +24,12 @@ import (
 
 // check returns an error while something is not as the specs say.
 func (s *sharing) check(ctx context.Context) error {
-	export, err := read[apisv1alpha2.APIExport](ctx, s.walk, s.path(), exports)
-	if err != nil {
-		return err
+	var export *apisv1alpha2.APIExport
+	if !s.left {
+		var err error
+		if export, err = read[apisv1alpha2.APIExport](ctx, s.walk, s.path(), exports); err != nil {
+			return err
+		}
 	}
 	seen := map[schema.GroupVersionResource][]string{}
 	for _, k := range s.consumers {
@@ -47,7 +52,7 @@ func (s *sharing) check(ctx context.Context) error {
 		}
 	}
 	if export == nil {
-		return nil
+		return s.checkNothing(ctx)
 	}
 	for _, gvr := range slices.Concat(shareable, claimable) {
 		got, err := s.asProvider(ctx, gvr)
@@ -58,6 +63,42 @@ func (s *sharing) check(ctx context.Context) error {
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			return fmt.Errorf("the provider sees %s %v, and should see %v", gvr.Resource, got, want)
+		}
+	}
+	return nil
+}
+
+// checkNothing returns an error if the endpoint of an export that is gone shows something.
+func (s *sharing) checkNothing(ctx context.Context) error {
+	for _, gvr := range slices.Concat(shareable, claimable) {
+		if got, err := s.asProvider(ctx, gvr); err != nil || len(got) > 0 {
+			return fmt.Errorf("the export is gone, and its endpoint shows %s %v: %w", gvr.Resource, got, err)
+		}
+	}
+	return nil
+}
+
+// checkServed returns an error if a bound resource of a workspace is not served.
+func (s *sharing) checkServed(ctx context.Context, k consumer, binding *apisv1alpha2.APIBinding) error {
+	for _, bound := range binding.Status.BoundResources {
+		for _, gvr := range shareable {
+			if gvr.Resource != bound.Resource {
+				continue
+			}
+			if _, err := s.count(ctx, k, gvr); err != nil {
+				return fmt.Errorf("%s is bound, and not served: %w", gvr.Resource, err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkClaims returns an error if the status says that something is applied which the consumer does not accept.
+func checkClaims(binding *apisv1alpha2.APIBinding) error {
+	for i := range binding.Status.AppliedPermissionClaims {
+		key := claims.KeyOf(&binding.Status.AppliedPermissionClaims[i].PermissionClaim)
+		if is := lifecycle.OfClaim(binding, key); is != lifecycle.Applied {
+			return fmt.Errorf("the claim %s is applied, and %s", key, is)
 		}
 	}
 	return nil
@@ -91,6 +132,9 @@ func (s *sharing) checkBinding(ctx context.Context, k consumer, binding *apisv1a
 	}
 	if binding.DeletionTimestamp != nil {
 		return fmt.Errorf("the binding is being deleted: %v", binding.Status.Conditions)
+	}
+	if err := errors.Join(checkClaims(binding), s.checkServed(ctx, k, binding)); err != nil {
+		return err
 	}
 	valid := conditionsv1alpha1.IsTrue(binding, apisv1alpha2.APIExportValid)
 	if valid != (export != nil) {

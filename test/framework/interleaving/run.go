@@ -26,6 +26,10 @@ type Config struct {
 // are deleted after Check has looked at what is in them. Then Check looks again.
 func (c Config) Run(t *testing.T, first uint64, walks int) {
 	t.Helper()
+	steps, err := follow(t.Context(), c.Servers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	export := c.provider(t)
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -54,6 +58,9 @@ func (c Config) Run(t *testing.T, first uint64, walks int) {
 		t.Fatal(err)
 	}
 	c.Check(t)
+	if err := steps.fault(workspaces, logicalClusters, bindings); err != nil {
+		t.Error(err)
+	}
 	if t.Failed() {
 		for _, w := range all {
 			t.Logf("%s is %s:\n%s", w.name, w.cluster, w.said())

@@ -34,7 +34,8 @@ var (
 type sharing struct {
 	*walk
 	consumers []consumer
-	steps     []*transitions
+	// left says that the workspace of the provider is gone.
+	left bool
 }
 
 type consumer struct{ path, cluster string }
@@ -44,6 +45,10 @@ type consumer struct{ path, cluster string }
 // may be in a state that nothing explains, or have been led there by a step that the state machine does not have. Then all workspaces are deleted, and Check looks.
 func (c Config) RunSharing(t *testing.T, first uint64, walks int) {
 	t.Helper()
+	steps, err := follow(t.Context(), c.Servers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i := range walks {
@@ -59,12 +64,13 @@ func (c Config) RunSharing(t *testing.T, first uint64, walks int) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
+	if err := steps.fault(bindings, exports, workspaces, logicalClusters); err != nil {
+		t.Error(err)
+	}
 	c.Check(t)
 }
 
 func (s *sharing) run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	var err error
 	if s.cluster, err = s.workspace(ctx, s.name); err != nil {
 		return err
@@ -76,11 +82,6 @@ func (s *sharing) run(ctx context.Context) error {
 			return err
 		}
 		s.consumers = append(s.consumers, consumer{path: "root:" + name, cluster: cluster})
-		follower, err := follow(ctx, s.servers[0].Workspace("root:"+name))
-		if err != nil {
-			return err
-		}
-		s.steps = append(s.steps, follower)
 	}
 	if err := s.offer(ctx); err != nil {
 		return err
@@ -101,8 +102,8 @@ func (s *sharing) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, follower := range s.steps {
-		if err := follower.fault(); err != nil {
+	if pick(s.walk, true, false) {
+		if err := s.leave(ctx); err != nil {
 			return err
 		}
 	}
@@ -110,12 +111,44 @@ func (s *sharing) run(ctx context.Context) error {
 		w := &walk{servers: s.servers, random: s.random, name: s.name}
 		if k < len(s.consumers) {
 			w.name, w.cluster = fmt.Sprintf("%s-%d", s.name, k), s.consumers[k].cluster
+		} else if s.left {
+			continue
 		}
 		if err := w.end(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leave deletes the workspace of the provider while consumers go on: what they have bound stays, they can change their answers and unbind, and nobody
+// reaches anything through the export any more.
+func (s *sharing) leave(ctx context.Context) error {
+	if err := s.end(ctx); err != nil {
+		return err
+	}
+	s.left = true
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	for range steps {
+		k := pick(s.walk, s.consumers...)
+		var err error
+		switch s.random.IntN(4) {
+		case 0:
+			err = s.answer(ctx, k)
+		case 1:
+			err = s.remove(ctx, k.path, bindings, "", "things")
+		default:
+			gvr := pick(s.walk, shareable...)
+			obj := object(gvr.GroupVersion().String(), kindOf[gvr], pick(s.walk, "x", "y"))
+			err = s.create(ctx, k.path, gvr, "default", obj)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.settle(ctx)
 }
 
 // workspace makes one below root.
