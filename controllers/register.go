@@ -96,7 +96,7 @@ func All(c Config) []multicluster.Spec {
 		apiconversion.Specs(c.Config),
 		defaultbinding.Specs(c.Config),
 		garbage.Specs(c.Config),
-		{events.Spec()},
+		{event.Spec(events)},
 	}
 	if !c.HostWorkspace.Empty() {
 		config := hostbinding.Config{Config: c.Config, Workspace: c.HostWorkspace}

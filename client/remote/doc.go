@@ -10,6 +10,7 @@
 // cluster in place of the asterisk.
 //
 //	client.go     New, and the address of a request
+//	of.go         Of, for a caller who wants a certain version, or metadata only
 //	resources.go  which Go type and which version a resource has
 //	read.go       Get and List
 //	watch.go      Watch

@@ -79,7 +79,11 @@ func (r *resource) pages(ctx context.Context, scope client.Scope, limit int64, b
 		if err != nil {
 			return "", err
 		}
-		if err := options(r.at(r.rest.Get(), cluster, scope.Namespace), &o).Do(ctx).Into(page); err != nil {
+		request := options(r.at(r.rest.Get(), cluster, scope.Namespace), &o)
+		if r.listAs != "" {
+			request.SetHeader("Accept", r.listAs)
+		}
+		if err := request.Do(ctx).Into(page); err != nil {
 			return "", err
 		}
 		if o.Continue == "" {

@@ -54,6 +54,7 @@ type resource struct {
 	gvk    schema.GroupVersionKind
 	rest   rest.Interface
 	scheme *runtime.Scheme // nil for unstructured objects
+	listAs string          // what a list accepts, if it is not what other answers are
 }
 
 // object returns an empty object to decode into.
@@ -95,23 +96,39 @@ func (c *Client) resource(ctx context.Context, gr schema.GroupResource) (*resour
 			return nil, err
 		}
 	}
-	r := &resource{gvr: gr.WithVersion(kind.Version), gvk: kind}
-	config := rest.CopyConfig(c.config)
-	if c.scheme.Recognizes(kind) {
-		r.scheme = c.scheme
-		config.NegotiatedSerializer = c.codecs.WithoutConversion()
-	} else {
-		config = dynamic.ConfigFor(config)
+	scheme := c.scheme
+	if !scheme.Recognizes(kind) {
+		scheme = nil
 	}
-	group := kind.GroupVersion()
-	config.GroupVersion = &group
-	var err error
-	if r.rest, err = rest.RESTClientForConfigAndClient(config, c.http); err != nil {
-		return nil, fmt.Errorf("preparing requests for %s: %w", gr, err)
+	r, err := c.prepare(gr.WithVersion(kind.Version), kind, scheme)
+	if err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resources[gr] = r
+	return r, nil
+}
+
+// prepare returns a resource whose objects are of the Go types of scheme, or unstructured without one.
+func (c *Client) prepare(gvr schema.GroupVersionResource, kind schema.GroupVersionKind, scheme *runtime.Scheme) (*resource, error) {
+	config := rest.CopyConfig(c.config)
+	if scheme != nil {
+		config.NegotiatedSerializer = c.codecs.WithoutConversion()
+	} else {
+		config = dynamic.ConfigFor(config)
+	}
+	return c.connect(config, &resource{gvr: gvr, gvk: kind, scheme: scheme})
+}
+
+// connect completes r.
+func (c *Client) connect(config *rest.Config, r *resource) (*resource, error) {
+	group := r.gvr.GroupVersion()
+	config.GroupVersion = &group
+	var err error
+	if r.rest, err = rest.RESTClientForConfigAndClient(config, c.http); err != nil {
+		return nil, fmt.Errorf("preparing requests for %s: %w", r.gvr.GroupResource(), err)
+	}
 	return r, nil
 }
 

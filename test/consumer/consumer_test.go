@@ -1,13 +1,13 @@
 package consumer
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +17,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+
+	"github.com/annex-dev/annex/test/framework/annex"
 )
 
 const (
@@ -179,15 +188,130 @@ func TestConsumer_NeedsFewModules(t *testing.T) {
 
 	program := filepath.Join(t.TempDir(), "operator")
 	run("build", "-o", program, ".")
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprint(w, `{"apiVersion":"v1","kind":"ConfigMapList","metadata":{"resourceVersion":"1"},"items":[
-			{"metadata":{"namespace":"default","name":"same","annotations":{"kcp.io/cluster":"one"}}},
-			{"metadata":{"namespace":"default","name":"same","annotations":{"kcp.io/cluster":"two"}}}]}`)
-	}))
-	defer server.Close()
-	out, err := exec.CommandContext(t.Context(), program, server.URL+"/clusters/*").CombinedOutput()
-	if want := "one|default/same\ntwo|default/same\n"; err != nil || string(out) != want {
-		t.Errorf("the program prints %q, %v, want %q", out, err, want)
+	serve(t, program)
+}
+
+// The program is the one that the documentation shows.
+func TestConsumer_IsWhatThePageShows(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "clients.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile("testdata/operator/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "```go\n"+string(own)+"```") {
+		t.Error("docs/clients.md does not show testdata/operator/main.go")
+	}
+	if lines := strings.Count(string(own), "\n"); lines >= 60 {
+		t.Errorf("it has %d lines, want less than 60", lines)
+	}
+}
+
+const (
+	definitions = `
+apiVersion: apis.kcp.io/v1alpha1
+kind: APIResourceSchema
+metadata: {name: v1.widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}}
+    schema: {type: object, properties: {status: {type: object, properties: {phase: {type: string}}}}}
+---
+apiVersion: apis.kcp.io/v1alpha2
+kind: APIExport
+metadata: {name: widgets}
+spec:
+  resources: [{name: widgets, group: example.com, schema: v1.widgets.example.com, storage: {crd: {}}}]
+  permissionClaims: [{group: "", resource: events, verbs: ["*"]}]
+`
+	binding = `
+apiVersion: apis.kcp.io/v1alpha2
+kind: APIBinding
+metadata: {name: widgets}
+spec:
+  reference: {export: {path: "root:provider", name: widgets}}
+  permissionClaims: [{group: "", resource: events, verbs: ["*"], state: Accepted, selector: {matchAll: true}}]
+`
+	widget = `
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: same, namespace: default}
+`
+)
+
+// serve runs the program as the operator of a provider with two consumers.
+func serve(t *testing.T, program string) {
+	t.Helper()
+	s := annex.Start(t)
+	apply := func(path, documents string) {
+		t.Helper()
+		_, client := annex.Clients(t, s.Workspace(path))
+		for document := range strings.SplitSeq(documents, "\n---\n") {
+			obj := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte(document), &obj.Object); err != nil {
+				t.Fatal(err)
+			}
+			gvr, _ := meta.UnsafeGuessKindToResource(obj.GroupVersionKind())
+			annex.Eventually(t, func(ctx context.Context) error {
+				_, err := client.Resource(gvr).Namespace(obj.GetNamespace()).Create(ctx, obj, metav1.CreateOptions{})
+				return err
+			})
+		}
+	}
+	s.NewWorkspace("root", "provider", "")
+	apply("root:provider", definitions)
+	for _, name := range []string{"one", "two"} {
+		s.NewWorkspace("root", name, "")
+		apply("root:"+name, binding)
+		apply("root:"+name, widget)
+	}
+	at := s.Workspace("root:provider")
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{"a": {Server: at.Host, CertificateAuthorityData: at.CAData, CertificateAuthority: at.CAFile}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"a": {Token: at.BearerToken, ClientCertificateData: at.CertData, ClientKeyData: at.KeyData}},
+		Contexts:       map[string]*clientcmdapi.Context{"a": {Cluster: "a", AuthInfo: "a"}},
+		CurrentContext: "a",
+	}, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), program)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	var printed bytes.Buffer
+	command.Stdout, command.Stderr = &printed, &printed
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("the program printed:\n%s", printed.String())
+		}
+	})
+	for _, name := range []string{"one", "two"} {
+		typed, dynamic := annex.Clients(t, s.Workspace("root:"+name))
+		annex.Eventually(t, func(ctx context.Context) error {
+			got, err := dynamic.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}).Namespace("default").Get(ctx, "same", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if phase, _, _ := unstructured.NestedString(got.Object, "status", "phase"); phase != "Ready" {
+				return fmt.Errorf("the Widget of %s is in phase %q", name, phase)
+			}
+			told, err := typed.CoreV1().Events("default").List(ctx, metav1.ListOptions{FieldSelector: "reason=Ready"})
+			if err == nil && len(told.Items) != 1 {
+				err = fmt.Errorf("the users of %s have %d Events", name, len(told.Items))
+			}
+			return err
+		})
 	}
 }

@@ -16,17 +16,14 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/lru"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
-	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
 const (
-	// Component reports all Events, and action is what it was about to do.
-	Component = "annex"
-	action    = "Reconcile"
+	// action is what the component was about to do.
+	action = "Reconcile"
 	// burst and perSecond limit the Events of one workspace.
 	burst     = 10
 	perSecond = 1.0 / 30
@@ -40,39 +37,38 @@ const (
 	maxMessage = 1024
 	// maxName is how much of the name of an object begins the name of an Event.
 	maxName = 200
-	workers = 2
 )
 
 var events = schema.GroupResource{Group: corev1.GroupName, Resource: "events"}
 
 // Recorder records Events. It is safe for concurrent use.
 type Recorder struct {
-	client client.Client
-	clock  clock.PassiveClock
+	client    client.Client
+	component string
+	clock     clock.PassiveClock
 
 	mu sync.Mutex
-	// add queues a key; nil until the controller runs.
+	// add queues a key; nil until Feed runs.
 	add     func(client.Key, time.Duration)
 	pending map[client.Key]*corev1.Event
 	recent  *lru.Cache // client.Key of an Event to the time.Time when it was last recorded
 	limits  *lru.Cache // logicalcluster.Name to flowcontrol.PassiveRateLimiter
 }
 
-var _ multicluster.Recorder = &Recorder{}
-
-// New returns a recorder that writes with c while its Spec runs.
-func New(c client.Client) *Recorder { return newRecorder(c, clock.RealClock{}) }
-
-func newRecorder(c client.Client, clock clock.PassiveClock) *Recorder {
-	return &Recorder{client: c, clock: clock, pending: map[client.Key]*corev1.Event{}, recent: lru.New(maxRecent), limits: lru.New(maxClusters)}
+// New returns a recorder of the Events that component reports. It writes with c: whoever runs it calls Feed, and Write for each key.
+func New(c client.Client, component string) *Recorder {
+	return newRecorder(c, component, clock.RealClock{})
 }
 
-// Spec describes the controller that writes.
-func (r *Recorder) Spec() multicluster.Spec {
-	return multicluster.Spec{Name: "event", Workers: workers, Feeds: []func(context.Context, func(client.Key, time.Duration)){r.feed}, Reconcile: r.reconcile}
+func newRecorder(c client.Client, component string, clock clock.PassiveClock) *Recorder {
+	return &Recorder{
+		client: c, component: component, clock: clock,
+		pending: map[client.Key]*corev1.Event{}, recent: lru.New(maxRecent), limits: lru.New(maxClusters),
+	}
 }
 
-func (r *Recorder) feed(ctx context.Context, add func(client.Key, time.Duration)) {
+// Feed hands the keys of Events that wait to be written to add, until ctx ends. Without it nothing is recorded.
+func (r *Recorder) Feed(ctx context.Context, add func(key client.Key, after time.Duration)) {
 	r.use(add)
 	<-ctx.Done()
 	r.use(nil)
@@ -84,7 +80,7 @@ func (r *Recorder) use(add func(client.Key, time.Duration)) {
 	r.add = add
 }
 
-// Record implements multicluster.Recorder.
+// Record tells users of the workspace of about, an object of the given kind, what happened. It returns at once.
 func (r *Recorder) Record(about client.Object, kind schema.GroupVersionKind, eventType, reason, message string) {
 	event := r.eventOf(about, kind, eventType, reason, message)
 	key := client.Key{Cluster: logicalcluster.From(about), Namespace: event.Namespace, Name: event.Name}
@@ -132,18 +128,18 @@ func (r *Recorder) eventOf(about client.Object, kind schema.GroupVersionKind, ev
 			APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: about.GetNamespace(), Name: about.GetName(), UID: about.GetUID(),
 		},
 		Type: eventType, Reason: reason, Message: message, Action: action,
-		ReportingController: Component, ReportingInstance: Component, EventTime: metav1.NewMicroTime(r.clock.Now()),
+		ReportingController: r.component, ReportingInstance: r.component, EventTime: metav1.NewMicroTime(r.clock.Now()),
 	}
 }
 
-// reconcile writes a pending Event. A failure is logged, and the Event is dropped.
-func (r *Recorder) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
+// Write writes the Event that waits with this key, if any. A failure is logged, and the Event is dropped.
+func (r *Recorder) Write(ctx context.Context, key client.Key) {
 	r.mu.Lock()
 	event := r.pending[key]
 	delete(r.pending, key)
 	r.mu.Unlock()
 	if event == nil {
-		return reconcile.Result{}, nil
+		return
 	}
 	_, err := r.client.Create(ctx, events, key.Cluster, event)
 	if apierrors.IsAlreadyExists(err) {
@@ -152,7 +148,6 @@ func (r *Recorder) reconcile(ctx context.Context, key client.Key) (reconcile.Res
 	if err != nil {
 		klog.FromContext(ctx).V(4).Info("An Event was not written", "resource", events, "reason", event.Reason, "error", err.Error())
 	}
-	return reconcile.Result{}, nil
 }
 
 // count counts event as one more of the Event that exists.
