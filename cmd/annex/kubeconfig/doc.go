@@ -2,11 +2,11 @@
 //
 //	source.go    the context to start from: a cluster, and the credentials of a user
 //	target.go    the target: a workspace or an APIExport, by path or relative to that context
-//	door.go      the two routes to a target, through a host or at Annex's own endpoint, and which one the context's server offers
 //	ask.go       the requests to the server
 //	make.go      the new context
-//	merge.go     adding it to a file; other entries do not change, byte for byte where YAML allows
-//	file.go      locking and writing that file
+//	merge.go     adding it to a file, in which only entries that this package made change
+//	file.go      the file that it belongs in
 //
+// cmd/door finds the route to a target, and cmd/configfile changes the file.
 // The credentials do not change: exec plugins, impersonation and files are those of the context to start from.
 package kubeconfig

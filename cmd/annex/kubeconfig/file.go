@@ -8,30 +8,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-)
 
-// lockTimeout is how long another program may hold the lock of a kubeconfig.
-const lockTimeout = 5 * time.Second
+	"github.com/annex-dev/annex/cmd/configfile"
+)
 
 // WriteTo merges the context into the kubeconfig in file, and creates the file if it is missing. The context becomes the current
 // context if setCurrent is true or the file had no content. If the user of the source was read from the same file, the context refers to
 // that user. The warning is not empty if the context is not the current one although setCurrent is true.
 func (e *Entry) WriteTo(ctx context.Context, file string, setCurrent bool) (warning string, err error) {
-	// Write the target of a link, not the link itself.
-	target, err := filepath.EvalSymlinks(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		target = file
-	case err != nil:
-		return "", fmt.Errorf("finding %s: %w", file, err)
-	}
-	if target, err = filepath.Abs(target); err != nil {
-		return "", fmt.Errorf("finding %s: %w", file, err)
+	target, err := configfile.Target(file)
+	if err != nil {
+		return "", err
 	}
 	added := e.configFor(target)
 	if err := e.shadowed(added, target); err != nil {
@@ -44,7 +34,7 @@ func (e *Entry) WriteTo(ctx context.Context, file string, setCurrent bool) (warn
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return "", fmt.Errorf("making the directory of %s: %w", target, err)
 	}
-	unlock, err := lock(ctx, target)
+	unlock, err := configfile.Lock(ctx, target)
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +47,7 @@ func (e *Entry) WriteTo(ctx context.Context, file string, setCurrent bool) (warn
 	if err != nil {
 		return "", fmt.Errorf("merging into %s: %w", target, err)
 	}
-	if err := replace(target, after); err != nil {
+	if err := configfile.Replace(target, after); err != nil {
 		return "", err
 	}
 	if first := e.firstWithCurrent(target); setCurrent && first != "" {
@@ -93,7 +83,7 @@ func (e *Entry) shadowed(added *clientcmdapi.Config, file string) error {
 	if user := e.source.merged.AuthInfos[e.Name]; user != nil && added.AuthInfos[e.Name] != nil {
 		origins["users"] = user.LocationOfOrigin
 	}
-	for _, list := range lists {
+	for _, list := range configfile.Lists {
 		if origin := origins[list]; origin != "" && !same(origin, file) {
 			return fmt.Errorf("%s: %q already exists in %s, which is also in KUBECONFIG; set another --name", list, e.Name, origin)
 		}
@@ -131,53 +121,4 @@ func same(a, b string) bool {
 	absA, errA := filepath.Abs(a)
 	absB, errB := filepath.Abs(b)
 	return errA == nil && errB == nil && absA == absB
-}
-
-// lock takes the same lock as kubectl and other users of clientcmd: a file next to the kubeconfig.
-func lock(ctx context.Context, file string) (unlock func(), err error) {
-	name := file + ".lock"
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
-	defer cancel()
-	err = wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(context.Context) (bool, error) {
-		held, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0)
-		if errors.Is(err, fs.ErrExist) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		return true, held.Close()
-	})
-	if wait.Interrupted(err) {
-		return nil, fmt.Errorf("another program is writing %s; if no program is writing it, remove %s", file, name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", file, err)
-	}
-	return func() { _ = os.Remove(name) }, nil
-}
-
-// replace writes the file atomically. Other users may not read a new file.
-func replace(file string, data []byte) (err error) {
-	mode := fs.FileMode(0o600)
-	if info, err := os.Stat(file); err == nil {
-		mode = info.Mode().Perm()
-	}
-	draft, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(draft.Name())
-		}
-	}()
-	_, err = draft.Write(data)
-	if err = errors.Join(err, draft.Chmod(mode), draft.Sync(), draft.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	if err = os.Rename(draft.Name(), file); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
-	}
-	return nil
 }

@@ -8,10 +8,10 @@ import (
 	"os"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/cmd/door"
 )
 
 // extension marks entries that this command made. Only these may be replaced.
@@ -49,7 +49,7 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, found, err := parseDoor(cluster.Server)
+	d, _, err := door.Parse(cluster.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -57,17 +57,18 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask, err := newAsker(config, d.base)
+	if o.Server == "" {
+		if d, err = door.Detect(ctx, config); err != nil {
+			return nil, err
+		}
+	} else if d.Host {
+		return nil, fmt.Errorf("--server %s: leads through a host; set it to the address of Annex's own endpoint", o.Server)
+	}
+	asks, err := door.NewAsker(config, d.Base)
 	if err != nil {
 		return nil, err
 	}
-	if o.Server == "" {
-		if d, ask, err = detect(ctx, d, found, cluster.Server, config, ask); err != nil {
-			return nil, err
-		}
-	} else if d.host {
-		return nil, fmt.Errorf("--server %s: leads through a host; set it to the address of Annex's own endpoint", o.Server)
-	}
+	ask := &asker{asks}
 	t, err := resolve(ctx, ask, d, o.Target)
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 	if entry.Name == "" {
 		entry.Name = t.contextName()
 	}
-	if reason := ask.explain(ctx, cluster.Server, d.host); reason != "" {
+	if reason := ask.explain(ctx, cluster.Server, d.Host); reason != "" {
 		entry.Warning = fmt.Sprintf("%s cannot be reached yet: %s", cluster.Server, reason)
 	}
 	return entry, entry.finish(o.Flatten)
@@ -116,66 +117,43 @@ func (o Options) cluster(source *Source) (*clientcmdapi.Cluster, error) {
 	return cluster, nil
 }
 
-// detect returns the route that the source's server offers.
-func detect(ctx context.Context, d door, found bool, server string, config *rest.Config, ask *asker) (door, *asker, error) {
-	if found && d.host {
-		return d, ask, nil
-	}
-	if u, err := url.Parse(d.base); found && err == nil && u.Path == "" {
-		return d, ask, nil
-	}
-	own, err := ask.isOwnDoor(ctx, d.base)
-	if err != nil || own {
-		return d, ask, err
-	}
-	// Other proxies also have URLs that end with /clusters/<name>, and such a proxy may lead to a host.
-	plain := door{base: server, host: true}
-	for len(plain.base) > 0 && plain.base[len(plain.base)-1] == '/' {
-		plain.base = plain.base[:len(plain.base)-1]
-	}
-	if ask, err = newAsker(config, plain.base); err != nil {
-		return door{}, nil, err
-	}
-	return plain, ask, ask.isHost(ctx)
-}
-
 // resolve returns the target with an absolute path. An APIExport of the host workspace may have no path.
-func resolve(ctx context.Context, ask *asker, d door, t Target) (Target, error) {
+func resolve(ctx context.Context, ask *asker, d door.Door, t Target) (Target, error) {
 	if !t.Workspace.Empty() {
 		return t, nil
 	}
 	if t.Child != "" {
-		path, err := ask.child(ctx, d.inside(), t.Child)
+		path, err := ask.child(ctx, d.Inside(), t.Child)
 		t.Workspace, t.Child = path, ""
 		return t, err
 	}
-	if d.here == "" && d.host {
+	if d.Here == "" && d.Host {
 		return t, nil
 	}
-	here, err := parsePath(d.here)
-	if d.here == "" {
+	here, err := parsePath(d.Here)
+	if d.Here == "" {
 		here, err = logicalcluster.Root.Path(), nil
 	}
-	if _, single := here.Name(); err == nil && single && d.host && here != logicalcluster.Root.Path() {
-		err = fmt.Errorf("the context is in the workspace %q below the host workspace: use <path>:%s", d.here, t.Export)
+	if _, single := here.Name(); err == nil && single && d.Host && here != logicalcluster.Root.Path() {
+		err = fmt.Errorf("the context is in the workspace %q below the host workspace: use <path>:%s", d.Here, t.Export)
 	}
 	t.Workspace = here
 	return t, err
 }
 
 // address returns the URL of the target.
-func address(ctx context.Context, ask *asker, d door, t Target) (string, error) {
+func address(ctx context.Context, ask *asker, d door.Door, t Target) (string, error) {
 	if t.Export == "" {
-		return d.workspaceURL(t.Workspace), nil
+		return d.WorkspaceURL(t.Workspace), nil
 	}
-	if d.host {
-		return d.exportURL(t, ""), nil
+	if d.Host {
+		return d.ExportURL(t.exportName(), "", ""), nil
 	}
-	cluster, err := ask.clusterOf(ctx, d.workspaceURL(t.Workspace), t.Export)
+	cluster, err := ask.clusterOf(ctx, d.WorkspaceURL(t.Workspace), t.Export)
 	if err != nil {
 		return "", err
 	}
-	return d.exportURL(t, cluster), nil
+	return d.ExportURL("", cluster, t.Export), nil
 }
 
 // finish marks the entries as ours.

@@ -40,35 +40,3 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
-
-func TestParseDoor(t *testing.T) {
-	for _, test := range []struct {
-		server string
-		want   door
-		found  bool
-	}{
-		{"https://host:6443", door{base: "https://host:6443"}, false},
-		{"https://host:6443/", door{base: "https://host:6443"}, false},
-		{"https://rancher/k8s/proxy", door{base: "https://rancher/k8s/proxy"}, false},
-		{"https://annex/clusters/root", door{base: "https://annex", here: "root"}, true},
-		{"https://annex/clusters/root:org/", door{base: "https://annex", here: "root:org"}, true},
-		{"https://annex/clusters/*", door{base: "https://annex"}, true},
-		{"https://annex/services/apiexport/root/widgets", door{base: "https://annex"}, true},
-		{"https://annex/services/apiexport/root/widgets/clusters/*", door{base: "https://annex"}, true},
-		{"https://host/apis/tenancy.kcp.io/v1alpha1/workspaces/root:org/proxy", door{base: "https://host", host: true, here: "root:org"}, true},
-		{"https://host/apis/apis.kcp.io/v1alpha1/apiexports/root:p:w/proxy/clusters/*", door{base: "https://host", host: true}, true},
-		{"https://host/apis/tenancy.kcp.io/v1alpha1/workspacetypes/root:t/proxy/initializingworkspaces/clusters/*", door{base: "https://host", host: true}, true},
-		{"https://annex/services/terminatingworkspaces/root:t/clusters/*", door{base: "https://annex"}, true},
-		{"https://rancher/k8s/clusters/c-1/apis/tenancy.kcp.io/v1alpha1/workspaces/team/proxy", door{base: "https://rancher/k8s/clusters/c-1", host: true, here: "team"}, true},
-	} {
-		got, found, err := parseDoor(test.server)
-		if err != nil || got != test.want || found != test.found {
-			t.Errorf("%s: %+v, %v, %v; want %+v, %v", test.server, got, found, err, test.want, test.found)
-		}
-	}
-	for _, bad := range []string{"", "host:6443", "ftp://host", "https://", "https://host?x=y", "https://u:p@host"} {
-		if got, _, err := parseDoor(bad); err == nil {
-			t.Errorf("%q: %+v", bad, got)
-		}
-	}
-}
