@@ -10,7 +10,7 @@ KUBERNETES_VERSION = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | 
 LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+annex \
 	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
-TEST_PROGRAMS = bin/annex bin/annex-race bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
+TEST_PROGRAMS = bin/annex bin/annex-race bin/kubectl-annex bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
 	bin/ecosystem-controllers
 # What goes into the image, one for each platform.
 IMAGE_BINARIES = bin/linux-amd64/annex bin/linux-arm64/annex
@@ -23,11 +23,18 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-zA-Z_-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: bin/annex ## build bin/annex
+build: bin/annex bin/kubectl-annex ## build bin/annex and the kubectl plugin, bin/kubectl-annex
 
 .PHONY: bin/annex
 bin/annex:
 	@GO="$(GO)" test/tools/build.sh -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+
+# The plugin, `kubectl annex`, with the name by which kubectl asks it for completions, and the names of kcp's plugins.
+.PHONY: bin/kubectl-annex
+bin/kubectl-annex:
+	@$(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/kubectl-annex
+	@for name in kubectl_complete-annex kubectl-ws kubectl_complete-ws kubectl-create-workspace kubectl-create_workspace kubectl-kcp kubectl_complete-kcp; do \
+		ln -sf kubectl-annex bin/$$name; done
 
 # The same program with the race detector, for the tests of several replicas. Built for the first time it takes some minutes.
 # The detector needs cgo; on a machine with Go and no C compiler the tests run without it.
@@ -38,7 +45,7 @@ bin/annex-race:
 	@GO="$(GO)" test/tools/build.sh $(RACE) -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
 
 .PHONY: run
-run: bin/annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
+run: bin/annex bin/kubectl-annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
 	@bin/annex serve --root-directory $(ROOT_DIRECTORY)
 
 .PHONY: test

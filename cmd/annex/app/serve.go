@@ -263,7 +263,11 @@ func greeting(url, kubeconfig string, hasHost bool) string {
 	if hasHost {
 		return ready
 	}
-	return ready + fmt.Sprintf("\nIn another terminal:\n\n  export KUBECONFIG=%s\n  %s get workspaces\n\nStop it with Ctrl-C.\n", kubeconfig, kubectl())
+	next := fmt.Sprintf("\nIn another terminal:\n\n  export KUBECONFIG=%s\n  %s get workspaces\n", kubeconfig, kubectl())
+	if annex := plugin(); annex != "" {
+		next += fmt.Sprintf("  %s quickstart --enter\n  %s tree --workspace :\n", annex, annex)
+	}
+	return ready + next + "\nStop it with Ctrl-C.\n"
 }
 
 // kubectl returns the command for kubectl on this machine.
@@ -271,10 +275,28 @@ func kubectl() string {
 	if _, err := exec.LookPath("kubectl"); err == nil {
 		return "kubectl"
 	}
-	if path, err := filepath.Abs("bin/kubectl"); err == nil {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
+	if path := built("kubectl"); path != "" {
+		return path
 	}
 	return "kubectl"
+}
+
+// plugin returns the command for the plugin of kubectl on this machine; empty if there is none.
+func plugin() string {
+	if _, err := exec.LookPath("kubectl-annex"); err == nil {
+		return kubectl() + " annex"
+	}
+	return built("kubectl-annex")
+}
+
+// built returns the path of a program that make has built; empty if it has not.
+func built(name string) string {
+	path, err := filepath.Abs(filepath.Join("bin", name))
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
 }

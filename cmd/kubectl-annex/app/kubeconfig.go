@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/annex-dev/annex/cmd/annex/kubeconfig"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
+)
+
+// administrators are the groups whose static credentials are not copied unless a user says so.
+var administrators = []string{user.SystemPrivilegedGroup, "system:kcp:admin"}
+
+func newKubeconfigCommand(c *common) *cobra.Command {
+	var (
+		output           string
+		flatten, current bool
+		copyAdmin        bool
+	)
+	command := &cobra.Command{
+		Use:   "kubeconfig [WORKSPACE]",
+		Short: "Print a kubeconfig for a workspace, with your own credentials",
+		Long: "Print a kubeconfig for a workspace, the current one by default. It has the certificate authority, the proxy and the credentials of the\n" +
+			"context: an exec plugin stays one. It is for yourself. For a tool, make a ServiceAccount.\n\n" +
+			"The token or the certificate of an administrator gives full access to whoever has the file, so it is not copied unless you set\n" +
+			"--copy-administrator-credentials.",
+		Example:           c.example("\n  $ kubeconfig :root:org:team > team.kubeconfig\n  $ kubeconfig :root:org:team --output ~/.kube/config --set-current"),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: c.completeWorkspaces,
+	}
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if current && output == "" {
+			return errors.New("--set-current: has no effect without --output")
+		}
+		ctx := command.Context()
+		entry, err := c.makeKubeconfig(ctx, args, flatten, copyAdmin)
+		if err != nil {
+			return err
+		}
+		if entry.Warning != "" {
+			c.warn("%s", entry.Warning)
+		}
+		if output == "" {
+			data, err := clientcmd.Write(*entry.Config())
+			if err != nil {
+				return fmt.Errorf("writing the kubeconfig: %w", err)
+			}
+			_, err = c.Out.Write(data)
+			return err
+		}
+		warning, err := entry.WriteTo(ctx, output, current)
+		if err != nil {
+			return err
+		}
+		if warning != "" {
+			c.warn("%s", warning)
+		}
+		fmt.Fprintf(c.Out, "Wrote context %q to %s.\n", entry.Name, output)
+		return nil
+	}
+	flags := command.Flags()
+	flags.StringVarP(&output, "output", "o", "", "Kubeconfig to add the context to. Other entries do not change. Default: print a complete kubeconfig.")
+	flags.BoolVar(&current, "set-current", false, "Make the context the current one of --output.")
+	flags.BoolVar(&flatten, "flatten", false, "Embed the content of certificate and key files.")
+	flags.BoolVar(&copyAdmin, "copy-administrator-credentials", false, "Copy a token or a certificate even if it is that of an administrator.")
+	return command
+}
+
+// makeKubeconfig returns the context for the workspace that args names.
+func (c *common) makeKubeconfig(ctx context.Context, args []string, flatten, copyAdmin bool) (*kubeconfig.Entry, error) {
+	for name, set := range map[string]bool{
+		"--user": *c.flags.AuthInfoName != "", "--cluster": *c.flags.ClusterName != "", "--token": *c.flags.BearerToken != "", "--as": *c.flags.Impersonate != "",
+		"--server": *c.flags.APIServer != "", "--client-certificate": *c.flags.CertFile != "",
+	} {
+		if set {
+			return nil, fmt.Errorf("%s: the kubeconfig is made of a context; set --context", name)
+		}
+	}
+	s, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, path, err := s.WorkspaceURL(ctx)
+	if len(args) == 1 {
+		var target session.Target
+		if target, err = s.Resolve(ctx, args[0]); err == nil && !target.Path.Empty() {
+			path = target.Path
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	rules, ok := s.Access().(*clientcmd.ClientConfigLoadingRules)
+	if !ok {
+		return nil, fmt.Errorf("the kubeconfig is read by %T, which is not supported", s.Access())
+	}
+	source, err := kubeconfig.Load(rules, *c.flags.Context)
+	if err != nil {
+		return nil, err
+	}
+	if !copyAdmin && isStatic(source.User) {
+		if err := refuseAdministrator(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return kubeconfig.Make(ctx, source, kubeconfig.Options{Target: kubeconfig.Target{Workspace: path}, Flatten: flatten})
+}
+
+// isStatic reports whether whoever has a copy of the credentials can use them.
+func isStatic(u *clientcmdapi.AuthInfo) bool {
+	return u.Token != "" || u.ClientKey != "" || len(u.ClientKeyData) > 0 || u.Password != "" || (u.Exec == nil && u.TokenFile == "")
+}
+
+// refuseAdministrator returns an error if the user of the context is an administrator of Annex, or of the host. It does so, too, if it
+// cannot find out.
+func refuseAdministrator(ctx context.Context, s *session.Session) error {
+	d, err := s.Door(ctx)
+	if err != nil {
+		return err
+	}
+	urls := []string{d.WorkspaceURL("root")}
+	if d.Host {
+		// Annex does not see who is an administrator of the host.
+		urls = append(urls, d.Base)
+	}
+	for _, url := range urls {
+		review, err := reviewSelf(ctx, s.Quiet(url))
+		if err != nil {
+			return fmt.Errorf("finding out whether these are the credentials of an administrator, which are not copied: %w", err)
+		}
+		for _, group := range review.Status.UserInfo.Groups {
+			if slices.Contains(administrators, group) {
+				return fmt.Errorf("the context has the credentials of an administrator (%q in the group %q), which give full access to whoever has the file: "+
+					"use another context, or set --copy-administrator-credentials", review.Status.UserInfo.Username, group)
+			}
+		}
+	}
+	return nil
+}

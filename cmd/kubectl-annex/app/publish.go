@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/annex-dev/annex/cmd/kubectl-annex/publish"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/snapshot"
+)
+
+func newPublishCommand(c *common) *cobra.Command {
+	var (
+		file    string
+		timeout time.Duration
+		o       publish.Options
+	)
+	command := &cobra.Command{
+		Use:   "publish (CRD... | -f FILE) [--export NAME]",
+		Short: "Offer CustomResourceDefinitions to other workspaces",
+		Long: "Offer CustomResourceDefinitions of the current workspace to other workspaces, by an APIExport that follows them: when a definition\n" +
+			"changes, the APIExport changes, too. With --filename, the definitions are applied first, so that one command publishes all those\n" +
+			"of a chart. The command waits until the APIExport has them.",
+		Example: c.example("\n  $ publish widgets.example.com --export widgets\n  helm show crds chart | " + c.typed + " publish -f - --export chart\n  $ publish widgets.example.com --stop"),
+	}
+	command.RunE = func(command *cobra.Command, names []string) error {
+		switch {
+		case (file == "") == (len(names) == 0):
+			return errors.New("give either the names of CustomResourceDefinitions or --filename")
+		case o.Stop && (file != "" || o.Export != ""):
+			return errors.New("--stop takes the names of CustomResourceDefinitions, and neither --filename nor --export")
+		}
+		var manifests []snapshot.Manifest
+		if file != "" {
+			var err error
+			if manifests, err = c.readDefinitions(file); err != nil {
+				return err
+			}
+			if len(manifests) == 0 {
+				return fmt.Errorf("--filename %s: has no CustomResourceDefinition", file)
+			}
+		}
+		return c.publish(command.Context(), names, manifests, o, timeout)
+	}
+	flags := command.Flags()
+	flags.StringVarP(&file, "filename", "f", "", "File with CustomResourceDefinitions to apply and publish; - is stdin.")
+	flags.StringVar(&o.Export, "export", "", "Name of the APIExport. Default: the group of each definition.")
+	flags.BoolVar(&o.Stop, "stop", false, "Stop to follow the definitions. The APIExport stays as it is.")
+	flags.DurationVar(&timeout, "timeout", 30*time.Second, "How long to wait until the APIExport has the definitions.")
+	c.addWorkspaceFlag(command)
+	return command
+}
+
+// readDefinitions reads a file or stdin.
+func (c *common) readDefinitions(file string) ([]snapshot.Manifest, error) {
+	in := io.NopCloser(c.In)
+	if file != "-" {
+		var err error
+		if in, err = os.Open(file); err != nil {
+			return nil, fmt.Errorf("--filename: %w", err)
+		}
+	}
+	defer func() { _ = in.Close() }()
+	return snapshot.Read(in)
+}
+
+// publish publishes definitions, and says how to bind them.
+func (c *common) publish(ctx context.Context, names []string, manifests []snapshot.Manifest, o publish.Options, timeout time.Duration) error {
+	s, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	url, path, err := s.WorkspaceURL(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := publish.New(s.At(url), o)
+	if err != nil {
+		return err
+	}
+	for _, manifest := range manifests {
+		if err := p.Apply(ctx, manifest.JSON); err != nil {
+			return err
+		}
+		names = append(names, manifest.Definition.Name)
+	}
+	const kind = "customresourcedefinition.apiextensions.k8s.io"
+	told := map[string]bool{}
+	for _, name := range names {
+		export, err := p.Annotate(ctx, name)
+		if err != nil {
+			return err
+		}
+		if o.Stop {
+			fmt.Fprintf(c.Out, "%s/%s no longer published, APIExport %q stays as it is\n", kind, name, export)
+			continue
+		}
+		if err := c.awaitPublished(ctx, p, name, export, timeout); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.Out, "%s/%s published by APIExport %q\n", kind, name, export)
+		told[export] = true
+	}
+	for export := range told {
+		fmt.Fprintf(c.ErrOut, "Note: bind it in other workspaces with: kubectl annex bind apiexport %s:%s\n", path, export)
+	}
+	return nil
+}
+
+func (c *common) awaitPublished(ctx context.Context, p *publish.Publisher, name, export string, timeout time.Duration) error {
+	line := c.progress(fmt.Sprintf("APIExport %q is being made", export))
+	defer line.Stop()
+	return p.Wait(ctx, name, export, timeout)
+}

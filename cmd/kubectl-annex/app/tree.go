@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/tree"
+)
+
+func newTreeCommand(c *common) *cobra.Command {
+	var full, wide bool
+	command := &cobra.Command{
+		Use:   "tree",
+		Short: "Draw the workspaces below the current one",
+		Long: "Draw the workspaces below the current one. Workspaces that you may not see are left out, and mounted workspaces have the mark [m].\n" +
+			"The picture is written while it is read. From root, one request reads all workspaces, if you may read them all.",
+		Example: c.example("\n  % tree\n  % tree --full\n  % tree --wide --workspace :root:org"),
+		Args:    cobra.NoArgs,
+	}
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		ctx, cancel := context.WithCancel(command.Context())
+		defer cancel()
+		s, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		origin, err := s.Origin(ctx)
+		if err != nil {
+			return err
+		}
+		if origin.Path.Empty() {
+			fmt.Fprintf(c.Out, "current context URL %q does not point directly to a kcp workspace\n", origin.URL)
+			return nil
+		}
+		top, err := tree.Of(ctx, s, origin.Path)
+		if err != nil {
+			return err
+		}
+		if wide {
+			return c.unread(tree.DrawWide(ctx, c.Out, top, full, phases(s)))
+		}
+		return c.unread(tree.Draw(ctx, c.Out, top, full))
+	}
+	command.Flags().BoolVarP(&full, "full", "f", false, "Show full paths.")
+	command.Flags().BoolVar(&wide, "wide", false, "Show the phases of each Workspace (ws) and of its LogicalCluster (lc).")
+	c.addWorkspaceFlag(command)
+	return command
+}
+
+// phases reads the phases of LogicalClusters.
+func phases(s *session.Session) tree.PhaseOf {
+	return func(ctx context.Context, path logicalcluster.Path) string {
+		d, err := s.Door(ctx)
+		if err != nil {
+			return ""
+		}
+		clients, err := s.QuietClients(d.WorkspaceURL(path))
+		if err != nil {
+			return ""
+		}
+		lc, err := clients.CoreV1alpha1().LogicalClusters().Get(ctx, corev1alpha1.LogicalClusterName, metav1.GetOptions{})
+		if err != nil {
+			return ""
+		}
+		return string(lc.Status.Phase)
+	}
+}
+
+// unread says what could not be read, and returns an error if there is any.
+func (c *common) unread(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	const shown = 10
+	for _, err := range errs[:min(len(errs), shown)] {
+		c.warn("%v", err)
+	}
+	if len(errs) > shown {
+		c.warn("and %d more", len(errs)-shown)
+	}
+	return errors.New("some workspaces could not be read")
+}

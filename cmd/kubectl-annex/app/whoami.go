@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	"k8s.io/client-go/rest"
+)
+
+func newWhoAmICommand(c *common) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "whoami",
+		Short: "Show who you are in the current workspace, and whether you may enter it",
+		Long: "Show who you are in the current workspace, and whether you may enter it. Your name and groups can differ between workspaces: a\n" +
+			"ServiceAccount has another name elsewhere.",
+		Example: c.example("\n  $ whoami\n  $ whoami --workspace :root:org -o yaml"),
+		Args:    cobra.NoArgs,
+	}
+	out := addOutputFlag(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		if err := out.check(); err != nil {
+			return err
+		}
+		ctx := command.Context()
+		s, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		url, path, err := s.WorkspaceURL(ctx)
+		if err != nil {
+			return err
+		}
+		review, err := reviewSelf(ctx, s.At(url))
+		if err != nil {
+			return err
+		}
+		if !out.table() {
+			review.Name = review.Status.UserInfo.Username
+			return out.printObjects(c, []runtime.Object{review})
+		}
+		enters, err := s.MayEnter(ctx, path)
+		if err != nil {
+			return err
+		}
+		user := review.Status.UserInfo
+		rows := [][]any{{"Workspace", path.String()}, {"URL", url}, {"Username", user.Username}, {"Groups", strings.Join(user.Groups, ",")}, {"May enter", yesNo(enters)}}
+		if out.format == wide {
+			rows = append(rows, []any{"UID", user.UID}, []any{"Extra", fmt.Sprint(user.Extra)})
+		}
+		return out.printTable(c, []string{"Attribute", "Value"}, rows)
+	}
+	c.addWorkspaceFlag(command)
+	return command
+}
+
+// reviewSelf asks a server who the user of config is.
+func reviewSelf(ctx context.Context, config *rest.Config) (*authenticationv1.SelfSubjectReview, error) {
+	client, err := authenticationclient.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("using the kubeconfig: %w", err)
+	}
+	review, err := client.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("asking who you are: %w", err)
+	}
+	return review, nil
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

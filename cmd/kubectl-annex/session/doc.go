@@ -1,0 +1,8 @@
+// Package session is one call of a command: a user, a server, and the workspace that the context of the kubeconfig leads to.
+//
+//	session.go    opening it from flags, and clients for workspaces
+//	resolve.go    from what a user typed to the URL of a workspace, which takes requests for home workspaces
+//	check.go      whether a workspace exists and the user may enter it
+//
+// Everything works through a host cluster and at Annex's own endpoint. cmd/door knows the difference.
+package session
