@@ -32,7 +32,7 @@ bin/annex:
 # The plugin, `kubectl annex`, with the name by which kubectl asks it for completions, and the names of kcp's plugins.
 .PHONY: bin/kubectl-annex
 bin/kubectl-annex:
-	@$(GO) build -ldflags "$(LDFLAGS)" -o $@ ./cmd/kubectl-annex
+	@GO="$(GO)" test/tools/build.sh -ldflags "$(LDFLAGS)" -o $@ ./cmd/kubectl-annex
 	@for name in kubectl_complete-annex kubectl-ws kubectl_complete-ws kubectl-create-workspace kubectl-create_workspace kubectl-kcp kubectl_complete-kcp; do \
 		ln -sf kubectl-annex bin/$$name; done
 

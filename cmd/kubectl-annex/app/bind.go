@@ -95,7 +95,7 @@ func (c *common) bind(ctx context.Context, name string, reference *apisv1alpha2.
 	if err != nil {
 		return err
 	}
-	url, _, err := s.WorkspaceURL(ctx)
+	url, _, err := s.Here(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,11 +126,11 @@ func (c *common) bind(ctx context.Context, name string, reference *apisv1alpha2.
 
 // claimsOf returns the claims of an APIExport.
 func claimsOf(ctx context.Context, s *session.Session, reference *apisv1alpha2.ExportBindingReference) ([]apisv1alpha2.PermissionClaim, error) {
-	d, err := s.Door(ctx)
+	url, err := s.ObjectsURL(ctx, logicalcluster.Path(reference.Path))
 	if err != nil {
 		return nil, err
 	}
-	clients, err := s.Clients(d.WorkspaceURL(logicalcluster.Path(reference.Path)))
+	clients, err := s.Clients(url)
 	if err != nil {
 		return nil, err
 	}

@@ -152,7 +152,7 @@ func (c *common) clientsHere(ctx context.Context) (versioned.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	url, _, err := s.WorkspaceURL(ctx)
+	url, _, err := s.Here(ctx)
 	if err != nil {
 		return nil, err
 	}

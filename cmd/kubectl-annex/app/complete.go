@@ -36,11 +36,11 @@ func (c *common) completeWorkspaces(command *cobra.Command, args []string, typed
 	if err != nil || path.Empty() {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	d, err := s.Door(ctx)
+	url, err := s.ObjectsURL(ctx, path)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	clients, err := s.QuietClients(d.WorkspaceURL(path))
+	clients, err := s.QuietClients(url)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -107,7 +107,7 @@ func (c *common) create(ctx context.Context, n *creation) error {
 			return err
 		}
 	}
-	url, parent, err := s.WorkspaceURL(ctx)
+	url, parent, err := s.Here(ctx)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (c *common) create(ctx context.Context, n *creation) error {
 		return err
 	}
 	path := session.PathOf(workspace.Spec.URL)
-	if _, single := path.Name(); path.Empty() || single {
+	if path.Empty() {
 		path = parent.Join(workspace.Name)
 	}
 	return c.arrive(ctx, s, path, workspace, n)

@@ -95,6 +95,15 @@ func (w workspacesOf) At(path logicalcluster.Path) *rest.Config {
 	return w.s.Quiet(w.d.WorkspaceURL(path))
 }
 
+// Workspaces implements quickstart.Server.
+func (w workspacesOf) Workspaces(ctx context.Context, path logicalcluster.Path) (*rest.Config, error) {
+	url, err := w.s.ObjectsURL(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return w.s.Quiet(url), nil
+}
+
 func (c *common) quickstart(ctx context.Context, o *quickstartFlags) error {
 	s, err := c.open(ctx)
 	if err != nil {

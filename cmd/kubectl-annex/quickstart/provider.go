@@ -16,6 +16,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/generated/clientset/versioned"
 )
 
 // The API of the scenario, and an object of it.
@@ -101,9 +102,9 @@ func (b *Builder) create(ctx context.Context, path logicalcluster.Path, resource
 
 // bind binds the API in a workspace, and waits until it is bound.
 func (b *Builder) bind(ctx context.Context, consumer, provider logicalcluster.Path) error {
-	clients, err := b.clients(consumer)
+	clients, err := versioned.NewForConfig(b.At(consumer))
 	if err != nil {
-		return err
+		return fmt.Errorf("using the kubeconfig: %w", err)
 	}
 	bindings := clients.ApisV1alpha2().APIBindings()
 	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: exportName}}

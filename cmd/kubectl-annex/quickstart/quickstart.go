@@ -14,6 +14,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/generated/clientset/versioned"
+	tenancyclient "github.com/annex-dev/annex/generated/clientset/versioned/typed/tenancy/v1alpha1"
 )
 
 // pollEvery is the pause between two looks at what is not ready yet.
@@ -23,6 +24,8 @@ const pollEvery = 250 * time.Millisecond
 type Server interface {
 	// At returns credentials for the workspace at path.
 	At(path logicalcluster.Path) *rest.Config
+	// Workspaces returns credentials for the Workspaces in the workspace at path.
+	Workspaces(ctx context.Context, path logicalcluster.Path) (*rest.Config, error)
 }
 
 // Builder builds a scenario.
@@ -43,17 +46,22 @@ func (b *Builder) Top() logicalcluster.Path { return b.Parent.Join(b.name("org")
 
 func (b *Builder) name(what string) string { return b.Prefix + "-" + what }
 
-func (b *Builder) clients(path logicalcluster.Path) (versioned.Interface, error) {
-	clients, err := versioned.NewForConfig(b.At(path))
+// clients returns clients for the Workspaces in the workspace at path.
+func (b *Builder) clients(ctx context.Context, path logicalcluster.Path) (tenancyclient.WorkspaceInterface, error) {
+	config, err := b.Workspaces(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := versioned.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("using the kubeconfig: %w", err)
 	}
-	return clients, nil
+	return clients.TenancyV1alpha1().Workspaces(), nil
 }
 
 // workspace creates a workspace, unless it is there, and waits until it is Ready.
 func (b *Builder) workspace(ctx context.Context, parent logicalcluster.Path, name, typ string) (logicalcluster.Path, error) {
-	clients, err := b.clients(parent)
+	workspaces, err := b.clients(ctx, parent)
 	if err != nil {
 		return "", err
 	}
@@ -62,12 +70,12 @@ func (b *Builder) workspace(ctx context.Context, parent logicalcluster.Path, nam
 		w.Spec.Type = &tenancyv1alpha1.WorkspaceTypeReference{Name: tenancyv1alpha1.WorkspaceTypeName(typ), Path: logicalcluster.Root.String()}
 	}
 	path := parent.Join(name)
-	if _, err := clients.TenancyV1alpha1().Workspaces().Create(ctx, w, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := workspaces.Create(ctx, w, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return "", fmt.Errorf("creating workspace %q: %w", path, err)
 	}
 	b.Doing("Workspace %q is being created", path)
 	err = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
-		latest, err := clients.TenancyV1alpha1().Workspaces().Get(ctx, name, metav1.GetOptions{})
+		latest, err := workspaces.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -81,12 +89,12 @@ func (b *Builder) workspace(ctx context.Context, parent logicalcluster.Path, nam
 
 // Cleanup removes everything, and waits until it is gone. It succeeds if there is nothing.
 func (b *Builder) Cleanup(ctx context.Context) error {
-	clients, err := b.clients(b.Parent)
+	workspaces, err := b.clients(ctx, b.Parent)
 	if err != nil {
 		return err
 	}
 	name := b.name("org")
-	switch err := clients.TenancyV1alpha1().Workspaces().Delete(ctx, name, metav1.DeleteOptions{}); {
+	switch err := workspaces.Delete(ctx, name, metav1.DeleteOptions{}); {
 	case apierrors.IsNotFound(err):
 		b.Say("There is no workspace %q.", b.Top())
 		return nil
@@ -95,7 +103,7 @@ func (b *Builder) Cleanup(ctx context.Context) error {
 	}
 	b.Doing("Workspace %q is being deleted", b.Top())
 	err = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
-		_, err := clients.TenancyV1alpha1().Workspaces().Get(ctx, name, metav1.GetOptions{})
+		_, err := workspaces.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, nil
 		}

@@ -59,11 +59,11 @@ func (s *Session) Workspace(ctx context.Context, path logicalcluster.Path) (*ten
 	if parent.Empty() {
 		return nil, nil //nolint:nilnil // the top of a tree is in no workspace
 	}
-	d, err := s.Door(ctx)
+	url, err := s.ObjectsURL(ctx, parent)
 	if err != nil {
 		return nil, err
 	}
-	clients, err := s.Clients(d.WorkspaceURL(parent))
+	clients, err := s.QuietClients(url)
 	if err != nil {
 		return nil, err
 	}

@@ -55,24 +55,36 @@ func (s *Session) Resolve(ctx context.Context, arg string) (Target, error) {
 // Origin returns where relative addresses begin. Its path is empty if the context does not lead to a workspace.
 func (s *Session) Origin(ctx context.Context) (address.Origin, error) {
 	origin := address.Origin{URL: s.URL(), Path: s.Path(), HomeDirectory: homedir.HomeDir()}
-	if strings.Contains(s.here.Here, logicalcluster.Separator) || (s.here.Here != "" && !s.here.Host) || s.here.Here == logicalcluster.Root.String() {
-		return origin, nil
-	}
-	d, err := s.Door(ctx)
-	if err != nil {
-		return address.Origin{}, err
-	}
-	if !d.Host || (d.Here == "" && d.Base != strings.TrimRight(s.URL(), "/")) {
-		return origin, nil
-	}
 	// On a host, the name of a child of the host workspace is an address, too, and a URL without any is the host workspace.
-	origin.Path = s.canonical(ctx)
-	return origin, nil
+	switch name, single := s.Path().Name(); {
+	case !s.Path().Empty() && (!single || !s.here.Host || name == logicalcluster.Root):
+		return origin, nil
+	case !s.Path().Empty():
+		origin.Path = s.canonical(ctx, s.URL())
+		return origin, nil
+	}
+	onHost, err := s.onHostItself(ctx)
+	if err == nil && onHost {
+		origin.Path = s.hostPath(ctx)
+	}
+	return origin, err
 }
 
-// canonical returns the absolute path of the workspace of the context; empty if the user may not read it.
-func (s *Session) canonical(ctx context.Context) logicalcluster.Path {
-	clients, err := s.Clients(s.URL())
+// onHostItself reports whether the URL of the context is that of a host, without a path.
+func (s *Session) onHostItself(ctx context.Context) (bool, error) {
+	d, err := s.Door(ctx)
+	return err == nil && d.Host && d.Here == "" && d.Base == strings.TrimRight(s.URL(), "/"), err
+}
+
+// hostPath returns the workspace that the host shows as its own; empty if the user may not find out.
+func (s *Session) hostPath(ctx context.Context) logicalcluster.Path {
+	s.host.Do(func() { s.hostShow = s.canonical(ctx, s.door.Base) })
+	return s.hostShow
+}
+
+// canonical returns the absolute path of the workspace at a URL; empty if the user may not find out.
+func (s *Session) canonical(ctx context.Context, url string) logicalcluster.Path {
+	clients, err := s.QuietClients(url)
 	if err != nil {
 		return ""
 	}
@@ -80,7 +92,7 @@ func (s *Session) canonical(ctx context.Context) logicalcluster.Path {
 	if err == nil {
 		return logicalcluster.Path(lc.Annotations[logicalcluster.PathAnnotationKey])
 	}
-	// Who may only see workspaces learns it from one of them.
+	// A user who may only see workspaces learns it from one of them.
 	list, err := clients.TenancyV1alpha1().Workspaces().List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil || len(list.Items) == 0 {
 		return ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
@@ -16,7 +17,7 @@ import (
 	"github.com/annex-dev/annex/generated/clientset/versioned"
 )
 
-// Session is one call of a command. It is not safe for concurrent use until Door has returned.
+// Session is one call of a command. It is safe for concurrent use after Door has returned.
 type Session struct {
 	flags  *genericclioptions.ConfigFlags
 	config *rest.Config
@@ -24,6 +25,9 @@ type Session struct {
 	here door.Door
 	// door is the route that the server offers, once it was asked.
 	door *door.Door
+	// host finds the workspace that a host shows as its own, once.
+	host     sync.Once
+	hostShow logicalcluster.Path
 }
 
 // Open returns the session for flags. workspace is what the user typed to work in another workspace than that of the context; it
@@ -138,8 +142,7 @@ func newClients(config *rest.Config) (versioned.Interface, error) {
 	return clients, nil
 }
 
-// WorkspaceURL returns the URL of the workspace that the context leads to, and its path. On the host itself, that is the workspace that
-// the host shows as its own, for requests to our API groups only.
+// WorkspaceURL returns the URL of the workspace that the context leads to, and its path.
 func (s *Session) WorkspaceURL(ctx context.Context) (string, logicalcluster.Path, error) {
 	origin, err := s.Origin(ctx)
 	if err != nil {
@@ -153,6 +156,37 @@ func (s *Session) WorkspaceURL(ctx context.Context) (string, logicalcluster.Path
 		return "", "", err
 	}
 	return d.WorkspaceURL(origin.Path), origin.Path, nil
+}
+
+// Here returns the URL for objects of our API groups in the workspace that the context leads to, and its path. The path is empty
+// for the workspace that a host shows as its own, if the user may not find out.
+func (s *Session) Here(ctx context.Context) (string, logicalcluster.Path, error) {
+	onHost, err := s.onHostItself(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if onHost {
+		return s.door.Base, s.hostPath(ctx), nil
+	}
+	_, path, err := s.WorkspaceURL(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	url, err := s.ObjectsURL(ctx, path)
+	return url, path, err
+}
+
+// ObjectsURL returns the URL for objects of our API groups in the workspace at path. Those of the workspace that a host shows as its own
+// are at the URL of the host, because rights on the host count there, too.
+func (s *Session) ObjectsURL(ctx context.Context, path logicalcluster.Path) (string, error) {
+	d, err := s.Door(ctx)
+	if err != nil {
+		return "", err
+	}
+	if d.Host && path == s.hostPath(ctx) {
+		return d.Base, nil
+	}
+	return d.WorkspaceURL(path), nil
 }
 
 // errNoHome says that a home workspace cannot be reached on this route.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/cmd/door"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
 )
 
@@ -31,13 +30,17 @@ func Of(ctx context.Context, s *session.Session, path logicalcluster.Path) (*Nod
 			return Plant(path, logicalcluster.Root, all), nil
 		}
 	}
-	return Grow(ctx, path, one(s, d)), nil
+	return Grow(ctx, path, one(s)), nil
 }
 
 // one lists the workspaces in one workspace.
-func one(s *session.Session, d door.Door) List {
+func one(s *session.Session) List {
 	return func(ctx context.Context, path logicalcluster.Path) ([]tenancyv1alpha1.Workspace, error) {
-		workspaces, err := at(ctx, s, d.WorkspaceURL(path))
+		url, err := s.ObjectsURL(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		workspaces, err := at(ctx, s, url)
 		if err != nil {
 			return nil, fmt.Errorf("listing the workspaces in %q: %w", path, err)
 		}
