@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	// Credentials of all kinds that a kubeconfig can name.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	"k8s.io/client-go/rest"
@@ -23,7 +24,8 @@ func main() {
 	rest.SetDefaultWarningHandler(rest.NewWarningWriter(os.Stderr, rest.WarningWriterOptions{Deduplicate: true}))
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	if err := app.New(os.Args[0], os.Args[1:], streams).ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
+		// Parts of an error can come from other users, so it must not control the terminal.
+		fmt.Fprintln(os.Stderr, printers.EscapeTerminal("Error: "+err.Error()))
 		os.Exit(1)
 	}
 }

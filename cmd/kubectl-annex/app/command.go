@@ -59,6 +59,8 @@ func New(called string, args []string, streams genericiooptions.IOStreams) *cobr
 	root.Aliases = nil
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: display}
 	root.SilenceErrors, root.SilenceUsage = true, true
+	// kubectl has the scripts for shells, and asks this program for completions.
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/annex-dev/annex/cmd/kubectl-annex/progress"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
@@ -40,9 +41,9 @@ func (c *common) open(ctx context.Context) (*session.Session, error) {
 	return session.Open(ctx, c.flags, c.workspace)
 }
 
-// warn writes a warning.
+// warn writes a warning. Parts of it can come from other users, so it must not control the terminal.
 func (c *common) warn(format string, args ...any) {
-	fmt.Fprintf(c.ErrOut, "Warning: "+format+"\n", args...)
+	fmt.Fprintln(c.ErrOut, printers.EscapeTerminal("Warning: "+fmt.Sprintf(format, args...)))
 }
 
 // oneArgument returns an error that says what is missing, unless there is one argument.

@@ -15,7 +15,7 @@ import (
 )
 
 func newTreeCommand(c *common) *cobra.Command {
-	var full, wide bool
+	var full, wide, interactive bool
 	command := &cobra.Command{
 		Use:   "tree",
 		Short: "Draw the workspaces below the current one",
@@ -25,6 +25,12 @@ func newTreeCommand(c *common) *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		if interactive {
+			if full || wide {
+				return errors.New("--interactive takes neither --full nor --wide")
+			}
+			return c.browse(command.Context())
+		}
 		ctx, cancel := context.WithCancel(command.Context())
 		defer cancel()
 		s, err := c.open(ctx)
@@ -50,6 +56,7 @@ func newTreeCommand(c *common) *cobra.Command {
 	}
 	command.Flags().BoolVarP(&full, "full", "f", false, "Show full paths.")
 	command.Flags().BoolVar(&wide, "wide", false, "Show the phases of each Workspace (ws) and of its LogicalCluster (lc).")
+	addInteractiveFlag(command, &interactive)
 	c.addWorkspaceFlag(command)
 	return command
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -24,7 +25,7 @@ const (
 )
 
 func newWorkspaceCommand(c *common) *cobra.Command {
-	var short bool
+	var short, interactive bool
 	command := &cobra.Command{
 		Use:     "workspace [<path>|..|.|-|~|:<absolute path>]",
 		Aliases: []string{"ws", "workspaces"},
@@ -45,8 +46,17 @@ func newWorkspaceCommand(c *common) *cobra.Command {
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: c.completeWorkspaces,
 	}
-	command.RunE = func(command *cobra.Command, args []string) error { return c.use(command, args, short) }
+	command.RunE = func(command *cobra.Command, args []string) error {
+		switch {
+		case !interactive:
+			return c.use(command, args, short)
+		case len(args) > 0 || short:
+			return errors.New("--interactive takes neither a path nor --short")
+		}
+		return c.browse(command.Context())
+	}
 	command.Flags().BoolVar(&short, "short", false, "Print only the path of the workspace.")
+	addInteractiveFlag(command, &interactive)
 	command.AddCommand(newUseCommand(c), newCurrentCommand(c), newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c))
 	return command
 }
