@@ -242,10 +242,10 @@ func TestGroup_UsersDoNotWriteStatus(t *testing.T) {
 func TestGroup_SchemasAreForbiddenNotInvalid(t *testing.T) {
 	a := newAPI(t)
 	for name, body := range map[string]string{
-		"a wrong name":           aSchema("widgets"),
-		"a schema of no type":    strings.Replace(aSchema("v1.widgets.example.com"), `"type":"object","properties"`, `"properties"`, 1),
-		"no version":             strings.Replace(aSchema("v1.widgets.example.com"), `"storage":true`, `"storage":false`, 1),
-		"unknown names": strings.Replace(aSchema("v1.widgets.example.com"), `"scope"`, `"nameValidation":"Any","scope"`, 1),
+		"a wrong name":        aSchema("widgets"),
+		"a schema of no type": strings.Replace(aSchema("v1.widgets.example.com"), `"type":"object","properties"`, `"properties"`, 1),
+		"no version":          strings.Replace(aSchema("v1.widgets.example.com"), `"storage":true`, `"storage":false`, 1),
+		"unknown names":       strings.Replace(aSchema("v1.widgets.example.com"), `"scope"`, `"nameValidation":"Any","scope"`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, status := a.do(http.MethodPost, "c1", "v1alpha1/apiresourceschemas", body)

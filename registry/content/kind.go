@@ -40,7 +40,9 @@ func kindIn(snapshot *catalog.Snapshot, gvk apischema.GroupVersionKind, row *kin
 			return &client.Kind{Resource: row.GroupResource(), Namespaced: row.Namespaced}
 		case r.Typed || r.Group != gvk.Group || r.Kind != gvk.Kind:
 		case r.Virtual: // whether an object is there is not for this server to say
-		case slices.ContainsFunc(r.CRD.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Served && (v.Name == gvk.Version || gvk.Version == "") }):
+		case slices.ContainsFunc(r.CRD.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool {
+			return v.Served && (v.Name == gvk.Version || gvk.Version == "")
+		}):
 			return &client.Kind{Resource: r.GroupResource(), Bucket: r.Bucket, Namespaced: r.Namespaced}
 		}
 	}
