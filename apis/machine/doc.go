@@ -1,7 +1,7 @@
 // Package machine is what the state machines of our API types have in common: a table of the states that may follow each state, and the
 // fault that a step which is not in the table is.
 //
-//	machine                                        stands in            is checked by
+//	machine                                        package              checked by
 //	APIBindings, and the resources of each         apis/apis/lifecycle  controllers/apibinding
 //	APIExports, until after their deletion         apis/apis/lifecycle  controllers/apiexport
 //	permission claims                              apis/apis/lifecycle  controllers/apibinding
