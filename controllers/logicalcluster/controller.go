@@ -27,6 +27,7 @@ const workers = 16
 var (
 	logicalClusters = corev1alpha1.Resource("logicalclusters")
 	workspaces      = tenancyv1alpha1.Resource("workspaces")
+	workspaceTypes  = tenancyv1alpha1.Resource("workspacetypes")
 	apiBindings     = apisv1alpha2.Resource("apibindings")
 	namespaces      = corev1.Resource("namespaces")
 	crds            = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}

@@ -165,6 +165,32 @@ func TestFinalize_TakesEverythingInOrder(t *testing.T) {
 	}
 }
 
+// A terminator of a child workspace works for a type in this cluster, which says what it may do.
+func TestFinalize_TypesStayForTheTerminatorsOfChildren(t *testing.T) {
+	child := clienttest.In(id, &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "child", Finalizers: []string{corev1alpha1.LogicalClusterFinalizer}}})
+	kind := clienttest.In(id, &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "team"}})
+	h := newHouse(append(filled(), child, kind)...)
+	h.delete(t)
+	for range 2 {
+		if _, err := h.step(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := client.Key{Cluster: id, Name: "team"}
+	if !h.has(t, workspaceTypes, at) || h.has(t, configMaps, client.Key{Cluster: id, Namespace: "default", Name: "a"}) {
+		t.Errorf("beside a child that is being deleted, these were written: %v", h.Writes())
+	}
+	h.change(t, workspaces, client.Key{Cluster: id, Name: "child"}, release)
+	for range 2 {
+		if _, err := h.step(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.has(t, workspaceTypes, at) || h.has(t, logicalClusters, key) {
+		t.Errorf("without the child, these were written: %v", h.Writes())
+	}
+}
+
 // waiting returns a namespace and a binding as the server makes them, with the finalizers of their controllers.
 func waiting() (*corev1.Namespace, *apisv1alpha2.APIBinding) {
 	return clienttest.In(id, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}, Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{corev1.FinalizerKubernetes}}}),

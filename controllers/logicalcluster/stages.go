@@ -21,7 +21,7 @@ import (
 // whose finalizers were not respected. The sweep deletes the LogicalCluster itself.
 func stage(gr schema.GroupResource) int {
 	switch gr {
-	case namespaces:
+	case namespaces, workspaceTypes:
 		return 1
 	case apiBindings:
 		return 2
@@ -51,7 +51,7 @@ func (r *reconciler) empty(ctx context.Context, key client.Key, held bool) (clie
 // controllers would find that out with two looks each; see StandBack.
 func (r *reconciler) release(ctx context.Context, gr schema.GroupResource, key client.Key) (gone bool, err error) {
 	switch gr {
-	case namespaces:
+	case namespaces, workspaceTypes:
 		return end(ctx, r.Client, gr, key, func(ns *corev1.Namespace) bool {
 			ns.Spec.Finalizers = slices.DeleteFunc(ns.Spec.Finalizers, func(f corev1.FinalizerName) bool { return f == corev1.FinalizerKubernetes })
 			return len(ns.Spec.Finalizers) == 0

@@ -726,3 +726,38 @@ func TestLifecycle_ProvidersLimitControllers(t *testing.T) {
 		return created == nil, nil
 	})
 }
+
+// The types of a workspace, and who may terminate for them, stay until the workspaces below it are gone.
+func TestLifecycle_TerminatorsOfAParentThatIsDeleted(t *testing.T) {
+	st := newStaged(t, map[string]string{"team": "terminator: true, extend: {with: [{name: universal, path: root}]}"}, "team")
+	_, cluster := st.make("one", "team", "Ready")
+	_, root := annex.Clients(t, st.s.Workspace("root"))
+	parent := st.path[strings.LastIndex(st.path, ":")+1:]
+	if err := root.Resource(workspaces).Delete(t.Context(), parent, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "team sees the workspace", func(context.Context) (bool, error) {
+		return slices.Equal(st.shows(terminatingAt, "team"), []string{cluster}), nil
+	})
+	// The condition is written when the deletion has done what it can.
+	eventually(t, "the parent waits", func(ctx context.Context) (bool, error) {
+		ws, err := root.Resource(workspaces).Get(ctx, parent, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return strings.Contains(fmt.Sprint(ws.Object["status"]), "workspaces.tenancy.kcp.io"), nil
+	})
+	if got := st.shows(terminatingAt, "team"); !slices.Equal(got, []string{cluster}) {
+		t.Errorf("while the parent waits, team sees %q", got)
+	}
+	wantDone(t, "team removes itself", st.remove(terminatingAt, "team", cluster))
+	eventually(t, "the parent is gone", func(ctx context.Context) (bool, error) {
+		_, err := root.Resource(workspaces).Get(ctx, parent, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	for _, cluster := range []string{cluster, st.cluster} {
+		if left := keysOf(t.Context(), t, etcdOf(t, st.s), cluster); left > 0 {
+			t.Errorf("%d keys of %s are left", left, cluster)
+		}
+	}
+}
