@@ -22,13 +22,19 @@ import (
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
-// inPod begins the block of the page that runs in a pod.
-const inPod = "annex kubeconfig --workspace root:org:team > /tmp/team.kubeconfig"
+const (
+	// inPod begins the block of the page that runs in a pod.
+	inPod = "annex kubeconfig --workspace root:org:team > /tmp/team.kubeconfig"
+	// withPlugin begins the block with the plugin's commands, which TestHost_Plugin types: it changes the current context of the reader.
+	withPlugin = "kubectl annex ws :root:org"
+)
 
-// typed returns what the page asks the reader to type outside of a pod.
+// typed returns what the page asks the reader to type outside of a pod, without the plugin.
 func typed(t *testing.T) string {
 	t.Helper()
-	all := slices.DeleteFunc(blocks(t, "sh"), func(block string) bool { return strings.HasPrefix(block, inPod) })
+	all := slices.DeleteFunc(blocks(t, "sh"), func(block string) bool {
+		return strings.HasPrefix(block, inPod) || strings.HasPrefix(block, withPlugin)
+	})
 	return strings.Join(all, "\n")
 }
 
