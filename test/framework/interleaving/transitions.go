@@ -47,7 +47,7 @@ func step[T any](check func(updated, old *T) error) func(updated, old *unstructu
 // transitions checks every step that objects of all clusters make against their state machine.
 type transitions struct {
 	mu sync.Mutex
-	// seen counts steps by resource, and phases by resource and phase.
+	// seen counts steps by resource, and phases counts objects after each step, and when they are new, by resource and phase.
 	seen, phases map[string]int
 	wrong        error
 }
@@ -92,9 +92,9 @@ func (t *transitions) read(resource string, events watch.Interface, check func(u
 		t.mu.Lock()
 		if before != nil {
 			t.seen[resource]++
-			phase, _, _ := unstructured.NestedString(obj.Object, "status", "phase")
-			t.phases[resource+" "+phase]++
 		}
+		phase, _, _ := unstructured.NestedString(obj.Object, "status", "phase")
+		t.phases[resource+" "+phase]++ // an object can be created in it
 		if err != nil && t.wrong == nil {
 			t.wrong = fmt.Errorf("%s %s in %s, resourceVersion %s: %w", resource, obj.GetName(), obj.GetAnnotations()["kcp.io/cluster"], obj.GetResourceVersion(), err)
 		}
