@@ -103,11 +103,7 @@ func (c *common) accessTo(ctx context.Context, s *session.Session, args []string
 
 // accessBelow asks for all workspaces at and below the current one.
 func (c *common) accessBelow(ctx context.Context, s *session.Session) ([]entrance, []error, error) {
-	_, path, err := s.WorkspaceURL(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	top, err := tree.Of(ctx, s, path)
+	top, err := below(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,4 +154,13 @@ func (c *common) printAccess(out *output, found []entrance) error {
 		rows = append(rows, []any{e.path.String(), yesNo(e.open), typ, phase, cluster})
 	}
 	return out.printTable(c, []string{"Workspace", "Enter", "Type", "Phase", "+Cluster"}, rows)
+}
+
+// below returns the workspaces at and below the current one.
+func below(ctx context.Context, s *session.Session) (*tree.Node, error) {
+	_, path, err := s.WorkspaceURL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Of(ctx, s, path)
 }

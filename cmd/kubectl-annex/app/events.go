@@ -87,11 +87,7 @@ func (c *common) eventsBelow(ctx context.Context, types []string) ([]event, []er
 	if err != nil {
 		return nil, nil, err
 	}
-	_, path, err := s.WorkspaceURL(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	top, err := tree.Of(ctx, s, path)
+	top, err := below(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -86,7 +86,7 @@ type conversionUsePlugin struct {
 
 var _ admission.ValidationInterface = &conversionUsePlugin{}
 
-// Validate implements admission.ValidationInterface. An APIConversion goes with its workspace whatever needs it.
+// Validate implements admission.ValidationInterface. Deleting a workspace deletes its APIConversions, whatever needs them.
 func (p *conversionUsePlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if !request.Is(a, conversions) || request.IsMaster(a) {
 		return nil

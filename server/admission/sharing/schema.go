@@ -24,7 +24,7 @@ type schemaPlugin struct {
 
 var _ admission.ValidationInterface = &schemaPlugin{}
 
-// Validate implements admission.ValidationInterface. A schema goes with its workspace whatever offers it.
+// Validate implements admission.ValidationInterface. Deleting a workspace deletes its schemas, whatever offers them.
 func (p *schemaPlugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if !request.Is(a, schemas) || request.IsMaster(a) {
 		return nil
