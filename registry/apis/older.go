@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -19,7 +18,7 @@ type olderExportREST struct {
 }
 
 func newOlderExportREST(newer *kinds.REST) (*olderExportREST, error) {
-	table, err := tableconvertor.New(olderExportColumns())
+	table, err := kinds.NewColumns(olderExportColumns())
 	if err != nil {
 		return nil, fmt.Errorf("building the columns of apiexports in %s: %w", v1alpha1, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -188,7 +187,7 @@ func (k *Kind[E, T]) table(row *Row) (rest.TableConvertor, error) {
 	case k.Cells != nil:
 		return &cells[E, T]{kind: k, resource: row.GroupResource()}, nil
 	case row.Columns != nil:
-		return tableconvertor.New(row.Columns)
+		return NewColumns(row.Columns)
 	}
 	return rest.NewDefaultTableConvertor(row.GroupResource()), nil
 }

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/operation"
 	apimachineryvalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -258,6 +260,46 @@ func TestTable(t *testing.T) {
 	row.Columns = columns{{Name: "Type", Type: "string", JSONPath: ".type"}, age}
 	if table, err := convert(secret(nil), nil); err != nil || len(table.ColumnDefinitions) != 3 || table.ColumnDefinitions[1].Name != "Type" {
 		t.Errorf("got %+v, %v", table, err)
+	}
+}
+
+// Columns that are paths show what the stock convertor shows, and the objects of the rows are those that were given, managed fields included.
+func TestNewColumns(t *testing.T) {
+	t.Parallel()
+	defined := columns{{Name: "Type", Type: "string", JSONPath: ".type"}, {Name: "Owner", Type: "string", JSONPath: ".metadata.labels.owner"}, age}
+	ours, err := NewColumns(defined)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stock, err := tableconvertor.New(defined)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := func(name string) corev1.Secret {
+		return corev1.Secret{Type: "t", ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"owner": "o"},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:type":{}}`)}}}}}
+	}
+	one := object("a")
+	list := &corev1.SecretList{ListMeta: metav1.ListMeta{ResourceVersion: "7", Continue: "c"}, Items: []corev1.Secret{object("a"), object("b")}}
+	for _, given := range []runtime.Object{&one, list, &corev1.SecretList{}} {
+		before := given.DeepCopyObject()
+		got, err := ours.ConvertToTable(t.Context(), given, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := stock.ConvertToTable(t.Context(), given, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%T (-stock +ours):\n%s", given, diff)
+		}
+		if diff := cmp.Diff(before, given); diff != "" {
+			t.Errorf("%T was changed:\n%s", given, diff)
+		}
+	}
+	if _, err := NewColumns(columns{{Name: "Broken", JSONPath: "{["}}); err == nil {
+		t.Error("a path that cannot be parsed is not refused")
 	}
 }
 
