@@ -20,7 +20,7 @@ const (
 	consistent = ""
 )
 
-// pageSize is how many objects whoever follows a resource reads at a time. Several do when the server starts, and share what they decode.
+// pageSize is how many objects whoever follows a resource reads at a time.
 const pageSize = 500
 
 // Get implements client.Reader.
@@ -76,9 +76,7 @@ func (c *Reader) Watch(ctx context.Context, gr schema.GroupResource, handle func
 	}
 	return follow.Run(ctx, follow.Source[client.Object]{
 		Name: gr.String(),
-		List: func(ctx context.Context, next string) (follow.Page[client.Object], error) {
-			return c.list(ctx, gr, client.Scope{}, metainternalversion.ListOptions{ResourceVersion: consistent, Limit: pageSize, Continue: next})
-		},
+		List: r.everything.Join().List,
 		Watch: func(ctx context.Context, resourceVersion string) (watch.Interface, error) {
 			return r.store.Watch(at(ctx, itself, "", ""), &metainternalversion.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
 		},

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/follow"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/storage"
 )
@@ -28,6 +32,9 @@ var itself = &user.DefaultInfo{Name: UserName, Groups: []string{user.SystemPrivi
 
 // Itself returns the server as a user.
 func Itself() user.Info { return itself }
+
+// readyInterval is how often a watch cache that is not filled yet is looked at.
+const readyInterval = 20 * time.Millisecond
 
 // Reader implements client.Reader. It is safe for concurrent use.
 type Reader struct {
@@ -47,6 +54,8 @@ type resource struct {
 	store      *genericregistry.Store
 	deleter    rest.GracefulDeleter
 	served     served
+	// everything lists the resource in all clusters, a page at a time.
+	everything *follow.Together[client.Object]
 }
 
 // NewReader returns a reader of every resource that one of the groups has a system store for.
@@ -58,7 +67,11 @@ func NewReader(types *runtime.Scheme, groups []*group.Group) (*Reader, error) {
 			if err != nil {
 				return nil, fmt.Errorf("preparing to read %s in group %q: %w", name, g.Name, err)
 			}
-			reader.resources[schema.GroupResource{Group: g.Name, Resource: name}] = r
+			gr := schema.GroupResource{Group: g.Name, Resource: name}
+			r.everything = &follow.Together[client.Object]{Wait: r.ready, List: func(ctx context.Context, next string) (follow.Page[client.Object], error) {
+				return reader.list(ctx, gr, client.Scope{}, metainternalversion.ListOptions{ResourceVersion: consistent, Limit: pageSize, Continue: next})
+			}}
+			reader.resources[gr] = r
 		}
 	}
 	return reader, nil
@@ -86,6 +99,11 @@ func newResource(types *runtime.Scheme, g *group.Group, name string, store *gene
 		return nil, fmt.Errorf("no version of %T is served", store.New())
 	}
 	return r, nil
+}
+
+// ready returns when the watch cache is filled, or ctx ends.
+func (r *resource) ready(ctx context.Context) {
+	_ = wait.PollUntilContextCancel(ctx, readyInterval, true, func(context.Context) (bool, error) { return r.store.ReadinessCheck() == nil, nil })
 }
 
 func (c *Reader) resource(gr schema.GroupResource) (*resource, error) {

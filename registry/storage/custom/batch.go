@@ -34,10 +34,10 @@ type ahead struct {
 }
 
 // object returns what the item at i is decoded to, as [Storage.object] does.
-func (a *ahead) object(i int, sharing bool) (runtime.Object, error) {
+func (a *ahead) object(i int) (runtime.Object, error) {
 	codec, ok := a.storage.codec.(batchCodec)
 	if !ok {
-		return a.storage.object(&a.items[i], sharing)
+		return a.storage.object(&a.items[i])
 	}
 	if i < a.from || i >= a.from+len(a.objects) {
 		if err := a.decode(codec, i); err != nil {
@@ -110,8 +110,8 @@ func (a *ahead) of(item *raw.Object, from *int) (runtime.Object, error) {
 	for i := *from; i < len(a.items); i++ {
 		if a.items[i].Key() == item.Key() {
 			*from = i + 1
-			return a.object(i, false)
+			return a.object(i)
 		}
 	}
-	return a.storage.object(item, false)
+	return a.storage.object(item)
 }

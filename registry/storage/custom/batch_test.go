@@ -57,7 +57,7 @@ func read(t *testing.T, tolerant bool, objects ...string) (shown []int, calls in
 	codec := &fragile{}
 	a := &ahead{storage: &Storage{codec: codec}, items: items, tolerant: tolerant}
 	for i := range items {
-		if _, err := a.object(i, false); err == nil {
+		if _, err := a.object(i); err == nil {
 			shown = append(shown, i)
 		}
 	}

@@ -105,11 +105,11 @@ const heldInLists = 4 << 10
 
 // object returns what raw is decoded to, of which the outermost fields belong to the caller. As from a stock watch cache, what they refer
 // to is shared. Sharing says that others are reading the same list.
-func (s *Storage) object(raw *raw.Object, sharing bool) (runtime.Object, error) {
+func (s *Storage) object(raw *raw.Object) (runtime.Object, error) {
 	var obj runtime.Object
 	var err error
 	switch {
-	case s.decoded != nil && (sharing || raw.Size() >= heldInLists):
+	case s.decoded != nil && raw.Size() >= heldInLists:
 		obj, err = s.shared(raw)
 	default:
 		if obj = s.listed.get(s.id, raw); obj != nil {

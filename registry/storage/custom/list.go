@@ -27,8 +27,6 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 	if err != nil {
 		return answer.Error(ctx, err, false)
 	}
-	// Controllers read all clusters page by page, several at a time.
-	sharing := at.Wildcard() && held.pages
 	objects := make([]runtime.Object, 0, len(page.Items))
 	decoding := &ahead{storage: s, items: page.Items, tolerant: !s.Sight(ctx).Full()}
 	for i := range page.Items {
@@ -39,7 +37,7 @@ func (s *Storage) GetList(ctx context.Context, key string, opts apistorage.ListO
 		if err := ctx.Err(); err != nil {
 			return err // converting objects may take long, and nobody waits any more
 		}
-		obj, err := decoding.object(i, sharing)
+		obj, err := decoding.object(i)
 		if err != nil {
 			if s.Sight(ctx).Full() {
 				return apistorage.NewInternalError(err)

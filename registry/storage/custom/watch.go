@@ -112,7 +112,7 @@ func (v *view) first(p *rawPage) answer.First {
 			return func(yield func(watch.Event) bool) {
 				decoding := &ahead{storage: v.storage, items: p.Items}
 				for i := range p.Items { // decoded little by little: the list may be long, and the reader slow
-					obj, err := decoding.object(i, false)
+					obj, err := decoding.object(i)
 					if err != nil {
 						if !v.match.sight.Full() {
 							continue
