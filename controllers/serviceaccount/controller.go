@@ -55,7 +55,7 @@ func Specs(c Config) []multicluster.Spec {
 		Workers: 4,
 		Watches: []multicluster.Watch{
 			{Resource: secrets, Keys: ofSecret},
-			{Resource: accounts, Keys: ofAccount, Restarted: r.restarted},
+			{Resource: accounts, Content: c.Content, HeadKeys: ofAccount, Listed: multicluster.OnlyChanges, Restarted: r.restarted},
 		},
 		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.sweep},
 		Reconcile: r.reconcile,
@@ -86,12 +86,11 @@ func ofSecret(_ context.Context, event client.Event) ([]client.Key, error) {
 
 // ofAccount returns the key of the namespace of a ServiceAccount that was deleted: however many are, one look at the Secrets of the namespace
 // is enough.
-func ofAccount(_ context.Context, event client.Event) ([]client.Key, error) {
+func ofAccount(_ context.Context, event client.HeadEvent) ([]client.Key, error) {
 	if event.Type != client.Deleted {
 		return nil, nil
 	}
-	account := client.KeyOf(event.Object)
-	return []client.Key{{Cluster: account.Cluster, Namespace: account.Namespace}}, nil
+	return []client.Key{{Cluster: event.Head.Cluster, Namespace: event.Head.Namespace}}, nil
 }
 
 // concerns reports whether the controller has to do with a Secret. The server's own clusters have no tokens.

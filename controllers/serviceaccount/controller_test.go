@@ -129,7 +129,8 @@ func TestController(t *testing.T) {
 	running, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- multicluster.Run(running, fake, Specs(Config{Config: multicluster.Config{Client: fake, Live: fake}, Tokens: signer{}, CABundle: ca.Watch})[0])
+		done <- multicluster.Run(running, fake, Specs(Config{Config: multicluster.Config{Client: fake, Live: fake, Content: clienttest.NewContent(fake)},
+			Tokens: signer{}, CABundle: ca.Watch})[0])
 	}()
 	t.Cleanup(func() {
 		stop()
