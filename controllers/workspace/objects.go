@@ -13,6 +13,7 @@ import (
 	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/apis/tenancy/typeresolution"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
@@ -60,6 +61,9 @@ func newLogicalCluster(ws *tenancyv1alpha1.Workspace, p plan) (*corev1alpha1.Log
 	}
 	if clusters := typeresolution.RecordedClusters(p.types); clusters != "" {
 		annotations[corev1alpha1.TypeClustersAnnotationKey] = clusters
+	}
+	if inheritance.RefusedBy(p.types) {
+		annotations[inheritance.AnnotationKey] = "false"
 	}
 	if ref := ws.Spec.Type; ref != nil {
 		annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = logicalcluster.Path(ref.Path).Join(string(ref.Name)).String()

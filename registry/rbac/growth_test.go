@@ -17,15 +17,18 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/component-helpers/auth/rbac/validation"
 
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/apis/rbac/aggregation"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
 // TestEscalation_NoSequenceOfWritesMakesRulesGrow lets two users, who may write all RBAC of a workspace but neither bind nor
-// escalate, write at random. Whatever they do, together they never hold more than at the beginning. Each seed has its own cluster.
+// escalate nor inherit, write at random. Whatever they do, together they never hold more than at the beginning, neither in the workspace nor in one
+// below it. Each seed has its own clusters.
 func TestEscalation_NoSequenceOfWritesMakesRulesGrow(t *testing.T) {
 	const seeds, steps = 30, 50
 	h := newHarness(t)
@@ -39,6 +42,7 @@ func TestEscalation_NoSequenceOfWritesMakesRulesGrow(t *testing.T) {
 			if err == nil {
 				done[strings.Join(strings.Fields(what)[1:3], " ")]++
 			}
+			done[w.how]++
 			for scope, rules := range w.held(t) {
 				if covered, more := validation.Covers(before[scope], rules); !covered {
 					t.Fatalf("seed %d: the users have more in namespace %q: %v\n%s", seed, scope, more, strings.Join(w.log, "\n"))
@@ -47,6 +51,9 @@ func TestEscalation_NoSequenceOfWritesMakesRulesGrow(t *testing.T) {
 		}
 	}
 	// A world in which everything is refused would prove nothing.
+	if done["refused"] == 0 || done["no longer inherited"] == 0 {
+		t.Errorf("nobody tried to write what is inherited: %v", done)
+	}
 	for _, verb := range []string{"create", "update", "delete"} {
 		for resource := range kindsOfRBAC {
 			if done[verb+" "+resource] == 0 {
@@ -82,6 +89,8 @@ type world struct {
 	// roles are the few role names of this world, so that its writes concern each other.
 	roles []string
 	log   []string
+	// how says what a write did to what is inherited, if it concerned that.
+	how string
 }
 
 // newWorld returns a cluster in which there is something to gain.
@@ -97,12 +106,21 @@ func newWorld(t *testing.T, h *harness, seed uint64) *world {
 		b.Name, b.Subjects = name, []rbacv1.Subject{{Kind: "User", Name: who}}
 		return b
 	}
+	// What mallory holds in the workspace is more than what is inherited below it.
+	given, gives := clusterRole("r2", ruleSets[4]...), binding("b4", "r2", "mallory")
+	kept, keeps := clusterRole("aggregated2"), binding("b5", "view", "mole")
+	for _, obj := range []client.Object{given, gives, kept, keeps} {
+		obj.SetAnnotations(map[string]string{inheritance.AnnotationKey: "true"})
+	}
+	w.put(clienttest.In(w.cluster, &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: corev1alpha1.LogicalClusterName}}))
+	w.put(clienttest.In(w.below(), &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: corev1alpha1.LogicalClusterName},
+		Spec: corev1alpha1.LogicalClusterSpec{Owner: &corev1alpha1.LogicalClusterOwner{Cluster: w.cluster.String()}}}))
 	secrets := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "r1", Namespace: "ns1"}, Rules: ruleSets[2]}
 	for resource, objects := range map[string][]client.Object{
-		"clusterroles": {clusterRole("strong", policy.Everything()...), clusterRole("writer", configMaps), aggregated,
+		"clusterroles": {clusterRole("strong", policy.Everything()...), clusterRole("writer", configMaps), aggregated, given, kept,
 			clusterRole("cluster-admin"), clusterRole("view", policy.Everything()...)}, // from before these names were reserved
 		"clusterrolebindings": {binding("b1", "writer", "mallory"), binding("b2", "missing", "mallory"), binding("b3", "aggregated", "mole"),
-			binding("owner", "cluster-admin", "owner")},
+			binding("owner", "cluster-admin", "owner"), gives, keeps},
 		"roles": {secrets},
 		"rolebindings": {&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "b1", Namespace: "ns1"},
 			RoleRef: rbacv1.RoleRef{Kind: "Role", Name: "r1"}, Subjects: []rbacv1.Subject{{Kind: "User", Name: "mole"}}}},
@@ -123,18 +141,30 @@ func (w *world) as(ctx context.Context, resource, namespace, name string) contex
 	return logicalcluster.WithCluster(as(ctx, resource, namespace, name), w.cluster)
 }
 
-// held returns what the users hold together, cluster-wide and in the namespaces.
+// below is a workspace below that of w.
+func (w *world) below() logicalcluster.Name { return w.cluster + "below" }
+
+func (w *world) put(obj client.Object) {
+	if _, err := w.fake.Create(w.Context(), corev1alpha1.Resource("logicalclusters"), logicalcluster.From(obj), obj); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// held returns what the users hold together, cluster-wide and in the namespaces, and in the workspace below.
 func (w *world) held(t *testing.T) map[string][]rbacv1.PolicyRule {
 	t.Helper()
 	e := policy.New(w.fake, nil)
 	out := map[string][]rbacv1.PolicyRule{}
 	for _, namespace := range append([]string{""}, namespaces...) {
 		for _, name := range growers {
-			rules, err := e.RulesFor(t.Context(), &user.DefaultInfo{Name: name, Groups: []string{"growers"}}, w.cluster, namespace)
-			if err != nil {
-				t.Fatal(err)
+			for _, cluster := range []logicalcluster.Name{w.cluster, w.below()} {
+				rules, err := e.RulesFor(t.Context(), &user.DefaultInfo{Name: name, Groups: []string{"growers"}}, cluster, namespace)
+				if err != nil {
+					t.Fatal(err)
+				}
+				scope := cluster.String() + "/" + namespace
+				out[scope] = append(out[scope], rules...)
 			}
-			out[namespace] = append(out[namespace], rules...)
 		}
 	}
 	return out
@@ -158,6 +188,7 @@ func (w *world) step() (string, error) {
 	var out runtime.Object
 	var err error
 	var written client.Object
+	was, _ := w.fake.Get(ctx, rbacv1.Resource(resource), client.Key{Cluster: w.cluster, Namespace: namespace, Name: name})
 	switch verb {
 	case "create":
 		written = w.change(resource, nil, namespace, name)
@@ -172,6 +203,14 @@ func (w *world) step() (string, error) {
 	}
 	if err == nil {
 		w.mirror(ctx, resource, name, out)
+	}
+	w.how = ""
+	switch gave := was != nil && inheritance.Gives(was); {
+	case written == nil:
+	case inheritance.Gives(written) && err != nil:
+		w.how = "refused"
+	case gave && err == nil:
+		w.how = "no longer inherited"
 	}
 	what := fmt.Sprintf("%s %s %s %s/%s", who, verb, resource, namespace, name)
 	w.log = append(w.log, fmt.Sprintf("%s: %v, %v", what, written, err))
@@ -190,6 +229,10 @@ func (w *world) change(resource string, old client.Object, namespace, name strin
 	if resource == "clusterrolebindings" {
 		ref.Kind = "ClusterRole"
 	}
+	var annotations map[string]string
+	if !kindsOfRBAC[resource] && w.IntN(4) == 0 {
+		annotations = map[string]string{inheritance.AnnotationKey: "true"}
+	}
 	everything := old == nil || old.GetUID() == "" // a new object
 	var out client.Object
 	switch resource {
@@ -206,7 +249,11 @@ func (w *world) change(resource string, old client.Object, namespace, name strin
 		out.SetNamespace(namespace)
 		out.SetName(name)
 		out.SetLabels(labels)
+		out.SetAnnotations(annotations)
 		return out
+	}
+	if w.IntN(3) == 0 {
+		old.SetAnnotations(annotations)
 	}
 	switch o := old.(type) {
 	case *rbacv1.Role:

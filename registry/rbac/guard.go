@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/registry/rbac/policy"
@@ -137,6 +138,9 @@ func (c checks) clusterRole(ctx context.Context, obj, old runtime.Object) error 
 	if err := c.rules(ctx, w, "", "clusterroles", role.Name, old != nil, role.Rules); err != nil {
 		return err
 	}
+	if err := c.inherit(ctx, w, "clusterroles", role); err != nil {
+		return err
+	}
 	before, _ := old.(*rbacv1.ClusterRole)
 	if role.AggregationRule == nil || (before != nil && apiequality.Semantic.DeepEqual(role.AggregationRule, before.AggregationRule)) {
 		return nil
@@ -201,7 +205,32 @@ func (c checks) clusterRoleBinding(ctx context.Context, obj, _ runtime.Object) e
 	if !ok {
 		return unexpected(obj)
 	}
-	return c.ref(ctx, "", "clusterrolebindings", binding.Name, binding.RoleRef)
+	if err := c.ref(ctx, "", "clusterrolebindings", binding.Name, binding.RoleRef); err != nil {
+		return err
+	}
+	w, err := writerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	return c.inherit(ctx, w, "clusterrolebindings", binding)
+}
+
+// inherit returns an error if obj counts in the workspaces below, unless the user may use the verb inherit on it. It is asked about every write of
+// such an object, because any of them can change who has rights below, or which.
+func (c checks) inherit(ctx context.Context, w writer, resource string, obj client.Object) error {
+	if !inheritance.Gives(obj) {
+		return nil
+	}
+	allowed, err := c.evaluator.MayInherit(ctx, w.user, w.cluster, rbacv1.GroupName, resource, obj.GetName())
+	switch {
+	case allowed:
+		return nil
+	case err != nil:
+		klog.FromContext(ctx).Error(err, "Policy could not be read to see who may write what is inherited", "cluster", w.cluster, "resource", resource)
+		return refusal(resource, obj.GetName(), policy.ErrUnread)
+	}
+	return refusal(resource, obj.GetName(), fmt.Errorf("with the annotation %s it counts in all workspaces below, which takes the verb %q on %s: user %q does not have it",
+		inheritance.AnnotationKey, inheritance.Verb, resource, w.user.GetName()))
 }
 
 // ref returns an error unless the user has the permissions of the role, or may bind it.

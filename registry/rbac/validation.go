@@ -10,17 +10,22 @@ import (
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/apis/rbac/rules"
 )
 
 func validateRole(role *rbacv1.Role) field.ErrorList {
-	return rules.Validate(role.Rules, true, field.NewPath("rules"))
+	return append(rules.Validate(role.Rules, true, field.NewPath("rules")), inheritance.Validate(role.Annotations, false)...)
 }
 
 func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
-	errs := rules.Validate(role.Rules, false, field.NewPath("rules"))
+	errs := append(rules.Validate(role.Rules, false, field.NewPath("rules")), inheritance.Validate(role.Annotations, true)...)
 	if role.AggregationRule == nil {
 		return errs
+	}
+	if inheritance.Gives(role) {
+		errs = append(errs, field.Forbidden(field.NewPath("aggregationRule"), "a role with the annotation "+inheritance.AnnotationKey+
+			" cannot aggregate others: whoever labels a role would decide about the workspaces below"))
 	}
 	selectors := field.NewPath("aggregationRule", "clusterRoleSelectors")
 	if len(role.AggregationRule.ClusterRoleSelectors) == 0 {
@@ -37,11 +42,13 @@ func validateClusterRole(role *rbacv1.ClusterRole) field.ErrorList {
 }
 
 func validateRoleBinding(binding *rbacv1.RoleBinding) field.ErrorList {
-	return append(validateRef(binding.RoleRef, "Role", "ClusterRole"), validateSubjects(binding.Subjects, true)...)
+	errs := append(validateRef(binding.RoleRef, "Role", "ClusterRole"), validateSubjects(binding.Subjects, true)...)
+	return append(errs, inheritance.Validate(binding.Annotations, false)...)
 }
 
 func validateClusterRoleBinding(binding *rbacv1.ClusterRoleBinding) field.ErrorList {
-	return append(validateRef(binding.RoleRef, "ClusterRole"), validateSubjects(binding.Subjects, false)...)
+	errs := append(validateRef(binding.RoleRef, "ClusterRole"), validateSubjects(binding.Subjects, false)...)
+	return append(errs, inheritance.Validate(binding.Annotations, true)...)
 }
 
 func validateRoleBindingUpdate(binding, old *rbacv1.RoleBinding) field.ErrorList {

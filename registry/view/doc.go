@@ -7,6 +7,8 @@
 //	indexes := view.New(view.Config[*index]{Reader: reader, Fresh: gate, Resources: followed, Compile: compile, Size: (*index).size, ...})
 //	ix, err := indexes.Get(ctx, cluster) // from memory, perhaps a few milliseconds behind
 //	ix, err = indexes.Now(ctx, cluster)  // misses no write that was acknowledged before the call: ask it before you refuse
+//	revision, err := indexes.Wait(ctx)
+//	ix, err = indexes.At(ctx, cluster, revision) // the same for several clusters, after one wait
 //
 // Promises:
 //

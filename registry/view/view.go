@@ -135,13 +135,25 @@ func (v *View[T]) Get(ctx context.Context, cluster logicalcluster.Name) (T, erro
 // Now returns a value of cluster that misses nothing that was acknowledged before the call. A value is compiled anew only
 // when something that it was compiled from may have been written since.
 func (v *View[T]) Now(ctx context.Context, cluster logicalcluster.Name) (T, error) {
-	ctx, end := lasting.Ending(ctx)
-	defer end()
-	revision, err := v.wait(ctx)
+	revision, err := v.Wait(ctx)
 	if err != nil {
 		var none T
 		return none, err
 	}
+	return v.At(ctx, cluster, revision)
+}
+
+// Wait returns a revision for At. A value of that revision misses nothing that was acknowledged before the call.
+func (v *View[T]) Wait(ctx context.Context) (uint64, error) {
+	ctx, end := lasting.Ending(ctx)
+	defer end()
+	return v.wait(ctx)
+}
+
+// At returns a value of cluster as of revision, which is one of Wait, or later. Whoever needs the values of several clusters waits once.
+func (v *View[T]) At(ctx context.Context, cluster logicalcluster.Name, revision uint64) (T, error) {
+	ctx, end := lasting.Ending(ctx)
+	defer end()
 	v.renew(cluster, revision)
 	return v.atLeast(ctx, cluster, revision)
 }

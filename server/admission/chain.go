@@ -87,7 +87,7 @@ func New(c Config) (admission.Interface, error) {
 		workspace.NewMounts(c.Mounts),
 		workspacetype.New(t, c.Authorizer),
 		authentication.New(c.External),
-		clusterrules.NewRules(),
+		clusterrules.NewRules(c.Authorizer),
 		clusterrules.NewGuard(),
 		certificate.New(c.Authorizer),
 	}

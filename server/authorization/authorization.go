@@ -197,9 +197,13 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 
 // Names of steps.
 const (
-	stepGroups = "01-requiredgroups"
-	stepSystem = "03-systemcrd"
+	stepGroups  = "01-requiredgroups"
+	stepContent = "02-content"
+	stepSystem  = "03-systemcrd"
 )
+
+// stepOf are the steps of RBAC, by where bindings come from.
+var stepOf = map[policy.Source]string{policy.System: "05-bootstrap", policy.Local: "05-local", policy.Inherited: "05-inherited"}
 
 // step is one of the steps that decide about a request for one cluster.
 type step struct {
@@ -214,35 +218,40 @@ func (c *Authorizer) byRBAC(ctx context.Context, cluster logicalcluster.Name, at
 	if cluster.IsSystem() {
 		return authorizer.DecisionDeny, "only system:masters may enter clusters of the server itself", outside, nil
 	}
-	steps := []step{
-		{stepGroups, c.requiredGroups, outside},
-		{"02-content", c.content, outside},
-		{stepSystem, systemCRD, inside},
-		{stepMaximal, c.maximalPermission, inside},
-		{"05-bootstrap", c.Evaluator.AuthorizeBootstrap, inside},
-		{"05-local", c.Evaluator.AuthorizeLocal, inside},
-	}
-	var failures []error
-	for _, s := range steps {
+	attrs = confined(ctx, attrs)
+	for _, s := range c.barriers() {
 		decision, reason, err := s.decide(ctx, cluster, attrs)
 		annotate(ctx, s.name, attrs, decision, reason, err)
-		switch {
-		case decision == authorizer.DecisionAllow:
-			return decision, reason, inside, nil
-		case err != nil && strings.HasPrefix(s.name, "05-"):
-			// Each of the two policies can allow a request without the other.
-			failures = append(failures, err)
-		case err != nil || decision == authorizer.DecisionDeny:
+		if err != nil || decision == authorizer.DecisionDeny {
 			if reason == switchedOff {
 				s.refused = before
 			}
 			return authorizer.DecisionDeny, reason, s.refused, err
 		}
 	}
+	var failures []error
+	for _, v := range c.Evaluator.Decide(ctx, cluster, attrs) {
+		annotate(ctx, stepOf[v.Source], attrs, v.Decision, v.Reason, v.Err)
+		if v.Decision == authorizer.DecisionAllow {
+			return v.Decision, v.Reason, inside, nil
+		}
+		// Each of the policies can allow a request without the others.
+		failures = append(failures, v.Err)
+	}
 	if err := errors.Join(failures...); err != nil {
 		return authorizer.DecisionDeny, "the policy could not be read", inside, err
 	}
 	return authorizer.DecisionNoOpinion, "no binding allows it", inside, nil
+}
+
+// barriers returns the steps before RBAC, which allow nothing.
+func (c *Authorizer) barriers() []step {
+	return []step{
+		{stepGroups, c.requiredGroups, outside},
+		{stepContent, c.content, outside},
+		{stepSystem, systemCRD, inside},
+		{stepMaximal, c.maximalPermission, inside},
+	}
 }
 
 // asksWhoIAm reports whether a user asks who they are. The answer is the same everywhere, so it does not reveal what exists.

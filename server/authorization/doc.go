@@ -31,6 +31,8 @@
 //	04-maxpermissionpolicy: what the provider of a bound resource
 //	does not let consumers do                                        deny (maximal.go)
 //	05-bootstrap, 05-local: RBAC of system:admin and of the cluster  allow, or no opinion
+//	05-inherited: RBAC of the clusters above, as far as it is
+//	for the clusters below, too                                      allow, or no opinion
 //	06-host: in the workspace that a host shows as its own, the
 //	host, about its users; behind 01, 03, 04 and the phase (host.go) allow, or no opinion
 //

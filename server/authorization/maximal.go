@@ -49,11 +49,20 @@ func (c *Authorizer) maximalPermission(ctx context.Context, cluster logicalclust
 	if !bound {
 		return authorizer.DecisionNoOpinion, "", nil
 	}
-	u := attrs.GetUser()
-	if !reviews.IsReview(ctx) {
-		u = authentication.Confined(ctx, u)
+	return c.limit(ctx, source, cluster, confined(ctx, attrs))
+}
+
+// confined returns attrs with the user that stands behind the check, as long as that is not a review: a user whom somebody impersonates in a cluster is
+// valid in that cluster only, so the clusters above give that user nothing.
+func confined(ctx context.Context, attrs authorizer.Attributes) authorizer.Attributes {
+	if reviews.IsReview(ctx) || isImpersonation(attrs) {
+		return attrs
 	}
-	return c.limit(ctx, source, cluster, asked{attrs, u})
+	u := attrs.GetUser()
+	if in := authentication.Confined(ctx, u); in != u {
+		return asked{attrs, in}
+	}
+	return attrs
 }
 
 // limit asks the policy of the APIExport behind a bound resource, if it has one, about the user of a request in cluster. It reads the RBAC of

@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/apis/rule"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
@@ -23,6 +24,7 @@ var initializerNameExp = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 // ValidateLogicalCluster returns what is wrong with a new LogicalCluster.
 func ValidateLogicalCluster(lc *corev1alpha1.LogicalCluster) field.ErrorList {
 	errs := append(rule.ObjectMeta(&lc.ObjectMeta, singleton), limits.Validate(lc.Annotations)...)
+	errs = append(errs, inheritance.Validate(lc.Annotations, true)...)
 	spec := field.NewPath("spec")
 	if owner := lc.Spec.Owner; owner != nil {
 		at := spec.Child("owner")

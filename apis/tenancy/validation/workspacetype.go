@@ -8,6 +8,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/rbac/rules"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/apis/rule"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
@@ -16,6 +17,7 @@ import (
 // exists only in the root workspace, because the object alone does not tell where it is.
 func ValidateWorkspaceType(wt *tenancyv1alpha1.WorkspaceType) field.ErrorList {
 	errs := append(rule.ObjectMeta(&wt.ObjectMeta, typeName), limits.Validate(wt.Annotations)...)
+	errs = append(errs, inheritance.Validate(wt.Annotations, true)...)
 	if name := tenancyv1alpha1.WorkspaceTypeName(wt.Name); name == tenancyv1alpha1.AnyWorkspaceTypeName || name == tenancyv1alpha1.SystemWorkspaceTypeName {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), wt.Name, "is reserved"))
 	}

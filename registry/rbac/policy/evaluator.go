@@ -74,67 +74,85 @@ func (e *Evaluator) Bytes() (bytes, limit int64) { return e.indexes.Bytes() }
 // Authorize decides by what holds in cluster: Allow, or NoOpinion. An error means that part of the policy could not be read;
 // the decision is then Deny unless the rest allows. The reason is for audit and names objects: do not show it to the user.
 func (e *Evaluator) Authorize(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	bootstrap, reason, bootstrapErr := e.AuthorizeBootstrap(ctx, cluster, attrs)
-	if bootstrap == authorizer.DecisionAllow {
-		return bootstrap, reason, nil
+	verdicts := e.Decide(ctx, cluster, attrs)
+	last := verdicts[len(verdicts)-1]
+	if last.Decision == authorizer.DecisionAllow {
+		return last.Decision, last.Reason, nil
 	}
-	local, reason, err := e.AuthorizeLocal(ctx, cluster, attrs)
-	if local == authorizer.DecisionAllow {
-		return local, reason, nil
+	var failures []error
+	for _, v := range verdicts {
+		failures = append(failures, v.Err)
 	}
-	if err := errors.Join(bootstrapErr, err); err != nil {
+	if err := errors.Join(failures...); err != nil {
 		return authorizer.DecisionDeny, "the policy could not be read", err
 	}
-	return authorizer.DecisionNoOpinion, reason, nil
+	return authorizer.DecisionNoOpinion, last.Reason, nil
 }
 
-// AuthorizeBootstrap decides by the bindings of system:admin for a request in cluster.
-func (e *Evaluator) AuthorizeBootstrap(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	return e.decide(ctx, e.see, logicalcluster.SystemAdmin, cluster, attrs)
+// Verdict is what the bindings of one source say about a request.
+type Verdict struct {
+	Source   Source
+	Decision authorizer.Decision
+	Reason   string
+	Err      error
 }
 
-// AuthorizeLocal decides by the bindings of cluster itself. Before it says no it makes sure that it knows them all: people use
-// what they have just been given, perhaps by another server.
-func (e *Evaluator) AuthorizeLocal(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	decision, reason, err := e.decide(ctx, e.see, cluster, cluster, attrs)
-	if decision == authorizer.DecisionAllow || !e.behind {
-		return decision, reason, err
+// Decide asks the sources one after the other, until one of them allows the request: it is the last verdict then. Otherwise all sources have
+// a verdict, of which none allows it. Before the bindings of cluster and of those above it say no, Decide makes sure that it knows them all: people
+// use what they have just been given, perhaps by another server.
+func (e *Evaluator) Decide(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) []Verdict {
+	verdicts := e.decideAll(ctx, nil, e.see, Sources(), cluster, attrs)
+	if !e.behind || verdicts[len(verdicts)-1].Decision == authorizer.DecisionAllow {
+		return verdicts
 	}
-	return e.decide(ctx, e.seeNow, cluster, cluster, attrs)
-}
-
-// decide asks the bindings of one cluster about a request in cluster.
-func (e *Evaluator) decide(ctx context.Context, see viewer, bindings, cluster logicalcluster.Name, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
-	if attrs.GetUser() == nil || cluster == "" {
-		return authorizer.DecisionDeny, "no user or no cluster", nil
-	}
-	seen, err := see(ctx, bindings)
+	see, err := e.current(ctx)
 	if err != nil {
-		return authorizer.DecisionDeny, "the policy could not be read", err
+		return append(verdicts[:1], Verdict{Local, authorizer.DecisionDeny, "the policy could not be read", err})
 	}
-	namespace := attrs.GetNamespace()
+	return e.decideAll(ctx, verdicts[:1], see, []Source{Local, Inherited}, cluster, attrs)
+}
+
+// decideAll adds to verdicts those of sources, up to one that allows the request.
+func (e *Evaluator) decideAll(ctx context.Context, verdicts []Verdict, see viewer, sources []Source, cluster logicalcluster.Name, attrs authorizer.Attributes) []Verdict {
+	for _, source := range sources {
+		v := e.decide(ctx, see, source, cluster, attrs)
+		verdicts = append(verdicts, v)
+		if v.Decision == authorizer.DecisionAllow {
+			break
+		}
+	}
+	return verdicts
+}
+
+// decide asks the bindings of one source about a request in cluster.
+func (e *Evaluator) decide(ctx context.Context, see viewer, source Source, cluster logicalcluster.Name, attrs authorizer.Attributes) Verdict {
+	if attrs.GetUser() == nil || cluster == "" {
+		return Verdict{source, authorizer.DecisionDeny, "no user or no cluster", nil}
+	}
+	v := Verdict{source, authorizer.DecisionNoOpinion, "no binding allows it", nil}
+	identities := Identities(attrs.GetUser(), cluster)
+	err := e.from(ctx, see, source, cluster, namespaceOf(attrs), identities, func(g Grant) bool {
+		if !allows(g.rules, attrs) {
+			return true
+		}
+		v.Decision, v.Reason = authorizer.DecisionAllow, "allowed by "+g.String()
+		if g.Warrant {
+			v.Reason += fmt.Sprintf(", by a warrant for %s %q", g.Kind, g.Name)
+		}
+		return false
+	})
+	if err != nil {
+		return Verdict{source, authorizer.DecisionDeny, "the policy could not be read", err}
+	}
+	return v
+}
+
+// namespaceOf returns the namespace whose bindings concern a request.
+func namespaceOf(attrs authorizer.Attributes) string {
 	if !attrs.IsResourceRequest() {
-		namespace = ""
+		return ""
 	}
-	for i, u := range Identities(attrs.GetUser(), cluster) {
-		var by string
-		denied := seen.own.visit(u, namespace, func(g *grant, scope string) bool {
-			rules, _ := seen.rules(g.role)
-			if !allows(rules, attrs) {
-				return true
-			}
-			by = fmt.Sprintf("allowed by %s of cluster %q to role %q", g.describe(scope), bindings, g.role.name)
-			return false
-		})
-		if denied {
-			continue
-		}
-		if i > 0 {
-			by += fmt.Sprintf(", by the warrant of user %q", u.GetName())
-		}
-		return authorizer.DecisionAllow, by, nil
-	}
-	return authorizer.DecisionNoOpinion, "no binding allows it", nil
+	return attrs.GetNamespace()
 }
 
 // RulesFor returns every rule that applies to u in cluster, cluster-wide and in namespace; in cluster-wide matters alone
@@ -149,29 +167,21 @@ func (e *Evaluator) rulesFor(ctx context.Context, see viewer, u user.Info, clust
 		return nil, errors.New("resolving rules: no user or no cluster")
 	}
 	identities := Identities(u, cluster)
-	sources := []func() (sight, error){func() (sight, error) { return e.see(ctx, logicalcluster.SystemAdmin) }}
-	if cluster != logicalcluster.SystemAdmin {
-		sources = append(sources, func() (sight, error) { return see(ctx, cluster) })
+	sources := Sources()
+	if cluster == logicalcluster.SystemAdmin {
+		sources = sources[:1]
 	}
 	var out []rbacv1.PolicyRule
 	var failures []error
 	for _, source := range sources {
-		shown, err := source()
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		seen := map[*grant]bool{}
-		for _, u := range identities {
-			shown.own.visit(u, namespace, func(g *grant, _ string) bool {
-				if !seen[g] {
-					seen[g] = true
-					rules, _ := shown.rules(g.role)
-					out = append(out, rules...)
-				}
-				return true
-			})
-		}
+		seen := map[client.Key]bool{} // of bindings
+		failures = append(failures, e.from(ctx, see, source, cluster, namespace, identities, func(g Grant) bool {
+			if key := (client.Key{Cluster: g.Cluster, Namespace: g.Namespace, Name: g.Binding}); !seen[key] {
+				seen[key] = true
+				out = append(out, g.rules...)
+			}
+			return true
+		}))
 	}
 	return out, errors.Join(failures...)
 }
@@ -183,7 +193,11 @@ func (e *Evaluator) RoleRules(ctx context.Context, cluster logicalcluster.Name, 
 	if err != nil || found {
 		return rules, found, err
 	}
-	return e.roleRules(ctx, e.seeNow, cluster, namespace, ref)
+	see, err := e.current(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	return e.roleRules(ctx, see, cluster, namespace, ref)
 }
 
 func (e *Evaluator) roleRules(ctx context.Context, see viewer, cluster logicalcluster.Name, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
@@ -225,12 +239,23 @@ type sight struct {
 	admin *index // nil for system:admin itself
 }
 
-// viewer is see or seeNow.
+// viewer is see, or what current returns.
 type viewer func(ctx context.Context, cluster logicalcluster.Name) (sight, error)
 
-// seeNow is see with all that was written in the cluster itself before the call.
-func (e *Evaluator) seeNow(ctx context.Context, cluster logicalcluster.Name) (sight, error) {
-	return e.look(ctx, cluster, e.indexes.Now)
+// current returns a viewer that is see with all that was written in the cluster itself before this call.
+func (e *Evaluator) current(ctx context.Context) (viewer, error) {
+	if !e.behind {
+		return e.see, nil
+	}
+	revision, err := e.indexes.Wait(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for the policy to be up to date: %w", err)
+	}
+	return func(ctx context.Context, cluster logicalcluster.Name) (sight, error) {
+		return e.look(ctx, cluster, func(ctx context.Context, cluster logicalcluster.Name) (*index, error) {
+			return e.indexes.At(ctx, cluster, revision)
+		})
+	}, nil
 }
 
 func (e *Evaluator) see(ctx context.Context, cluster logicalcluster.Name) (sight, error) {
@@ -247,7 +272,7 @@ func (e *Evaluator) look(ctx context.Context, cluster logicalcluster.Name, get g
 	return sight{own: own, admin: admin}, err
 }
 
-// getter is Get or Now of the view.
+// getter is Get of the view, Now, or At of a revision.
 type getter func(ctx context.Context, cluster logicalcluster.Name) (*index, error)
 
 func read(ctx context.Context, cluster logicalcluster.Name, get getter) (*index, error) {

@@ -8,10 +8,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/user"
 
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	"github.com/annex-dev/annex/client"
 )
 
@@ -41,14 +41,6 @@ type grant struct {
 	role    roleKey
 }
 
-// describe says which binding of which kind it is, for audit.
-func (g *grant) describe(namespace string) string {
-	if namespace == "" {
-		return fmt.Sprintf("ClusterRoleBinding %q", g.binding)
-	}
-	return fmt.Sprintf("RoleBinding %q in namespace %q", g.binding, namespace)
-}
-
 // grants are the bindings of one namespace, or those of the whole cluster, by subject.
 type grants struct {
 	users, groups map[string][]*grant
@@ -60,6 +52,10 @@ type index struct {
 	namespaces map[string]*grants // cluster-wide bindings are at the empty namespace
 	// required is what the LogicalCluster says of groups, for example "a,b;c"; mostly empty.
 	required string
+	// parent is the cluster above, whose bindings may count here; empty if there is none, or if the cluster takes nothing from above.
+	parent logicalcluster.Name
+	// legacy is what counts in the clusters below; nil if nothing does, as in most clusters.
+	legacy *legacy
 }
 
 // compile reads the policy of cluster.
@@ -85,6 +81,11 @@ func compile(ctx context.Context, from client.Reader, cluster logicalcluster.Nam
 	}
 	if err == nil {
 		ix.required = lc.GetAnnotations()[corev1alpha1.RequiredGroupsAnnotationKey]
+		if ix.parent, err = parentOf(lc); err != nil {
+			return nil, fmt.Errorf("reading the LogicalCluster of %q: %w", cluster, err)
+		}
+	} else {
+		ix.legacy = nil // nobody can tell whether the cluster is still the one that others are below
 	}
 	return ix, nil
 }
@@ -96,19 +97,36 @@ func (ix *index) add(object client.Object) error {
 		ix.rules[roleKey{o.Namespace, o.Name}] = o.Rules
 	case *rbacv1.ClusterRole:
 		ix.rules[roleKey{name: o.Name}] = o.Rules
+		if inheritance.Gives(o) {
+			ix.leaves().roles[o.Name] = o.Rules
+		}
 	case *rbacv1.RoleBinding:
-		ix.bind(o.Namespace, o.Name, o.RoleRef, o.Subjects)
+		bind(ix.in(o.Namespace), o.Namespace, o.Name, o.RoleRef, o.Subjects)
 	case *rbacv1.ClusterRoleBinding:
-		ix.bind("", o.Name, o.RoleRef, o.Subjects)
+		bind(ix.in(""), "", o.Name, o.RoleRef, o.Subjects)
+		if inheritance.Gives(o) {
+			bind(ix.leaves().grants, "", o.Name, o.RoleRef, o.Subjects)
+		}
 	default:
 		return fmt.Errorf("unexpected type %T", object)
 	}
 	return nil
 }
 
-// bind takes one binding into the index. A reference of unknown kind grants nothing; neither does a ClusterRoleBinding to a
-// Role.
-func (ix *index) bind(namespace, name string, ref rbacv1.RoleRef, subjects []rbacv1.Subject) {
+// in returns the bindings of a namespace, or those of the whole cluster.
+func (ix *index) in(namespace string) *grants {
+	in := ix.namespaces[namespace]
+	if in == nil {
+		in = newGrants()
+		ix.namespaces[namespace] = in
+	}
+	return in
+}
+
+func newGrants() *grants { return &grants{users: map[string][]*grant{}, groups: map[string][]*grant{}} }
+
+// bind takes one binding into in. A reference of unknown kind grants nothing; neither does a ClusterRoleBinding to a Role.
+func bind(in *grants, namespace, name string, ref rbacv1.RoleRef, subjects []rbacv1.Subject) {
 	g := &grant{binding: name}
 	switch {
 	case ref.Kind == "ClusterRole":
@@ -117,11 +135,6 @@ func (ix *index) bind(namespace, name string, ref rbacv1.RoleRef, subjects []rba
 		g.role = roleKey{namespace: namespace, name: ref.Name}
 	default:
 		return
-	}
-	in := ix.namespaces[namespace]
-	if in == nil {
-		in = &grants{users: map[string][]*grant{}, groups: map[string][]*grant{}}
-		ix.namespaces[namespace] = in
 	}
 	for _, subject := range subjects {
 		switch subject.Kind {
@@ -153,42 +166,22 @@ const (
 
 // size returns about how many bytes ix takes; see TestIndex_KnowsItsSize.
 func (ix *index) size() int64 {
-	bytes := indexBytes + roleBytes*len(ix.rules) + len(ix.required)
+	bytes := indexBytes + roleBytes*len(ix.rules) + len(ix.required) + len(ix.parent)
 	for _, in := range ix.namespaces {
-		bytes += namespaceBytes
-		for _, subjects := range []map[string][]*grant{in.users, in.groups} {
-			for _, granted := range subjects {
-				bytes += subjectBytes + grantBytes*len(granted)
-			}
-		}
+		bytes += in.size()
+	}
+	if ix.legacy != nil {
+		bytes += ix.legacy.grants.size() + roleBytes*len(ix.legacy.roles)
 	}
 	return int64(bytes)
 }
 
-// visit calls f with every binding that applies to u in namespace until f returns false, and reports whether it never did. A
-// binding may come up more than once. Bindings of a namespace apply only where namespace is not empty.
-func (ix *index) visit(u user.Info, namespace string, f func(g *grant, namespace string) bool) bool {
-	scopes := []string{"", namespace}
-	if namespace == "" {
-		scopes = scopes[:1]
-	}
-	for _, scope := range scopes {
-		in := ix.namespaces[scope]
-		if in == nil {
-			continue
-		}
-		for _, g := range in.users[u.GetName()] {
-			if !f(g, scope) {
-				return false
-			}
-		}
-		for _, group := range u.GetGroups() {
-			for _, g := range in.groups[group] {
-				if !f(g, scope) {
-					return false
-				}
-			}
+func (in *grants) size() int {
+	bytes := namespaceBytes
+	for _, subjects := range []map[string][]*grant{in.users, in.groups} {
+		for _, granted := range subjects {
+			bytes += subjectBytes + grantBytes*len(granted)
 		}
 	}
-	return true
+	return bytes
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,7 +16,10 @@ import (
 	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	cluster "github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/apis/rbac/inheritance"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/admission/request"
 )
 
@@ -23,6 +27,14 @@ var (
 	alice  = &user.DefaultInfo{Name: "alice", Groups: []string{"system:authenticated"}}
 	admin  = &user.DefaultInfo{Name: "x", Groups: []string{request.LogicalClusterAdmin}}
 	master = &user.DefaultInfo{Name: "system:apiserver", Groups: []string{user.SystemPrivilegedGroup}}
+	// heiress may inherit in the cluster orgid, as heir knows.
+	heiress = &user.DefaultInfo{Name: "heiress", Groups: []string{"system:authenticated"}}
+	heir    = policy.New(clienttest.NewFake(
+		clienttest.In("orgid", &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "inheritor"}, Rules: []rbacv1.PolicyRule{
+			{Verbs: []string{"inherit"}, APIGroups: []string{corev1alpha1.GroupName}, Resources: []string{"logicalclusters"}}}}),
+		clienttest.In("orgid", &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "inheritor"},
+			RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "inheritor"}, Subjects: []rbacv1.Subject{{Kind: "User", Name: "heiress"}}}),
+	), nil)
 )
 
 func newCluster(changes ...func(*corev1alpha1.LogicalCluster)) *corev1alpha1.LogicalCluster {
@@ -66,6 +78,9 @@ func TestRules(t *testing.T) {
 	off := change(func(lc *corev1alpha1.LogicalCluster) {
 		lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] = "true"
 	})
+	inherits := func(value string) change {
+		return func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[inheritance.AnnotationKey] = value }
+	}
 	for name, tc := range map[string]struct {
 		in          cluster.Name
 		op          admission.Operation
@@ -94,18 +109,25 @@ func TestRules(t *testing.T) {
 		"type": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) {
 			lc.Annotations[corev1alpha1.LogicalClusterTypeAnnotationKey] = "root:root"
 		}, by: alice, refused: true},
-		"required groups":                 {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "x" }, by: alice, refused: true},
-		"limit of objects":                {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: alice, refused: true},
-		"limit of bytes":                  {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalBytesAnnotationKey] = "0" }, by: alice, refused: true},
-		"clusters of the types":           {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeClustersAnnotationKey] = "mine" }, by: alice, refused: true},
-		"limits of the type":              {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeLimitsAnnotationKey] = "{}" }, by: alice, refused: true},
-		"limit of objects, by the system": {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: master},
-		"inactive when ready":             {op: admission.Update, old: same, is: off, by: alice},
-		"inactive while initializing":     {op: admission.Update, old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: off, by: alice, refused: true},
-		"phase forward":                   {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: same, by: alice},
-		"phase back":                      {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: alice, refused: true},
-		"phase back, by the system":       {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: master},
-		"phase from inactive to ready":    {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInactive), is: same, by: alice},
+		"required groups":                           {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "x" }, by: alice, refused: true},
+		"limit of objects":                          {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: alice, refused: true},
+		"limit of bytes":                            {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalBytesAnnotationKey] = "0" }, by: alice, refused: true},
+		"clusters of the types":                     {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeClustersAnnotationKey] = "mine" }, by: alice, refused: true},
+		"limits of the type":                        {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.TypeLimitsAnnotationKey] = "{}" }, by: alice, refused: true},
+		"limit of objects, by the system":           {op: admission.Update, old: same, is: func(lc *corev1alpha1.LogicalCluster) { lc.Annotations[corev1alpha1.MaxTotalObjectsAnnotationKey] = "0" }, by: master},
+		"inactive when ready":                       {op: admission.Update, old: same, is: off, by: alice},
+		"inactive while initializing":               {op: admission.Update, old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: off, by: alice, refused: true},
+		"refuses what it inherits":                  {op: admission.Update, old: same, is: inherits("false"), by: alice},
+		"refuses with another word":                 {op: admission.Update, old: inherits("false"), is: inherits("true"), by: alice, refused: true},
+		"accepts what it inherits again":            {op: admission.Update, old: inherits("false"), is: same, by: alice, refused: true},
+		"accepts it by way of the status":           {op: admission.Update, subresource: "status", old: inherits("false"), is: same, by: alice, refused: true},
+		"accepts it by the verb":                    {op: admission.Update, old: inherits("false"), is: same, by: heiress},
+		"accepts it by the verb in another cluster": {op: admission.Update, in: "elsewhere", old: inherits("false"), is: same, by: heiress, refused: true},
+		"accepts it, the system":                    {op: admission.Update, old: inherits("false"), is: same, by: master},
+		"phase forward":                             {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInitializing), is: same, by: alice},
+		"phase back":                                {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: alice, refused: true},
+		"phase back, by the system":                 {op: admission.Update, subresource: "status", old: same, is: phase(corev1alpha1.LogicalClusterPhaseInitializing), by: master},
+		"phase from inactive to ready":              {op: admission.Update, subresource: "status", old: phase(corev1alpha1.LogicalClusterPhaseInactive), is: same, by: alice},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := tc.in
@@ -120,7 +142,7 @@ func TestRules(t *testing.T) {
 				is = newCluster(tc.is)
 			}
 			ctx := cluster.WithCluster(t.Context(), in)
-			err := NewRules().(admission.ValidationInterface).Validate(ctx, attributes(is, old, tc.op, tc.subresource, tc.by), nil)
+			err := NewRules(heir).(admission.ValidationInterface).Validate(ctx, attributes(is, old, tc.op, tc.subresource, tc.by), nil)
 			if tc.refused != apierrors.IsForbidden(err) || (!tc.refused && err != nil) {
 				t.Errorf("got %v, want refused %v", err, tc.refused)
 			}
@@ -161,14 +183,14 @@ func TestRules_Releases(t *testing.T) {
 				is = newCluster(tc.is)
 			}
 			a := attributes(is, newCluster(tc.old), tc.op, tc.subresource, tc.by)
-			err := NewRules().(admission.MutationInterface).Admit(WithRelease(t.Context(), tc.release), a, nil)
+			err := NewRules(heir).(admission.MutationInterface).Admit(WithRelease(t.Context(), tc.release), a, nil)
 			switch {
 			case tc.nothingIsWanted && err != nil, !tc.nothingIsWanted && (err == nil || !tc.want(err)):
 				t.Errorf("got %v", err)
 			case tc.path != "" && !strings.Contains(err.Error(), tc.path):
 				t.Errorf("%v does not name %s", err, tc.path)
 			}
-			if err := NewRules().(admission.MutationInterface).Admit(t.Context(), a, nil); err != nil {
+			if err := NewRules(heir).(admission.MutationInterface).Admit(t.Context(), a, nil); err != nil {
 				t.Errorf("without a release: %v", err)
 			}
 		})

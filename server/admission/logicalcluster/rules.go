@@ -20,7 +20,10 @@ import (
 // RulesName is the name of the plugin that NewRules returns.
 const RulesName = "core.kcp.io/LogicalCluster"
 
-type rules struct{ *admission.Handler }
+type rules struct {
+	*admission.Handler
+	authorizer request.Authorizer
+}
 
 var (
 	_ admission.MutationInterface   = &rules{}
@@ -29,9 +32,9 @@ var (
 
 var errNoRelease = errors.New("initializers and terminators write nothing but the status of a LogicalCluster")
 
-// NewRules returns the plugin that checks writes of LogicalClusters.
-func NewRules() admission.Interface {
-	return &rules{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
+// NewRules returns the plugin that checks writes of LogicalClusters. authorizer knows who may accept inherited permissions.
+func NewRules(authorizer request.Authorizer) admission.Interface {
+	return &rules{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete), authorizer: authorizer}
 }
 
 // Validate implements admission.ValidationInterface.
@@ -46,7 +49,7 @@ func (r *rules) Validate(ctx context.Context, a admission.Attributes, _ admissio
 	if err := r.check(name, a); err != nil {
 		return admission.NewForbidden(a, err)
 	}
-	return nil
+	return r.checkInheritance(ctx, name, a)
 }
 
 func (r *rules) check(name cluster.Name, a admission.Attributes) error {
