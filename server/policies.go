@@ -10,6 +10,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/annex-dev/annex/generated/openapi"
+	"github.com/annex-dev/annex/registry/annex"
 	reviewtokens "github.com/annex-dev/annex/registry/authentication"
 	reviewaccess "github.com/annex-dev/annex/registry/authorization"
 	"github.com/annex-dev/annex/registry/core"
@@ -139,14 +140,21 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		}))
 	}
 	core.ServeTokens(s.core, p.tokens, c.MaxTokenLife)
+	access, err := reviewaccess.New(reviewaccess.Config{
+		Decider: p.clusters, Evaluator: i.evaluator, PathOf: s.paths.PathOf,
+		Rules: reviewaccess.Rules{
+			RBAC:    slices.Contains(c.Authorization.Order, authorization.RBAC),
+			Webhook: c.Authorization.Webhook != nil,
+			Host:    c.Host != nil,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	annex.ServeReviews(s.annex, access.Explanations(), access.WhoCan())
 	guarded, err := build(
 		func() (*group.Group, error) { return s.rbac.Guarded(i.evaluator) },
-		func() (*group.Group, error) {
-			return reviewaccess.NewGroup(p.clusters, i.evaluator, reviewaccess.Rules{
-				RBAC:    slices.Contains(c.Authorization.Order, authorization.RBAC),
-				Webhook: c.Authorization.Webhook != nil,
-			})
-		},
+		func() (*group.Group, error) { return access.Group(), nil },
 		func() (*group.Group, error) {
 			return reviewtokens.NewGroup(p.authentication.Authenticator, func(ctx context.Context) string {
 				return p.tokens.Audience(authentication.ClusterOf(ctx))

@@ -55,6 +55,8 @@ type stores struct {
 	apis, tenancy *group.Group
 	// cache is the group cache.kcp.io, which is in rest.
 	cache *group.Group
+	// annex is the group annex.dev, which is in rest.
+	annex *group.Group
 
 	backend   *storage.Backend
 	reader    *inprocess.Reader
@@ -101,7 +103,10 @@ func newStores(c Config) (*stores, error) {
 			s.cache, err = cachekcp.NewGroup(c.Scheme, getter, s.urls.Virtual)
 			return s.cache, err
 		},
-		func() (*group.Group, error) { return annex.NewGroup(c.Scheme, getter) },
+		func() (g *group.Group, err error) {
+			s.annex, err = annex.NewGroup(c.Scheme, getter)
+			return s.annex, err
+		},
 	)
 	if err != nil {
 		return nil, err

@@ -37,6 +37,12 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha1.AccessExplanation{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_AccessExplanation(ref),
+		v1alpha1.AccessExplanationStatus{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_AccessExplanationStatus(ref),
+		v1alpha1.AccessGrant{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_AccessGrant(ref),
+		v1alpha1.AccessObject{}.OpenAPIModelName():                                    schema_annex_apis_annex_v1alpha1_AccessObject(ref),
+		v1alpha1.AccessStep{}.OpenAPIModelName():                                      schema_annex_apis_annex_v1alpha1_AccessStep(ref),
+		v1alpha1.AccessSubject{}.OpenAPIModelName():                                   schema_annex_apis_annex_v1alpha1_AccessSubject(ref),
 		v1alpha1.HostBinding{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_HostBinding(ref),
 		v1alpha1.HostBindingCreate{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_HostBindingCreate(ref),
 		v1alpha1.HostBindingExport{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_HostBindingExport(ref),
@@ -46,6 +52,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.HostBindingStatus{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_HostBindingStatus(ref),
 		v1alpha1.HostBindingWorkspace{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_HostBindingWorkspace(ref),
 		v1alpha1.HostGroupVersion{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref),
+		v1alpha1.WhoCanReview{}.OpenAPIModelName():                                    schema_annex_apis_annex_v1alpha1_WhoCanReview(ref),
+		v1alpha1.WhoCanReviewSpec{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_WhoCanReviewSpec(ref),
+		v1alpha1.WhoCanReviewStatus{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WhoCanReviewStatus(ref),
+		v1alpha1.WhoCanSubject{}.OpenAPIModelName():                                   schema_annex_apis_annex_v1alpha1_WhoCanSubject(ref),
 		apisv1alpha1.APIBinding{}.OpenAPIModelName():                                  schema_annex_apis_apis_v1alpha1_APIBinding(ref),
 		apisv1alpha1.APIBindingList{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingList(ref),
 		apisv1alpha1.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
@@ -618,6 +628,340 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	}
 }
 
+func schema_annex_apis_annex_v1alpha1_AccessExplanation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessExplanation explains whether a user may do something in the workspace of the request, and why. It is answered when it is created, and stored nowhere. Users may ask about themselves. To ask about others, they need the right to create SubjectAccessReviews.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says who wants to do what, as in a SubjectAccessReview. Without user and groups, it is about the user of the request.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(authorizationv1.SubjectAccessReviewSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the answer.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AccessExplanationStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.AccessExplanationStatus{}.OpenAPIModelName(), authorizationv1.SubjectAccessReviewSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_AccessExplanationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessExplanationStatus is the answer to an AccessExplanation.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"allowed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "allowed says whether the user may do it.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason says in a sentence what allows it, or what is missing.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"steps": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "steps are all that have a say, in the order in which they are asked.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AccessStep{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"grants": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "grants are the bindings that allow it, by themselves. Other steps may deny it nevertheless.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AccessGrant{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"entry": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "entry are the bindings that let the user enter the workspace: with the verb access on the path /.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AccessGrant{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"truncated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "truncated says that there are more grants than are listed.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"evaluationError": {
+						SchemaProps: spec.SchemaProps{
+							Description: "evaluationError says what could not be found out.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"allowed", "reason"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.AccessGrant{}.OpenAPIModelName(), v1alpha1.AccessStep{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_AccessGrant(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessGrant is a binding that allows something to a subject.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "source says where the binding comes from.\n\nPossible enum values:\n - `\"Inherited\"` is for bindings of a workspace above.\n - `\"Local\"` is for bindings of the workspace itself.\n - `\"System\"` is for bindings of the system, which count in all workspaces.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Inherited", "Local", "System"},
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the logical cluster of an inherited binding. Like binding and role, it is empty if you may not read that binding.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"workspace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspace is the path of that logical cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"binding": {
+						SchemaProps: spec.SchemaProps{
+							Description: "binding is the ClusterRoleBinding or RoleBinding.",
+							Ref:         ref(v1alpha1.AccessObject{}.OpenAPIModelName()),
+						},
+					},
+					"role": {
+						SchemaProps: spec.SchemaProps{
+							Description: "role is the ClusterRole or Role that it refers to.",
+							Ref:         ref(v1alpha1.AccessObject{}.OpenAPIModelName()),
+						},
+					},
+					"subject": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subject is whom the binding names.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AccessSubject{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"source", "subject"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.AccessObject{}.OpenAPIModelName(), v1alpha1.AccessSubject{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_AccessObject(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessObject names an RBAC object.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kind is ClusterRoleBinding, RoleBinding, ClusterRole or Role.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the object, if it has one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"kind", "name"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_AccessStep(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessStep is one of the steps that decide about a request.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the step, such as RequiredGroups, Entry, MaximalPermissionPolicy or InheritedRBAC.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"decision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "decision of the step.\n\nPossible enum values:\n - `\"Allowed\"` means that the step allows it, or lets it pass.\n - `\"Denied\"` means that the step denies it, whatever other steps decide.\n - `\"NoOpinion\"` means that the step does not allow it, and leaves it to the others.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Allowed", "Denied", "NoOpinion"},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says why, or what is missing.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "decision"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_AccessSubject(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AccessSubject is a user, a group or a ServiceAccount.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kind of object being referenced. Values defined by this API group are \"User\", \"Group\", and \"ServiceAccount\". If the Authorizer does not recognized the kind value, the Authorizer should report an error.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiGroup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "apiGroup holds the API group of the referenced subject. Defaults to \"\" for ServiceAccount subjects. Defaults to \"rbac.authorization.k8s.io\" for User and Group subjects.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the object being referenced.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the referenced object.  If the object kind is non-namespace, such as \"User\" or \"Group\", and this value is not empty the Authorizer should report an error.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the logical cluster of a ServiceAccount, or of a group of ServiceAccounts.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"kind", "name"},
+			},
+		},
+	}
+}
+
 func schema_annex_apis_annex_v1alpha1_HostBinding(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -964,6 +1308,205 @@ func schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref common.ReferenceCallb
 				Required: []string{"name", "state"},
 			},
 		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WhoCanReview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WhoCanReview lists who may do something in the workspace of the request. It is answered when it is created, and stored nowhere. Create requires permission, which administrators of the workspace have.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what it is about.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WhoCanReviewSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the answer.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WhoCanReviewStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WhoCanReviewSpec{}.OpenAPIModelName(), v1alpha1.WhoCanReviewStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WhoCanReviewSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WhoCanReviewSpec says what a WhoCanReview is about: either a resource or a path.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resourceAttributes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceAttributes describe a request for a resource.",
+							Ref:         ref(authorizationv1.ResourceAttributes{}.OpenAPIModelName()),
+						},
+					},
+					"nonResourceAttributes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nonResourceAttributes describe a request for a path.",
+							Ref:         ref(authorizationv1.NonResourceAttributes{}.OpenAPIModelName()),
+						},
+					},
+					"limit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "limit is the most subjects that are listed, between 1 and 1000. Default: 250.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			authorizationv1.NonResourceAttributes{}.OpenAPIModelName(), authorizationv1.ResourceAttributes{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WhoCanReviewStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WhoCanReviewStatus is the answer to a WhoCanReview.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"subjects": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "subjects are those whom a binding allows it, sorted by kind and name. Whoever is none of them, and in none of these groups, may not do it, unless a note says otherwise.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.WhoCanSubject{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"truncated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "truncated says that there are more subjects than are listed.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"notes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "notes say who else decides, in sentences.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WhoCanSubject{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WhoCanSubject(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WhoCanSubject is somebody whom a binding allows something.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"subject": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subject is a user, a group or a ServiceAccount.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AccessSubject{}.OpenAPIModelName()),
+						},
+					},
+					"allowed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "allowed says whether an authenticated user who is this subject, and in no other group, may do it. If not, the message says what is missing, such as the permission to enter the workspace, which a user may have by another group.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says what is missing.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"grants": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "grants are the bindings that allow it.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AccessGrant{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"subject", "allowed", "grants"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.AccessGrant{}.OpenAPIModelName(), v1alpha1.AccessSubject{}.OpenAPIModelName()},
 	}
 }
 

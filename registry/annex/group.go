@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/annex/validation"
@@ -14,6 +15,12 @@ import (
 // NewGroup returns the storage of the group. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
 	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind())
+}
+
+// ServeReviews adds the reviews that explain permissions to g. They need the authorizer, which reads what g stores.
+func ServeReviews(g *group.Group, explanations, whoCan rest.Storage) {
+	served := g.Versions[annexv1alpha1.SchemeGroupVersion.Version]
+	served["accessexplanations"], served["whocanreviews"] = explanations, whoCan
 }
 
 func hostBindingKind() *kinds.Kind[annexv1alpha1.HostBinding, *annexv1alpha1.HostBinding] {

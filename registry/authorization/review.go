@@ -23,9 +23,10 @@ var errUnread = errors.New("the policy could not be read")
 
 // reviewer answers reviews.
 type reviewer struct {
-	decider   authorizer.UnconditionalAuthorizer
+	decider   Decider
 	evaluator *policy.Evaluator
 	listed    Rules
+	pathOf    func(cluster logicalcluster.Name) (logicalcluster.Path, bool)
 }
 
 func (r *reviewer) subject(ctx context.Context, obj runtime.Object) (runtime.Object, error) {
@@ -39,7 +40,7 @@ func (r *reviewer) subject(ctx context.Context, obj runtime.Object) (runtime.Obj
 	}
 	return &authorizationv1.SubjectAccessReview{
 		ObjectMeta: review.ObjectMeta, Spec: review.Spec,
-		Status: answer(ctx, r.deciderFor(ctx), subjectAttributes(&review.Spec)),
+		Status: r.because(ctx, answer(ctx, r.deciderFor(ctx), subjectAttributes(&review.Spec)), subjectAttributes(&review.Spec)),
 	}, nil
 }
 
@@ -65,7 +66,7 @@ func (r *reviewer) local(ctx context.Context, obj runtime.Object) (runtime.Objec
 	}
 	return &authorizationv1.LocalSubjectAccessReview{
 		ObjectMeta: review.ObjectMeta, Spec: review.Spec,
-		Status: answer(ctx, r.deciderFor(ctx), subjectAttributes(&review.Spec)),
+		Status: r.because(ctx, answer(ctx, r.deciderFor(ctx), subjectAttributes(&review.Spec)), subjectAttributes(&review.Spec)),
 	}, nil
 }
 
@@ -139,6 +140,22 @@ func answer(ctx context.Context, decide decideFunc, attrs authorizer.Attributes)
 	selected, err := attrs.GetLabelSelector()
 	faults = append(faults, ignored("labelSelector", len(selected), err)...)
 	status.EvaluationError = strings.Join(faults, "; ")
+	return status
+}
+
+// because adds to an answer about somebody else which binding allows it, or what is missing, for those who may know.
+func (r *reviewer) because(ctx context.Context, status authorizationv1.SubjectAccessReviewStatus, attrs authorizer.Attributes) authorizationv1.SubjectAccessReviewStatus {
+	a, err := r.asking(ctx)
+	if err != nil || status.Reason == "" || status.EvaluationError != "" {
+		return status
+	}
+	if !status.Allowed {
+		account := r.decider.Explain(withReview(ctx), attrs)
+		status.Reason += ": " + account.missing()
+	} else if g, found := r.evaluator.Because(ctx, a.cluster, attrs); found {
+		shown := a.shown(ctx, &g)
+		status.Reason += ": " + sentence(&shown)
+	}
 	return status
 }
 

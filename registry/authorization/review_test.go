@@ -21,6 +21,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
@@ -37,7 +38,7 @@ func fake() *clienttest.Fake {
 }
 
 // strict is an authorizer that denies all but dora, and fails for eve.
-var strict = authorizer.AuthorizerFunc(func(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+var strict = decider(func(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
 	if !IsReview(ctx) {
 		return authorizer.DecisionDeny, "not marked as a review", nil
 	}
@@ -50,12 +51,33 @@ var strict = authorizer.AuthorizerFunc(func(ctx context.Context, attrs authorize
 	return authorizer.DecisionDeny, "access denied", nil
 })
 
-func post(ctx context.Context, t *testing.T, resource string, obj runtime.Object) (runtime.Object, error) {
+// decider is a Decider that decides by a function, and explains that and nothing else.
+type decider authorizer.AuthorizerFunc
+
+func (d decider) Authorize(ctx context.Context, attrs authorizer.Attributes) (authorizer.Decision, string, error) {
+	return d(ctx, attrs)
+}
+
+func (d decider) Explain(ctx context.Context, attrs authorizer.Attributes) Account {
+	decision, _, err := d(ctx, attrs)
+	return Account{Allowed: decision == authorizer.DecisionAllow, Err: err}
+}
+
+// build returns the storage of reviews.
+func build(t *testing.T, evaluator *policy.Evaluator, rules Rules) *group.Group {
 	t.Helper()
-	g, err := NewGroup(strict, policy.New(fake(), nil), Rules{RBAC: true})
+	r, err := New(Config{Decider: strict, Evaluator: evaluator, Rules: rules, PathOf: func(cluster logicalcluster.Name) (logicalcluster.Path, bool) {
+		return "root:" + cluster.Path(), true
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r.Group()
+}
+
+func post(ctx context.Context, t *testing.T, resource string, obj runtime.Object) (runtime.Object, error) {
+	t.Helper()
+	g := build(t, policy.New(fake(), nil), Rules{RBAC: true})
 	return g.Versions["v1"][resource].(rest.Creater).Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 }
 
@@ -157,10 +179,7 @@ func TestSelfSubjectRulesReview(t *testing.T) {
 
 	broken := fake()
 	broken.Intercept(func(string, schema.GroupResource, client.Key) error { return errors.New("etcd is at 10.0.0.1") })
-	g, err := NewGroup(strict, policy.New(broken, nil), Rules{RBAC: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := build(t, policy.New(broken, nil), Rules{RBAC: true})
 	out, err = g.Versions["v1"]["selfsubjectrulesreviews"].(rest.Creater).Create(as(t, "carol"), review.DeepCopy(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -181,10 +200,7 @@ func TestSelfSubjectRulesReview_Webhook(t *testing.T) {
 		"RBAC and a webhook": {Rules{RBAC: true, Webhook: true}, 1, true},
 		"a webhook":          {Rules{Webhook: true}, 0, true},
 	} {
-		g, err := NewGroup(strict, policy.New(fake(), nil), tc.rules)
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := build(t, policy.New(fake(), nil), tc.rules)
 		out, err := g.Versions["v1"]["selfsubjectrulesreviews"].(rest.Creater).Create(as(t, "carol"),
 			&authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "default"}}, nil, nil)
 		if err != nil {
@@ -256,11 +272,15 @@ func TestValidation(t *testing.T) {
 	}
 }
 
-func TestNewGroup_NeedsBoth(t *testing.T) {
-	if _, err := NewGroup(nil, policy.New(fake(), nil), Rules{RBAC: true}); err == nil {
-		t.Error("no authorizer: no error")
-	}
-	if _, err := NewGroup(strict, nil, Rules{RBAC: true}); err == nil {
-		t.Error("no evaluator: no error")
+func TestNew_NeedsAll(t *testing.T) {
+	path := func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }
+	for name, c := range map[string]Config{
+		"no authorizer": {Evaluator: policy.New(fake(), nil), PathOf: path},
+		"no evaluator":  {Decider: strict, PathOf: path},
+		"no paths":      {Decider: strict, Evaluator: policy.New(fake(), nil)},
+	} {
+		if _, err := New(c); err == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }

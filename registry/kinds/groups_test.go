@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.uber.org/zap"
 	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -86,7 +87,14 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 		t.Fatal(err)
 	}
 	add(of(stores), nil)
-	add(authorization.NewGroup(authorizerfactory.NewAlwaysDenyAuthorizer(), evaluator, authorization.Rules{RBAC: true}))
+	reviews, err := authorization.New(authorization.Config{
+		Decider: denying{authorizerfactory.NewAlwaysDenyAuthorizer()}, Evaluator: evaluator, Rules: authorization.Rules{RBAC: true},
+		PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(reviews.Group(), nil)
 	add(authentication.NewGroup(anonymous.NewAuthenticator(nil), func(context.Context) string { return "" }))
 	add(admissionregistration.NewGroup(s, getter))
 	add(certificates.NewGroup(s, getter))
@@ -96,8 +104,18 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 	add(topology.NewGroup(s, getter))
 	add(apis.NewGroup(s, getter, address))
 	add(cachekcp.NewGroup(s, getter, address))
-	add(annex.NewGroup(s, getter))
+	ours := add(annex.NewGroup(s, getter))
+	annex.ServeReviews(ours, reviews.Explanations(), reviews.WhoCan())
 	return all, backend
+}
+
+// denying denies, and says nothing.
+type denying struct {
+	authorizer.UnconditionalAuthorizer
+}
+
+func (denying) Explain(context.Context, authorizer.Attributes) authorization.Account {
+	return authorization.Account{}
 }
 
 // Discovery takes its facts from the storage, the schemas that root exports take theirs from the table: the two must agree.

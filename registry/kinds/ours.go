@@ -135,6 +135,8 @@ func ourGroups() []Group {
 					{Name: "Reason", Type: "string", Priority: 1, JSONPath: `.status.conditions[?(@.type=="Ready")].reason`, Description: "Why it is not ready"},
 				},
 			}),
+			review(Row{Resource: "accessexplanations", Singular: "accessexplanation", Object: &annexv1alpha1.AccessExplanation{}}),
+			review(Row{Resource: "whocanreviews", Singular: "whocanreview", Object: &annexv1alpha1.WhoCanReview{}}),
 		}},
 	}
 }
@@ -189,6 +191,12 @@ func sharingRows() []Row {
 	exports.Versions = append(exports.Versions, "v1alpha1")
 	bindings.Versions = append(bindings.Versions, "v1alpha1")
 	return []Row{schemas, conversions, slices, exports, bindings}
+}
+
+// review completes the row of a kind of ours that is answered when it is created, and not stored. Every workspace serves it.
+func review(r Row) Row {
+	r.Versions, r.Serving, r.Status = []string{"v1alpha1"}, Everywhere, NoStatus
+	return r
 }
 
 // ours completes the row of a kind of ours, which is stored as JSON. kubectl get kcp lists it.

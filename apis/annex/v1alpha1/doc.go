@@ -1,4 +1,5 @@
-// Package v1alpha1 is annex.dev/v1alpha1: [HostBinding], which projects the resources of an APIExport onto the host cluster.
+// Package v1alpha1 is annex.dev/v1alpha1: [HostBinding], which projects the resources of an APIExport onto the host cluster, and
+// the reviews [AccessExplanation] and [WhoCanReview], which explain permissions in a workspace and are stored nowhere.
 //
 // It contains types and their registration; validation is in apis/annex/validation, how namespaces map to workspaces in
 // apis/annex/mapping. Anyone may import it.

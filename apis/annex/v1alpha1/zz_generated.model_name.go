@@ -8,6 +8,36 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessExplanation) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.AccessExplanation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessExplanationStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.AccessExplanationStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessGrant) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.AccessGrant"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessObject) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.AccessObject"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessStep) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.AccessStep"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AccessSubject) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.AccessSubject"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in HostBinding) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.HostBinding"
 }
@@ -50,4 +80,24 @@ func (in HostBindingWorkspace) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in HostGroupVersion) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.HostGroupVersion"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WhoCanReview) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WhoCanReview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WhoCanReviewSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WhoCanReviewSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WhoCanReviewStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WhoCanReviewStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WhoCanSubject) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WhoCanSubject"
 }

@@ -31,6 +31,7 @@ func SystemAdmin() []client.Object {
 		bind(ClusterAdmin, ClusterAdmin, user.SystemPrivilegedGroup),
 		bind("system:discovery", "system:discovery", user.AllAuthenticated),
 		bind("system:basic-user", "system:basic-user", user.AllAuthenticated),
+		bind("system:annex:self-explanation", "system:annex:self-explanation", user.AllAuthenticated), // about others takes more, see registry/authorization
 		bind("system:public-info-viewer", "system:public-info-viewer", user.AllAuthenticated, user.AllUnauthenticated),
 
 		bind(issuerDiscovery, issuerDiscovery, serviceaccount.AllServiceAccountsGroup),
@@ -55,6 +56,7 @@ func kubernetesRoles() []*rbacv1.ClusterRole {
 		role("system:basic-user",
 			resources([]string{"create"}, "authorization.k8s.io", "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
 			resources([]string{"create"}, "authentication.k8s.io", "selfsubjectreviews")),
+		role("system:annex:self-explanation", resources([]string{"create"}, "annex.dev", "accessexplanations")),
 		role("system:public-info-viewer", paths("get", "/livez", "/readyz", "/healthz", "/version", "/version/")),
 		role(issuerDiscovery, paths("get", "/.well-known/openid-configuration", "/.well-known/openid-configuration/",
 			"/openid/v1/jwks", "/openid/v1/jwks/")),

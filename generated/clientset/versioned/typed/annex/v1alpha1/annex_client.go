@@ -14,7 +14,9 @@ import (
 
 type AnnexV1alpha1Interface interface {
 	RESTClient() rest.Interface
+	AccessExplanationsGetter
 	HostBindingsGetter
+	WhoCanReviewsGetter
 }
 
 // AnnexV1alpha1Client is used to interact with features provided by the annex.dev group.
@@ -22,8 +24,16 @@ type AnnexV1alpha1Client struct {
 	restClient rest.Interface
 }
 
+func (c *AnnexV1alpha1Client) AccessExplanations() AccessExplanationInterface {
+	return newAccessExplanations(c)
+}
+
 func (c *AnnexV1alpha1Client) HostBindings() HostBindingInterface {
 	return newHostBindings(c)
+}
+
+func (c *AnnexV1alpha1Client) WhoCanReviews() WhoCanReviewInterface {
+	return newWhoCanReviews(c)
 }
 
 // NewForConfig creates a new AnnexV1alpha1Client for the given config.

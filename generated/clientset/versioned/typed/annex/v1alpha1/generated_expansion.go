@@ -4,4 +4,8 @@
 
 package v1alpha1
 
+type AccessExplanationExpansion interface{}
+
 type HostBindingExpansion interface{}
+
+type WhoCanReviewExpansion interface{}

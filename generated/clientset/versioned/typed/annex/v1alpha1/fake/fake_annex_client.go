@@ -14,8 +14,16 @@ type FakeAnnexV1alpha1 struct {
 	*testing.Fake
 }
 
+func (c *FakeAnnexV1alpha1) AccessExplanations() v1alpha1.AccessExplanationInterface {
+	return newFakeAccessExplanations(c)
+}
+
 func (c *FakeAnnexV1alpha1) HostBindings() v1alpha1.HostBindingInterface {
 	return newFakeHostBindings(c)
+}
+
+func (c *FakeAnnexV1alpha1) WhoCanReviews() v1alpha1.WhoCanReviewInterface {
+	return newFakeWhoCanReviews(c)
 }
 
 // RESTClient returns a RESTClient that is used to communicate
