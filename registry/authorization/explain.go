@@ -19,6 +19,7 @@ import (
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
@@ -92,6 +93,8 @@ type asking struct {
 	*reviewer
 	user    user.Info
 	cluster logicalcluster.Name
+	// seen remembers what the user may do in workspaces above: a list has many bindings of few workspaces.
+	seen map[client.Key]bool
 }
 
 func (r *reviewer) asking(ctx context.Context) (*asking, error) {
@@ -103,7 +106,7 @@ func (r *reviewer) asking(ctx context.Context) (*asking, error) {
 	if !ok {
 		return nil, apierrors.NewBadRequest("a review is about one workspace")
 	}
-	return &asking{reviewer: r, user: u, cluster: cluster}, nil
+	return &asking{reviewer: r, user: u, cluster: cluster, seen: map[client.Key]bool{}}, nil
 }
 
 // mayAskAboutOthers returns nil if the user may create SubjectAccessReviews, which tell the same.
@@ -168,19 +171,17 @@ func (a *asking) because(account *Account, grants []annexv1alpha1.AccessGrant) s
 func (a *asking) grants(ctx context.Context, attrs authorizer.Attributes) ([]annexv1alpha1.AccessGrant, bool, error) {
 	var found []policy.Grant
 	more := false
-	for _, source := range policy.Sources() {
-		err := a.evaluator.Grants(ctx, source, a.cluster, attrs, func(g policy.Grant) bool {
-			if len(found) == mostGrants {
-				more = true
-				return false
-			}
-			found = append(found, g)
-			return true
-		})
-		if err != nil {
-			klog.FromContext(ctx).Error(err, "Policy could not be read for an explanation", "cluster", a.cluster)
-			return nil, false, err
+	err := a.evaluator.Grants(ctx, a.cluster, attrs, func(g policy.Grant) bool {
+		if len(found) == mostGrants {
+			more = true
+			return false
 		}
+		found = append(found, g)
+		return true
+	})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Policy could not be read for an explanation", "cluster", a.cluster)
+		return nil, false, err
 	}
 	out := make([]annexv1alpha1.AccessGrant, 0, len(found))
 	seen := map[string]bool{}
@@ -245,15 +246,29 @@ func (a *asking) sees(ctx context.Context, g *policy.Grant) bool {
 	case g.Source == policy.System:
 		return policy.SystemRole(g.Binding)
 	}
-	for _, attrs := range []authorizer.AttributesRecord{
-		{User: a.user, Verb: "access", Path: "/"},
-		{User: a.user, Verb: "get", APIGroup: rbacv1.GroupName, APIVersion: "v1", Resource: "clusterrolebindings", Name: g.Binding, ResourceRequest: true},
-	} {
-		if decision, _, err := a.evaluator.Authorize(ctx, g.Cluster, attrs); err != nil || decision != authorizer.DecisionAllow {
-			return false
-		}
+	return a.enters(ctx, g.Cluster) && (a.reads(ctx, g.Cluster, "") || a.reads(ctx, g.Cluster, g.Binding))
+}
+
+// reads reports whether the user may get a ClusterRoleBinding of a cluster; without a name, all of them.
+func (a *asking) reads(ctx context.Context, cluster logicalcluster.Name, name string) bool {
+	return a.may(ctx, client.Key{Cluster: cluster, Namespace: "get", Name: name}, authorizer.AttributesRecord{
+		User: a.user, Verb: "get", APIGroup: rbacv1.GroupName, APIVersion: "v1", Resource: "clusterrolebindings", Name: name, ResourceRequest: true,
+	})
+}
+
+func (a *asking) enters(ctx context.Context, cluster logicalcluster.Name) bool {
+	return a.may(ctx, client.Key{Cluster: cluster, Namespace: "access"}, authorizer.AttributesRecord{User: a.user, Verb: "access", Path: "/"})
+}
+
+// may asks RBAC of a cluster once; key is the question.
+func (a *asking) may(ctx context.Context, key client.Key, attrs authorizer.Attributes) bool {
+	answer, asked := a.seen[key]
+	if !asked {
+		decision, _, err := a.evaluator.Authorize(ctx, key.Cluster, attrs)
+		answer = err == nil && decision == authorizer.DecisionAllow
+		a.seen[key] = answer
 	}
-	return true
+	return answer
 }
 
 // sentence returns which binding g is.

@@ -95,25 +95,23 @@ type holding struct {
 // holders returns whom bindings allow attrs, sorted.
 func (a *asking) holders(ctx context.Context, attrs authorizer.Attributes) ([]*holding, error) {
 	found := map[policy.Holder]*holding{}
-	for _, source := range policy.Sources() {
-		err := a.evaluator.Grants(ctx, source, a.cluster, attrs, func(g policy.Grant) bool {
-			holder, ok := g.Holder(a.cluster)
-			if !ok {
-				return true
-			}
-			h := found[holder]
-			if h == nil {
-				h = &holding{Holder: holder}
-				found[holder] = h
-			}
-			if len(h.grants) < mostGrantsOfSubject {
-				h.grants = append(h.grants, g)
-			}
+	err := a.evaluator.Grants(ctx, a.cluster, attrs, func(g policy.Grant) bool {
+		holder, ok := g.Holder(a.cluster)
+		if !ok {
 			return true
-		})
-		if err != nil {
-			return nil, err
 		}
+		h := found[holder]
+		if h == nil {
+			h = &holding{Holder: holder}
+			found[holder] = h
+		}
+		if len(h.grants) < mostGrantsOfSubject {
+			h.grants = append(h.grants, g)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
 	}
 	out := make([]*holding, 0, len(found))
 	for _, h := range found {

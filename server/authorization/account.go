@@ -78,14 +78,14 @@ func (c *Authorizer) explainRBAC(ctx context.Context, cluster logicalcluster.Nam
 	for _, s := range c.barriers() {
 		steps = append(steps, described(s.name, true)(s.decide(ctx, cluster, attrs)))
 	}
+	found := map[policy.Source]bool{}
+	err := c.Evaluator.Grants(ctx, cluster, attrs, func(g policy.Grant) bool {
+		found[g.Source] = true
+		return true
+	})
 	for _, source := range policy.Sources() {
-		found := false
-		err := c.Evaluator.Grants(ctx, source, cluster, attrs, func(policy.Grant) bool {
-			found = true
-			return false
-		})
 		decision, reason := authorizer.DecisionNoOpinion, "no binding allows it"
-		if found {
+		if found[source] {
 			decision, reason = authorizer.DecisionAllow, "a binding allows it"
 		}
 		steps = append(steps, described(stepOf[source], false)(decision, reason, err))

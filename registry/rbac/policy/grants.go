@@ -13,10 +13,10 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
-// Grants calls f with each binding of source that allows attrs in cluster, in no order, until f returns false. Without a user in attrs, these are the
-// bindings that allow it to anybody. It knows all that was written before the call.
-func (e *Evaluator) Grants(ctx context.Context, source Source, cluster logicalcluster.Name, attrs authorizer.Attributes, f func(Grant) bool) error {
-	if cluster == "" || (source != System && cluster == logicalcluster.SystemAdmin) {
+// Grants calls f with each binding that allows attrs in cluster, until f returns false: in the order of [Sources], and those of a source in no order.
+// Without a user in attrs, these are the bindings that allow it to anybody. It knows all that was written before the call.
+func (e *Evaluator) Grants(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes, f func(Grant) bool) error {
+	if cluster.Empty() {
 		return nil
 	}
 	see, err := e.current(ctx)
@@ -27,9 +27,17 @@ func (e *Evaluator) Grants(ctx context.Context, source Source, cluster logicalcl
 	if u := attrs.GetUser(); u != nil {
 		whom = Identities(u, cluster)
 	}
-	return e.from(ctx, see, source, cluster, namespaceOf(attrs), whom, func(g Grant) bool {
-		return !allows(g.rules, attrs) || f(g)
-	})
+	more := true
+	for _, source := range Sources() {
+		err := e.from(ctx, see, source, cluster, namespaceOf(attrs), whom, func(g Grant) bool {
+			more = !allows(g.rules, attrs) || f(g)
+			return more
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }
 
 // Holder is whom a binding names, as others than the cluster of the binding know them.
