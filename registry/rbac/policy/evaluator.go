@@ -101,7 +101,7 @@ type Verdict struct {
 // a verdict, of which none allows it. Before the bindings of cluster and of those above it say no, Decide makes sure that it knows them all: people
 // use what they have just been given, perhaps by another server.
 func (e *Evaluator) Decide(ctx context.Context, cluster logicalcluster.Name, attrs authorizer.Attributes) []Verdict {
-	verdicts := e.decideAll(ctx, nil, e.see, Sources(), cluster, attrs)
+	verdicts := e.decideAll(ctx, make([]Verdict, 0, 3), e.see, Sources(), cluster, attrs)
 	if !e.behind || verdicts[len(verdicts)-1].Decision == authorizer.DecisionAllow {
 		return verdicts
 	}
