@@ -3,15 +3,17 @@
 //
 // A [Manager] is a stock manager of the provider's own workspace, where its Lease is, together with one cache of all consumers:
 //
-//	endpoints.go  which endpoints an APIExportEndpointSlice has; they come and go
-//	door.go       which URL leads to an endpoint for who came through a host
-//	fleet.go      the endpoints that are followed, and the informers over all of them
-//	cluster.go    one consumer: its client, its recorder
-//	client.go     a controller-runtime client: reads from the shared cache, writes to one cluster
-//	read.go       how it reads
-//	transport.go  how a request gets to its cluster
-//	builder.go    For, Owns, Watches
-//	source.go     what feeds a controller
+//	endpoints.go    which endpoints an APIExportEndpointSlice has; they come and go
+//	initializer.go  where the endpoint of an initializer is
+//	door.go         which URL leads to an endpoint for who came through a host
+//	fleet.go        the endpoints that are followed, and the informers over all of them
+//	cluster.go      one consumer: its client, its recorder
+//	client.go       a controller-runtime client: reads from the shared cache, writes to one cluster
+//	read.go         how it reads
+//	transport.go    how a request gets to its cluster
+//	mapper.go       which kinds there are
+//	builder.go      For, Owns, Watches
+//	source.go       what feeds a controller
 //
 // Nothing is resident for a consumer but its objects: all share connections, discovery and clients. Objects lose their managed fields in the
 // cache unless Options.Transform says otherwise.

@@ -68,9 +68,11 @@ func (f *fleet) connect(ctx context.Context, url string) (*endpoint, error) {
 		return nil, fmt.Errorf("preparing connections to %s: %w", url, err)
 	}
 	e := &endpoint{url: url, config: config}
-	if e.mapper, err = apiutil.NewDynamicRESTMapper(config, shared); err != nil {
+	discovered, err := apiutil.NewDynamicRESTMapper(config, shared)
+	if err != nil {
 		return nil, fmt.Errorf("preparing discovery at %s: %w", url, err)
 	}
+	e.mapper = newMapper(discovered)
 	if e.remote, err = remote.New(config, f.scheme); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,6 +31,9 @@ type Options struct {
 	EndpointSlice string
 	// Endpoint is the URL of one endpoint, without /clusters/*, in place of EndpointSlice.
 	Endpoint string
+	// Initializer is the name of a WorkspaceType in the workspace of the config, in place of EndpointSlice: the manager works on the LogicalClusters
+	// of all workspaces that wait for the initializer of the type. Their other objects are written, and read with GetAPIReader.
+	Initializer string
 	// Transform returns what the cache keeps of an object that was just read, which it may change. Nil removes the managed fields, which an
 	// update does not need.
 	Transform func(obj ctrlclient.Object) (ctrlclient.Object, error)
@@ -50,8 +54,9 @@ type Manager struct {
 // New returns a manager. The config leads to the provider's workspace, at the server's own endpoint or through a host, with credentials that work at
 // the endpoints, too.
 func New(config *rest.Config, options Options) (*Manager, error) {
-	if (options.EndpointSlice == "") == (options.Endpoint == "") {
-		return nil, errors.New("exactly one of EndpointSlice and Endpoint is needed")
+	ways := slices.DeleteFunc([]string{options.EndpointSlice, options.Endpoint, options.Initializer}, func(way string) bool { return way == "" })
+	if len(ways) != 1 {
+		return nil, errors.New("exactly one of EndpointSlice, Endpoint and Initializer is needed")
 	}
 	if strings.Contains(options.Endpoint, "/clusters/") {
 		return nil, fmt.Errorf("the endpoint %s must be without /clusters", options.Endpoint)
@@ -84,8 +89,11 @@ func New(config *rest.Config, options Options) (*Manager, error) {
 	}
 	follow := func(ctx context.Context) error {
 		set := func(urls []string) error { return m.fleet.set(ctx, urls) }
-		if options.EndpointSlice != "" {
+		switch {
+		case options.EndpointSlice != "":
 			return followSlice(ctx, config, options.EndpointSlice, set, m.fleet.ready)
+		case options.Initializer != "":
+			return followInitializer(ctx, config, options.Initializer, set, m.fleet.ready)
 		}
 		if err := set([]string{strings.TrimSuffix(options.Endpoint, "/")}); err != nil {
 			return err

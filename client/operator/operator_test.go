@@ -8,15 +8,20 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
 func TestNew_NeedsOneWayToItsEndpoints(t *testing.T) {
-	for _, options := range []Options{{}, {EndpointSlice: "a", Endpoint: "https://annex/services/apiexport/c/a"}, {Endpoint: "https://annex/services/apiexport/c/a/clusters/*"}} {
+	for _, options := range []Options{{}, {EndpointSlice: "a", Endpoint: "https://annex/services/apiexport/c/a"}, {EndpointSlice: "a", Initializer: "team"}, {Endpoint: "https://annex/services/apiexport/c/a/clusters/*"}} {
 		if _, err := New(&rest.Config{Host: "https://annex/clusters/root"}, options); err == nil {
 			t.Errorf("%q and %q are accepted", options.EndpointSlice, options.Endpoint)
 		}
@@ -50,6 +55,58 @@ func TestEndpointURLs(t *testing.T) {
 		got, err := endpointURLs(test.workspace, test.slice)
 		if (err != nil) != test.fails || !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, test.want)
+		}
+	}
+}
+
+// The endpoint of an initializer is in the status of its type, and elsewhere through a host.
+func TestInitializerURL(t *testing.T) {
+	typ := func(initializer bool, addresses ...tenancyv1alpha1.VirtualWorkspace) *tenancyv1alpha1.WorkspaceType {
+		w := &tenancyv1alpha1.WorkspaceType{ObjectMeta: metav1.ObjectMeta{Name: "team"}}
+		w.Spec.Initializer, w.Status.VirtualWorkspaces = initializer, addresses
+		return w
+	}
+	const own = "https://annex/services/initializingworkspaces/c:team"
+	other := tenancyv1alpha1.VirtualWorkspace{URL: "https://annex/services/terminatingworkspaces/c:team", Type: tenancyv1alpha1.VirtualWorkspaceTypeTerminating}
+	address := tenancyv1alpha1.VirtualWorkspace{URL: own, Type: tenancyv1alpha1.VirtualWorkspaceTypeInitializing}
+	at := func(path string) string {
+		return ThroughHost(&rest.Config{Host: "https://host/"}, path).Host
+	}
+	for name, test := range map[string]struct {
+		workspace string
+		typ       *tenancyv1alpha1.WorkspaceType
+		want      string // empty for an error
+	}{
+		"the server's own endpoint": {"https://annex/clusters/root:p", typ(true, other, address), own},
+		"through a host":            {at("root:p"), typ(true, other, address), "https://host/apis/tenancy.kcp.io/v1alpha1/workspacetypes/root:p:team/proxy/initializingworkspaces"},
+		"a child of the host's":     {at("team"), typ(true, address), ""},
+		"without an initializer":    {at("root:p"), typ(false, address), ""},
+		"without an address":        {"https://annex/clusters/root:p", typ(true, other), ""},
+	} {
+		got, err := initializerURL(test.workspace, test.typ)
+		if (err != nil) != (test.want == "") || got != test.want {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, test.want)
+		}
+	}
+}
+
+// Kinds of Kubernetes are known where discovery does not show them, and no others.
+func TestMapper_KnowsBuiltInKinds(t *testing.T) {
+	m := newMapper(meta.NewDefaultRESTMapper(nil))
+	for kind, want := range map[schema.GroupVersionKind]string{
+		corev1.SchemeGroupVersion.WithKind("Namespace"):   "namespaces root",
+		corev1.SchemeGroupVersion.WithKind("Secret"):      "secrets namespace",
+		rbacv1.SchemeGroupVersion.WithKind("RoleBinding"): "rolebindings namespace",
+		{Group: "example.com", Version: "v1", Kind: "Widget"}: "",
+		{Group: "", Version: "v2", Kind: "Secret"}:            "",
+	} {
+		got := ""
+		mapping, err := m.RESTMapping(kind.GroupKind(), kind.Version)
+		if err == nil {
+			got = mapping.Resource.Resource + " " + string(mapping.Scope.Name())
+		}
+		if got != want {
+			t.Errorf("%s is %q, %v, want %q", kind, got, err, want)
 		}
 	}
 }
