@@ -1,8 +1,8 @@
 # Everything a developer runs. `make help` lists it; `make run` and `make test` need nothing but Go and make.
 
 GO ?= go
-# The modules of go.work: the server, and what programs import that use Annex.
-MODULES = . apis client generated
+# The modules of go.work: the server, what programs import that use Annex, and examples of such programs.
+MODULES = . apis client examples generated
 WHAT ?= $(MODULES:%=./%/...)
 ROOT_DIRECTORY ?= .annex
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -11,7 +11,9 @@ LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+anne
 	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
 TEST_PROGRAMS = bin/annex bin/annex-race bin/kubectl-annex bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
-	bin/ecosystem-controllers
+	bin/ecosystem-controllers bin/postgresql $(EXAMPLES)
+# The operators in examples/.
+EXAMPLES = bin/database-operator bin/route-operator bin/initializer bin/composition
 # What goes into the image, one for each platform.
 IMAGE_BINARIES = bin/linux-amd64/annex bin/linux-arm64/annex
 
@@ -43,6 +45,10 @@ bin/annex-race: RACE = $(if $(shell command -v $$($(GO) env CC) 2>/dev/null),-ra
 bin/annex-race:
 	$(if $(RACE),,@echo "no C compiler: $@ is built without the race detector")
 	@GO="$(GO)" test/tools/build.sh $(RACE) -ldflags "$(LDFLAGS)" -o $@ ./cmd/annex
+
+.PHONY: $(EXAMPLES)
+$(EXAMPLES): bin/%:
+	@GO="$(GO)" test/tools/build.sh -o $@ ./examples/$*
 
 .PHONY: run
 run: bin/annex bin/kubectl-annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
@@ -107,7 +113,7 @@ verify-tidy: ## check that each go.mod and go.sum is tidy, and that they agree; 
 
 .PHONY: tidy
 tidy: ## bring each go.mod and go.sum up to date
-	@for module in apis generated client .; do (cd $$module && $(GO) mod tidy) || exit 1; done
+	@for module in apis generated client examples .; do (cd $$module && $(GO) mod tidy) || exit 1; done
 
 .PHONY: verify-generate
 verify-generate: bin/annex ## check that generated code is current; make generate mends it

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"controllers": {"apis", "generated", "client", "schemas", "controllers"},
 	"server":      {"apis", "generated", "client.", "schemas", "registry", "server"},
 	"cmd":         {"apis", "generated", "client", "schemas", "registry", "server", "controllers", "cmd"},
+	"examples":    {"apis", "generated", "client", "examples"},
 	"test":        {"apis", "generated", "client", "schemas", "test", "cmd"},
 }
 

@@ -58,7 +58,7 @@ func TestModules_AreInStep(t *testing.T) {
 		pinned[r.Path] = r.Version
 	}
 	ours := 0
-	for _, folder := range []string{"", "apis", "generated", "client"} {
+	for _, folder := range []string{"", "apis", "generated", "client", "examples"} {
 		mod := readMod(t, folder)
 		if mod.Go != server.Go {
 			t.Errorf("%s is for Go %s, the server for %s", mod.Module.Path, mod.Go, server.Go)
@@ -88,7 +88,7 @@ func TestModules_AreInStep(t *testing.T) {
 	}
 	got := strings.Fields(string(out))
 	slices.Sort(got)
-	if want := []string{strings.TrimSuffix(module, "/"), module + "apis", module + "client", module + "generated"}; !slices.Equal(got, want) {
+	if want := []string{strings.TrimSuffix(module, "/"), module + "apis", module + "client", module + "examples", module + "generated"}; !slices.Equal(got, want) {
 		t.Errorf("go.work uses %v, want %v", got, want)
 	}
 }

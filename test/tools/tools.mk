@@ -53,3 +53,8 @@ bin/ecosystem-controllers: $(wildcard test/e2e/ecosystem/controllers/*)
 bin/golangci-lint: test/tools/golangci-lint/go.mod test/tools/golangci-lint/go.sum
 	$(call go-tool,test/tools/golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,about 3 minutes the first time,\
 		-X main.date=unknown -X main.version=$(patsubst v%,%,$(call module-version,test/tools/golangci-lint,github.com/golangci/golangci-lint/v2)))
+
+# A folder, not a program. It is empty on a machine that has PostgreSQL.
+bin/postgresql: test/tools/postgresql.sh
+	@test/tools/postgresql.sh
+	@touch $@

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes all generated code of the repository: zz_generated.* beside the API types, everything below generated/,
+# Writes all generated code of the repository: zz_generated.* beside the API types, also those of the examples, everything below generated/,
 # docs/api-reference.md, and the table of values in charts/annex/README.md. make generate calls it, and make verify-generate calls it with --check.
 #
 #   generate.sh           write what is generated
@@ -23,6 +23,7 @@ trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/test/tools"
 cp -r "$root"/go.* "$root/apis" "$copy/"
 mkdir -p "$copy/client" "$copy/generated"
+cp -r "$root/examples" "$copy/"
 cp "$root"/client/go.* "$copy/client/"
 cp "$root"/generated/go.* "$copy/generated/"
 cp -r "$root/test/tools/apidocs" "$root/test/tools/chartdocs" "$root/test/tools/modelschema" "$copy/test/tools/"
@@ -30,12 +31,13 @@ mkdir -p "$copy/charts/annex"
 cp "$root/charts/annex/README.md" "$root/charts/annex/values.yaml" "$copy/charts/annex/"
 cd "$copy"
 # Out with the old first: a generator that finds a file of its own may build on it.
-find apis -name 'zz_generated.*.go' -delete
+find apis examples -name 'zz_generated.*.go' -delete
 mkdir -p docs
 
 groups=(core/v1alpha1 tenancy/v1alpha1 apis/v1alpha1 apis/v1alpha2 topology/v1alpha1 cache/v1alpha1 annex/v1alpha1)
 packages=("$module/apis/conditions/v1alpha1")
 for g in "${groups[@]}"; do packages+=("$module/apis/$g"); done
+examples=("$module"/examples/{database-operator,route-operator,composition}/api/v1)
 
 # Types of k8s.io that we serve ourselves, or that our own types are made of.
 served=(
@@ -46,7 +48,7 @@ served=(
 )
 
 echo "deep copies, defaults, conversions"
-"$bin/deepcopy-gen" --go-header-file "$header" --output-file zz_generated.deepcopy.go "${packages[@]}"
+"$bin/deepcopy-gen" --go-header-file "$header" --output-file zz_generated.deepcopy.go "${packages[@]}" "${examples[@]}"
 "$bin/defaulter-gen" --go-header-file "$header" --output-file zz_generated.defaults.go "${packages[@]}"
 "$bin/conversion-gen" --go-header-file "$header" --output-file zz_generated.conversion.go "$module/apis/apis/v1alpha1"
 # The generator registers its functions from init() into a variable of the package. Ours are registered by whoever builds
@@ -95,15 +97,15 @@ go run ./test/tools/chartdocs charts/annex
 
 if [ "${1:-}" = --check ]; then
   status=0
-  for path in apis generated docs/api-reference.md charts/annex/README.md; do
+  for path in apis generated examples docs/api-reference.md charts/annex/README.md; do
     diff -ruN "$root/$path" "$copy/$path" || status=1
   done
   if [ $status != 0 ]; then echo "generated code is not up to date: run make generate and commit what it writes" >&2; fi
   exit $status
 fi
 
-find "$root/apis" -name 'zz_generated.*.go' -delete
-(cd "$copy" && find apis -name 'zz_generated.*.go' -exec cp --parents {} "$root/" \;)
+find "$root/apis" "$root/examples" -name 'zz_generated.*.go' -delete
+(cd "$copy" && find apis examples -name 'zz_generated.*.go' -exec cp --parents {} "$root/" \;)
 rm -rf "$root/generated"
 cp -r "$copy/generated" "$root/generated"
 mkdir -p "$root/docs"

@@ -29,13 +29,27 @@ type Process struct {
 // Start runs the binary with stdout and stderr in logFile, which is written
 // anew. It does not wait until the child serves anything.
 func Start(binary string, args []string, logFile string) (*Process, error) {
+	return run(exec.Command(binary, args...), logFile)
+}
+
+// StartAs is [Start] for a child that is another user, which only root can make.
+func StartAs(uid uint32, binary string, args []string, logFile string) (*Process, error) {
+	cmd := exec.Command(binary, args...)
+	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
+	return run(cmd, logFile)
+}
+
+func run(cmd *exec.Cmd, logFile string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	p := &Process{cmd: exec.Command(binary, args...), logFile: logFile, done: make(chan struct{})}
+	p := &Process{cmd: cmd, logFile: logFile, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = dieWithParent()
+	if p.cmd.SysProcAttr == nil {
+		p.cmd.SysProcAttr = dieWithParent()
+	}
 
 	started := make(chan error, 1)
 	go func() {
@@ -53,7 +67,7 @@ func Start(binary string, args []string, logFile string) (*Process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting %s: %w", binary, err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	return p, nil
 }

@@ -1,0 +1,93 @@
+package flags
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/annex-dev/annex/client/operator"
+	"github.com/annex-dev/annex/client/remote"
+)
+
+// Common are the flags of each command. The flag --kubeconfig comes from controller-runtime.
+type Common struct {
+	name            string
+	workspace       string
+	metrics, probes string
+	elect           bool
+}
+
+// New adds the flags of a command to flag.CommandLine. Its name is that of its Lease.
+func New(name string) *Common {
+	c := &Common{name: name}
+	flag.StringVar(&c.workspace, "workspace", "", "Absolute path of the provider's workspace, such as root:provider. Set it if the credentials are for the host "+
+		"cluster, as those of a pod are. Leave it empty if the kubeconfig leads to the workspace.")
+	flag.BoolVar(&c.elect, "leader-elect", true, "Let only one replica work at a time. The Lease is in the namespace default of the provider's workspace.")
+	flag.StringVar(&c.metrics, "metrics-bind-address", "0", "Address of /metrics, such as :8080. 0 disables it.")
+	flag.StringVar(&c.probes, "health-probe-bind-address", "0", "Address of /healthz and /readyz, such as :8081. 0 disables them.")
+	return c
+}
+
+// Parse reads the command line. Arguments that are no flags are an error.
+func (c *Common) Parse() error {
+	klog.InitFlags(nil)
+	flag.Parse()
+	log.SetLogger(klog.Background())
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unknown arguments: %q", flag.Args())
+	}
+	return nil
+}
+
+// Config returns a config of the provider's workspace.
+func (c *Common) Config() (*rest.Config, error) {
+	found, err := config.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding credentials: %w", err)
+	}
+	if c.workspace != "" {
+		found = operator.ThroughHost(found, c.workspace)
+	}
+	return found, nil
+}
+
+// Manager returns a manager with the flags' options, added to those that are given, and with the types that add knows.
+func (c *Common) Manager(options operator.Options, add ...func(*runtime.Scheme) error) (*operator.Manager, error) {
+	at, err := c.Config()
+	if err != nil {
+		return nil, err
+	}
+	scheme := remote.NewScheme()
+	for _, types := range add {
+		if err := types(scheme); err != nil {
+			return nil, fmt.Errorf("adding types: %w", err)
+		}
+	}
+	options.Options = manager.Options{
+		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: c.metrics}, HealthProbeBindAddress: c.probes,
+		LeaderElection: c.elect, LeaderElectionID: c.name, LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
+	}
+	m, err := operator.New(at, options)
+	if err != nil {
+		return nil, err
+	}
+	return m, errors.Join(m.AddHealthzCheck("ping", healthz.Ping), m.AddReadyzCheck("ping", healthz.Ping))
+}
+
+// Run runs the manager until ctx ends.
+func Run(ctx context.Context, m *operator.Manager) error {
+	if err := m.Start(ctx); err != nil {
+		return fmt.Errorf("running the manager: %w", err)
+	}
+	return nil
+}
