@@ -7,6 +7,7 @@ WORKDIR /src
 COPY go.mod go.sum go.work* ./
 COPY apis/go.mod apis/go.sum apis/
 COPY client/go.mod client/go.sum client/
+COPY examples/go.mod examples/go.sum examples/
 COPY generated/go.mod generated/go.sum generated/
 RUN go mod download
 COPY . .
