@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // Paths of a host that lead to Annex.
@@ -56,8 +57,9 @@ func endpointURLs(workspace string, slice *apisv1alpha1.APIExportEndpointSlice) 
 	if !ok || len(urls) == 0 {
 		return urls, nil
 	}
+	// The slice that Annex makes for each export names its own workspace by the name of the logical cluster, which no host has heard of.
 	export := slice.Spec.APIExport
-	if export.Path != "" {
+	if export.Path != "" && export.Path != string(logicalcluster.From(slice)) {
 		here = export.Path
 	}
 	if err := absolute(workspace, here); err != nil {

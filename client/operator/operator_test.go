@@ -31,7 +31,7 @@ func TestNew_NeedsOneWayToItsEndpoints(t *testing.T) {
 // Through a host an endpoint has another URL than in the slice.
 func TestEndpointURLs(t *testing.T) {
 	slice := func(path string, urls ...string) *apisv1alpha1.APIExportEndpointSlice {
-		s := &apisv1alpha1.APIExportEndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: "slice"}}
+		s := &apisv1alpha1.APIExportEndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: "slice", Annotations: map[string]string{logicalcluster.AnnotationKey: "2f8kq1z0c7a9x3bd"}}}
 		s.Spec.APIExport = apisv1alpha1.ExportBindingReference{Path: path, Name: "widgets"}
 		for _, u := range urls {
 			s.Status.APIExportEndpoints = append(s.Status.APIExportEndpoints, apisv1alpha1.APIExportEndpoint{URL: u})
@@ -49,6 +49,8 @@ func TestEndpointURLs(t *testing.T) {
 		"the server's own endpoint": {"https://annex/clusters/root:p", slice("", own, "https://other/x/"), []string{own, "https://other/x"}, false},
 		"through a host":            {host + "root:p/proxy", slice("", own), []string{export + "root:p:widgets/proxy"}, false},
 		"of another workspace":      {host + "root:p/proxy/", slice("root:q", own), []string{export + "root:q:widgets/proxy"}, false},
+		"of its own, by its name":   {host + "root:p/proxy", slice("2f8kq1z0c7a9x3bd", own), []string{export + "root:p:widgets/proxy"}, false},
+		"of another, by its name":   {host + "root:p/proxy", slice("3f8kq1z0c7a9x3bd", own), nil, true},
 		"not used yet":              {host + "root:p/proxy", slice(""), nil, false},
 		"a child of the host's":     {host + "team/proxy", slice("", own), nil, true},
 	} {

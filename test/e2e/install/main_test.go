@@ -18,6 +18,7 @@ import (
 	"github.com/annex-dev/annex/test/framework/annex"
 	hostframework "github.com/annex-dev/annex/test/framework/host"
 	"github.com/annex-dev/annex/test/framework/host/kubelet"
+	"github.com/annex-dev/annex/test/framework/postgresql"
 )
 
 const (
@@ -40,6 +41,8 @@ type cluster struct {
 	host     *hostframework.Host
 	node     *kubelet.Kubelet
 	etcd     *secureEtcd
+	// postgres is nil if this machine cannot have one.
+	postgres *postgresql.Server
 	client   kubernetes.Interface
 	services aggregator.Interface
 	// before is what was on the host before Annex was.
@@ -91,12 +94,25 @@ func (c *cluster) start(ctx context.Context) (err error) {
 	if c.etcd, err = startSecureEtcd(filepath.Join(c.dir, "etcd")); err != nil {
 		return err
 	}
+	options := []kubelet.Option{kubelet.WithImage("annex", binary), kubelet.WithImage("annex:"+newer, c.newerBinary()), kubelet.WithOutside(c.etcd.address)}
+	for _, name := range exampleImages {
+		program, err := annex.Program(name)
+		if err != nil {
+			return err
+		}
+		options = append(options, kubelet.WithImage(name, program))
+	}
+	switch c.postgres, err = postgresql.Run(ctx); {
+	case err == nil:
+		options = append(options, kubelet.WithOutside(c.postgres.Address()))
+	case !errors.Is(err, postgresql.ErrNone):
+		return err
+	}
 	if c.host, err = hostframework.Run(ctx, filepath.Join(c.dir, "host"), hostframework.WithoutFsync(),
 		hostframework.WithControllerManager(), hostframework.WithPodNetwork()); err != nil {
 		return err
 	}
-	if c.node, err = kubelet.Run(ctx, filepath.Join(c.dir, "node"), c.host,
-		kubelet.WithImage("annex", binary), kubelet.WithImage("annex:"+newer, c.newerBinary()), kubelet.WithOutside(c.etcd.address)); err != nil {
+	if c.node, err = kubelet.Run(ctx, filepath.Join(c.dir, "node"), c.host, options...); err != nil {
 		return err
 	}
 	if c.client, err = kubernetes.NewForConfig(c.host.Config()); err != nil {
@@ -124,6 +140,9 @@ func (c *cluster) stop() error {
 	}
 	if c.etcd != nil {
 		c.etcd.stop()
+	}
+	if c.postgres != nil {
+		errs = append(errs, c.postgres.Close())
 	}
 	return errors.Join(errs...)
 }
