@@ -96,9 +96,9 @@ func TestInitializerURL(t *testing.T) {
 func TestMapper_KnowsBuiltInKinds(t *testing.T) {
 	m := newMapper(meta.NewDefaultRESTMapper(nil))
 	for kind, want := range map[schema.GroupVersionKind]string{
-		corev1.SchemeGroupVersion.WithKind("Namespace"):   "namespaces root",
-		corev1.SchemeGroupVersion.WithKind("Secret"):      "secrets namespace",
-		rbacv1.SchemeGroupVersion.WithKind("RoleBinding"): "rolebindings namespace",
+		corev1.SchemeGroupVersion.WithKind("Namespace"):       "namespaces root",
+		corev1.SchemeGroupVersion.WithKind("Secret"):          "secrets namespace",
+		rbacv1.SchemeGroupVersion.WithKind("RoleBinding"):     "rolebindings namespace",
 		{Group: "example.com", Version: "v1", Kind: "Widget"}: "",
 		{Group: "", Version: "v2", Kind: "Secret"}:            "",
 	} {

@@ -55,7 +55,7 @@ func TestVerifier(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
-	if NewPassword() == NewPassword() || len(NewPassword()) < 20 {
+	if first, second := NewPassword(), NewPassword(); first == second || len(first) < 20 {
 		t.Error("passwords can be guessed")
 	}
 }

@@ -37,10 +37,10 @@ var keptClaim = []string{"persistentvolumeclaims/" + namespace + "/data-annex-0"
 
 // cluster is a host with a node, and Annex in it.
 type cluster struct {
-	dir      string
-	host     *hostframework.Host
-	node     *kubelet.Kubelet
-	etcd     *secureEtcd
+	dir  string
+	host *hostframework.Host
+	node *kubelet.Kubelet
+	etcd *secureEtcd
 	// postgres is nil if this machine cannot have one.
 	postgres *postgresql.Server
 	client   kubernetes.Interface

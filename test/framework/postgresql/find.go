@@ -25,8 +25,8 @@ var needed = []string{"initdb", "postgres", "psql"}
 func find() (*programs, error) {
 	candidates := []string{"/usr/lib/postgresql/*/bin"}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			candidates = append(candidates, filepath.Dir(real))
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			candidates = append(candidates, filepath.Dir(target))
 		}
 	}
 	own, err := unpacked()
