@@ -25,18 +25,13 @@ if [ -z "$version" ]; then
 	echo "no package postgresql is known: run apt-get update" >&2
 	exit 1
 fi
-# The server and psql, with the libraries that are not installed.
-needs=$(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
-	"postgresql-$version" "postgresql-client-$version" | grep '^lib' | sed 's/:.*//' | sort -u)
-missing=
-for package in $needs; do
-	if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ] && apt-cache show "$package" >/dev/null 2>&1; then
-		missing="$missing $package"
-	fi
-done
-echo "downloading postgresql-$version, postgresql-client-$version$missing"
+# The server and psql, with the libraries that apt would install with them.
+missing=$(apt-get --simulate --no-install-recommends install "postgresql-$version" "postgresql-client-$version" 2>/dev/null |
+	sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p' | tr '\n' ' ')
+echo "downloading postgresql-$version, postgresql-client-$version $missing"
 # shellcheck disable=SC2086 # a list
 (cd "$packages" && apt-get -qq download "postgresql-$version" "postgresql-client-$version" $missing)
 rm -rf "$out.new" "$out"
+mkdir -p "$out.new"
 for package in "$packages"/*.deb; do dpkg-deb -x "$package" "$out.new"; done
 mv "$out.new" "$out"
