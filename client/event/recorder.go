@@ -69,12 +69,13 @@ func newRecorder(c client.Client, component string, clock clock.PassiveClock) *R
 
 // Feed hands the keys of Events that wait to be written to add, until ctx ends. Without it nothing is recorded.
 func (r *Recorder) Feed(ctx context.Context, add func(key client.Key, after time.Duration)) {
-	r.use(add)
+	r.Use(add)
 	<-ctx.Done()
-	r.use(nil)
+	r.Use(nil)
 }
 
-func (r *Recorder) use(add func(client.Key, time.Duration)) {
+// Use hands the keys of Events to add from now on; if it is nil, nothing is recorded any more.
+func (r *Recorder) Use(add func(key client.Key, after time.Duration)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.add = add

@@ -31,7 +31,7 @@ type book struct {
 func newBook(t *testing.T, fake *clienttest.Fake) *book {
 	b := &book{t: t, fake: fake, clock: testingclock.NewFakeClock(time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC))}
 	b.Recorder = newRecorder(fake, "test", b.clock)
-	b.use(func(key client.Key, _ time.Duration) { b.keys = append(b.keys, key) })
+	b.Use(func(key client.Key, _ time.Duration) { b.keys = append(b.keys, key) })
 	return b
 }
 
@@ -133,7 +133,7 @@ func TestRecorder_NothingFails(t *testing.T) {
 	b.write()
 	b.Record(thing("system:admin", "x"), kind, corev1.EventTypeWarning, "Refused", "no")
 	b.Record(&corev1.ConfigMap{}, kind, corev1.EventTypeWarning, "Refused", "no")
-	b.use(nil)
+	b.Use(nil)
 	b.Record(thing("c", "x"), kind, corev1.EventTypeWarning, "Refused", "no")
 	if len(b.keys) != 0 || len(b.pending) != 0 {
 		t.Errorf("%v wait to be written", b.keys)

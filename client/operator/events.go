@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/workqueue"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -13,22 +14,35 @@ import (
 	"github.com/annex-dev/annex/client/queue"
 )
 
-// writeEvents writes what is told to a recorder until ctx ends.
-func writeEvents(ctx context.Context, recorder *event.Recorder, component string) error {
-	waiting := queue.New("events-"+component, queue.NewLimiter[client.Key](), func(key client.Key) logicalcluster.Name { return key.Cluster })
+// eventWriting writes what is told to a recorder.
+type eventWriting struct {
+	recorder *event.Recorder
+	waiting  workqueue.TypedRateLimitingInterface[client.Key]
+}
+
+// newEventWriting records from now on: what is told before the manager runs is written then.
+func newEventWriting(recorder *event.Recorder, component string) *eventWriting {
+	w := &eventWriting{recorder, queue.New("events-"+component, queue.NewLimiter[client.Key](), func(key client.Key) logicalcluster.Name { return key.Cluster })}
+	recorder.Use(func(key client.Key, after time.Duration) { w.waiting.AddAfter(key, after) })
+	return w
+}
+
+// run writes until ctx ends.
+func (w *eventWriting) run(ctx context.Context) error {
 	var done sync.WaitGroup
 	done.Go(func() {
 		for {
-			key, ended := waiting.Get()
+			key, ended := w.waiting.Get()
 			if ended {
 				return
 			}
-			recorder.Write(ctx, key)
-			waiting.Done(key)
+			w.recorder.Write(ctx, key)
+			w.waiting.Done(key)
 		}
 	})
-	recorder.Feed(ctx, func(key client.Key, after time.Duration) { waiting.AddAfter(key, after) })
-	waiting.ShutDown()
+	<-ctx.Done()
+	w.recorder.Use(nil)
+	w.waiting.ShutDown()
 	done.Wait()
 	return nil
 }

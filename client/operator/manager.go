@@ -160,7 +160,8 @@ func (m *Manager) recorder(component string) *event.Recorder {
 	if !ok {
 		known = event.New(eventWriter{fleet: m.fleet}, component)
 		m.recorders[component] = known
-		if err := m.Add(everywhere(func(ctx context.Context) error { return writeEvents(ctx, known, component) })); err != nil {
+		// It records at once: the first thing that is told is told by whoever asks for the recorder.
+		if err := m.Add(everywhere(newEventWriting(known, component).run)); err != nil {
 			m.GetLogger().Error(err, "Events are not recorded", "component", component)
 		}
 	}

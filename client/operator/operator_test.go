@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -18,6 +19,8 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
+	"github.com/annex-dev/annex/client/clienttest"
+	"github.com/annex-dev/annex/client/event"
 )
 
 func TestNew_NeedsOneWayToItsEndpoints(t *testing.T) {
@@ -165,5 +168,28 @@ func TestFleet_RefusesClustersThatNoEndpointLeadsTo(t *testing.T) {
 	f.endpoints["b"] = &endpoint{url: "b"}
 	if _, err := f.at("one"); err == nil {
 		t.Error("one of two endpoints is guessed")
+	}
+}
+
+// What is told as soon as there is a recorder is not lost: the writer of Events begins later.
+func TestEvents_FirstOneIsWritten(t *testing.T) {
+	fake := clienttest.NewFake()
+	recorder := event.New(fake, "baker")
+	w := newEventWriting(recorder, "baker")
+	about := clienttest.In("one", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}})
+	recorder.Record(about, corev1.SchemeGroupVersion.WithKind("ConfigMap"), corev1.EventTypeNormal, "Baked", "done")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	for len(fake.Writes()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	recorder.Record(about, corev1.SchemeGroupVersion.WithKind("ConfigMap"), corev1.EventTypeNormal, "Baked", "again")
+	if got := len(fake.Writes()); got != 1 {
+		t.Errorf("%d writes", got)
 	}
 }
