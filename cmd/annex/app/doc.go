@@ -10,6 +10,7 @@
 //	checkdata.go     annex check data
 //	checketcd.go     annex check etcd
 //	kubeconfig.go    annex kubeconfig
+//	sync.go          annex sync
 //	command.go       the commands of the binary
 //
 // It is the only package that imports both server and controllers. It is separate from main so that tests can run the server in
