@@ -30,7 +30,7 @@ func Reject(group, resource string) Answer {
 }
 
 // Bind binds an APIExport of the provider, with an APIBinding of the same name, and waits until the workspace serves all of it. Claims
-// without an answer are accepted for all objects.
+// without an answer are accepted with their default selector, or else for all objects.
 func (w *Workspace) Bind(tb testing.TB, provider *Workspace, export string, answers ...Answer) {
 	tb.Helper()
 	if err := w.bind(tb.Context(), provider, export, answers); err != nil {
@@ -82,13 +82,14 @@ func answer(claims []apisv1alpha2.PermissionClaim, answers []Answer) ([]apisv1al
 		is := func(a Answer) bool { return a.group == claim.Group && a.resource == claim.Resource }
 		accepted := apisv1alpha2.AcceptablePermissionClaim{State: apisv1alpha2.ClaimAccepted}
 		accepted.PermissionClaim, accepted.Selector.MatchAll = claim, true
+		if claim.DefaultSelector != nil {
+			accepted.Selector, accepted.DefaultSelector = *claim.DefaultSelector, nil
+		}
 		if i := slices.IndexFunc(answers, is); i >= 0 {
 			if answers[i].rejected {
 				accepted.State = apisv1alpha2.ClaimRejected
 			}
-			if labels := answers[i].labels; len(labels) > 0 {
-				accepted.Selector = apisv1alpha2.PermissionClaimSelector{LabelSelector: metav1.LabelSelector{MatchLabels: labels}}
-			}
+			accepted.Selector = apisv1alpha2.PermissionClaimSelector{MatchAll: len(answers[i].labels) == 0, LabelSelector: metav1.LabelSelector{MatchLabels: answers[i].labels}}
 		}
 		unused = slices.DeleteFunc(unused, is)
 		all = append(all, accepted)

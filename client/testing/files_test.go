@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 )
 
@@ -64,9 +66,13 @@ func TestLoad(t *testing.T) {
 }
 
 func TestAnswer(t *testing.T) {
-	claims := []apisv1alpha2.PermissionClaim{{GroupResource: apisv1alpha2.GroupResource{Resource: "secrets"}, Verbs: []string{"get"}}, {GroupResource: apisv1alpha2.GroupResource{Resource: "events"}}, {GroupResource: apisv1alpha2.GroupResource{Resource: "configmaps"}}}
+	claims := []apisv1alpha2.PermissionClaim{
+		{GroupResource: apisv1alpha2.GroupResource{Resource: "secrets"}, Verbs: []string{"get"}}, {GroupResource: apisv1alpha2.GroupResource{Resource: "events"}},
+		{GroupResource: apisv1alpha2.GroupResource{Resource: "configmaps"}},
+		{GroupResource: apisv1alpha2.GroupResource{Resource: "leases"}, DefaultSelector: &apisv1alpha2.PermissionClaimSelector{LabelSelector: metav1.LabelSelector{MatchLabels: map[string]string{"c": "d"}}}},
+	}
 	got, err := answer(claims, []Answer{Accept("", "secrets", map[string]string{"a": "b"}), Reject("", "events")})
-	if err != nil || len(got) != 3 {
+	if err != nil || len(got) != 4 {
 		t.Fatalf("answers: %v, %v", got, err)
 	}
 	if got[0].State != apisv1alpha2.ClaimAccepted || got[0].Selector.MatchAll || got[0].Selector.MatchLabels["a"] != "b" || got[0].Verbs[0] != "get" {
@@ -77,6 +83,9 @@ func TestAnswer(t *testing.T) {
 	}
 	if got[2].State != apisv1alpha2.ClaimAccepted || !got[2].Selector.MatchAll {
 		t.Errorf("the claim without an answer: %+v", got[2])
+	}
+	if got[3].State != apisv1alpha2.ClaimAccepted || got[3].Selector.MatchAll || got[3].Selector.MatchLabels["c"] != "d" || got[3].DefaultSelector != nil {
+		t.Errorf("the claim with a default selector: %+v", got[3])
 	}
 	if got, err := answer(claims, []Answer{Reject("apps", "secrets")}); err == nil {
 		t.Errorf("an answer to what is not claimed is accepted: %v", got)
