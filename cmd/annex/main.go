@@ -1,5 +1,6 @@
 // Command annex is the Annex program. `annex serve` runs the server, `annex check` checks an installation, `annex kubeconfig` writes
-// a kubeconfig for a workspace, `annex sync` offers CustomResourceDefinitions of a cluster to workspaces, and `annex version` prints the version.
+// a kubeconfig for a workspace, `annex sync` offers CustomResourceDefinitions of a cluster to workspaces, `annex init` writes the source code of
+// an operator, and `annex version` prints the version.
 package main
 
 import (

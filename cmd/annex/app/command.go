@@ -27,7 +27,7 @@ func NewCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w (`%s --help` lists the flags)", err, command.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCheckCommand(), newKubeconfigCommand(), newSyncCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newKubeconfigCommand(), newSyncCommand(), newInitCommand(), newVersionCommand())
 	return root
 }
 

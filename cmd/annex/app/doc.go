@@ -11,6 +11,7 @@
 //	checketcd.go     annex check etcd
 //	kubeconfig.go    annex kubeconfig
 //	sync.go          annex sync
+//	init.go          annex init
 //	command.go       the commands of the binary
 //
 // It is the only package that imports both server and controllers. It is separate from main so that tests can run the server in
