@@ -48,9 +48,8 @@ type Recorder struct {
 	clock     clock.PassiveClock
 
 	mu sync.Mutex
-	// add queues a key; nil until Feed runs. With keep, Events wait for that.
+	// add queues a key; nil until Feed runs.
 	add     func(client.Key, time.Duration)
-	keep    bool
 	pending map[client.Key]*corev1.Event
 	recent  *lru.Cache // client.Key of an Event to the time.Time when it was last recorded
 	limits  *lru.Cache // logicalcluster.Name to flowcontrol.PassiveRateLimiter
@@ -68,13 +67,6 @@ func newRecorder(c client.Client, component string, clock clock.PassiveClock) *R
 	}
 }
 
-// Keep lets Events wait that are recorded before Feed runs. Without it they are dropped, since Feed runs only where Events are to be written.
-func (r *Recorder) Keep() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.keep = true
-}
-
 // Feed hands the keys of Events that wait to be written to add, until ctx ends. Without it nothing is recorded.
 func (r *Recorder) Feed(ctx context.Context, add func(key client.Key, after time.Duration)) {
 	r.Use(add)
@@ -86,12 +78,7 @@ func (r *Recorder) Feed(ctx context.Context, add func(key client.Key, after time
 func (r *Recorder) Use(add func(key client.Key, after time.Duration)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.add = add; add == nil {
-		return
-	}
-	for key := range r.pending {
-		add(key, 0)
-	}
+	r.add = add
 }
 
 // Record tells users of the workspace of about, an object of the given kind, what happened. It returns at once.
@@ -103,14 +90,12 @@ func (r *Recorder) Record(about client.Object, kind schema.GroupVersionKind, eve
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if (r.add == nil && !r.keep) || len(r.pending) >= maxPending || r.isRecent(key) || !r.limit(key.Cluster).TryAccept() {
+	if r.add == nil || len(r.pending) >= maxPending || r.isRecent(key) || !r.limit(key.Cluster).TryAccept() {
 		return
 	}
 	r.recent.Add(key, r.clock.Now())
 	r.pending[key] = event
-	if r.add != nil {
-		r.add(key, 0)
-	}
+	r.add(key, 0)
 }
 
 func (r *Recorder) isRecent(key client.Key) bool {

@@ -90,26 +90,6 @@ func TestRecorder_WritesAndCounts(t *testing.T) {
 	}
 }
 
-// Events that are recorded before somebody writes them are dropped, unless they are kept: then they are written, once.
-func TestRecorder_KeepsWhatIsEarly(t *testing.T) {
-	for _, keep := range []bool{false, true} {
-		b := newBook(t, clienttest.NewFake())
-		add := b.add
-		b.use(nil)
-		if keep {
-			b.Keep()
-		}
-		b.Record(thing("a", "x"), kind, corev1.EventTypeNormal, "Early", "")
-		b.use(add)
-		b.write()
-		b.use(add)
-		b.write()
-		if got := b.in("a"); (len(got) == 1) != keep || (keep && got[0].Series != nil) {
-			t.Errorf("with keep %t: %v", keep, got)
-		}
-	}
-}
-
 func TestRecorder_LimitsEachWorkspace(t *testing.T) {
 	b := newBook(t, clienttest.NewFake())
 	flood := func(cluster logicalcluster.Name, round string) {

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"strings"
 
-	"k8s.io/client-go/rest"
-
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 )
@@ -20,14 +18,6 @@ const (
 
 // hostPath matches the URL of a workspace through a host.
 var hostPath = regexp.MustCompile(`^(.*)` + regexp.QuoteMeta(workspacesPath) + `([^/]+)/proxy/?$`)
-
-// ThroughHost returns config, which leads to a host cluster, for the workspace with an absolute path such as root:provider. A pod of the host calls
-// it with its in-cluster config.
-func ThroughHost(config *rest.Config, path string) *rest.Config {
-	config = rest.CopyConfig(config)
-	config.Host = strings.TrimSuffix(config.Host, "/") + workspacesPath + path + "/proxy"
-	return config
-}
 
 // splitHost returns the URL of the host, and the workspace as it is in the URL, if workspace is a URL through a host.
 func splitHost(workspace string) (host, here string, ok bool) {

@@ -21,6 +21,6 @@ func ThroughHost(config *rest.Config, path string) (*rest.Config, error) {
 		return nil, fmt.Errorf("reaching workspace %q through a host: %w", path, err)
 	}
 	config = rest.CopyConfig(config)
-	config.Host = strings.TrimSuffix(config.Host, "/") + "/apis/tenancy.kcp.io/v1alpha1/workspaces/" + path + "/proxy"
+	config.Host = strings.TrimSuffix(config.Host, "/") + workspacesPath + path + "/proxy"
 	return config, nil
 }

@@ -159,7 +159,6 @@ func (m *Manager) recorder(component string) *event.Recorder {
 	known, ok := m.recorders[component]
 	if !ok {
 		known = event.New(eventWriter{fleet: m.fleet}, component)
-		known.Keep() // the first Event comes before the recorder runs
 		m.recorders[component] = known
 		// It records at once: the first thing that is told is told by whoever asks for the recorder.
 		if err := m.Add(everywhere(newEventWriting(known, component).run)); err != nil {

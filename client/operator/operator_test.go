@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -74,9 +73,7 @@ func TestInitializerURL(t *testing.T) {
 	const own = "https://annex/services/initializingworkspaces/c:team"
 	other := tenancyv1alpha1.VirtualWorkspace{URL: "https://annex/services/terminatingworkspaces/c:team", Type: tenancyv1alpha1.VirtualWorkspaceTypeTerminating}
 	address := tenancyv1alpha1.VirtualWorkspace{URL: own, Type: tenancyv1alpha1.VirtualWorkspaceTypeInitializing}
-	at := func(path string) string {
-		return ThroughHost(&rest.Config{Host: "https://host/"}, path).Host
-	}
+	at := func(path string) string { return "https://host" + workspacesPath + path + "/proxy" }
 	for name, test := range map[string]struct {
 		workspace string
 		typ       *tenancyv1alpha1.WorkspaceType

@@ -55,10 +55,10 @@ func (c *Common) Config() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding credentials: %w", err)
 	}
-	if c.workspace != "" {
-		found = operator.ThroughHost(found, c.workspace)
+	if c.workspace == "" {
+		return found, nil
 	}
-	return found, nil
+	return operator.ThroughHost(found, c.workspace)
 }
 
 // Manager returns a manager with the flags' options, added to those that are given, and with the types that add knows.
