@@ -5,6 +5,7 @@
 //
 //	endpoints.go    which endpoints an APIExportEndpointSlice has; they come and go
 //	initializer.go  where the endpoint of an initializer is
+//	host.go         where a workspace is through a host
 //	door.go         which URL leads to an endpoint for who came through a host
 //	fleet.go        the endpoints that are followed, and the informers over all of them
 //	cluster.go      one consumer: its client, its recorder
@@ -14,6 +15,7 @@
 //	mapper.go       which kinds there are
 //	builder.go      For, Owns, Watches
 //	source.go       what feeds a controller
+//	webhook.go      which cluster an admission webhook is asked about
 //
 // Nothing is resident for a consumer but its objects: all share connections, discovery and clients. Objects lose their managed fields in the
 // cache unless Options.Transform says otherwise.

@@ -69,7 +69,12 @@ const (
 
 func newClaiming(t *testing.T, claims ...string) *claiming {
 	t.Helper()
-	c := &claiming{t: t, s: start(t)}
+	return newClaimingOn(t, start(t), claims...)
+}
+
+func newClaimingOn(t *testing.T, s *annex.Server, claims ...string) *claiming {
+	t.Helper()
+	c := &claiming{t: t, s: s}
 	c.path, c.cluster = newWorkspace(t, c.s, "root", uniqueName("claiming"))
 	apply(t, c.s.Workspace(c.path), widgetSchema)
 	c.claims(claims...)

@@ -42,12 +42,26 @@ func (c convertor) Convert(in, out, context any) error {
 	return nil
 }
 
-// Stamp shows webhooks and policies the cluster of the object, as whoever reads it later sees it.
+// Stamp shows webhooks and policies the cluster of the object, as whoever reads it later sees it. The status of an object comes with the metadata
+// that its client has sent, and its scale is made for the request, so neither says by itself which cluster it belongs to.
 func Stamp(ctx context.Context, a admission.Attributes) {
-	if a.GetOperation() != admission.Create && a.GetOperation() != admission.Update || a.GetSubresource() != "" {
+	if a.GetOperation() != admission.Create && a.GetOperation() != admission.Update {
 		return
 	}
-	if obj, err := meta.Accessor(a.GetObject()); err == nil {
-		kinds.Stamp(ctx, obj)
+	switch a.GetSubresource() {
+	case "", "status":
+		stamp(ctx, a.GetObject())
+	case "scale":
+		stamp(ctx, a.GetObject())
+		stamp(ctx, a.GetOldObject())
+	}
+}
+
+func stamp(ctx context.Context, obj runtime.Object) {
+	if obj == nil {
+		return
+	}
+	if o, err := meta.Accessor(obj); err == nil {
+		kinds.Stamp(ctx, o)
 	}
 }
