@@ -67,6 +67,7 @@ func New(config *rest.Config, scheme *runtime.Scheme) (*Client, error) {
 	}
 	// Custom resources have no other encoding.
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	config.Wrap(client.Aware)
 	connections, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("preparing connections to %s: %w", config.Host, err)

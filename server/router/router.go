@@ -221,11 +221,11 @@ func (r *Router) wildcard(w http.ResponseWriter, req *http.Request, info *generi
 		return
 	}
 	if info.Verb != "list" && info.Verb != "watch" {
-		r.Serve.Fail(w, req, apierrors.NewMethodNotSupported(schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}, info.Verb+" across all clusters"))
+		r.Serve.Fail(w, req, serve.OneCluster(schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}, info.Verb, "all clusters"))
 		return
 	}
 	if info.Namespace != "" {
-		r.Serve.Fail(w, req, apierrors.NewBadRequest("a request for all clusters cannot name a namespace"))
+		r.Serve.Fail(w, req, serve.NoNamespace("all clusters"))
 		return
 	}
 	if plural, identity, found := strings.Cut(info.Resource, ":"); found {

@@ -6,6 +6,7 @@
 //	hold.go      hold a watch: end it when what it was opened on is no longer so
 //	serve.go     put cluster, bucket, owner and filter into the context, which storage obeys; a target that names no cluster is refused
 //	workspace.go say in lists and watches over many clusters in which workspace each object is, if the target says who may know it
+//	stock.go     warn stock informers that ask for many clusters, which would mix up their objects; the sentence that says what to use
 //	serve.go     give a write a context that lasts as long as its work (registry/lasting)
 //
 // [Watches] is the one registry of open watches. The path index, the catalog and the virtual workspaces learn of

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/utils/clock"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -41,10 +42,13 @@ type Config struct {
 }
 
 // Server serves requests whose target is known. It is safe for concurrent use.
-type Server struct{ config Config }
+type Server struct {
+	config  Config
+	advised *advised
+}
 
 // New returns a server of targets.
-func New(c Config) *Server { return &Server{config: c} }
+func New(c Config) *Server { return &Server{config: c, advised: newAdvised(clock.RealClock{})} }
 
 // Serve answers an authorized request for objects from target.
 func (s *Server) Serve(w http.ResponseWriter, req *http.Request, target Target) {
@@ -94,6 +98,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		defer end()
 	}
 	req = req.WithContext(ctx)
+	s.advised.advise(req, info)
 	where, req, err := newWorkspaces(req, info, target, s.config.Codecs)
 	if err != nil {
 		return err

@@ -72,9 +72,9 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 	case !logicalcluster.IsWildcard(ctx):
 		return serve.Target{}, apistatus.NotServed()
 	case info.Namespace != "":
-		return serve.Target{}, apierrors.NewBadRequest("a request for all consumers cannot name a namespace")
+		return serve.Target{}, serve.NoNamespace("all consumers")
 	case info.Verb != "list" && info.Verb != "watch":
-		return serve.Target{}, apierrors.NewMethodNotSupported(gr, info.Verb+" across all consumers")
+		return serve.Target{}, serve.OneCluster(gr, info.Verb, "all consumers")
 	}
 	target := serve.Target{Cluster: consumer, All: !single}
 	if target.All {

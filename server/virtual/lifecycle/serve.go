@@ -63,7 +63,7 @@ func (e *Endpoint) Target(req *http.Request, info *genericapirequest.RequestInfo
 	case !isLogicalClusters(info.IsResourceRequest, info.APIGroup, info.Resource), info.Subresource != "" && info.Subresource != "status":
 		return serve.Target{}, apistatus.NotServed()
 	case all && info.Verb != "list" && info.Verb != "watch":
-		return serve.Target{}, apierrors.NewMethodNotSupported(logicalClusters, info.Verb+" across all workspaces")
+		return serve.Target{}, serve.OneCluster(logicalClusters, info.Verb, "all workspaces")
 	case info.Subresource == "" && !slices.Contains(verbs, info.Verb), info.Subresource != "" && !slices.Contains(statusVerbs, info.Verb):
 		return serve.Target{}, apierrors.NewMethodNotSupported(logicalClusters, info.Verb)
 	}
