@@ -2,19 +2,24 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
+	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/clusterrole"
 	"github.com/annex-dev/annex/controllers/endpointslice"
 	"github.com/annex-dev/annex/controllers/multicluster"
+	"github.com/annex-dev/annex/controllers/publish"
+	publishing "github.com/annex-dev/annex/schemas/publish"
 	"github.com/annex-dev/annex/test/framework/annex"
 )
 
@@ -29,8 +34,42 @@ func (c clustersByPath) Resolve(_ context.Context, path logicalcluster.Path) (lo
 	return name, ok, nil
 }
 
+// lampsOf is a definition that its cluster publishes. Lamps have that field.
+func lampsOf(field string) *apiextensionsv1.CustomResourceDefinition {
+	return &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "lamps.example.com", Annotations: map[string]string{publishing.AnnotationKey: "lamps"}},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "example.com", Scope: apiextensionsv1.NamespaceScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "lamps", Singular: "lamp", Kind: "Lamp", ListKind: "LampList"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1", Served: true, Storage: true, Schema: &apiextensionsv1.CustomResourceValidation{
+				OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{field: {Type: "string"}}},
+			}}},
+		},
+	}
+}
+
+// published waits until the export of lamps in a cluster has one schema, with that field, and returns its name.
+func published(t *testing.T, c client.Client, cluster logicalcluster.Name, field string) string {
+	t.Helper()
+	schemas := apisv1alpha1.Resource("apiresourceschemas")
+	var name string
+	annex.Eventually(t, func(ctx context.Context) error {
+		export, err := client.Find[apisv1alpha2.APIExport](ctx, c, apisv1alpha2.Resource("apiexports"), client.Key{Cluster: cluster, Name: "lamps"})
+		if err != nil || export == nil || len(export.Spec.Resources) != 1 {
+			return fmt.Errorf("the export is %v, %w", export, err)
+		}
+		name = export.Spec.Resources[0].Schema
+		schema, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c, schemas, client.Key{Cluster: cluster, Name: name})
+		if err != nil || schema == nil || !strings.Contains(string(schema.Spec.Versions[0].Schema.Raw), field) {
+			return fmt.Errorf("the schema is %v, %w", schema, err)
+		}
+		return nil
+	})
+	return name
+}
+
 // Controllers of the server work as well from outside of it. The server that they work on runs none itself: one writes spec,
-// the other one status.
+// another one status, and the third creates, changes and deletes objects of other kinds than it is told of.
 func TestRemote_ControllersOfTheServerRunOutsideOfIt(t *testing.T) {
 	server := annex.Start(t)
 	clusters := clustersByPath{}
@@ -59,14 +98,15 @@ func TestRemote_ControllersOfTheServerRunOutsideOfIt(t *testing.T) {
 	config.UserAgent = "outside/1"
 	c := newRemote(t, config, "")
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 2)
-	parts := multicluster.Config{Client: c, Resolver: clusters}
-	for _, spec := range slices.Concat(clusterrole.Specs(parts), endpointslice.Specs(parts)) {
+	parts := multicluster.Config{Client: c, Live: c, Resolver: clusters}
+	specs := slices.Concat(clusterrole.Specs(parts), endpointslice.Specs(parts), publish.Specs(parts))
+	ended := make(chan error, len(specs))
+	for _, spec := range specs {
 		go func() { ended <- multicluster.Run(ctx, c, spec) }()
 	}
 	t.Cleanup(func() {
 		stop()
-		for range 2 {
+		for range specs {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
@@ -119,5 +159,27 @@ func TestRemote_ControllersOfTheServerRunOutsideOfIt(t *testing.T) {
 				}
 			}
 		}
+	}
+
+	definitions := apiextensionsv1.Resource("customresourcedefinitions")
+	for cluster, field := range map[logicalcluster.Name]string{clusters["root:one"]: "shade", clusters["root:two"]: "socket"} {
+		definition, err := c.Create(ctx, definitions, cluster, lampsOf(field))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := published(t, c, cluster, field)
+		changed := definition.DeepCopyObject().(*apiextensionsv1.CustomResourceDefinition)
+		changed.Spec = lampsOf("bulb-of-" + field).Spec
+		if _, err := c.Update(ctx, definitions, cluster, changed); err != nil {
+			t.Fatal(err)
+		}
+		after := published(t, c, cluster, "bulb-of-"+field)
+		annex.Eventually(t, func(ctx context.Context) error {
+			found, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c, apisv1alpha1.Resource("apiresourceschemas"), client.Key{Cluster: cluster, Name: before})
+			if err != nil || found != nil || before == after {
+				return fmt.Errorf("the schema %s, which nothing uses, is %v, %w", before, found, err)
+			}
+			return nil
+		})
 	}
 }
