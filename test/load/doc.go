@@ -36,6 +36,7 @@
 //	delete           delete.go         workspaces: delete to gone, and what it costs the server
 //	gc               gc.go             many dependents of one owner deleted, beside kube-controller-manager
 //	policies         policy.go         ConfigMaps in a workspace without a policy, before and after many others have one
+//	operator         operator.go       the operator of a provider with many consumers (operatorprocess.go)
 //	definitions      definitions.go    memory for the same CRDs in many workspaces
 //	scale            scale.go          speed, memory, database and restart at some numbers of workspaces
 //	churn            churn.go          the same while workspaces come, are used and go; and what they leave behind
@@ -43,7 +44,7 @@
 // Each figure makes what it needs, so that any of them can run alone. The N
 // workspaces under root are the one thing that several share (fleet.go): they
 // are made by whoever needs them first. The figures gc, policies, definitions, scale
-// and churn are measured only when they are named; the last three have a server of their own in a new directory.
+// and churn are measured only when they are named; operator and the last three have a server of their own in a new directory.
 //
 // For the host figures the plain kube-apiserver is the host: the server is started
 // again as one that it knows, and registered there (hostpath.go).
@@ -51,6 +52,7 @@
 // What it relies on is only the kcp API on the wire, through client-go's dynamic
 // client: no type, client or server package of Annex. So it measures any kcp
 // compatible server, and cannot be wrong in the same way as the server. (etcd.go
-// also looks into an embedded etcd, if that is where Annex has it.) All
+// also looks into an embedded etcd, if that is where Annex has it. The operator
+// figure measures client/operator, but not by what that says.) All
 // loops end: they are bounded in count, and by --timeout for each figure.
 package main

@@ -49,6 +49,7 @@ func figures() []figure {
 		{name: "delete", needs: needsServer, run: measureDelete},
 		{name: "gc", needs: needsProcess, run: measureGC, named: true},
 		{name: "policies", needs: needsServer, run: measurePolicies, named: true},
+		{name: "operator", needs: needsBinary, run: measureOperator},
 		{name: "definitions", needs: needsBinary, run: measureDefinitions, named: true},
 		{name: "sharing", needs: needsBinary, run: measureSharing, named: true},
 		{name: "initializer", needs: needsBinary, run: measureInitializer, named: true},

@@ -8,14 +8,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 )
 
 // helpers are what the program does instead of measuring when its only argument
-// is the name of one. A helper is a process of its own, at the lowest priority:
-// what a flood or an attack costs those who send it is no part of what is
-// measured. It ends when its standard input does.
+// is the name of one. A helper is a process of its own. A flood or an attack has
+// the lowest priority: what it costs those who send it is no part of what is
+// measured. A helper ends when its standard input does.
 func helpers() map[string]func(io.Reader, io.Writer) error {
-	return map[string]func(io.Reader, io.Writer) error{floodCommand: runFlood, attackCommand: runAttack}
+	return map[string]func(io.Reader, io.Writer) error{floodCommand: runFlood, attackCommand: runAttack, operateCommand: runOperator}
 }
 
 // runHelper reports whether the arguments of the program name a helper, which
@@ -38,12 +39,18 @@ type helper struct {
 	out     *json.Decoder
 }
 
+// startHelper starts a helper at the lowest priority.
 func startHelper(ctx context.Context, name string) (*helper, error) {
+	return startHelperAt(ctx, name, 19)
+}
+
+// startHelperAt starts a helper whose priority is that of this program, less so much.
+func startHelperAt(ctx context.Context, name string, niceness int) (*helper, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding the program: %w", err)
 	}
-	command := exec.CommandContext(ctx, "nice", "-n", "19", self, name)
+	command := exec.CommandContext(ctx, "nice", "-n", strconv.Itoa(niceness), self, name)
 	command.Stderr = os.Stderr
 	in, err := command.StdinPipe()
 	if err != nil {
@@ -59,10 +66,18 @@ func startHelper(ctx context.Context, name string) (*helper, error) {
 	return &helper{command: command, in: in, out: json.NewDecoder(out)}, nil
 }
 
-// ask tells the helper something and waits for its answer.
-func (h *helper) ask(what, answer any) error {
+// tell tells the helper something.
+func (h *helper) tell(what any) error {
 	if err := json.NewEncoder(h.in).Encode(what); err != nil {
 		return fmt.Errorf("telling the helper what to do: %w", err)
+	}
+	return nil
+}
+
+// ask tells the helper something and waits for its answer.
+func (h *helper) ask(what, answer any) error {
+	if err := h.tell(what); err != nil {
+		return err
 	}
 	if err := h.out.Decode(answer); err != nil {
 		return fmt.Errorf("hearing of the helper: %w", err)

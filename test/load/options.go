@@ -43,13 +43,16 @@ type options struct {
 	definitions     int
 	// in how many workspaces there are so many definitions
 	definitionWorkspaces int
-	floods               []string
-	attacks              []string
-	attackTime           time.Duration
-	attackSize           float64
-	settle               time.Duration
-	timeout              time.Duration
-	keep                 bool
+	// what the operator figure makes, and how many writes a second it makes for how long
+	operatorConsumers, operatorObjects, operatorWrites, operatorBusyWrites int
+	operatorTime                                                           time.Duration
+	floods                                                                 []string
+	attacks                                                                []string
+	attackTime                                                             time.Duration
+	attackSize                                                             float64
+	settle                                                                 time.Duration
+	timeout                                                                time.Duration
+	keep                                                                   bool
 }
 
 // parseOptions returns pflag.ErrHelp after it has printed the help.
@@ -92,6 +95,11 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.policies, "policies", 1000, "workspaces with a policy each in the policies figure")
 	fs.IntVar(&o.definitions, "definitions", 20, "CRDs in each workspace of the definitions figure")
 	fs.IntVar(&o.definitionWorkspaces, "definition-workspaces", 500, "workspaces of the definitions figure")
+	fs.IntVar(&o.operatorConsumers, "operator-consumers", 2000, "consumers of the operator figure")
+	fs.IntVar(&o.operatorObjects, "operator-objects", 10_000, "objects of 1 KiB that these consumers have together")
+	fs.IntVar(&o.operatorWrites, "operator-writes", 200, "writes a second of these consumers together")
+	fs.IntVar(&o.operatorBusyWrites, "operator-busy-writes", 500, "writes a second of a consumer that delays the others")
+	fs.DurationVar(&o.operatorTime, "operator-time", 30*time.Second, "how long the operator figure writes, for each of its parts")
 	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "requests of each kind and round in the fairness figure, alone and beside a flood, and in the host figure")
 	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
 	fs.IntSliceVar(&o.scaleSteps, "scale-steps", []int{1000, 10_000, 100_000}, "numbers of workspaces at which the scale figure looks at the server")
@@ -114,6 +122,7 @@ func (o *options) validate() []error {
 	for name, value := range map[string]int{
 		"workspaces": o.workspaces, "clients": o.clients, "objects": o.objects, "rounds": o.rounds, "samples": o.samples,
 		"quiet-requests": o.quietRequests, "host-watches": o.hostWatches, "flood-clients": o.floodClients, "dependents": o.dependents,
+		"operator-objects": o.operatorObjects, "operator-writes": o.operatorWrites, "operator-busy-writes": o.operatorBusyWrites,
 		"watchers": o.watchers, "policies": o.policies, "definitions": o.definitions, "definition-workspaces": o.definitionWorkspaces,
 	} {
 		if value < 1 {
@@ -122,6 +131,9 @@ func (o *options) validate() []error {
 	}
 	if o.churnWorkspaces < churnPoints {
 		faults = append(faults, fmt.Errorf("--churn-workspaces must be at least %d", churnPoints))
+	}
+	if o.operatorConsumers < 2 || o.operatorTime < time.Second {
+		faults = append(faults, errors.New("--operator-consumers must be at least 2, and --operator-time at least a second"))
 	}
 	if len(o.scaleSteps) == 0 {
 		faults = append(faults, errors.New("--scale-steps must not be empty"))
