@@ -8,6 +8,7 @@
 //	informer.go  what is kept, and how it is read
 //	follow.go    how it is kept current
 //	handler.go   who hears of changes
+//	lister.go    reading by Go type and cluster
 //
 // The memory of an informer is that of the objects, as Options.Transform leaves them, and about 400 bytes for each.
 package informer
