@@ -28,6 +28,8 @@ const (
 	namespace = "annex-system"
 	// newer is the tag of another build of the server.
 	newer = "newer"
+	// operator is the image of the operator in the tutorial.
+	operator = "account"
 	// startTimeout bounds the start of host and node, and the installation.
 	startTimeout = 10 * time.Minute
 )
@@ -86,15 +88,19 @@ func (c *cluster) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// Until a test makes another build, this is the same one.
-	if err := errors.Join(os.Mkdir(filepath.Dir(c.newerBinary()), 0o700), os.Symlink(binary, c.newerBinary())); err != nil {
+	// Until a test makes another build, this is the same one. The operator's image has any program until there is one.
+	if err := errors.Join(os.Mkdir(filepath.Dir(c.newerBinary()), 0o700), os.Symlink(binary, c.newerBinary()),
+		os.Mkdir(filepath.Dir(c.operatorBinary()), 0o700), os.Symlink(binary, c.operatorBinary())); err != nil {
 		return err
 	}
 	// An address outside has to be known when the node starts.
 	if c.etcd, err = startSecureEtcd(filepath.Join(c.dir, "etcd")); err != nil {
 		return err
 	}
-	options := []kubelet.Option{kubelet.WithImage("annex", binary), kubelet.WithImage("annex:"+newer, c.newerBinary()), kubelet.WithOutside(c.etcd.address)}
+	options := []kubelet.Option{
+		kubelet.WithImage("annex", binary), kubelet.WithImage("annex:"+newer, c.newerBinary()), kubelet.WithImage(operator, c.operatorBinary()),
+		kubelet.WithOutside(c.etcd.address),
+	}
 	for _, name := range exampleImages {
 		program, err := annex.Program(name)
 		if err != nil {
@@ -149,6 +155,9 @@ func (c *cluster) stop() error {
 
 // newerBinary is where the other build of the server belongs.
 func (c *cluster) newerBinary() string { return filepath.Join(c.dir, newer, "annex") }
+
+// operatorBinary is where the operator of the tutorial belongs.
+func (c *cluster) operatorBinary() string { return filepath.Join(c.dir, "operator", operator) }
 
 // createNamespace makes a namespace in which only restricted pods run, and waits until pods can be made there.
 func (c *cluster) createNamespace(ctx context.Context, name string) error {

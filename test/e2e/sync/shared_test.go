@@ -188,6 +188,17 @@ func TestSync_SharedNamespace(t *testing.T) {
 		t.Errorf("alpha has the counterparts %v", w.ofConsumer(alpha))
 	}
 
+	// A consumer that has not accepted the claim on Secrets is told, and can leave.
+	path, _ := w.NewWorkspace("root", "gamma", "")
+	gamma := newAt(t, w.Workspace(path))
+	gamma.bind(w.provider, "databases", "events")
+	gamma.create(database("main", "credentials", "password"))
+	gamma.told("SyncNotClaimed", "main", "accept the permission claim on secrets")
+	if err := gamma.Resource(databases).Namespace("default").Delete(ctx, "main", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	gamma.gone(databases, "default", "main")
+
 	// A workspace that goes takes its own along.
 	_, root := annex.Clients(t, w.Workspace("root"))
 	if err := root.Resource(workspaces).Delete(ctx, "alpha", metav1.DeleteOptions{}); err != nil {
