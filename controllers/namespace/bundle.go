@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/client"
@@ -37,75 +36,37 @@ func (c *contents) followBundle(ctx context.Context, watch func() ([]byte, <-cha
 	}
 }
 
-// queueOutdated queues every namespace whose ConfigMap does not contain bundle. It reads the watch cache, without load on etcd, and decodes
-// no ConfigMaps but those that were written: they are few, where those of all workspaces may be many.
+// queueOutdated queues every namespace whose ConfigMap does not contain bundle. It reads the watch cache page by page, without load on etcd:
+// the ConfigMaps of all workspaces, decoded, may take a lot of memory.
 func (c *contents) queueOutdated(ctx context.Context, bundle []byte, add func(client.Key, time.Duration)) error {
 	if len(bundle) == 0 {
 		return nil
 	}
-	written, err := c.written(ctx)
-	if err != nil {
-		return wrap("listing ConfigMaps", err)
-	}
-	data, after := rootCAData(bundle), time.Duration(0)
-	for _, key := range written {
-		obj, err := c.client.Get(ctx, resource("configmaps"), key)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return wrap("reading a ConfigMap", err)
-		}
-		if cm, ok := obj.(*corev1.ConfigMap); !ok || maps.Equal(cm.Data, data) {
-			continue
-		}
-		add(client.Key{Cluster: key.Cluster, Name: key.Namespace}, after)
-		after += bundlePace
-	}
-	return nil
-}
-
-// written returns the keys of the ConfigMaps with certificates that somebody may have written. The others, which a workspace has from the
-// beginning, contain the newest certificates at any time. Several of a workspace are known by their resourceVersion, which is that of the
-// workspace; what was written has one of its own.
-func (c *contents) written(ctx context.Context) ([]client.Key, error) {
-	ctx, end := context.WithCancel(ctx)
+	data := rootCAData(bundle)
+	var outdated []client.Key
+	reading, end := context.WithCancel(ctx)
 	defer end()
-	var written []client.Key
-	var cluster []client.Head // what was seen of the cluster at which the list is
-	next := func() {
-		inRevision := map[string]int{}
-		for _, h := range cluster {
-			inRevision[h.ResourceVersion]++
-		}
-		for _, h := range cluster {
-			if inRevision[h.ResourceVersion] == 1 {
-				written = append(written, h.Key())
-			}
-		}
-		cluster = nil
-	}
 	complete := false
-	err := c.content.Watch(ctx, client.WatchScope{Resource: resource("configmaps"), Listed: isRootCA}, func(event client.HeadEvent) {
+	err := c.client.Watch(reading, resource("configmaps"), func(event client.Event) {
 		switch {
 		case complete:
 		case event.Type == client.Reset:
-			written, cluster = nil, nil
-		case event.Type == client.Added && isRootCA(event.Head):
-			if len(cluster) > 0 && cluster[0].Cluster != event.Head.Cluster {
-				next()
-			}
-			cluster = append(cluster, event.Head)
-		case event.Type == client.Synced && event.Source == "":
-			next()
+			outdated = nil
+		case event.Type == client.Synced:
 			complete = true
 			end()
+		case event.Type == client.Added:
+			if cm, ok := event.Object.(*corev1.ConfigMap); ok && cm.Name == RootCAName && !maps.Equal(cm.Data, data) {
+				key := client.KeyOf(cm)
+				outdated = append(outdated, client.Key{Cluster: key.Cluster, Name: key.Namespace})
+			}
 		}
 	})
-	if complete {
-		return written, nil
+	if !complete {
+		return wrap("listing ConfigMaps", err)
 	}
-	return nil, err
+	for i, key := range outdated {
+		add(key, time.Duration(i)*bundlePace)
+	}
+	return nil
 }
-
-func isRootCA(h client.Head) bool { return h.Name == RootCAName }

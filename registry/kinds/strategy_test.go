@@ -277,7 +277,7 @@ func TestNewColumns(t *testing.T) {
 	}
 	object := func(name string) corev1.Secret {
 		return corev1.Secret{Type: "t", ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"owner": "o"},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:type":{}}`)}}}}}
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m", FieldsV1: metav1.NewFieldsV1(`{"f:type":{}}`)}}}}
 	}
 	one := object("a")
 	list := &corev1.SecretList{ListMeta: metav1.ListMeta{ResourceVersion: "7", Continue: "c"}, Items: []corev1.Secret{object("a"), object("b")}}

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/annex-dev/annex/apis/core/limits"
-	"github.com/annex-dev/annex/apis/rbac/rules"
 	"github.com/annex-dev/annex/apis/rbac/inheritance"
+	"github.com/annex-dev/annex/apis/rbac/rules"
 	"github.com/annex-dev/annex/apis/rule"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )

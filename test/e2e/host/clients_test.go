@@ -25,8 +25,8 @@ import (
 const (
 	// inPod begins the block of the page that runs in a pod.
 	inPod = "annex kubeconfig --workspace root:org:team > /tmp/team.kubeconfig"
-	// withPlugin begins the block with the plugin's commands, which TestHost_Plugin types: it changes the current context of the reader.
-	withPlugin = "kubectl annex ws :root:org"
+	// withPlugin begins the blocks with the plugin's commands, which TestHost_Plugin and TestPlugin_Scripts type.
+	withPlugin = "kubectl annex "
 )
 
 // typed returns what the page asks the reader to type outside of a pod, without the plugin.
