@@ -64,7 +64,7 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 	// The stand-in keeps no workspaces apart, knows no users, and collects no garbage.
 	// Those that are named have an etcd to look into.
 	names := slices.DeleteFunc(figureNames(), func(name string) bool {
-		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "sharing", "initializer", "scale", "churn"}, name)
+		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "sharing", "initializer", "operator", "scale", "churn"}, name)
 	})
 	figures := measureForTest(t, "--server-binary="+binary, "--start-plain", "--figures="+strings.Join(names, ","))
 

@@ -45,6 +45,9 @@ func workspaceUser(t *testing.T, name string) *hostframework.User {
 	}
 	t.Cleanup(func() { _ = roles.Delete(context.WithoutCancel(t.Context()), role, metav1.DeleteOptions{}) })
 	u := installed.host.ServiceAccount(t, "default", name)
+	t.Cleanup(func() {
+		_ = installed.client.CoreV1().ServiceAccounts("default").Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{})
+	})
 	u.Grant(role)
 	return u
 }
