@@ -78,7 +78,9 @@ func (j *job) inputs() []string {
 }
 
 // plurals are no exceptions.
-func plurals() map[string]string { return util.PluralExceptionListToMapOrDie([]string{"Endpoints:Endpoints"}) }
+func plurals() map[string]string {
+	return util.PluralExceptionListToMapOrDie([]string{"Endpoints:Endpoints"})
+}
 
 func deepCopies(j *job) error {
 	a := copyargs.New()
