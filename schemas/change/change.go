@@ -159,10 +159,10 @@ func (l *log) versions(from, to *apiextensionsv1.CustomResourceDefinitionVersion
 	}
 	now := selectable(to)
 	for path := range selectable(from).Difference(now) {
-		l.breaking(fieldOf(path), "can no longer be selected by")
+		l.breaking(fieldOf(path), "can no longer be used in field selectors")
 	}
 	for path := range now.Difference(selectable(from)) {
-		l.compatible(fieldOf(path), "can be selected by")
+		l.compatible(fieldOf(path), "can be used in field selectors")
 	}
 	l.compare(schemaOf(from), schemaOf(to), "")
 }

@@ -141,9 +141,9 @@ spec:
   - {name: v1, served: true, storage: false, deprecated: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object}}}}, selectableFields: [{jsonPath: .spec.b}],
      subresources: {status: {}, scale: {specReplicasPath: .spec.n, statusReplicasPath: .status.n}}}
 `, []string{
-			"! v1 spec.a: can no longer be selected by", "! v1 status: becomes a subresource: a write of the object no longer changes it",
+			"! v1 spec.a: can no longer be used in field selectors", "! v1 status: becomes a subresource: a write of the object no longer changes it",
 			"objects that are written are stored as v2, no longer as v1", "v1 the version is deprecated", "v1 the subresource scale is new",
-			"v1 spec.b: can be selected by", "v2 the version is new",
+			"v1 spec.b: can be used in field selectors", "v2 the version is new",
 		}},
 		"a version less": {`
 spec:

@@ -29,7 +29,7 @@ func newDiffCommand(c *common) *cobra.Command {
 		Short: "Show what a new CustomResourceDefinition changes for those who use the API",
 		Long: "Compare CustomResourceDefinitions with what the APIExport of the current workspace offers now, or, if none has the API, with the definition\n" +
 			"in the workspace. Changes that may break a client or an object are marked as breaking: the command fails if there are any.\n\n" +
-			"Nothing is written, and no objects of consumers are read: a breaking change may concern none of them.",
+			"Nothing is written, and no objects of consumers are read, so there may be none that a breaking change concerns.",
 		Example: c.example(`
   # What would these definitions change?
   $ diff -f crd.yaml

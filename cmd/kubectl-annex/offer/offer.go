@@ -48,17 +48,26 @@ func New(config *rest.Config) (*Workspace, error) {
 	return w, nil
 }
 
-// Definition reads a CustomResourceDefinition; nil if there is none.
+// Read reads a CustomResourceDefinition. The error is NotFound if there is none.
+func Read(ctx context.Context, objects dynamic.Interface, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
+	object, err := objects.Resource(definitions).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	definition := &apiextensionsv1.CustomResourceDefinition{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, definition); err != nil {
+		return nil, fmt.Errorf("decoding CustomResourceDefinition %q: %w", name, err)
+	}
+	return definition, nil
+}
+
+// Definition reads a CustomResourceDefinition of the workspace; nil if there is none.
 func (w *Workspace) Definition(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	object, err := w.objects.Resource(definitions).Get(ctx, name, metav1.GetOptions{})
+	definition, err := Read(ctx, w.objects, name)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading CustomResourceDefinition %q: %w", name, err)
-	}
-	definition := &apiextensionsv1.CustomResourceDefinition{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, definition); err != nil {
 		return nil, fmt.Errorf("reading CustomResourceDefinition %q: %w", name, err)
 	}
 	return definition, nil

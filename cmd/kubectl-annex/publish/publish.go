@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/offer"
 	"github.com/annex-dev/annex/generated/clientset/versioned"
 	"github.com/annex-dev/annex/schemas/publish"
 )
@@ -85,7 +85,7 @@ func (p *Publisher) Apply(ctx context.Context, manifest []byte) error {
 // Annotate sets the annotation of a definition, or takes it away, and returns the name of the APIExport. It does nothing if the
 // definition already has it.
 func (p *Publisher) Annotate(ctx context.Context, name string) (export string, err error) {
-	definition, err := p.definition(ctx, name)
+	definition, err := offer.Read(ctx, p.objects, name)
 	if err != nil {
 		return "", err
 	}
@@ -111,24 +111,11 @@ func (p *Publisher) Annotate(ctx context.Context, name string) (export string, e
 	return is, nil
 }
 
-// definition reads a definition.
-func (p *Publisher) definition(ctx context.Context, name string) (*apiextensionsv1.CustomResourceDefinition, error) {
-	object, err := p.objects.Resource(definitions).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	definition := &apiextensionsv1.CustomResourceDefinition{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, definition); err != nil {
-		return nil, fmt.Errorf("reading CustomResourceDefinition %q: %w", name, err)
-	}
-	return definition, nil
-}
-
 // Wait waits until the APIExport has the schema of the definition as it is now. The error has what the server says about it.
 func (p *Publisher) Wait(ctx context.Context, name, export string, timeout time.Duration) error {
 	refusal := ""
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, timeout, true, func(ctx context.Context) (bool, error) {
-		definition, err := p.definition(ctx, name)
+		definition, err := offer.Read(ctx, p.objects, name)
 		if err != nil {
 			return false, err
 		}
