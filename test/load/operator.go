@@ -305,7 +305,7 @@ func (o *operated) reconciles(ctx context.Context, h *helper, busy string, names
 
 // write writes the time to objects of the named workspaces, one after the other, so many times a second, for a time.
 func (o *operated) write(ctx context.Context, names []string, perSecond int, lasts time.Duration, wrote *atomic.Int64) error {
-	clients, err := crowd.ConnectAll(o.target.privileged, o.opts.clients)
+	clients, err := crowd.ConnectAll(o.target.admin, o.opts.clients)
 	if err != nil {
 		return err
 	}

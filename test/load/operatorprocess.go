@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -75,18 +74,18 @@ func runOperator(in io.Reader, out io.Writer) error {
 	ctrllog.SetLogger(logr.Discard())
 	m, err := operator.New(&rest.Config{Host: o.Host, BearerToken: o.Token, TLSClientConfig: rest.TLSClientConfig{CAData: o.CA}}, operator.Options{
 		EndpointSlice: o.Slice,
-		Options:       manager.Options{Metrics: metricsserver.Options{BindAddress: "0"}},
+		Options:       manager.Options{Scheme: newOperatorScheme(), Metrics: metricsserver.Options{BindAddress: "0"}},
 	})
 	if err != nil {
 		return err
 	}
 	r := &reconciled{}
-	if err := operator.ControllerManagedBy(m).For(emptyWidget()).Complete(operator.Func(func(ctx context.Context, request operator.Request) (reconcile.Result, error) {
-		now, widget := time.Now(), emptyWidget()
-		if err := m.In(request.ClusterName).Get(ctx, request.NamespacedName, widget); err != nil {
+	if err := operator.ControllerManagedBy(m).For(&widget{}).Complete(operator.Func(func(ctx context.Context, request operator.Request) (reconcile.Result, error) {
+		now, w := time.Now(), &widget{}
+		if err := m.In(request.ClusterName).Get(ctx, request.NamespacedName, w); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
-		r.note(request.ClusterName, writtenAt(widget), now)
+		r.note(request.ClusterName, w.writtenAt(), now)
 		return reconcile.Result{}, nil
 	})); err != nil {
 		return err
@@ -135,7 +134,7 @@ func missing(ctx context.Context, m *operator.Manager, objects map[string][]stri
 	for cluster, names := range objects {
 		in := m.In(logicalcluster.Name(cluster))
 		for _, name := range names {
-			err := in.Get(ctx, client.ObjectKey{Name: name}, emptyWidget())
+			err := in.Get(ctx, client.ObjectKey{Name: name}, &widget{})
 			if client.IgnoreNotFound(err) != nil {
 				return n, err
 			}
@@ -170,17 +169,6 @@ func (r *reconciled) take() answer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.taken
-}
-
-func emptyWidget() *unstructured.Unstructured { return newObject(widgets, "Widget", "", nil) }
-
-// writtenAt returns the time that stamp has put into an object.
-func writtenAt(widget *unstructured.Unstructured) time.Time {
-	at, _, err := unstructured.NestedInt64(widget.Object, "spec", "size")
-	if err != nil {
-		return time.Time{}
-	}
-	return time.Unix(0, at)
 }
 
 // stamp returns the merge patch that writes a time into an object.
