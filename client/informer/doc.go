@@ -9,6 +9,7 @@
 //	follow.go    how it is kept current
 //	handler.go   who hears of changes
 //	lister.go    reading by Go type and cluster
+//	factory.go   several informers of one server, by Go type
 //
 // The memory of an informer is that of the objects, as Options.Transform leaves them, and about 400 bytes for each.
 package informer

@@ -16,6 +16,9 @@ type Lister[T client.Object] struct{ informer *Informer }
 // NewLister returns a lister of an informer whose objects are of type T.
 func NewLister[T client.Object](i *Informer) Lister[T] { return Lister[T]{i} }
 
+// Informer returns the informer that the lister reads from, for example to add a handler.
+func (l Lister[T]) Informer() *Informer { return l.informer }
+
 // List returns the objects of all clusters that selector selects, in the order of their keys.
 func (l Lister[T]) List(selector labels.Selector) ([]T, error) {
 	return l.list(client.Scope{Selector: selector})
