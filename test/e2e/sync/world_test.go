@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,7 +34,10 @@ import (
 )
 
 const (
-	examples = "../../../examples/sync/"
+	configuration = "../../../examples/sync/sync.yaml"
+	chartDir      = "../../../charts/annex-sync"
+	// agentName is that of the release, and of its namespace.
+	agentName = "annex-sync"
 	// home is the namespace of the stock controllers on the host.
 	home = "cert-manager"
 	// lease is short, because the successor of a killed agent waits for its end.
@@ -103,11 +107,10 @@ func newWorld(t *testing.T) *world {
 			w.host.create(string(data))
 		}
 	}
-	for _, file := range []string{"service.yaml", "deployment.yaml"} {
-		w.host.create(readFile(t, examples+file))
-	}
-	w.provider.create(readFile(t, examples+"workspace.yaml"))
-	token, err := w.host.typed.CoreV1().ServiceAccounts("annex-sync").CreateToken(t.Context(), "annex-sync", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	w.host.create("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + agentName + "}")
+	w.host.create(w.chart("service"))
+	w.provider.create(w.chart("workspace"))
+	token, err := w.host.typed.CoreV1().ServiceAccounts(agentName).CreateToken(t.Context(), agentName, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +119,22 @@ func newWorld(t *testing.T) *world {
 	w.kubeconfig = filepath.Join(t.TempDir(), "agent.kubeconfig")
 	writeKubeconfig(t, w.kubeconfig, account)
 	return w
+}
+
+// chart returns what a part of the chart renders for the configuration of the example.
+func (w *world) chart(part string) string {
+	w.t.Helper()
+	binary, err := annex.Program("helm")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	command := exec.CommandContext(w.t.Context(), binary, "template", agentName, chartDir, "--namespace", agentName, "--set-file", "configuration="+configuration, "--set", "part="+part)
+	command.Env = append(os.Environ(), "HOME="+w.t.TempDir())
+	out, err := command.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("rendering the part %s of the chart: %v\n%s", part, err, out)
+	}
+	return string(out)
 }
 
 // grantAnnex gives Annex the rights that it needs on the host.
@@ -211,7 +230,7 @@ func (w *world) operate(names ...string) {
 // startAgent runs `annex sync` with the configuration of the example until the test ends, or is killed.
 func (w *world) startAgent() *process.Process {
 	w.t.Helper()
-	return w.run(readFile(w.t, examples+"sync.yaml") + "service: {kubeconfig: " + w.kubeconfig + "}\n")
+	return w.run(readFile(w.t, configuration) + "service: {kubeconfig: " + w.kubeconfig + "}\n")
 }
 
 // run runs `annex sync` with a configuration.
@@ -226,7 +245,7 @@ func (w *world) run(configuration string) *process.Process {
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	args := []string{"sync", "--config", file, "--leader-election-namespace", "annex-sync", "--leader-election-lease-duration", lease, "-v", "1"}
+	args := []string{"sync", "--config", file, "--leader-election-namespace", agentName, "--leader-election-lease-duration", lease, "-v", "1"}
 	agent, err := process.Start(binary, args, filepath.Join(dir, "log"))
 	if err != nil {
 		w.t.Fatal(err)
@@ -290,6 +309,9 @@ func (a *at) create(manifest string) {
 		obj := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal(document, &obj.Object); err != nil {
 			a.t.Fatalf("%v in %s", err, document)
+		}
+		if len(obj.Object) == 0 {
+			continue // what a template leaves of a file
 		}
 		annex.Eventually(a.t, func(ctx context.Context) error {
 			mapping, err := mapper.RESTMapping(obj.GroupVersionKind().GroupKind(), obj.GroupVersionKind().Version)

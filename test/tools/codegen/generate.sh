@@ -27,8 +27,10 @@ cp -r "$root/examples" "$copy/"
 cp "$root"/client/go.* "$copy/client/"
 cp "$root"/generated/go.* "$copy/generated/"
 cp -r "$root/test/tools/apidocs" "$root/test/tools/chartdocs" "$root/test/tools/modelschema" "$copy/test/tools/"
-mkdir -p "$copy/charts/annex"
-cp "$root/charts/annex/README.md" "$root/charts/annex/values.yaml" "$copy/charts/annex/"
+for chart in annex annex-sync; do
+  mkdir -p "$copy/charts/$chart"
+  cp "$root/charts/$chart/README.md" "$root/charts/$chart/values.yaml" "$copy/charts/$chart/"
+done
 cd "$copy"
 # Out with the old first: a generator that finds a file of its own may build on it.
 find apis examples -name 'zz_generated.*.go' -delete
@@ -92,12 +94,12 @@ echo "docs/api-reference.md"
 go run ./test/tools/apidocs -root . -out docs/api-reference.md \
   core/v1alpha1 tenancy/v1alpha1 apis/v1alpha2 apis/v1alpha1 topology/v1alpha1 cache/v1alpha1 annex/v1alpha1 conditions/v1alpha1
 
-echo "charts/annex/README.md"
-go run ./test/tools/chartdocs charts/annex
+echo "charts/*/README.md"
+for chart in annex annex-sync; do go run ./test/tools/chartdocs charts/$chart; done
 
 if [ "${1:-}" = --check ]; then
   status=0
-  for path in apis generated examples docs/api-reference.md charts/annex/README.md; do
+  for path in apis generated examples docs/api-reference.md charts/annex/README.md charts/annex-sync/README.md; do
     diff -ruN "$root/$path" "$copy/$path" || status=1
   done
   if [ $status != 0 ]; then echo "generated code is not up to date: run make generate and commit what it writes" >&2; fi
@@ -110,4 +112,4 @@ rm -rf "$root/generated"
 cp -r "$copy/generated" "$root/generated"
 mkdir -p "$root/docs"
 cp "$copy/docs/api-reference.md" "$root/docs/api-reference.md"
-cp "$copy/charts/annex/README.md" "$root/charts/annex/README.md"
+for chart in annex annex-sync; do cp "$copy/charts/$chart/README.md" "$root/charts/$chart/README.md"; done
