@@ -108,12 +108,12 @@ verify-lint: bin/golangci-lint ## run the linters
 
 .PHONY: verify-tidy
 verify-tidy: ## check that each go.mod and go.sum is tidy, and that they agree; make tidy mends it
-	@for module in $(MODULES); do (cd $$module && $(GO) mod tidy -diff) || exit 1; done
+	@for module in $(MODULES) codegen; do (cd $$module && $(GO) mod tidy -diff) || exit 1; done
 	@$(GO) test ./test/lint -run TestModules
 
 .PHONY: tidy
 tidy: ## bring each go.mod and go.sum up to date
-	@for module in apis generated client examples .; do (cd $$module && $(GO) mod tidy) || exit 1; done
+	@for module in apis generated client examples codegen .; do (cd $$module && $(GO) mod tidy) || exit 1; done
 
 .PHONY: verify-generate
 verify-generate: bin/annex ## check that generated code is current; make generate mends it

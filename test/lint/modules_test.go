@@ -41,16 +41,22 @@ func readMod(t *testing.T, folder string) goMod {
 	return mod
 }
 
-// Our modules are released together, with the chart, and pin the same libraries. What they need indirectly may be older than in the server. Only folders of this repository replace modules, which is
-// nothing to whoever requires ours.
+// Our modules are released together, with the charts, and pin the same libraries. What they need indirectly may be older than in the server. Only folders of this repository replace modules, which is
+// nothing to whoever requires ours. The generator is not in go.work, because nothing of ours imports what it needs.
 func TestModules_AreInStep(t *testing.T) {
-	manifest, err := os.ReadFile("../../charts/annex/Chart.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var chart struct{ AppVersion string }
-	if err := yaml.Unmarshal(manifest, &chart); err != nil {
-		t.Fatal(err)
+	var chart struct{ Version, AppVersion string }
+	for _, name := range []string{"annex-sync", "annex"} {
+		manifest, err := os.ReadFile("../../charts/" + name + "/Chart.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := chart
+		if err := yaml.Unmarshal(manifest, &chart); err != nil {
+			t.Fatal(err)
+		}
+		if before.Version != "" && before != chart {
+			t.Errorf("the chart %s is %+v, another one %+v", name, chart, before)
+		}
 	}
 	server := readMod(t, "")
 	pinned := map[string]string{}
@@ -58,12 +64,15 @@ func TestModules_AreInStep(t *testing.T) {
 		pinned[r.Path] = r.Version
 	}
 	ours := 0
-	for _, folder := range []string{"", "apis", "generated", "client", "examples"} {
+	for _, folder := range []string{"", "apis", "generated", "client", "examples", "codegen"} {
 		mod := readMod(t, folder)
 		if mod.Go != server.Go {
 			t.Errorf("%s is for Go %s, the server for %s", mod.Module.Path, mod.Go, server.Go)
 		}
 		for _, r := range mod.Require {
+			if r.Path == "k8s.io/code-generator" && r.Version != pinned["k8s.io/apimachinery"] {
+				t.Errorf("%s requires %s %s, the server is built with the libraries of %s", mod.Module.Path, r.Path, r.Version, pinned["k8s.io/apimachinery"])
+			}
 			if strings.HasPrefix(r.Path, module) {
 				ours++
 				if want := "v" + chart.AppVersion; r.Version != want {
