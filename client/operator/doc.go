@@ -1,7 +1,8 @@
 // Package operator runs the operator of a provider over the objects of all consumers. It is built on controller-runtime: reconcilers, predicates,
 // handlers, leader election, metrics and health checks are stock ones, and a request names the cluster, too.
 //
-// A [Manager] is a stock manager of the provider's own workspace, where its Lease is, together with one cache of all consumers:
+// A [Manager] is a stock manager of the provider's own workspace, where its Lease is unless LeaderElectionConfig leads elsewhere, together with one
+// cache of all consumers:
 //
 //	endpoints.go    which endpoints an APIExportEndpointSlice has; they come and go
 //	initializer.go  where the endpoint of an initializer is

@@ -25,6 +25,7 @@ type Common struct {
 	workspace       string
 	metrics, probes string
 	elect           bool
+	leaseNamespace  string
 }
 
 // New adds the flags of a command to flag.CommandLine. Its name is that of its Lease.
@@ -32,7 +33,9 @@ func New(name string) *Common {
 	c := &Common{name: name}
 	flag.StringVar(&c.workspace, "workspace", "", "Absolute path of the provider's workspace, such as root:provider. Set it if the credentials are for the host "+
 		"cluster, as those of a pod are. Leave it empty if the kubeconfig leads to the workspace.")
-	flag.BoolVar(&c.elect, "leader-elect", true, "Let only one replica work at a time. The Lease is in the namespace default of the provider's workspace.")
+	flag.BoolVar(&c.elect, "leader-elect", true, "Let only one replica work at a time.")
+	flag.StringVar(&c.leaseNamespace, "leader-elect-namespace", "", "Namespace of the Lease. With --workspace, the Lease is in the host cluster, and the default is the "+
+		"namespace of the pod. Otherwise, the Lease is in the provider's workspace, and the default is the namespace default.")
 	flag.StringVar(&c.metrics, "metrics-bind-address", "0", "Address of /metrics, such as :8080. 0 disables it.")
 	flag.StringVar(&c.probes, "health-probe-bind-address", "0", "Address of /healthz and /readyz, such as :8081. 0 disables them.")
 	return c
@@ -49,23 +52,28 @@ func (c *Common) Parse() error {
 	return nil
 }
 
-// Config returns a config of the provider's workspace.
-func (c *Common) Config() (*rest.Config, error) {
+// configs returns a config of the provider's workspace, and one of where the Lease is. Through a host, that is the host: so an operator keeps its
+// Lease, and goes on, while Annex is away.
+func (c *Common) configs() (workspace, lease *rest.Config, err error) {
 	found, err := config.GetConfig()
 	if err != nil {
-		return nil, fmt.Errorf("finding credentials: %w", err)
+		return nil, nil, fmt.Errorf("finding credentials: %w", err)
 	}
 	if c.workspace == "" {
-		return found, nil
+		return found, found, nil
 	}
-	return operator.ThroughHost(found, c.workspace)
+	workspace, err = operator.ThroughHost(found, c.workspace)
+	return workspace, found, err
 }
 
 // Manager returns a manager with the flags' options, added to those that are given, and with the types that add knows.
 func (c *Common) Manager(options operator.Options, add ...func(*runtime.Scheme) error) (*operator.Manager, error) {
-	at, err := c.Config()
+	at, lease, err := c.configs()
 	if err != nil {
 		return nil, err
+	}
+	if c.workspace == "" && c.leaseNamespace == "" {
+		c.leaseNamespace = "default"
 	}
 	scheme := remote.NewScheme()
 	for _, types := range add {
@@ -75,7 +83,8 @@ func (c *Common) Manager(options operator.Options, add ...func(*runtime.Scheme) 
 	}
 	options.Options = manager.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: c.metrics}, HealthProbeBindAddress: c.probes,
-		LeaderElection: c.elect, LeaderElectionID: c.name, LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
+		LeaderElection: c.elect, LeaderElectionID: c.name, LeaderElectionReleaseOnCancel: true,
+		LeaderElectionConfig: lease, LeaderElectionNamespace: c.leaseNamespace,
 	}
 	m, err := operator.New(at, options)
 	if err != nil {

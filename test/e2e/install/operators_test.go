@@ -29,6 +29,25 @@ func runOperator(t *testing.T, provider *hostframework.User, path, example, work
 		"--set", "image="+example, "--set", "workspace="+workspace, "--wait")
 }
 
+// bindDatabases binds the API of the database operator in a workspace, as its page says.
+func bindDatabases(u *hostframework.User, workspace string) {
+	u.Kubectl(workspace, `
+apiVersion: apis.kcp.io/v1alpha2
+kind: APIBinding
+metadata: {name: databases}
+spec:
+  reference: {export: {path: "root:platform", name: databases}}
+  permissionClaims:
+  - group: ""
+    resource: secrets
+    verbs: ["*"]
+    state: Accepted
+    selector: {matchLabels: {app.kubernetes.io/managed-by: database-operator}}
+  - {group: "", resource: events, verbs: ["*"], state: Accepted, selector: {matchAll: true}}
+`, "create", "-f", "-")
+	u.Kubectl(workspace, "", "wait", "--for=condition=Ready", "--timeout=2m", "apibinding/databases")
+}
+
 // Operators run in pods that nothing but Pod Security's restricted profile may run in, and reach workspaces through the host, with the
 // ServiceAccounts of their pods.
 func TestOperators_InPods(t *testing.T) {
@@ -63,21 +82,7 @@ func TestOperators_InPods(t *testing.T) {
 
 	t.Run("a database", func(t *testing.T) {
 		shop := newWorkspace(t, ada, "shop")
-		ada.Kubectl(shop, `
-apiVersion: apis.kcp.io/v1alpha2
-kind: APIBinding
-metadata: {name: databases}
-spec:
-  reference: {export: {path: "root:platform", name: databases}}
-  permissionClaims:
-  - group: ""
-    resource: secrets
-    verbs: ["*"]
-    state: Accepted
-    selector: {matchLabels: {app.kubernetes.io/managed-by: database-operator}}
-  - {group: "", resource: events, verbs: ["*"], state: Accepted, selector: {matchAll: true}}
-`, "create", "-f", "-")
-		ada.Kubectl(shop, "", "wait", "--for=condition=Ready", "--timeout=2m", "apibinding/databases")
+		bindDatabases(ada, shop)
 		ada.Kubectl(shop, "{apiVersion: postgresql.example.com/v1, kind: Database, metadata: {name: orders, namespace: default}}", "create", "-f", "-")
 		login := func() (fields []string) {
 			t.Helper()
@@ -111,6 +116,23 @@ spec:
 			t.Errorf("after the deletion there are %v", left)
 		}
 		ada.Kubectl("", "", "delete", "workspace", "shop")
+	})
+
+	t.Run("a server that is killed", func(t *testing.T) {
+		var teams []*team
+		names := []string{"crash-blue", "crash-green"}
+		for _, name := range names {
+			path := newWorkspace(t, ada, name)
+			bindDatabases(ada, path)
+			teams = append(teams, newTeam(t, ada, path))
+		}
+		crashWhileOperating(t, teams...)
+		for _, name := range names {
+			ada.Kubectl("", "", "delete", "workspace", name, "--timeout=2m")
+		}
+		if left := installed.postgres.Ask(t, "SELECT datname FROM pg_database WHERE starts_with(datname, 'db_')"); len(left) > 0 {
+			t.Errorf("after the workspaces there are %v", left)
+		}
 	})
 
 	t.Run("an initializer", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,19 +16,43 @@ const describeLines = 30
 
 // Log returns what a container has printed since its last start.
 func (k *Kubelet) Log(namespace, pod, container string) (string, error) {
-	p := k.find(namespace, pod)
-	if p == nil {
-		return "", fmt.Errorf("no pod %s/%s is or was on the node", namespace, pod)
-	}
-	c := p.container(container)
-	if c == nil {
-		return "", fmt.Errorf("pod %s/%s has no container %q", namespace, pod, container)
+	c, err := k.container(namespace, pod, container)
+	if err != nil {
+		return "", err
 	}
 	text, err := os.ReadFile(c.logFile(c.snapshot().RestartCount))
 	if err != nil {
 		return "", fmt.Errorf("reading the log: %w", err)
 	}
 	return string(text), nil
+}
+
+// Kill ends the process of a container as a crash would, at once, and returns when it has ended. The container is restarted as its pod says.
+func (k *Kubelet) Kill(namespace, pod, container string) error {
+	c, err := k.container(namespace, pod, container)
+	if err != nil {
+		return err
+	}
+	process := c.running()
+	if process == nil {
+		return fmt.Errorf("container %s of pod %s/%s does not run", container, namespace, pod)
+	}
+	process.Signal(syscall.SIGKILL)
+	<-process.Done()
+	return nil
+}
+
+// container finds a container of a pod that is or was on the node.
+func (k *Kubelet) container(namespace, pod, name string) (*container, error) {
+	p := k.find(namespace, pod)
+	if p == nil {
+		return nil, fmt.Errorf("no pod %s/%s is or was on the node", namespace, pod)
+	}
+	c := p.container(name)
+	if c == nil {
+		return nil, fmt.Errorf("pod %s/%s has no container %q", namespace, pod, name)
+	}
+	return c, nil
 }
 
 func (p *pod) container(name string) *container {

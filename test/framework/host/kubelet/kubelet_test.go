@@ -335,6 +335,18 @@ spec:
 		}
 		return nil
 	})
+	restarts := pod(t, ns, "sick").Status.ContainerStatuses[0].RestartCount
+	eventually(t, "the container runs, and is killed", func() error { return node.Kill(ns, "sick", "sick") })
+	eventually(t, "what was killed is restarted", func() error {
+		s := pod(t, ns, "sick").Status.ContainerStatuses[0]
+		if s.RestartCount <= restarts || s.State.Running == nil || s.LastTerminationState.Terminated == nil || s.LastTerminationState.Terminated.ExitCode != 137 {
+			return fmt.Errorf("it is %+v", s)
+		}
+		return nil
+	})
+	if err := node.Kill(ns, "sick", "other"); err == nil {
+		t.Error("a container was killed that the pod does not have")
+	}
 	eventually(t, "the other one waits longer and longer", func() error {
 		s := pod(t, ns, "crashing").Status.ContainerStatuses[0]
 		if s.RestartCount < 2 || s.State.Waiting == nil || s.State.Waiting.Reason != "CrashLoopBackOff" || s.LastTerminationState.Terminated.ExitCode != 3 {
