@@ -141,7 +141,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	}
 	core.ServeTokens(s.core, p.tokens, c.MaxTokenLife)
 	access, err := reviewaccess.New(reviewaccess.Config{
-		Decider: p.clusters, Evaluator: i.evaluator, PathOf: s.paths.PathOf,
+		Decider: p.clusters, Evaluator: i.evaluator, Cached: s.reader, PathOf: s.paths.PathOf,
 		Rules: reviewaccess.Rules{
 			RBAC:    slices.Contains(c.Authorization.Order, authorization.RBAC),
 			Webhook: c.Authorization.Webhook != nil,

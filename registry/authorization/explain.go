@@ -145,6 +145,13 @@ func (a *asking) explanation(ctx context.Context, attrs authorizer.Attributes) a
 		faults = append(faults, errUnread.Error())
 	}
 	status.Truncated = more || moreEntry
+	providers, err := a.providers(ctx, attrs)
+	if err != nil {
+		faults = append(faults, errUnread.Error())
+	}
+	if step, told := claimsStep(providers); told {
+		status.Steps = append(status.Steps, step)
+	}
 	slices.Sort(faults)
 	status.EvaluationError = strings.Join(slices.Compact(faults), "; ")
 	status.Reason = "not allowed: " + account.missing()

@@ -27,7 +27,7 @@ import (
 // askWith creates a review of ours in cluster, as u, over the objects.
 func askWith(t *testing.T, objects []client.Object, cluster logicalcluster.Name, u user.Info, obj runtime.Object) (runtime.Object, error) {
 	t.Helper()
-	r, err := New(Config{Decider: strict, Evaluator: policy.New(clienttest.NewFake(objects...), nil), Rules: Rules{RBAC: true},
+	r, err := New(Config{Decider: strict, Evaluator: policy.New(clienttest.NewFake(objects...), nil), Cached: clienttest.NewFake(objects...), Rules: Rules{RBAC: true},
 		PathOf: func(cluster logicalcluster.Name) (logicalcluster.Path, bool) { return "root:" + cluster.Path(), true }})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
@@ -28,7 +29,9 @@ type Config struct {
 	// Decider is the authorizer of the server, Evaluator its RBAC.
 	Decider   Decider
 	Evaluator *policy.Evaluator
-	Rules     Rules
+	// Cached reads APIBindings, whose providers may do things, too.
+	Cached client.Reader
+	Rules  Rules
 	// PathOf returns the path of a logical cluster; false if it is not known.
 	PathOf func(cluster logicalcluster.Name) (logicalcluster.Path, bool)
 }
@@ -38,10 +41,10 @@ type Reviews struct{ reviewer *reviewer }
 
 // New returns what answers reviews. It is an error to leave out what it needs.
 func New(c Config) (*Reviews, error) {
-	if c.Decider == nil || c.Evaluator == nil || c.PathOf == nil {
-		return nil, errors.New("building the storage of access reviews: an authorizer, an evaluator, and a lookup of paths are needed")
+	if c.Decider == nil || c.Evaluator == nil || c.Cached == nil || c.PathOf == nil {
+		return nil, errors.New("building the storage of access reviews: an authorizer, an evaluator, a reader, and a lookup of paths are needed")
 	}
-	return &Reviews{&reviewer{decider: c.Decider, evaluator: c.Evaluator, listed: c.Rules, pathOf: c.PathOf}}, nil
+	return &Reviews{&reviewer{decider: c.Decider, evaluator: c.Evaluator, cached: c.Cached, listed: c.Rules, pathOf: c.PathOf}}, nil
 }
 
 // Explanations returns the storage of AccessExplanations.

@@ -15,6 +15,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
@@ -25,6 +26,7 @@ var errUnread = errors.New("the policy could not be read")
 type reviewer struct {
 	decider   Decider
 	evaluator *policy.Evaluator
+	cached    client.Reader
 	listed    Rules
 	pathOf    func(cluster logicalcluster.Name) (logicalcluster.Path, bool)
 }

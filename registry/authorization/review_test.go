@@ -66,7 +66,7 @@ func (d decider) Explain(ctx context.Context, attrs authorizer.Attributes) Accou
 // build returns the storage of reviews.
 func build(t *testing.T, evaluator *policy.Evaluator, rules Rules) *group.Group {
 	t.Helper()
-	r, err := New(Config{Decider: strict, Evaluator: evaluator, Rules: rules, PathOf: func(cluster logicalcluster.Name) (logicalcluster.Path, bool) {
+	r, err := New(Config{Decider: strict, Evaluator: evaluator, Cached: fake(), Rules: rules, PathOf: func(cluster logicalcluster.Name) (logicalcluster.Path, bool) {
 		return "root:" + cluster.Path(), true
 	}})
 	if err != nil {
@@ -275,9 +275,10 @@ func TestValidation(t *testing.T) {
 func TestNew_NeedsAll(t *testing.T) {
 	path := func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false }
 	for name, c := range map[string]Config{
-		"no authorizer": {Evaluator: policy.New(fake(), nil), PathOf: path},
-		"no evaluator":  {Decider: strict, PathOf: path},
-		"no paths":      {Decider: strict, Evaluator: policy.New(fake(), nil)},
+		"no authorizer": {Evaluator: policy.New(fake(), nil), Cached: fake(), PathOf: path},
+		"no evaluator":  {Decider: strict, Cached: fake(), PathOf: path},
+		"no reader":     {Decider: strict, Evaluator: policy.New(fake(), nil), PathOf: path},
+		"no paths":      {Decider: strict, Evaluator: policy.New(fake(), nil), Cached: fake()},
 	} {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s: no error", name)

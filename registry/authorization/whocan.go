@@ -54,7 +54,11 @@ func (r *reviewer) whoCan(ctx context.Context, obj runtime.Object) (runtime.Obje
 		klog.FromContext(ctx).Error(err, "Policy could not be read for a list of subjects", "cluster", a.cluster)
 		return nil, apierrors.NewServiceUnavailable(policy.ErrUnread.Error())
 	}
-	status := annexv1alpha1.WhoCanReviewStatus{Truncated: len(found) > limit, Notes: r.notes()}
+	providers, err := a.providers(ctx, about(a.user))
+	if err != nil {
+		return nil, apierrors.NewServiceUnavailable(policy.ErrUnread.Error())
+	}
+	status := annexv1alpha1.WhoCanReviewStatus{Truncated: len(found) > limit, Notes: append(r.notes(), providers...)}
 	for _, h := range found[:min(limit, len(found))] {
 		account := a.decider.Explain(withReview(ctx), about(h.User()))
 		subject := annexv1alpha1.WhoCanSubject{Allowed: account.Allowed, Grants: []annexv1alpha1.AccessGrant{}}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
@@ -79,10 +80,8 @@ func printWhoCan(c *common, out *output, review *annexv1alpha1.WhoCanReview) err
 	if review.Status.Truncated {
 		c.warn("there are more subjects than are shown; use --limit")
 	}
-	if out.format == wide {
-		for _, note := range review.Status.Notes {
-			fmt.Fprintln(c.ErrOut, note)
-		}
+	for _, note := range review.Status.Notes {
+		fmt.Fprintln(c.ErrOut, printers.EscapeTerminal("Note: "+note))
 	}
 	return nil
 }
