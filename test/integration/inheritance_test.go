@@ -208,3 +208,73 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %s}]`, name, 
 		t.Errorf("in the workspace itself, the role counts: %d", got)
 	}
 }
+
+// A type refuses for all workspaces of it, and of the types that extend it. Whoever has all permissions above cannot change that from there.
+func TestInheritance_ATypeRefuses(t *testing.T) {
+	s := start(t)
+	org, _ := newWorkspace(t, s, "root", uniqueName("org"))
+	offering, _ := newWorkspace(t, s, "root", uniqueName("types"))
+	apply(t, s.Workspace(offering), fmt.Sprintf(`
+apiVersion: tenancy.kcp.io/v1alpha1
+kind: WorkspaceType
+metadata: {name: vault, annotations: {rbac.annex.dev/inherit: "false"}}
+spec: {extend: {with: [{name: universal, path: root}]}}
+---
+apiVersion: tenancy.kcp.io/v1alpha1
+kind: WorkspaceType
+metadata: {name: deposit, annotations: {rbac.annex.dev/inherit: "true"}}
+spec: {extend: {with: [{name: vault, path: %q}]}}
+`, offering))
+	apply(t, s.Workspace(org), fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: everything, annotations: {rbac.annex.dev/inherit: "true"}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %s}]
+`, alice))
+	open, _ := newWorkspace(t, s, org, "open")
+	_, client := annex.Clients(t, s.Workspace(org))
+	for _, typ := range []string{"vault", "deposit"} {
+		apply(t, s.Workspace(org), fmt.Sprintf("apiVersion: tenancy.kcp.io/v1alpha1\nkind: Workspace\nmetadata: {name: %[1]s}\nspec: {type: {name: %[1]s, path: %[2]q}}\n", typ, offering))
+		if _, err := annex.WaitWorkspace(t.Context(), client, typ); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vault, deposit := org+":vault", org+":deposit"
+	below, _ := newWorkspace(t, s, vault, "below")
+	for path, want := range map[string]int{org: http.StatusOK, open: http.StatusOK, vault: http.StatusForbidden, deposit: http.StatusForbidden, below: http.StatusForbidden} {
+		gets(t, s, path, want)
+	}
+
+	// Neither she nor whoever may only update the LogicalCluster makes the workspace accept.
+	accept := func(who string) error {
+		_, client := annex.Clients(t, s.As(token(who), vault))
+		_, err := client.Resource(clusters).Patch(t.Context(), "cluster", types.MergePatchType, patchOf(""), metav1.PatchOptions{})
+		return err
+	}
+	if err := accept(alice); !apierrors.IsForbidden(err) {
+		t.Errorf("an administrator of the workspace above: %v", err)
+	}
+	apply(t, s.Workspace(vault), fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: keeper}
+rules:
+- {apiGroups: [core.kcp.io], resources: [logicalclusters], verbs: [get, update, patch]}
+- {nonResourceURLs: ["/"], verbs: [access]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: keeper}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keeper}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %s}]
+`, bob))
+	if err := accept(bob); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), inheritance.Verb) {
+		t.Errorf("a user of the workspace without the verb: %v", err)
+	}
+	gets(t, s, vault, http.StatusForbidden)
+	mark(t, s, vault, clusters, "cluster", "")
+	gets(t, s, vault, http.StatusOK)
+	gets(t, s, below, http.StatusOK)
+	gets(t, s, deposit, http.StatusForbidden)
+}
