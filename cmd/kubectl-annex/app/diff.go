@@ -25,11 +25,11 @@ type difference struct {
 func newDiffCommand(c *common) *cobra.Command {
 	var file, export, format string
 	command := &cobra.Command{
-		Use:   "diff (CRD... | -f FILE) [--export NAME]",
+		Use:   "diff (CRD... | -f FILE|DIRECTORY) [--export NAME]",
 		Short: "Show what a new CustomResourceDefinition changes for those who use the API",
 		Long: "Compare CustomResourceDefinitions with what the APIExport of the current workspace offers now, or, if none has the API, with the definition\n" +
 			"in the workspace. Changes that may break a client or an object are marked as breaking: the command fails if there are any.\n\n" +
-			"Nothing is written, and no objects of consumers are read, so there may be none that a breaking change concerns.",
+			"Nothing is written, and no objects of consumers are read, so there may be none that a breaking change concerns.\n\n" + findHelp,
 		Example: c.example(`
   # What would these definitions change?
   $ diff -f crd.yaml
@@ -51,9 +51,6 @@ func newDiffCommand(c *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(manifests) == 0 {
-				return fmt.Errorf("--filename %s: has no CustomResourceDefinition", file)
-			}
 			for _, manifest := range manifests {
 				wanted = append(wanted, manifest.Definition)
 			}
@@ -65,7 +62,7 @@ func newDiffCommand(c *common) *cobra.Command {
 		return c.printDifferences(found, format)
 	}
 	flags := command.Flags()
-	flags.StringVarP(&file, "filename", "f", "", "File with CustomResourceDefinitions; - is stdin.")
+	flags.StringVarP(&file, "filename", "f", "", "File or directory with CustomResourceDefinitions; - is stdin.")
 	flags.StringVar(&export, "export", "", "Name of the APIExport. Default: the one that has the API.")
 	flags.StringVarP(&format, "output", "o", "", "Output format: json. Default: a table.")
 	c.addWorkspaceFlag(command)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,12 +19,20 @@ func newPublishCommand(c *common) *cobra.Command {
 		o       publish.Options
 	)
 	command := &cobra.Command{
-		Use:   "publish (CRD... | -f FILE) [--export NAME]",
+		Use:   "publish (CRD... | -f FILE|DIRECTORY) [--export NAME]",
 		Short: "Offer CustomResourceDefinitions to other workspaces",
 		Long: "Offer CustomResourceDefinitions of the current workspace to other workspaces, by an APIExport that follows them: when a definition\n" +
 			"changes, the APIExport changes, too. With --filename, the definitions are applied first, so that one command publishes all those\n" +
-			"of a chart. The command waits until the APIExport has them.",
-		Example: c.example("\n  $ publish widgets.example.com --export widgets\n  helm show crds chart | " + c.typed + " publish -f - --export chart\n  $ publish widgets.example.com --stop"),
+			"of a directory or of a chart. The command waits until the APIExport has them.\n\n" + findHelp,
+		Example: c.example(`
+  $ publish widgets.example.com --export widgets
+  $ publish -f config/crd
+
+  # All definitions of a chart: those in its folder crds, or those among its templates
+  $ publish -f charts/cert-manager --export certificates
+  helm template charts/cert-manager --set crds.enabled=true | ` + c.typed + ` publish -f - --export certificates
+
+  $ publish widgets.example.com --stop`),
 	}
 	command.RunE = func(command *cobra.Command, names []string) error {
 		switch {
@@ -41,14 +47,11 @@ func newPublishCommand(c *common) *cobra.Command {
 			if manifests, err = c.readDefinitions(file); err != nil {
 				return err
 			}
-			if len(manifests) == 0 {
-				return fmt.Errorf("--filename %s: has no CustomResourceDefinition", file)
-			}
 		}
 		return c.publish(command.Context(), names, manifests, o, timeout)
 	}
 	flags := command.Flags()
-	flags.StringVarP(&file, "filename", "f", "", "File with CustomResourceDefinitions to apply and publish; - is stdin.")
+	flags.StringVarP(&file, "filename", "f", "", "File or directory with CustomResourceDefinitions to apply and publish; - is stdin.")
 	flags.StringVar(&o.Export, "export", "", "Name of the APIExport. Default: the group of each definition.")
 	flags.BoolVar(&o.Stop, "stop", false, "Stop to follow the definitions. The APIExport stays as it is.")
 	flags.DurationVar(&timeout, "timeout", 30*time.Second, "How long to wait until the APIExport has the definitions.")
@@ -56,17 +59,32 @@ func newPublishCommand(c *common) *cobra.Command {
 	return command
 }
 
-// readDefinitions reads a file or stdin.
+// findHelp says what --filename reads.
+const findHelp = "A directory is read with all its files that end with .yaml, .yml or .json, but without the directories in it. Of a directory with a\n" +
+	"Chart.yaml, the directory crds is read, and so are those of the charts in its directory charts. Objects of other kinds are left out."
+
+// readDefinitions reads a file, a directory, a chart or stdin, and says what it has left out. There is at least one definition.
 func (c *common) readDefinitions(file string) ([]snapshot.Manifest, error) {
-	in := io.NopCloser(c.In)
-	if file != "-" {
-		var err error
-		if in, err = os.Open(file); err != nil {
-			return nil, fmt.Errorf("--filename: %w", err)
-		}
+	var found snapshot.Found
+	var err error
+	if file == "-" {
+		found, err = snapshot.FindIn(c.In, "stdin")
+	} else {
+		found, err = snapshot.Find(file)
 	}
-	defer func() { _ = in.Close() }()
-	return snapshot.Read(in)
+	if err != nil {
+		return nil, fmt.Errorf("--filename %s: %w", file, err)
+	}
+	for _, chart := range found.Packed {
+		c.warn("%s is not read: unpack it, or publish its definitions with: helm show crds %s | %s publish -f -", chart, chart, c.typed)
+	}
+	if len(found.Manifests) == 0 {
+		return nil, fmt.Errorf("--filename %s: has no CustomResourceDefinition%s", file, found.Advice())
+	}
+	if found.Others > 0 {
+		fmt.Fprintf(c.ErrOut, "Note: %d objects of other kinds were left out\n", found.Others)
+	}
+	return found.Manifests, nil
 }
 
 // publish publishes definitions, and says how to bind them.

@@ -59,42 +59,56 @@ type Manifest struct {
 // Read returns the CustomResourceDefinitions in a stream of documents. Another document is an error.
 func Read(in io.Reader) ([]Manifest, error) {
 	var out []Manifest
+	err := each(in, func(document []byte) error {
+		manifest, err := parse(document)
+		if err == nil {
+			out = append(out, manifest)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// each calls do for each document in a stream, as JSON, except for empty ones.
+func each(in io.Reader, do func(document []byte) error) error {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
 	for n := 1; ; n++ {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
-			return out, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading manifests: %w", err)
+			return fmt.Errorf("reading manifests: %w", err)
 		}
-		manifest, err := parse(document)
+		asJSON, err := yaml.YAMLToJSON(document)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("reading YAML: %w", err)
+		case !bytes.Equal(asJSON, []byte("null")):
+			err = do(asJSON)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("document %d: %w", n, err)
-		}
-		if manifest.Definition != nil {
-			out = append(out, manifest)
+			return fmt.Errorf("document %d: %w", n, err)
 		}
 	}
 }
 
-// parse returns the CustomResourceDefinition in a document; none if the document is empty.
+// kind is that of a CustomResourceDefinition.
+const kind = "CustomResourceDefinition"
+
+// parse returns the CustomResourceDefinition in a document.
 func parse(document []byte) (Manifest, error) {
-	asJSON, err := yaml.YAMLToJSON(document)
-	if err != nil {
-		return Manifest{}, fmt.Errorf("reading YAML: %w", err)
-	}
-	if bytes.Equal(asJSON, []byte("null")) {
-		return Manifest{}, nil
-	}
 	definition := &apiextensionsv1.CustomResourceDefinition{}
-	if err := json.Unmarshal(asJSON, definition); err != nil {
+	if err := json.Unmarshal(document, definition); err != nil {
 		return Manifest{}, fmt.Errorf("reading a CustomResourceDefinition: %w", err)
 	}
-	if want := apiextensionsv1.SchemeGroupVersion.String(); definition.APIVersion != want || definition.Kind != "CustomResourceDefinition" {
+	if want := apiextensionsv1.SchemeGroupVersion.String(); definition.APIVersion != want || definition.Kind != kind {
 		return Manifest{}, fmt.Errorf("it is not a CustomResourceDefinition of %s, but %q of %q", want, definition.Kind, definition.APIVersion)
 	}
-	return Manifest{Definition: definition, JSON: asJSON}, nil
+	return Manifest{Definition: definition, JSON: document}, nil
 }
 
 // render writes a schema without what only a server knows.
