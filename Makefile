@@ -14,8 +14,12 @@ TEST_PROGRAMS = bin/annex bin/annex-race bin/kubectl-annex bin/kube-apiserver bi
 	bin/ecosystem-controllers bin/postgresql $(EXAMPLES)
 # The operators in examples/.
 EXAMPLES = bin/database-operator bin/route-operator bin/initializer bin/composition
-# What goes into the image, one for each platform.
+# What goes into the image, one for each platform, and into a release.
 IMAGE_BINARIES = bin/linux-amd64/annex bin/linux-arm64/annex
+PLATFORMS = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+RELEASE_BINARIES = $(foreach platform,$(PLATFORMS),bin/$(platform)/annex bin/$(platform)/kubectl-annex)
+# What a release is called. A commit without a tag is a step towards the version of the chart.
+RELEASE_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION),v$(shell sed -n 's/^version: //p' charts/annex/Chart.yaml)-dev.g$(VERSION))
 
 .DEFAULT_GOAL := help
 include test/tools/tools.mk
@@ -58,6 +62,7 @@ run: bin/annex bin/kubectl-annex $(if $(shell command -v kubectl 2>/dev/null),,b
 test: $(TEST_PROGRAMS) ## run every test, real components included; WHAT=./registry/... narrows it
 	@echo "testing $(WHAT); all tests take 30 to 50 minutes on two processors, and half an hour more the first time"
 	$(GO) test -timeout 30m $(WHAT)
+	@test ! -t 1 || echo "all tests pass; next: make run (a server), make verify (the other checks of CI)"
 
 .PHONY: test-race
 test-race: $(TEST_PROGRAMS) ## the same with the race detector
@@ -85,15 +90,27 @@ fmt: bin/golangci-lint ## format the code
 image: $(IMAGE_BINARIES) ## write bin/annex-image.tar, an OCI archive for amd64 and arm64; needs no container engine
 	@$(GO) run ./test/tools/image -version "$(VERSION)" -license LICENSE -out bin/annex-image.tar $^
 
-# Static, the same bytes in whatever folder they are built, and stamped with their commit whatever GOFLAGS says: the image
-# takes its time and revision from there. A platform not built before takes some minutes.
-.PHONY: $(IMAGE_BINARIES)
-$(IMAGE_BINARIES): bin/linux-%/annex:
-	@CGO_ENABLED=0 GOOS=linux GOARCH=$* $(GO) build -trimpath -buildvcs=auto -ldflags "-s -w $(LDFLAGS)" -o $@ ./cmd/annex
+# Static, the same bytes in whatever folder they are built, and stamped with their commit whatever GOFLAGS says: image and release
+# take time and revision from there. A platform not built before takes some minutes.
+.PHONY: $(RELEASE_BINARIES)
+$(RELEASE_BINARIES): bin/%:
+	@CGO_ENABLED=0 GOOS=$(firstword $(subst -, ,$*)) GOARCH=$(notdir $(subst -,/,$(patsubst %/,%,$(dir $*)))) GO="$(GO)" \
+		test/tools/build.sh -trimpath -buildvcs=auto -ldflags "-s -w $(LDFLAGS)" -o $@ ./cmd/$(notdir $@)
 
 .PHONY: chart
 chart: bin/helm ## write bin/annex-chart.tgz, the Helm chart as a package
 	@mkdir -p bin/chart && bin/helm package charts/annex --destination bin/chart >/dev/null && mv bin/chart/annex-*.tgz bin/annex-chart.tgz
+
+# SIGNING_KEY is a file with a private key (Ed25519 or ECDSA P-256, PEM), RELEASE_URL where the files will be, BUILDER_ID the URI of who builds.
+.PHONY: release
+release: bin/helm ## write a release into bin/release: make release VERSION=v0.1.0 [SIGNING_KEY=file] [RELEASE_URL=url] [BUILDER_ID=uri]
+	@test -z "$$(git status --porcelain)" || { echo "make release: a release says of which commit it is. Commit or remove these files first:"; git status --short; exit 1; } >&2
+	@echo "building $(RELEASE_VERSION) for $(PLATFORMS); about 6 minutes of two processors for each platform that was not built before"
+	@$(MAKE) --no-print-directory VERSION=$(RELEASE_VERSION) $(RELEASE_BINARIES) image
+	@rm -rf bin/chart && mkdir -p bin/chart
+	@bin/helm package charts/annex --version $(RELEASE_VERSION:v%=%) --app-version $(RELEASE_VERSION:v%=%) --destination bin/chart >/dev/null
+	@$(GO) run ./test/tools/release -version $(RELEASE_VERSION) -chart bin/chart/annex-$(RELEASE_VERSION:v%=%).tgz \
+		-signing-key "$(SIGNING_KEY)" -url "$(RELEASE_URL)" -builder "$(BUILDER_ID)" $(RELEASE_BINARIES)
 
 .PHONY: verify
 verify: verify-format verify-lint verify-tidy verify-generate ## check all that CI checks, changing nothing

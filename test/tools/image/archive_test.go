@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/annex-dev/annex/test/tools/oci"
 )
 
 // buildTiny builds testdata/tiny for linux on architecture and returns its path. It does not say of which commit it is.
@@ -77,7 +79,7 @@ func openArchive(t *testing.T, path string) *archive {
 }
 
 // blob returns what d points at, after checking its digest and size.
-func (a *archive) blob(d descriptor) []byte {
+func (a *archive) blob(d oci.Descriptor) []byte {
 	a.t.Helper()
 	algorithm, sum, _ := strings.Cut(d.Digest, ":")
 	name := "blobs/" + algorithm + "/" + sum
@@ -95,7 +97,7 @@ func (a *archive) blob(d descriptor) []byte {
 	return file.content
 }
 
-func (a *archive) decode(d descriptor, wantMediaType string, into any) {
+func (a *archive) decode(d oci.Descriptor, wantMediaType string, into any) {
 	a.t.Helper()
 	if d.MediaType != wantMediaType {
 		a.t.Fatalf("media type %s, want %s", d.MediaType, wantMediaType)
@@ -113,10 +115,10 @@ func decodeStrictly(t *testing.T, content []byte, into any) {
 }
 
 // layer returns the files of a layer, after checking that config names it.
-func (a *archive) layer(d descriptor, config imageConfig) (names []string, files map[string]tarFile) {
+func (a *archive) layer(d oci.Descriptor, config imageConfig) (names []string, files map[string]tarFile) {
 	a.t.Helper()
-	if d.MediaType != mediaTypeLayer {
-		a.t.Fatalf("media type %s, want %s", d.MediaType, mediaTypeLayer)
+	if d.MediaType != oci.MediaTypeLayer {
+		a.t.Fatalf("media type %s, want %s", d.MediaType, oci.MediaTypeLayer)
 	}
 	compressed, err := gzip.NewReader(bytes.NewReader(a.blob(d)))
 	if err != nil {

@@ -3,11 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
-)
 
-const (
-	projectURL     = "https://github.com/annex-dev/annex"
-	projectLicense = "Apache-2.0"
+	"github.com/annex-dev/annex/test/tools/artifact"
 )
 
 // release is what the images of all platforms have in common.
@@ -18,17 +15,17 @@ type release struct {
 }
 
 // labels describe the image: on its config, for who inspects it, and on its index, for who lists it.
-func (r release) labels(b *binary) map[string]string {
+func (r release) labels(b *artifact.Binary) map[string]string {
 	labels := map[string]string{
 		"org.opencontainers.image.title":       "annex",
 		"org.opencontainers.image.description": "A Kubernetes API for every team, as workspaces of one server",
 		"org.opencontainers.image.version":     r.version,
 		"org.opencontainers.image.created":     r.created.Format(time.RFC3339),
-		"org.opencontainers.image.url":         projectURL,
-		"org.opencontainers.image.source":      projectURL,
-		"org.opencontainers.image.licenses":    projectLicense,
+		"org.opencontainers.image.url":         artifact.ProjectURL,
+		"org.opencontainers.image.source":      artifact.ProjectURL,
+		"org.opencontainers.image.licenses":    artifact.License,
 	}
-	if revision := b.setting("vcs.revision"); revision != "" {
+	if revision := b.Setting("vcs.revision"); revision != "" {
 		labels["org.opencontainers.image.revision"] = revision
 	}
 	return labels
@@ -36,7 +33,7 @@ func (r release) labels(b *binary) map[string]string {
 
 // imageConfig is application/vnd.oci.image.config.v1+json, as far as we fill it.
 type imageConfig struct {
-	platform
+	artifact.Platform
 	Created string          `json:"created"`
 	Config  executionConfig `json:"config"`
 	RootFS  rootFS          `json:"rootfs"`
@@ -63,10 +60,10 @@ type historyEntry struct {
 	CreatedBy string `json:"created_by"`
 }
 
-func newImageConfig(b *binary, r release, diffID string) imageConfig {
+func newImageConfig(b *artifact.Binary, r release, diffID string) imageConfig {
 	created := r.created.Format(time.RFC3339)
 	return imageConfig{
-		platform: b.platform(),
+		Platform: b.Platform(),
 		Created:  created,
 		Config: executionConfig{
 			User:         fmt.Sprintf("%d:%d", userID, userID),

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strconv"
-	"time"
+
+	"github.com/annex-dev/annex/test/tools/artifact"
+	"github.com/annex-dev/annex/test/tools/oci"
 )
 
 // options is what the command line and the environment say.
@@ -47,62 +46,18 @@ func run(o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	created, err := creationTime(o.epoch, binaries[0])
+	created, err := artifact.CreationTime(o.epoch, binaries[0])
 	if err != nil {
 		return err
 	}
-	l := newLayout(created)
-	index, err := l.addImage(release{version: o.version, license: license, created: created}, binaries)
+	l := oci.NewLayout(created)
+	index, err := addImage(l, release{version: o.version, license: license, created: created}, binaries)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(o.out, func(w io.Writer) error { return l.write(w, index, o.version) }); err != nil {
+	if err := artifact.ReplaceFile(o.out, func(w io.Writer) error { return l.Write(w, index, o.version) }); err != nil {
 		return fmt.Errorf("writing %s: %w", o.out, err)
 	}
 	_, err = fmt.Fprintf(out, "%s: version %s, digest %s\n", o.out, o.version, index.Digest)
 	return err
-}
-
-// creationTime returns the time that everything in the archive bears, in UTC and whole seconds.
-func creationTime(epoch string, b *binary) (time.Time, error) {
-	if epoch != "" {
-		seconds, err := strconv.ParseInt(epoch, 10, 64)
-		if err != nil || seconds < 0 {
-			return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH is %q: it must be a number of seconds since 1970", epoch)
-		}
-		return time.Unix(seconds, 0).UTC(), nil
-	}
-	stamp := b.setting("vcs.time")
-	if stamp == "" {
-		return time.Time{}, fmt.Errorf("%s does not say of which commit it is: set SOURCE_DATE_EPOCH to the seconds since 1970 that the image shall bear", b.path)
-	}
-	created, err := time.Parse(time.RFC3339, stamp)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("reading the time of the commit in %s: %w", b.path, err)
-	}
-	return created.UTC().Truncate(time.Second), nil
-}
-
-// replaceFile writes path through a file beside it, so that nobody reads half an archive.
-func replaceFile(path string, write func(io.Writer) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	temporary, err := os.Create(path + ".part")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // after the rename there is none
-	buffered := bufio.NewWriterSize(temporary, 1<<20)
-	err = write(buffered)
-	if err == nil {
-		err = buffered.Flush()
-	}
-	if closed := temporary.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/annex-dev/annex/test/tools/artifact"
+	"github.com/annex-dev/annex/test/tools/oci"
 )
 
 const testEpoch = "1700000000"
@@ -35,27 +38,27 @@ func TestImage_ReadBack(t *testing.T) {
 	if got := string(a.files["oci-layout"].content); got != `{"imageLayoutVersion":"1.0.0"}` {
 		t.Errorf("oci-layout holds %s", got)
 	}
-	var top, index imageIndex
+	var top, index oci.Index
 	decodeStrictly(t, a.files["index.json"].content, &top)
-	if len(top.Manifests) != 1 || top.Manifests[0].Annotations[annotationReference] != "v1.2.3" {
+	if len(top.Manifests) != 1 || top.Manifests[0].Annotations[oci.AnnotationReference] != "v1.2.3" {
 		t.Fatalf("index.json is %+v", top)
 	}
 	if !strings.Contains(told.String(), top.Manifests[0].Digest) {
 		t.Errorf("told %q without the digest", told.String())
 	}
-	a.decode(top.Manifests[0], mediaTypeIndex, &index)
+	a.decode(top.Manifests[0], oci.MediaTypeIndex, &index)
 	if len(index.Manifests) != 2 {
 		t.Fatalf("%d platforms", len(index.Manifests))
 	}
 	for i, architecture := range []string{"amd64", "arm64"} {
 		d := index.Manifests[i]
-		if d.Platform == nil || *d.Platform != (platform{OS: "linux", Architecture: architecture}) {
+		if d.Platform == nil || *d.Platform != (artifact.Platform{OS: "linux", Architecture: architecture}) {
 			t.Fatalf("image %d is for %v", i, d.Platform)
 		}
-		var manifest imageManifest
+		var manifest oci.Manifest
 		var config imageConfig
-		a.decode(d, mediaTypeManifest, &manifest)
-		a.decode(manifest.Config, mediaTypeConfig, &config)
+		a.decode(d, oci.MediaTypeManifest, &manifest)
+		a.decode(manifest.Config, oci.MediaTypeConfig, &config)
 		checkConfig(t, config, *d.Platform)
 		if len(manifest.Layers) != 1 {
 			t.Fatalf("%d layers", len(manifest.Layers))
@@ -71,10 +74,10 @@ func TestImage_ReadBack(t *testing.T) {
 	}
 }
 
-func checkConfig(t *testing.T, got imageConfig, p platform) {
+func checkConfig(t *testing.T, got imageConfig, p artifact.Platform) {
 	t.Helper()
-	if got.platform != p || got.Created != "2023-11-14T22:13:20Z" || got.RootFS.Type != "layers" {
-		t.Errorf("config is for %v of %s, root %q", got.platform, got.Created, got.RootFS.Type)
+	if got.Platform != p || got.Created != "2023-11-14T22:13:20Z" || got.RootFS.Type != "layers" {
+		t.Errorf("config is for %v of %s, root %q", got.Platform, got.Created, got.RootFS.Type)
 	}
 	c := got.Config
 	if c.User != "65532:65532" || c.WorkingDir != "/var/lib/annex" || !reflect.DeepEqual(c.Entrypoint, []string{"/annex"}) || !reflect.DeepEqual(c.Cmd, []string{"serve"}) {
@@ -129,7 +132,13 @@ func checkLayer(t *testing.T, names []string, files map[string]tarFile, binary s
 	if got := string(files["etc/group"].content); !strings.Contains(got, "\nannex:x:65532:\n") {
 		t.Errorf("etc/group holds %q", got)
 	}
-	checkSBOM(t, files["sbom.spdx.json"].content, files["annex"].content)
+	read, err := artifact.Read(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err := artifact.SBOM(read, "v1.2.3", testTime); err != nil || !bytes.Equal(files["sbom.spdx.json"].content, want) {
+		t.Errorf("the SBOM is\n%s, %v, want\n%s", files["sbom.spdx.json"].content, err, want)
+	}
 }
 
 func TestImage_TwoRunsGiveTheSameBytes(t *testing.T) {
@@ -200,42 +209,12 @@ func withInterpreter(t *testing.T, path string) string {
 	return changed
 }
 
-func fakeBinary(path string, settings ...string) *binary {
+func fakeBinary(path string, settings ...string) *artifact.Binary {
 	info := &debug.BuildInfo{GoVersion: "go1.26.8", Path: "example.org/annex"}
 	for i := 0; i < len(settings); i += 2 {
 		info.Settings = append(info.Settings, debug.BuildSetting{Key: settings[i], Value: settings[i+1]})
 	}
-	return &binary{path: path, info: info}
-}
-
-func TestCreationTime_CommitUnlessSet(t *testing.T) {
-	b := fakeBinary("annex", "vcs.time", "2026-11-22T14:15:10+02:00")
-	for epoch, want := range map[string]time.Time{
-		"":        time.Date(2026, 11, 22, 12, 15, 10, 0, time.UTC),
-		testEpoch: testTime,
-	} {
-		if got, err := creationTime(epoch, b); err != nil || got != want {
-			t.Errorf("with %q: %v, %v; want %v", epoch, got, err, want)
-		}
-	}
-}
-
-func TestSameSource_RefusesAMixture(t *testing.T) {
-	a := fakeBinary("a", "vcs.revision", "1111", "vcs.modified", "false")
-	older := fakeBinary("b", "vcs.revision", "1111", "vcs.modified", "false")
-	older.info.GoVersion = "go1.25.0"
-	for name, b := range map[string]*binary{
-		"another commit": fakeBinary("b", "vcs.revision", "2222", "vcs.modified", "false"),
-		"a changed tree": fakeBinary("b", "vcs.revision", "1111", "vcs.modified", "true"),
-		"another Go":     older,
-	} {
-		if err := sameSource(a, b); err == nil {
-			t.Errorf("%s was accepted", name)
-		}
-	}
-	if err := sameSource(a, a); err != nil {
-		t.Error(err)
-	}
+	return &artifact.Binary{Path: path, Info: info}
 }
 
 func TestLabels_NameTheCommit(t *testing.T) {

@@ -1,4 +1,4 @@
-package main
+package artifact
 
 import (
 	"encoding/base64"
@@ -60,30 +60,30 @@ type (
 const (
 	noAssertion    = "NOASSERTION"
 	spdxDocumentID = "SPDXRef-DOCUMENT"
-	spdxProgramID  = "SPDXRef-annex"
+	spdxProgramID  = "SPDXRef-program"
 )
 
-// sbom returns the SPDX document of b: the program, the standard library it is linked with, and every module of which it
+// SBOM returns the SPDX document of b: the program, the standard library it is linked with, and every module of which it
 // holds a package, with the version and the checksum of go.sum.
-func sbom(b *binary, version string, created time.Time) ([]byte, error) {
-	program := newSPDXPackage(spdxProgramID, "annex", version, b.info.Main.Path)
-	program.FileName = "annex"
+func SBOM(b *Binary, version string, created time.Time) ([]byte, error) {
+	program := newSPDXPackage(spdxProgramID, b.Name(), version, b.Info.Main.Path)
+	program.FileName = b.Name()
 	program.Purpose = "APPLICATION"
-	program.Checksums = []spdxChecksum{{Algorithm: "SHA256", Value: b.sha256}}
-	program.LicenseConcluded, program.LicenseDeclared = projectLicense, projectLicense
+	program.Checksums = []spdxChecksum{{Algorithm: "SHA256", Value: b.SHA256}}
+	program.LicenseConcluded, program.LicenseDeclared = License, License
 
-	goVersion := strings.TrimPrefix(b.info.GoVersion, "go")
+	goVersion := strings.TrimPrefix(b.Info.GoVersion, "go")
 	library := newSPDXPackage("SPDXRef-stdlib", "stdlib", goVersion, "stdlib")
 	library.LicenseDeclared = "BSD-3-Clause"
 
 	document := spdxDocument{
 		Version: "SPDX-2.3", DataLicense: "CC0-1.0", ID: spdxDocumentID,
-		Name:      fmt.Sprintf("annex %s for %s", version, b.platform()),
-		Namespace: projectURL + "/spdx/" + b.sha256,
-		Creation:  spdxCreation{Created: created.Format(time.RFC3339), Creators: []string{"Organization: annex-dev", "Tool: annex-image"}},
+		Name:      fmt.Sprintf("%s %s for %s", b.Name(), version, b.Platform()),
+		Namespace: ProjectURL + "/spdx/" + b.SHA256,
+		Creation:  spdxCreation{Created: created.Format(time.RFC3339), Creators: []string{"Organization: annex-dev", "Tool: annex-release"}},
 		Packages:  []spdxPackage{program, library},
 	}
-	for i, dep := range b.info.Deps {
+	for i, dep := range b.Info.Deps {
 		module, err := modulePackage(fmt.Sprintf("SPDXRef-module-%d", i+1), dep)
 		if err != nil {
 			return nil, err

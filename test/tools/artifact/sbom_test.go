@@ -1,32 +1,55 @@
-package main
+package artifact
 
 import (
 	"bytes"
 	"crypto/sha256"
-	"debug/buildinfo"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 )
 
 var spdxID = regexp.MustCompile(`^SPDXRef-[a-zA-Z0-9.-]+$`)
 
-// checkSBOM checks the document of a program that is linked with k8s.io/apiserver.
-func checkSBOM(t *testing.T, document, program []byte) {
+// tiny is a program that is linked with a module, built for linux. It does not say of which commit it is.
+func tiny(t *testing.T) *Binary {
 	t.Helper()
-	var got spdxDocument
-	decodeStrictly(t, document, &got)
-	if got.Version != "SPDX-2.3" || got.DataLicense != "CC0-1.0" || got.ID != "SPDXRef-DOCUMENT" || got.Creation.Created != "2023-11-14T22:13:20Z" {
-		t.Errorf("the SBOM begins with %+v", got)
+	path := filepath.Join(t.TempDir(), "tiny")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "../image/testdata/tiny")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	info, err := buildinfo.Read(bytes.NewReader(program))
+	b, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(info.Deps) + 2; len(got.Packages) != want {
+	return b
+}
+
+func TestSBOM_NamesProgramAndModules(t *testing.T) {
+	b := tiny(t)
+	document, err := SBOM(b, "v1.2.3", time.Unix(1700000000, 0).UTC())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got spdxDocument
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Version != "SPDX-2.3" || got.DataLicense != "CC0-1.0" || got.ID != "SPDXRef-DOCUMENT" || got.Creation.Created != "2023-11-14T22:13:20Z" {
+		t.Errorf("the SBOM begins with %+v", got)
+	}
+	if want := len(b.Info.Deps) + 2; len(got.Packages) != want {
 		t.Errorf("%d packages, want %d", len(got.Packages), want)
 	}
 	packages, ids := map[string]spdxPackage{}, map[string]bool{"SPDXRef-DOCUMENT": true}
@@ -36,8 +59,12 @@ func checkSBOM(t *testing.T, document, program []byte) {
 		}
 		ids[p.ID], packages[p.Name] = true, p
 	}
-	sum := fmt.Sprintf("%x", sha256.Sum256(program))
-	if p := packages["annex"]; p.Version != "v1.2.3" || len(p.Checksums) != 1 || p.Checksums[0] != (spdxChecksum{"SHA256", sum}) {
+	content, err := os.ReadFile(b.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(content))
+	if p := packages["tiny"]; p.Version != "v1.2.3" || len(p.Checksums) != 1 || p.Checksums[0] != (spdxChecksum{"SHA256", sum}) {
 		t.Errorf("the program is %+v", p)
 	}
 	if !strings.HasSuffix(got.Namespace, sum) {
@@ -50,7 +77,7 @@ func checkSBOM(t *testing.T, document, program []byte) {
 	if len(p.References) != 1 || p.References[0].Locator != "pkg:golang/k8s.io/apiserver@"+p.Version {
 		t.Errorf("k8s.io/apiserver is found at %+v", p.References)
 	}
-	if p := packages["stdlib"]; "go"+p.Version != info.GoVersion {
+	if p := packages["stdlib"]; "go"+p.Version != b.Info.GoVersion {
 		t.Errorf("the standard library is %+v", p)
 	}
 	if len(got.Relationships) != len(got.Packages) {
