@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
@@ -34,7 +34,7 @@ type Embedded struct {
 	server   *embed.Etcd
 	endpoint string
 	socket   string
-	lock     *os.File
+	lock     *fileutil.LockedFile
 	ready    bool
 	// leave ends what keeps the file small, and waits for that.
 	leave func()
@@ -256,14 +256,13 @@ func (e *Embedded) Stop() {
 
 // lockDirectory takes dir for this process until the file returned is closed, also by a crash. Etcd itself would wait
 // for the other process without a word.
-func lockDirectory(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the lock of the embedded etcd: %w", err)
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = file.Close()
+func lockDirectory(dir string) (*fileutil.LockedFile, error) {
+	file, err := fileutil.TryLockFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	switch {
+	case errors.Is(err, fileutil.ErrLocked):
 		return nil, fmt.Errorf("another process uses %s: stop it, or give another --root-directory", dir)
+	case err != nil:
+		return nil, fmt.Errorf("locking the directory of the embedded etcd: %w", err)
 	}
 	return file, nil
 }
