@@ -11,7 +11,7 @@ LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+anne
 	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
 TEST_PROGRAMS = bin/annex bin/annex-race bin/kubectl-annex bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
-	bin/ecosystem-controllers bin/postgresql $(EXAMPLES)
+	bin/ecosystem-controllers bin/postgresql bin/govulncheck $(EXAMPLES)
 # The operators in examples/.
 EXAMPLES = bin/database-operator bin/route-operator bin/initializer bin/composition
 # What goes into the image, one for each platform, and into a release.
@@ -113,7 +113,7 @@ release: bin/helm ## write a release into bin/release: make release VERSION=v0.1
 		-signing-key "$(SIGNING_KEY)" -url "$(RELEASE_URL)" -builder "$(BUILDER_ID)" $(RELEASE_BINARIES)
 
 .PHONY: verify
-verify: verify-format verify-lint verify-tidy verify-generate ## check all that CI checks, changing nothing
+verify: verify-format verify-lint verify-tidy verify-generate verify-vulnerabilities ## check all that CI checks, changing nothing
 
 .PHONY: verify-format
 verify-format: bin/golangci-lint ## check the format; make fmt mends it
@@ -136,3 +136,8 @@ tidy: ## bring each go.mod and go.sum up to date
 verify-generate: bin/annex ## check that generated code is current; make generate mends it
 	@test/tools/codegen/verify.sh
 	@$(GO) test ./test/reference
+
+# GOVULNDB is a directory or URL with another database than that of the Go module.
+.PHONY: verify-vulnerabilities
+verify-vulnerabilities: bin/annex bin/kubectl-annex bin/govulncheck ## search the programs for known vulnerabilities of Go modules
+	@$(GO) run ./test/tools/vulnerabilities -db "$(GOVULNDB)" -module $(VULNDB) bin/annex bin/kubectl-annex

@@ -54,6 +54,12 @@ bin/golangci-lint: test/tools/golangci-lint/go.mod test/tools/golangci-lint/go.s
 	$(call go-tool,test/tools/golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,about 3 minutes the first time,\
 		-X main.date=unknown -X main.version=$(patsubst v%,%,$(call module-version,test/tools/golangci-lint,github.com/golangci/golangci-lint/v2)))
 
+# The database of vulnerabilities as it was when this version was made. A newer one finds more; it needs no other change.
+VULNDB ?= golang.org/x/vulndb@v0.0.0-20261105234957-e22db6528018
+
+bin/govulncheck: test/tools/govulncheck/go.mod test/tools/govulncheck/go.sum
+	$(call go-tool,test/tools/govulncheck,golang.org/x/vuln/cmd/govulncheck,about a minute the first time)
+
 # A folder, not a program. It is empty on a machine that has PostgreSQL.
 bin/postgresql: test/tools/postgresql.sh
 	@test/tools/postgresql.sh
