@@ -11,7 +11,7 @@ LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+anne
 	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
 TEST_PROGRAMS = bin/annex bin/annex-race bin/kubectl-annex bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
-	bin/ecosystem-controllers bin/postgresql bin/govulncheck $(EXAMPLES)
+	bin/ecosystem-controllers bin/postgresql bin/demo bin/govulncheck $(EXAMPLES)
 # The operators in examples/.
 EXAMPLES = bin/database-operator bin/route-operator bin/initializer bin/composition
 # What goes into the image, one for each platform, and into a release.
@@ -58,11 +58,20 @@ $(EXAMPLES): bin/%:
 run: bin/annex bin/kubectl-annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
 	@bin/annex serve --root-directory $(ROOT_DIRECTORY)
 
+# A host, a node and Annex by its chart, on this machine: see test/demo.
+.PHONY: demo
+demo: bin/annex bin/kubectl-annex bin/kube-apiserver bin/kube-controller-manager bin/kubectl bin/helm bin/demo ## show Annex in a cluster: an organization with two teams and a provider, and a shell
+	@bin/demo
+
+.PHONY: bin/demo
+bin/demo:
+	@GO="$(GO)" test/tools/build.sh -o $@ ./test/demo
+
 .PHONY: test
 test: $(TEST_PROGRAMS) ## run every test, real components included; WHAT=./registry/... narrows it
 	@echo "testing $(WHAT); all tests take 30 to 50 minutes on two processors, and half an hour more the first time"
 	$(GO) test -timeout 30m $(WHAT)
-	@test ! -t 1 || echo "all tests pass; next: make run (a server), make verify (the other checks of CI)"
+	@test ! -t 1 || echo "all tests pass; next: make run (a server), make demo (Annex in a cluster), make verify (the other checks of CI)"
 
 .PHONY: test-race
 test-race: $(TEST_PROGRAMS) ## the same with the race detector

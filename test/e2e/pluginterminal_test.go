@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,8 @@ func inTerminal(t *testing.T, env []string, program string, args ...string) *ter
 	term := &terminal{t: t, screen: master, done: make(chan error, 1)}
 	command := exec.CommandContext(t.Context(), program, args...)
 	command.Env, command.Stdin, command.Stdout, command.Stderr = env, slave, slave, slave
+	// It is the terminal that Ctrl-C comes from.
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
