@@ -6,25 +6,20 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/conversion"
-	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-	structuraldefaulting "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
-	schemaobjectmeta "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
-	structuralpruning "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/registry/room"
-	"github.com/annex-dev/annex/schemas/crd"
+	"github.com/annex-dev/annex/schemas/form"
 )
 
 // converter converts the objects of one definition by its webhook, many with one call, or by its rules. The stock handler converts them one by one, with a
 // converter of its own, and its results are the same.
 type converter struct {
-	definition *apiextensionsv1.CustomResourceDefinition
-	convertor  runtime.ObjectConvertor // changes what it converts
-	schemas    func() (map[string]*structuralschema.Structural, error)
-	ruled      bool // by rules, which cost less than the review of the stock handler
+	convertor runtime.ObjectConvertor // changes what it converts
+	schemas   func() (*form.Schemas, error)
+	ruled     bool // by rules, which cost less than the review of the stock handler
 }
 
 func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks Webhooks, rules *rules) (*converter, error) {
@@ -39,26 +34,10 @@ func newConverter(definition *apiextensionsv1.CustomResourceDefinition, hooks We
 	if rules != nil {
 		convertor = ruleConvertor{convertor, rules}
 	}
-	return &converter{definition: definition, convertor: convertor, ruled: rules != nil, schemas: sync.OnceValues(func() (schemas map[string]*structuralschema.Structural, err error) {
-		room.Large(definition.Size(), func() { schemas, err = structural(definition) })
+	return &converter{convertor: convertor, ruled: rules != nil, schemas: sync.OnceValues(func() (schemas *form.Schemas, err error) {
+		room.Large(definition.Size(), func() { schemas, err = form.New(definition) })
 		return schemas, err
 	})}, nil
-}
-
-// structural returns the schema of each version that has one, with defaults that are pruned, as the stock handler uses them.
-func structural(definition *apiextensionsv1.CustomResourceDefinition) (map[string]*structuralschema.Structural, error) {
-	all, err := crd.Structural(definition)
-	if err != nil {
-		return nil, err
-	}
-	for version, s := range all {
-		s = s.DeepCopy() // it shares its defaults with the definition
-		if err := structuraldefaulting.PruneDefaults(s); err != nil {
-			return nil, fmt.Errorf("pruning the defaults of version %s: %w", version, err)
-		}
-		all[version] = s
-	}
-	return all, nil
 }
 
 // convert returns objects, which are changed, in the version to.
@@ -97,50 +76,20 @@ func (c *converter) convert(objects []*unstructured.Unstructured, to schema.Grou
 	return result, nil
 }
 
-// prune makes of a converted object what the stock handler makes of it: unknown fields go, and so do nulls without a default.
+// prune makes of a converted object what the stock handler makes of it.
 func (c *converter) prune(obj *unstructured.Unstructured) error {
-	return c.coerce(obj, false)
+	schemas, err := c.schemas()
+	if err != nil {
+		return err
+	}
+	return schemas.Converted(obj)
 }
 
 // asStored makes of an object that was decoded as it is stored what the stock handler makes of it before it converts it.
 func (c *converter) asStored(obj *unstructured.Unstructured) error {
-	if err := c.coerce(obj, true); err != nil {
-		return err
-	}
 	schemas, err := c.schemas()
 	if err != nil {
 		return err
 	}
-	structuraldefaulting.Default(obj.Object, schemas[obj.GroupVersionKind().Version])
-	return nil
-}
-
-// coerce gives obj the form that its schema describes. For a stored object, which older rules may have let through, it drops metadata that
-// is invalid and adds a generation; otherwise invalid metadata is an error.
-func (c *converter) coerce(obj *unstructured.Unstructured, stored bool) error {
-	schemas, err := c.schemas()
-	if err != nil {
-		return err
-	}
-	gvk := obj.GroupVersionKind()
-	meta, found, _, err := schemaobjectmeta.GetObjectMetaWithOptions(obj.Object, schemaobjectmeta.ObjectMetaOptions{DropMalformedFields: stored})
-	if err != nil {
-		return err
-	}
-	of := schemas[gvk.Version]
-	if !c.definition.Spec.PreserveUnknownFields {
-		structuralpruning.PruneWithOptions(obj.Object, of, true, structuralschema.UnknownFieldPathOptions{})
-		structuraldefaulting.PruneNonNullableNullsWithoutDefaults(obj.Object, of)
-	}
-	if err, _ := schemaobjectmeta.CoerceWithOptions(nil, obj.Object, of, false, schemaobjectmeta.CoerceOptions{DropInvalidFields: stored}); err != nil {
-		return err
-	}
-	if stored && found && meta.Generation == 0 {
-		meta.Generation = 1
-	}
-	obj.SetGroupVersionKind(gvk)
-	if !found {
-		return nil
-	}
-	return schemaobjectmeta.SetObjectMeta(obj.Object, meta)
+	return schemas.Stored(obj)
 }

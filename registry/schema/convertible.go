@@ -100,13 +100,13 @@ func (c convertible) converted(compiled *conversion.Rules, obj map[string]any, t
 func (c convertible) restored(compiled *conversion.Rules, obj *unstructured.Unstructured, stored map[string]any) (field.ErrorList, error) {
 	restored := compiled.Restored(obj.Object, c.rules.stored)
 	in := c.versions[c.rules.stored]
-	if len(restored) == 0 || in.work == nil {
+	if len(restored) == 0 || in.Validation == nil {
 		return nil, nil
 	}
-	if errs, err := in.refuse(&unstructured.Unstructured{Object: stored}, nil, false); err != nil || len(errs) > 0 {
+	if errs, err := in.Refuse(&unstructured.Unstructured{Object: stored}, nil, false); err != nil || len(errs) > 0 {
 		return errs, err
 	}
-	schema, err := in.schema()
+	schema, err := in.Schema()
 	if err != nil {
 		return nil, err
 	}

@@ -11,11 +11,11 @@
 // 8 to 50 ms, mostly for CEL. Evicting one lets requests that are under way finish and ends no watch: storage and watch caches are shared
 // and not its own.
 //
-// An object whose validation would take too long is refused before it begins (work.go, bounded.go). A new schema can make a stored object
+// An object whose validation would take too long is refused before it begins (bounded.go, by schemas/cost). A new schema can make a stored object
 // such a one. It can still be deleted, lose its finalizers, and be labeled, by a handler without a schema (letgo.go).
 //
 // The stock handler adds defaults wherever it decodes: to the body of a request, to what a patch makes of an object, and to what is stored.
-// A list of small objects can grow a thousand times by that, so what defaults add is counted before (defaults.go): when the handler reads
+// A list of small objects can grow a thousand times by that, so what defaults add is counted before (by schemas/cost): when the handler reads
 // the body (growing.go), and in the storage that it works on, where it reads the object that it patches (growingstorage.go). It also makes
 // the paths of fields that it does not know, so they are added up before (paths.go).
 //

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/annex-dev/annex/registry/writecost"
+	"github.com/annex-dev/annex/schemas/cost"
 )
 
 // guarded is the handler of a definition, behind checks of what it would make of the body of a request while it decodes.
@@ -135,16 +136,19 @@ func (b *body) Read(p []byte) (int, error) {
 	return b.left.Read(p)
 }
 
+// growth says what defaults add to the objects of a definition.
+type growth struct{ cost.Growth }
+
 // checkBody returns an error if defaults add too much to the object that data is.
 func (g growth) checkBody(data []byte, contentType string) error {
-	if g == nil || json.Valid(data) && g.few(mostObjects(data)) {
+	if g.Growth == nil || json.Valid(data) && g.Few(cost.MostObjects(data)) {
 		return nil
 	}
 	obj, err := parse(data, contentType)
 	if err != nil {
 		return unlessUnreadable(data, contentType, err)
 	}
-	return tooLarge(g.check(obj))
+	return tooLarge(g.Check(obj))
 }
 
 // tooLarge returns the error for a request; nil if ok.
@@ -152,12 +156,7 @@ func tooLarge(where string, ok bool) error {
 	if ok {
 		return nil
 	}
-	return apierrors.NewRequestEntityTooLargeError(tooMuch(where))
-}
-
-// mostObjects returns how many objects and nulls JSON has at most.
-func mostObjects(data []byte) int {
-	return bytes.Count(data, []byte("{")) + bytes.Count(data, []byte("null"))
+	return apierrors.NewRequestEntityTooLargeError(cost.TooMuch(where))
 }
 
 // parse reads the object that data is, as the stock handler does.
@@ -216,7 +215,7 @@ func (g growth) checkPatch(ctx context.Context, current runtime.Object) error {
 // checkApply is for server-side apply. What it makes has no object that is neither in obj nor applied, and at the same path. But it may take
 // from obj everything that was applied before.
 func (g growth) checkApply(obj *unstructured.Unstructured, exists bool, p *patch) error {
-	if json.Valid(p.body.data) && g.few(mostObjects(p.body.data)+count(obj.Object)) {
+	if json.Valid(p.body.data) && g.Few(cost.MostObjects(p.body.data)+cost.Objects(obj.Object)) {
 		return nil
 	}
 	applied, err := parse(p.body.data, string(p.of))
@@ -224,15 +223,9 @@ func (g growth) checkApply(obj *unstructured.Unstructured, exists bool, p *patch
 		return err
 	}
 	if !exists {
-		return tooLarge(g.check(applied))
+		return tooLarge(g.Check(applied))
 	}
-	left := maxDefaults
-	for _, part := range []map[string]any{applied, obj.Object} {
-		if where, ok := g.of(obj.Object).take(part, &left, true); !ok {
-			return tooLarge(where, ok)
-		}
-	}
-	return nil
+	return tooLarge(g.CheckBare(obj.Object, applied, obj.Object))
 }
 
 // checkPatched is for the other patches. It applies the patch as the stock handler will, unless it is clear without that. What cannot be
@@ -240,7 +233,7 @@ func (g growth) checkApply(obj *unstructured.Unstructured, exists bool, p *patch
 func (g growth) checkPatched(obj *unstructured.Unstructured, p *patch) error {
 	// A JSON patch that copies can make any number of objects. A backslash can hide the word.
 	copies := p.of == types.JSONPatchType && (bytes.Contains(p.body.data, []byte("copy")) || bytes.Contains(p.body.data, []byte(`\`)))
-	if !copies && g.few(count(obj.Object)+mostObjects(p.body.data)) {
+	if !copies && g.Few(cost.Objects(obj.Object)+cost.MostObjects(p.body.data)) {
 		return nil
 	}
 	current, err := json.Marshal(obj.Object)
@@ -261,23 +254,4 @@ func (g growth) checkPatched(obj *unstructured.Unstructured, p *patch) error {
 		return nil //nolint:nilerr // see above
 	}
 	return g.checkBody(patched, runtime.ContentTypeJSON)
-}
-
-// count returns how many objects and nulls are in value.
-func count(value any) int {
-	n := 0
-	switch value := value.(type) {
-	case nil:
-		n++
-	case map[string]any:
-		n++
-		for _, v := range value {
-			n += count(v)
-		}
-	case []any:
-		for _, v := range value {
-			n += count(v)
-		}
-	}
-	return n
 }

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/annex-dev/annex/schemas/cost"
 )
 
 // growingOptions are options whose storages check what defaults add to the objects that they store, read, or patch.
@@ -23,7 +25,7 @@ type growingOptions struct {
 // GetRESTOptions implements generic.RESTOptionsGetter.
 func (o growingOptions) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
 	options, err := o.RESTOptionsGetter.GetRESTOptions(resource, example)
-	if err != nil || o.growth == nil {
+	if err != nil || o.growth.Growth == nil {
 		return options, err
 	}
 	options.StorageConfig.Codec = growingCodec{options.StorageConfig.Codec, o.growth}
@@ -49,8 +51,8 @@ func (c growingCodec) Decode(data []byte, defaults *schema.GroupVersionKind, int
 	if err != nil {
 		return obj, gvk, err
 	}
-	if u, ok := obj.(*unstructured.Unstructured); ok && !c.growth.few(mostObjects(data)) {
-		if where, ok := c.growth.check(u.Object); !ok {
+	if u, ok := obj.(*unstructured.Unstructured); ok && !c.growth.Few(cost.MostObjects(data)) {
+		if where, ok := c.growth.Check(u.Object); !ok {
 			return nil, gvk, growthError{where}
 		}
 	}
@@ -61,7 +63,7 @@ func (c growingCodec) Decode(data []byte, defaults *schema.GroupVersionKind, int
 // defaults than the one in which it was written.
 func (c growingCodec) Encode(obj runtime.Object, w io.Writer) error {
 	if u, ok := obj.(*unstructured.Unstructured); ok {
-		if err := tooLarge(c.growth.check(u.Object)); err != nil {
+		if err := tooLarge(c.growth.Check(u.Object)); err != nil {
 			return err
 		}
 	}

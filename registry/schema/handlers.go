@@ -20,6 +20,7 @@ import (
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/schemas/conversion"
+	"github.com/annex-dev/annex/schemas/cost"
 	apiscrd "github.com/annex-dev/annex/schemas/crd"
 )
 
@@ -168,7 +169,7 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		key += discreetSuffix
 	}
 	return h.get(key, resource, cluster, func() (*entry, error) {
-		defaults, rules := newGrowth(resource.CRD), newRules(resource.CRD, h.config.ConversionTimeout)
+		defaults, rules := growth{cost.NewGrowth(resource.CRD)}, newRules(resource.CRD, h.config.ConversionTimeout)
 		e, err := h.build(resource.CRD, hooks, defaults, rules, func(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
 			bounds := withBounds(next, definition, storage)
 			if rules == nil {
@@ -194,7 +195,7 @@ func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name
 		key += discreetSuffix
 	}
 	e, err := h.get(key, &plain, cluster, func() (*entry, error) {
-		return h.build(plain.CRD, hooks, nil, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+		return h.build(plain.CRD, hooks, growth{}, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return letGo{next}
 		})
 	})

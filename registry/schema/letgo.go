@@ -17,6 +17,8 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	"k8s.io/utils/ptr"
+
+	"github.com/annex-dev/annex/schemas/cost"
 )
 
 // A schema that has changed can make a stored object too costly to read or to validate. It must still be possible to delete the object, to
@@ -199,7 +201,7 @@ func fewer(after, before []string) bool {
 type growthError struct{ where string }
 
 // Error implements error.
-func (e growthError) Error() string { return tooMuch(e.where) }
+func (e growthError) Error() string { return cost.TooMuch(e.where) }
 
 // noteGrowth takes note if err is because of defaults, and returns it as an API status.
 func noteGrowth(ctx context.Context, err error) error {

@@ -1,6 +1,7 @@
-package schema
+package cost
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,25 +12,25 @@ import (
 )
 
 const (
-	// maxDefaults is what defaults may add to one object, in bytes of JSON: as much as a request may have, and twice what etcd stores.
-	maxDefaults = 3 << 20
+	// MaxDefaults is what defaults may add to one object, in bytes of JSON: as much as a request may have, and twice what etcd stores.
+	MaxDefaults = 3 << 20
 	// countless is more than any budget. Nothing counts beyond it, because defaults in defaults grow by multiplication.
 	countless = 1 << 32
 )
 
-// growth says what the defaults of the versions of a definition add to an object.
-type growth map[string]*defaults
+// Growth says what the defaults of the versions of a definition add to an object. Nil is for a definition without defaults.
+type Growth map[string]*defaults
 
-// newGrowth returns the growth of a definition; nil if it has no defaults.
-func newGrowth(definition *apiextensionsv1.CustomResourceDefinition) growth {
-	var g growth
+// NewGrowth returns the growth of a definition; nil if it has no defaults.
+func NewGrowth(definition *apiextensionsv1.CustomResourceDefinition) Growth {
+	var g Growth
 	for _, v := range definition.Spec.Versions {
 		if v.Schema == nil {
 			continue
 		}
 		if d := newDefaults(v.Schema.OpenAPIV3Schema); d != nil {
 			if g == nil {
-				g = growth{}
+				g = Growth{}
 			}
 			g[v.Name] = d
 		}
@@ -38,31 +39,67 @@ func newGrowth(definition *apiextensionsv1.CustomResourceDefinition) growth {
 }
 
 // of returns the defaults that the stock handler gives obj, which are those of the version that obj says.
-func (g growth) of(obj map[string]any) *defaults {
+func (g Growth) of(obj map[string]any) *defaults {
 	apiVersion, _, _ := unstructured.NestedString(obj, "apiVersion")
 	gv, _ := schema.ParseGroupVersion(apiVersion)
 	return g[gv.Version]
 }
 
-// few reports whether an object in which there are so many objects and nulls is small enough whatever it says.
-func (g growth) few(objects int) bool {
+// Few reports whether an object in which there are so many objects and nulls is small enough whatever it says.
+func (g Growth) Few(objects int) bool {
 	for d := range maps.Values(g) {
-		if d.once > maxDefaults || d.each > (maxDefaults-d.once)/(objects+1) {
+		if d.once > MaxDefaults || d.each > (MaxDefaults-d.once)/(objects+1) {
 			return false
 		}
 	}
 	return true
 }
 
-// check returns where defaults add too much to obj, and whether they do not.
-func (g growth) check(obj map[string]any) (where string, ok bool) {
-	left := maxDefaults
+// Check returns where defaults add too much to obj, and whether they do not.
+func (g Growth) Check(obj map[string]any) (where string, ok bool) {
+	left := MaxDefaults
 	return g.of(obj).take(obj, &left, false)
 }
 
-// tooMuch says that defaults add too much.
-func tooMuch(where string) string {
-	return fmt.Sprintf("the defaults of the schema may add at most %d bytes to an object; they add more, the last ones to %q", maxDefaults, where)
+// CheckBare is like Check for all parts together, with what would be added to them if they lost everything that has a default. The version is
+// that of obj.
+func (g Growth) CheckBare(obj map[string]any, parts ...map[string]any) (where string, ok bool) {
+	left := MaxDefaults
+	for _, part := range parts {
+		if where, ok := g.of(obj).take(part, &left, true); !ok {
+			return where, false
+		}
+	}
+	return "", true
+}
+
+// MostObjects returns how many objects and nulls JSON has at most.
+func MostObjects(data []byte) int {
+	return bytes.Count(data, []byte("{")) + bytes.Count(data, []byte("null"))
+}
+
+// Objects returns how many objects and nulls are in value.
+func Objects(value any) int {
+	n := 0
+	switch value := value.(type) {
+	case nil:
+		n++
+	case map[string]any:
+		n++
+		for _, v := range value {
+			n += Objects(v)
+		}
+	case []any:
+		for _, v := range value {
+			n += Objects(v)
+		}
+	}
+	return n
+}
+
+// TooMuch says that defaults add too much.
+func TooMuch(where string) string {
+	return fmt.Sprintf("the defaults of the schema may add at most %d bytes to an object; they add more, the last ones to %q", MaxDefaults, where)
 }
 
 // defaults says what the defaults of a schema add to a value, in bytes of JSON. Nil is for a schema that adds nothing.

@@ -1,4 +1,4 @@
-package schema
+package cost
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package schema
+package cost
 
 import (
 	"encoding/json"
@@ -27,7 +27,7 @@ func TestDefaults_CountAsTheLibraryDoes(t *testing.T) {
 			t.Fatalf("seed %d: too much at %s", seed, where)
 		}
 		d.take(value, &bare, true)
-		containers := count(value)
+		containers := Objects(value)
 		before := encoded(t, value)
 		internal := &apiextensions.JSONSchemaProps{}
 		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(schema, internal, nil); err != nil {
@@ -44,7 +44,7 @@ func TestDefaults_CountAsTheLibraryDoes(t *testing.T) {
 		text := encoded(t, schema)
 		// Nulls that are replaced count whole, and the first property of an object has no comma.
 		nulls := strings.Contains(strings.ReplaceAll(pruned+text, "nullable", ""), "null")
-		if counted := countless - left; counted < added || !nulls && counted > added+count(value) {
+		if counted := countless - left; counted < added || !nulls && counted > added+Objects(value) {
 			t.Fatalf("seed %d: %d bytes counted and %d added, from %s to %s, by %s", seed, counted, added, before, encoded(t, value), text)
 		}
 		if bare > left {
@@ -127,12 +127,12 @@ func TestDefaults_InDefaults(t *testing.T) {
 		schema = &apiextensionsv1.JSONSchemaProps{Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"list": {
 			Type: "array", Default: &apiextensionsv1.JSON{Raw: []byte(`[{},{},{},{},{},{},{},{},{},{}]`)}, Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: schema},
 		}}}
-		g := growth{"v1": newDefaults(schema)}
+		g := Growth{"v1": newDefaults(schema)}
 		obj := map[string]any{"apiVersion": "example.com/v1"}
-		if where, ok := g.check(obj); ok != (depth < 6) && depth != 6 {
+		if where, ok := g.Check(obj); ok != (depth < 6) && depth != 6 {
 			t.Errorf("depth %d: %t at %s", depth, ok, where)
 		}
-		if depth > 6 && g.few(0) {
+		if depth > 6 && g.Few(0) {
 			t.Errorf("depth %d is taken without a look", depth)
 		}
 	}
@@ -146,7 +146,7 @@ func TestMostObjects(t *testing.T) {
 		if err := utiljson.Unmarshal(data, &parsed); err != nil {
 			t.Fatal(err)
 		}
-		if got := mostObjects(data); got < count(runtime.DeepCopyJSONValue(parsed)) {
+		if got := MostObjects(data); got < Objects(runtime.DeepCopyJSONValue(parsed)) {
 			t.Fatalf("%s: %d", data, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package schema
+package cost
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// maxErrors is how many errors an object may have that are still told one by one. The library compares each with all others, which
+	// MaxErrors is how many errors an object may have that are still told one by one. The library compares each with all others, which
 	// took hours for one request, and all of them would be in the answer.
-	maxErrors = 1_000
+	MaxErrors = 1_000
 	// fewTries is how many values can have as many errors as they like.
 	fewTries = 1_000
 )
@@ -25,11 +25,11 @@ type failures struct {
 	last error
 }
 
-// tooManyErrors returns an error if value, at path, has more than maxErrors errors.
+// tooManyErrors returns an error if value, at path, has more than MaxErrors errors.
 func tooManyErrors(schema *spec.Schema, value any, path string) field.ErrorList {
 	f := &failures{}
 	f.validator(schema, schema, path, strfmt.Default).Validate(value)
-	if f.seen <= maxErrors {
+	if f.seen <= MaxErrors {
 		return nil
 	}
 	at := path
@@ -37,7 +37,7 @@ func tooManyErrors(schema *spec.Schema, value any, path string) field.ErrorList 
 	if errors.As(f.last, &one) {
 		at = one.Name
 	}
-	return field.ErrorList{field.Invalid(field.NewPath(at), field.OmitValueType{}, fmt.Sprintf("the object has more than %d errors, the last one: %v", maxErrors, f.last))}
+	return field.ErrorList{field.Invalid(field.NewPath(at), field.OmitValueType{}, fmt.Sprintf("the object has more than %d errors, the last one: %v", MaxErrors, f.last))}
 }
 
 func (f *failures) validator(schema *spec.Schema, root any, path string, formats strfmt.Registry) validate.ValueValidator {
@@ -60,12 +60,12 @@ type counted struct {
 // Validate implements validate.ValueValidator.
 func (c counted) Validate(value any) *validate.Result {
 	f := c.failures
-	if f.seen > maxErrors {
+	if f.seen > MaxErrors {
 		return nil
 	}
 	before := f.seen
 	result := c.ValueValidator.Validate(value)
-	if f.seen <= maxErrors && len(result.Errors) > 0 {
+	if f.seen <= MaxErrors && len(result.Errors) > 0 {
 		f.seen, f.last = max(f.seen, before+len(result.Errors)), result.Errors[len(result.Errors)-1]
 	}
 	return result
