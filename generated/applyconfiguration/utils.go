@@ -30,6 +30,12 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=annex.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRollout"):
+		return &annexv1alpha1.APIExportRolloutApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutSpec"):
+		return &annexv1alpha1.APIExportRolloutSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutStatus"):
+		return &annexv1alpha1.APIExportRolloutStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBinding"):
 		return &annexv1alpha1.HostBindingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingCreate"):
@@ -46,6 +52,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.HostBindingWorkspaceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostGroupVersion"):
 		return &annexv1alpha1.HostGroupVersionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutFailure"):
+		return &annexv1alpha1.RolloutFailureApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutPause"):
+		return &annexv1alpha1.RolloutPauseApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutResource"):
+		return &annexv1alpha1.RolloutResourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutResume"):
+		return &annexv1alpha1.RolloutResumeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutWave"):
+		return &annexv1alpha1.RolloutWaveApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutWaveStatus"):
+		return &annexv1alpha1.RolloutWaveStatusApplyConfiguration{}
 
 		// Group=apis.kcp.io, Version=v1alpha1
 	case apisv1alpha1.SchemeGroupVersion.WithKind("AcceptablePermissionClaim"):

@@ -37,6 +37,10 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha1.APIExportRollout{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_APIExportRollout(ref),
+		v1alpha1.APIExportRolloutList{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref),
+		v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref),
+		v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName():                          schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref),
 		v1alpha1.AccessExplanation{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_AccessExplanation(ref),
 		v1alpha1.AccessExplanationStatus{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_AccessExplanationStatus(ref),
 		v1alpha1.AccessGrant{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_AccessGrant(ref),
@@ -52,6 +56,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.HostBindingStatus{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_HostBindingStatus(ref),
 		v1alpha1.HostBindingWorkspace{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_HostBindingWorkspace(ref),
 		v1alpha1.HostGroupVersion{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref),
+		v1alpha1.RolloutFailure{}.OpenAPIModelName():                                  schema_annex_apis_annex_v1alpha1_RolloutFailure(ref),
+		v1alpha1.RolloutPause{}.OpenAPIModelName():                                    schema_annex_apis_annex_v1alpha1_RolloutPause(ref),
+		v1alpha1.RolloutResource{}.OpenAPIModelName():                                 schema_annex_apis_annex_v1alpha1_RolloutResource(ref),
+		v1alpha1.RolloutResume{}.OpenAPIModelName():                                   schema_annex_apis_annex_v1alpha1_RolloutResume(ref),
+		v1alpha1.RolloutWave{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_RolloutWave(ref),
+		v1alpha1.RolloutWaveStatus{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_RolloutWaveStatus(ref),
 		v1alpha1.WhoCanReview{}.OpenAPIModelName():                                    schema_annex_apis_annex_v1alpha1_WhoCanReview(ref),
 		v1alpha1.WhoCanReviewSpec{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_WhoCanReviewSpec(ref),
 		v1alpha1.WhoCanReviewStatus{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WhoCanReviewStatus(ref),
@@ -625,6 +635,338 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                                          schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		intstr.IntOrString{}.OpenAPIModelName():                                       schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                                             schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRollout rolls out changes of an APIExport in waves. It has the name of the APIExport and is in the same workspace. While it exists, a consumer keeps the schemas that it has when the APIExport names new ones, until its wave comes. Before a consumer gets a new schema, its objects are validated against that schema. If they are not valid, the rollout stops.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata. The name is that of the APIExport.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec defines how changes are rolled out.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the observed state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName(), v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRolloutList is a list of APIExportRollouts.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.APIExportRollout{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIExportRollout{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRolloutSpec defines how changes are rolled out.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"waves": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "waves are the consumers that get new schemas first, in this order. A consumer belongs to the first wave that includes it. After the last wave, all other consumers follow. There can be up to 20.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutWave{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"paused": {
+						SchemaProps: spec.SchemaProps{
+							Description: "paused stops the rollout before the next consumer.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"resume": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resume ends the pause after a wave. It is valid for one revision.",
+							Ref:         ref(v1alpha1.RolloutResume{}.OpenAPIModelName()),
+						},
+					},
+					"maxFailures": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxFailures is how many workspaces may fail before the rollout stops. Workspaces whose objects are not valid keep the schemas that they have. The default is 0, the maximum is 100.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"skip": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "skip names the logical clusters of consumers that keep the schemas that they have. The rollout does not wait for them. There can be up to 1000.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"undo": {
+						SchemaProps: spec.SchemaProps{
+							Description: "undo is the revision to undo: while it is the current one, all consumers return to the previous schemas at once.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.RolloutResume{}.OpenAPIModelName(), v1alpha1.RolloutWave{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRolloutStatus is the observed state of a rollout.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation of the spec that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"revision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revision counts the changes of the schemas that the APIExport names.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase summarizes the state.\n\nPossible enum values:\n - `\"Complete\"` means that consumers have the schemas that the APIExport names, except those that are skipped or have failed.\n - `\"Paused\"` means that the rollout waits: because of spec.paused, or in the pause after a wave.\n - `\"Progressing\"` means that consumers of the current wave get the new schemas.\n - `\"Stopped\"` means that the rollout has stopped because of an error. It continues when the error is gone.\n - `\"Undoing\"` means that consumers return to the previous schemas.\n - `\"Undone\"` means that consumers have the previous schemas.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Complete", "Paused", "Progressing", "Stopped", "Undoing", "Undone"},
+						},
+					},
+					"wave": {
+						SchemaProps: spec.SchemaProps{
+							Description: "wave is the number of the current wave. The first wave has number 1. The consumers that no wave of the spec includes are the last one.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"waveCompletionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "waveCompletionTime is when the current wave was complete.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"resources": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "resources are the resources of the APIExport, with their schemas.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutResource{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"consumers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "consumers is the number of consumers that have bound the APIExport.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"updated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "updated is how many of them have the new schemas.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"skipped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "skipped is how many of the others spec.skip names.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is how many of them have failed.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"waves": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "waves are the numbers for each wave. The last item is for the consumers that no wave of the spec includes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutWaveStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"failures": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "failures are consumers that have failed, with the reasons. There are at most 110.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutFailure{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.RolloutFailure{}.OpenAPIModelName(), v1alpha1.RolloutResource{}.OpenAPIModelName(), v1alpha1.RolloutWaveStatus{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -1306,6 +1648,242 @@ func schema_annex_apis_annex_v1alpha1_HostGroupVersion(ref common.ReferenceCallb
 					},
 				},
 				Required: []string{"name", "state"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_RolloutFailure(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutFailure is a consumer that has failed.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the consumer's logical cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"binding": {
+						SchemaProps: spec.SchemaProps{
+							Description: "binding is the name of the APIBinding.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is ObjectsInvalid, or the reason for which the APIBinding is not up to date.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message names the first objects that are not valid, with the fields. It does not contain values of fields.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when the consumer failed.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"cluster", "binding", "reason"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_RolloutPause(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutPause is a pause after a wave.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"duration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "duration is how long the pause lasts. If not set, it lasts until spec.resume ends it.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Duration{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_RolloutResource(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutResource is a resource of the APIExport, with its schemas.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group, empty for the core group.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the name of the resource, such as widgets.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It equals to if there is no other one.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "to is the name of the APIResourceSchema that consumers get.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"resource", "from", "to"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_RolloutResume(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutResume ends pauses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"revision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revision is the revision of the rollout, as in the status.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"wave": {
+						SchemaProps: spec.SchemaProps{
+							Description: "wave is the number of the last wave whose pause ends. The first wave has number 1.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"revision", "wave"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_RolloutWave(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutWave selects consumers. Exactly one of percentage, selector and clusters must be set.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"percentage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "percentage selects about that part of all consumers, from 1 to 100. It is always the same consumers, and a larger percentage includes those of a smaller one.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"selector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "selector selects consumers by the labels of their APIBindings. Consumers set these labels.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+					"clusters": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "clusters selects consumers by the names of their logical clusters. There can be up to 1000.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"pause": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pause makes the rollout wait when all consumers of the wave have the new schemas.",
+							Ref:         ref(v1alpha1.RolloutPause{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.RolloutPause{}.OpenAPIModelName(), metav1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_RolloutWaveStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RolloutWaveStatus are the numbers of a wave.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"consumers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "consumers is the number of consumers in the wave.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"updated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "updated is how many of them have the new schemas.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is how many of them have failed.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
 			},
 		},
 	}

@@ -14,7 +14,7 @@ import (
 
 // NewGroup returns the storage of the group. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
-	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind())
+	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind())
 }
 
 // ServeReviews adds the reviews that explain permissions to g. They need the authorizer, which reads what g stores.
@@ -29,6 +29,14 @@ func hostBindingKind() *kinds.Kind[annexv1alpha1.HostBinding, *annexv1alpha1.Hos
 		ValidateCreate:       validation.ValidateHostBinding,
 		ValidateUpdate:       validation.ValidateHostBindingUpdate,
 		ValidateStatusUpdate: validation.ValidateHostBindingStatusUpdate,
+	}
+}
+
+func rolloutKind() *kinds.Kind[annexv1alpha1.APIExportRollout, *annexv1alpha1.APIExportRollout] {
+	return &kinds.Kind[annexv1alpha1.APIExportRollout, *annexv1alpha1.APIExportRollout]{
+		ValidateCreate:       validation.ValidateAPIExportRollout,
+		ValidateUpdate:       validation.ValidateAPIExportRolloutUpdate,
+		ValidateStatusUpdate: validation.ValidateAPIExportRolloutStatusUpdate,
 	}
 }
 

@@ -31,6 +31,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 	"k8s.io/utils/ptr"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -191,6 +192,11 @@ func samples() map[string]sample {
 		"clustercachedresources.cache.kcp.io":              {leftOut: notBare},
 		"clustercachedresourceendpointslices.cache.kcp.io": {leftOut: notBare},
 		"hostbindings.annex.dev":                           {leftOut: notBare},
+		"apiexportrollouts.annex.dev": {
+			valid:   &annexv1alpha1.APIExportRollout{Spec: annexv1alpha1.APIExportRolloutSpec{Waves: []annexv1alpha1.RolloutWave{{Percentage: ptr.To[int32](10)}}}},
+			invalid: []runtime.Object{&annexv1alpha1.APIExportRollout{Spec: annexv1alpha1.APIExportRolloutSpec{Waves: []annexv1alpha1.RolloutWave{{}}}}},
+			broken:  []func(runtime.Object){func(obj runtime.Object) { obj.(*annexv1alpha1.APIExportRollout).Spec.MaxFailures = -1 }},
+		},
 	}
 }
 

@@ -8,6 +8,26 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRollout) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRollout"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRolloutList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRolloutList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRolloutSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRolloutSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRolloutStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRolloutStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AccessExplanation) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.AccessExplanation"
 }
@@ -80,6 +100,36 @@ func (in HostBindingWorkspace) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in HostGroupVersion) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.HostGroupVersion"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutFailure) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.RolloutFailure"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutPause) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.RolloutPause"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutResource) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.RolloutResource"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutResume) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.RolloutResume"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutWave) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.RolloutWave"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RolloutWaveStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.RolloutWaveStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

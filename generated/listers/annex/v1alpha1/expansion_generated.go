@@ -4,6 +4,10 @@
 
 package v1alpha1
 
+// APIExportRolloutListerExpansion allows custom methods to be added to
+// APIExportRolloutLister.
+type APIExportRolloutListerExpansion interface{}
+
 // HostBindingListerExpansion allows custom methods to be added to
 // HostBindingLister.
 type HostBindingListerExpansion interface{}

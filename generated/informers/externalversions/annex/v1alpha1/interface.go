@@ -10,6 +10,8 @@ import (
 
 // Interface provides access to all the informers in this group version.
 type Interface interface {
+	// APIExportRollouts returns a APIExportRolloutInformer.
+	APIExportRollouts() TypedAPIExportRolloutInformer
 	// HostBindings returns a HostBindingInformer.
 	HostBindings() TypedHostBindingInformer
 }
@@ -23,6 +25,11 @@ type version struct {
 // New returns a new Interface.
 func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakListOptions internalinterfaces.TweakListOptionsFunc) Interface {
 	return &version{factory: f, namespace: namespace, tweakListOptions: tweakListOptions}
+}
+
+// APIExportRollouts returns a TypedAPIExportRolloutInformer.
+func (v *version) APIExportRollouts() TypedAPIExportRolloutInformer {
+	return &aPIExportRolloutInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // HostBindings returns a TypedHostBindingInformer.

@@ -14,6 +14,7 @@ import (
 
 type AnnexV1alpha1Interface interface {
 	RESTClient() rest.Interface
+	APIExportRolloutsGetter
 	AccessExplanationsGetter
 	HostBindingsGetter
 	WhoCanReviewsGetter
@@ -22,6 +23,10 @@ type AnnexV1alpha1Interface interface {
 // AnnexV1alpha1Client is used to interact with features provided by the annex.dev group.
 type AnnexV1alpha1Client struct {
 	restClient rest.Interface
+}
+
+func (c *AnnexV1alpha1Client) APIExportRollouts() APIExportRolloutInterface {
+	return newAPIExportRollouts(c)
 }
 
 func (c *AnnexV1alpha1Client) AccessExplanations() AccessExplanationInterface {

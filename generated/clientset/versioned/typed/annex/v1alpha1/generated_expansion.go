@@ -4,6 +4,8 @@
 
 package v1alpha1
 
+type APIExportRolloutExpansion interface{}
+
 type AccessExplanationExpansion interface{}
 
 type HostBindingExpansion interface{}

@@ -14,6 +14,10 @@ type FakeAnnexV1alpha1 struct {
 	*testing.Fake
 }
 
+func (c *FakeAnnexV1alpha1) APIExportRollouts() v1alpha1.APIExportRolloutInterface {
+	return newFakeAPIExportRollouts(c)
+}
+
 func (c *FakeAnnexV1alpha1) AccessExplanations() v1alpha1.AccessExplanationInterface {
 	return newFakeAccessExplanations(c)
 }
