@@ -2,11 +2,14 @@ package change
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 )
 
 // parse returns what YAML says.
@@ -172,5 +175,35 @@ spec:
 				t.Errorf("%d are breaking, and they do not come first: %v", n, changes)
 			}
 		})
+	}
+}
+
+func TestNoWayBack(t *testing.T) {
+	of := func(scope apiextensionsv1.ResourceScope, kind, stored string, versions ...string) *apisv1alpha1.APIResourceSchema {
+		s := &apisv1alpha1.APIResourceSchema{}
+		s.Name, s.Spec.Scope, s.Spec.Names.Kind = stored, scope, kind
+		for _, v := range versions {
+			s.Spec.Versions = append(s.Spec.Versions, apisv1alpha1.APIResourceVersion{Name: v, Storage: v == stored})
+		}
+		return s
+	}
+	from := of(apiextensionsv1.NamespaceScoped, "Widget", "v1", "v1")
+	for name, tc := range map[string]struct {
+		to   *apisv1alpha1.APIResourceSchema
+		want string
+	}{
+		"a version more":      {of(apiextensionsv1.NamespaceScoped, "Widget", "v1", "v1", "v2"), ""},
+		"stored in it":        {of(apiextensionsv1.NamespaceScoped, "Widget", "v2", "v1", "v2"), `stores objects in version "v2"`},
+		"without the version": {of(apiextensionsv1.NamespaceScoped, "Widget", "v2", "v2"), `stores objects in version "v2"`},
+		"another scope":       {of(apiextensionsv1.ClusterScoped, "Widget", "v1", "v1"), "scope Cluster"},
+		"another kind":        {of(apiextensionsv1.NamespaceScoped, "Gadget", "v1", "v1"), "kind Gadget"},
+	} {
+		if got := NoWayBack(from, tc.to); (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+	both := of(apiextensionsv1.NamespaceScoped, "Widget", "v1", "v1", "v2")
+	if got := NoWayBack(both, of(apiextensionsv1.NamespaceScoped, "Widget", "v2", "v2")); !strings.Contains(got, `does not have version "v1"`) {
+		t.Errorf("without the version that was stored: %q", got)
 	}
 }

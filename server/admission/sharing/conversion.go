@@ -107,8 +107,15 @@ func (p *conversionUsePlugin) Validate(ctx context.Context, a admission.Attribut
 		return nil
 	}
 	export, err := p.exports.offering(ctx, cluster, name)
-	if err != nil || export == "" {
+	if err != nil {
 		return err
+	}
+	if export == "" {
+		user, err := p.exports.rollingOut(ctx, cluster, name)
+		if err != nil || user == "" {
+			return err
+		}
+		return admission.NewForbidden(a, fmt.Errorf("the APIResourceSchema of the same name, which has several versions, is in use by APIExportRollout %q: wait until it is complete", user))
 	}
 	return admission.NewForbidden(a, fmt.Errorf("APIExport %q offers the APIResourceSchema of the same name, which has several versions: remove it from spec.resources there first", export))
 }

@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/apiserver/pkg/admission"
 
+	"github.com/annex-dev/annex/apis/annex/rollout"
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -38,10 +40,32 @@ func (p *schemaPlugin) Validate(ctx context.Context, a admission.Attributes, _ a
 		name = old.Name // a deletion of many names none
 	}
 	export, err := p.exports.offering(ctx, cluster, name)
-	if err != nil || export == "" {
+	if err != nil {
 		return err
 	}
-	return admission.NewForbidden(a, fmt.Errorf("the schema is in use by APIExport %q: remove it from spec.resources there first", export))
+	if export != "" {
+		return admission.NewForbidden(a, fmt.Errorf("the schema is in use by APIExport %q: remove it from spec.resources there first", export))
+	}
+	user, err := p.exports.rollingOut(ctx, cluster, name)
+	if err != nil || user == "" {
+		return err
+	}
+	return admission.NewForbidden(a, fmt.Errorf("the schema is in use by APIExportRollout %q: wait until it is complete", user))
+}
+
+// rollingOut returns the name of an APIExportRollout in cluster that needs the APIResourceSchema called schema there; empty if none does. The
+// error is an API status.
+func (e exports) rollingOut(ctx context.Context, cluster logicalcluster.Name, schema string) (string, error) {
+	all, err := client.List[annexv1alpha1.APIExportRollout](ctx, e.Live, rollouts, client.Scope{Cluster: cluster})
+	if err != nil {
+		return "", apistatus.Internal(err)
+	}
+	for _, r := range all {
+		if rollout.InUse(r, schema) {
+			return r.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // offering returns the name of an APIExport in cluster that offers the APIResourceSchema called schema there; empty if none does. The error is an

@@ -26,6 +26,7 @@ var (
 	conversions    = apisv1alpha1.Resource("apiconversions")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
 	hostBindings   = annexv1alpha1.Resource("hostbindings")
+	rollouts       = annexv1alpha1.Resource("apiexportrollouts")
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
 )
 
@@ -44,6 +45,8 @@ func New(c Config) []admission.Interface {
 		&reservedGroups{Handler: handler},
 		&publishPlugin{Handler: handler, authorizer: c.Authorizer},
 		&exportPlugin{Handler: handler},
+		&rolloutChangePlugin{Handler: admission.NewHandler(admission.Update), exports: exports{c}},
+		&rolloutPlugin{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete), exports: exports{c}},
 		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&conversionPlugin{Handler: handler, Config: c},
 		&conversionUsePlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
