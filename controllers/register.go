@@ -31,6 +31,7 @@ import (
 	"github.com/annex-dev/annex/controllers/partitionset"
 	"github.com/annex-dev/annex/controllers/publish"
 	"github.com/annex-dev/annex/controllers/resourcequota"
+	"github.com/annex-dev/annex/controllers/rollout"
 	"github.com/annex-dev/annex/controllers/serviceaccount"
 	"github.com/annex-dev/annex/controllers/typecheck"
 	"github.com/annex-dev/annex/controllers/workspace"
@@ -76,6 +77,8 @@ func All(c Config) []multicluster.Spec {
 	c.Events = events
 	index := names.New(c.Config)
 	bindings := apibinding.New(c.Config, index)
+	bindings.Gate = rollout.NewGate()
+	users := consumers.New(c.Config)
 	all := [][]multicluster.Spec{
 		workspace.Specs(workspace.Config{Config: c.Config, Binder: bindings, Templates: c.Templates, Contents: c.contents}),
 		namespace.Specs(namespace.Config{Config: c.Config, CABundle: c.CABundle}),
@@ -90,8 +93,9 @@ func All(c Config) []multicluster.Spec {
 		partitionset.Specs(c.Config),
 		cachedresource.Specs(c.Config),
 		endpointslice.Specs(c.Config),
-		consumers.Specs(c.Config),
+		users.Specs(),
 		bindings.Specs(),
+		rollout.Specs(rollout.Config{Config: c.Config, Consumers: users, Gate: bindings.Gate, Checker: rollout.NewChecker(c.Content, c.Client)}),
 		publish.Specs(c.Config),
 		apiconversion.Specs(c.Config),
 		defaultbinding.Specs(c.Config),

@@ -157,17 +157,24 @@ type fault struct {
 func (c *Controller) bindResource(ctx context.Context, names *taken, binding *apisv1alpha2.APIBinding, export *apisv1alpha2.APIExport,
 	resource apisv1alpha2.ResourceSchema) (*fault, error) {
 	provider := logicalcluster.Name(binding.Status.APIExportClusterName)
-	source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: provider, Name: resource.Schema})
+	gr := groupResource(resource.Group, resource.Name)
+	wanted, err := c.schemaFor(ctx, names.key, binding, export, resource)
+	if err != nil {
+		return nil, err
+	}
+	source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: provider, Name: wanted})
 	if err != nil {
 		return nil, err
 	}
 	if source == nil {
-		return invalidSchema("APIResourceSchema %q not found", resource.Schema), nil
+		if keeps(binding, gr, wanted, resource.Schema) {
+			return nil, nil
+		}
+		return invalidSchema("APIResourceSchema %q not found", wanted), nil
 	}
 	if source.Spec.Names.Plural != resource.Name || source.Spec.Group != resource.Group {
-		return invalidSchema("APIResourceSchema %q is not for resource %s", resource.Schema, groupResource(resource.Group, resource.Name)), nil
+		return invalidSchema("APIResourceSchema %q is not for resource %s", wanted, gr), nil
 	}
-	gr := groupResource(resource.Group, resource.Name)
 	before := lifecycle.Resource(binding, gr)
 	if before != nil && before.Schema.IdentityHash != export.Status.IdentityHash {
 		// Binding it again would hide the existing objects.

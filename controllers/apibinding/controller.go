@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/references"
+	"github.com/annex-dev/annex/controllers/rollout"
 )
 
 const (
@@ -29,6 +30,8 @@ var (
 // Controller binds. It is safe for concurrent use.
 type Controller struct {
 	multicluster.Config
+	// Gate says which bindings may take the new schemas of an APIExportRollout; nil for none.
+	Gate *rollout.Gate
 	// users maps an export to the bindings that refer to it; definers maps a definition in system:bound-crds to the bindings that use
 	// it.
 	users, definers references.Index
@@ -74,7 +77,7 @@ func (c *Controller) Specs() []multicluster.Spec {
 				{Resource: schemas, Keys: c.forSchema},
 				{Resource: definitions, Keys: c.forDefinition},
 			},
-			Feeds:     []func(context.Context, func(client.Key, time.Duration)){c.names.Feed(bindings)},
+			Feeds:     []func(context.Context, func(client.Key, time.Duration)){c.names.Feed(bindings), c.Gate.Feed},
 			Reconcile: c.reconcile,
 		},
 		{

@@ -5,6 +5,7 @@
 //	reconcile.go  one step for one binding
 //	bind.go       the rules: export, identity, schemas, conditions
 //	claims.go     which permission claims are in effect
+//	rollout.go    which schema a binding gets while an APIExportRollout is at work
 //	evolve.go     which schema may replace another
 //	names.go      which names others have (package names); the first writer wins
 //	definition.go the copies in system:bound-crds, named by the UID of their schema and shared by all bindings

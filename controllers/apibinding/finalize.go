@@ -107,7 +107,7 @@ func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apis
 		if !found || !identity.AcceptedFor(other, other.Status.APIExportClusterName, provider, reference.Name) {
 			continue
 		}
-		offered, err := c.offers(ctx, client.Key{Cluster: provider, Name: reference.Name}, bound)
+		offered, err := c.offers(ctx, client.Key{Cluster: provider, Name: reference.Name}, other, bound)
 		if err != nil || offered {
 			return offered, err
 		}
@@ -115,8 +115,8 @@ func (c *Controller) adopted(ctx context.Context, key client.Key, others []*apis
 	return false, nil
 }
 
-// offers reports whether the export called key offers the same resource and schema as bound.
-func (c *Controller) offers(ctx context.Context, key client.Key, bound apisv1alpha2.BoundAPIResource) (bool, error) {
+// offers reports whether the export called key offers other, a binding to it, the same resource and schema as bound.
+func (c *Controller) offers(ctx context.Context, key client.Key, other *apisv1alpha2.APIBinding, bound apisv1alpha2.BoundAPIResource) (bool, error) {
 	export, err := client.Find[apisv1alpha2.APIExport](ctx, c.Client, exports, key)
 	if err != nil || export == nil || export.Status.IdentityHash != bound.Schema.IdentityHash {
 		return false, err
@@ -125,7 +125,11 @@ func (c *Controller) offers(ctx context.Context, key client.Key, bound apisv1alp
 		if resource.Group != bound.Group || resource.Name != bound.Resource || resource.Storage.Virtual != nil {
 			continue
 		}
-		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: key.Cluster, Name: resource.Schema})
+		name, err := c.schemaFor(ctx, client.KeyOf(other), other, export, resource)
+		if err != nil {
+			return false, err
+		}
+		source, err := client.Find[apisv1alpha1.APIResourceSchema](ctx, c.Client, schemas, client.Key{Cluster: key.Cluster, Name: name})
 		return source != nil && string(source.UID) == bound.Schema.UID, err
 	}
 	return false, nil

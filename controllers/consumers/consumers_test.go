@@ -212,7 +212,7 @@ func TestRun_ManyConsumersAreFewWrites(t *testing.T) {
 	f := newFixture(t, newExport(provider, "widgets"))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- multicluster.Run(ctx, f.fake, Specs(f.Config)[0]) }()
+	go func() { ended <- multicluster.Run(ctx, f.fake, New(f.Config).Specs()[0]) }()
 	defer func() {
 		cancel()
 		<-ended

@@ -32,19 +32,27 @@ var (
 	bindings = apisv1alpha2.Resource("apibindings")
 )
 
+// Consumers knows the consumers of all exports while its Specs run.
+type Consumers struct {
+	reconciler
+}
+
+// New returns Consumers. Run its Specs with multicluster.Run.
+func New(c multicluster.Config) *Consumers { return &Consumers{reconciler{Config: c}} }
+
 // Specs describes the controller.
-func Specs(c multicluster.Config) []multicluster.Spec {
-	r := &reconciler{Config: c}
+func (c *Consumers) Specs() []multicluster.Spec {
 	return []multicluster.Spec{{
 		Name:      "apiexport-consumers",
-		Feeds:     []func(context.Context, func(client.Key, time.Duration)){r.follow},
-		Reconcile: r.reconcile,
+		Feeds:     []func(context.Context, func(client.Key, time.Duration)){c.follow},
+		Reconcile: c.reconcile,
 	}}
 }
 
 type reconciler struct {
 	multicluster.Config
-	index index
+	index   index
+	changes changes
 }
 
 // follow keeps the index, and queues exports whose consumers have changed, until ctx ends.
@@ -52,6 +60,7 @@ func (r *reconciler) follow(ctx context.Context, add func(client.Key, time.Durat
 	err := r.Client.Watch(ctx, bindings, func(event client.Event) {
 		for _, export := range r.observe(event) {
 			add(export, interval) // once, whatever comes until then
+			r.changes.tell(export)
 		}
 	})
 	if err != nil && ctx.Err() == nil {

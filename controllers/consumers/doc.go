@@ -5,5 +5,7 @@
 // thousands of them take a map entry each. A change of a binding changes one entry. An export is written at most once per interval, however
 // many bindings change, and only if the result differs.
 //
+// Other controllers ask it for the consumers of an export (of.go).
+//
 // Exports whose resources typed storage serves are left out. They are exports of root that every workspace binds.
 package consumers

@@ -14,8 +14,8 @@ import (
 
 // state is what an export has to know of a binding. It is comparable.
 type state struct {
-	export client.Key
-	bound  bool
+	export          client.Key
+	bound, deleting bool
 	// reason is why the binding could not bind or follow; empty if it could, or if that is still to be seen.
 	reason string
 	// schemas are the bound resources, each as group, resource and schema in one line.
@@ -30,9 +30,10 @@ func stateOf(binding *apisv1alpha2.APIBinding, isBound func(schema.GroupResource
 		return state{}, false
 	}
 	s := state{
-		export: client.Key{Cluster: provider, Name: reference.Name},
-		bound:  conditionsv1alpha1.IsTrue(binding, apisv1alpha2.InitialBindingCompleted),
-		reason: reasonOf(binding),
+		export:   client.Key{Cluster: provider, Name: reference.Name},
+		bound:    conditionsv1alpha1.IsTrue(binding, apisv1alpha2.InitialBindingCompleted),
+		deleting: binding.DeletionTimestamp != nil,
+		reason:   reasonOf(binding),
 	}
 	var lines []string
 	for _, bound := range binding.Status.BoundResources {

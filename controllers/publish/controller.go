@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -37,6 +38,7 @@ var (
 	definitions = names.Definitions
 	exports     = apisv1alpha2.Resource("apiexports")
 	schemas     = apisv1alpha1.Resource("apiresourceschemas")
+	rollouts    = annexv1alpha1.Resource("apiexportrollouts")
 )
 
 // Specs describes the controller.
@@ -286,7 +288,7 @@ func (r *reconciler) cleanUp(ctx context.Context, cluster logicalcluster.Name, f
 	return nil
 }
 
-// named returns the schemas that exports of cluster name.
+// named returns the schemas that exports of cluster name, and those to which consumers may return.
 func (r *reconciler) named(ctx context.Context, cluster logicalcluster.Name) (map[string]bool, error) {
 	all, err := client.List[apisv1alpha2.APIExport](ctx, r.Live, exports, client.Scope{Cluster: cluster})
 	if err != nil {
@@ -296,6 +298,15 @@ func (r *reconciler) named(ctx context.Context, cluster logicalcluster.Name) (ma
 	for _, export := range all {
 		for _, resource := range export.Spec.Resources {
 			named[resource.Schema] = true
+		}
+	}
+	back, err := client.List[annexv1alpha1.APIExportRollout](ctx, r.Live, rollouts, client.Scope{Cluster: cluster})
+	if err != nil {
+		return nil, err
+	}
+	for _, rollout := range back {
+		for _, resource := range rollout.Status.Resources {
+			named[resource.From], named[resource.To] = true, true
 		}
 	}
 	return named, nil
