@@ -44,10 +44,13 @@ type step struct {
 }
 
 func (r *reconciler) stepOf(ctx context.Context, key client.Key, rollout *annexv1alpha1.APIExportRollout, all []consumers.Alike, identity string) (*step, error) {
+	begun := r.now()
 	members, err := r.membersOf(ctx, rollout, all)
 	if err != nil {
 		return nil, err
 	}
+	m := r.memo(key)
+	m.looked, m.took = r.now(), r.now().Sub(begun)
 	t, err := r.targetOf(ctx, rollout)
 	if err != nil {
 		return nil, err
@@ -56,7 +59,7 @@ func (r *reconciler) stepOf(ctx context.Context, key client.Key, rollout *annexv
 	if rollout.Status.Wave > last || rollout.Status.Phase == annexv1alpha1.RolloutPhaseComplete {
 		rollout.Status.Wave = last // the spec may have changed
 	}
-	return &step{reconciler: r, key: key, rollout: rollout, members: members, target: t, identity: identity, memo: r.memo(key), begun: r.now()}, nil
+	return &step{reconciler: r, key: key, rollout: rollout, members: members, target: t, identity: identity, memo: m, begun: r.now()}, nil
 }
 
 // do does what is to be done now, makes the status say so, and returns when to look again; 0 for when something changes.

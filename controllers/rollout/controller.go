@@ -29,6 +29,8 @@ const (
 	workers = 2
 	// interval is the shortest time between two writes of numbers, and between two looks at what takes time without an event.
 	interval = time.Second
+	// rest is how many times longer than a look at all consumers the time until the next one is: it is more work for more of them.
+	rest = 4
 	// gathering is how long a change of consumers waits for more of them.
 	gathering = 50 * time.Millisecond
 )
@@ -80,6 +82,9 @@ type reconciler struct {
 type memo struct {
 	// written is when the status was written last.
 	written time.Time
+	// looked is when all consumers were looked at last, and took how long that took.
+	looked time.Time
+	took   time.Duration
 	// rechecked is when consumers that had failed were last to be validated again, at that generation of the spec; again are those that are left.
 	rechecked  time.Time
 	generation int64
@@ -176,6 +181,10 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 		r.Gate.close(key)
 		conditionsv1alpha1.MarkTrue(rollout, annexv1alpha1.RolloutProgressing)
 		return reconcile.Result{}, r.write(ctx, key, old, rollout)
+	}
+	m := r.memo(key)
+	if left := rest*m.took - r.now().Sub(m.looked); left > 0 {
+		return reconcile.Result{RequeueAfter: left}, nil
 	}
 	s, err := r.stepOf(ctx, key, rollout, all, export.Status.IdentityHash)
 	if err != nil {

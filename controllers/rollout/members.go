@@ -57,7 +57,7 @@ func (r *reconciler) membersOf(ctx context.Context, rollout *annexv1alpha1.APIEx
 		for _, binding := range alike.Bindings {
 			m := &member{
 				binding: binding, share: waves.Share(binding.Cluster), updated: updated, returned: returned, reason: alike.Reason,
-				skipped: rules.Skips(rollout, binding.Cluster), unfit: unfit[binding] && !updated,
+				skipped: waves.Skips(binding.Cluster), unfit: unfit[binding] && !updated,
 				suspect: refused[binding] && !updated && alike.Reason == "",
 			}
 			var labels map[string]string

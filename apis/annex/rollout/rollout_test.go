@@ -92,13 +92,15 @@ func TestForNew(t *testing.T) {
 		change      func(*annexv1alpha1.APIExportRollout)
 		first, rest string
 	}{
-		"in the first wave":    {func(*annexv1alpha1.APIExportRollout) {}, "v2", "v1"},
-		"in the last wave":     {func(r *annexv1alpha1.APIExportRollout) { r.Status.Wave = 2 }, "v2", "v2"},
-		"skipped":              {func(r *annexv1alpha1.APIExportRollout) { r.Spec.Skip = []string{"first"} }, "v1", "v1"},
-		"undone":               {func(r *annexv1alpha1.APIExportRollout) { r.Spec.Undo = 3 }, "v1", "v1"},
-		"another one undone":   {func(r *annexv1alpha1.APIExportRollout) { r.Spec.Undo = 2 }, "v2", "v1"},
-		"complete":             {func(r *annexv1alpha1.APIExportRollout) { r.Status.Phase = annexv1alpha1.RolloutPhaseComplete }, "v2", "v2"},
-		"complete, and undone": {func(r *annexv1alpha1.APIExportRollout) { r.Status.Phase, r.Spec.Undo = annexv1alpha1.RolloutPhaseComplete, 3 }, "v1", "v1"},
+		"in the first wave":  {func(*annexv1alpha1.APIExportRollout) {}, "v2", "v1"},
+		"in the last wave":   {func(r *annexv1alpha1.APIExportRollout) { r.Status.Wave = 2 }, "v2", "v2"},
+		"skipped":            {func(r *annexv1alpha1.APIExportRollout) { r.Spec.Skip = []string{"first"} }, "v1", "v1"},
+		"undone":             {func(r *annexv1alpha1.APIExportRollout) { r.Spec.Undo = 3 }, "v1", "v1"},
+		"another one undone": {func(r *annexv1alpha1.APIExportRollout) { r.Spec.Undo = 2 }, "v2", "v1"},
+		"complete":           {func(r *annexv1alpha1.APIExportRollout) { r.Status.Phase = annexv1alpha1.RolloutPhaseComplete }, "v2", "v2"},
+		"complete, and undone": {func(r *annexv1alpha1.APIExportRollout) {
+			r.Status.Phase, r.Spec.Undo = annexv1alpha1.RolloutPhaseComplete, 3
+		}, "v1", "v1"},
 	} {
 		now := r.DeepCopy()
 		c.change(now)

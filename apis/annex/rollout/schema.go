@@ -25,11 +25,6 @@ func Undone(r *annexv1alpha1.APIExportRollout) bool {
 	return r.Spec.Undo > 0 && r.Spec.Undo == r.Status.Revision
 }
 
-// Skips reports whether a consumer keeps the schemas that it has.
-func Skips(r *annexv1alpha1.APIExportRollout, consumer logicalcluster.Name) bool {
-	return slices.Contains(r.Spec.Skip, consumer.String())
-}
-
 // InUse reports whether a rollout needs the APIResourceSchema called name: consumers have it, or may return to it.
 func InUse(r *annexv1alpha1.APIExportRollout, name string) bool {
 	return slices.ContainsFunc(r.Status.Resources, func(res annexv1alpha1.RolloutResource) bool {
@@ -43,14 +38,14 @@ func Settled(r *annexv1alpha1.APIExportRollout) bool {
 }
 
 // ForNew returns the schema that a new consumer gets of a resource: that of its wave. A consumer without objects needs no validation.
-// its are the labels of its APIBinding.
+// w are the waves of r, and its the labels of the APIBinding.
 func ForNew(w *Waves, r *annexv1alpha1.APIExportRollout, res *annexv1alpha1.RolloutResource, consumer logicalcluster.Name, its map[string]string) string {
 	switch {
 	case Undone(r):
 		return res.From
 	case r.Status.Phase == annexv1alpha1.RolloutPhaseComplete:
 		return res.To
-	case Skips(r, consumer) || w.Of(consumer, its) > r.Status.Wave:
+	case w.Skips(consumer) || w.Of(consumer, its) > r.Status.Wave:
 		return res.From
 	}
 	return res.To

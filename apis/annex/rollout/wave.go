@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -18,20 +18,21 @@ type Waves struct {
 	provider logicalcluster.Name
 	export   string
 	waves    []wave
+	skipped  sets.Set[string]
 	labeled  bool
 }
 
 type wave struct {
 	percentage uint64
 	selector   labels.Selector // nil for none
-	clusters   []string
+	clusters   sets.Set[string]
 }
 
 // WavesOf returns the waves of a rollout in cluster provider. The error is for a selector that validation would have refused.
 func WavesOf(provider logicalcluster.Name, r *annexv1alpha1.APIExportRollout) (*Waves, error) {
-	w := &Waves{provider: provider, export: r.Name}
+	w := &Waves{provider: provider, export: r.Name, skipped: sets.New(r.Spec.Skip...)}
 	for i, spec := range r.Spec.Waves {
-		next := wave{clusters: spec.Clusters}
+		next := wave{clusters: sets.New(spec.Clusters...)}
 		if spec.Percentage != nil {
 			next.percentage = uint64(max(*spec.Percentage, 0))
 		}
@@ -60,12 +61,15 @@ func (w *Waves) Of(consumer logicalcluster.Name, its map[string]string) int32 {
 		switch {
 		case share < wave.percentage*(shares/100),
 			wave.selector != nil && wave.selector.Matches(labels.Set(its)),
-			slices.Contains(wave.clusters, consumer.String()):
+			wave.clusters.Has(consumer.String()):
 			return int32(i) + 1 //nolint:gosec // as above
 		}
 	}
 	return w.Len()
 }
+
+// Skips reports whether a consumer keeps the schemas that it has.
+func (w *Waves) Skips(consumer logicalcluster.Name) bool { return w.skipped.Has(consumer.String()) }
 
 // shares is how finely percentages divide consumers.
 const shares = 1_000_000
