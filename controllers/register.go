@@ -24,6 +24,7 @@ import (
 	"github.com/annex-dev/annex/controllers/event"
 	"github.com/annex-dev/annex/controllers/garbage"
 	"github.com/annex-dev/annex/controllers/hostbinding"
+	"github.com/annex-dev/annex/controllers/hostnamespace"
 	lc "github.com/annex-dev/annex/controllers/logicalcluster"
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
@@ -35,6 +36,7 @@ import (
 	"github.com/annex-dev/annex/controllers/serviceaccount"
 	"github.com/annex-dev/annex/controllers/typecheck"
 	"github.com/annex-dev/annex/controllers/workspace"
+	"github.com/annex-dev/annex/controllers/workspaceaccess"
 )
 
 // Config contains the dependencies of the controllers. All fields are required unless noted otherwise.
@@ -52,6 +54,12 @@ type Config struct {
 	Types typecheck.Checker
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
+	// Access issues the tokens of WorkspaceAccesses.
+	Access workspaceaccess.Tokens
+	// External returns the URL at which clients reach the server, without a path.
+	External func() string
+	// Host reads and writes in namespaces of the host; nil if there is no host, or if it cannot be asked.
+	Host workspaceaccess.Host
 	// Forwards says that the server sends requests to the endpoints of virtual storage.
 	Forwards bool
 	// HostWorkspace is the workspace that a host shows as its own; empty without a host.
@@ -99,6 +107,9 @@ func All(c Config) []multicluster.Spec {
 		publish.Specs(c.Config),
 		apiconversion.Specs(c.Config),
 		defaultbinding.Specs(c.Config),
+		workspaceaccess.Specs(workspaceaccess.Config{
+			Config: c.Config, Tokens: c.Access, External: c.External, CABundle: c.CABundle, Host: c.Host, Workspace: c.HostWorkspace,
+		}),
 		garbage.Specs(c.Config),
 		{event.Spec(events)},
 	}
@@ -108,6 +119,9 @@ func All(c Config) []multicluster.Spec {
 			config.Registrar = c.Registrar
 		}
 		all = append(all, hostbinding.Specs(config))
+		if c.Host != nil {
+			all = append(all, hostnamespace.Specs(hostnamespace.Config{Config: c.Config, Workspace: c.HostWorkspace, Host: c.Host}))
+		}
 	}
 	return slices.Concat(append(all, lc.Specs(lc.Config{Config: c.Config}))...)
 }

@@ -11,14 +11,19 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	genericadmission "k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/klog/v2"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/server/admission/hostnamespace"
+	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/discovery"
 	"github.com/annex-dev/annex/server/frontdoor"
@@ -40,6 +45,9 @@ type Host struct {
 	Workspace logicalcluster.Path
 	// Authorizer asks the host what its users may do there; nil to decide by RBAC of the workspace alone.
 	Authorizer authorizer.UnconditionalAuthorizer
+	// Namespace returns a namespace of the host, NotFound if there is none; nil if the host cannot be asked. Then users create nothing that
+	// belongs to a namespace of the host.
+	Namespace hostnamespace.Lookup
 	// Reach returns why the host is not of use right now; nil when it is, or when nothing is ever asked of it.
 	Reach func(ctx context.Context) error
 }
@@ -64,12 +72,33 @@ func (s *Server) HostWorkspace() logicalcluster.Path {
 	return s.config.Host.Workspace
 }
 
+// External returns the URL at which clients reach the server, without a path.
+func (s *Server) External() string { return strings.TrimSuffix(s.config.Addresses.External, "/") }
+
 // hostRules returns the host's part in authorization; nil when it has none.
 func hostRules(host *Host) *authorization.Host {
 	if host == nil || host.Authorizer == nil {
 		return nil
 	}
 	return &authorization.Host{Authorizer: host.Authorizer, Shows: frontdoor.ShownByHost}
+}
+
+// hostNamespaces returns the admission plugin that ties objects in the host workspace to namespaces of the host.
+func hostNamespaces(c Config, s *stores, writer func() client.Writer, next genericadmission.Interface) (genericadmission.Interface, error) {
+	config := hostnamespace.Config{
+		Concerns: kinds.All.HasHostNamespaces,
+		Hosts:    hosts(c.Host, s.paths),
+		ByHost: func(ctx context.Context, u user.Info) bool {
+			return frontdoor.ShownByHost(ctx) && authentication.Forwarded(u)
+		},
+		Cached: s.reader,
+		Writer: writer,
+		Next:   next,
+	}
+	if c.Host != nil {
+		config.Lookup = c.Host.Namespace
+	}
+	return hostnamespace.New(config)
 }
 
 // hostResources returns the resources that the host forwards, whatever workspace it shows.

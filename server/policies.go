@@ -9,6 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/cel/openapi/resolver"
 	"k8s.io/component-base/metrics/legacyregistry"
 
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/generated/openapi"
 	"github.com/annex-dev/annex/registry/annex"
 	reviewtokens "github.com/annex-dev/annex/registry/authentication"
@@ -103,14 +104,19 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	}); err != nil {
 		return nil, err
 	}
+	tied, err := hostNamespaces(c, s, func() client.Writer { return p.client }, namespacelifecycle.New(s.reader, s.reader.Live()))
+	if err != nil {
+		return nil, err
+	}
 	if p.admission, err = admission.New(admission.Config{
 		Cached:             s.reader,
 		Live:               s.reader.Live(),
 		Resolver:           i.index,
 		Authorizer:         i.evaluator,
+		Policy:             i.evaluator,
 		WorkspaceURL:       s.urls.Of,
 		External:           s.urls.External,
-		NamespaceLifecycle: namespacelifecycle.New(s.reader, s.reader.Live()),
+		NamespaceLifecycle: tied,
 		Mutating:           []genericadmission.Interface{p.dynamic.Mutating(), p.webhooks.Mutating()},
 		Validating:         []genericadmission.Interface{p.dynamic.Rights(), p.dynamic.Validating(), p.webhooks.Validating()},
 		Mounts:             c.Mounts != nil,

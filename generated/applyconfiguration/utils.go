@@ -64,6 +64,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.RolloutWaveApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RolloutWaveStatus"):
 		return &annexv1alpha1.RolloutWaveStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccess"):
+		return &annexv1alpha1.WorkspaceAccessApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccessRole"):
+		return &annexv1alpha1.WorkspaceAccessRoleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccessServiceAccount"):
+		return &annexv1alpha1.WorkspaceAccessServiceAccountApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccessSpec"):
+		return &annexv1alpha1.WorkspaceAccessSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccessStatus"):
+		return &annexv1alpha1.WorkspaceAccessStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccessTarget"):
+		return &annexv1alpha1.WorkspaceAccessTargetApplyConfiguration{}
 
 		// Group=apis.kcp.io, Version=v1alpha1
 	case apisv1alpha1.SchemeGroupVersion.WithKind("AcceptablePermissionClaim"):

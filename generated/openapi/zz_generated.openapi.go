@@ -66,6 +66,13 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.WhoCanReviewSpec{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_WhoCanReviewSpec(ref),
 		v1alpha1.WhoCanReviewStatus{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WhoCanReviewStatus(ref),
 		v1alpha1.WhoCanSubject{}.OpenAPIModelName():                                   schema_annex_apis_annex_v1alpha1_WhoCanSubject(ref),
+		v1alpha1.WorkspaceAccess{}.OpenAPIModelName():                                 schema_annex_apis_annex_v1alpha1_WorkspaceAccess(ref),
+		v1alpha1.WorkspaceAccessList{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_WorkspaceAccessList(ref),
+		v1alpha1.WorkspaceAccessRole{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_WorkspaceAccessRole(ref),
+		v1alpha1.WorkspaceAccessServiceAccount{}.OpenAPIModelName():                   schema_annex_apis_annex_v1alpha1_WorkspaceAccessServiceAccount(ref),
+		v1alpha1.WorkspaceAccessSpec{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_WorkspaceAccessSpec(ref),
+		v1alpha1.WorkspaceAccessStatus{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_WorkspaceAccessStatus(ref),
+		v1alpha1.WorkspaceAccessTarget{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_WorkspaceAccessTarget(ref),
 		apisv1alpha1.APIBinding{}.OpenAPIModelName():                                  schema_annex_apis_apis_v1alpha1_APIBinding(ref),
 		apisv1alpha1.APIBindingList{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingList(ref),
 		apisv1alpha1.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
@@ -2085,6 +2092,322 @@ func schema_annex_apis_annex_v1alpha1_WhoCanSubject(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			v1alpha1.AccessGrant{}.OpenAPIModelName(), v1alpha1.AccessSubject{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccess(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccess keeps a Secret with credentials for a workspace, for tools such as Argo CD and Flux. The server creates a ServiceAccount in the workspace, binds a ClusterRole to it, and renews its token. In the host workspace, the Secret is in the namespace of the host that has the same name; in every other workspace, it is next to the WorkspaceAccess. Deleting the WorkspaceAccess revokes the credentials.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec defines the credentials.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceAccessSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the observed state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceAccessStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceAccessSpec{}.OpenAPIModelName(), v1alpha1.WorkspaceAccessStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccessList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccessList is a list of WorkspaceAccesses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.WorkspaceAccess{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceAccess{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccessRole(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccessRole is what credentials allow.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterRole": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterRole is the name of a ClusterRole, such as admin. It is bound in the whole workspace.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"clusterRole"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccessServiceAccount(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccessServiceAccount is a ServiceAccount in the workspace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace of the ServiceAccount.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the ServiceAccount.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uid of the ServiceAccount.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"namespace", "name", "uid"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccessSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccessSpec defines credentials for a workspace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"workspace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspace is the workspace that the credentials are for. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceAccessTarget{}.OpenAPIModelName()),
+						},
+					},
+					"role": {
+						SchemaProps: spec.SchemaProps{
+							Description: "role is what the credentials allow. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceAccessRole{}.OpenAPIModelName()),
+						},
+					},
+					"secretName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secretName is the name of the Secret. If not set, it is the name of the WorkspaceAccess. It cannot be changed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"format": {
+						SchemaProps: spec.SchemaProps{
+							Description: "format is what the Secret contains: Kubeconfig (the default), ArgoCD or Flux.\n\nPossible enum values:\n - `\"ArgoCD\"` is a cluster of Argo CD: the keys name, server and config, and the label argocd.argoproj.io/secret-type.\n - `\"Flux\"` is a kubeconfig in the key value, as spec.kubeConfig.secretRef of Flux expects it.\n - `\"Kubeconfig\"` is a kubeconfig in the key kubeconfig.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"ArgoCD", "Flux", "Kubeconfig"},
+						},
+					},
+					"expirationSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expirationSeconds is how long a token is valid, between 600 and 86400. The default is 3600. The server renews the token after half of that time. The server may have a lower limit.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"workspace", "role"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceAccessRole{}.OpenAPIModelName(), v1alpha1.WorkspaceAccessTarget{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccessStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccessStatus is the observed state of credentials.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation of the spec that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"secretName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secretName is the name of the Secret; empty while there is none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceAccount": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceAccount is the ServiceAccount in the workspace; empty while there is none.",
+							Ref:         ref(v1alpha1.WorkspaceAccessServiceAccount{}.OpenAPIModelName()),
+						},
+					},
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the logical cluster of the workspace.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "url is the address of the workspace in the Secret.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"expirationTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expirationTime is when the token in the Secret expires. The server renews the token before.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"renewalTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "renewalTime is when the server renews the token.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceAccessServiceAccount{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceAccessTarget(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceAccessTarget is the workspace that credentials are for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the path of the workspace, such as root:team, or the name of its logical cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"path"},
+			},
+		},
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // NewGroup returns the storage of the group. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
-	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind())
+	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), workspaceAccessKind())
 }
 
 // ServeReviews adds the reviews that explain permissions to g. They need the authorizer, which reads what g stores.
@@ -44,5 +44,21 @@ func rolloutKind() *kinds.Kind[annexv1alpha1.APIExportRollout, *annexv1alpha1.AP
 func prepareHostBinding(binding, old *annexv1alpha1.HostBinding) {
 	if old == nil && !slices.Contains(binding.Finalizers, annexv1alpha1.HostBindingFinalizer) {
 		binding.Finalizers = append(slices.Clone(binding.Finalizers), annexv1alpha1.HostBindingFinalizer)
+	}
+}
+
+func workspaceAccessKind() *kinds.Kind[annexv1alpha1.WorkspaceAccess, *annexv1alpha1.WorkspaceAccess] {
+	return &kinds.Kind[annexv1alpha1.WorkspaceAccess, *annexv1alpha1.WorkspaceAccess]{
+		Prepare:              prepareWorkspaceAccess,
+		ValidateCreate:       validation.ValidateWorkspaceAccess,
+		ValidateUpdate:       validation.ValidateWorkspaceAccessUpdate,
+		ValidateStatusUpdate: validation.ValidateWorkspaceAccessStatusUpdate,
+	}
+}
+
+// prepareWorkspaceAccess sets the finalizer, like prepareHostBinding.
+func prepareWorkspaceAccess(access, old *annexv1alpha1.WorkspaceAccess) {
+	if old == nil && !slices.Contains(access.Finalizers, annexv1alpha1.WorkspaceAccessFinalizer) {
+		access.Finalizers = append(slices.Clone(access.Finalizers), annexv1alpha1.WorkspaceAccessFinalizer)
 	}
 }

@@ -45,6 +45,8 @@ type Row struct {
 	Apart bool
 	// Serving says in which workspaces the resource is served.
 	Serving Serving
+	// HostNamespaces says that in the host workspace, a namespace of such objects is the namespace of the host that has the same name.
+	HostNamespaces bool
 	// Export is the name of root's APIExport through which workspaces bind the resource; empty for none.
 	Export string
 	// Status says who writes the status.

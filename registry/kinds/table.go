@@ -112,6 +112,11 @@ func (t *Table) IsInHostWorkspace(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.Serving == InHostWorkspace })
 }
 
+// HasHostNamespaces reports whether a namespace of gr is one of the host, where the workspace is the host workspace.
+func (t *Table) HasHostNamespaces(gr schema.GroupResource) bool {
+	return t.is(gr, func(r *Row) bool { return r.HostNamespaces })
+}
+
 // Exported returns what root exports.
 func (t *Table) Exported() []*Row { return t.where(func(r *Row) bool { return r.Export != "" }) }
 

@@ -197,6 +197,7 @@ func samples() map[string]sample {
 			invalid: []runtime.Object{&annexv1alpha1.APIExportRollout{Spec: annexv1alpha1.APIExportRolloutSpec{Waves: []annexv1alpha1.RolloutWave{{}}}}},
 			broken:  []func(runtime.Object){func(obj runtime.Object) { obj.(*annexv1alpha1.APIExportRollout).Spec.MaxFailures = -1 }},
 		},
+		"workspaceaccesses.annex.dev":                      {leftOut: notBare},
 	}
 }
 

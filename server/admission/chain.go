@@ -7,6 +7,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/server/admission/access"
 	"github.com/annex-dev/annex/server/admission/authentication"
 	"github.com/annex-dev/annex/server/admission/certificate"
 	"github.com/annex-dev/annex/server/admission/claims"
@@ -30,6 +31,8 @@ type Config struct {
 	Resolver tree.Resolver
 	// Authorizer decides by the RBAC of one cluster; registry/rbac/policy.Evaluator is one.
 	Authorizer request.Authorizer
+	// Policy knows what users may give to others; registry/rbac/policy.Evaluator is one.
+	Policy access.Policy
 	// WorkspaceURL returns the address that users see for a Workspace called name in the cluster parent.
 	WorkspaceURL func(parent logicalcluster.Name, name string) string
 	// External returns the address of the server as users see it, without a slash at the end.
@@ -51,6 +54,7 @@ func (c Config) validate() error {
 		"Live":               c.Live == nil,
 		"Resolver":           c.Resolver == nil,
 		"Authorizer":         c.Authorizer == nil,
+		"Policy":             c.Policy == nil,
 		"WorkspaceURL":       c.WorkspaceURL == nil,
 		"External":           c.External == nil,
 		"NamespaceLifecycle": c.NamespaceLifecycle == nil,
@@ -90,6 +94,7 @@ func New(c Config) (admission.Interface, error) {
 		clusterrules.NewRules(c.Authorizer),
 		clusterrules.NewGuard(),
 		certificate.New(c.Authorizer),
+		access.New(c.Policy, c.Resolver),
 	}
 	plugins = append(plugins, sharing.New(sharing.Config{
 		Authorizer: c.Authorizer,

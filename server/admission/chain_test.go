@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
@@ -30,6 +31,22 @@ func (everybody) Authorize(context.Context, logicalcluster.Name, authorizer.Attr
 	return authorizer.DecisionAllow, "", nil
 }
 
+func (everybody) RequiredGroups(context.Context, user.Info, logicalcluster.Name) (bool, error) {
+	return true, nil
+}
+
+func (everybody) RoleRules(context.Context, logicalcluster.Name, string, rbacv1.RoleRef) ([]rbacv1.PolicyRule, bool, error) {
+	return nil, true, nil
+}
+
+func (everybody) MayGrant(context.Context, user.Info, logicalcluster.Name, string, []rbacv1.PolicyRule) error {
+	return nil
+}
+
+func (everybody) MayVerb(context.Context, user.Info, logicalcluster.Name, string, string, string, string) bool {
+	return true
+}
+
 type none struct{}
 
 func (none) QuotaExceeded(context.Context, schema.GroupResource, string) error { return nil }
@@ -42,7 +59,7 @@ func config() Config {
 	wt.Spec.DefaultChildWorkspaceType = &tenancyv1alpha1.WorkspaceTypeReference{Name: "root", Path: "root"}
 	fake := clienttest.NewFake(lc, wt)
 	return Config{
-		Cached: fake, Live: fake, Resolver: root{}, Authorizer: everybody{},
+		Cached: fake, Live: fake, Resolver: root{}, Authorizer: everybody{}, Policy: everybody{},
 		WorkspaceURL:       func(logicalcluster.Name, string) string { return "" },
 		External:           func() string { return "https://annex" },
 		NamespaceLifecycle: namespacelifecycle.New(fake, fake),
@@ -61,6 +78,7 @@ func TestNew_RefusesAGap(t *testing.T) {
 		"Live":               func(c *Config) { c.Live = nil },
 		"Resolver":           func(c *Config) { c.Resolver = nil },
 		"Authorizer":         func(c *Config) { c.Authorizer = nil },
+		"Policy":             func(c *Config) { c.Policy = nil },
 		"WorkspaceURL":       func(c *Config) { c.WorkspaceURL = nil },
 		"External":           func(c *Config) { c.External = nil },
 		"NamespaceLifecycle": func(c *Config) { c.NamespaceLifecycle = nil },

@@ -7,3 +7,14 @@ func SetDefaults_HostBindingSpec(spec *HostBindingSpec) {
 		spec.Authorization = AuthorizationWorkspace
 	}
 }
+
+// SetDefaults_WorkspaceAccessSpec sets the format and the lifetime of tokens.
+func SetDefaults_WorkspaceAccessSpec(spec *WorkspaceAccessSpec) {
+	if spec.Format == "" {
+		spec.Format = AccessFormatKubeconfig
+	}
+	if spec.ExpirationSeconds == nil {
+		seconds := DefaultAccessSeconds
+		spec.ExpirationSeconds = &seconds
+	}
+}

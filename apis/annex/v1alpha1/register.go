@@ -20,7 +20,8 @@ func Resource(resource string) schema.GroupResource {
 // AddToScheme registers the kinds of this package. It always returns nil. The result exists because schemes are built
 // from functions of this form. Defaults have a function of their own.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(SchemeGroupVersion, &HostBinding{}, &HostBindingList{}, &APIExportRollout{}, &APIExportRolloutList{}, &AccessExplanation{}, &WhoCanReview{})
+	scheme.AddKnownTypes(SchemeGroupVersion, &HostBinding{}, &HostBindingList{}, &APIExportRollout{}, &APIExportRolloutList{},
+		&WorkspaceAccess{}, &WorkspaceAccessList{}, &AccessExplanation{}, &WhoCanReview{})
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 func RegisterDefaults(scheme *runtime.Scheme) error {
 	scheme.AddTypeDefaultingFunc(&HostBinding{}, func(obj interface{}) { SetObjectDefaults_HostBinding(obj.(*HostBinding)) })
 	scheme.AddTypeDefaultingFunc(&HostBindingList{}, func(obj interface{}) { SetObjectDefaults_HostBindingList(obj.(*HostBindingList)) })
+	scheme.AddTypeDefaultingFunc(&WorkspaceAccess{}, func(obj interface{}) { SetObjectDefaults_WorkspaceAccess(obj.(*WorkspaceAccess)) })
+	scheme.AddTypeDefaultingFunc(&WorkspaceAccessList{}, func(obj interface{}) { SetObjectDefaults_WorkspaceAccessList(obj.(*WorkspaceAccessList)) })
 	return nil
 }
 
@@ -28,5 +30,16 @@ func SetObjectDefaults_HostBindingList(in *HostBindingList) {
 	for i := range in.Items {
 		a := &in.Items[i]
 		SetObjectDefaults_HostBinding(a)
+	}
+}
+
+func SetObjectDefaults_WorkspaceAccess(in *WorkspaceAccess) {
+	SetDefaults_WorkspaceAccessSpec(&in.Spec)
+}
+
+func SetObjectDefaults_WorkspaceAccessList(in *WorkspaceAccessList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_WorkspaceAccess(a)
 	}
 }

@@ -151,3 +151,38 @@ func (in WhoCanReviewStatus) OpenAPIModelName() string {
 func (in WhoCanSubject) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.WhoCanSubject"
 }
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccess) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccess"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccessList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccessList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccessRole) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccessRole"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccessServiceAccount) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccessServiceAccount"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccessSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccessSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccessStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccessStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceAccessTarget) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceAccessTarget"
+}

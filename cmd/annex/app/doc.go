@@ -5,6 +5,7 @@
 //	serving.go       the serving certificate, and the places that its CA is written to
 //	host.go          the cluster that the server is installed into, if any
 //	registration.go  the registration of APIs there
+//	access.go        the tokens of WorkspaceAccesses
 //	serve.go         the assembly of the parts, from start to stop
 //	check.go         annex check
 //	checkdata.go     annex check data

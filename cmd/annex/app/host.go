@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/token/cache"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/controllers/apiservice"
+	"github.com/annex-dev/annex/controllers/workspaceaccess"
 	"github.com/annex-dev/annex/server"
 	"github.com/annex-dev/annex/server/authentication"
 )
@@ -48,6 +51,9 @@ type HostOptions struct {
 	SkipLookup                                 bool
 	TokenCacheTTL, AllowCacheTTL, DenyCacheTTL time.Duration
 	RequestHeader                              genericoptions.RequestHeaderAuthenticationOptions
+
+	// client is what follow has made of AuthenticationKubeconfig; nil without a host.
+	client kubernetes.Interface
 }
 
 // NewHostOptions returns the defaults.
@@ -183,12 +189,16 @@ func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *auth
 	}
 	users.Tokens = cache.New(reviews, false, o.TokenCacheTTL, o.TokenCacheTTL)
 	ready := func() error { return nil }
+	o.client = client
 	if users.RequestHeader == nil && !o.SkipLookup {
 		proxy, err := authentication.NewFrontProxy(client)
 		if err != nil {
 			return err
 		}
 		users.RequestHeader, ready = proxy.RequestHeader(), proxy.Ready
+	}
+	host.Namespace = func(ctx context.Context, name string) (*corev1.Namespace, error) {
+		return client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	}
 	host.Reach = func(ctx context.Context) error {
 		if err := client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error(); err != nil {
@@ -197,6 +207,14 @@ func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *auth
 		return awaitReady(ctx, ready)
 	}
 	return nil
+}
+
+// core returns a client for namespaces and Secrets of the host; nil if there is no kubeconfig for the host.
+func (o *HostOptions) core() workspaceaccess.Host {
+	if o.client == nil {
+		return nil
+	}
+	return o.client.CoreV1()
 }
 
 // awaitReady waits until ready returns nil, and returns its last error when ctx ends. Right after the start, the configuration of

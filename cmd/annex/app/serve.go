@@ -185,6 +185,9 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Quotas:    s.store.backend,
 		Types:     s.server.Types,
 		Registrar: registrar,
+		Access:    accessTokens{s.server.Tokens, s.options.MaxTokenLife},
+		External:  s.server.External,
+		Host:      s.options.Host.core(),
 		Forwards:  s.options.Mounts.credentials() != nil,
 
 		HostWorkspace: s.server.HostWorkspace(),

@@ -49,6 +49,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIExportRollouts().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("hostbindings"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().HostBindings().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("workspaceaccesses"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().WorkspaceAccesses().Informer()}, nil
 
 		// Group=apis.kcp.io, Version=v1alpha1
 	case apisv1alpha1.SchemeGroupVersion.WithResource("apibindings"):

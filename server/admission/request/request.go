@@ -66,7 +66,7 @@ func Allowed(ctx context.Context, by Authorizer, a admission.Attributes, from, i
 		return true, nil
 	}
 	decision, _, err := by.Authorize(ctx, in, authorizer.AttributesRecord{
-		User:            abroad(a.GetUserInfo(), from, in),
+		User:            Abroad(a.GetUserInfo(), from, in),
 		Verb:            verb,
 		APIGroup:        resource.Group,
 		APIVersion:      resource.Version,
@@ -83,10 +83,10 @@ func Allowed(ctx context.Context, by Authorizer, a admission.Attributes, from, i
 	return false, nil
 }
 
-// abroad returns who the user of a request in cluster from is in cluster in. A ServiceAccount whose token the server has checked carries
+// Abroad returns who the user of a request in cluster from is in cluster in. A ServiceAccount whose token the server has checked carries
 // its cluster. One without that mark is impersonated, and is valid only in the cluster that allowed the impersonation: elsewhere it must
 // count neither as the account of the same name there, nor as the account itself.
-func abroad(u user.Info, from, in logicalcluster.Name) user.Info {
+func Abroad(u user.Info, from, in logicalcluster.Name) user.Info {
 	if _, _, err := serviceaccount.SplitUsername(u.GetName()); err != nil || from == in || len(u.GetExtra()[policy.ClusterNameKey]) > 0 {
 		return u
 	}

@@ -11,3 +11,11 @@ type APIExportRolloutListerExpansion interface{}
 // HostBindingListerExpansion allows custom methods to be added to
 // HostBindingLister.
 type HostBindingListerExpansion interface{}
+
+// WorkspaceAccessListerExpansion allows custom methods to be added to
+// WorkspaceAccessLister.
+type WorkspaceAccessListerExpansion interface{}
+
+// WorkspaceAccessNamespaceListerExpansion allows custom methods to be added to
+// WorkspaceAccessNamespaceLister.
+type WorkspaceAccessNamespaceListerExpansion interface{}

@@ -14,6 +14,8 @@ type Interface interface {
 	APIExportRollouts() TypedAPIExportRolloutInformer
 	// HostBindings returns a HostBindingInformer.
 	HostBindings() TypedHostBindingInformer
+	// WorkspaceAccesses returns a WorkspaceAccessInformer.
+	WorkspaceAccesses() TypedWorkspaceAccessInformer
 }
 
 type version struct {
@@ -35,4 +37,9 @@ func (v *version) APIExportRollouts() TypedAPIExportRolloutInformer {
 // HostBindings returns a TypedHostBindingInformer.
 func (v *version) HostBindings() TypedHostBindingInformer {
 	return &hostBindingInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// WorkspaceAccesses returns a TypedWorkspaceAccessInformer.
+func (v *version) WorkspaceAccesses() TypedWorkspaceAccessInformer {
+	return &workspaceAccessInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
 }

@@ -18,6 +18,7 @@ type AnnexV1alpha1Interface interface {
 	AccessExplanationsGetter
 	HostBindingsGetter
 	WhoCanReviewsGetter
+	WorkspaceAccessesGetter
 }
 
 // AnnexV1alpha1Client is used to interact with features provided by the annex.dev group.
@@ -39,6 +40,10 @@ func (c *AnnexV1alpha1Client) HostBindings() HostBindingInterface {
 
 func (c *AnnexV1alpha1Client) WhoCanReviews() WhoCanReviewInterface {
 	return newWhoCanReviews(c)
+}
+
+func (c *AnnexV1alpha1Client) WorkspaceAccesses(namespace string) WorkspaceAccessInterface {
+	return newWorkspaceAccesses(c, namespace)
 }
 
 // NewForConfig creates a new AnnexV1alpha1Client for the given config.

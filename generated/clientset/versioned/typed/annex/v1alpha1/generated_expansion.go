@@ -11,3 +11,5 @@ type AccessExplanationExpansion interface{}
 type HostBindingExpansion interface{}
 
 type WhoCanReviewExpansion interface{}
+
+type WorkspaceAccessExpansion interface{}

@@ -30,6 +30,10 @@ func (c *FakeAnnexV1alpha1) WhoCanReviews() v1alpha1.WhoCanReviewInterface {
 	return newFakeWhoCanReviews(c)
 }
 
+func (c *FakeAnnexV1alpha1) WorkspaceAccesses(namespace string) v1alpha1.WorkspaceAccessInterface {
+	return newFakeWorkspaceAccesses(c, namespace)
+}
+
 // RESTClient returns a RESTClient that is used to communicate
 // with API server by this client implementation.
 func (c *FakeAnnexV1alpha1) RESTClient() rest.Interface {
