@@ -113,6 +113,7 @@ chart: bin/helm ## write bin/annex-chart.tgz, the Helm chart as a package
 # SIGNING_KEY is a file with a private key (Ed25519 or ECDSA P-256, PEM), RELEASE_URL where the files will be, BUILDER_ID the URI of who builds.
 .PHONY: release
 release: bin/helm ## write a release into bin/release: make release VERSION=v0.1.0 [SIGNING_KEY=file] [RELEASE_URL=url] [BUILDER_ID=uri]
+	@test -d .git || { echo "make release: use a clone: into what it builds elsewhere, also in a linked worktree, Go stamps no commit"; exit 1; } >&2
 	@test -z "$$(git status --porcelain)" || { echo "make release: a release says of which commit it is. Commit or remove these files first:"; git status --short; exit 1; } >&2
 	@echo "building $(RELEASE_VERSION) for $(PLATFORMS); about 6 minutes of two processors for each platform that was not built before"
 	@$(MAKE) --no-print-directory VERSION=$(RELEASE_VERSION) $(RELEASE_BINARIES) image

@@ -38,6 +38,11 @@ func run() (err error) {
 	if err := prepare(c); err != nil {
 		return err
 	}
+	return use(c)
+}
+
+// use lets the user in, or checks what users do.
+func use(c *cluster) error {
 	// Ctrl-C is for what runs in the shell. A program that ignores signals would have children that do so, too.
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
@@ -62,7 +67,7 @@ func prepare(c *cluster) error {
 	if err := c.start(ctx); err != nil {
 		return fmt.Errorf("starting the cluster: %w", err)
 	}
-	fmt.Printf("The cluster is ready after %s. Installing Annex by its chart.\n", time.Since(began).Round(time.Second))
+	fmt.Printf("After %s, the API server is at %s\nInstalling Annex by its chart.\n", time.Since(began).Round(time.Second), c.host.Config().Host)
 	if err := c.script(ctx, "scene.sh", scene); err != nil {
 		return fmt.Errorf("%w\n%s", err, c.node.Describe())
 	}
