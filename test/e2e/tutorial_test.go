@@ -25,7 +25,7 @@ const (
 	tutorialPage    = "../../docs/tutorial.md"
 	tutorialTimeout = 5 * time.Minute
 	// operatorLine is what runs until somebody stops it.
-	operatorLine = "bin/route-operator --kubeconfig operator.kubeconfig"
+	operatorLine = "bin/route-operator --kubeconfig .annex/operator.kubeconfig"
 )
 
 // tutorialPart is a block of commands, or a picture of the block before it.
@@ -62,6 +62,9 @@ func openSession(t *testing.T, kubeconfig string) *session {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".annex"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), "bash")
 	command.Dir = dir
