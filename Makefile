@@ -55,8 +55,8 @@ $(EXAMPLES): bin/%:
 	@GO="$(GO)" test/tools/build.sh -o $@ ./examples/$*
 
 .PHONY: run
-run: bin/annex bin/kubectl-annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex
-	@bin/annex serve --root-directory $(ROOT_DIRECTORY)
+run: bin/annex bin/kubectl-annex $(if $(shell command -v kubectl 2>/dev/null),,bin/kubectl) ## start a server on an embedded etcd in .annex; PORT=7443 sets another port
+	@bin/annex serve --root-directory $(ROOT_DIRECTORY) $(if $(PORT),--secure-port $(PORT))
 
 # A host, a node and Annex by its chart, on this machine: see test/demo.
 .PHONY: demo

@@ -12,9 +12,9 @@ packages=$("$go" list -deps "$package" 2>/dev/null | wc -l)
 	/^go: downloading / { if (!downloads++) say("downloading modules"); next }
 	/^[A-Za-z0-9._~\/-]+$/ {
 		if (++compiled == 20) say("compiling; the first build of Annex takes about 7 minutes on two processors")
-		if (compiled % 150 == 0) say(compiled " of at most " packages " packages")
+		if (compiled % 50 == 0) say(compiled " of at most " packages " packages")
 		next
 	}
 	{ print; fflush() }
 	function say(what) { print "building " program ": " what; fflush() }
-	END { exit code }' >&2
+	END { if (compiled >= 20 && code == 0) say("done"); exit code }' >&2
