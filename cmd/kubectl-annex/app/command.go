@@ -9,6 +9,9 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
+// annexPlugin is how users type the plugin under its own name.
+const annexPlugin = "kubectl annex"
+
 // completePrefix begins the names by which kubectl asks a plugin for completions: kubectl_complete-annex for kubectl-annex.
 const completePrefix = "kubectl_complete-"
 
@@ -45,7 +48,7 @@ func New(called string, args []string, streams genericiooptions.IOStreams) *cobr
 		c.typed, c.within = "kubectl kcp", "kubectl kcp ws"
 		root = newKCPCommand(c)
 	default:
-		c.typed, c.within = "kubectl annex", "kubectl annex"
+		c.typed, c.within = annexPlugin, annexPlugin
 		root = newAnnexCommand(c)
 	}
 	// Help and completion name the command as users type it.
@@ -75,7 +78,7 @@ func newAnnexCommand(c *common) *cobra.Command {
 		Short: "Work with workspaces",
 		Long: "Work with workspaces of Annex: enter them, create them, share APIs between them.\n\n" +
 			"A workspace is a whole Kubernetes API. The context of your kubeconfig leads to one of them, through a host cluster or at Annex's\n" +
-			"own endpoint. These commands work on that workspace. 'annex ws' enters another one.",
+			"own endpoint. These commands work on that workspace. 'kubectl annex ws' enters another one.",
 		Example: c.example(`
   # Enter a workspace, and go back
   $ ws :root:org:team
@@ -89,7 +92,7 @@ func newAnnexCommand(c *common) *cobra.Command {
 
   # Use the API of a provider
   $ bind apiexport root:provider:widgets.example.com`),
-		Args: cobra.NoArgs,
+		// Args of its own would keep cobra from suggesting commands for one that does not exist.
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.AddCommand(newWorkspaceCommand(c), newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),

@@ -18,6 +18,7 @@ func newTreeCommand(c *common) *cobra.Command {
 	var full, wide, interactive bool
 	command := &cobra.Command{
 		Use:   "tree",
+		SuggestFor: []string{"list", "ls"},
 		Short: "Draw the workspaces below the current one",
 		Long: "Draw the workspaces below the current one. Workspaces that you may not see are left out, and mounted workspaces have the mark [m].\n" +
 			"The picture is written while it is read. From root, one request reads all workspaces, if you may read them all.",

@@ -21,6 +21,7 @@ import (
 
 const (
 	homeNote   = "Note: 'kubectl ws' now matches 'cd' semantics: go to home workspace. 'kubectl ws -' to go back. 'kubectl ws .' to print current workspace."
+	annexNote  = "This is your home workspace. 'kubectl annex ws -' goes back."
 	legacyNote = "Note: Using 'root:' to define an absolute path is no longer supported. Instead, use ':root' to specify an absolute path."
 )
 
@@ -128,7 +129,11 @@ func (c *common) use(command *cobra.Command, args []string, short bool) error {
 		return err
 	}
 	if len(args) == 0 {
-		fmt.Fprintln(c.ErrOut, homeNote)
+		note := homeNote
+		if c.typed == annexPlugin {
+			note = annexNote
+		}
+		fmt.Fprintln(c.ErrOut, note)
 	}
 	return nil
 }
