@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -100,6 +101,10 @@ type Content interface {
 	// Get returns the whole object of h as the watch caches have it: of its Go type if it is typed, otherwise unstructured. NotFound when it
 	// is gone, or when nothing serves it any more.
 	Get(ctx context.Context, h Head) (Object, error)
+	// Stored calls visit with each custom resource in scope as it is stored, and ends with its first error: the object is in the version in which it
+	// was written, with neither defaults nor what storage adds when it reads, and visit may keep or change it. It is nil for an object whose
+	// stored bytes cannot be read. The objects of one resource of a cluster are as they are at one time, the time of the call or later.
+	Stored(ctx context.Context, scope ContentScope, visit func(h Head, stored *unstructured.Unstructured) error) error
 	// Delete begins or completes the deletion of the object of h as options say; nil for the defaults. NotFound when it is gone, Conflict
 	// when another object has its name.
 	Delete(ctx context.Context, h Head, options *metav1.DeleteOptions) error

@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -165,4 +166,29 @@ func (c *Content) Watch(ctx context.Context, scope client.WatchScope, handle fun
 		}
 		seen = len(f.happened)
 	}
+}
+
+// Stored implements client.Content. Custom resources are the unstructured objects of the Fake.
+func (c *Content) Stored(ctx context.Context, scope client.ContentScope, visit func(client.Head, *unstructured.Unstructured) error) error {
+	heads, err := c.List(ctx, scope)
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		obj, err := c.fake.Get(ctx, h.Resource, h.Key())
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		custom, ok := obj.(*unstructured.Unstructured)
+		if !ok {
+			continue
+		}
+		if err := visit(h, custom.DeepCopy()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apischema "k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -49,6 +51,18 @@ func New(c Config) *Content { return &Content{c} }
 // List implements client.Content. Heads come grouped by resource and bucket, in key order.
 func (c *Content) List(ctx context.Context, scope client.ContentScope) ([]head.Head, error) {
 	return c.Backend.Heads(ctx, storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Wanted})
+}
+
+// Stored implements client.Content.
+func (c *Content) Stored(ctx context.Context, scope client.ContentScope, visit func(h head.Head, stored *unstructured.Unstructured) error) error {
+	within := storage.HeadScope{Cluster: scope.Cluster, Namespace: scope.Namespace, Wanted: scope.Wanted}
+	return c.Backend.Contents(ctx, within, func(h head.Head, data []byte) error {
+		stored := &unstructured.Unstructured{}
+		if err := utiljson.Unmarshal(data, &stored.Object); err != nil || h.Damaged {
+			return visit(h, nil)
+		}
+		return visit(h, stored)
+	})
 }
 
 // Get implements client.Content. The object may be newer than its head, but is the same one.

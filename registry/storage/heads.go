@@ -48,11 +48,9 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 	}
 	var found []head.Head
 	for _, p := range b.parts(scope) {
-		list := p.cache.NewListFunc()
-		// The cache has what is needed, so "0" is enough. A list at a revision starts a goroutine that stays for 3 s.
-		options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
-		if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
-			return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)
+		list, err := p.list(ctx, below)
+		if err != nil {
+			return nil, err
 		}
 		heads, err := headsOf(p.cache, list, nil)
 		if err != nil {
@@ -72,6 +70,38 @@ func (b *Backend) Heads(ctx context.Context, scope HeadScope) ([]head.Head, erro
 		h.Rendered = since != 0 && (len(b.others) == 0 || b.of(keyOf(*h)) == b.main) && h.ResourceVersion == strconv.FormatInt(since, 10) && h.Resource != owners.LogicalClusters
 	}
 	return found, nil
+}
+
+// Contents calls visit with each custom resource in scope: its head, and the bytes that are stored of it, which visit may keep. It sees what Heads
+// sees, in the same order, and ends with the first error of visit.
+func (b *Backend) Contents(ctx context.Context, scope HeadScope, visit func(h head.Head, data []byte) error) error {
+	below, err := scope.below()
+	if err != nil {
+		return err
+	}
+	if err := b.upToDate(ctx, scope); err != nil {
+		return answer.Error(ctx, err, false)
+	}
+	for _, p := range b.parts(scope) {
+		if p.Bucket == "" {
+			continue
+		}
+		list, err := p.list(ctx, below)
+		if err != nil {
+			return err
+		}
+		err = meta.EachListItem(list, func(obj runtime.Object) error {
+			h, err := headOf(p.cache, obj)
+			if err != nil {
+				return err
+			}
+			return visit(h, obj.(*raw.Object).Data())
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Cached returns the heads of the objects of a typed resource in a cluster, as the watch cache has them. It decodes none of them.
@@ -126,6 +156,17 @@ type part struct {
 	raw.Kind
 	cache *watchcache.Cache
 	etcd  *etcd
+}
+
+// list returns the objects of the part that are below its base and below.
+func (p part) list(ctx context.Context, below string) (runtime.Object, error) {
+	list := p.cache.NewListFunc()
+	// The cache has what is needed, so "0" is enough. A list at a revision starts a goroutine that stays for 3 s.
+	options := apistorage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: apistorage.Everything}
+	if err := p.cache.CacheDelegator.GetList(ctx, p.Base+below, options, list); err != nil {
+		return nil, answer.Error(ctx, fmt.Errorf("reading what is stored of %s: %w", p.Resource, err), false)
+	}
+	return list, nil
 }
 
 // parts returns the parts of all watch caches that may hold something in scope, in key order.

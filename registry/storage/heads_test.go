@@ -2,8 +2,10 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/storage/head"
 )
 
 // counting counts what is read of etcd; a transaction counts as a read.
@@ -128,5 +131,47 @@ func TestHeads_ReadOnlyTheKindsThatTheClusterStores(t *testing.T) {
 	}
 	if n := len(b.parts(HeadScope{})); n != kinds+1 {
 		t.Errorf("a look at everything reads %d kinds of %d", n, kinds+1)
+	}
+}
+
+func TestContents_AreWhatIsStored(t *testing.T) {
+	b := newTestBackend(t, runEtcd(t), coreCodec(t))
+	typed, custom := configMapStore(t, b), widgetStore(t, b)
+	waitReady(t, b)
+	for _, ctx := range []context.Context{in(t.Context(), "c1"), in(t.Context(), "c2"), WithBucket(in(t.Context(), "c1"), "other")} {
+		create(t, ctx, custom, widget("default", "a", "red"))
+	}
+	create(t, in(t.Context(), "c1"), typed, configMap("default", "a"))
+	contents := func(scope HeadScope) (found []string, err error) {
+		err = b.Contents(t.Context(), scope, func(h head.Head, data []byte) error {
+			if !strings.Contains(string(data), `"color":"red"`) {
+				t.Errorf("%s has the bytes %s", h.Name, data)
+			}
+			found = append(found, fmt.Sprintf("%s %s|%s/%s", h.Bucket, h.Cluster, h.Namespace, h.Name))
+			return nil
+		})
+		return found, err
+	}
+	other := func(_ schema.GroupResource, bucket string) bool { return bucket == "other" }
+	for _, tt := range []struct {
+		scope HeadScope
+		want  []string
+	}{
+		{HeadScope{Cluster: "c1"}, []string{"crd c1|default/a", "other c1|default/a"}},
+		{HeadScope{Cluster: "c1", Wanted: other}, []string{"other c1|default/a"}},
+		{HeadScope{Cluster: "c2", Wanted: other}, nil},
+		{HeadScope{}, []string{"crd c1|default/a", "crd c2|default/a", "other c1|default/a"}},
+	} {
+		if got, err := contents(tt.scope); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%v has %q, %v; want %q", tt.scope, got, err, tt.want)
+		}
+	}
+	if _, err := contents(HeadScope{Namespace: "default"}); err == nil {
+		t.Error("a namespace without a cluster is no error")
+	}
+	ended := errors.New("ended")
+	visits := 0
+	if err := b.Contents(t.Context(), HeadScope{}, func(head.Head, []byte) error { visits++; return ended }); !errors.Is(err, ended) || visits != 1 {
+		t.Errorf("%d visits, %v", visits, err)
 	}
 }
