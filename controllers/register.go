@@ -11,6 +11,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/apibinding"
+	"github.com/annex-dev/annex/controllers/apichange"
 	"github.com/annex-dev/annex/controllers/apiconversion"
 	"github.com/annex-dev/annex/controllers/apiexport"
 	"github.com/annex-dev/annex/controllers/apiservice"
@@ -106,6 +107,7 @@ func All(c Config) []multicluster.Spec {
 		rollout.Specs(rollout.Config{Config: c.Config, Consumers: users, Gate: bindings.Gate, Checker: rollout.NewChecker(c.Content, c.Client)}),
 		publish.Specs(c.Config),
 		apiconversion.Specs(c.Config),
+		apichange.Specs(c.Config),
 		defaultbinding.Specs(c.Config),
 		workspaceaccess.Specs(workspaceaccess.Config{
 			Config: c.Config, Tokens: c.Access, External: c.External, CABundle: c.CABundle, Host: c.Host, Workspace: c.HostWorkspace,

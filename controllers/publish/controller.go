@@ -23,6 +23,7 @@ import (
 	"github.com/annex-dev/annex/controllers/multicluster"
 	"github.com/annex-dev/annex/controllers/names"
 	"github.com/annex-dev/annex/controllers/references"
+	"github.com/annex-dev/annex/schemas/change"
 	"github.com/annex-dev/annex/schemas/publish"
 )
 
@@ -178,7 +179,7 @@ func (r *reconciler) publish(ctx context.Context, definition *apiextensionsv1.Cu
 	if err := r.ensureSchema(ctx, export.Cluster, schema); err != nil {
 		return err
 	}
-	if err := r.ensureExport(ctx, export, definition.Name, schema); err != nil {
+	if err := r.ensureExport(ctx, export, definition, schema); err != nil {
 		return err
 	}
 	if err := r.cleanUp(ctx, export.Cluster, definition.Name, schema.Name); err != nil {
@@ -205,8 +206,9 @@ func (r *reconciler) ensureSchema(ctx context.Context, cluster logicalcluster.Na
 	return wrote(err, "creating APIResourceSchema "+schema.Name)
 }
 
-// ensureExport makes the export called key name schema, which was made from the definition called from.
-func (r *reconciler) ensureExport(ctx context.Context, key client.Key, from string, schema *apisv1alpha1.APIResourceSchema) error {
+// ensureExport makes the export called key name schema, which was made from definition. If definition allows the change to be breaking, the export
+// does so, too.
+func (r *reconciler) ensureExport(ctx context.Context, key client.Key, definition *apiextensionsv1.CustomResourceDefinition, schema *apisv1alpha1.APIResourceSchema) error {
 	entry := apisv1alpha2.ResourceSchema{
 		Name: schema.Spec.Names.Plural, Group: schema.Spec.Group, Schema: schema.Name,
 		Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}},
@@ -231,7 +233,7 @@ func (r *reconciler) ensureExport(ctx context.Context, key client.Key, from stri
 	case export.Spec.Resources[at].Schema == entry.Schema:
 		return nil
 	default:
-		owned, err := r.owns(ctx, key.Cluster, from, export.Spec.Resources[at])
+		owned, err := r.owns(ctx, key.Cluster, definition.Name, export.Spec.Resources[at])
 		if err != nil {
 			return err
 		}
@@ -240,6 +242,9 @@ func (r *reconciler) ensureExport(ctx context.Context, key client.Key, from stri
 				errRefused, key.Name, entry.Name, entry.Group, export.Spec.Resources[at].Schema)
 		}
 		export.Spec.Resources[at].Schema = entry.Schema
+	}
+	if change.Allowed(definition.Annotations, schema.Name) && !change.Allowed(export.Annotations, schema.Name) {
+		metav1.SetMetaDataAnnotation(&export.ObjectMeta, annexv1alpha1.AllowBreakingChangeAnnotationKey, schema.Name)
 	}
 	_, err = r.Client.Update(ctx, exports, key.Cluster, export)
 	return wrote(err, "updating APIExport "+key.Name)

@@ -36,6 +36,26 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.APIExportRolloutSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutStatus"):
 		return &annexv1alpha1.APIExportRolloutStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChange"):
+		return &annexv1alpha1.APIChangeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReport"):
+		return &annexv1alpha1.APIChangeReportApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportConsumers"):
+		return &annexv1alpha1.APIChangeReportConsumersApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportError"):
+		return &annexv1alpha1.APIChangeReportErrorApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportObject"):
+		return &annexv1alpha1.APIChangeReportObjectApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportObjects"):
+		return &annexv1alpha1.APIChangeReportObjectsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportSpec"):
+		return &annexv1alpha1.APIChangeReportSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportStatus"):
+		return &annexv1alpha1.APIChangeReportStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportStoredVersion"):
+		return &annexv1alpha1.APIChangeReportStoredVersionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportWorkspace"):
+		return &annexv1alpha1.APIChangeReportWorkspaceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBinding"):
 		return &annexv1alpha1.HostBindingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingCreate"):

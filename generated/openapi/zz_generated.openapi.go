@@ -41,6 +41,17 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.APIExportRolloutList{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref),
 		v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref),
 		v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName():                          schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref),
+		v1alpha1.APIChange{}.OpenAPIModelName():                                       schema_annex_apis_annex_v1alpha1_APIChange(ref),
+		v1alpha1.APIChangeReport{}.OpenAPIModelName():                                 schema_annex_apis_annex_v1alpha1_APIChangeReport(ref),
+		v1alpha1.APIChangeReportConsumers{}.OpenAPIModelName():                        schema_annex_apis_annex_v1alpha1_APIChangeReportConsumers(ref),
+		v1alpha1.APIChangeReportError{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIChangeReportError(ref),
+		v1alpha1.APIChangeReportList{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_APIChangeReportList(ref),
+		v1alpha1.APIChangeReportObject{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_APIChangeReportObject(ref),
+		v1alpha1.APIChangeReportObjects{}.OpenAPIModelName():                          schema_annex_apis_annex_v1alpha1_APIChangeReportObjects(ref),
+		v1alpha1.APIChangeReportSpec{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_APIChangeReportSpec(ref),
+		v1alpha1.APIChangeReportStatus{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref),
+		v1alpha1.APIChangeReportStoredVersion{}.OpenAPIModelName():                    schema_annex_apis_annex_v1alpha1_APIChangeReportStoredVersion(ref),
+		v1alpha1.APIChangeReportWorkspace{}.OpenAPIModelName():                        schema_annex_apis_annex_v1alpha1_APIChangeReportWorkspace(ref),
 		v1alpha1.AccessExplanation{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_AccessExplanation(ref),
 		v1alpha1.AccessExplanationStatus{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_AccessExplanationStatus(ref),
 		v1alpha1.AccessGrant{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_AccessGrant(ref),
@@ -650,6 +661,55 @@ func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallb
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
 				Description: "APIExportRollout rolls out changes of an APIExport in waves. It has the name of the APIExport and is in the same workspace. While it exists, a consumer keeps the schemas that it has when the APIExport names new ones, until its wave comes. Before a consumer gets a new schema, its objects are validated against that schema. If they are not valid, the rollout stops.",
+func schema_annex_apis_annex_v1alpha1_APIChange(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChange is a change of an API that can break clients or objects.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"schema": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schema is the name of the new APIResourceSchema.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version of the API that changes; empty for the API as a whole.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"field": {
+						SchemaProps: spec.SchemaProps{
+							Description: "field is the field that changes, such as spec.ports[].name; \".\" for the object as a whole.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says what changes.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"schema", "message"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReport(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReport says what would break if APIResourceSchemas replaced those that an APIExport of the same workspace has now: it compares the schemas, and validates every object that the consumers of the APIExport store. It changes nothing.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -669,6 +729,7 @@ func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallb
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
 							Description: "metadata is the standard object metadata. The name is that of the APIExport.",
+							Description: "metadata is the standard object metadata.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
 						},
@@ -678,6 +739,9 @@ func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallb
 							Description: "spec defines how changes are rolled out.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName()),
+							Description: "spec says which change the report is about.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIChangeReportSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
@@ -685,6 +749,9 @@ func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallb
 							Description: "status is the observed state.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName()),
+							Description: "status is the report.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIChangeReportStatus{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -700,6 +767,92 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref common.ReferenceC
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
 				Description: "APIExportRolloutList is a list of APIExportRollouts.",
+			v1alpha1.APIChangeReportSpec{}.OpenAPIModelName(), v1alpha1.APIChangeReportStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportConsumers(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportConsumers counts the consumers of the APIExport.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is how many workspaces have bound a resource that would change.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"checked": {
+						SchemaProps: spec.SchemaProps{
+							Description: "checked is how many of them have been checked.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"invalid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "invalid is how many of them have objects that would be invalid.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"behind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "behind is how many of them would keep the schema that they have, because the new one has another scope or kind, or does not have a version in which objects may be stored.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportError(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportError is why an object would be invalid.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version in which the object would be invalid.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"field": {
+						SchemaProps: spec.SchemaProps{
+							Description: "field is the path of the field; empty for the object as a whole.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says what the new schema requires.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"message"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportList is a list of APIChangeReports.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -731,6 +884,7 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref common.ReferenceC
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(v1alpha1.APIExportRollout{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.APIChangeReport{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -753,6 +907,57 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceC
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"waves": {
+			v1alpha1.APIChangeReport{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportObject(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportObject is an object that would be invalid.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the logical cluster that contains the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace; empty for cluster-scoped objects.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"errors": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
 								"x-kubernetes-list-type": "atomic",
@@ -760,11 +965,13 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceC
 						},
 						SchemaProps: spec.SchemaProps{
 							Description: "waves are the consumers that get new schemas first, in this order. A consumer belongs to the first wave that includes it. After the last wave, all other consumers follow. There can be up to 20.",
+							Description: "errors are the first errors. They contain no values of the object.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(v1alpha1.RolloutWave{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.APIChangeReportError{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -786,11 +993,73 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceC
 					"maxFailures": {
 						SchemaProps: spec.SchemaProps{
 							Description: "maxFailures is how many workspaces may fail before the rollout stops. Workspaces whose objects are not valid keep the schemas that they have. The default is 0, the maximum is 100.",
+					"moreErrors": {
+						SchemaProps: spec.SchemaProps{
+							Description: "moreErrors is how many errors there are in addition.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
 					},
 					"skip": {
+				},
+				Required: []string{"cluster", "group", "resource", "name"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIChangeReportError{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportObjects(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportObjects counts the objects of consumers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"checked": {
+						SchemaProps: spec.SchemaProps{
+							Description: "checked is how many objects have been checked.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"invalid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "invalid is how many of them would be invalid.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"unreadable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "unreadable is how many of them cannot be read even now. They count as invalid.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportSpec says which change a report is about.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"export": {
+						SchemaProps: spec.SchemaProps{
+							Description: "export is the name of an APIExport in the same workspace. It cannot be changed.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"schemas": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
 								"x-kubernetes-list-type": "set",
@@ -798,6 +1067,7 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceC
 						},
 						SchemaProps: spec.SchemaProps{
 							Description: "skip names the logical clusters of consumers that keep the schemas that they have. The rollout does not wait for them. There can be up to 1000.",
+							Description: "schemas are the names of APIResourceSchemas in the same workspace, one for each resource of the APIExport that would change. They cannot be changed.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -829,6 +1099,25 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
 				Description: "APIExportRolloutStatus is the observed state of a rollout.",
+					"suspend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "suspend ends checking. When it is no longer set, the report begins again.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"export", "schemas"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportStatus is a report. Lists are bounded, and next to each of them is how many there are in all. Changes and objects are listed only when the report is complete or has failed.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"observedGeneration": {
@@ -882,6 +1171,31 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 									},
 								},
 							},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase says how far the report is.\n\nPossible enum values:\n - `\"Checking\"` means that objects are being checked.\n - `\"Complete\"` means that all objects have been checked.\n - `\"Failed\"` means that the objects could not be checked: a condition says why.\n - `\"Pending\"` means that the report has not begun.\n - `\"Suspended\"` means that spec.suspend is set.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Checking", "Complete", "Failed", "Pending", "Suspended"},
+						},
+					},
+					"startTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "startTime is when the report began.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"completionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "completionTime is when the report ended.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"resourceVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceVersion is that of the server when the report began. Objects have been checked as they were then, or as they were changed while the report was made.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"consumers": {
@@ -901,6 +1215,21 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 					"skipped": {
 						SchemaProps: spec.SchemaProps{
 							Description: "skipped is how many of the others spec.skip names.",
+							Description: "consumers counts the consumers of the APIExport.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIChangeReportConsumers{}.OpenAPIModelName()),
+						},
+					},
+					"objects": {
+						SchemaProps: spec.SchemaProps{
+							Description: "objects counts the objects of consumers.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIChangeReportObjects{}.OpenAPIModelName()),
+						},
+					},
+					"breakingChanges": {
+						SchemaProps: spec.SchemaProps{
+							Description: "breakingChanges counts the changes that can break clients or objects.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -913,6 +1242,7 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 						},
 					},
 					"waves": {
+					"changes": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
 								"x-kubernetes-list-type": "atomic",
@@ -920,17 +1250,20 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 						},
 						SchemaProps: spec.SchemaProps{
 							Description: "waves are the numbers for each wave. The last item is for the consumers that no wave of the spec includes.",
+							Description: "changes are the first breaking changes.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(v1alpha1.RolloutWaveStatus{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.APIChange{}.OpenAPIModelName()),
 									},
 								},
 							},
 						},
 					},
 					"failures": {
+					"storedVersions": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
 								"x-kubernetes-list-type": "atomic",
@@ -938,11 +1271,49 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 						},
 						SchemaProps: spec.SchemaProps{
 							Description: "failures are consumers that have failed, with the reasons. There are at most 110.",
+							Description: "storedVersions counts objects by the version in which they are stored.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(v1alpha1.RolloutFailure{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.APIChangeReportStoredVersion{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"workspaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "workspaces are the first consumers with objects that would be invalid, most of them first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.APIChangeReportWorkspace{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"invalidObjects": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "invalidObjects are the first objects that would be invalid, by workspace.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.APIChangeReportObject{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -974,6 +1345,98 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 		},
 		Dependencies: []string{
 			v1alpha1.RolloutFailure{}.OpenAPIModelName(), v1alpha1.RolloutResource{}.OpenAPIModelName(), v1alpha1.RolloutWaveStatus{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+			v1alpha1.APIChange{}.OpenAPIModelName(), v1alpha1.APIChangeReportConsumers{}.OpenAPIModelName(), v1alpha1.APIChangeReportObject{}.OpenAPIModelName(), v1alpha1.APIChangeReportObjects{}.OpenAPIModelName(), v1alpha1.APIChangeReportStoredVersion{}.OpenAPIModelName(), v1alpha1.APIChangeReportWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportStoredVersion(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportStoredVersion counts the objects that are stored in a version.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"group": {
+						SchemaProps: spec.SchemaProps{
+							Description: "group is the API group.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the plural name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version in which the objects are stored.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"objects": {
+						SchemaProps: spec.SchemaProps{
+							Description: "objects is how many there are.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"removed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "removed says that the new schema does not have the version.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"group", "resource", "version", "objects"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIChangeReportWorkspace(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIChangeReportWorkspace is a consumer with objects that would be invalid.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the logical cluster of the consumer.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"objects": {
+						SchemaProps: spec.SchemaProps{
+							Description: "objects is how many objects have been checked.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"invalid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "invalid is how many of them would be invalid.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"cluster", "objects", "invalid"},
+			},
+		},
 	}
 }
 

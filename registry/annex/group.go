@@ -14,7 +14,7 @@ import (
 
 // NewGroup returns the storage of the group. The error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
-	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), workspaceAccessKind())
+	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), reportKind(), workspaceAccessKind())
 }
 
 // ServeReviews adds the reviews that explain permissions to g. They need the authorizer, which reads what g stores.
@@ -37,6 +37,14 @@ func rolloutKind() *kinds.Kind[annexv1alpha1.APIExportRollout, *annexv1alpha1.AP
 		ValidateCreate:       validation.ValidateAPIExportRollout,
 		ValidateUpdate:       validation.ValidateAPIExportRolloutUpdate,
 		ValidateStatusUpdate: validation.ValidateAPIExportRolloutStatusUpdate,
+	}
+}
+
+func reportKind() *kinds.Kind[annexv1alpha1.APIChangeReport, *annexv1alpha1.APIChangeReport] {
+	return &kinds.Kind[annexv1alpha1.APIChangeReport, *annexv1alpha1.APIChangeReport]{
+		Validate:             validation.ValidateAPIChangeReport,
+		ValidateUpdate:       validation.ValidateAPIChangeReportUpdate,
+		ValidateStatusUpdate: validation.ValidateAPIChangeReportStatusUpdate,
 	}
 }
 

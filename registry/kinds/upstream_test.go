@@ -198,6 +198,10 @@ func samples() map[string]sample {
 			broken:  []func(runtime.Object){func(obj runtime.Object) { obj.(*annexv1alpha1.APIExportRollout).Spec.MaxFailures = -1 }},
 		},
 		"workspaceaccesses.annex.dev":                      {leftOut: notBare},
+		"apichangereports.annex.dev": {
+			valid:   &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"v2.widgets.example.com"}}},
+			invalid: []runtime.Object{&annexv1alpha1.APIChangeReport{}, &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"a", "a"}}}},
+		},
 	}
 }
 

@@ -3,6 +3,7 @@
 //
 //	change.go    what is compared of a whole definition, and what a Change is
 //	schema.go    what is compared of a field
+//	allow.go     which breaking changes a provider allows
 //	bounds.go    what limits a value, and in which direction it moved
 //
 // A change is breaking if an object that was valid may be refused or lose something, or if a client that reads or applies objects may no

@@ -128,8 +128,8 @@ func TestPublish(t *testing.T) {
 	put(t, s.Workspace(path), exports, fmt.Sprintf(`
 apiVersion: apis.kcp.io/v1alpha2
 kind: APIExport
-metadata: {name: things}
-spec: {resources: [{name: widgets, group: example.com, schema: %s, storage: {crd: {}}}]}
+metadata: {name: things, annotations: {annex.dev/allow-breaking-change: %[1]s}}
+spec: {resources: [{name: widgets, group: example.com, schema: %[1]s, storage: {crd: {}}}]}
 `, "other.widgets.example.com"))
 	eventually(t, "the status says who is behind", func(ctx context.Context) (bool, error) {
 		_, consumers, err := offeredBy(ctx, at, "things")

@@ -21,7 +21,7 @@ func Resource(resource string) schema.GroupResource {
 // from functions of this form. Defaults have a function of their own.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion, &HostBinding{}, &HostBindingList{}, &APIExportRollout{}, &APIExportRolloutList{},
-		&WorkspaceAccess{}, &WorkspaceAccessList{}, &AccessExplanation{}, &WhoCanReview{})
+		&APIChangeReport{}, &APIChangeReportList{}, &WorkspaceAccess{}, &WorkspaceAccessList{}, &AccessExplanation{}, &WhoCanReview{})
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
 }

@@ -25,6 +25,58 @@ func (in APIExportRolloutSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIExportRolloutStatus) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.APIExportRolloutStatus"
+func (in APIChange) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChange"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReport) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReport"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportConsumers) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportConsumers"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportError) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportError"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportObject) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportObject"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportObjects) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportObjects"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportStoredVersion) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportStoredVersion"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIChangeReportWorkspace) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIChangeReportWorkspace"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

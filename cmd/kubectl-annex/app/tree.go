@@ -17,9 +17,9 @@ import (
 func newTreeCommand(c *common) *cobra.Command {
 	var full, wide, interactive bool
 	command := &cobra.Command{
-		Use:   "tree",
+		Use:        "tree",
 		SuggestFor: []string{"list", "ls"},
-		Short: "Draw the workspaces below the current one",
+		Short:      "Draw the workspaces below the current one",
 		Long: "Draw the workspaces below the current one. Workspaces that you may not see are left out, and mounted workspaces have the mark [m].\n" +
 			"The picture is written while it is read. From root, one request reads all workspaces, if you may read them all.",
 		Example: c.example("\n  % tree\n  % tree --full\n  % tree --wide --workspace :root:org"),

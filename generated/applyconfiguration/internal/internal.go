@@ -26,6 +26,7 @@ var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
 - name: dev.annex.v1alpha1.APIExportRollout
+- name: dev.annex.v1alpha1.APIChangeReport
   scalar: untyped
   list:
     elementType:

@@ -8,9 +8,11 @@
 //	hostbindings             the same, and verb project on the LogicalCluster that the path leads to (hostbinding.go)
 //	clustercachedresources   a user needs get, list and watch on all objects that are shared, in the same workspace
 //	clustercachedresourceendpointslices   verb bind on the export and on the ClusterCachedResource, which are in the same workspace
-//	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp. With an APIExportRollout, consumers can
+//	apiexports               schema names fit their resource, or the answer is Forbidden as in kcp. A schema that breaks the consumers of
+//	                         another one does not replace it unless an annotation says so (evolution.go). With an APIExportRollout, consumers can
 //	                         return from the schemas that it newly names (rollout.go)
 //	apiexportrollouts        an author needs verb update on the export of the same name. One that holds consumers back cannot be deleted
+//	apichangereports         a user needs list on apiexports/content; a workspace has few of them (report.go)
 //	apiconversions           the rules fit the APIResourceSchema of the same name; a warning names the fields that get lost. What an export
 //	                         needs cannot be deleted
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others; what an export offers, or

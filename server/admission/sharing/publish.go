@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	rbacpolicy "github.com/annex-dev/annex/registry/rbac/policy"
@@ -81,8 +82,9 @@ func publishesTheSame(old any, definition *apiextensions.CustomResourceDefinitio
 		return false
 	}
 	was, ok := before.Annotations[publish.AnnotationKey]
-	const approval = apiextensionsv1.KubeAPIApprovedAnnotation
+	const approval, breaking = apiextensionsv1.KubeAPIApprovedAnnotation, annexv1alpha1.AllowBreakingChangeAnnotationKey
 	return ok && was == definition.Annotations[publish.AnnotationKey] && before.Annotations[approval] == definition.Annotations[approval] &&
+		before.Annotations[breaking] == definition.Annotations[breaking] &&
 		apiequality.Semantic.DeepEqual(before.Spec, definition.Spec)
 }
 

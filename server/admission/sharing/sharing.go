@@ -25,6 +25,7 @@ var (
 	schemas        = apisv1alpha1.Resource("apiresourceschemas")
 	conversions    = apisv1alpha1.Resource("apiconversions")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
+	reports        = annexv1alpha1.Resource("apichangereports")
 	hostBindings   = annexv1alpha1.Resource("hostbindings")
 	rollouts       = annexv1alpha1.Resource("apiexportrollouts")
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
@@ -45,8 +46,10 @@ func New(c Config) []admission.Interface {
 		&reservedGroups{Handler: handler},
 		&publishPlugin{Handler: handler, authorizer: c.Authorizer},
 		&exportPlugin{Handler: handler},
+		&evolutionPlugin{Handler: handler, Config: c},
 		&rolloutChangePlugin{Handler: admission.NewHandler(admission.Update), exports: exports{c}},
 		&rolloutPlugin{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete), exports: exports{c}},
+		&reportPlugin{Handler: handler, exports: exports{c}},
 		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&conversionPlugin{Handler: handler, Config: c},
 		&conversionUsePlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},

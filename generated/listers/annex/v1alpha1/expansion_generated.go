@@ -7,6 +7,9 @@ package v1alpha1
 // APIExportRolloutListerExpansion allows custom methods to be added to
 // APIExportRolloutLister.
 type APIExportRolloutListerExpansion interface{}
+// APIChangeReportListerExpansion allows custom methods to be added to
+// APIChangeReportLister.
+type APIChangeReportListerExpansion interface{}
 
 // HostBindingListerExpansion allows custom methods to be added to
 // HostBindingLister.

@@ -12,6 +12,8 @@ import (
 type Interface interface {
 	// APIExportRollouts returns a APIExportRolloutInformer.
 	APIExportRollouts() TypedAPIExportRolloutInformer
+	// APIChangeReports returns a APIChangeReportInformer.
+	APIChangeReports() TypedAPIChangeReportInformer
 	// HostBindings returns a HostBindingInformer.
 	HostBindings() TypedHostBindingInformer
 	// WorkspaceAccesses returns a WorkspaceAccessInformer.
@@ -32,6 +34,9 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 // APIExportRollouts returns a TypedAPIExportRolloutInformer.
 func (v *version) APIExportRollouts() TypedAPIExportRolloutInformer {
 	return &aPIExportRolloutInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+// APIChangeReports returns a TypedAPIChangeReportInformer.
+func (v *version) APIChangeReports() TypedAPIChangeReportInformer {
+	return &aPIChangeReportInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // HostBindings returns a TypedHostBindingInformer.

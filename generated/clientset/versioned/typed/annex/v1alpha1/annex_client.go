@@ -15,6 +15,7 @@ import (
 type AnnexV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	APIExportRolloutsGetter
+	APIChangeReportsGetter
 	AccessExplanationsGetter
 	HostBindingsGetter
 	WhoCanReviewsGetter
@@ -28,6 +29,8 @@ type AnnexV1alpha1Client struct {
 
 func (c *AnnexV1alpha1Client) APIExportRollouts() APIExportRolloutInterface {
 	return newAPIExportRollouts(c)
+func (c *AnnexV1alpha1Client) APIChangeReports() APIChangeReportInterface {
+	return newAPIChangeReports(c)
 }
 
 func (c *AnnexV1alpha1Client) AccessExplanations() AccessExplanationInterface {

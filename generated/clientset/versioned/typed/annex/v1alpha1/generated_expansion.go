@@ -5,6 +5,7 @@
 package v1alpha1
 
 type APIExportRolloutExpansion interface{}
+type APIChangeReportExpansion interface{}
 
 type AccessExplanationExpansion interface{}
 
