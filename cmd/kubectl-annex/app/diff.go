@@ -10,6 +10,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/offer"
 	"github.com/annex-dev/annex/schemas/change"
 )
@@ -20,20 +21,27 @@ type difference struct {
 	// From is what the definition is compared with; empty if the API is new.
 	From    string          `json:"from,omitempty"`
 	Changes []change.Change `json:"changes"`
+	// Report is about the objects of consumers; nil without --report, or if no APIExport has the API.
+	Report *annexv1alpha1.APIChangeReportStatus `json:"report,omitempty"`
 }
 
 func newDiffCommand(c *common) *cobra.Command {
 	var file, export, format string
+	var report bool
 	command := &cobra.Command{
 		Use:   "diff (CRD... | -f FILE|DIRECTORY) [--export NAME]",
 		Short: "Show what a new CustomResourceDefinition changes for those who use the API",
 		Long: "Compare CustomResourceDefinitions with what the APIExport of the current workspace offers now, or, if none has the API, with the definition\n" +
 			"in the workspace. Changes that may break a client or an object are marked as breaking: the command fails if there are any.\n\n" +
-			"Nothing is written, and no objects of consumers are read, so there may be none that a breaking change concerns.\n\n" + findHelp,
+			"Without --report, nothing is written, and no objects of consumers are read, so there may be none that a breaking change concerns. With --report, the\n" +
+			"server checks the objects of all consumers by an APIChangeReport, which is deleted afterwards.\n\n" + findHelp,
 		Example: c.example(`
   # What would these definitions change?
   $ diff -f crd.yaml
   helm show crds chart | ` + c.typed + ` diff -f -
+
+  # Which objects of consumers would become invalid?
+  $ diff -f crd.yaml --report
 
   # What has changed in the definition since it was published?
   $ diff widgets.example.com`),
@@ -55,7 +63,7 @@ func newDiffCommand(c *common) *cobra.Command {
 				wanted = append(wanted, manifest.Definition)
 			}
 		}
-		found, err := c.diff(command.Context(), names, wanted, export)
+		found, err := c.diff(command.Context(), names, wanted, export, report)
 		if err != nil {
 			return err
 		}
@@ -64,13 +72,15 @@ func newDiffCommand(c *common) *cobra.Command {
 	flags := command.Flags()
 	flags.StringVarP(&file, "filename", "f", "", "File or directory with CustomResourceDefinitions; - is stdin.")
 	flags.StringVar(&export, "export", "", "Name of the APIExport. Default: the one that has the API.")
+	flags.BoolVar(&report, "report", false, "Check the objects of all consumers of the APIExport.")
 	flags.StringVarP(&format, "output", "o", "", "Output format: json. Default: a table.")
 	c.addWorkspaceFlag(command)
 	return command
 }
 
-// diff compares definitions, those that are called names in the workspace or those that are wanted, with what is offered.
-func (c *common) diff(ctx context.Context, names []string, wanted []*apiextensionsv1.CustomResourceDefinition, export string) ([]difference, error) {
+// diff compares definitions, those that are called names in the workspace or those that are wanted, with what is offered; with report, it checks the
+// objects of consumers, too.
+func (c *common) diff(ctx context.Context, names []string, wanted []*apiextensionsv1.CustomResourceDefinition, export string, report bool) ([]difference, error) {
 	s, err := c.open(ctx)
 	if err != nil {
 		return nil, err
@@ -116,6 +126,11 @@ func (c *common) diff(ctx context.Context, names []string, wanted []*apiextensio
 		if now.Definition != nil {
 			d.Changes = append(d.Changes, change.Between(now.Definition, definition)...)
 		}
+		if report && now.Export != "" {
+			if d.Report, err = c.report(ctx, w, now.Export, definition); err != nil {
+				return nil, err
+			}
+		}
 		all = append(all, d)
 	}
 	return all, nil
@@ -123,9 +138,12 @@ func (c *common) diff(ctx context.Context, names []string, wanted []*apiextensio
 
 // printDifferences prints what changes. Its error counts the breaking changes.
 func (c *common) printDifferences(all []difference, format string) error {
-	breaking := 0
+	breaking, invalid, behind := 0, int64(0), int32(0)
 	for _, d := range all {
 		breaking += len(change.Breaking(d.Changes))
+		if d.Report != nil {
+			invalid, behind = invalid+d.Report.Objects.Invalid, behind+d.Report.Consumers.Behind
+		}
 	}
 	if format == "json" {
 		encoder := json.NewEncoder(c.Out)
@@ -136,10 +154,12 @@ func (c *common) printDifferences(all []difference, format string) error {
 	} else if err := c.printChanges(all); err != nil {
 		return err
 	}
-	switch breaking {
-	case 0:
+	switch {
+	case invalid > 0 || behind > 0:
+		return fmt.Errorf("%d changes may break clients or objects, %d objects would be invalid, and %d workspaces could not follow", breaking, invalid, behind)
+	case breaking == 0:
 		return nil
-	case 1:
+	case breaking == 1:
 		return errors.New("1 change may break clients or objects")
 	}
 	return fmt.Errorf("%d changes may break clients or objects", breaking)
@@ -156,6 +176,9 @@ func (c *common) printChanges(all []difference) error {
 			continue
 		case len(d.Changes) == 0:
 			fmt.Fprintf(c.Out, "%s: no change from %s\n", d.Name, d.From)
+			if err := c.printReport(d.Report); err != nil {
+				return err
+			}
 			continue
 		}
 		fmt.Fprintf(c.Out, "%s, compared with %s:\n\n", d.Name, d.From)
@@ -168,6 +191,9 @@ func (c *common) printChanges(all []difference) error {
 			rows = append(rows, []any{effect, one.Version, one.Field, one.Message})
 		}
 		if err := (&output{}).printTable(c, []string{"Effect", "Version", "Field", "Change"}, rows); err != nil {
+			return err
+		}
+		if err := c.printReport(d.Report); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,8 @@ type Offered struct {
 	Definition *apiextensionsv1.CustomResourceDefinition
 	// By says what offers it, such as `APIExport "widgets"`. Empty if nothing does.
 	By string
+	// Export is the name of the APIExport that offers it; empty if none does.
+	Export string
 }
 
 // New returns the workspace that config leads to.
@@ -94,7 +96,7 @@ func (w *Workspace) Exported(ctx context.Context, gr schema.GroupResource, expor
 	case len(found) > 1:
 		return Offered{}, fmt.Errorf("several APIExports have %s: choose one with --export: %s", gr, strings.Join(found, ", "))
 	}
-	offered := Offered{By: fmt.Sprintf("APIExport %q", found[0])}
+	offered := Offered{By: fmt.Sprintf("APIExport %q", found[0]), Export: found[0]}
 	stored, err := w.exports.ApisV1alpha1().APIResourceSchemas().Get(ctx, schemaName, metav1.GetOptions{})
 	if err != nil {
 		return Offered{}, fmt.Errorf("reading the schema of %s: %w", offered.By, err)
