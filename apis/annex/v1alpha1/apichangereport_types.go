@@ -6,16 +6,20 @@ import (
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
 )
 
-// AllowBreakingChangeAnnotationKey, on an APIExport or a published CustomResourceDefinition, names APIResourceSchemas, separated by commas, that
-// may replace another schema although the change can break consumers. It holds for these schemas only.
+// AllowBreakingChangeAnnotationKey is, on an APIExport or a published CustomResourceDefinition, the annotation that names APIResourceSchemas, separated
+// by commas, which may replace another schema although the change can break consumers. It holds for these schemas only.
 const AllowBreakingChangeAnnotationKey = "annex.dev/allow-breaking-change"
 
 // Bounds of an APIChangeReport.
 const (
 	// MaxReportedSchemas is how many schemas a report may be about.
 	MaxReportedSchemas = 20
-	// MaxReportedChanges, MaxReportedWorkspaces and MaxReportedObjects are how many of each a report lists.
-	MaxReportedChanges, MaxReportedWorkspaces, MaxReportedObjects = 200, 1000, 1000
+	// MaxReportedChanges is how many breaking changes a report lists.
+	MaxReportedChanges = 200
+	// MaxReportedWorkspaces is how many workspaces a report lists.
+	MaxReportedWorkspaces = 1000
+	// MaxReportedObjects is how many objects a report lists.
+	MaxReportedObjects = 1000
 )
 
 // Conditions of an APIChangeReport.

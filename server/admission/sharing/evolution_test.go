@@ -43,9 +43,9 @@ func thingsExport(schemas ...string) *apisv1alpha2.APIExport {
 }
 
 // boundThings returns a binding of a consumer, and the definition that serves it.
-func boundThings(t *testing.T, cluster logicalcluster.Name, schema *apisv1alpha1.APIResourceSchema) []client.Object {
+func boundThings(t *testing.T, schema *apisv1alpha1.APIResourceSchema) []client.Object {
 	t.Helper()
-	binding := clienttest.In(cluster, newBinding("provider", "things", withLabel(thingsLabel)))
+	binding := clienttest.In("consumer", newBinding("provider", "things", withLabel(thingsLabel)))
 	binding.Status.BoundResources = []apisv1alpha2.BoundAPIResource{{Group: "example.com", Resource: "things", Schema: apisv1alpha2.BoundAPIResourceSchema{Name: schema.Name, UID: string(schema.UID)}}}
 	definition, err := crd.Bound(schema, nil)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestEvolution_RefusesWhatBreaksConsumers(t *testing.T) {
 		export.Annotations[annexv1alpha1.AllowBreakingChangeAnnotationKey] = value
 		return export
 	}
-	bound := append(boundThings(t, "c1", v1), v1, breaking, harmless)
+	bound := append(boundThings(t, v1), v1, breaking, harmless)
 	alone := []client.Object{v1, breaking, harmless}
 	for name, tt := range map[string]struct {
 		objects  []client.Object
@@ -84,7 +84,7 @@ func TestEvolution_RefusesWhatBreaksConsumers(t *testing.T) {
 		"the entry is removed":          {bound, thingsExport(), thingsExport("v1"), false},
 		"nothing changes":               {bound, thingsExport("v2"), thingsExport("v2"), false},
 		"the schema does not exist yet": {bound, thingsExport("v7"), thingsExport("v1"), false},
-		"back for those that are bound": {append(boundThings(t, "c1", breaking), alone...), thingsExport("v1"), thingsExport("v2"), true},
+		"back for those that are bound": {append(boundThings(t, breaking), alone...), thingsExport("v1"), thingsExport("v2"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var old runtime.Object
@@ -120,12 +120,12 @@ func TestEvolution_ComparesASchemaThatComesLater(t *testing.T) {
 	v1 := thing("v1", `{"type":"string"}`)
 	for a, refused := range map[string]bool{`{"type":"integer"}`: true, `{"type":"string","description":"x"}`: false} {
 		export := thingsExport("v2")
-		err := admit(t, evolving(append(boundThings(t, "c1", v1), v1, export)...), alice, "provider", "apiresourceschemas", "", thing("v2", a), nil)
+		err := admit(t, evolving(append(boundThings(t, v1), v1, export)...), alice, "provider", "apiresourceschemas", "", thing("v2", a), nil)
 		if apierrors.IsInvalid(err) != refused || err != nil && !refused {
 			t.Errorf("%s: %v", a, err)
 		}
 		export.Annotations[annexv1alpha1.AllowBreakingChangeAnnotationKey] = "v2.things.example.com"
-		if err := admit(t, evolving(append(boundThings(t, "c1", v1), v1, export)...), alice, "provider", "apiresourceschemas", "", thing("v2", a), nil); err != nil {
+		if err := admit(t, evolving(append(boundThings(t, v1), v1, export)...), alice, "provider", "apiresourceschemas", "", thing("v2", a), nil); err != nil {
 			t.Errorf("%s, allowed: %v", a, err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestEvolution_AnswersAreBounded(t *testing.T) {
 		return `{"type":"object","properties":{` + strings.Join(fields, ",") + `}}`
 	}
 	v1, v2 := thing("v1", object(before)), thing("v2", object(after))
-	err := admit(t, evolving(append(boundThings(t, "c1", v1), v1, v2)...), alice, "provider", "apiexports", "", thingsExport("v2"), thingsExport("v1"))
+	err := admit(t, evolving(append(boundThings(t, v1), v1, v2)...), alice, "provider", "apiexports", "", thingsExport("v2"), thingsExport("v1"))
 	status, ok := err.(apierrors.APIStatus)
 	if !ok || len(status.Status().Details.Causes) != maxTold+2 || !strings.Contains(err.Error(), "190 more breaking changes") {
 		t.Errorf("%v", err)
