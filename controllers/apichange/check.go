@@ -40,7 +40,7 @@ func (u *underway) check(ctx context.Context, content client.Content, now func()
 			u.at = position{tally: &tally{of: &u.result, cluster: one.cluster}}
 		}
 		for u.at.resource < len(u.subject.order) {
-			err := u.checkResource(ctx, content, func() bool { return !now().Before(until) })
+			err := u.checkResource(ctx, content, func() { until = now().Add(turn) }, func() bool { return !now().Before(until) })
 			if errors.Is(err, errTurnOver) {
 				return false, nil
 			}
@@ -58,14 +58,15 @@ func (u *underway) check(ctx context.Context, content client.Content, now func()
 	return u.next == len(u.subject.consumers), nil
 }
 
-// checkResource checks the objects of one resource of the next consumer. If the turn is over before, it goes on after the last one at the next turn.
-func (u *underway) checkResource(ctx context.Context, content client.Content, over func() bool) error {
+// checkResource checks the objects of one resource of the next consumer. If the turn is over before, it goes on after the last one at the next turn,
+// which is as long as the others whatever it takes to get there: it calls again then.
+func (u *underway) checkResource(ctx context.Context, content client.Content, again func(), over func() bool) error {
 	resource := u.subject.order[u.at.resource]
 	checker := u.subject.resources[resource].checker
 	scope := client.ContentScope{Cluster: u.at.tally.cluster, Wanted: func(gr schema.GroupResource, bucket string) bool {
 		return bucket == u.subject.identity && gr == resource
 	}}
-	last, checked := "", 0
+	last, checked, resumed := "", 0, u.at.after != ""
 	return content.Stored(ctx, scope, func(h client.Head, stored *unstructured.Unstructured) error {
 		at := h.Name
 		if h.Namespace != "" {
@@ -76,6 +77,9 @@ func (u *underway) checkResource(ctx context.Context, content client.Content, ov
 		}
 		if last = strings.Clone(at); at <= u.at.after {
 			return nil // was checked in an earlier turn
+		}
+		if checked == 0 && resumed {
+			again()
 		}
 		if checked > 0 && over() {
 			return errTurnOver

@@ -38,6 +38,7 @@ type identified struct {
 	*clienttest.Content
 	bucket string
 	fail   error
+	visits func() // is called for each object
 }
 
 func (i *identified) Stored(ctx context.Context, scope client.ContentScope, visit func(client.Head, *unstructured.Unstructured) error) error {
@@ -46,7 +47,12 @@ func (i *identified) Stored(ctx context.Context, scope client.ContentScope, visi
 	}
 	wanted := scope.Wanted
 	scope.Wanted = func(gr schema.GroupResource, _ string) bool { return wanted(gr, i.bucket) }
-	return i.Content.Stored(ctx, scope, visit)
+	return i.Content.Stored(ctx, scope, func(h client.Head, stored *unstructured.Unstructured) error {
+		if i.visits != nil {
+			i.visits()
+		}
+		return visit(h, stored)
+	})
 }
 
 type fixture struct {
@@ -234,6 +240,16 @@ func TestReconcile_TakesTurnsWithinAConsumerAndBetween(t *testing.T) {
 	}
 	if writes := len(f.fake.Writes()); writes > 2+int(f.clock.Sub(time.Unix(1_000_000, 0))/interval)+2 {
 		t.Errorf("%d writes in %d turns", writes, turns)
+	}
+}
+
+// What a turn skips because it was checked before takes time, too.
+func TestReconcile_EndsForAConsumerWithManyObjects(t *testing.T) {
+	f, invalid := many(t, 1, 500)
+	f.content.visits = func() { f.clock = f.clock.Add(turn / 50) }
+	report, turns := f.finish("r")
+	if report.Status.Objects.Checked != 500 || int(report.Status.Objects.Invalid) != invalid || turns > 20 {
+		t.Errorf("%+v in %d turns, want %d invalid", report.Status.Objects, turns, invalid)
 	}
 }
 
