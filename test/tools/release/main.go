@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -107,8 +108,12 @@ func replaceable(dir string) error {
 	if errors.Is(err, os.ErrNotExist) || (err == nil && len(entries) == 0) {
 		return nil
 	}
+	var said []byte
 	if err == nil {
-		_, err = os.Stat(filepath.Join(dir, checksumsFile))
+		said, err = os.ReadFile(filepath.Join(dir, provenanceFile))
+	}
+	if err == nil && !bytes.Contains(said, []byte(buildType)) {
+		err = fmt.Errorf("%s is of another program", provenanceFile)
 	}
 	if err != nil {
 		return fmt.Errorf("%s is there and is no release, so it is not replaced: %w", dir, err)

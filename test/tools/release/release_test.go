@@ -186,10 +186,15 @@ func TestRelease_Refusals(t *testing.T) {
 		"no image":                   {change: func(o *options) { o.image = "absent" }, want: "adding the image: open absent"},
 		"no license":                 {change: func(o *options) { o.source = "." }, want: "LICENSE"},
 		"a directory of other files": {change: func(o *options) { o.out = filepath.Dir(o.chart) }, want: "is no release"},
-		"no key":                     {change: func(o *options) { o.key = "absent" }, want: "reading the signing key: open absent"},
-		"a time that is no number":   {change: func(o *options) { o.epoch = "now" }, want: `SOURCE_DATE_EPOCH is "now"`},
-		"a missing platform":         {binaries: func(all []*artifact.Binary) []*artifact.Binary { return all[1:] }, want: "kubectl-annex for linux/amd64 is missing"},
-		"one binary twice":           {binaries: func(all []*artifact.Binary) []*artifact.Binary { return append(all, all[3]) }, want: "or is there twice"},
+		"a release of another project": {change: func(o *options) {
+			o.out = filepath.Join(filepath.Dir(o.chart), "other")
+			_ = os.Mkdir(o.out, 0o700)
+			_ = os.WriteFile(filepath.Join(o.out, provenanceFile), []byte("{}"), 0o600)
+		}, want: "is of another program"},
+		"no key":                   {change: func(o *options) { o.key = "absent" }, want: "reading the signing key: open absent"},
+		"a time that is no number": {change: func(o *options) { o.epoch = "now" }, want: `SOURCE_DATE_EPOCH is "now"`},
+		"a missing platform":       {binaries: func(all []*artifact.Binary) []*artifact.Binary { return all[1:] }, want: "kubectl-annex for linux/amd64 is missing"},
+		"one binary twice":         {binaries: func(all []*artifact.Binary) []*artifact.Binary { return append(all, all[3]) }, want: "or is there twice"},
 		"another commit": {binaries: func(all []*artifact.Binary) []*artifact.Binary {
 			set(all[5], "vcs.revision", "1111")
 			return all
