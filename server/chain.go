@@ -104,6 +104,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Schemas:  e.schemas,
 		API:      api,
 		Filters:  filters(c.Backend),
+		Plain:    kinds.All.IsPlain,
 		Codecs:   c.Scheme.Codecs,
 	})
 	atEndpoints := &virtual.Handler{List: e.virtual, Version: api, Serve: last}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 
@@ -115,6 +116,14 @@ func (t *Table) IsInHostWorkspace(gr schema.GroupResource) bool {
 // HasHostNamespaces reports whether a namespace of gr is one of the host, where the workspace is the host workspace.
 func (t *Table) HasHostNamespaces(gr schema.GroupResource) bool {
 	return t.is(gr, func(r *Row) bool { return r.HostNamespaces })
+}
+
+// IsPlain reports whether objects of gr cannot be encoded as protobuf, as those of our own groups.
+func (t *Table) IsPlain(gr schema.GroupResource) bool {
+	return t.is(gr, func(r *Row) bool {
+		_, generated := r.Object.(interface{ MarshalToSizedBuffer([]byte) (int, error) })
+		return !generated && r.MediaType != runtime.ContentTypeProtobuf
+	})
 }
 
 // Exported returns what root exports.

@@ -39,6 +39,10 @@ func TestAll_Answers(t *testing.T) {
 		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apichangereports.annex.dev apiexportrollouts.annex.dev apiexports.apis.kcp.io clustercachedresourceendpointslices.cache.kcp.io " +
 			"clustercachedresources.cache.kcp.io hostbindings.annex.dev " +
 			"logicalclusters.core.kcp.io workspaceaccesses.annex.dev workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
+		"without protobuf": {All.IsPlain, "accessexplanations.annex.dev apibindings.apis.kcp.io apiconversions.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
+			"apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io clustercachedresourceendpointslices.cache.kcp.io clustercachedresources.cache.kcp.io " +
+			"hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io partitionsets.topology.kcp.io shards.core.kcp.io " +
+			"whocanreviews.annex.dev workspaceaccesses.annex.dev workspaceauthenticationconfigurations.tenancy.kcp.io workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in namespaces of the host": {All.HasHostNamespaces, "workspaceaccesses.annex.dev"},
 		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "accessexplanations.annex.dev apibindings.apis.kcp.io apichangereports.annex.dev apiconversions.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
 			"apiexportrollouts.annex.dev apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +

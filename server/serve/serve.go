@@ -37,6 +37,8 @@ type Config struct {
 	API http.Handler
 	// Filters reports whether requests of API for a resource are answered from a storage that asks filters.
 	Filters func(gr schema.GroupResource) bool
+	// Plain reports whether objects of a resource of API have no form in protobuf; nil if all have one.
+	Plain func(gr schema.GroupResource) bool
 	// Codecs encode errors.
 	Codecs runtime.NegotiatedSerializer
 }
@@ -98,6 +100,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, target Target) 
 		defer end()
 	}
 	req = req.WithContext(ctx)
+	req = s.acceptable(req, info)
 	s.advised.advise(req, info)
 	where, req, err := newWorkspaces(req, info, target, s.config.Codecs)
 	if err != nil {
