@@ -28,8 +28,8 @@ const (
 	workers = 4
 	// recheck is the pause between two looks at what was made.
 	recheck = 5 * time.Minute
-	// soon is the pause between two looks at a workspace that is being initialized.
-	soon = time.Second
+	// soon and latest bound the pause between two looks at a workspace that is not ready.
+	soon, latest = time.Second, time.Minute
 	// elsewhere is the pause between two looks at what is missing, which comes without an event here, such as a workspace.
 	elsewhere = 10 * time.Second
 	// sweepPace is the pause between two objects when all are looked at.
@@ -138,7 +138,9 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	} else {
 		next, fault = r.fill(ctx, key, access, place)
 	}
-	access.Status.ObservedGeneration = access.Generation
+	if fault == nil {
+		access.Status.ObservedGeneration = access.Generation
+	}
 	conditionsv1alpha1.SetSummary(access, annexv1alpha1.WorkspaceValid, annexv1alpha1.AccessGranted, annexv1alpha1.SecretWritten)
 	if !apiequality.Semantic.DeepEqual(old, access) {
 		if _, err := r.Client.Update(ctx, accesses, key.Cluster, access); err != nil && !apierrors.IsNotFound(err) {

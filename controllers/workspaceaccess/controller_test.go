@@ -243,12 +243,13 @@ func TestReconcile_Renews(t *testing.T) {
 	w.step()
 	first := string(w.secret().Data["kubeconfig"])
 	w.clock.SetTime(w.clock.Now().Add(29*time.Minute + 50*time.Second))
-	access, next := w.step()
+	_, next := w.step()
 	if string(w.secret().Data["kubeconfig"]) != first || next != 10*time.Second {
 		t.Errorf("renewed too early, or looked at too late: after %v", next)
 	}
 	w.clock.SetTime(w.clock.Now().Add(10 * time.Second))
-	if access, _ = w.step(); string(w.secret().Data["kubeconfig"]) == first || w.tokens.count != 2 {
+	access, _ := w.step()
+	if string(w.secret().Data["kubeconfig"]) == first || w.tokens.count != 2 {
 		t.Error("not renewed")
 	}
 	if left := access.Status.ExpirationTime.Sub(w.clock.Now()); left != time.Hour {
@@ -356,7 +357,7 @@ func TestReconcile_WorkspaceChanges(t *testing.T) {
 	delete(w.paths, "root:team")
 	access, next := w.step()
 	w.want(access, annexv1alpha1.WorkspaceValid, annexv1alpha1.WorkspaceNotFoundReason)
-	if next != elsewhere {
+	if next < soon || next > latest {
 		t.Errorf("next look after %v", next)
 	}
 

@@ -36,18 +36,35 @@ func (r *reconciler) target(ctx context.Context, key client.Key, access *annexv1
 	case ok && found == accepted && !found.IsSystem():
 		access.Status.ClusterName = accepted.String()
 		return r.ready(ctx, access, accepted)
-	case ok:
-		failed(access, annexv1alpha1.WorkspaceValid, annexv1alpha1.WorkspaceChangedReason, "the path %s now leads to another workspace (logical cluster %s) than the one "+
-			"that this access was accepted for. Somebody else may own it. To get access, which requires permissions there, create the WorkspaceAccess again", path, found)
-	default:
-		failed(access, annexv1alpha1.WorkspaceValid, annexv1alpha1.WorkspaceNotFoundReason, "workspace %s does not exist", path)
 	}
+	reason, message := annexv1alpha1.WorkspaceNotFoundReason, fmt.Sprintf("workspace %s does not exist", path)
+	if ok {
+		reason, message = annexv1alpha1.WorkspaceChangedReason, fmt.Sprintf("the path %s now leads to another workspace (logical cluster %s) than the one that this access was "+
+			"accepted for. Somebody else may own it. To get access, which requires permissions there, create the WorkspaceAccess again", path, found)
+	}
+	// Once is enough: what was made is looked for past the caches.
+	if conditionsv1alpha1.GetReason(access, annexv1alpha1.WorkspaceValid) != reason || access.Status.ObservedGeneration != access.Generation {
+		if err := r.revoke(ctx, accepted, access); err != nil {
+			return 0, err
+		}
+		if err := r.withdraw(ctx, access, at); err != nil {
+			return 0, err
+		}
+	}
+	failed(access, annexv1alpha1.WorkspaceValid, reason, "%s", message)
 	conditionsv1alpha1.Delete(access, annexv1alpha1.AccessGranted)
 	access.Status.ClusterName, access.Status.ServiceAccount = "", nil
-	if err := r.revoke(ctx, accepted, access); err != nil {
-		return 0, err
+	return r.later(access), nil
+}
+
+// later returns when to look at the workspace again: the longer it has been as it is, the later. So nobody keeps the controller busy with
+// workspaces that do not become ready.
+func (r *reconciler) later(access *annexv1alpha1.WorkspaceAccess) time.Duration {
+	since := time.Duration(0)
+	if c := conditionsv1alpha1.Get(access, annexv1alpha1.WorkspaceValid); c != nil {
+		since = r.Clock.Since(c.LastTransitionTime.Time)
 	}
-	return elsewhere, r.withdraw(ctx, access, at)
+	return min(max(since, soon), latest)
 }
 
 // ready returns 0 if the workspace is initialized and stays. Until then, nothing that was made changes.
@@ -60,14 +77,14 @@ func (r *reconciler) ready(ctx context.Context, access *annexv1alpha1.WorkspaceA
 		conditionsv1alpha1.MarkTrue(access, annexv1alpha1.WorkspaceValid)
 		return 0, nil
 	}
-	phase, next := "unknown", soon
-	if lc != nil {
+	phase := "unknown"
+	switch {
+	case lc != nil && lc.DeletionTimestamp != nil:
+		phase = "Terminating"
+	case lc != nil:
 		phase = string(lc.Status.Phase)
-	}
-	if lc != nil && lc.DeletionTimestamp != nil {
-		phase, next = "Terminating", elsewhere
 	}
 	conditionsv1alpha1.MarkFalse(access, annexv1alpha1.WorkspaceValid, annexv1alpha1.WorkspaceNotReadyReason, conditionsv1alpha1.ConditionSeverityInfo,
 		"workspace %s is not ready: its phase is %s", access.Spec.Workspace.Path, phase)
-	return next, nil
+	return r.later(access), nil
 }

@@ -77,3 +77,43 @@ func TestChart_LeastRights(t *testing.T) {
 		}
 	}
 }
+
+// Secrets of the host are for the server only where an operator says so.
+func TestChart_SecretsWhereNamed(t *testing.T) {
+	const secrets = release + "-secrets"
+	for name, tc := range map[string]struct {
+		set  []string
+		want map[string]string
+	}{
+		"by default": {nil, map[string]string{}},
+		"in two namespaces": {[]string{"--set", "workspaceAccess.enabled=true", "--set", "workspaceAccess.namespaces={argocd,flux-system}"},
+			map[string]string{"argocd": secrets, "flux-system": secrets}},
+		"everywhere":       {[]string{"--set", "workspaceAccess.enabled=true"}, map[string]string{"": secrets}},
+		"without bindings": {[]string{"--set", "workspaceAccess.enabled=true", "--set", "rbac.create=false"}, map[string]string{}},
+	} {
+		got := map[string]string{}
+		for _, o := range decode(t, render(t, tc.set...)) {
+			switch typed := o.typed.(type) {
+			case *rbacv1.ClusterRoleBinding:
+				if typed.RoleRef.Name == secrets {
+					got[""] = secrets
+				}
+			case *rbacv1.RoleBinding:
+				if typed.RoleRef.Name == secrets {
+					got[typed.Namespace] = secrets
+				}
+			case *rbacv1.ClusterRole:
+				if typed.Name != secrets {
+					continue
+				}
+				rules := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "create", "update", "delete"}}}
+				if diff := cmp.Diff(rules, typed.Rules); diff != "" {
+					t.Errorf("%s: rules (-want +got):\n%s", name, diff)
+				}
+			}
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: where the server may read Secrets (-want +got):\n%s", name, diff)
+		}
+	}
+}

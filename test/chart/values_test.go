@@ -163,6 +163,8 @@ func TestSchema_Refuses(t *testing.T) {
 		{"issuers twice", []string{"authentication.config.anonymous.enabled=true", "authentication.existingConfigMap=x"}, "authentication.config, authentication.existingConfigMap: set one or the other"},
 		{"administrators of no CA", []string{"clientCA.masters=true"}, "clientCA.masters: has no effect without clientCA.existingConfigMap"},
 		{"authorities of mounts that are off", []string{"mounts.caKey=ca.crt"}, "mounts.caKey: has no effect without mounts.existingSecret"},
+		{"Secrets that nobody writes", []string{"workspaceAccess.namespaces={argocd}"}, "workspaceAccess.namespaces: has no effect while workspaceAccess.enabled is false"},
+		{"Secrets in no namespace", []string{"workspaceAccess.enabled=true", "workspaceAccess.namespaces={a/b}"}, "at '/workspaceAccess/namespaces/0': 'a/b' does not match"},
 		{"mounts without a key", []string{"mounts.existingSecret=s", "mounts.keyKey="}, "at '/mounts/keyKey': '' does not match"},
 		{"two faults at once", []string{"replicas=2", "tls.type=existingSecret"}, "tls.existingSecret: required"},
 	} {

@@ -3,8 +3,8 @@ package validation
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	segment "k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
@@ -29,7 +29,7 @@ func ValidateWorkspaceAccess(access *annexv1alpha1.WorkspaceAccess) field.ErrorL
 	if role := access.Spec.Role.ClusterRole; role == "" {
 		errs = append(errs, field.Required(at, ""))
 	} else {
-		for _, msg := range segment.IsValidPathSegmentName(role) {
+		for _, msg := range content.IsPathSegmentName(role) {
 			errs = append(errs, field.Invalid(at, role, msg))
 		}
 	}

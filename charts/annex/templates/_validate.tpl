@@ -23,6 +23,9 @@ Checks that concern more than one value, which the schema cannot express. All fa
 {{- if and $v.audit.webhook.existingSecret (not $v.audit.policy) -}}
 {{- $faults = append $faults "audit.webhook.existingSecret: has no effect without audit.policy" -}}
 {{- end -}}
+{{- if and $v.workspaceAccess.namespaces (not $v.workspaceAccess.enabled) -}}
+{{- $faults = append $faults "workspaceAccess.namespaces: has no effect while workspaceAccess.enabled is false" -}}
+{{- end -}}
 {{- if and $v.mounts.caKey (not $v.mounts.existingSecret) -}}
 {{- $faults = append $faults "mounts.caKey: has no effect without mounts.existingSecret" -}}
 {{- end -}}

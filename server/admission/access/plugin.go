@@ -160,10 +160,10 @@ func (p *plugin) allowed(ctx context.Context, a admission.Attributes, access *an
 	if target.Empty() {
 		return none
 	}
-	if request.IsMaster(a) {
+	u := request.Abroad(a.GetUserInfo(), from, target)
+	if policy.Master(u, target) {
 		return nil
 	}
-	u := request.Abroad(a.GetUserInfo(), from, target)
 	if entered, err := p.enters(ctx, u, from, target); err != nil || !entered {
 		return undecided(ctx, err, none)
 	}
