@@ -27,6 +27,8 @@ type Options struct {
 	// CAFile contains the certificate authority of Server. Empty: that of the source if it is the same server, or else the
 	// certificate authorities of the system.
 	CAFile string
+	// User are the credentials in the new context. Nil: those of the source. The requests on the way are made with those of the source.
+	User *clientcmdapi.AuthInfo
 	// Flatten embeds the content of files in the kubeconfig. A token file stays a file, because it is renewed.
 	Flatten bool
 }
@@ -77,6 +79,9 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 		return nil, err
 	}
 	entry := &Entry{Name: o.Name, cluster: cluster, user: source.User.DeepCopy(), source: source}
+	if o.User != nil {
+		entry.user = o.User.DeepCopy()
+	}
 	if entry.Name == "" {
 		entry.Name = t.contextName()
 	}

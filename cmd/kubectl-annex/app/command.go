@@ -97,7 +97,8 @@ func newAnnexCommand(c *common) *cobra.Command {
 	}
 	root.AddCommand(newWorkspaceCommand(c), newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),
 		newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newPublishCommand(c), newDiffCommand(c), newRolloutCommand(c), newQuickstartCommand(c),
-		newWhoAmICommand(c), newAccessCommand(c), newWhyCommand(c), newWhoCanCommand(c), newEventsCommand(c), newTopCommand(c), newKubeconfigCommand(c))
+		newWhoAmICommand(c), newAccessCommand(c), newWhyCommand(c), newWhoCanCommand(c), newEventsCommand(c), newTopCommand(c), newKubeconfigCommand(c),
+		newTokenCommand(c))
 	return root
 }
 

@@ -23,15 +23,20 @@ func newKubeconfigCommand(c *common) *cobra.Command {
 		output           string
 		flatten, current bool
 		copyAdmin        bool
+		account          accountFlags
 	)
 	command := &cobra.Command{
 		Use:   "kubeconfig [WORKSPACE]",
 		Short: "Print a kubeconfig for a workspace, with your own credentials",
 		Long: "Print a kubeconfig for a workspace, the current one by default. It has the certificate authority, the proxy and the credentials of the\n" +
-			"context: an exec plugin stays one. It is for yourself. For a tool, make a ServiceAccount.\n\n" +
+			"context: an exec plugin stays one. It is for yourself.\n\n" +
+			"With --service-account, it is for a ServiceAccount of the workspace: an exec plugin asks for a short-lived token with your credentials, from\n" +
+			"the kubeconfig and the context that you use now, and renews it. With --role too, the ServiceAccount is created if it does not exist, and the\n" +
+			"ClusterRole is bound to it in the whole workspace. For tools that cannot run a plugin, such as Argo CD, create a WorkspaceAccess.\n\n" +
 			"The token or the certificate of an administrator gives full access to whoever has the file, so it is not copied unless you set\n" +
 			"--copy-administrator-credentials.",
-		Example:           c.example("\n  $ kubeconfig :root:org:team > team.kubeconfig\n  $ kubeconfig :root:org:team --output ~/.kube/config --set-current"),
+		Example: c.example("\n  $ kubeconfig :root:org:team > team.kubeconfig\n  $ kubeconfig :root:org:team --output ~/.kube/config --set-current" +
+			"\n  $ kubeconfig :root:org:team --service-account ci/deployer --role edit > deployer.kubeconfig"),
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: c.completeWorkspaces,
 	}
@@ -40,7 +45,7 @@ func newKubeconfigCommand(c *common) *cobra.Command {
 			return errors.New("--set-current: has no effect without --output")
 		}
 		ctx := command.Context()
-		entry, err := c.makeKubeconfig(ctx, args, flatten, copyAdmin)
+		entry, err := c.makeKubeconfig(ctx, args, flatten, copyAdmin, account)
 		if err != nil {
 			return err
 		}
@@ -69,12 +74,13 @@ func newKubeconfigCommand(c *common) *cobra.Command {
 	flags.StringVarP(&output, "output", "o", "", "Kubeconfig to add the context to. Other entries do not change. Default: print a complete kubeconfig.")
 	flags.BoolVar(&current, "set-current", false, "Make the context the current one of --output.")
 	flags.BoolVar(&flatten, "flatten", false, "Embed the content of certificate and key files.")
+	account.add(flags)
 	flags.BoolVar(&copyAdmin, "copy-administrator-credentials", false, "Copy a token or a certificate even if it is that of an administrator.")
 	return command
 }
 
 // makeKubeconfig returns the context for the workspace that args names.
-func (c *common) makeKubeconfig(ctx context.Context, args []string, flatten, copyAdmin bool) (*kubeconfig.Entry, error) {
+func (c *common) makeKubeconfig(ctx context.Context, args []string, flatten, copyAdmin bool, account accountFlags) (*kubeconfig.Entry, error) {
 	for name, set := range map[string]bool{
 		"--user": *c.flags.AuthInfoName != "", "--cluster": *c.flags.ClusterName != "", "--token": *c.flags.BearerToken != "", "--as": *c.flags.Impersonate != "",
 		"--server": *c.flags.APIServer != "", "--client-certificate": *c.flags.CertFile != "",
@@ -105,12 +111,22 @@ func (c *common) makeKubeconfig(ctx context.Context, args []string, flatten, cop
 	if err != nil {
 		return nil, err
 	}
+	options := kubeconfig.Options{Target: kubeconfig.Target{Workspace: path}, Flatten: flatten}
+	if err := account.check(); err != nil {
+		return nil, err
+	}
+	if account.name != "" {
+		if options.Name, options.User, err = c.forAccount(ctx, s, path, account, rules); err != nil {
+			return nil, err
+		}
+		return kubeconfig.Make(ctx, source, options)
+	}
 	if !copyAdmin && isStatic(source.User) {
 		if err := refuseAdministrator(ctx, s); err != nil {
 			return nil, err
 		}
 	}
-	return kubeconfig.Make(ctx, source, kubeconfig.Options{Target: kubeconfig.Target{Workspace: path}, Flatten: flatten})
+	return kubeconfig.Make(ctx, source, options)
 }
 
 // isStatic reports whether whoever has a copy of the credentials can use them.
