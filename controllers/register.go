@@ -38,6 +38,7 @@ import (
 	"github.com/annex-dev/annex/controllers/typecheck"
 	"github.com/annex-dev/annex/controllers/workspace"
 	"github.com/annex-dev/annex/controllers/workspaceaccess"
+	"github.com/annex-dev/annex/controllers/workspaceclaim"
 )
 
 // Config contains the dependencies of the controllers. All fields are required unless noted otherwise.
@@ -120,7 +121,7 @@ func All(c Config) []multicluster.Spec {
 		if c.Registrar != nil {
 			config.Registrar = c.Registrar
 		}
-		all = append(all, hostbinding.Specs(config))
+		all = append(all, hostbinding.Specs(config), workspaceclaim.Specs(workspaceclaim.Config{Config: c.Config, Workspace: c.HostWorkspace}))
 		if c.Host != nil {
 			all = append(all, hostnamespace.Specs(hostnamespace.Config{Config: c.Config, Workspace: c.HostWorkspace, Host: c.Host}))
 		}

@@ -16,13 +16,16 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/klog/v2"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
 	"github.com/annex-dev/annex/registry/kinds"
 	"github.com/annex-dev/annex/server/admission/hostnamespace"
+	"github.com/annex-dev/annex/server/admission/hostquota"
 	"github.com/annex-dev/annex/server/authentication"
 	"github.com/annex-dev/annex/server/authorization"
 	"github.com/annex-dev/annex/server/discovery"
@@ -48,6 +51,8 @@ type Host struct {
 	// Namespace returns a namespace of the host, NotFound if there is none; nil if the host cannot be asked. Then users create nothing that
 	// belongs to a namespace of the host.
 	Namespace hostnamespace.Lookup
+	// Quotas are the ResourceQuotas of the host; nil if the host cannot be asked.
+	Quotas corev1client.ResourceQuotasGetter
 	// Reach returns why the host is not of use right now; nil when it is, or when nothing is ever asked of it.
 	Reach func(ctx context.Context) error
 }
@@ -99,6 +104,15 @@ func hostNamespaces(c Config, s *stores, writer func() client.Writer, next gener
 		config.Lookup = c.Host.Namespace
 	}
 	return hostnamespace.New(config)
+}
+
+// hostQuotas returns the admission plugin that applies quotas of the host to WorkspaceClaims.
+func hostQuotas(c Config, s *stores) (genericadmission.Interface, error) {
+	config := hostquota.Config{Concerns: func(gr schema.GroupResource) bool { return gr == annexv1alpha1.Resource("workspaceclaims") }, Hosts: hosts(c.Host, s.paths)}
+	if c.Host != nil {
+		config.Quotas = c.Host.Quotas
+	}
+	return hostquota.New(config)
 }
 
 // hostResources returns the resources that the host forwards, whatever workspace it shows.

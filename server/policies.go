@@ -108,6 +108,10 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 	if err != nil {
 		return nil, err
 	}
+	limited, err := hostQuotas(c, s)
+	if err != nil {
+		return nil, err
+	}
 	if p.admission, err = admission.New(admission.Config{
 		Cached:             s.reader,
 		Live:               s.reader.Live(),
@@ -121,6 +125,7 @@ func newPolicies(c Config, s *stores, i *indexes) (*policies, error) {
 		Validating:         []genericadmission.Interface{p.dynamic.Rights(), p.dynamic.Validating(), p.webhooks.Validating()},
 		Mounts:             c.Mounts != nil,
 		Quotas:             s.backend,
+		HostQuotas:         limited,
 	}); err != nil {
 		return nil, fmt.Errorf("building admission: %w", err)
 	}

@@ -104,7 +104,7 @@ func newStores(c Config) (*stores, error) {
 			return s.cache, err
 		},
 		func() (g *group.Group, err error) {
-			s.annex, err = annex.NewGroup(c.Scheme, getter)
+			s.annex, err = annex.NewGroup(c.Scheme, getter, s.urls.External)
 			return s.annex, err
 		},
 	)

@@ -56,6 +56,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.APIChangeReportStoredVersionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportWorkspace"):
 		return &annexv1alpha1.APIChangeReportWorkspaceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimedWorkspace"):
+		return &annexv1alpha1.ClaimedWorkspaceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBinding"):
 		return &annexv1alpha1.HostBindingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBindingCreate"):
@@ -96,6 +98,20 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.WorkspaceAccessStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceAccessTarget"):
 		return &annexv1alpha1.WorkspaceAccessTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClaim"):
+		return &annexv1alpha1.WorkspaceClaimApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClaimSecret"):
+		return &annexv1alpha1.WorkspaceClaimSecretApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClaimSpec"):
+		return &annexv1alpha1.WorkspaceClaimSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClaimStatus"):
+		return &annexv1alpha1.WorkspaceClaimStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClass"):
+		return &annexv1alpha1.WorkspaceClassApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClassSecret"):
+		return &annexv1alpha1.WorkspaceClassSecretApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkspaceClassSpec"):
+		return &annexv1alpha1.WorkspaceClassSpecApplyConfiguration{}
 
 		// Group=apis.kcp.io, Version=v1alpha1
 	case apisv1alpha1.SchemeGroupVersion.WithKind("AcceptablePermissionClaim"):

@@ -58,6 +58,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.AccessObject{}.OpenAPIModelName():                                    schema_annex_apis_annex_v1alpha1_AccessObject(ref),
 		v1alpha1.AccessStep{}.OpenAPIModelName():                                      schema_annex_apis_annex_v1alpha1_AccessStep(ref),
 		v1alpha1.AccessSubject{}.OpenAPIModelName():                                   schema_annex_apis_annex_v1alpha1_AccessSubject(ref),
+		v1alpha1.ClaimedWorkspace{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_ClaimedWorkspace(ref),
 		v1alpha1.HostBinding{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_HostBinding(ref),
 		v1alpha1.HostBindingCreate{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_HostBindingCreate(ref),
 		v1alpha1.HostBindingExport{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_HostBindingExport(ref),
@@ -84,6 +85,15 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.WorkspaceAccessSpec{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_WorkspaceAccessSpec(ref),
 		v1alpha1.WorkspaceAccessStatus{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_WorkspaceAccessStatus(ref),
 		v1alpha1.WorkspaceAccessTarget{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_WorkspaceAccessTarget(ref),
+		v1alpha1.WorkspaceClaim{}.OpenAPIModelName():                                  schema_annex_apis_annex_v1alpha1_WorkspaceClaim(ref),
+		v1alpha1.WorkspaceClaimList{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WorkspaceClaimList(ref),
+		v1alpha1.WorkspaceClaimSecret{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_WorkspaceClaimSecret(ref),
+		v1alpha1.WorkspaceClaimSpec{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WorkspaceClaimSpec(ref),
+		v1alpha1.WorkspaceClaimStatus{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_WorkspaceClaimStatus(ref),
+		v1alpha1.WorkspaceClass{}.OpenAPIModelName():                                  schema_annex_apis_annex_v1alpha1_WorkspaceClass(ref),
+		v1alpha1.WorkspaceClassList{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WorkspaceClassList(ref),
+		v1alpha1.WorkspaceClassSecret{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_WorkspaceClassSecret(ref),
+		v1alpha1.WorkspaceClassSpec{}.OpenAPIModelName():                              schema_annex_apis_annex_v1alpha1_WorkspaceClassSpec(ref),
 		apisv1alpha1.APIBinding{}.OpenAPIModelName():                                  schema_annex_apis_apis_v1alpha1_APIBinding(ref),
 		apisv1alpha1.APIBindingList{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingList(ref),
 		apisv1alpha1.APIBindingSpec{}.OpenAPIModelName():                              schema_annex_apis_apis_v1alpha1_APIBindingSpec(ref),
@@ -1774,6 +1784,35 @@ func schema_annex_apis_annex_v1alpha1_AccessSubject(ref common.ReferenceCallback
 	}
 }
 
+func schema_annex_apis_annex_v1alpha1_ClaimedWorkspace(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimedWorkspace is the workspace of a claim.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"path": {
+						SchemaProps: spec.SchemaProps{
+							Description: "path is the path of the workspace, such as root:teams:team-a-app-1b2c3d4e5f.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of its logical cluster. It is empty until that is chosen, and then never changes.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"path"},
+			},
+		},
+	}
+}
+
 func schema_annex_apis_annex_v1alpha1_HostBinding(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2871,6 +2910,458 @@ func schema_annex_apis_annex_v1alpha1_WorkspaceAccessTarget(ref common.Reference
 				Required: []string{"path"},
 			},
 		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClaim(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClaim asks for a workspace, as a PersistentVolumeClaim asks for a volume. It is in a namespace of the host. The WorkspaceClass says what it may ask for. The user who creates the claim becomes the owner of the workspace. If the claim or its namespace is deleted, the workspace is kept for the grace period of the class. WorkspaceClaims exist only in the host workspace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what the claim asks for. It cannot be changed.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceClaimSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the observed state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceClaimStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceClaimSpec{}.OpenAPIModelName(), v1alpha1.WorkspaceClaimStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClaimList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClaimList is a list of WorkspaceClaims.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.WorkspaceClaim{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceClaim{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClaimSecret(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClaimSecret asks for a Secret.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the Secret.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"format": {
+						SchemaProps: spec.SchemaProps{
+							Description: "format is Kubeconfig, the default, ArgoCD or Flux.\n\nPossible enum values:\n - `\"ArgoCD\"` is a cluster of Argo CD: the keys name, server and config, and the label argocd.argoproj.io/secret-type.\n - `\"Flux\"` is a kubeconfig in the key value, as spec.kubeConfig.secretRef of Flux expects it.\n - `\"Kubeconfig\"` is a kubeconfig in the key kubeconfig.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"ArgoCD", "Flux", "Kubeconfig"},
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClaimSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClaimSpec says what a claim asks for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"workspaceClassName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspaceClassName is the name of the WorkspaceClass. If not set, the default class is used, and the server sets it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "type is the type of the workspace. The class must permit it. If not set, it is the first type of the class. If only the path is not set, it is that of the first type in the class with this name. The server sets it.",
+							Ref:         ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
+						},
+					},
+					"secret": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secret asks for a Secret in the namespace of the claim, with credentials for the workspace.",
+							Ref:         ref(v1alpha1.WorkspaceClaimSecret{}.OpenAPIModelName()),
+						},
+					},
+					"workspaceName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspaceName is the name of an existing workspace in the parent of the class, which an administrator has handed over to this claim. If not set, the server makes a name from the namespace and the name of the claim.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceClaimSecret{}.OpenAPIModelName(), tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClaimStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClaimStatus is the observed state of a claim.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation that the rest of the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is Pending, Bound or Lost.\n\nPossible enum values:\n - `\"Bound\"` is a claim that has its workspace.\n - `\"Lost\"` is a claim whose workspace was deleted. It gets no other one.\n - `\"Pending\"` is a claim without a workspace yet.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Bound", "Lost", "Pending"},
+						},
+					},
+					"workspace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workspace is the workspace of the claim.",
+							Ref:         ref(v1alpha1.ClaimedWorkspace{}.OpenAPIModelName()),
+						},
+					},
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "url is the address of the workspace at the server's own endpoint.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ClaimedWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClass(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClass says what WorkspaceClaims of the class may ask for, as a StorageClass does for volumes. It is the permission: a user who may create WorkspaceClaims in one namespace of the host needs no other permission. Without a class, claims are refused. WorkspaceClasses exist only in the host workspace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what claims of the class may ask for.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.WorkspaceClassSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceClassSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClassList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClassList is a list of WorkspaceClasses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.WorkspaceClass{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceClass{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClassSecret(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClassSecret defines the credentials in the Secrets of claims.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterRole": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterRole is the ClusterRole that a Secret has in its workspace. The default is admin.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_WorkspaceClassSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkspaceClassSpec says what claims of a class may ask for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"parent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "parent is the path of the workspace that the workspaces of the class are created in, such as root:teams. It cannot be changed.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"types": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "types are the workspace types that claims may name, each with its path. A claim that names none gets the first one. If the list is empty, claims cannot name a type, and a workspace has the default child type of the type of the parent.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"namespaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaces are the namespaces of the host whose claims may use the class. If the list is empty, all may.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"owner": {
+						SchemaProps: spec.SchemaProps{
+							Description: "owner says who becomes the administrator of a workspace: Creator, the default, for the user who created the claim, or None.\n\nPossible enum values:\n - `\"Creator\"` makes the user who created the claim the administrator.\n - `\"None\"` makes nobody the administrator.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Creator", "None"},
+						},
+					},
+					"secret": {
+						SchemaProps: spec.SchemaProps{
+							Description: "secret permits claims to ask for a Secret with credentials for the workspace. If not set, claims cannot ask for one.",
+							Ref:         ref(v1alpha1.WorkspaceClassSecret{}.OpenAPIModelName()),
+						},
+					},
+					"maxWorkspaces": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxWorkspaces limits how many workspaces of the class there are, including those that are kept after their claim was deleted. If not set, there is no limit.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"maxWorkspacesPerNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxWorkspacesPerNamespace limits how many of them are for the claims of one namespace. The default is 10.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"reclaimPolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reclaimPolicy says what happens to a workspace whose claim, or the namespace of the claim, was deleted: Delete, the default, deletes it after the grace period. Retain keeps it until somebody deletes it.\n\nPossible enum values:\n - `\"Delete\"` deletes the workspace after the grace period.\n - `\"Retain\"` keeps the workspace until somebody deletes it.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Delete", "Retain"},
+						},
+					},
+					"gracePeriodSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "gracePeriodSeconds is how long a workspace without a claim is kept before it is deleted. In this time, the same user can take it back by creating the claim again. The default is 259200, three days.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"parent"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.WorkspaceClassSecret{}.OpenAPIModelName(), tenancyv1alpha1.WorkspaceTypeReference{}.OpenAPIModelName()},
 	}
 }
 

@@ -12,9 +12,11 @@ import (
 	"github.com/annex-dev/annex/registry/kinds"
 )
 
-// NewGroup returns the storage of the group. The error says which store could not be set up.
-func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter) (*group.Group, error) {
-	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), reportKind(), workspaceAccessKind())
+// NewGroup returns the storage of the group. external returns the address of the server as users see it, without a slash at the end. The
+// error says which store could not be set up.
+func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, external func() string) (*group.Group, error) {
+	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), reportKind(), workspaceAccessKind(), workspaceClassKind(),
+		workspaceClaimKind(external))
 }
 
 // ServeReviews adds the reviews that explain permissions to g. They need the authorizer, which reads what g stores.

@@ -28,7 +28,7 @@ func TestStorage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(backend.Destroy)
-	g, err := NewGroup(s, backend.RESTOptionsGetter())
+	g, err := NewGroup(s, backend.RESTOptionsGetter(), func() string { return "https://annex" })
 	if err != nil {
 		t.Fatal(err)
 	}

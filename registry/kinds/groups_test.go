@@ -104,7 +104,7 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 	add(topology.NewGroup(s, getter))
 	add(apis.NewGroup(s, getter, address))
 	add(cachekcp.NewGroup(s, getter, address))
-	ours := add(annex.NewGroup(s, getter))
+	ours := add(annex.NewGroup(s, getter, func() string { return "" }))
 	annex.ServeReviews(ours, reviews.Explanations(), reviews.WhoCan())
 	return all, backend
 }

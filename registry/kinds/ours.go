@@ -177,6 +177,8 @@ func ourGroups() []Group {
 					age,
 				},
 			}),
+			workspaceClassRow(),
+			workspaceClaimRow(),
 			review(Row{Resource: "accessexplanations", Singular: "accessexplanation", Object: &annexv1alpha1.AccessExplanation{}}),
 			review(Row{Resource: "whocanreviews", Singular: "whocanreview", Object: &annexv1alpha1.WhoCanReview{}}),
 		}},

@@ -202,6 +202,8 @@ func samples() map[string]sample {
 			valid:   &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"v2.widgets.example.com"}}},
 			invalid: []runtime.Object{&annexv1alpha1.APIChangeReport{}, &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"a", "a"}}}},
 		},
+		"workspaceclasses.annex.dev":                       {leftOut: notBare},
+		"workspaceclaims.annex.dev":                        {leftOut: notBare},
 	}
 }
 

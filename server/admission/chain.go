@@ -19,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/server/admission/sharing"
 	"github.com/annex-dev/annex/server/admission/tree"
 	"github.com/annex-dev/annex/server/admission/workspace"
+	"github.com/annex-dev/annex/server/admission/workspaceclaim"
 	"github.com/annex-dev/annex/server/admission/workspacetype"
 	"github.com/annex-dev/annex/server/apistatus"
 )
@@ -45,6 +46,8 @@ type Config struct {
 	Mounts bool
 	// Quotas knows what exceeds a ResourceQuota; registry/storage.Backend is one.
 	Quotas quota.Quotas
+	// HostQuotas applies ResourceQuotas of the host; see server/admission/hostquota.
+	HostQuotas admission.Interface
 }
 
 func (c Config) validate() error {
@@ -61,6 +64,7 @@ func (c Config) validate() error {
 		"Mutating":           len(c.Mutating) == 0,
 		"Validating":         len(c.Validating) == 0,
 		"Quotas":             c.Quotas == nil,
+		"HostQuotas":         c.HostQuotas == nil,
 	} {
 		if missing {
 			errs = append(errs, errors.New("admission: "+field+" is missing"))
@@ -103,6 +107,7 @@ func New(c Config) (admission.Interface, error) {
 		Live:       c.Live,
 	})...)
 	plugins = append(plugins,
+		workspaceclaim.New(workspaceclaim.Config{Authorizer: c.Authorizer, Resolver: c.Resolver, Live: c.Live}),
 		// It changes nothing, and sees what webhooks wrote.
 		claims.New(),
 		// Last of the plugins that change objects, so that no other plugin uses a path that a user made up.
@@ -112,5 +117,7 @@ func New(c Config) (admission.Interface, error) {
 	plugins = append(plugins, c.Validating...)
 	// Last of all, as in Kubernetes: what others refuse exceeds no quota.
 	plugins = append(plugins, quota.New(c.Quotas))
+	// After them, because it writes to the host what the object will use.
+	plugins = append(plugins, c.HostQuotas)
 	return apistatus.Admission(admission.NewChainHandler(plugins...)), nil
 }

@@ -66,6 +66,7 @@ func config() Config {
 		Mutating:           []admission.Interface{admission.NewChainHandler()},
 		Validating:         []admission.Interface{admission.NewChainHandler()},
 		Quotas:             none{},
+		HostQuotas:         admission.NewChainHandler(),
 	}
 }
 
@@ -85,6 +86,7 @@ func TestNew_RefusesAGap(t *testing.T) {
 		"Mutating":           func(c *Config) { c.Mutating = nil },
 		"Validating":         func(c *Config) { c.Validating = nil },
 		"Quotas":             func(c *Config) { c.Quotas = nil },
+		"HostQuotas":         func(c *Config) { c.HostQuotas = nil },
 	} {
 		c := config()
 		remove(&c)

@@ -19,6 +19,10 @@ func RegisterDefaults(scheme *runtime.Scheme) error {
 	scheme.AddTypeDefaultingFunc(&HostBindingList{}, func(obj interface{}) { SetObjectDefaults_HostBindingList(obj.(*HostBindingList)) })
 	scheme.AddTypeDefaultingFunc(&WorkspaceAccess{}, func(obj interface{}) { SetObjectDefaults_WorkspaceAccess(obj.(*WorkspaceAccess)) })
 	scheme.AddTypeDefaultingFunc(&WorkspaceAccessList{}, func(obj interface{}) { SetObjectDefaults_WorkspaceAccessList(obj.(*WorkspaceAccessList)) })
+	scheme.AddTypeDefaultingFunc(&WorkspaceClaim{}, func(obj interface{}) { SetObjectDefaults_WorkspaceClaim(obj.(*WorkspaceClaim)) })
+	scheme.AddTypeDefaultingFunc(&WorkspaceClaimList{}, func(obj interface{}) { SetObjectDefaults_WorkspaceClaimList(obj.(*WorkspaceClaimList)) })
+	scheme.AddTypeDefaultingFunc(&WorkspaceClass{}, func(obj interface{}) { SetObjectDefaults_WorkspaceClass(obj.(*WorkspaceClass)) })
+	scheme.AddTypeDefaultingFunc(&WorkspaceClassList{}, func(obj interface{}) { SetObjectDefaults_WorkspaceClassList(obj.(*WorkspaceClassList)) })
 	return nil
 }
 
@@ -41,5 +45,32 @@ func SetObjectDefaults_WorkspaceAccessList(in *WorkspaceAccessList) {
 	for i := range in.Items {
 		a := &in.Items[i]
 		SetObjectDefaults_WorkspaceAccess(a)
+	}
+}
+
+func SetObjectDefaults_WorkspaceClaim(in *WorkspaceClaim) {
+	if in.Spec.Secret != nil {
+		SetDefaults_WorkspaceClaimSecret(in.Spec.Secret)
+	}
+}
+
+func SetObjectDefaults_WorkspaceClaimList(in *WorkspaceClaimList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_WorkspaceClaim(a)
+	}
+}
+
+func SetObjectDefaults_WorkspaceClass(in *WorkspaceClass) {
+	SetDefaults_WorkspaceClassSpec(&in.Spec)
+	if in.Spec.Secret != nil {
+		SetDefaults_WorkspaceClassSecret(in.Spec.Secret)
+	}
+}
+
+func SetObjectDefaults_WorkspaceClassList(in *WorkspaceClassList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_WorkspaceClass(a)
 	}
 }

@@ -110,6 +110,11 @@ func (in AccessSubject) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimedWorkspace) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.ClaimedWorkspace"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in HostBinding) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.HostBinding"
 }
@@ -237,4 +242,49 @@ func (in WorkspaceAccessStatus) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in WorkspaceAccessTarget) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.WorkspaceAccessTarget"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClaim) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClaim"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClaimList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClaimList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClaimSecret) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClaimSecret"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClaimSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClaimSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClaimStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClaimStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClass) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClass"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClassList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClassList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClassSecret) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClassSecret"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkspaceClassSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.WorkspaceClassSpec"
 }

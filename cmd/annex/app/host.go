@@ -200,6 +200,7 @@ func (o *HostOptions) follow(config *rest.Config, host *server.Host, users *auth
 	host.Namespace = func(ctx context.Context, name string) (*corev1.Namespace, error) {
 		return client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	}
+	host.Quotas = client.CoreV1()
 	host.Reach = func(ctx context.Context) error {
 		if err := client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error(); err != nil {
 			return fmt.Errorf("asking for its version: %w", err)

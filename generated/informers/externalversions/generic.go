@@ -53,6 +53,10 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().HostBindings().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("workspaceaccesses"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().WorkspaceAccesses().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("workspaceclaims"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().WorkspaceClaims().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("workspaceclasses"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().WorkspaceClasses().Informer()}, nil
 
 		// Group=apis.kcp.io, Version=v1alpha1
 	case apisv1alpha1.SchemeGroupVersion.WithResource("apibindings"):

@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"maps"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/authentication/serviceaccount"
-	"k8s.io/apiserver/pkg/authentication/user"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
-	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/tree"
 )
@@ -31,6 +28,8 @@ var reserved = []string{
 	tenancyv1alpha1.WorkspaceClusterAnnotationKey,
 	corev1alpha1.LogicalClusterShardAnnotationKey,
 	corev1alpha1.RequiredGroupsAnnotationKey,
+	annexv1alpha1.ClaimRefAnnotationKey,
+	annexv1alpha1.DeleteAfterAnnotationKey,
 }
 
 var errPrivileged = errors.New("can only be changed by system privileged users")
@@ -75,7 +74,7 @@ func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admissi
 	if err != nil {
 		return err
 	}
-	owner, err := json.Marshal(userInfo(inside(a.GetUserInfo(), logicalcluster.From(parent))))
+	owner, err := json.Marshal(request.Creator(a.GetUserInfo(), logicalcluster.From(parent)))
 	if err != nil {
 		return fmt.Errorf("recording the owner: %w", err)
 	}
@@ -114,27 +113,6 @@ func carry(annotations map[string]string, key, value string) {
 		return
 	}
 	annotations[key] = value
-}
-
-// inside returns who the creator of a workspace is in that workspace. A ServiceAccount of the parent is not the account of the same name in
-// the new workspace, which anybody might create there.
-func inside(u user.Info, parent logicalcluster.Name) user.Info {
-	namespace, name, err := serviceaccount.SplitUsername(u.GetName())
-	if err != nil {
-		return u
-	}
-	return policy.Abroad(parent, namespace, name, u.GetUID())
-}
-
-func userInfo(u user.Info) *authenticationv1.UserInfo {
-	info := &authenticationv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups()}
-	for k, v := range policy.WithoutWarrants(u.GetExtra()) {
-		if info.Extra == nil {
-			info.Extra = map[string]authenticationv1.ExtraValue{}
-		}
-		info.Extra[k] = v
-	}
-	return info
 }
 
 // checkPlace refuses changes of the workspace's cluster and URL.

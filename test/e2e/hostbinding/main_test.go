@@ -78,7 +78,7 @@ func (c *cluster) stop() {
 
 // install starts a host, and Annex with the rights that it needs there.
 func (c *cluster) install(ctx context.Context) (err error) {
-	if c.host, err = hostframework.Run(ctx, filepath.Join(c.dir, "host"), hostframework.WithoutFsync(), hostframework.WithControllerManager()); err != nil {
+	if c.host, err = hostframework.Run(ctx, filepath.Join(c.dir, "host"), hostframework.WithoutFsync(), hostframework.WithControllerManager("--resource-quota-sync-period=5s")); err != nil {
 		return err
 	}
 	client, err := kubernetes.NewForConfig(c.host.Config())

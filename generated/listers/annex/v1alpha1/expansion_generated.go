@@ -22,3 +22,15 @@ type WorkspaceAccessListerExpansion interface{}
 // WorkspaceAccessNamespaceListerExpansion allows custom methods to be added to
 // WorkspaceAccessNamespaceLister.
 type WorkspaceAccessNamespaceListerExpansion interface{}
+
+// WorkspaceClaimListerExpansion allows custom methods to be added to
+// WorkspaceClaimLister.
+type WorkspaceClaimListerExpansion interface{}
+
+// WorkspaceClaimNamespaceListerExpansion allows custom methods to be added to
+// WorkspaceClaimNamespaceLister.
+type WorkspaceClaimNamespaceListerExpansion interface{}
+
+// WorkspaceClassListerExpansion allows custom methods to be added to
+// WorkspaceClassLister.
+type WorkspaceClassListerExpansion interface{}

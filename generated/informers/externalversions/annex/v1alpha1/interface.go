@@ -18,6 +18,10 @@ type Interface interface {
 	HostBindings() TypedHostBindingInformer
 	// WorkspaceAccesses returns a WorkspaceAccessInformer.
 	WorkspaceAccesses() TypedWorkspaceAccessInformer
+	// WorkspaceClaims returns a WorkspaceClaimInformer.
+	WorkspaceClaims() TypedWorkspaceClaimInformer
+	// WorkspaceClasses returns a WorkspaceClassInformer.
+	WorkspaceClasses() TypedWorkspaceClassInformer
 }
 
 type version struct {
@@ -47,4 +51,14 @@ func (v *version) HostBindings() TypedHostBindingInformer {
 // WorkspaceAccesses returns a TypedWorkspaceAccessInformer.
 func (v *version) WorkspaceAccesses() TypedWorkspaceAccessInformer {
 	return &workspaceAccessInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
+}
+
+// WorkspaceClaims returns a TypedWorkspaceClaimInformer.
+func (v *version) WorkspaceClaims() TypedWorkspaceClaimInformer {
+	return &workspaceClaimInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
+}
+
+// WorkspaceClasses returns a TypedWorkspaceClassInformer.
+func (v *version) WorkspaceClasses() TypedWorkspaceClassInformer {
+	return &workspaceClassInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }

@@ -20,6 +20,8 @@ type AnnexV1alpha1Interface interface {
 	HostBindingsGetter
 	WhoCanReviewsGetter
 	WorkspaceAccessesGetter
+	WorkspaceClaimsGetter
+	WorkspaceClassesGetter
 }
 
 // AnnexV1alpha1Client is used to interact with features provided by the annex.dev group.
@@ -47,6 +49,14 @@ func (c *AnnexV1alpha1Client) WhoCanReviews() WhoCanReviewInterface {
 
 func (c *AnnexV1alpha1Client) WorkspaceAccesses(namespace string) WorkspaceAccessInterface {
 	return newWorkspaceAccesses(c, namespace)
+}
+
+func (c *AnnexV1alpha1Client) WorkspaceClaims(namespace string) WorkspaceClaimInterface {
+	return newWorkspaceClaims(c, namespace)
+}
+
+func (c *AnnexV1alpha1Client) WorkspaceClasses() WorkspaceClassInterface {
+	return newWorkspaceClasses(c)
 }
 
 // NewForConfig creates a new AnnexV1alpha1Client for the given config.

@@ -14,3 +14,7 @@ type HostBindingExpansion interface{}
 type WhoCanReviewExpansion interface{}
 
 type WorkspaceAccessExpansion interface{}
+
+type WorkspaceClaimExpansion interface{}
+
+type WorkspaceClassExpansion interface{}

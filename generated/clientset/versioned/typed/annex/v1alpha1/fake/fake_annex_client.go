@@ -36,6 +36,14 @@ func (c *FakeAnnexV1alpha1) WorkspaceAccesses(namespace string) v1alpha1.Workspa
 	return newFakeWorkspaceAccesses(c, namespace)
 }
 
+func (c *FakeAnnexV1alpha1) WorkspaceClaims(namespace string) v1alpha1.WorkspaceClaimInterface {
+	return newFakeWorkspaceClaims(c, namespace)
+}
+
+func (c *FakeAnnexV1alpha1) WorkspaceClasses() v1alpha1.WorkspaceClassInterface {
+	return newFakeWorkspaceClasses(c)
+}
+
 // RESTClient returns a RESTClient that is used to communicate
 // with API server by this client implementation.
 func (c *FakeAnnexV1alpha1) RESTClient() rest.Interface {
