@@ -40,11 +40,10 @@ func TestRollout_IsNotMissed(t *testing.T) {
 		f := newFixture(t, v1, v2, exportOf("things", v1), bindingTo("b", "root:org:provider", "things"))
 		f.run("b")
 		want := "widgets=v2.widgets.example.com"
-		if live := clienttest.NewFake(); exists {
+		if exists {
 			fresh := rolloutOf("v1", "v2")
 			fresh.Status = annexv1alpha1.APIExportRolloutStatus{}
-			live = clienttest.NewFake(fresh)
-			f.Live, want = live, "widgets=v1.widgets.example.com"
+			f.Live, want = clienttest.NewFake(fresh), "widgets=v1.widgets.example.com"
 		}
 		f.offering("v2")
 		if got := boundTo(f.run("b")); !slices.Equal(got, []string{want}) {

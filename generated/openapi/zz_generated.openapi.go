@@ -2260,7 +2260,7 @@ func schema_annex_apis_annex_v1alpha1_RolloutResource(ref common.ReferenceCallba
 					},
 					"from": {
 						SchemaProps: spec.SchemaProps{
-							Description: "from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It equals to if there is no other one.",
+							Description: "from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It is the same as the field to if there is no other schema.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

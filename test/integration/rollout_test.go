@@ -134,14 +134,14 @@ func toJSONBytes(t *testing.T, document string) []byte {
 	return data
 }
 
-// patch changes an object of the provider.
-func (r *rolling) patch(gvr schema.GroupVersionResource, name, patch string) error {
-	_, err := r.provider.Resource(gvr).Patch(r.t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+// patch changes the export or the rollout.
+func (r *rolling) patch(gvr schema.GroupVersionResource, patch string) error {
+	_, err := r.provider.Resource(gvr).Patch(r.t.Context(), "widgets", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }
 
 func (r *rolling) offer(prefix string) error {
-	return r.patch(exports, "widgets", fmt.Sprintf(`{"spec":{"resources":[{"name":"widgets","group":"example.com","schema":"%s.widgets.example.com","storage":{"crd":{}}}]}}`, prefix))
+	return r.patch(exports, fmt.Sprintf(`{"spec":{"resources":[{"name":"widgets","group":"example.com","schema":"%s.widgets.example.com","storage":{"crd":{}}}]}}`, prefix))
 }
 
 // is waits until the rollout is in a phase of a revision, and returns its status.
@@ -268,11 +268,11 @@ func TestRollout(t *testing.T) {
 			t.Fatalf("%s, wave %d: %v", cluster, r.waves[cluster], err)
 		}
 		color, _, _ := unstructured.NestedString(got.Object, "spec", "color")
-		if new := r.waves[cluster] == 1; (color == "red") != new {
+		if moved := r.waves[cluster] == 1; (color == "red") != moved {
 			t.Errorf("%s, wave %d, has color %q", cluster, r.waves[cluster], color)
 		}
 		_, err = client.Resource(widgetsV2).Namespace("default").Get(t.Context(), "a", metav1.GetOptions{})
-		if new := r.waves[cluster] == 1; (err == nil) != new || !new && !apierrors.IsNotFound(err) {
+		if moved := r.waves[cluster] == 1; (err == nil) != moved || !moved && !apierrors.IsNotFound(err) {
 			t.Errorf("%s, wave %d: v2: %v", cluster, r.waves[cluster], err)
 		}
 	}
@@ -287,7 +287,7 @@ func TestRollout(t *testing.T) {
 	}
 
 	// The second wave stops at the object that does not fit, and nobody beyond it changes.
-	if err := r.patch(rollouts, "widgets", `{"spec":{"resume":{"revision":2,"wave":1}}}`); err != nil {
+	if err := r.patch(rollouts, `{"spec":{"resume":{"revision":2,"wave":1}}}`); err != nil {
 		t.Fatal(err)
 	}
 	stopped := r.is(annexv1alpha1.RolloutPhaseStopped, 2, 2)
@@ -297,7 +297,7 @@ func TestRollout(t *testing.T) {
 	}
 	r.refuses(bad)
 	// The consumer mends its object, and the provider goes on.
-	if err := r.patch(rollouts, "widgets", fmt.Sprintf(`{"spec":{"skip":[%q]}}`, bad)); err != nil {
+	if err := r.patch(rollouts, fmt.Sprintf(`{"spec":{"skip":[%q]}}`, bad)); err != nil {
 		t.Fatal(err)
 	}
 	complete := r.is(annexv1alpha1.RolloutPhaseComplete, 2, 3)
@@ -314,13 +314,13 @@ func TestRollout(t *testing.T) {
 	if _, err := r.clients[bad].Resource(widgets).Namespace("default").Patch(t.Context(), "a", types.MergePatchType, []byte(`{"spec":{"size":2}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.patch(rollouts, "widgets", `{"spec":{"skip":null}}`); err != nil {
+	if err := r.patch(rollouts, `{"spec":{"skip":null}}`); err != nil {
 		t.Fatal(err)
 	}
 	r.schemas(func(string) string { return "v2" })
 
 	// All return, and read what was written meanwhile.
-	if err := r.patch(rollouts, "widgets", `{"spec":{"undo":2}}`); err != nil {
+	if err := r.patch(rollouts, `{"spec":{"undo":2}}`); err != nil {
 		t.Fatal(err)
 	}
 	r.is(annexv1alpha1.RolloutPhaseUndone, 2, 3)

@@ -193,7 +193,7 @@ type RolloutResource struct {
 	// resource is the name of the resource, such as widgets.
 	// +required
 	Resource string `json:"resource"`
-	// from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It equals to if there is no other one.
+	// from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It is the same as the field to if there is no other schema.
 	// +required
 	From string `json:"from"`
 	// to is the name of the APIResourceSchema that consumers get.

@@ -37,10 +37,11 @@ func peopleExport(schema string) *apisv1alpha2.APIExport {
 	return export
 }
 
-func peopleRollout(phase annexv1alpha1.RolloutPhase, from, to string) *annexv1alpha1.APIExportRollout {
+// peopleRollout is a rollout from v1 to v2.
+func peopleRollout(phase annexv1alpha1.RolloutPhase) *annexv1alpha1.APIExportRollout {
 	r := clienttest.In("provider", &annexv1alpha1.APIExportRollout{ObjectMeta: metav1.ObjectMeta{Name: "people"}})
 	r.Status.Phase, r.Status.Revision = phase, 2
-	r.Status.Resources = []annexv1alpha1.RolloutResource{{Group: "example.com", Resource: "people", From: from + ".people.example.com", To: to + ".people.example.com"}}
+	r.Status.Resources = []annexv1alpha1.RolloutResource{{Group: "example.com", Resource: "people", From: "v1.people.example.com", To: "v2.people.example.com"}}
 	return r
 }
 
@@ -80,7 +81,7 @@ func validateOf(t *testing.T, who user.Info, cluster logicalcluster.Name, obj, o
 }
 
 func TestRollout_NeedsUpdateOfTheExport(t *testing.T) {
-	r := peopleRollout(annexv1alpha1.RolloutPhaseComplete, "v1", "v2")
+	r := peopleRollout(annexv1alpha1.RolloutPhaseComplete)
 	for name, tc := range map[string]struct {
 		who     user.Info
 		cluster logicalcluster.Name
@@ -119,7 +120,7 @@ func TestRollout_StaysWhileItHoldsConsumersBack(t *testing.T) {
 		"paused, without its export":  {annexv1alpha1.RolloutPhasePaused, "", true},
 		"complete, without an export": {annexv1alpha1.RolloutPhaseComplete, "", true},
 	} {
-		r := peopleRollout(tc.phase, "v1", "v2")
+		r := peopleRollout(tc.phase)
 		stored := []client.Object{r}
 		if tc.offered != "" {
 			stored = append(stored, peopleExport(tc.offered))
@@ -139,7 +140,7 @@ func TestRollout_KeepsTheWayBack(t *testing.T) {
 		storesV1("v1.people.example.com", false), storesV1("v2.people.example.com", true),
 		personSchema("v3.people.example.com", apisv1alpha1.NoneConverter), // stores v2
 	}
-	paused, complete := peopleRollout(annexv1alpha1.RolloutPhasePaused, "v1", "v2"), peopleRollout(annexv1alpha1.RolloutPhaseComplete, "v1", "v2")
+	paused, complete := peopleRollout(annexv1alpha1.RolloutPhasePaused), peopleRollout(annexv1alpha1.RolloutPhaseComplete)
 	for name, tc := range map[string]struct {
 		rollout  *annexv1alpha1.APIExportRollout
 		from, to string

@@ -13,7 +13,7 @@ type RolloutResourceApplyConfiguration struct {
 	Group *string `json:"group,omitempty"`
 	// resource is the name of the resource, such as widgets.
 	Resource *string `json:"resource,omitempty"`
-	// from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It equals to if there is no other one.
+	// from is the name of the APIResourceSchema that consumers have before their wave, and after an undo. It is the same as the field to if there is no other schema.
 	From *string `json:"from,omitempty"`
 	// to is the name of the APIResourceSchema that consumers get.
 	To *string `json:"to,omitempty"`
