@@ -30,12 +30,6 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=annex.dev, Version=v1alpha1
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRollout"):
-		return &annexv1alpha1.APIExportRolloutApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutSpec"):
-		return &annexv1alpha1.APIExportRolloutSpecApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutStatus"):
-		return &annexv1alpha1.APIExportRolloutStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("APIChange"):
 		return &annexv1alpha1.APIChangeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReport"):
@@ -56,6 +50,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.APIChangeReportStoredVersionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("APIChangeReportWorkspace"):
 		return &annexv1alpha1.APIChangeReportWorkspaceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRollout"):
+		return &annexv1alpha1.APIExportRolloutApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutSpec"):
+		return &annexv1alpha1.APIExportRolloutSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutStatus"):
+		return &annexv1alpha1.APIExportRolloutStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClaimedWorkspace"):
 		return &annexv1alpha1.ClaimedWorkspaceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBinding"):

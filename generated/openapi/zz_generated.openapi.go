@@ -37,10 +37,6 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1alpha1.APIExportRollout{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_APIExportRollout(ref),
-		v1alpha1.APIExportRolloutList{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref),
-		v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref),
-		v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName():                          schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref),
 		v1alpha1.APIChange{}.OpenAPIModelName():                                       schema_annex_apis_annex_v1alpha1_APIChange(ref),
 		v1alpha1.APIChangeReport{}.OpenAPIModelName():                                 schema_annex_apis_annex_v1alpha1_APIChangeReport(ref),
 		v1alpha1.APIChangeReportConsumers{}.OpenAPIModelName():                        schema_annex_apis_annex_v1alpha1_APIChangeReportConsumers(ref),
@@ -52,6 +48,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.APIChangeReportStatus{}.OpenAPIModelName():                           schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref),
 		v1alpha1.APIChangeReportStoredVersion{}.OpenAPIModelName():                    schema_annex_apis_annex_v1alpha1_APIChangeReportStoredVersion(ref),
 		v1alpha1.APIChangeReportWorkspace{}.OpenAPIModelName():                        schema_annex_apis_annex_v1alpha1_APIChangeReportWorkspace(ref),
+		v1alpha1.APIExportRollout{}.OpenAPIModelName():                                schema_annex_apis_annex_v1alpha1_APIExportRollout(ref),
+		v1alpha1.APIExportRolloutList{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref),
+		v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref),
+		v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName():                          schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref),
 		v1alpha1.AccessExplanation{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_AccessExplanation(ref),
 		v1alpha1.AccessExplanationStatus{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_AccessExplanationStatus(ref),
 		v1alpha1.AccessGrant{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_AccessGrant(ref),
@@ -666,11 +666,6 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 	}
 }
 
-func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallback) common.OpenAPIDefinition {
-	return common.OpenAPIDefinition{
-		Schema: spec.Schema{
-			SchemaProps: spec.SchemaProps{
-				Description: "APIExportRollout rolls out changes of an APIExport in waves. It has the name of the APIExport and is in the same workspace. While it exists, a consumer keeps the schemas that it has when the APIExport names new ones, until its wave comes. Before a consumer gets a new schema, its objects are validated against that schema. If they are not valid, the rollout stops.",
 func schema_annex_apis_annex_v1alpha1_APIChange(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -738,7 +733,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReport(ref common.ReferenceCallba
 					},
 					"metadata": {
 						SchemaProps: spec.SchemaProps{
-							Description: "metadata is the standard object metadata. The name is that of the APIExport.",
 							Description: "metadata is the standard object metadata.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
@@ -746,9 +740,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReport(ref common.ReferenceCallba
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec defines how changes are rolled out.",
-							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName()),
 							Description: "spec says which change the report is about.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.APIChangeReportSpec{}.OpenAPIModelName()),
@@ -756,9 +747,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReport(ref common.ReferenceCallba
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is the observed state.",
-							Default:     map[string]interface{}{},
-							Ref:         ref(v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName()),
 							Description: "status is the report.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.APIChangeReportStatus{}.OpenAPIModelName()),
@@ -768,15 +756,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReport(ref common.ReferenceCallba
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName(), v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
-	}
-}
-
-func schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref common.ReferenceCallback) common.OpenAPIDefinition {
-	return common.OpenAPIDefinition{
-		Schema: spec.Schema{
-			SchemaProps: spec.SchemaProps{
-				Description: "APIExportRolloutList is a list of APIExportRollouts.",
 			v1alpha1.APIChangeReportSpec{}.OpenAPIModelName(), v1alpha1.APIChangeReportStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
@@ -893,7 +872,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportList(ref common.ReferenceCa
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.APIExportRollout{}.OpenAPIModelName()),
 										Ref: ref(v1alpha1.APIChangeReport{}.OpenAPIModelName()),
 									},
 								},
@@ -905,18 +883,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportList(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.APIExportRollout{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
-	}
-}
-
-func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
-	return common.OpenAPIDefinition{
-		Schema: spec.Schema{
-			SchemaProps: spec.SchemaProps{
-				Description: "APIExportRolloutSpec defines how changes are rolled out.",
-				Type:        []string{"object"},
-				Properties: map[string]spec.Schema{
-					"waves": {
 			v1alpha1.APIChangeReport{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
 	}
 }
@@ -974,35 +940,17 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportObject(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "waves are the consumers that get new schemas first, in this order. A consumer belongs to the first wave that includes it. After the last wave, all other consumers follow. There can be up to 20.",
 							Description: "errors are the first errors. They contain no values of the object.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.RolloutWave{}.OpenAPIModelName()),
 										Ref: ref(v1alpha1.APIChangeReportError{}.OpenAPIModelName()),
 									},
 								},
 							},
 						},
 					},
-					"paused": {
-						SchemaProps: spec.SchemaProps{
-							Description: "paused stops the rollout before the next consumer.",
-							Type:        []string{"boolean"},
-							Format:      "",
-						},
-					},
-					"resume": {
-						SchemaProps: spec.SchemaProps{
-							Description: "resume ends the pause after a wave. It is valid for one revision.",
-							Ref:         ref(v1alpha1.RolloutResume{}.OpenAPIModelName()),
-						},
-					},
-					"maxFailures": {
-						SchemaProps: spec.SchemaProps{
-							Description: "maxFailures is how many workspaces may fail before the rollout stops. Workspaces whose objects are not valid keep the schemas that they have. The default is 0, the maximum is 100.",
 					"moreErrors": {
 						SchemaProps: spec.SchemaProps{
 							Description: "moreErrors is how many errors there are in addition.",
@@ -1010,7 +958,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportObject(ref common.Reference
 							Format:      "int32",
 						},
 					},
-					"skip": {
 				},
 				Required: []string{"cluster", "group", "resource", "name"},
 			},
@@ -1076,7 +1023,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportSpec(ref common.ReferenceCa
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "skip names the logical clusters of consumers that keep the schemas that they have. The rollout does not wait for them. There can be up to 1000.",
 							Description: "schemas are the names of APIResourceSchemas in the same workspace, one for each resource of the APIExport that would change. They cannot be changed.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
@@ -1089,26 +1035,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportSpec(ref common.ReferenceCa
 							},
 						},
 					},
-					"undo": {
-						SchemaProps: spec.SchemaProps{
-							Description: "undo is the revision to undo: while it is the current one, all consumers return to the previous schemas at once.",
-							Type:        []string{"integer"},
-							Format:      "int64",
-						},
-					},
-				},
-			},
-		},
-		Dependencies: []string{
-			v1alpha1.RolloutResume{}.OpenAPIModelName(), v1alpha1.RolloutWave{}.OpenAPIModelName()},
-	}
-}
-
-func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
-	return common.OpenAPIDefinition{
-		Schema: spec.Schema{
-			SchemaProps: spec.SchemaProps{
-				Description: "APIExportRolloutStatus is the observed state of a rollout.",
 					"suspend": {
 						SchemaProps: spec.SchemaProps{
 							Description: "suspend ends checking. When it is no longer set, the report begins again.",
@@ -1137,50 +1063,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.Reference
 							Format:      "int64",
 						},
 					},
-					"revision": {
-						SchemaProps: spec.SchemaProps{
-							Description: "revision counts the changes of the schemas that the APIExport names.",
-							Type:        []string{"integer"},
-							Format:      "int64",
-						},
-					},
-					"phase": {
-						SchemaProps: spec.SchemaProps{
-							Description: "phase summarizes the state.\n\nPossible enum values:\n - `\"Complete\"` means that consumers have the schemas that the APIExport names, except those that are skipped or have failed.\n - `\"Paused\"` means that the rollout waits: because of spec.paused, or in the pause after a wave.\n - `\"Progressing\"` means that consumers of the current wave get the new schemas.\n - `\"Stopped\"` means that the rollout has stopped because of an error. It continues when the error is gone.\n - `\"Undoing\"` means that consumers return to the previous schemas.\n - `\"Undone\"` means that consumers have the previous schemas.",
-							Type:        []string{"string"},
-							Format:      "",
-							Enum:        []interface{}{"Complete", "Paused", "Progressing", "Stopped", "Undoing", "Undone"},
-						},
-					},
-					"wave": {
-						SchemaProps: spec.SchemaProps{
-							Description: "wave is the number of the current wave. The first wave has number 1. The consumers that no wave of the spec includes are the last one.",
-							Type:        []string{"integer"},
-							Format:      "int32",
-						},
-					},
-					"waveCompletionTime": {
-						SchemaProps: spec.SchemaProps{
-							Description: "waveCompletionTime is when the current wave was complete.",
-							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
-						},
-					},
-					"resources": {
-						VendorExtensible: spec.VendorExtensible{
-							Extensions: spec.Extensions{
-								"x-kubernetes-list-type": "atomic",
-							},
-						},
-						SchemaProps: spec.SchemaProps{
-							Description: "resources are the resources of the APIExport, with their schemas.",
-							Type:        []string{"array"},
-							Items: &spec.SchemaOrArray{
-								Schema: &spec.Schema{
-									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.RolloutResource{}.OpenAPIModelName()),
-									},
-								},
-							},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
 							Description: "phase says how far the report is.\n\nPossible enum values:\n - `\"Checking\"` means that objects are being checked.\n - `\"Complete\"` means that all objects have been checked.\n - `\"Failed\"` means that the objects could not be checked: a condition says why.\n - `\"Pending\"` means that the report has not begun.\n - `\"Suspended\"` means that spec.suspend is set.",
@@ -1210,21 +1092,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.Reference
 					},
 					"consumers": {
 						SchemaProps: spec.SchemaProps{
-							Description: "consumers is the number of consumers that have bound the APIExport.",
-							Type:        []string{"integer"},
-							Format:      "int32",
-						},
-					},
-					"updated": {
-						SchemaProps: spec.SchemaProps{
-							Description: "updated is how many of them have the new schemas.",
-							Type:        []string{"integer"},
-							Format:      "int32",
-						},
-					},
-					"skipped": {
-						SchemaProps: spec.SchemaProps{
-							Description: "skipped is how many of the others spec.skip names.",
 							Description: "consumers counts the consumers of the APIExport.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.APIChangeReportConsumers{}.OpenAPIModelName()),
@@ -1244,14 +1111,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.Reference
 							Format:      "int32",
 						},
 					},
-					"failed": {
-						SchemaProps: spec.SchemaProps{
-							Description: "failed is how many of them have failed.",
-							Type:        []string{"integer"},
-							Format:      "int32",
-						},
-					},
-					"waves": {
 					"changes": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -1259,20 +1118,17 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "waves are the numbers for each wave. The last item is for the consumers that no wave of the spec includes.",
 							Description: "changes are the first breaking changes.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.RolloutWaveStatus{}.OpenAPIModelName()),
 										Ref: ref(v1alpha1.APIChange{}.OpenAPIModelName()),
 									},
 								},
 							},
 						},
 					},
-					"failures": {
 					"storedVersions": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -1280,13 +1136,11 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.Reference
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "failures are consumers that have failed, with the reasons. There are at most 110.",
 							Description: "storedVersions counts objects by the version in which they are stored.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.RolloutFailure{}.OpenAPIModelName()),
 										Ref: ref(v1alpha1.APIChangeReportStoredVersion{}.OpenAPIModelName()),
 									},
 								},
@@ -1354,7 +1208,6 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportStatus(ref common.Reference
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.RolloutFailure{}.OpenAPIModelName(), v1alpha1.RolloutResource{}.OpenAPIModelName(), v1alpha1.RolloutWaveStatus{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 			v1alpha1.APIChange{}.OpenAPIModelName(), v1alpha1.APIChangeReportConsumers{}.OpenAPIModelName(), v1alpha1.APIChangeReportObject{}.OpenAPIModelName(), v1alpha1.APIChangeReportObjects{}.OpenAPIModelName(), v1alpha1.APIChangeReportStoredVersion{}.OpenAPIModelName(), v1alpha1.APIChangeReportWorkspace{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
@@ -1447,6 +1300,338 @@ func schema_annex_apis_annex_v1alpha1_APIChangeReportWorkspace(ref common.Refere
 				Required: []string{"cluster", "objects", "invalid"},
 			},
 		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRollout(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRollout rolls out changes of an APIExport in waves. It has the name of the APIExport and is in the same workspace. While it exists, a consumer keeps the schemas that it has when the APIExport names new ones, until its wave comes. Before a consumer gets a new schema, its objects are validated against that schema. If they are not valid, the rollout stops.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata. The name is that of the APIExport.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec defines how changes are rolled out.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the observed state.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName(), v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRolloutList is a list of APIExportRollouts.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.APIExportRollout{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIExportRollout{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRolloutSpec defines how changes are rolled out.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"waves": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "waves are the consumers that get new schemas first, in this order. A consumer belongs to the first wave that includes it. After the last wave, all other consumers follow. There can be up to 20.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutWave{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"paused": {
+						SchemaProps: spec.SchemaProps{
+							Description: "paused stops the rollout before the next consumer.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"resume": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resume ends the pause after a wave. It is valid for one revision.",
+							Ref:         ref(v1alpha1.RolloutResume{}.OpenAPIModelName()),
+						},
+					},
+					"maxFailures": {
+						SchemaProps: spec.SchemaProps{
+							Description: "maxFailures is how many workspaces may fail before the rollout stops. Workspaces whose objects are not valid keep the schemas that they have. The default is 0, the maximum is 100.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"skip": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "set",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "skip names the logical clusters of consumers that keep the schemas that they have. The rollout does not wait for them. There can be up to 1000.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"undo": {
+						SchemaProps: spec.SchemaProps{
+							Description: "undo is the revision to undo: while it is the current one, all consumers return to the previous schemas at once.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.RolloutResume{}.OpenAPIModelName(), v1alpha1.RolloutWave{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIExportRolloutStatus is the observed state of a rollout.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation of the spec that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"revision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revision counts the changes of the schemas that the APIExport names.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase summarizes the state.\n\nPossible enum values:\n - `\"Complete\"` means that consumers have the schemas that the APIExport names, except those that are skipped or have failed.\n - `\"Paused\"` means that the rollout waits: because of spec.paused, or in the pause after a wave.\n - `\"Progressing\"` means that consumers of the current wave get the new schemas.\n - `\"Stopped\"` means that the rollout has stopped because of an error. It continues when the error is gone.\n - `\"Undoing\"` means that consumers return to the previous schemas.\n - `\"Undone\"` means that consumers have the previous schemas.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Complete", "Paused", "Progressing", "Stopped", "Undoing", "Undone"},
+						},
+					},
+					"wave": {
+						SchemaProps: spec.SchemaProps{
+							Description: "wave is the number of the current wave. The first wave has number 1. The consumers that no wave of the spec includes are the last one.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"waveCompletionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "waveCompletionTime is when the current wave was complete.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"resources": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "resources are the resources of the APIExport, with their schemas.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutResource{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"consumers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "consumers is the number of consumers that have bound the APIExport.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"updated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "updated is how many of them have the new schemas.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"skipped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "skipped is how many of the others spec.skip names.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is how many of them have failed.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"waves": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "waves are the numbers for each wave. The last item is for the consumers that no wave of the spec includes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutWaveStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"failures": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "failures are consumers that have failed, with the reasons. There are at most 110.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.RolloutFailure{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.RolloutFailure{}.OpenAPIModelName(), v1alpha1.RolloutResource{}.OpenAPIModelName(), v1alpha1.RolloutWaveStatus{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 

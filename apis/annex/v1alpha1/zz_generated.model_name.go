@@ -8,23 +8,6 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
-func (in APIExportRollout) OpenAPIModelName() string {
-	return "dev.annex.v1alpha1.APIExportRollout"
-}
-
-// OpenAPIModelName returns the OpenAPI model name for this type.
-func (in APIExportRolloutList) OpenAPIModelName() string {
-	return "dev.annex.v1alpha1.APIExportRolloutList"
-}
-
-// OpenAPIModelName returns the OpenAPI model name for this type.
-func (in APIExportRolloutSpec) OpenAPIModelName() string {
-	return "dev.annex.v1alpha1.APIExportRolloutSpec"
-}
-
-// OpenAPIModelName returns the OpenAPI model name for this type.
-func (in APIExportRolloutStatus) OpenAPIModelName() string {
-	return "dev.annex.v1alpha1.APIExportRolloutStatus"
 func (in APIChange) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.APIChange"
 }
@@ -77,6 +60,26 @@ func (in APIChangeReportStoredVersion) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in APIChangeReportWorkspace) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.APIChangeReportWorkspace"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRollout) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRollout"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRolloutList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRolloutList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRolloutSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRolloutSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIExportRolloutStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIExportRolloutStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -25,8 +25,17 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
-- name: dev.annex.v1alpha1.APIExportRollout
 - name: dev.annex.v1alpha1.APIChangeReport
+  scalar: untyped
+  list:
+    elementType:
+      namedType: __untyped_atomic_
+    elementRelationship: atomic
+  map:
+    elementType:
+      namedType: __untyped_deduced_
+    elementRelationship: separable
+- name: dev.annex.v1alpha1.APIExportRollout
   scalar: untyped
   list:
     elementType:

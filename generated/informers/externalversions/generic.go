@@ -45,10 +45,10 @@ func (f *genericInformer) Lister() cache.GenericLister {
 func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource) (GenericInformer, error) {
 	switch resource {
 	// Group=annex.dev, Version=v1alpha1
-	case v1alpha1.SchemeGroupVersion.WithResource("apiexportrollouts"):
-		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIExportRollouts().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("apichangereports"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIChangeReports().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("apiexportrollouts"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIExportRollouts().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("hostbindings"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().HostBindings().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("workspaceaccesses"):

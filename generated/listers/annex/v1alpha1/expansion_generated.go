@@ -4,12 +4,13 @@
 
 package v1alpha1
 
-// APIExportRolloutListerExpansion allows custom methods to be added to
-// APIExportRolloutLister.
-type APIExportRolloutListerExpansion interface{}
 // APIChangeReportListerExpansion allows custom methods to be added to
 // APIChangeReportLister.
 type APIChangeReportListerExpansion interface{}
+
+// APIExportRolloutListerExpansion allows custom methods to be added to
+// APIExportRolloutLister.
+type APIExportRolloutListerExpansion interface{}
 
 // HostBindingListerExpansion allows custom methods to be added to
 // HostBindingLister.

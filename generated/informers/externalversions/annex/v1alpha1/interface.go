@@ -10,10 +10,10 @@ import (
 
 // Interface provides access to all the informers in this group version.
 type Interface interface {
-	// APIExportRollouts returns a APIExportRolloutInformer.
-	APIExportRollouts() TypedAPIExportRolloutInformer
 	// APIChangeReports returns a APIChangeReportInformer.
 	APIChangeReports() TypedAPIChangeReportInformer
+	// APIExportRollouts returns a APIExportRolloutInformer.
+	APIExportRollouts() TypedAPIExportRolloutInformer
 	// HostBindings returns a HostBindingInformer.
 	HostBindings() TypedHostBindingInformer
 	// WorkspaceAccesses returns a WorkspaceAccessInformer.
@@ -35,12 +35,14 @@ func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakList
 	return &version{factory: f, namespace: namespace, tweakListOptions: tweakListOptions}
 }
 
-// APIExportRollouts returns a TypedAPIExportRolloutInformer.
-func (v *version) APIExportRollouts() TypedAPIExportRolloutInformer {
-	return &aPIExportRolloutInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 // APIChangeReports returns a TypedAPIChangeReportInformer.
 func (v *version) APIChangeReports() TypedAPIChangeReportInformer {
 	return &aPIChangeReportInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// APIExportRollouts returns a TypedAPIExportRolloutInformer.
+func (v *version) APIExportRollouts() TypedAPIExportRolloutInformer {
+	return &aPIExportRolloutInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // HostBindings returns a TypedHostBindingInformer.

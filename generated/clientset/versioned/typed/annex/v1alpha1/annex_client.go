@@ -14,8 +14,8 @@ import (
 
 type AnnexV1alpha1Interface interface {
 	RESTClient() rest.Interface
-	APIExportRolloutsGetter
 	APIChangeReportsGetter
+	APIExportRolloutsGetter
 	AccessExplanationsGetter
 	HostBindingsGetter
 	WhoCanReviewsGetter
@@ -29,10 +29,12 @@ type AnnexV1alpha1Client struct {
 	restClient rest.Interface
 }
 
-func (c *AnnexV1alpha1Client) APIExportRollouts() APIExportRolloutInterface {
-	return newAPIExportRollouts(c)
 func (c *AnnexV1alpha1Client) APIChangeReports() APIChangeReportInterface {
 	return newAPIChangeReports(c)
+}
+
+func (c *AnnexV1alpha1Client) APIExportRollouts() APIExportRolloutInterface {
+	return newAPIExportRollouts(c)
 }
 
 func (c *AnnexV1alpha1Client) AccessExplanations() AccessExplanationInterface {

@@ -4,8 +4,9 @@
 
 package v1alpha1
 
-type APIExportRolloutExpansion interface{}
 type APIChangeReportExpansion interface{}
+
+type APIExportRolloutExpansion interface{}
 
 type AccessExplanationExpansion interface{}
 

@@ -14,10 +14,12 @@ type FakeAnnexV1alpha1 struct {
 	*testing.Fake
 }
 
-func (c *FakeAnnexV1alpha1) APIExportRollouts() v1alpha1.APIExportRolloutInterface {
-	return newFakeAPIExportRollouts(c)
 func (c *FakeAnnexV1alpha1) APIChangeReports() v1alpha1.APIChangeReportInterface {
 	return newFakeAPIChangeReports(c)
+}
+
+func (c *FakeAnnexV1alpha1) APIExportRollouts() v1alpha1.APIExportRolloutInterface {
+	return newFakeAPIExportRollouts(c)
 }
 
 func (c *FakeAnnexV1alpha1) AccessExplanations() v1alpha1.AccessExplanationInterface {
