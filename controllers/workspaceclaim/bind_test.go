@@ -88,7 +88,7 @@ func TestReconcile_CreatesNothing(t *testing.T) {
 		"a class that nobody accepted": {func(c *annexv1alpha1.WorkspaceClass, _ *annexv1alpha1.WorkspaceClaim, _ resolver) {
 			delete(c.Annotations, annexv1alpha1.ClassClustersAnnotationKey)
 		}, "ParentNotFound"},
-		"a type of a stranger": {func(c *annexv1alpha1.WorkspaceClass, cl *annexv1alpha1.WorkspaceClaim, r resolver) {
+		"a type of a stranger": {func(c *annexv1alpha1.WorkspaceClass, cl *annexv1alpha1.WorkspaceClaim, _ resolver) {
 			c.Spec.Types, cl.Spec.Type = []tenancyv1alpha1.WorkspaceTypeReference{team}, &team
 			c.Annotations[annexv1alpha1.ClassClustersAnnotationKey] = "teams,elsewhere"
 		}, "NotPermittedByClass"},
