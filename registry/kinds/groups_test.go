@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/admissionregistration"
 	"github.com/annex-dev/annex/registry/annex"
 	"github.com/annex-dev/annex/registry/apiextensions"
@@ -88,7 +89,7 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 	}
 	add(of(stores), nil)
 	reviews, err := authorization.New(authorization.Config{
-		Decider: denying{authorizerfactory.NewAlwaysDenyAuthorizer()}, Evaluator: evaluator, Rules: authorization.Rules{RBAC: true},
+		Decider: denying{authorizerfactory.NewAlwaysDenyAuthorizer()}, Evaluator: evaluator, Rules: authorization.Rules{RBAC: true}, Cached: unread{},
 		PathOf: func(logicalcluster.Name) (logicalcluster.Path, bool) { return "", false },
 	})
 	if err != nil {
@@ -108,6 +109,9 @@ func groupsOver(t *testing.T, client *kubernetes.Client, of func(*rbac.Stores) *
 	annex.ServeReviews(ours, reviews.Explanations(), reviews.WhoCan())
 	return all, backend
 }
+
+// unread is read by nobody.
+type unread struct{ client.Reader }
 
 // denying denies, and says nothing.
 type denying struct {
