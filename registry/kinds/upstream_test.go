@@ -197,13 +197,13 @@ func samples() map[string]sample {
 			invalid: []runtime.Object{&annexv1alpha1.APIExportRollout{Spec: annexv1alpha1.APIExportRolloutSpec{Waves: []annexv1alpha1.RolloutWave{{}}}}},
 			broken:  []func(runtime.Object){func(obj runtime.Object) { obj.(*annexv1alpha1.APIExportRollout).Spec.MaxFailures = -1 }},
 		},
-		"workspaceaccesses.annex.dev":                      {leftOut: notBare},
+		"workspaceaccesses.annex.dev": {leftOut: notBare},
 		"apichangereports.annex.dev": {
 			valid:   &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"v2.widgets.example.com"}}},
 			invalid: []runtime.Object{&annexv1alpha1.APIChangeReport{}, &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"a", "a"}}}},
 		},
-		"workspaceclasses.annex.dev":                       {leftOut: notBare},
-		"workspaceclaims.annex.dev":                        {leftOut: notBare},
+		"workspaceclasses.annex.dev": {leftOut: notBare},
+		"workspaceclaims.annex.dev":  {leftOut: notBare},
 	}
 }
 
