@@ -140,8 +140,9 @@ func (r *rolling) patch(gvr schema.GroupVersionResource, patch string) error {
 	return err
 }
 
+// offer names other schemas. The new ones break consumers, and are allowed to; the way back from them needs no permission.
 func (r *rolling) offer(prefix string) error {
-	return r.patch(exports, fmt.Sprintf(`{"spec":{"resources":[{"name":"widgets","group":"example.com","schema":"%s.widgets.example.com","storage":{"crd":{}}}]}}`, prefix))
+	return r.patch(exports, fmt.Sprintf(`{"metadata":{"annotations":{"annex.dev/allow-breaking-change":"v2.widgets.example.com,v3.widgets.example.com"}},"spec":{"resources":[{"name":"widgets","group":"example.com","schema":"%s.widgets.example.com","storage":{"crd":{}}}]}}`, prefix))
 }
 
 // is waits until the rollout is in a phase of a revision, and returns its status.

@@ -3,6 +3,7 @@ package sharing
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,7 +29,8 @@ const maxTold = 10
 
 // evolutionPlugin refuses a schema that would break the consumers of the one that it replaces, unless an annotation of the APIExport names it. What
 // consumers have bound counts, not what the APIExport said before: an entry that was removed and comes back is compared, too, and so is an APIExport
-// that is created again. A schema that does not exist yet is compared when it is created. An APIExport without consumers may change in any way.
+// that is created again. A schema that does not exist yet is compared when it is created. An APIExport without consumers may change in any way, and one
+// with an APIExportRollout may return to the schema that consumers come from.
 type evolutionPlugin struct {
 	*admission.Handler
 	Config
@@ -76,6 +78,13 @@ func (p *evolutionPlugin) validateExport(ctx context.Context, a admission.Attrib
 			return err
 		}
 		if len(bound[resourceOf(entry)]) == 0 {
+			continue
+		}
+		back, err := b.wayBack(ctx, entry)
+		if err != nil {
+			return err
+		}
+		if back {
 			continue
 		}
 		next, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, p.Cached, p.Live, schemas, client.Key{Cluster: cluster, Name: entry.Schema})
@@ -161,6 +170,17 @@ func (b *broken) bound(ctx context.Context) (map[resource]map[apisv1alpha2.Bound
 		}
 	}
 	return b.known, nil
+}
+
+// wayBack reports whether the schema of entry is the one that consumers come from in a rollout: whoever rolls a change out may take it back.
+func (b *broken) wayBack(ctx context.Context, entry apisv1alpha2.ResourceSchema) (bool, error) {
+	r, err := client.Find[annexv1alpha1.APIExportRollout](ctx, b.plugin.Live, rollouts, client.Key{Cluster: b.cluster, Name: b.export})
+	if err != nil {
+		return false, apistatus.Internal(err)
+	}
+	return r != nil && slices.ContainsFunc(r.Status.Resources, func(res annexv1alpha1.RolloutResource) bool {
+		return res.Group == entry.Group && res.Resource == entry.Name && res.From == entry.Schema
+	}), nil
 }
 
 // by returns what next breaks for the consumers that have bound the resource of entry, as errors at path; none if there are no consumers.

@@ -68,6 +68,14 @@ func TestEvolution_RefusesWhatBreaksConsumers(t *testing.T) {
 	}
 	bound := append(boundThings(t, v1), v1, breaking, harmless)
 	alone := []client.Object{v1, breaking, harmless}
+	from := func(schema string) *annexv1alpha1.APIExportRollout {
+		export := thingsExport("v2")
+		r := &annexv1alpha1.APIExportRollout{}
+		r.Name, r.Annotations = export.Name, export.Annotations
+		r.Status.Resources = []annexv1alpha1.RolloutResource{{Group: export.Spec.Resources[0].Group, Resource: export.Spec.Resources[0].Name, From: schema}}
+		return r
+	}
+	v1Name := thingsExport("v1").Spec.Resources[0].Schema
 	for name, tt := range map[string]struct {
 		objects  []client.Object
 		obj, old *apisv1alpha2.APIExport
@@ -85,6 +93,9 @@ func TestEvolution_RefusesWhatBreaksConsumers(t *testing.T) {
 		"nothing changes":               {bound, thingsExport("v2"), thingsExport("v2"), false},
 		"the schema does not exist yet": {bound, thingsExport("v7"), thingsExport("v1"), false},
 		"back for those that are bound": {append(boundThings(t, breaking), alone...), thingsExport("v1"), thingsExport("v2"), true},
+		"back, in a rollout":            {append(boundThings(t, breaking), append(alone, from(v1Name))...), thingsExport("v1"), thingsExport("v2"), false},
+		"not where a rollout came from": {append(boundThings(t, breaking), append(alone, from("v9.things.example.com"))...), thingsExport("v1"), thingsExport("v2"), true},
+		"forward, in a rollout":         {append(bound, from(v1Name)), thingsExport("v2"), thingsExport("v1"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var old runtime.Object
