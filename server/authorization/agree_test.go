@@ -159,7 +159,7 @@ func TestExplain_AgreesWithTheAuthorizer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked := newAnswers(t, all, evaluator)
+		asked := newAnswers(t, all, evaluator, fake)
 		for range requests {
 			f.compare(ctx, t, seed, all, asked, counts)
 		}
@@ -177,9 +177,9 @@ func TestExplain_AgreesWithTheAuthorizer(t *testing.T) {
 // answers are storages of reviews, as an operator asks them.
 type answers struct{ explanations, whoCan rest.Creater }
 
-func newAnswers(t *testing.T, a *Authorizer, evaluator *policy.Evaluator) answers {
+func newAnswers(t *testing.T, a *Authorizer, evaluator *policy.Evaluator, cached client.Reader) answers {
 	t.Helper()
-	r, err := reviews.New(reviews.Config{Decider: a, Evaluator: evaluator, Rules: reviews.Rules{RBAC: true},
+	r, err := reviews.New(reviews.Config{Decider: a, Evaluator: evaluator, Cached: cached, Rules: reviews.Rules{RBAC: true},
 		PathOf: func(cluster logicalcluster.Name) (logicalcluster.Path, bool) { return cluster.Path(), true }})
 	if err != nil {
 		t.Fatal(err)
