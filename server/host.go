@@ -136,8 +136,9 @@ func newHostDoor(c Config, documents discovery.Config, projections *hostbinding.
 		return nil, fmt.Errorf("preparing discovery for the host: %w", err)
 	}
 	return &frontdoor.Host{
-		Workspace: c.Host.Workspace,
-		Serves:    kinds.All.IsHosted,
+		Workspace:    c.Host.Workspace,
+		Serves:       kinds.All.IsHosted,
+		InNamespaces: kinds.All.HasHostNamespaces,
 		Discovery: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			all.HandlerWithoutBase(projections.Shown(), "").ServeHTTP(w, r)
 		}),

@@ -24,6 +24,8 @@ type Host struct {
 	// Discovery answers /apis, /openapi and everything below /apis/<group>[/<version>] for these groups. It runs before
 	// authentication, limits and storage, because the host can delete no namespace while discovery does not answer.
 	Discovery http.Handler
+	// InNamespaces reports whether objects of a resource belong to namespaces of the host.
+	InNamespaces func(schema.GroupResource) bool
 	// Projections finds the other API groups, which HostBindings have registered with the host.
 	Projections Projections
 }
@@ -107,14 +109,23 @@ func (d *door) fromHost(w http.ResponseWriter, r *http.Request) bool {
 		}
 		return true
 	}
+	if d.Host.emptiesNamespace(r, segments) {
+		orNothing(w, r, d.shown)
+	} else {
+		d.shown(w, r)
+	}
+	return true
+}
+
+// shown serves a request for what the host shows as its own.
+func (d *door) shown(w http.ResponseWriter, r *http.Request) {
 	ctx := context.WithValue(r.Context(), shownKey{}, true)
 	ctx, err := d.resolve(context.WithValue(ctx, addressKey{}, d.Host.Workspace.String()), d.Host.Workspace)
 	if err != nil {
 		d.fail(w, r, errLookup())
-		return true
+		return
 	}
 	d.next.ServeHTTP(w, r.WithContext(ctx))
-	return true
 }
 
 // projected serves URLs of groups that HostBindings project; false for any other. It does not refuse a

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
@@ -46,7 +46,7 @@ func ValidateWorkspaceClass(class *annexv1alpha1.WorkspaceClass) field.ErrorList
 	if secret := class.Spec.Secret; secret != nil {
 		at := spec.Child("secret", "clusterRole")
 		errs = append(errs, rule.Required(secret.ClusterRole, at)...)
-		for _, message := range path.IsValidPathSegmentName(secret.ClusterRole) {
+		for _, message := range content.IsPathSegmentName(secret.ClusterRole) {
 			errs = append(errs, field.Invalid(at, secret.ClusterRole, message))
 		}
 	}

@@ -116,9 +116,10 @@ func (c *claims) path(u *user, name string) string {
 	return u.kubectl("", "get", "workspaceclaim", name, "-n", c.namespace, "-o", "jsonpath={.status.workspace.path}")
 }
 
-func (c *claims) annotation(path, key string) string {
+// deleteAfter returns when the workspace at path is going to be deleted; empty for never.
+func (c *claims) deleteAfter(path string) string {
 	name := path[strings.LastIndex(path, ":")+1:]
-	out, _, _ := c.TryKubectl(c.teams, "", "get", "workspace", name, "-o", fmt.Sprintf(`jsonpath={.metadata.annotations.%s}`, strings.ReplaceAll(key, ".", `\.`)))
+	out, _, _ := c.TryKubectl(c.teams, "", "get", "workspace", name, "-o", `jsonpath={.metadata.annotations.annex\.dev/delete-after}`)
 	return out
 }
 
@@ -194,7 +195,7 @@ func TestWorkspaceClaim_DeveloperOfOneNamespace(t *testing.T) {
 		return nil
 	})
 	c.eventually("a time is noted", func() error {
-		if c.annotation(path, "annex.dev/delete-after") == "" {
+		if c.deleteAfter(path) == "" {
 			return fmt.Errorf("none yet")
 		}
 		return nil
@@ -213,8 +214,8 @@ func TestWorkspaceClaim_DeveloperOfOneNamespace(t *testing.T) {
 	if out, err := c.apply(c.alice, "app"); err != nil {
 		t.Fatal(out)
 	}
-	if again := c.path(c.alice, "app"); again != path || c.annotation(path, "annex.dev/delete-after") != "" {
-		t.Errorf("taken back: %s, to be deleted at %q", again, c.annotation(path, "annex.dev/delete-after"))
+	if again := c.path(c.alice, "app"); again != path || c.deleteAfter(path) != "" {
+		t.Errorf("taken back: %s, to be deleted at %q", again, c.deleteAfter(path))
 	}
 	c.Kubectl(path, "", "get", "configmap", "delivered", "-n", "default")
 }
@@ -271,7 +272,7 @@ func TestWorkspaceClaim_NamespaceOfTheHostGoes(t *testing.T) {
 	path := c.path(c.alice, "app")
 	admin(t).kubectl("", "delete", "namespace", c.namespace, "--timeout=120s")
 	c.eventually("a time is noted", func() error {
-		if c.annotation(path, "annex.dev/delete-after") == "" {
+		if c.deleteAfter(path) == "" {
 			return fmt.Errorf("none yet")
 		}
 		return nil
@@ -285,7 +286,7 @@ func TestWorkspaceClaim_NamespaceOfTheHostGoes(t *testing.T) {
 		return nil
 	})
 	next := c.path(c.alice, "app")
-	if next == path || c.annotation(path, "annex.dev/delete-after") == "" {
+	if next == path || c.deleteAfter(path) == "" {
 		t.Errorf("the new namespace has %s, the old one had %s", next, path)
 	}
 }
