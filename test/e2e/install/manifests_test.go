@@ -9,8 +9,12 @@ import (
 // What the chart renders is accepted by a real API server without Helm, too, as kubectl and Argo CD bring it.
 func TestManifests_AreAccepted(t *testing.T) {
 	const elsewhere = "annex-manifests"
-	if err := installed.createNamespace(t.Context(), elsewhere); err != nil {
-		t.Fatal(err)
+	// The others are those in which the values let Annex write Secrets.
+	namespaces := []string{elsewhere, "argocd", "flux-system"}
+	for _, name := range namespaces {
+		if err := installed.createNamespace(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	files, err := filepath.Glob(filepath.Join(chartDir, "ci", "*-values.yaml"))
 	if err != nil || len(files) == 0 {
@@ -31,5 +35,7 @@ func TestManifests_AreAccepted(t *testing.T) {
 			}
 		})
 	}
-	deleteNamespace(t, elsewhere)
+	for _, name := range namespaces {
+		deleteNamespace(t, name)
+	}
 }
