@@ -687,10 +687,9 @@ func TestLifecycle_Restart(t *testing.T) {
 	st.phase("ends", "Terminating")
 	s.Stop()
 	s.Start()
+	// The labels by which they are found follow the phase, after the restart if need be.
 	for at, want := range map[string]string{initializingAt: begins, terminatingAt: ends} {
-		if got := st.shows(at, "team"); !slices.Equal(got, []string{want}) {
-			t.Errorf("%s show %q, want %s", at, got, want)
-		}
+		eventually(t, at+" show "+want, func(context.Context) (bool, error) { return slices.Equal(st.shows(at, "team"), []string{want}), nil })
 	}
 	st.phase("begins", "Initializing")
 	st.phase("ends", "Terminating")
