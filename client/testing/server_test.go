@@ -33,7 +33,11 @@ spec:
 `
 
 // definition returns a published CustomResourceDefinition, with a field.
-func definition(field string) string {
+func definition(fields ...string) string {
+	var properties []string
+	for _, field := range fields {
+		properties = append(properties, field+": {type: string}")
+	}
 	return fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -48,8 +52,8 @@ spec:
   - name: v1
     served: true
     storage: true
-    schema: {openAPIV3Schema: {type: object, properties: {%s: {type: string}}}}
-`, field)
+    schema: {openAPIV3Schema: {type: object, properties: {%s}}}
+`, strings.Join(properties, ", "))
 }
 
 func newClient(t *testing.T, config *rest.Config) client.Client {
@@ -97,8 +101,8 @@ func TestServer(t *testing.T) {
 	})
 	t.Run("a bound API is there at once, and follows its schema", func(t *testing.T) {
 		consumer.ApplyYAML(t, "{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: default}, color: red}")
-		provider.ApplyYAML(t, definition("size"))
-		provider.ApplyYAML(t, definition("size"))
+		provider.ApplyYAML(t, definition("color", "size"))
+		provider.ApplyYAML(t, definition("color", "size"))
 		other := server.Workspace(t, "root:other")
 		other.Bind(t, provider, "widgets")
 		other.ApplyYAML(t, "{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: default}, size: big}")
