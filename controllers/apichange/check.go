@@ -58,7 +58,7 @@ func (u *underway) check(ctx context.Context, content client.Content, now func()
 	return u.next == len(u.subject.consumers), nil
 }
 
-// checkResource checks the objects of one resource of the next consumer. If the turn is over before, it goes on after the last one at the next turn,
+// checkResource checks the objects of one resource of the next consumer. If the turn is over before, it continues after the last one at the next turn,
 // which is as long as the others whatever it takes to get there: it calls again then.
 func (u *underway) checkResource(ctx context.Context, content client.Content, again func(), over func() bool) error {
 	resource := u.subject.order[u.at.resource]

@@ -22,7 +22,7 @@ const (
 	attempts = 128
 	// slice is how long one step validates objects.
 	slice = 2 * time.Second
-	// soon is when a step goes on that takes longer.
+	// soon is when a step that takes longer continues.
 	soon = time.Millisecond
 	// recheck is the time between two validations of consumers whose objects were not valid.
 	recheck = time.Minute

@@ -227,6 +227,18 @@ func (w *world) set(change func(*annexv1alpha1.APIExportRolloutSpec)) {
 	})
 }
 
+// looks waits until the controller has looked at the rollout once more, which it does in full for each change of the spec.
+func (w *world) looks() {
+	w.t.Helper()
+	w.set(func(s *annexv1alpha1.APIExportRolloutSpec) {
+		s.Skip = append(slices.Clone(s.Skip), fmt.Sprintf("nobody%d", len(s.Skip)))
+	})
+	w.eventually("the rollout is looked at", func() (string, bool) {
+		r := w.rollout()
+		return fmt.Sprint(r.Status.ObservedGeneration, r.Generation), r.Status.ObservedGeneration == r.Generation
+	})
+}
+
 // offer makes the export name another schema.
 func (w *world) offer(prefix string) {
 	w.t.Helper()
@@ -451,7 +463,7 @@ func TestRollout_GoesOnAfterARestart(t *testing.T) {
 	w.start()
 	t.Cleanup(func() { w.end() })
 	// What is stored says that it has stopped; nobody else is let through.
-	time.Sleep(300 * time.Millisecond)
+	w.looks()
 	if diff := cmp.Diff(before, w.schemas()); diff != "" {
 		t.Error("after the restart:", diff)
 	}
@@ -503,12 +515,15 @@ func TestRollout_StopsAtABindingThatCannotFollow(t *testing.T) {
 	if f := r.Status.Failures; len(f) != 1 || f[0].Cluster != stuck.Cluster.String() || f[0].Reason != apisv1alpha2.APIResourceSchemaInvalidReason {
 		t.Errorf("failures: %+v", f)
 	}
-	time.Sleep(200 * time.Millisecond) // those on their way arrive
+	w.eventually("those on their way have arrived", func() (string, bool) {
+		now, updated := w.schemas(), w.rollout().Status.Updated
+		return fmt.Sprint(now, updated), now["v2"] == int(updated)
+	})
 	before := w.schemas()
 	w.end()
 	w.start()
 	t.Cleanup(func() { w.end() })
-	time.Sleep(500 * time.Millisecond)
+	w.looks()
 	w.is(annexv1alpha1.RolloutPhaseStopped, 2, 1)
 	if diff := cmp.Diff(before, w.schemas()); diff != "" || before["v1"] < 2 {
 		t.Errorf("after a restart: %s, before %v", diff, before)

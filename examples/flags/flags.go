@@ -53,7 +53,7 @@ func (c *Common) Parse() error {
 }
 
 // configs returns a config of the provider's workspace, and one of where the Lease is. Through a host, that is the host: so an operator keeps its
-// Lease, and goes on, while Annex is away.
+// Lease, and continues, while Annex is away.
 func (c *Common) configs() (workspace, lease *rest.Config, err error) {
 	found, err := config.GetConfig()
 	if err != nil {

@@ -1,7 +1,6 @@
 package frontdoor
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -33,17 +32,13 @@ func (h *Host) emptiesNamespace(r *http.Request, segments []string) bool {
 }
 
 // orNothing serves such a request, and says that there is nothing to delete if it cannot be served for now: no namespace of the host waits for the
-// storage of this server. What is left behind belongs to a namespace that does not exist, so it gives nobody anything, and
+// storage of this server. What is left behind does not pass to a later namespace of the same name (server/admission/hostnamespace), and
 // controllers/hostnamespace deletes it.
 func orNothing(w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request)) {
 	ctx, cancel := context.WithTimeout(r.Context(), namespacePatience)
 	defer cancel()
-	answer := &answer{header: http.Header{}}
-	next(answer, r.WithContext(ctx))
-	if answer.code != 0 && answer.code < http.StatusInternalServerError && answer.code != http.StatusTooManyRequests {
-		maps.Copy(w.Header(), answer.header)
-		w.WriteHeader(answer.code)
-		_, _ = io.Copy(w, &answer.body) // the client may be gone
+	answer := &unlessUnavailable{w: w, header: http.Header{}}
+	if next(answer, r.WithContext(ctx)); answer.passed {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -54,28 +49,48 @@ func orNothing(w http.ResponseWriter, r *http.Request, next func(http.ResponseWr
 	_, _ = io.WriteString(w, text)
 }
 
-// answer keeps what a handler answers.
-type answer struct {
+// unlessUnavailable passes an answer on, unless it says that the server cannot answer for now.
+type unlessUnavailable struct {
+	w      http.ResponseWriter
 	header http.Header
-	code   int
-	body   bytes.Buffer
+	// passed says that the answer has begun, and kept that there is one which is not passed on.
+	passed, kept bool
 }
 
 // Header implements http.ResponseWriter.
-func (a *answer) Header() http.Header { return a.header }
+func (u *unlessUnavailable) Header() http.Header {
+	if u.passed {
+		return u.w.Header()
+	}
+	return u.header
+}
 
 // WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(code int) {
-	if a.code == 0 {
-		a.code = code
+func (u *unlessUnavailable) WriteHeader(code int) {
+	if u.passed || u.kept {
+		return
 	}
+	if code >= http.StatusInternalServerError || code == http.StatusTooManyRequests {
+		u.kept = true
+		return
+	}
+	u.passed = true
+	maps.Copy(u.w.Header(), u.header)
+	u.w.WriteHeader(code)
 }
 
 // Write implements http.ResponseWriter.
-func (a *answer) Write(data []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(data)
+func (u *unlessUnavailable) Write(data []byte) (int, error) {
+	u.WriteHeader(http.StatusOK)
+	if u.kept {
+		return len(data), nil
+	}
+	return u.w.Write(data)
 }
 
-// Flush implements http.Flusher. The answer is sent when it is complete.
-func (a *answer) Flush() {}
+// Flush implements http.Flusher.
+func (u *unlessUnavailable) Flush() {
+	if flusher, ok := u.w.(http.Flusher); ok && u.passed {
+		flusher.Flush()
+	}
+}

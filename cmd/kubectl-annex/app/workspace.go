@@ -21,7 +21,7 @@ import (
 
 const (
 	homeNote   = "Note: 'kubectl ws' now matches 'cd' semantics: go to home workspace. 'kubectl ws -' to go back. 'kubectl ws .' to print current workspace."
-	annexNote  = "This is your home workspace. 'kubectl annex ws -' goes back."
+	annexNote  = "This is your home workspace. 'kubectl annex ws -' takes you back."
 	legacyNote = "Note: Using 'root:' to define an absolute path is no longer supported. Instead, use ':root' to specify an absolute path."
 )
 
