@@ -2,5 +2,5 @@
 // what makes large answers asks for it (registry/storage/custom): a list is decoded as a whole before the first byte of it is sent, and stays
 // in memory until the client has taken all of it. Some are also encoded as a whole (whole.go), as the last mile says (server/serve).
 //
-// It also says when work on large schemas may be done: one piece at a time (large.go).
+// It also says when work on large schemas may be done: one piece at a time, after other work (large.go).
 package room

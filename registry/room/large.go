@@ -1,6 +1,10 @@
 package room
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/annex-dev/annex/registry/nice"
+)
 
 const (
 	// NodeBytes is about the least that a node of a schema has, as it is stored.
@@ -15,11 +19,14 @@ var processor sync.Mutex
 
 // Large does work on schemas of so many stored bytes. Work on large ones is done one piece at a time in the whole process, by whoever has
 // waited the longest. A tenant that is not alone has few requests that wait, since they keep their seats (server/fairness). Work must
-// compute and nothing else: it must not call Large, nor wait for anybody who may be waiting here.
+// compute and nothing else: it must not call Large, nor wait for anybody who may be waiting here. It gives way to other work
+// (registry/nice).
 func Large(bytes int, work func()) {
 	if bytes >= largeBytes {
 		processor.Lock()
 		defer processor.Unlock()
+		nice.Do(work)
+		return
 	}
 	work()
 }

@@ -17,6 +17,8 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/endpoints/handlers"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 // freelyNaming is the admission of a definition whose objects may have every name that is valid in a URL. The stock handler knows no such
@@ -80,9 +82,10 @@ func (f *freelyNaming) wrap(o admission.ObjectInterfaces) error {
 // freelyNamed is a strategy for objects that may have every name that is valid in a URL.
 type freelyNamed struct{ rest.RESTCreateStrategy }
 
-// Validate implements rest.RESTCreateStrategy. What the schema and its rules say about names stays.
-func (s freelyNamed) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
-	errs := s.RESTCreateStrategy.Validate(ctx, obj)
+// Validate implements rest.RESTCreateStrategy. What the schema and its rules say about names stays. Their author decides how long they take,
+// so they give way to others if the request does; updates are validated in storage, which does the same.
+func (s freelyNamed) Validate(ctx context.Context, obj runtime.Object) (errs field.ErrorList) {
+	nice.Run(ctx, func(ctx context.Context) { errs = s.RESTCreateStrategy.Validate(ctx, obj) })
 	object, ok := obj.(metav1.Object)
 	if !ok {
 		return append(errs, field.InternalError(field.NewPath("metadata"), fmt.Errorf("unexpected type %T", obj)))

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
 
+	"github.com/annex-dev/annex/registry/nice"
 	"github.com/annex-dev/annex/registry/room"
 )
 
@@ -77,7 +78,13 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil {
 		r.Body = &body{ReadCloser: r.Body, turn: t}
 	}
-	f.next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t}), r)
+	w = responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t})
+	if watch || !f.line.crowded(s) {
+		f.next.ServeHTTP(w, r)
+		return
+	}
+	r = r.WithContext(nice.With(r.Context()))
+	nice.Do(func() { f.next.ServeHTTP(w, r) })
 }
 
 // begun is the signal from storage that a watch has begun.

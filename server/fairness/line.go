@@ -45,3 +45,9 @@ func (l *line) acquire(ctx context.Context, s share, user string, seats int) (re
 	}
 	return nil, err
 }
+
+// crowded reports whether s has several requests, and others have some too: then those of s give way at the processors (registry/nice).
+func (l *line) crowded(s share) bool {
+	now := time.Now()
+	return l.workspaces.crowded(s.workspace, now) || s.tenant != s.workspace && l.tenants.crowded(s.tenant, now)
+}

@@ -152,3 +152,12 @@ func (p *pool) acquire(ctx context.Context, name, who string, seats int) (releas
 		return nil, errTimeout
 	}
 }
+
+// crowded reports whether the flow called name has several requests while other flows are active.
+func (p *pool) crowded(name string, now time.Time) bool {
+	p.mu.Lock()
+	f := p.flows[name]
+	several := f != nil && f.requests > 1
+	p.mu.Unlock()
+	return several && p.rivalry.rivals(now)
+}

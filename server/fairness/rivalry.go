@@ -32,3 +32,10 @@ func (r *rivalry) note(flow string, now time.Time) bool {
 	}
 	return now.Before(r.until)
 }
+
+// rivals reports whether more than one flow is active.
+func (r *rivalry) rivals(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return now.Before(r.until)
+}

@@ -1,0 +1,67 @@
+package fairness
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// niceness returns 20 minus the nice value of the thread of this goroutine, as the system call does.
+func niceness(t *testing.T) int {
+	t.Helper()
+	got, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
+// A tenant with several requests gives way at the processors while another one is active, and only then.
+func TestFilter_ACrowdedTenantGivesWay(t *testing.T) {
+	usual := niceness(t)
+	hold := newGate()
+	var held atomic.Int32
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User") == "mallory" && r.Header.Get("Verb") == "get" {
+			held.Add(1)
+			hold.pass(w, r)
+		}
+		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(hold.open)
+	givesWay := func(cluster, name string) bool {
+		t.Helper()
+		got := w.ask("list", cluster, name)
+		at, err := strconv.Atoi(got.body)
+		if err != nil || got.code != http.StatusOK {
+			t.Fatalf("%+v", got)
+		}
+		return at < usual
+	}
+	if givesWay("busy", "mallory") {
+		t.Error("the only request of a tenant gives way")
+	}
+	for range 3 {
+		go w.ask("get", "busy", "mallory")
+	}
+	eventually(t, "the requests are at work", func() bool { return held.Load() == 3 })
+	if !givesWay("busy", "mallory") {
+		t.Error("one of many requests of a tenant does not give way")
+	}
+	if givesWay("quiet", "alice") {
+		t.Error("the only request of another tenant gives way")
+	}
+	for _, p := range []*pool{w.limiter.line.workspaces, w.limiter.line.tenants} {
+		p.rivalry.mu.Lock()
+		p.rivalry.last, p.rivalry.until = "busy", p.rivalry.seen
+		p.rivalry.mu.Unlock()
+	}
+	if givesWay("busy", "mallory") {
+		t.Error("a tenant that is alone gives way")
+	}
+}
