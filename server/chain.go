@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -27,6 +28,10 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
+// holdRefusal is how long a client waits for a 429 that it gets because of many refused requests. It is short for a user whose first request
+// comes from the same address, and makes a flood of 100 clients one of 400 requests a second.
+const holdRefusal = 250 * time.Millisecond
+
 // newHandler returns the handler of all requests: the stock chain of c, which is called, never copied, and what stands around it and
 // in it. From the outside in, with the step numbers of docs/request.md:
 //
@@ -49,7 +54,7 @@ func newHandler(router http.Handler, shown func(apistatus.Refusal) http.Handler,
 	handler = withEarlierDeadline(authorization.WithDeepReviews(handler))
 	handler = fairness.With(handler, limiter, door.Codecs)
 	handler = apistatus.WithBody(apistatus.WithUndecided(genericapiserver.DefaultBuildHandlerChain(handler, c), door.Codecs))
-	handler = refusals.With(handler, refusals.Config{PerSecond: maxRefusals, Requestor: authentication.Requestor, Codecs: door.Codecs})
+	handler = refusals.With(handler, refusals.Config{PerSecond: maxRefusals, Hold: holdRefusal, Requestor: authentication.Requestor, Codecs: door.Codecs})
 	handler = authentication.WithRequestor(apistatus.WithOutside(handler, shown))
 	return withLeave(frontdoor.With(handler, door), c.ShutdownInitiatedNotify())
 }

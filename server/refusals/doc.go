@@ -8,7 +8,8 @@
 //	credentials that it does not know      401    the address
 //	no credentials                         both   the address
 //
-// While an account is overdrawn, its requests get 429 before anybody looks at them. Credentials that were accepted a moment ago do
+// While an account is overdrawn, its requests get 429 before anybody looks at them, after a moment: a client that sends one request after
+// the other then sends few. Credentials that were accepted a moment ago do
 // not depend on the account of their address: users behind the same proxy as a flood are not touched by it. Other credentials of a
 // user whose account is overdrawn charge the address: a header that nobody reads makes any number of them.
 //

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,8 @@ const (
 	// accounts and credentials are how many of either are kept; about 20 MiB when all are in use.
 	accounts    = 1 << 15
 	credentials = 1 << 16
+	// held is how many answers are held at a time; about 30 MiB with their requests.
+	held = 1 << 10
 	// retryAfter is when a client should come again, in seconds.
 	retryAfter = 1
 )
@@ -48,6 +51,8 @@ type origin [sha256.Size]byte
 type Config struct {
 	// PerSecond is how many refusals a second an account may be charged with in the long run; 0 means no limit.
 	PerSecond int
+	// Hold is how long an answer with 429 is held back; 0 means not at all.
+	Hold time.Duration
 	// Requestor returns who was authenticated for the request of a context, once that is known.
 	Requestor func(ctx context.Context) (user.Info, bool)
 	// Codecs encode errors.
@@ -60,6 +65,8 @@ type filter struct {
 	next http.Handler
 	// accounts maps an origin to a *rate.Limiter. accepted maps credentials that were accepted to the account of their user.
 	accounts, accepted *lru.Cache
+	// holding has an element for each answer that is held.
+	holding chan struct{}
 }
 
 // With returns next for those who are not refused too often. Put it outside of authentication.
@@ -67,7 +74,7 @@ func With(next http.Handler, c Config) http.Handler {
 	if c.PerSecond <= 0 {
 		return next
 	}
-	return &filter{Config: c, next: next, accounts: lru.New(accounts), accepted: lru.New(credentials)}
+	return &filter{Config: c, next: next, accounts: lru.New(accounts), accepted: lru.New(credentials), holding: make(chan struct{}, held)}
 }
 
 // ServeHTTP implements http.Handler.
@@ -81,6 +88,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.overdrawn(payer) {
 		rejected.Inc()
+		f.hold(r.Context())
 		responsewriters.ErrorNegotiated(apierrors.NewTooManyRequests("too many requests were refused, try again later", retryAfter), f.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
 		return
 	}
@@ -100,6 +108,23 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.charge(payer)
 		}
 	}}), r)
+}
+
+// hold waits with an answer until the client has left or the time for it is over. Most clients send the next request after the answer, so
+// a flood of them becomes slow, and leaves the processors to others. If many answers are held already, it does not wait.
+func (f *filter) hold(ctx context.Context) {
+	select {
+	case f.holding <- struct{}{}:
+		defer func() { <-f.holding }()
+	default:
+		return
+	}
+	over := time.NewTimer(f.Hold)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+	}
 }
 
 // authenticated returns whose account a user has, and whether the server knows the user. Whoever comes without credentials, or with some that

@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,6 +35,12 @@ type world struct {
 }
 
 func newWorld(t *testing.T, perSecond int) *world {
+	t.Helper()
+	return newSlowWorld(t, perSecond, 0)
+}
+
+// newSlowWorld returns one that holds answers to floods.
+func newSlowWorld(t *testing.T, perSecond int, hold time.Duration) *world {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
@@ -61,7 +69,7 @@ func newWorld(t *testing.T, perSecond int) *world {
 			return
 		}
 		rw.WriteHeader(http.StatusForbidden)
-	}), Config{PerSecond: perSecond, Codecs: serializer.NewCodecFactory(scheme), Requestor: func(ctx context.Context) (user.Info, bool) {
+	}), Config{PerSecond: perSecond, Hold: hold, Codecs: serializer.NewCodecFactory(scheme), Requestor: func(ctx context.Context) (user.Info, bool) {
 		who := ctx.Value(whoKey{}).(*user.DefaultInfo)
 		return who, who.Name != ""
 	}})
@@ -203,6 +211,56 @@ func TestATokenThatIsNoLongerAccepted(t *testing.T) {
 	w.revoked = "good-revoked"
 	w.flood(func(int) int { return w.ask(here, "good-revoked", "", "") })
 	w.want("another user at the address, who is new", http.StatusTooManyRequests, w.ask(here, "good-newcomer", "", ""))
+}
+
+// Answers to a flood come late, but only so many of them wait at a time.
+func TestFloodIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hold = 100 * time.Millisecond
+		w := newSlowWorld(t, perSecond, hold)
+		w.flood(func(int) int { return w.ask(here, "bad", "", "") })
+		takes := func(what string, want time.Duration) {
+			t.Helper()
+			began := time.Now()
+			w.want(what, http.StatusTooManyRequests, w.ask(here, "bad", "", ""))
+			if got := time.Since(began); got != want {
+				t.Errorf("%s is answered after %s, want %s", what, got, want)
+			}
+		}
+		takes("the flood", hold)
+		for range held {
+			go w.ask(here, "bad", "", "")
+		}
+		synctest.Wait()
+		takes("more than can be held", 0)
+		began := time.Now()
+		w.want("a user elsewhere", http.StatusOK, w.ask(elsewhere, "good-admin", "", ""))
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("a user elsewhere waited for %s", waited)
+		}
+		time.Sleep(hold)
+		synctest.Wait()
+		takes("the flood, later", hold)
+	})
+}
+
+// Nobody waits for a client that has left.
+func TestFloodOfClientsThatLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSlowWorld(t, perSecond, time.Hour)
+		for range burst * perSecond {
+			w.ask(here, "bad", "", "")
+		}
+		ctx, leave := context.WithTimeout(t.Context(), time.Millisecond)
+		defer leave()
+		began := time.Now()
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/clusters/root/api/v1/secrets", nil)
+		request.RemoteAddr = here
+		w.handler.ServeHTTP(httptest.NewRecorder(), request)
+		if waited := time.Since(began); waited != time.Millisecond {
+			t.Errorf("the request of a client that left after a millisecond ended after %s", waited)
+		}
+	})
 }
 
 func TestWithoutALimit(t *testing.T) {

@@ -80,7 +80,7 @@ func prepareAnonymous(_ context.Context, s *Scene, n int) (func(context.Context)
 	}
 	methods := []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
 	return func(ctx context.Context) error {
-		return s.storm(ctx, "", "", 16, n, func(ctx context.Context, t *tenant, i int) error {
+		return s.storm(ctx, "", "", together, n, func(ctx context.Context, t *tenant, i int) error {
 			t.base = s.server.Host
 			_, err := t.expect(ctx, methods[i%len(methods)], paths[i%len(paths)], "", http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
 				http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed)
