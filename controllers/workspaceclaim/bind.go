@@ -133,7 +133,7 @@ func (r *reconciler) bind(ctx context.Context, claim *annexv1alpha1.WorkspaceCla
 		waits(claim, annexv1alpha1.WorkspaceNotFoundReason, "workspace %s does not exist", path)
 		return nil, nil
 	case ws == nil:
-		if ws, err = r.create(ctx, claim, ref, class, parent); err != nil || ws == nil {
+		if ws, err = r.create(ctx, claim, ref, class, key.Cluster); err != nil || ws == nil {
 			return nil, err
 		}
 	default:

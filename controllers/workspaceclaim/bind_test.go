@@ -13,7 +13,6 @@ import (
 	"github.com/annex-dev/annex/apis/annex/claiming"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
@@ -37,9 +36,6 @@ func TestReconcile_GivesAClaimItsWorkspace(t *testing.T) {
 	ws := h.workspace(name)
 	if owner := ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey]; owner != `{"username":"alice","groups":["staff"]}` {
 		t.Errorf("the owner is %s", owner)
-	}
-	if groups := ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]; groups != "staff" {
-		t.Errorf("the groups that the parent requires are %q in the child", groups)
 	}
 	h.place(name)
 	claim := h.run("app")

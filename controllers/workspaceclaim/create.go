@@ -12,18 +12,16 @@ import (
 
 	"github.com/annex-dev/annex/apis/annex/claiming"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 )
 
-// create creates the workspace of a claim in parent. If the class has no room, or the server refuses it, it sets the condition and returns nil.
+// create creates the workspace of a claim in the cluster parent. If the class has no room, or the server refuses it, it sets the condition and returns nil.
 func (r *reconciler) create(ctx context.Context, claim *annexv1alpha1.WorkspaceClaim, ref claiming.Ref, class *annexv1alpha1.WorkspaceClass,
-	parent *corev1alpha1.LogicalCluster,
+	parent logicalcluster.Name,
 ) (*tenancyv1alpha1.Workspace, error) {
-	cluster := logicalcluster.From(parent)
-	full, err := r.full(ctx, class, ref, cluster)
+	full, err := r.full(ctx, class, ref, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -57,11 +55,7 @@ func (r *reconciler) create(ctx context.Context, claim *annexv1alpha1.WorkspaceC
 			ws.Annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey] = string(note)
 		}
 	}
-	// For users, admission does this. The server may set the annotation as it likes.
-	if groups := parent.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]; groups != "" {
-		ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = groups
-	}
-	created, err := r.Client.Create(ctx, workspaces, cluster, ws)
+	created, err := r.Client.Create(ctx, workspaces, parent, ws)
 	if err != nil {
 		if refused(ctx, claim, err) {
 			return nil, nil

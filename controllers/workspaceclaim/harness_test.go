@@ -42,7 +42,6 @@ func newHouse(t *testing.T, objects ...client.Object) *house {
 	t.Helper()
 	teams := clienttest.In("teams", &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: "cluster"}})
 	teams.Annotations[logicalcluster.PathAnnotationKey] = "root:teams"
-	teams.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "staff"
 	fake := clienttest.NewFake(append([]client.Object{teams}, objects...)...)
 	h := &house{t: t, Fake: fake, paths: resolver{"root": "root", "root:teams": "teams"}, clock: clocktesting.NewFakePassiveClock(start)}
 	h.reconciler = &reconciler{

@@ -16,6 +16,7 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/server/admission/request"
 	"github.com/annex-dev/annex/server/admission/tree"
+	"github.com/annex-dev/annex/server/inprocess"
 )
 
 // OwnershipName is the name of the plugin that NewOwnership returns.
@@ -30,6 +31,7 @@ var reserved = []string{
 	corev1alpha1.RequiredGroupsAnnotationKey,
 	annexv1alpha1.ClaimRefAnnotationKey,
 	annexv1alpha1.DeleteAfterAnnotationKey,
+	annexv1alpha1.HostBindingAnnotationKey,
 }
 
 var errPrivileged = errors.New("can only be changed by system privileged users")
@@ -52,8 +54,11 @@ func NewOwnership(t *tree.Tree, urls func(parent logicalcluster.Name, name strin
 // the strategy, which runs before validating admission, drops the URL.
 func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	ws, ok := a.GetObject().(*tenancyv1alpha1.Workspace)
-	if !ok || !request.Is(a, tree.Workspaces) || request.IsMaster(a) {
+	if !ok || !request.Is(a, tree.Workspaces) {
 		return nil
+	}
+	if request.IsMaster(a) {
+		return o.onDemand(ctx, a, ws)
 	}
 	if err := o.checkPlace(ctx, a, ws); err != nil {
 		return err
@@ -83,6 +88,30 @@ func (o *ownership) Admit(ctx context.Context, a admission.Attributes, _ admissi
 	}
 	annotations[tenancyv1alpha1.ExperimentalWorkspaceOwnerAnnotationKey] = string(owner)
 	carry(annotations, corev1alpha1.RequiredGroupsAnnotationKey, parent.Annotations[corev1alpha1.RequiredGroupsAnnotationKey])
+	ws.Annotations = annotations
+	return nil
+}
+
+// onDemand hands the required groups of the parent down to a Workspace that the server itself creates for somebody, such as for a
+// WorkspaceClaim or for a HostBinding. Otherwise that workspace would let in whom its parent keeps out. Other members of system:masters may
+// leave the groups out.
+func (o *ownership) onDemand(ctx context.Context, a admission.Attributes, ws *tenancyv1alpha1.Workspace) error {
+	if a.GetOperation() != admission.Create || a.GetUserInfo().GetName() != inprocess.UserName {
+		return nil
+	}
+	parent, err := o.parent(ctx, a)
+	if err != nil {
+		return err
+	}
+	groups := parent.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]
+	if groups == "" {
+		return nil
+	}
+	annotations := maps.Clone(ws.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[corev1alpha1.RequiredGroupsAnnotationKey] = groups
 	ws.Annotations = annotations
 	return nil
 }

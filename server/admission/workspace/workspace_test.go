@@ -18,17 +18,19 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/server/admission/tree"
+	"github.com/annex-dev/annex/server/inprocess"
 )
 
 var (
 	alice  = &user.DefaultInfo{Name: "alice", UID: "1", Groups: []string{"staff", "system:authenticated"}, Extra: map[string][]string{"k": {"v"}}}
-	master = &user.DefaultInfo{Name: "system:apiserver", Groups: []string{user.SystemPrivilegedGroup}}
+	master = &user.DefaultInfo{Name: "admin", Groups: []string{user.SystemPrivilegedGroup}}
 )
 
 type paths map[logicalcluster.Path]logicalcluster.Name
@@ -367,6 +369,85 @@ func TestOwnership_Create(t *testing.T) {
 	}
 	if ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] != "nobody" {
 		t.Error("masters cannot set the required groups")
+	}
+}
+
+// What the server creates for somebody lets in nobody whom its parent keeps out.
+func TestOwnership_RequiredGroupsOfWhatTheServerCreates(t *testing.T) {
+	guarded := cluster("orgid", "root:org", "root:organization")
+	guarded.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = "staff"
+	plugin := owning(cluster("root", "root", "root:root"), guarded)
+	impostor := &user.DefaultInfo{Name: inprocess.UserName, Groups: []string{"system:authenticated"}}
+	for name, tc := range map[string]struct {
+		parent      logicalcluster.Name
+		by          user.Info
+		asked, want string
+	}{
+		"the server":                      {"orgid", inprocess.Itself(), "", "staff"},
+		"the server, with other groups":   {"orgid", inprocess.Itself(), "everybody", "staff"},
+		"the server, in a free workspace": {"root", inprocess.Itself(), "", ""},
+		"a user by the server's name":     {"orgid", impostor, "everybody", "staff"},
+		"another master":                  {"orgid", master, "", ""},
+		"another master, with groups":     {"orgid", master, "others", "others"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "new", Annotations: map[string]string{"annex.dev/workspaceclaim": "{}"}}}
+			if tc.asked != "" {
+				ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey] = tc.asked
+			}
+			given := ws.Annotations
+			if err := admit(t, tc.parent, create(ws, tc.by), plugin); err != nil {
+				t.Fatal(err)
+			}
+			if got := ws.Annotations[corev1alpha1.RequiredGroupsAnnotationKey]; got != tc.want {
+				t.Errorf("required groups are %q, want %q", got, tc.want)
+			}
+			if got := given[corev1alpha1.RequiredGroupsAnnotationKey]; got != tc.asked {
+				t.Errorf("the map of the caller has %q now", got)
+			}
+		})
+	}
+	// An update by the server does not add them later: they are inherited at creation only.
+	old := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "new"}}
+	ws := old.DeepCopy()
+	if err := admit(t, "orgid", attributes(ws, old, admission.Update, inprocess.Itself()), plugin); err != nil || len(ws.Annotations) != 0 {
+		t.Errorf("after an update: %v, %v", ws.Annotations, err)
+	}
+	// Without a LogicalCluster nobody knows what it requires.
+	if err := admit(t, "nowhere", create(&tenancyv1alpha1.Workspace{}, inprocess.Itself()), plugin); !apierrors.IsForbidden(err) {
+		t.Errorf("below a cluster that does not exist: %v", err)
+	}
+}
+
+// A HostBinding binds its export only in workspaces that were made for it, so nobody may say that of another one.
+func TestOwnership_HostBindingIsNotForUsers(t *testing.T) {
+	plugin := owning(cluster("root", "root", "root:root"))
+	marked := func(binding string) *tenancyv1alpha1.Workspace {
+		ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: "new"}}
+		if binding != "" {
+			ws.Annotations = map[string]string{annexv1alpha1.HostBindingAnnotationKey: binding}
+		}
+		return ws
+	}
+	for name, tc := range map[string]struct {
+		a    admission.Attributes
+		want string
+	}{
+		"create":            {create(marked("widgets"), alice), ""},
+		"mark later":        {attributes(marked("widgets"), marked(""), admission.Update, alice), ""},
+		"change":            {attributes(marked("others"), marked("widgets"), admission.Update, alice), "widgets"},
+		"remove":            {attributes(marked(""), marked("widgets"), admission.Update, alice), "widgets"},
+		"mark as a server":  {attributes(marked("widgets"), marked(""), admission.Update, inprocess.Itself()), "widgets"},
+		"remove by masters": {attributes(marked(""), marked("widgets"), admission.Update, master), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := admit(t, "root", tc.a, plugin); err != nil {
+				t.Fatal(err)
+			}
+			if got := tc.a.GetObject().(*tenancyv1alpha1.Workspace).Annotations[annexv1alpha1.HostBindingAnnotationKey]; got != tc.want {
+				t.Errorf("it is made for %q, want %q", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -215,6 +216,64 @@ func TestOne_AsksTheProviderOfWhatServes(t *testing.T) {
 		if _, err := e.one(t.Context(), req, r, "a", served); apierrors.IsForbidden(err) != refused || !refused && err != nil {
 			t.Errorf("%s: %v", binding, err)
 		}
+	}
+}
+
+// Workspaces are made on demand only for users whom the parent lets in. Those of system:masters are made as the server, since admission
+// would let masters leave out what a workspace inherits.
+func TestCreateWorkspace_ForWhomAndByWhom(t *testing.T) {
+	for name, tc := range map[string]struct {
+		byHost, barred bool
+		groups         []string
+		want           string // who writes
+	}{
+		"by the host":                      {byHost: true, want: "the server"},
+		"by the host, parent refuses":      {byHost: true, barred: true},
+		"by the workspace":                 {want: "hank"},
+		"by the workspace, parent refuses": {barred: true},
+		"masters, by the host":             {byHost: true, groups: []string{user.SystemPrivilegedGroup}, want: "the server"},
+		"masters, by the workspace":        {groups: []string{user.SystemPrivilegedGroup}, want: "the server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, fake, _ := newEndpoint(t, func(in logicalcluster.Name) bool { return in != "teams" || !tc.barred })
+			other := clienttest.NewFake()
+			var as string
+			e.As = func(u user.Info) client.Writer {
+				as = u.GetName()
+				return other
+			}
+			info := &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: "create", APIGroup: "example.com", APIVersion: "v1", Resource: "widgets", Namespace: "new"}
+			ctx := genericapirequest.WithRequestInfo(t.Context(), info)
+			ctx = genericapirequest.WithUser(ctx, &user.DefaultInfo{Name: "hank", Groups: tc.groups})
+			r := &route{info: info, path: "root:teams:new", projection: &projection{
+				key: client.Key{Cluster: "host", Name: "widgets"}, byHost: tc.byHost, create: &annexv1alpha1.HostBindingCreate{},
+			}}
+			err := e.createWorkspace(ctx, r, client.Key{Cluster: "teams", Name: "new"})
+			if refused := apierrors.IsForbidden(err); refused != (tc.want == "") || !refused && err != nil {
+				t.Fatalf("got %v", err)
+			}
+			made := func(f *clienttest.Fake) bool {
+				all, err := client.List[tenancyv1alpha1.Workspace](t.Context(), f, workspaces, client.Scope{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return len(all) > 0
+			}
+			switch tc.want {
+			case "":
+				if made(fake) || made(other) {
+					t.Error("a workspace was made nevertheless")
+				}
+			case "the server":
+				if !made(fake) || as != "" {
+					t.Errorf("it was made by %q", as)
+				}
+			default:
+				if !made(other) || as != tc.want {
+					t.Errorf("it was made by %q", as)
+				}
+			}
+		})
 	}
 }
 

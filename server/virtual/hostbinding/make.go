@@ -25,6 +25,7 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/rbac/policy"
 	"github.com/annex-dev/annex/server/apistatus"
 	"github.com/annex-dev/annex/server/fairness"
 	"github.com/annex-dev/annex/server/serve"
@@ -147,22 +148,32 @@ func (e *Endpoint) ensureWorkspace(ctx context.Context, r *route, exists bool) (
 }
 
 // createWorkspace makes a Workspace: as the server if the host's decision is enough, and otherwise as the user. RBAC of the parent
-// must then allow the user to create it, and the user becomes its administrator as of any other.
+// must then allow the user to create it, and the user becomes its administrator as of any other. In both cases the barriers of the parent
+// apply, such as its required groups: nobody makes a workspace that they could not enter. system:masters make it as the server, because
+// admission would let them leave out what the workspace inherits.
 func (e *Endpoint) createWorkspace(ctx context.Context, r *route, key client.Key) error {
 	p := r.projection
 	ws := &tenancyv1alpha1.Workspace{ObjectMeta: metav1.ObjectMeta{Name: key.Name}}
 	ws.Spec.Type = p.create.Type.DeepCopy()
+	u, _ := genericapirequest.UserFrom(ctx)
+	at := logicalcluster.WithCluster(audit.WithAuditContext(ctx), key.Cluster)
+	var allowed bool
 	writer := e.Writer
-	if !p.byHost {
-		u, _ := genericapirequest.UserFrom(ctx)
-		verdict, _, err := e.Policy.Authorize(plain(logicalcluster.WithCluster(audit.WithAuditContext(ctx), key.Cluster)), authorizer.AttributesRecord{
+	if p.byHost {
+		attributes, err := filters.GetAuthorizerAttributes(ctx)
+		allowed = err == nil && e.allows(at, p, attributes)
+	} else {
+		verdict, _, err := e.Policy.Authorize(plain(at), authorizer.AttributesRecord{
 			User: u, Verb: "create", APIGroup: tenancyv1alpha1.GroupName, APIVersion: tenancyv1alpha1.SchemeGroupVersion.Version,
 			Resource: workspaces.Resource, ResourceRequest: true,
 		})
-		if err != nil || verdict != authorizer.DecisionAllow {
-			return apierrors.NewForbidden(workspaces, key.Name, fmt.Errorf("workspace %s does not exist, and the user may not create it", r.path))
+		allowed = err == nil && verdict == authorizer.DecisionAllow
+		if !policy.Master(u, p.key.Cluster) {
+			writer = e.As(u)
 		}
-		writer = e.As(u)
+	}
+	if !allowed {
+		return apierrors.NewForbidden(workspaces, key.Name, fmt.Errorf("workspace %s does not exist, and the user may not create it", r.path))
 	}
 	if _, err := writer.Create(ctx, workspaces, key.Cluster, ws); err != nil && !apierrors.IsAlreadyExists(err) {
 		return asStatus(err, "creating workspace "+r.path.String())
