@@ -9,6 +9,7 @@
 //	full_test.go      an etcd without room for more
 //	growth_test.go    a tenant that writes more old revisions than etcd has room for
 //	disk_test.go      a disk without room for more
+//	rollout_test.go   kill -9 while a schema is rolled out to consumers, and while it is taken back
 //	drain_test.go     a server that is told to stop, and its clients
 //	deletion_test.go  keys that a deleted workspace leaves
 //	cost_test.go      revisions of a workspace
