@@ -121,7 +121,12 @@ func All(c Config) []multicluster.Spec {
 		if c.Registrar != nil {
 			config.Registrar = c.Registrar
 		}
-		all = append(all, hostbinding.Specs(config), workspaceclaim.Specs(workspaceclaim.Config{Config: c.Config, Workspace: c.HostWorkspace}))
+		all = append(all, hostbinding.Specs(config))
+		claims := workspaceclaim.Config{Config: c.Config, Workspace: c.HostWorkspace}
+		if c.Host != nil {
+			claims.Host = c.Host
+		}
+		all = append(all, workspaceclaim.Specs(claims))
 		if c.Host != nil {
 			all = append(all, hostnamespace.Specs(hostnamespace.Config{Config: c.Config, Workspace: c.HostWorkspace, Host: c.Host}))
 		}

@@ -130,7 +130,7 @@ func (r *reconciler) bind(ctx context.Context, claim *annexv1alpha1.WorkspaceCla
 	path := pathOf(parent).Join(key.Name)
 	switch {
 	case ws == nil && claim.Spec.WorkspaceName != "":
-		waits(claim, annexv1alpha1.WorkspaceNotFoundReason, "workspace %s does not exist", path)
+		notHandedOver(claim, ref, path)
 		return nil, nil
 	case ws == nil:
 		if ws, err = r.create(ctx, claim, ref, class, key.Cluster); err != nil || ws == nil {
@@ -168,6 +168,9 @@ func (r *reconciler) check(claim *annexv1alpha1.WorkspaceClaim, ref claiming.Ref
 		waits(claim, annexv1alpha1.ConflictReason, "workspace %s was created for the claim of user %q. That user can create the claim again, or an administrator "+
 			"of the server can hand the workspace over, with the annotation %s=%s", path, now.User, annexv1alpha1.ClaimRefAnnotationKey, ref)
 		return false
+	case claim.Spec.WorkspaceName != "":
+		notHandedOver(claim, ref, path)
+		return false
 	default:
 		waits(claim, annexv1alpha1.ConflictReason, "workspace %s was not created for this claim. An administrator of the server can hand it over, with the "+
 			"annotation %s=%s", path, annexv1alpha1.ClaimRefAnnotationKey, ref)
@@ -179,6 +182,13 @@ func (r *reconciler) check(claim *annexv1alpha1.WorkspaceClaim, ref claiming.Ref
 		return false
 	}
 	return true
+}
+
+// notHandedOver sets the condition of a claim that names a workspace which is not there, or not for it. It is the same for both: users of the host
+// must not find out which workspaces there are.
+func notHandedOver(claim *annexv1alpha1.WorkspaceClaim, ref claiming.Ref, path logicalcluster.Path) {
+	waits(claim, annexv1alpha1.WorkspaceNotFoundReason, "no workspace %s was handed over to this claim. An administrator of the server can hand over one that exists, "+
+		"with the annotation %s=%s", path, annexv1alpha1.ClaimRefAnnotationKey, ref)
 }
 
 // takeBack returns ws without the time of its deletion.

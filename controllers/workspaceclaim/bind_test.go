@@ -2,13 +2,20 @@ package workspaceclaim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/annex-dev/annex/apis/annex/claiming"
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
@@ -156,8 +163,22 @@ func TestReconcile_TakesOverNothing(t *testing.T) {
 			named := newClaim("app")
 			named.Spec.WorkspaceName = ws.Name
 			h = newHouse(t, newClass(), named, ws)
-			if got := state(h.run("app")); got != "Pending "+tt.want {
-				t.Errorf("by name: got %s, want %s", got, tt.want)
+			// By a name that it chooses, a claim finds out no more than that of a workspace which does not exist.
+			absent := newClaim("app")
+			absent.Spec.WorkspaceName = ws.Name
+			none := newHouse(t, newClass(), absent).run("app")
+			got := h.run("app")
+			if tt.want == "WorkspaceNotReady" {
+				if state(got) != "Pending "+tt.want {
+					t.Errorf("by name: got %s, want %s", state(got), tt.want)
+				}
+				return
+			}
+			about := func(claim *annexv1alpha1.WorkspaceClaim) string {
+				return state(claim) + ": " + conditionsv1alpha1.GetMessage(claim, annexv1alpha1.WorkspaceBound)
+			}
+			if about(got) != about(none) || state(got) != "Pending WorkspaceNotFound" {
+				t.Errorf("by name: %s, and if there is none: %s", about(got), about(none))
 			}
 		})
 	}
@@ -173,7 +194,7 @@ func TestReconcile_HandedOver(t *testing.T) {
 	heir.Spec.WorkspaceName = name
 	heir.Annotations[annexv1alpha1.HostNamespaceUIDAnnotationKey] = "uid-b"
 	h.add(heir)
-	if got := state(h.run("heir")); got != "Pending Conflict" {
+	if got := state(h.run("heir")); got != "Pending WorkspaceNotFound" {
 		t.Fatalf("before: %s", got)
 	}
 	given := h.workspace(name).DeepCopy()
@@ -321,5 +342,63 @@ func TestReconcile_OnlyInTheHostWorkspace(t *testing.T) {
 	h := newHouse(t, newClass(), clienttest.In("elsewhere", newClaim("app")))
 	if _, err := h.reconcile(t.Context(), client.Key{Cluster: "elsewhere", Namespace: "team-a", Name: "app"}); err != nil || len(h.Writes()) > 0 {
 		t.Errorf("%v: %v", err, h.Writes())
+	}
+}
+
+// In a Namespace that is not there for the host, a claim is deleted when its namespace of the host is gone, and nobody else's gets its Secret.
+func TestReconcile_NamespaceOfTheHostIsGone(t *testing.T) {
+	now := metav1.Now()
+	onHost := func(uid types.UID, deleted *metav1.Time) *corev1.Namespace {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a", UID: uid, DeletionTimestamp: deleted, Finalizers: []string{"kubernetes"}}}
+	}
+	for name, tc := range map[string]struct {
+		host    *corev1.Namespace
+		label   string
+		unknown bool
+		wantGo  bool
+		again   time.Duration
+	}{
+		"it exists":                            {host: onHost("uid-a", nil), again: elsewhere},
+		"it is gone":                           {wantGo: true},
+		"another has its name":                 {host: onHost("uid-b", nil), wantGo: true},
+		"it is being deleted":                  {host: onHost("uid-a", &now), wantGo: true},
+		"the host does not answer":             {unknown: true},
+		"the Namespace was created for it":     {label: "uid-a"},
+		"the Namespace is that of a later one": {label: "uid-b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			class, claim := withSecret()
+			h := newHouse(t, class)
+			h.bound(claim)
+			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a"}}
+			if tc.label != "" {
+				ns.Labels = map[string]string{annexv1alpha1.HostNamespaceLabelKey: tc.label}
+			}
+			if _, err := h.Create(t.Context(), namespaces, "root", ns); err != nil {
+				t.Fatal(err)
+			}
+			host := fake.NewClientset()
+			if tc.host != nil {
+				host = fake.NewClientset(tc.host)
+			}
+			if tc.unknown {
+				host.PrependReactor("get", "namespaces", func(clienttesting.Action) (bool, runtime.Object, error) {
+					return true, nil, errors.New("connection refused")
+				})
+			}
+			h.Host = host.CoreV1()
+			result, err := h.reconcile(t.Context(), client.Key{Cluster: "root", Namespace: "team-a", Name: "app"})
+			if (err != nil) != tc.unknown || result.RequeueAfter != tc.again {
+				t.Fatalf("again after %s, %v", result.RequeueAfter, err)
+			}
+			left, err := client.Find[annexv1alpha1.WorkspaceClaim](t.Context(), h.Fake, claims, client.Key{Cluster: "root", Namespace: "team-a", Name: "app"})
+			if err != nil || (left == nil) != tc.wantGo {
+				t.Errorf("the claim is %v, %v", left, err)
+			}
+			// What it has created says for which namespace of the host.
+			if got := h.access().Annotations[annexv1alpha1.HostNamespaceUIDAnnotationKey]; got != "uid-a" {
+				t.Errorf("the WorkspaceAccess is for namespace %q", got)
+			}
+		})
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -17,11 +20,16 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/controllers/hostnamespace"
 	"github.com/annex-dev/annex/controllers/multicluster"
 )
 
-// pending is the interval of checks for changes without an event here, such as a parent that was created.
-const pending = 30 * time.Second
+const (
+	// pending is the interval of checks for changes without an event here, such as a parent that was created.
+	pending = 30 * time.Second
+	// elsewhere is the interval of checks whether the host still has the namespace of a claim.
+	elsewhere = 10 * time.Minute
+)
 
 var (
 	claims          = annexv1alpha1.Resource("workspaceclaims")
@@ -29,6 +37,7 @@ var (
 	accesses        = annexv1alpha1.Resource("workspaceaccesses")
 	workspaces      = tenancyv1alpha1.Resource("workspaces")
 	logicalClusters = corev1alpha1.Resource("logicalclusters")
+	namespaces      = corev1.Resource("namespaces")
 )
 
 // Config contains the dependencies of the controller.
@@ -36,6 +45,8 @@ type Config struct {
 	multicluster.Config
 	// Workspace is the host workspace. WorkspaceClaims in other workspaces have no effect.
 	Workspace logicalcluster.Path
+	// Host reads namespaces of the host; nil if there is none, or if it cannot be asked.
+	Host corev1client.NamespacesGetter
 	// Clock is the real clock if nil.
 	Clock clock.PassiveClock
 }
@@ -176,6 +187,17 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if err != nil || old == nil || old.DeletionTimestamp != nil {
 		return reconcile.Result{}, err
 	}
+	outlived, again, err := r.outlived(ctx, old)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if outlived {
+		klog.FromContext(ctx).V(2).Info("Deleting a claim whose namespace of the host is gone", "claim", key)
+		if err := r.Client.Delete(ctx, claims, key, &metav1.Preconditions{UID: &old.UID}); err != nil && !apierrors.IsNotFound(err) {
+			return reconcile.Result{}, fmt.Errorf("deleting WorkspaceClaim %s, whose namespace of the host is gone: %w", key, err)
+		}
+		return reconcile.Result{}, nil
+	}
 	claim := old.DeepCopy()
 	done, err := r.fill(ctx, claim)
 	if err != nil {
@@ -190,5 +212,20 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 	if !done {
 		return reconcile.Result{RequeueAfter: pending}, nil
 	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: again}, nil
+}
+
+// outlived reports whether a claim has outlived its namespace of the host, and when to look again; 0 for when something else looks. What is in
+// a Namespace that was created for a namespace of the host goes with that: see controllers/hostnamespace. Other Namespaces of the host
+// workspace stay.
+func (r *reconciler) outlived(ctx context.Context, claim *annexv1alpha1.WorkspaceClaim) (gone bool, again time.Duration, err error) {
+	if r.Host == nil || hostnamespace.Of(claim) == "" {
+		return false, 0, nil
+	}
+	ns, err := client.Find[corev1.Namespace](ctx, r.Client, namespaces, client.Key{Cluster: logicalcluster.From(claim), Name: claim.Namespace})
+	if err != nil || ns == nil || ns.Labels[annexv1alpha1.HostNamespaceLabelKey] != "" {
+		return false, 0, err
+	}
+	gone, err = hostnamespace.Gone(ctx, r.Host, claim)
+	return gone, elsewhere, err
 }

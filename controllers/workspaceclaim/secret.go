@@ -80,6 +80,8 @@ func newAccess(claim *annexv1alpha1.WorkspaceClaim, class *annexv1alpha1.Workspa
 		Namespace:       claim.Namespace,
 		Name:            claim.Name,
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(claim, claimKind)},
+		// Admission refuses it if the host has another namespace of this name by now: its users must not get the Secret.
+		Annotations: map[string]string{annexv1alpha1.HostNamespaceUIDAnnotationKey: claim.Annotations[annexv1alpha1.HostNamespaceUIDAnnotationKey]},
 	}}
 	access.Spec.Workspace.Path = claim.Status.Workspace.Cluster
 	access.Spec.Role.ClusterRole = class.Spec.Secret.ClusterRole

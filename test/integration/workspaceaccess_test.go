@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -237,5 +238,45 @@ func TestWorkspaceAccess_NeedsRights(t *testing.T) {
 	}
 	if err := createAccess(t, untypedRobot, newAccess("own", robots.path, "view", "Flux")); err != nil {
 		t.Errorf("a ServiceAccount that administers its own workspace: %v", err)
+	}
+}
+
+// The object stays until its credentials are revoked, whatever users do to it; and a field that there is not is refused, not ignored.
+func TestWorkspaceAccess_WhatUsersCannotChange(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	team, _ := newWorkspace(t, s, "root", uniqueName("team"))
+	admit(t, s, team, alice)
+	typed, untyped := annex.Clients(t, s.As(token(alice), team))
+	at := untyped.Resource(workspaceAccesses).Namespace("default")
+	if err := createAccess(t, untyped, newAccess("kept", team, "view", "Kubeconfig")); err != nil {
+		t.Fatal(err)
+	}
+	waitCondition(t, at, "kept", "Ready", "True", "")
+	for kind, patch := range map[types.PatchType]string{
+		types.MergePatchType: `{"metadata":{"finalizers":null}}`, types.JSONPatchType: `[{"op":"remove","path":"/metadata/finalizers"}]`,
+	} {
+		if _, err := at.Patch(t.Context(), "kept", kind, []byte(patch), metav1.PatchOptions{}); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "only the server removes the finalizer") {
+			t.Errorf("%s: %v", patch, err)
+		}
+	}
+	if err := at.Delete(t.Context(), "kept", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "everything is gone", func(ctx context.Context) (bool, error) {
+		accounts, err := typed.CoreV1().ServiceAccounts("kube-system").List(ctx, metav1.ListOptions{LabelSelector: "annex.dev/workspaceaccess-uid"})
+		if err != nil {
+			return false, err
+		}
+		_, err = at.Get(ctx, "kept", metav1.GetOptions{})
+		return apierrors.IsNotFound(err) && len(accounts.Items) == 0, nil
+	})
+
+	host := newAccess("host", team, "view", "Kubeconfig")
+	if err := unstructured.SetNestedField(host.Object, "Host", "spec", "endpoint"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := at.Create(t.Context(), host, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict}); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), `unknown field "spec.endpoint"`) {
+		t.Errorf("with an endpoint of the host: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -24,7 +25,10 @@ import (
 	"github.com/annex-dev/annex/server/admission/tree"
 )
 
-const annotation = annexv1alpha1.WorkspaceAccessClusterAnnotationKey
+const (
+	annotation = annexv1alpha1.WorkspaceAccessClusterAnnotationKey
+	finalizer  = annexv1alpha1.WorkspaceAccessFinalizer
+)
 
 var accesses = annexv1alpha1.Resource("workspaceaccesses")
 
@@ -124,6 +128,9 @@ func (p *plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	access, old := of(a)
 	if access == nil {
 		return nil
+	}
+	if old != nil && !request.IsMaster(a) && slices.Contains(old.Finalizers, finalizer) && !slices.Contains(access.Finalizers, finalizer) {
+		return admission.NewForbidden(a, fmt.Errorf("only the server removes the finalizer %s, after it has revoked the credentials", finalizer))
 	}
 	marked := logicalcluster.Name(access.Annotations[annotation])
 	if keeps(access, old) {

@@ -198,6 +198,37 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// Without the finalizer, a WorkspaceAccess would be gone before its credentials are revoked.
+func TestUpdate_KeepsTheFinalizer(t *testing.T) {
+	ctx := logicalcluster.WithCluster(t.Context(), "c0")
+	alice, master := &user.DefaultInfo{Name: "alice"}, &user.DefaultInfo{Name: "admin", Groups: []string{user.SystemPrivilegedGroup}}
+	for name, tc := range map[string]struct {
+		by          user.Info
+		before, now []string
+		refused     bool
+	}{
+		"removed by a user":                     {alice, []string{finalizer}, nil, true},
+		"replaced by a user":                    {alice, []string{"example.com/own", finalizer}, []string{"example.com/own"}, true},
+		"removed by the server, or for masters": {master, []string{finalizer}, nil, false},
+		"another one removed by a user":         {alice, []string{"example.com/own", finalizer}, []string{finalizer}, false},
+		"another one added by a user":           {alice, []string{finalizer}, []string{finalizer, "example.com/own"}, false},
+		"of one that has been revoked":          {alice, nil, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, now := newAccess("root:team", "admin", "c1"), newAccess("root:team", "admin", "c1")
+			old.Finalizers, now.Finalizers = tc.before, tc.now
+			if err := run(t, New(all, known), ctx, now, old, tc.by); apierrors.IsForbidden(err) != tc.refused || !tc.refused && err != nil {
+				t.Errorf("err = %v", err)
+			}
+			// A change of the spec is no way around it.
+			now.Spec.Format = annexv1alpha1.AccessFormatFlux
+			if err := run(t, New(all, known), ctx, now, old, tc.by); apierrors.IsForbidden(err) != tc.refused || !tc.refused && err != nil {
+				t.Errorf("with another format: err = %v", err)
+			}
+		})
+	}
+}
+
 // A webhook of the workspace runs before the plugin, but policies and other plugins after it.
 func TestValidate_WhatOthersWrote(t *testing.T) {
 	p := New(all, known)

@@ -107,6 +107,10 @@ func (p *Plugin) admit(ctx context.Context, a admission.Attributes) (done bool, 
 	if err != nil {
 		return false, err
 	}
+	// The server says for which namespace it creates something. It may have had the same name earlier, and what belongs to it must not reach others.
+	if given, err := annotated(a.GetObject()); err != nil || request.IsMaster(a) && given != "" && given != string(ns.UID) {
+		return false, admission.NewForbidden(a, fmt.Errorf("namespace %s of the host is another one now than the one that this is for", ns.Name))
+	}
 	if err := annotate(a.GetObject(), string(ns.UID)); err != nil || a.IsDryRun() {
 		return true, err // a dry run stores nothing, so it needs no Namespace
 	}
