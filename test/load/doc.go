@@ -37,14 +37,15 @@
 //	gc               gc.go             many dependents of one owner deleted, beside kube-controller-manager
 //	policies         policy.go         ConfigMaps in a workspace without a policy, before and after many others have one
 //	operator         operator.go       the operator of a provider with many consumers (operatorprocess.go)
+//	evolution        evolution.go      a breaking change of an API with many consumers: report (judge.go), rollout, and back
 //	definitions      definitions.go    memory for the same CRDs in many workspaces
 //	scale            scale.go          speed, memory, database and restart at some numbers of workspaces
 //	churn            churn.go          the same while workspaces come, are used and go; and what they leave behind
 //
 // Each figure makes what it needs, so that any of them can run alone. The N
 // workspaces under root are the one thing that several share (fleet.go): they
-// are made by whoever needs them first. The figures gc, policies, definitions, scale
-// and churn are measured only when they are named; operator and the last three have a server of their own in a new directory.
+// are made by whoever needs them first. The figures gc, policies, definitions, evolution, scale
+// and churn are measured only when they are named; operator, evolution and the last three have a server of their own in a new directory.
 //
 // For the host figures the plain kube-apiserver is the host: the server is started
 // again as one that it knows, and registered there (hostpath.go).
@@ -53,6 +54,7 @@
 // client: no type, client or server package of Annex. So it measures any kcp
 // compatible server, and cannot be wrong in the same way as the server. (etcd.go
 // also looks into an embedded etcd, if that is where Annex has it. The operator
-// figure measures client/operator, but not by what that says.) All
+// figure measures client/operator, but not by what that says. The evolution
+// figure is about kinds that only Annex has.) All
 // loops end: they are bounded in count, and by --timeout for each figure.
 package main

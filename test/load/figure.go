@@ -51,6 +51,7 @@ func figures() []figure {
 		{name: "policies", needs: needsServer, run: measurePolicies, named: true},
 		{name: "operator", needs: needsBinary, run: measureOperator},
 		{name: "definitions", needs: needsBinary, run: measureDefinitions, named: true},
+		{name: "evolution", needs: needsBinary, run: measureEvolution, named: true},
 		{name: "sharing", needs: needsBinary, run: measureSharing, named: true},
 		{name: "initializer", needs: needsBinary, run: measureInitializer, named: true},
 		{name: "scale", needs: needsBinary, run: measureScale, parts: scaleParts, named: true},

@@ -139,6 +139,11 @@ func withCause(ctx context.Context, err error) error {
 func await(ctx context.Context, resource dynamic.ResourceInterface, name string, condition func(*unstructured.Unstructured) bool) (*unstructured.Unstructured, error) {
 	ctx, cancel := withChangeTimeout(ctx)
 	defer cancel()
+	return awaitAnyTime(ctx, resource, name, condition)
+}
+
+// awaitAnyTime is await for what may take as long as the figure.
+func awaitAnyTime(ctx context.Context, resource dynamic.ResourceInterface, name string, condition func(*unstructured.Unstructured) bool) (*unstructured.Unstructured, error) {
 	var found *unstructured.Unstructured
 	check := func(obj *unstructured.Unstructured) bool {
 		if obj.GetName() == name && condition(obj) {

@@ -64,7 +64,7 @@ func TestRun_MeasuresEveryFigure(t *testing.T) {
 	// The stand-in keeps no workspaces apart, knows no users, and collects no garbage.
 	// Those that are named have an etcd to look into.
 	names := slices.DeleteFunc(figureNames(), func(name string) bool {
-		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "sharing", "initializer", "operator", "scale", "churn"}, name)
+		return slices.Contains([]string{"hostile", "gc", "policies", "definitions", "evolution", "sharing", "initializer", "operator", "scale", "churn"}, name)
 	})
 	figures := measureForTest(t, "--server-binary="+binary, "--start-plain", "--figures="+strings.Join(names, ","))
 
@@ -179,6 +179,27 @@ func TestRun_MeasuresGrowthAndChurn(t *testing.T) {
 	}
 	if before, after := figures["scale_0_etcd_keys"], figures["scale_60_etcd_keys"]; after-before < 60 {
 		t.Errorf("etcd has %v keys without workspaces and %v with 60", before, after)
+	}
+}
+
+func TestRun_MeasuresEvolution(t *testing.T) {
+	binary, err := annex.Program("annex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// That the report names what it should name, and where the rollout stops, is for the figure to check.
+	figures := measureForTest(t, "--server-binary="+binary, "--figures=evolution", "--evolution-consumers=60", "--evolution-objects=240")
+	for name, least := range map[string]float64{
+		"evolution_report": 0, "evolution_own_validation": 0, "evolution_rollout_stopped": 0, "evolution_undone": 0, "evolution_objects": 239, "evolution_invalid": 3, "evolution_updated_before": 5,
+	} {
+		if v := figures[name]; v <= least {
+			t.Errorf("%s is %v, want more than %v", name, v, least)
+		}
+	}
+	for _, name := range []string{"evolution_reported_missing", "evolution_reported_extra", "evolution_updated_later"} {
+		if v, ok := figures[name]; !ok || v != 0 {
+			t.Errorf("%s is %v, want 0", name, v)
+		}
 	}
 }
 

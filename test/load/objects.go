@@ -124,3 +124,24 @@ func stringAt(obj *unstructured.Unstructured, fields ...string) string {
 	}
 	return s
 }
+
+// numberAt returns the number at a path of fields, 0 when there is none.
+func numberAt(obj *unstructured.Unstructured, fields ...string) int64 {
+	n, _, err := unstructured.NestedInt64(obj.Object, fields...)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// clusterOf returns the logical cluster of an object that a view of several shows.
+func clusterOf(obj *unstructured.Unstructured) string { return obj.GetAnnotations()["kcp.io/cluster"] }
+
+// anyOf returns texts as a list for an object.
+func anyOf(texts []string) []any {
+	all := make([]any, 0, len(texts))
+	for _, text := range texts {
+		all = append(all, text)
+	}
+	return all
+}

@@ -105,30 +105,8 @@ func (o *operated) fill(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	c, err := crowd.Connect(o.target.admin)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	root, err := c.Cluster(rootCluster)
-	if err != nil {
-		return err
-	}
-	all, err := root.Resource(workspaces).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return fmt.Errorf("finding the clusters of the consumers: %w", err)
-	}
-	found := map[string]string{}
-	for i := range all.Items {
-		found[all.Items[i].GetName()] = stringAt(&all.Items[i], "spec", "cluster")
-	}
-	for _, name := range o.names {
-		if found[name] == "" {
-			return fmt.Errorf("workspace %q has no cluster", name)
-		}
-		o.clusters = append(o.clusters, found[name])
-	}
-	return nil
+	o.clusters, err = o.clustersOf(ctx, o.names)
+	return err
 }
 
 // each is how many objects a consumer has.

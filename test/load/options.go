@@ -46,6 +46,7 @@ type options struct {
 	// what the operator figure makes, and how many writes a second it makes for how long
 	operatorConsumers, operatorObjects, operatorWrites, operatorBusyWrites int
 	operatorTime                                                           time.Duration
+	evolutionConsumers, evolutionObjects                                   int
 	floods                                                                 []string
 	attacks                                                                []string
 	attackTime                                                             time.Duration
@@ -84,7 +85,7 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.plainKubeconfig, "plain-kubeconfig", "", "kubeconfig of a plain kube-apiserver to compare with")
 	fs.BoolVar(&o.startPlain, "start-plain", false, "start bin/kube-apiserver with an embedded etcd, instead of --plain-kubeconfig")
 
-	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, policies, definitions, sharing, initializer, scale and churn")
+	fs.StringSliceVar(&o.figures, "figures", nil, "figures to measure, of "+strings.Join(figureNames(), ",")+"; all that the other flags allow by default, except gc, policies, definitions, evolution, sharing, initializer, scale and churn")
 	fs.IntVar(&o.workspaces, "workspaces", 1000, "empty workspaces under root (N)")
 	fs.IntVar(&o.boundWorkspaces, "bound-workspaces", 0, "workspaces with a binding and an object; as many as --workspaces by default")
 	fs.IntVar(&o.clients, "clients", 16, "clients at a time, each with a connection of its own (C)")
@@ -100,6 +101,8 @@ func (o *options) addFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.operatorWrites, "operator-writes", 200, "writes a second of these consumers together")
 	fs.IntVar(&o.operatorBusyWrites, "operator-busy-writes", 500, "writes a second of a consumer that delays the others")
 	fs.DurationVar(&o.operatorTime, "operator-time", 30*time.Second, "how long the operator figure writes, for each of its parts")
+	fs.IntVar(&o.evolutionConsumers, "evolution-consumers", 2000, "consumers of the evolution figure")
+	fs.IntVar(&o.evolutionObjects, "evolution-objects", 20_000, "objects of 1 KiB that these consumers have together")
 	fs.IntVar(&o.quietRequests, "quiet-requests", 500, "requests of each kind and round in the fairness figure, alone and beside a flood, and in the host figure")
 	fs.IntVar(&o.hostWatches, "host-watches", 10000, "watches that the host-watches figure opens")
 	fs.IntSliceVar(&o.scaleSteps, "scale-steps", []int{1000, 10_000, 100_000}, "numbers of workspaces at which the scale figure looks at the server")
@@ -134,6 +137,9 @@ func (o *options) validate() []error {
 	}
 	if o.operatorConsumers < 2 || o.operatorTime < time.Second {
 		faults = append(faults, errors.New("--operator-consumers must be at least 2, and --operator-time at least a second"))
+	}
+	if o.evolutionConsumers < badEvery || o.evolutionObjects < o.evolutionConsumers {
+		faults = append(faults, fmt.Errorf("--evolution-consumers must be at least %d, and --evolution-objects at least as many", badEvery))
 	}
 	if len(o.scaleSteps) == 0 {
 		faults = append(faults, errors.New("--scale-steps must not be empty"))

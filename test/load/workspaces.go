@@ -148,5 +148,33 @@ func (b *bench) removeCreated(ctx context.Context) error {
 	return nil
 }
 
+// clustersOf returns the logical clusters of named workspaces under root.
+func (b *bench) clustersOf(ctx context.Context, names []string) ([]string, error) {
+	c, err := crowd.Connect(b.target.admin)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	root, err := c.Cluster(rootCluster)
+	if err != nil {
+		return nil, err
+	}
+	all, err := root.Resource(workspaces).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("finding the clusters of workspaces: %w", err)
+	}
+	found := map[string]string{}
+	for i := range all.Items {
+		found[all.Items[i].GetName()] = stringAt(&all.Items[i], "spec", "cluster")
+	}
+	clusters := make([]string, len(names))
+	for i, name := range names {
+		if clusters[i] = found[name]; clusters[i] == "" {
+			return nil, fmt.Errorf("workspace %q has no cluster", name)
+		}
+	}
+	return clusters, nil
+}
+
 // workspacePath returns the path of a workspace under root.
 func workspacePath(name string) string { return rootCluster + ":" + name }
