@@ -6,6 +6,7 @@
 //
 //	endpoints.go    which endpoints an APIExportEndpointSlice has; they come and go
 //	initializer.go  where the endpoint of an initializer is
+//	waiting.go      what the log says while there are none
 //	host.go         where a workspace is through a host
 //	door.go         which URL leads to an endpoint for who came through a host
 //	fleet.go        the endpoints that are followed, and the informers over all of them

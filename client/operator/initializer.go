@@ -8,11 +8,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/generated/clientset/versioned"
 )
+
+// waitsForType says what a manager waits for.
+const waitsForType = "Waiting for the endpoint of the initializer of a WorkspaceType. Is it the workspace of the WorkspaceType?"
 
 // retry is the pause before a WorkspaceType that cannot be read is read again.
 const retry = 2 * time.Second
@@ -24,6 +26,8 @@ func followInitializer(ctx context.Context, config *rest.Config, name string, se
 	if err != nil {
 		return fmt.Errorf("preparing to read WorkspaceTypes: %w", err)
 	}
+	missing := &waiting{where: []any{"workspaceType", name, "server", config.Host}}
+	go missing.run(ctx)
 	for {
 		typ, err := clients.TenancyV1alpha1().WorkspaceTypes().Get(ctx, name, metav1.GetOptions{})
 		if err == nil {
@@ -32,14 +36,13 @@ func followInitializer(ctx context.Context, config *rest.Config, name string, se
 				if err := set([]string{url}); err != nil {
 					return err
 				}
+				missing.set("", nil)
 				read()
 				<-ctx.Done()
 				return nil
 			}
 		}
-		if ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "The endpoint of an initializer cannot be followed yet", "workspaceType", name)
-		}
+		missing.set(waitsForType, err)
 		select {
 		case <-ctx.Done():
 			return nil
