@@ -127,6 +127,7 @@ func newChain(c Config, s *stores, i *indexes, p *policies, e *endpoints, host *
 		Identified: e.exports.Identified,
 		Metadata:   inAll,
 		Elsewhere:  e.bound,
+		Usage:      c.Backend.Usage,
 		Switched:   s.paths.Switched,
 		Virtual:    atEndpoints,
 		Base:       e.base.Has,

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/audit"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/authentication"
@@ -61,6 +62,8 @@ type Config struct {
 	Metadata Metadata
 	// Again asks the maximal permission policy behind a bound resource, once it is known that it serves the request.
 	Again func(ctx context.Context, cluster logicalcluster.Name, served *catalog.Served) error
+	// Usage returns what a cluster stores.
+	Usage func(ctx context.Context, cluster logicalcluster.Name) (limits.Amount, error)
 	// Switched returns what differs once a cluster was switched off or on.
 	Switched func() uint64
 	// Elsewhere returns the target of a request for a bound resource with virtual storage, which the cluster does not store. Errors are API
@@ -137,7 +140,10 @@ func (r *Router) process(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// nonResource serves discovery, OpenAPI and the version of a cluster.
+// usagePath is where a cluster says what it stores. Whoever may get it, by RBAC of the cluster as for any path, has been let in.
+const usagePath = "/usage"
+
+// nonResource serves discovery, OpenAPI and the version of a cluster, and what it stores.
 func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster logicalcluster.Name) {
 	switch path := strings.TrimSuffix(req.URL.Path, "/"); {
 	case path == "/version":
@@ -153,11 +159,28 @@ func (r *Router) nonResource(w http.ResponseWriter, req *http.Request, cluster l
 			return
 		}
 		r.Discovery.Handler(snapshot, cluster).ServeHTTP(w, req)
+	case path == usagePath:
+		r.usage(w, req, cluster)
 	case path == tokens.ConfigurationPath, path == tokens.KeysPath:
 		r.issuer(w, req, cluster)
 	default:
 		r.Serve.Fail(w, req, apistatus.NotServed())
 	}
+}
+
+// usage serves what a cluster stores, as JSON.
+func (r *Router) usage(w http.ResponseWriter, req *http.Request, cluster logicalcluster.Name) {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		r.Serve.Fail(w, req, apierrors.NewMethodNotSupported(schema.GroupResource{}, req.Method))
+		return
+	}
+	stored, err := r.Usage(req.Context(), cluster)
+	if err != nil {
+		r.Serve.Fail(w, req, fmt.Errorf("counting what is stored: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(stored.String() + "\n"))
 }
 
 // issuer serves OpenID Connect discovery.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -53,6 +54,12 @@ func newRouter(base http.HandlerFunc, s served) *Router {
 	scheme.AddUnversionedTypes(v1, &metav1.Status{})
 	return New(Config{
 		API: base, Catalog: s, Discovery: nothing{}, Virtual: nothing{}, Switched: switchedAgain(),
+		Usage: func(_ context.Context, cluster logicalcluster.Name) (limits.Amount, error) {
+			if cluster != "c" {
+				return limits.Amount{}, errors.New("another cluster is counted")
+			}
+			return limits.Amount{Objects: 3, Bytes: 4096}, nil
+		},
 		Again: func(_ context.Context, _ logicalcluster.Name, served *catalog.Served) error {
 			if served.Binding == "limited" {
 				return apierrors.NewForbidden(served.GroupResource(), "", errors.New("not now"))
@@ -358,5 +365,35 @@ func TestRouter_VirtualResources(t *testing.T) {
 	}
 	if asked != 2 {
 		t.Errorf("asked %d times", asked)
+	}
+}
+
+// What is stored is told of one cluster, and only read.
+func TestRouter_Usage(t *testing.T) {
+	r := newRouter(func(http.ResponseWriter, *http.Request) { t.Error("the process's own API is asked") }, nil)
+	one := logicalcluster.WithCluster(t.Context(), "c")
+	for _, test := range []struct {
+		ctx         context.Context
+		method, url string
+		want        int
+	}{
+		{one, http.MethodGet, "/usage", http.StatusOK},
+		{one, http.MethodGet, "/usage/", http.StatusOK},
+		{one, http.MethodHead, "/usage", http.StatusOK},
+		{one, http.MethodPost, "/usage", http.StatusMethodNotAllowed},
+		{one, http.MethodDelete, "/usage", http.StatusMethodNotAllowed},
+		{one, http.MethodGet, "/usage/x", http.StatusNotFound},
+		{t.Context(), http.MethodGet, "/usage", http.StatusNotFound},
+		{logicalcluster.WithUnknown(t.Context()), http.MethodGet, "/usage", http.StatusNotFound},
+		{logicalcluster.WithWildcard(t.Context()), http.MethodGet, "/usage", http.StatusNotFound},
+	} {
+		if got := send(test.ctx, t, r, test.method, test.url); got != test.want {
+			t.Errorf("%s %s: %d, want %d", test.method, test.url, got, test.want)
+		}
+	}
+	w := httptest.NewRecorder()
+	r.usage(w, httptest.NewRequestWithContext(one, http.MethodGet, "/usage", nil), "c")
+	if got := w.Body.String(); got != "{\"objects\":3,\"bytes\":4096}\n" || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("the answer is %q, %v", got, w.Header())
 	}
 }

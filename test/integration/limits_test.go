@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	workspacelimits "github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -180,4 +182,53 @@ spec: {extend: {with: [{name: universal, path: root}]}}
 	tiny := made("10", "")
 	waitCondition(t, operator.Resource(workspaces), tiny, "WorkspaceInitialized", "False", "")
 	gone(t, operator.Resource(workspaces), tiny)
+}
+
+// How much a workspace stores is for those who may read it there: to be let in is not enough, and neither is a permission elsewhere.
+func TestUsage_NeedsPermission(t *testing.T) {
+	server := start(t)
+	hers, other := workspace(t, server), workspace(t, server)
+	admit(t, server, hers, alice)
+	allow(t, server, hers, enter, rule("", []string{"configmaps"}, []string{"list"}))
+	eventually(t, "bob may list", func(ctx context.Context) (bool, error) {
+		_, err := userClient(t, server, bob, hers).CoreV1().ConfigMaps("default").List(ctx, metav1.ListOptions{})
+		return err == nil, nil
+	})
+	code := func(user, path string) int {
+		return annex.Status(t, server.As(token(user), path), http.MethodGet, "/usage")
+	}
+	for _, tc := range []struct {
+		user, path string
+		want       int
+	}{
+		{alice, hers, http.StatusOK},
+		{alice, other, http.StatusForbidden},
+		{alice, "root:nowhere", http.StatusForbidden},
+		{bob, hers, http.StatusForbidden},
+	} {
+		if got := code(tc.user, tc.path); got != tc.want {
+			t.Errorf("%s in %s: %d, want %d", tc.user, tc.path, got, tc.want)
+		}
+	}
+	typed, _ := annex.Clients(t, server.As(token(alice), hers))
+	usage := func() workspacelimits.Amount {
+		t.Helper()
+		data, err := typed.Discovery().RESTClient().Get().AbsPath("/usage").Do(t.Context()).Raw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		amount, err := workspacelimits.Read(string(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return amount
+	}
+	before := usage()
+	const size = 5000
+	if _, err := typed.CoreV1().ConfigMaps("default").Create(t.Context(), sizedConfigMap("a", size), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if after := usage(); after.Objects != before.Objects+1 || after.Bytes < before.Bytes+size || after.Bytes > before.Bytes+size+1000 {
+		t.Errorf("%v before, and %v after an object of %d bytes was created", before, after, size)
+	}
 }
