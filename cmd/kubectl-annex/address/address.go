@@ -3,6 +3,7 @@ package address
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
@@ -95,9 +96,25 @@ func Parse(arg string, from Origin) (Target, error) {
 		target.Path, err = logicalcluster.ParsePath(strings.Join(segments, logicalcluster.Separator))
 	}
 	if err != nil || target.Path == logicalcluster.Wildcard {
-		return Target{}, fmt.Errorf("%w: %s", errInvalid, arg)
+		return Target{}, fmt.Errorf("%w: %s%s", errInvalid, arg, meant(arg))
 	}
 	return target, nil
+}
+
+// meant returns the end of the message about a malformed path: the path that it may stand for, or what paths look like.
+func meant(arg string) string {
+	names := strings.FieldsFunc(strings.ToLower(arg), func(r rune) bool { return r == ':' || r == '/' })
+	if slices.Contains(names, "..") {
+		return "" // it goes up too far
+	}
+	path, root := strings.Join(names, logicalcluster.Separator), logicalcluster.Root.String()
+	if _, err := logicalcluster.ParsePath(root + logicalcluster.Separator + path); err != nil {
+		return "; a path is names of lower-case letters, digits and '-', with ':' or '/' between them"
+	}
+	if arg[0] == ':' || arg[0] == '/' || names[0] == root {
+		path = logicalcluster.Separator + path
+	}
+	return fmt.Sprintf("; did you mean %q?", path)
 }
 
 // underHome returns what follows ~, or the home directory that a shell has put in its place.

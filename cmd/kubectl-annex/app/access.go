@@ -49,7 +49,7 @@ func newAccessCommand(c *common) *cobra.Command {
 		if len(args) > 0 {
 			return c.accessTo(ctx, s, args, out)
 		}
-		found, errs, err := c.accessBelow(ctx, s)
+		found, errs, err := c.accessBelow(ctx, s, out)
 		if err != nil {
 			return err
 		}
@@ -102,8 +102,12 @@ func (c *common) accessTo(ctx context.Context, s *session.Session, args []string
 }
 
 // accessBelow asks for all workspaces at and below the current one.
-func (c *common) accessBelow(ctx context.Context, s *session.Session) ([]entrance, []error, error) {
-	top, err := below(ctx, s)
+func (c *common) accessBelow(ctx context.Context, s *session.Session, out *output) ([]entrance, []error, error) {
+	read := tree.Whole
+	if out.table() || out.format == "name" {
+		read = tree.Heads
+	}
+	top, err := c.below(ctx, s, read)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,10 +161,10 @@ func (c *common) printAccess(out *output, found []entrance) error {
 }
 
 // below returns the workspaces at and below the current one.
-func below(ctx context.Context, s *session.Session) (*tree.Node, error) {
+func (c *common) below(ctx context.Context, s *session.Session, read tree.Read) (*tree.Node, error) {
 	_, path, err := s.WorkspaceURL(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return tree.Of(ctx, s, path)
+	return c.top(ctx, s, path, read)
 }

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/claims"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/near"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/progress"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
 	"github.com/annex-dev/annex/generated/clientset/versioned"
@@ -22,14 +24,14 @@ import (
 const bindEvery = 200 * time.Millisecond
 
 func newBindCommand(c *common) *cobra.Command {
-	command := &cobra.Command{
+	return newGroup(&cobra.Command{
 		Use:   "bind",
 		Short: "Bind APIs of other workspaces",
-		Args:  cobra.NoArgs,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
-	}
-	command.AddCommand(newBindExportCommand(c))
-	return command
+		Long:  "Bind APIs that other workspaces offer, so that the current workspace serves them.",
+		Example: c.example(`
+  # Bind the APIExport widgets.example.com of the workspace root:provider
+  $ bind apiexport root:provider:widgets.example.com`),
+	}, newBindExportCommand(c))
 }
 
 func newBindExportCommand(c *common) *cobra.Command {
@@ -103,13 +105,16 @@ func (c *common) bind(ctx context.Context, name string, reference *apisv1alpha2.
 	if err != nil {
 		return err
 	}
-	var claimed []apisv1alpha2.PermissionClaim
-	if answers.NeedExport() {
-		claimed, err = claimsOf(ctx, s, reference)
-		// Without the export, claims that users named are known by their names.
-		if err != nil && answers.All != "" {
-			return fmt.Errorf("reading the claims of the APIExport: %w", err)
+	claimed, err := claimsOf(ctx, s, reference)
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		// Whoever may bind an APIExport need not be able to read it, but nobody waits for what is not there.
+		if missing := missingExport(ctx, s, reference); missing != nil {
+			return missing
 		}
+	}
+	// Without the export, claims that users named are known by their names.
+	if err != nil && answers.All != "" {
+		return fmt.Errorf("reading the claims of the APIExport: %w", err)
 	}
 	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	binding.Spec.Reference.Export, binding.Spec.PermissionClaims = reference, answers.For(claimed)
@@ -124,13 +129,51 @@ func (c *common) bind(ctx context.Context, name string, reference *apisv1alpha2.
 	return nil
 }
 
+// missingExport returns an error that says what is missing, if the APIExport or its workspace does not exist, as far as the user can see.
+func missingExport(ctx context.Context, s *session.Session, reference *apisv1alpha2.ExportBindingReference) error {
+	d, err := s.Door(ctx)
+	if err != nil {
+		return err
+	}
+	path := logicalcluster.Path(reference.Path)
+	if _, single := path.Name(); single && d.Host && path != logicalcluster.Root.Path() {
+		return nil // a host takes the name of a logical cluster for a child of the host workspace
+	}
+	if _, err := s.Check(ctx, path); err != nil {
+		if session.IsMissing(err) {
+			return fmt.Errorf("there is no APIExport %q: %w", reference.Name, err)
+		}
+		return nil
+	}
+	url, err := s.ObjectsURL(ctx, path)
+	if err != nil {
+		return err
+	}
+	clients, err := s.QuietClients(url)
+	if err != nil {
+		return err
+	}
+	list, err := clients.ApisV1alpha2().APIExports().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil //nolint:nilerr // who may not list APIExports learns from the server whether they may bind this one
+	}
+	names := []string{}
+	for i := range list.Items {
+		if list.Items[i].Name == reference.Name {
+			return nil
+		}
+		names = append(names, list.Items[i].Name)
+	}
+	return fmt.Errorf("workspace %q has no APIExport %q%s", path, reference.Name, near.Hint(reference.Name, names, ""))
+}
+
 // claimsOf returns the claims of an APIExport.
 func claimsOf(ctx context.Context, s *session.Session, reference *apisv1alpha2.ExportBindingReference) ([]apisv1alpha2.PermissionClaim, error) {
 	url, err := s.ObjectsURL(ctx, logicalcluster.Path(reference.Path))
 	if err != nil {
 		return nil, err
 	}
-	clients, err := s.Clients(url)
+	clients, err := s.QuietClients(url)
 	if err != nil {
 		return nil, err
 	}

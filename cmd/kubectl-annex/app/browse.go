@@ -30,7 +30,7 @@ func (c *common) browse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	top, err := tree.Of(ctx, s, logicalcluster.Path(path.Segments()[0]))
+	top, err := tree.Of(ctx, s, logicalcluster.Path(path.Segments()[0]), tree.Heads)
 	if err != nil {
 		return err
 	}

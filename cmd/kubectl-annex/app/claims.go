@@ -16,23 +16,26 @@ import (
 )
 
 func newClaimsCommand(c *common) *cobra.Command {
-	command := &cobra.Command{
+	get := newGroup(&cobra.Command{
+		Use:     "get",
+		Short:   "Show permission claims and their answers",
+		Example: c.example("\n  $ claims get apibinding\n  $ claims get apibinding widgets.example.com"),
+	}, newClaimsGetCommand(c))
+	return newGroup(&cobra.Command{
 		Use:   "claims",
 		Short: "Read and answer the permission claims of APIs that are bound",
-		Args:  cobra.NoArgs,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
-	}
-	get := &cobra.Command{
-		Use:   "get",
-		Short: "Show permission claims and their answers",
-		Args:  cobra.NoArgs,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
-	}
-	get.AddCommand(newClaimsGetCommand(c))
-	command.AddCommand(get,
+		Long: "Read and answer the permission claims of APIs that are bound. With a claim, a provider asks for access to objects in the workspaces\n" +
+			"that bind its APIExport, such as Secrets. The provider has it only where the claim is accepted.",
+		Example: c.example(`
+  # Show the claims of all APIBindings in the current workspace, and their answers
+  $ claims get apibinding
+
+  # Accept all claims of one, and reject one of them
+  $ claims accept widgets.example.com
+  $ claims reject widgets.example.com --resource secrets.core`),
+	}, get,
 		newClaimsAnswerCommand(c, "accept", "accepted", apisv1alpha2.ClaimAccepted),
 		newClaimsAnswerCommand(c, "reject", "rejected", apisv1alpha2.ClaimRejected))
-	return command
 }
 
 func newClaimsGetCommand(c *common) *cobra.Command {

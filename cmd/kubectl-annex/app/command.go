@@ -69,6 +69,12 @@ func New(called string, args []string, streams genericiooptions.IOStreams) *cobr
 	root.SetErr(streams.ErrOut)
 	root.SetArgs(args)
 	c.flags.AddFlags(root.PersistentFlags())
+	c.explained(root)
+	listedBy := annexPlugin
+	if called == "kubectl-kcp" {
+		listedBy = c.typed
+	}
+	hideConnectionFlags(root, listedBy+" options")
 	return root
 }
 
@@ -98,17 +104,14 @@ func newAnnexCommand(c *common) *cobra.Command {
 	root.AddCommand(newWorkspaceCommand(c), newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),
 		newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newPublishCommand(c), newDiffCommand(c), newRolloutCommand(c), newQuickstartCommand(c),
 		newWhoAmICommand(c), newAccessCommand(c), newWhyCommand(c), newWhoCanCommand(c), newEventsCommand(c), newTopCommand(c), newKubeconfigCommand(c),
-		newTokenCommand(c))
+		newTokenCommand(c), newOptionsCommand(c))
 	return root
 }
 
 func newKCPCommand(c *common) *cobra.Command {
-	root := &cobra.Command{
-		Use:   "kcp",
-		Short: "Work with workspaces, under the names of kcp's plugin",
-		Args:  cobra.NoArgs,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
-	}
-	root.AddCommand(newWorkspaceCommand(c), newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newQuickstartCommand(c))
-	return root
+	return newGroup(&cobra.Command{
+		Use:     "kcp",
+		Short:   "Work with workspaces, under the names of kcp's plugin",
+		Example: c.example("\n  $ ws :root:org:team\n  $ ws tree\n  $ bind apiexport root:provider:widgets.example.com"),
+	}, newWorkspaceCommand(c), newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newQuickstartCommand(c), newOptionsCommand(c))
 }

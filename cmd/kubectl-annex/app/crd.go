@@ -12,14 +12,11 @@ import (
 )
 
 func newCRDCommand(c *common) *cobra.Command {
-	command := &cobra.Command{
-		Use:   "crd",
-		Short: "Work with CustomResourceDefinitions",
-		Args:  cobra.NoArgs,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
-	}
-	command.AddCommand(newSnapshotCommand(c))
-	return command
+	return newGroup(&cobra.Command{
+		Use:     "crd",
+		Short:   "Work with CustomResourceDefinitions",
+		Example: c.example("\n  $ crd snapshot -f crd.yaml --prefix v1"),
+	}, newSnapshotCommand(c))
 }
 
 func newSnapshotCommand(c *common) *cobra.Command {

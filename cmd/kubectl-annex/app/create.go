@@ -72,6 +72,9 @@ func newCreateCommand(c *common, name string) *cobra.Command {
 
 // parse checks the flags.
 func (n *creation) parse() error {
+	if i := strings.LastIndexAny(n.name, ":/"); i > 0 && i < len(n.name)-1 {
+		return fmt.Errorf("%q is a path: create %q with --workspace %s", n.name, n.name[i+1:], absolute(n.name[:i]))
+	}
 	if n.typ != "" {
 		path, name := logicalcluster.Path(n.typ).Split()
 		n.reference = &tenancyv1alpha1.WorkspaceTypeReference{Name: tenancyv1alpha1.WorkspaceTypeName(strings.ToLower(name)), Path: path.String()}
@@ -90,6 +93,14 @@ func (n *creation) parse() error {
 		n.location = &tenancyv1alpha1.WorkspaceLocation{Selector: selector}
 	}
 	return nil
+}
+
+// absolute returns the path of a workspace that begins with root so that it is absolute, and others as they are.
+func absolute(path string) string {
+	if path == logicalcluster.Root.String() || strings.HasPrefix(path, logicalcluster.Root.String()+logicalcluster.Separator) {
+		return logicalcluster.Separator + path
+	}
+	return path
 }
 
 // create creates a workspace, waits for it, and enters it if the flags say so.
@@ -117,13 +128,28 @@ func (c *common) create(ctx context.Context, n *creation) error {
 	}
 	workspace, err := c.ensure(ctx, clients.TenancyV1alpha1().Workspaces(), n)
 	if err != nil {
-		return err
+		return inParent(ctx, s, parent, n.name, err)
 	}
 	path := session.PathOf(workspace.Spec.URL)
 	if path.Empty() {
 		path = parent.Join(workspace.Name)
 	}
 	return c.arrive(ctx, s, path, workspace, n)
+}
+
+// inParent says what is wrong with the parent, where the server says only that the user may not create a workspace, or that there is no such
+// resource.
+func inParent(ctx context.Context, s *session.Session, parent logicalcluster.Path, name string, err error) error {
+	if parent.Empty() || (!apierrors.IsForbidden(err) && !apierrors.IsNotFound(err)) {
+		return err
+	}
+	if _, closed := s.Check(ctx, parent); closed != nil {
+		return fmt.Errorf("workspace %q has no parent: %w", name, closed)
+	}
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("workspace %q cannot have workspaces below it: its APIs do not include %s: %w", parent, tenancyv1alpha1.GroupName, err)
+	}
+	return fmt.Errorf("creating workspace %q in %q: %w", name, parent, err)
 }
 
 // ensure creates the Workspace, or finds it, and waits until it is Ready.

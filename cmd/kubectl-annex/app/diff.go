@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/offer"
 	"github.com/annex-dev/annex/schemas/change"
 )
@@ -23,6 +24,8 @@ type difference struct {
 	Changes []change.Change `json:"changes"`
 	// Report is about the objects of consumers; nil without --report, or if no APIExport has the API.
 	Report *annexv1alpha1.APIChangeReportStatus `json:"report,omitempty"`
+	// Workspaces are the paths of the consumers in Report, by the name of the logical cluster, as far as the provider sees them.
+	Workspaces map[string]logicalcluster.Path `json:"workspaces,omitempty"`
 }
 
 func newDiffCommand(c *common) *cobra.Command {
@@ -85,7 +88,7 @@ func (c *common) diff(ctx context.Context, names []string, wanted []*apiextensio
 	if err != nil {
 		return nil, err
 	}
-	url, _, err := s.WorkspaceURL(ctx)
+	url, path, err := s.WorkspaceURL(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +132,9 @@ func (c *common) diff(ctx context.Context, names []string, wanted []*apiextensio
 		if report && now.Export != "" {
 			if d.Report, err = c.report(ctx, w, now.Export, definition); err != nil {
 				return nil, err
+			}
+			if d.Workspaces, err = pathsOf(ctx, s, path, now, d.Report); err != nil {
+				c.warn("the paths of workspaces cannot be read: %v", err)
 			}
 		}
 		all = append(all, d)
@@ -176,7 +182,7 @@ func (c *common) printChanges(all []difference) error {
 			continue
 		case len(d.Changes) == 0:
 			fmt.Fprintf(c.Out, "%s: no change from %s\n", d.Name, d.From)
-			if err := c.printReport(d.Report); err != nil {
+			if err := c.printReport(d); err != nil {
 				return err
 			}
 			continue
@@ -193,7 +199,7 @@ func (c *common) printChanges(all []difference) error {
 		if err := (&output{}).printTable(c, []string{"Effect", "Version", "Field", "Change"}, rows); err != nil {
 			return err
 		}
-		if err := c.printReport(d.Report); err != nil {
+		if err := c.printReport(d); err != nil {
 			return err
 		}
 	}

@@ -87,7 +87,7 @@ func (c *common) eventsBelow(ctx context.Context, types []string) ([]event, []er
 	if err != nil {
 		return nil, nil, err
 	}
-	top, err := below(ctx, s)
+	top, err := c.below(ctx, s, tree.Heads)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,12 +6,15 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/progress"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/tree"
 )
 
 // common is what all commands share.
@@ -22,6 +25,8 @@ type common struct {
 	typed, within string
 	// workspace is the flag --workspace.
 	workspace string
+	// session is the one that was opened last.
+	session *session.Session
 }
 
 // example returns examples for the help of a command. $ stands for what users begin the command line with, and % for what they begin that of
@@ -37,8 +42,45 @@ func (c *common) addWorkspaceFlag(command *cobra.Command) {
 }
 
 // open returns the session for the flags of a command.
-func (c *common) open(ctx context.Context) (*session.Session, error) {
-	return session.Open(ctx, c.flags, c.workspace)
+func (c *common) open(ctx context.Context) (s *session.Session, err error) {
+	if s, err = session.Open(ctx, c.flags, c.workspace); err == nil {
+		c.session = s
+	}
+	return s, err
+}
+
+// explained makes command, and all below it, say that the current workspace does not exist. The server does not: it only says that the user may not do
+// something in it.
+func (c *common) explained(command *cobra.Command) {
+	for _, below := range command.Commands() {
+		c.explained(below)
+	}
+	run := command.RunE
+	if run == nil {
+		return
+	}
+	command.RunE = func(command *cobra.Command, args []string) error {
+		err := run(command, args)
+		if c.session == nil || !apierrors.IsForbidden(err) {
+			return err
+		}
+		if _, path, hereErr := c.session.WorkspaceURL(command.Context()); hereErr == nil {
+			if _, missing := c.session.Check(command.Context(), path); session.IsMissing(missing) {
+				return missing
+			}
+		}
+		return err
+	}
+}
+
+// top returns the current workspace and those below it. It is an error if the workspace does not exist, which has nothing below it.
+func (c *common) top(ctx context.Context, s *session.Session, path logicalcluster.Path, read tree.Read) (*tree.Node, error) {
+	if path != logicalcluster.Root.Path() {
+		if _, err := s.Check(ctx, path); session.IsMissing(err) {
+			return nil, err
+		}
+	}
+	return tree.Of(ctx, s, path, read)
 }
 
 // warn writes a warning. Parts of it can come from other users, so it must not control the terminal.

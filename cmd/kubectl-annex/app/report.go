@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -8,7 +9,9 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/offer"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
 )
 
 // report has the server check the objects of all consumers of an APIExport.
@@ -20,8 +23,33 @@ func (c *common) report(ctx context.Context, w *offer.Workspace, export string, 
 	})
 }
 
-// printReport prints which objects would be invalid; nothing if report is nil.
-func (c *common) printReport(report *annexv1alpha1.APIChangeReportStatus) error {
+// pathsOf returns the paths of the workspaces in a report about an APIExport in the workspace at path. Workspaces whose paths the provider does not see
+// are left out.
+func pathsOf(ctx context.Context, s *session.Session, path logicalcluster.Path, export offer.Offered, report *annexv1alpha1.APIChangeReportStatus) (map[string]logicalcluster.Path, error) {
+	if len(report.Workspaces) == 0 {
+		return nil, nil
+	}
+	d, err := s.Door(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := offer.Consumers(ctx, s.Quiet(d.ExportURL(path.Join(export.Export).String(), export.Cluster, export.Export)))
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]logicalcluster.Path{}
+	for i := range report.Workspaces {
+		cluster := report.Workspaces[i].Cluster
+		if at := all[logicalcluster.Name(cluster)]; !at.Empty() {
+			found[cluster] = at
+		}
+	}
+	return found, nil
+}
+
+// printReport prints which objects would be invalid; nothing if there is no report.
+func (c *common) printReport(d difference) error {
+	report := d.Report
 	if report == nil {
 		return nil
 	}
@@ -43,9 +71,9 @@ func (c *common) printReport(report *annexv1alpha1.APIChangeReportStatus) error 
 		if object.MoreErrors > 0 {
 			errs = append(errs, fmt.Sprintf("%d more", object.MoreErrors))
 		}
-		rows = append(rows, []any{object.Cluster, object.Namespace, object.Name, strings.Join(errs, "; ")})
+		rows = append(rows, []any{cmp.Or(d.Workspaces[object.Cluster], "-").String(), object.Cluster, object.Namespace, object.Name, strings.Join(errs, "; ")})
 	}
-	if err := (&output{}).printTable(c, []string{"Cluster", "Namespace", "Name", "Errors"}, rows); err != nil {
+	if err := (&output{}).printTable(c, []string{"Workspace", "Cluster", "Namespace", "Name", "Errors"}, rows); err != nil {
 		return err
 	}
 	if more := report.Objects.Invalid - int64(len(report.InvalidObjects)); more > 0 {

@@ -18,20 +18,16 @@ import (
 )
 
 func newRolloutCommand(c *common) *cobra.Command {
-	command := &cobra.Command{
+	return newGroup(&cobra.Command{
 		Use:   "rollout",
 		Short: "Roll out a change of an APIExport in waves",
 		Long: "Show and control how consumers of an APIExport of the current workspace get new schemas. An APIExportRollout with the name of the\n" +
 			"APIExport says in which waves they do.",
 		Example: c.example("\n  $ rollout status widgets\n  $ rollout resume widgets\n  $ rollout undo widgets"),
-		Args:    cobra.NoArgs,
-		RunE:    func(command *cobra.Command, _ []string) error { return command.Help() },
-	}
-	command.AddCommand(newRolloutStatusCommand(c),
+	}, newRolloutStatusCommand(c),
 		newRolloutChangeCommand(c, "pause", "Stop before the next consumer", pauseRollout),
 		newRolloutChangeCommand(c, "resume", "Continue after a pause", resumeRollout),
 		newRolloutChangeCommand(c, "undo", "Return all consumers to the previous schemas", undoRollout))
-	return command
 }
 
 // rolloutsOf returns a client for the rollouts of the current workspace.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/progress"
@@ -31,6 +32,9 @@ var orders = map[string]func(a, b used) int{
 	"objects": func(a, b used) int {
 		return cmp.Or(cmp.Compare(b.Objects, a.Objects), cmp.Compare(a.Workspace, b.Workspace))
 	},
+	"bytes": func(a, b used) int {
+		return cmp.Or(cmp.Compare(ptr.Deref(b.Bytes, -1), ptr.Deref(a.Bytes, -1)), cmp.Compare(a.Workspace, b.Workspace))
+	},
 	"events": func(a, b used) int {
 		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Workspace, b.Workspace))
 	},
@@ -40,17 +44,18 @@ func newTopCommand(c *common) *cobra.Command {
 	var sortBy, format string
 	command := &cobra.Command{
 		Use:   "top",
-		Short: "Show how many objects the current workspace and all workspaces below have",
-		Long: "Show how many objects the current workspace and all workspaces below have, and of which resource it has the most. The number is that\n" +
-			"which limits of workspaces count: without Events, which have a column of their own, and without the LogicalCluster. Resources that you\n" +
-			"may not list are not counted: the number is then marked with a +. Workspaces that you may not enter are left out.\n\n" +
+		Short: "Show how much the current workspace and all workspaces below store",
+		Long: "Show how many objects the current workspace and all workspaces below have, how many bytes they take, and of which resource there are\n" +
+			"most. Both numbers are those which limits of workspaces count: without Events, which have a column of their own, and without the\n" +
+			"LogicalCluster. Resources that you may not list are not counted: the number of objects is then marked with a +. The bytes are those of\n" +
+			"all objects; you need the permission to get the path /usage. Workspaces that you may not enter are left out.\n\n" +
 			"The command sends some 40 requests for each workspace.",
-		Example: c.example("\n  $ top\n  $ top --sort-by events --workspace :root:org\n  $ top -o json"),
+		Example: c.example("\n  $ top\n  $ top --sort-by bytes --workspace :root:org\n  $ top -o json"),
 		Args:    cobra.NoArgs,
 	}
 	flags := command.Flags()
-	flags.StringVar(&sortBy, "sort-by", "objects", "Column to sort by: objects, events or workspace.")
-	_ = command.RegisterFlagCompletionFunc("sort-by", cobra.FixedCompletions([]string{"objects", "events", "workspace"}, cobra.ShellCompDirectiveNoFileComp))
+	flags.StringVar(&sortBy, "sort-by", "objects", "Column to sort by: bytes, events, objects or workspace.")
+	_ = command.RegisterFlagCompletionFunc("sort-by", cobra.FixedCompletions([]string{"bytes", "events", "objects", "workspace"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVarP(&format, "output", "o", "", "Output format: json or wide. Default: a table.")
 	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", wide}, cobra.ShellCompDirectiveNoFileComp))
 	c.addWorkspaceFlag(command)
@@ -58,7 +63,7 @@ func newTopCommand(c *common) *cobra.Command {
 		order, ok := orders[sortBy]
 		switch {
 		case !ok:
-			return fmt.Errorf("--sort-by %s: must be objects, events or workspace", sortBy)
+			return fmt.Errorf("--sort-by %s: must be bytes, events, objects or workspace", sortBy)
 		case format != "" && format != "json" && format != wide:
 			return fmt.Errorf("--output %s: must be json or wide", format)
 		}
@@ -83,7 +88,7 @@ func (c *common) usedBelow(ctx context.Context) ([]used, []error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	top, err := below(ctx, s)
+	top, err := c.below(ctx, s, tree.Heads)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,7 +141,22 @@ func (c *common) printUsed(found []used, format string) error {
 		if len(one.Resources) > 0 {
 			most = fmt.Sprintf("%s (%d)", one.Resources[0], one.Resources[0].Objects)
 		}
-		rows = append(rows, []any{one.Workspace.String(), objects, one.Events, most, one.Cluster})
+		rows = append(rows, []any{one.Workspace.String(), objects, size(one.Bytes), one.Events, most, one.Cluster})
 	}
-	return (&output{format: format}).printTable(c, []string{"Workspace", "Objects", "Events", "Most", "+Cluster"}, rows)
+	return (&output{format: format}).printTable(c, []string{"Workspace", "Objects", "Bytes", "Events", "Most", "+Cluster"}, rows)
 }
+
+// size returns a number of bytes, in a greater unit from 10 of that on, rounded up; - if it is not known.
+func size(bytes *int64) string {
+	if bytes == nil {
+		return "-"
+	}
+	n, unit := *bytes, 0
+	for n >= 10<<10 && unit < len(units)-1 {
+		n, unit = (n+1023)>>10, unit+1
+	}
+	return fmt.Sprint(n, units[unit])
+}
+
+// units are those of Kubernetes for bytes.
+var units = []string{"", "Ki", "Mi", "Gi", "Ti"}

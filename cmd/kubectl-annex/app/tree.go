@@ -19,11 +19,19 @@ func newTreeCommand(c *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:        "tree",
 		SuggestFor: []string{"list", "ls"},
-		Short:      "Draw the workspaces below the current one",
-		Long: "Draw the workspaces below the current one. Workspaces that you may not see are left out, and mounted workspaces have the mark [m].\n" +
+		Short:      "Draw the current workspace and those below it",
+		Long: "Draw the current workspace and those below it. Workspaces that you may not see are left out, and mounted workspaces have the mark [m].\n" +
 			"The picture is written while it is read. From root, one request reads all workspaces, if you may read them all.",
-		Example: c.example("\n  % tree\n  % tree --full\n  % tree --wide --workspace :root:org"),
-		Args:    cobra.NoArgs,
+		Example: c.example(`
+  # Draw the current workspace and those below it
+  % tree
+
+  # Draw all workspaces that you may see, with their paths
+  % tree --full --workspace :root
+
+  # Show the phases of the workspaces below another one
+  % tree --wide --workspace :root:org`),
+		Args: cobra.NoArgs,
 	}
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if interactive {
@@ -46,14 +54,16 @@ func newTreeCommand(c *common) *cobra.Command {
 			fmt.Fprintf(c.Out, "current context URL %q does not point directly to a kcp workspace\n", origin.URL)
 			return nil
 		}
-		top, err := tree.Of(ctx, s, origin.Path)
+		top, err := c.top(ctx, s, origin.Path, tree.Heads)
 		if err != nil {
 			return err
 		}
+		// Under the names of kcp's plugins, the picture is that of kcp.
+		look := tree.Look{Full: full, Dot: c.typed != annexPlugin}
 		if wide {
-			return c.unread(tree.DrawWide(ctx, c.Out, top, full, phases(s)))
+			return c.unread(tree.DrawWide(ctx, c.Out, top, look, phases(s)))
 		}
-		return c.unread(tree.Draw(ctx, c.Out, top, full))
+		return c.unread(tree.Draw(ctx, c.Out, top, look))
 	}
 	command.Flags().BoolVarP(&full, "full", "f", false, "Show full paths.")
 	command.Flags().BoolVar(&wide, "wide", false, "Show the phases of each Workspace (ws) and of its LogicalCluster (lc).")

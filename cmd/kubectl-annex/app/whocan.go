@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/near"
 )
 
 func newWhoCanCommand(c *common) *cobra.Command {
@@ -86,6 +88,30 @@ func printWhoCan(c *common, out *output, review *annexv1alpha1.WhoCanReview) err
 	return nil
 }
 
+// meantResource returns the end of the message about a resource that a workspace does not serve: which resources may be meant.
+func meantResource(resource string, groups []*restmapper.APIGroupResources) string {
+	var names []string
+	for _, group := range groups {
+		for _, resources := range group.VersionedResources {
+			for i := range resources {
+				name := resources[i].Name
+				// Whoever types the group means the group.
+				if strings.Contains(resource, ".") {
+					name = schema.GroupResource{Group: group.Group.Name, Resource: name}.String()
+				}
+				if !strings.Contains(name, "/") {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	if names = near.Names(resource, slices.Compact(names)); len(names) == 0 {
+		return "; 'kubectl api-resources' lists those that it serves"
+	}
+	return near.Hint(resource, names, "")
+}
+
 // accessTopic returns what the arguments VERB and RESOURCE [NAME], or VERB and /PATH, are about.
 func (c *common) accessTopic(config *rest.Config, args []string) (*authorizationv1.ResourceAttributes, *authorizationv1.NonResourceAttributes, error) {
 	verb := args[0]
@@ -120,7 +146,7 @@ func (c *common) accessTopic(config *rest.Config, args []string) (*authorization
 	if err != nil {
 		// A rule may be about what the workspace does not serve yet.
 		topic.Group, topic.Resource = named.Group, named.Resource
-		c.warn("the workspace does not have a resource type %q", resource)
+		c.warn("the workspace serves no resource %q%s", resource, meantResource(resource, groups))
 		return topic, nil, nil
 	}
 	topic.Group, topic.Resource = found.Group, found.Resource

@@ -20,9 +20,11 @@ import (
 )
 
 const (
-	homeNote   = "Note: 'kubectl ws' now matches 'cd' semantics: go to home workspace. 'kubectl ws -' to go back. 'kubectl ws .' to print current workspace."
-	annexNote  = "This is your home workspace. 'kubectl annex ws -' takes you back."
-	legacyNote = "Note: Using 'root:' to define an absolute path is no longer supported. Instead, use ':root' to specify an absolute path."
+	homeNote  = "Note: 'kubectl ws' now matches 'cd' semantics: go to home workspace. 'kubectl ws -' to go back. 'kubectl ws .' to print current workspace."
+	annexNote = "This is your home workspace. 'kubectl annex ws -' takes you back."
+	// absoluteNote is legacyNote in our words: it has what was typed.
+	absoluteNote = "Note: %q is read as %q, because absolute paths begin with ':'.\n"
+	legacyNote   = "Note: Using 'root:' to define an absolute path is no longer supported. Instead, use ':root' to specify an absolute path."
 )
 
 func newWorkspaceCommand(c *common) *cobra.Command {
@@ -108,7 +110,10 @@ func (c *common) use(command *cobra.Command, args []string, short bool) error {
 	if err != nil {
 		return err
 	}
-	if target.Legacy {
+	switch {
+	case target.Legacy && c.typed == annexPlugin:
+		fmt.Fprintf(c.ErrOut, absoluteNote, arg, ":"+target.Path.String())
+	case target.Legacy:
 		fmt.Fprintln(c.ErrOut, legacyNote)
 	}
 	switch target.Kind {

@@ -56,9 +56,6 @@ func (f Flags) Parse() (Answers, error) {
 	return answers, nil
 }
 
-// NeedExport reports whether the claims of the export are needed for the answers.
-func (a Answers) NeedExport() bool { return a.All != "" || len(a.Each) > 0 }
-
 // For returns the entries of a binding for the claims of an export. If the export cannot be read, claimed is nil, and claims are known by
 // name only: then a claim on an API of somebody else, which has an identity, is not answered.
 func (a Answers) For(claimed []apisv1alpha2.PermissionClaim) []apisv1alpha2.AcceptablePermissionClaim {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/generated/clientset/versioned"
 	"github.com/annex-dev/annex/schemas/crd"
 )
@@ -33,8 +34,9 @@ type Offered struct {
 	Definition *apiextensionsv1.CustomResourceDefinition
 	// By says what offers it, such as `APIExport "widgets"`. Empty if nothing does.
 	By string
-	// Export is the name of the APIExport that offers it; empty if none does.
-	Export string
+	// Export is the name of the APIExport that offers it, and Cluster the logical cluster in which that is. Both are empty if none does.
+	Export  string
+	Cluster logicalcluster.Name
 }
 
 // New returns the workspace that config leads to.
@@ -82,12 +84,15 @@ func (w *Workspace) Exported(ctx context.Context, gr schema.GroupResource, expor
 		return Offered{}, fmt.Errorf("listing APIExports: %w", err)
 	}
 	var found []string
-	var schemaName string
+	var (
+		schemaName string
+		cluster    logicalcluster.Name
+	)
 	for i := range list.Items {
 		e := &list.Items[i]
 		at := slices.IndexFunc(e.Spec.Resources, func(r apisv1alpha2.ResourceSchema) bool { return r.Name == gr.Resource && r.Group == gr.Group })
 		if at >= 0 && (export == "" || export == e.Name) {
-			found, schemaName = append(found, e.Name), e.Spec.Resources[at].Schema
+			found, schemaName, cluster = append(found, e.Name), e.Spec.Resources[at].Schema, logicalcluster.From(e)
 		}
 	}
 	switch {
@@ -96,7 +101,7 @@ func (w *Workspace) Exported(ctx context.Context, gr schema.GroupResource, expor
 	case len(found) > 1:
 		return Offered{}, fmt.Errorf("several APIExports have %s: choose one with --export: %s", gr, strings.Join(found, ", "))
 	}
-	offered := Offered{By: fmt.Sprintf("APIExport %q", found[0]), Export: found[0]}
+	offered := Offered{By: fmt.Sprintf("APIExport %q", found[0]), Export: found[0], Cluster: cluster}
 	stored, err := w.exports.ApisV1alpha1().APIResourceSchemas().Get(ctx, schemaName, metav1.GetOptions{})
 	if err != nil {
 		return Offered{}, fmt.Errorf("reading the schema of %s: %w", offered.By, err)

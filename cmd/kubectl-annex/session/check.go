@@ -12,8 +12,8 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
-// Check returns an error unless the user may enter the workspace at path. It returns its Workspace, which is nil for root and if
-// the user may not read it in the parent.
+// Check returns an error unless the user may enter the workspace at path: a MissingError if it does not exist, as far as the user can see. It
+// returns its Workspace, which is nil for root and if the user may not read it in the parent.
 func (s *Session) Check(ctx context.Context, path logicalcluster.Path) (*tenancyv1alpha1.Workspace, error) {
 	enter, err := s.MayEnter(ctx, path)
 	if err != nil {
@@ -21,9 +21,13 @@ func (s *Session) Check(ctx context.Context, path logicalcluster.Path) (*tenancy
 	}
 	workspace, err := s.Workspace(ctx, path)
 	switch {
-	case !enter && apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("workspace %q not found", path)
 	case !enter:
+		if missing := s.missing(ctx, path); missing != nil {
+			return nil, missing
+		}
+		if apierrors.IsNotFound(err) {
+			return nil, &MissingError{Path: path}
+		}
 		return nil, fmt.Errorf("access to workspace %q denied", path)
 	case err != nil:
 		return nil, nil //nolint:nilnil // who may enter a workspace need not see its parent

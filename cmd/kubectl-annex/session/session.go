@@ -33,9 +33,9 @@ type Session struct {
 // Open returns the session for flags. workspace is what the user typed to work in another workspace than that of the context; it
 // may be empty.
 func Open(ctx context.Context, flags *genericclioptions.ConfigFlags, workspace string) (*Session, error) {
-	config, err := flags.ToRESTConfig()
+	config, err := configOf(flags)
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, err
 	}
 	// Each command sends few requests, or many at once. The server is fair between users.
 	config.QPS = -1

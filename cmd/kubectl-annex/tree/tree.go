@@ -24,7 +24,7 @@ type Node struct {
 	// Path is the address of the workspace; empty as long as it has none.
 	Path logicalcluster.Path
 	Name string
-	// Workspace is nil at the top.
+	// Workspace is nil at the top. What it has depends on the Read that read it.
 	Workspace *tenancyv1alpha1.Workspace
 
 	ready    chan struct{}
@@ -43,6 +43,16 @@ func (n *Node) Children(ctx context.Context) ([]*Node, error) {
 		return n.children, n.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// isRead reports whether the children are read.
+func (n *Node) isRead() bool {
+	select {
+	case <-n.ready:
+		return true
+	default:
+		return false
 	}
 }
 

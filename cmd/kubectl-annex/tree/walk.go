@@ -13,7 +13,7 @@ func Each(ctx context.Context, top *Node, do func(ctx context.Context, n *Node) 
 		all    sync.WaitGroup
 	)
 	seats := make(chan struct{}, parallel)
-	each(ctx, top, "", true, &faults, func(_ string, n *Node) {
+	each(ctx, top, "", "", &faults, func(_ string, n *Node) {
 		if n.Path.Empty() || n.Mounted() {
 			return
 		}

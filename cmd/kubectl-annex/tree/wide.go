@@ -16,7 +16,7 @@ const unknownPhase = "Unknown"
 type PhaseOf func(ctx context.Context, path logicalcluster.Path) string
 
 // DrawWide is Draw with two more columns: the phases of each Workspace and of its LogicalCluster.
-func DrawWide(ctx context.Context, out io.Writer, top *Node, full bool, phaseOf PhaseOf) []error {
+func DrawWide(ctx context.Context, out io.Writer, top *Node, look Look, phaseOf PhaseOf) []error {
 	type row struct {
 		label, workspace string
 		cluster          string
@@ -27,8 +27,9 @@ func DrawWide(ctx context.Context, out io.Writer, top *Node, full bool, phaseOf 
 		all    sync.WaitGroup
 	)
 	seats := make(chan struct{}, parallel)
-	each(ctx, top, "", true, &faults, func(prefix string, n *Node) {
-		r := &row{label: prefix + label(n, full), workspace: "-", cluster: unknownPhase}
+	table := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	look.each(ctx, table, top, &faults, func(prefix string, n *Node) {
+		r := &row{label: prefix + look.label(n), workspace: "-", cluster: unknownPhase}
 		rows = append(rows, r)
 		if n.Workspace != nil {
 			r.workspace = string(n.Workspace.Status.Phase)
@@ -45,8 +46,6 @@ func DrawWide(ctx context.Context, out io.Writer, top *Node, full bool, phaseOf 
 		})
 	})
 	all.Wait()
-	table := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(table, ".")
 	for _, r := range rows {
 		fmt.Fprintf(table, "%s\tws=%s\tlc=%s\n", r.label, r.workspace, r.cluster)
 	}

@@ -16,8 +16,12 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	"github.com/annex-dev/annex/apis/core/limits"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 )
+
+// path is where a workspace says how much it stores.
+const path = "/usage"
 
 // page is how many objects a list has at most that does not say how many more there are.
 const page = 500
@@ -42,6 +46,8 @@ type Usage struct {
 	// Objects are all but Events and the LogicalCluster, as the limits of workspaces count them.
 	Objects int64 `json:"objects"`
 	Events  int64 `json:"events"`
+	// Bytes is how much the objects take as they are stored; nil if the user may not read that.
+	Bytes *int64 `json:"bytes,omitempty"`
 	// Resources are those with objects, the largest number first.
 	Resources []Resource `json:"resources"`
 	// Hidden are resources that the user may not list: nobody has counted them.
@@ -81,6 +87,9 @@ func Count(ctx context.Context, config *rest.Config) (*Usage, error) {
 	if len(u.Hidden) == len(served) {
 		return nil, ErrClosed
 	}
+	if u.Bytes, err = stored(ctx, config); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(u.Resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(b.Objects, a.Objects), cmp.Compare(a.String(), b.String()))
 	})
@@ -114,6 +123,30 @@ func resources(ctx context.Context, config *rest.Config) ([]schema.GroupVersionR
 		}
 	}
 	return found, nil
+}
+
+// stored returns how many bytes the workspace stores; nil if the user may not read that, or if the server is too old to tell.
+func stored(ctx context.Context, config *rest.Config) (*int64, error) {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("using the kubeconfig: %w", err)
+	}
+	result := client.RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx)
+	// Only Error decodes the Status in a response.
+	if err := result.Error(); apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading how much is stored: %w", err)
+	}
+	data, err := result.Raw()
+	if err != nil {
+		return nil, fmt.Errorf("reading how much is stored: %w", err)
+	}
+	amount, err := limits.Read(string(data))
+	if err != nil {
+		return nil, err
+	}
+	return &amount.Bytes, nil
 }
 
 // count returns how many objects there are of a resource.

@@ -15,9 +15,11 @@ import (
 	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 )
 
-// serve is a workspace with so many objects of each resource. It says how many remain only if tells is set, and forbids secrets.
+// serve is a workspace with so many objects of each resource. It says how many remain, and how many bytes it stores, only if tells is set, and forbids
+// secrets.
 func serve(t *testing.T, tells bool, objects map[string]int) *rest.Config {
 	t.Helper()
 	var names []string
@@ -48,8 +50,12 @@ func serve(t *testing.T, tells bool, objects map[string]int) *rest.Config {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
+		if req.URL.Path == "/usage" && tells {
+			_, _ = w.Write([]byte("{\"objects\":2474,\"bytes\":123456}\n"))
+			return
+		}
 		name := req.URL.Path[strings.LastIndex(req.URL.Path, "/")+1:]
-		if name == "secrets" {
+		if name == "secrets" || name == "usage" {
 			w.WriteHeader(http.StatusForbidden)
 			write(metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden})
 			return
@@ -79,6 +85,10 @@ func TestCount(t *testing.T) {
 		{Resource: "pods", Objects: 1234}, {Resource: "services", Objects: 1234}, {Resource: "configmaps", Objects: 1},
 	}}
 	for _, tells := range []bool{true, false} {
+		want.Bytes = nil
+		if tells {
+			want.Bytes = ptr.To[int64](123456)
+		}
 		got, err := Count(t.Context(), serve(t, tells, objects))
 		if err != nil {
 			t.Fatal(err)

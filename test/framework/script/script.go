@@ -21,7 +21,7 @@ type Script struct {
 
 // Step is a command line. Without a field that says otherwise it has to succeed.
 type Step struct {
-	// Run are the arguments, separated by blanks; `` keep blanks together. In it and in Stdin, $name stands for what a step with
+	// Run are the arguments, separated by blanks; `` keep blanks together. In it, in Stdin and in Says, $name stands for what a step with
 	// keep: name has printed, and $port for a free port.
 	Run   string            `json:"run"`
 	Stdin string            `json:"stdin"`

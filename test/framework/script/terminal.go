@@ -177,6 +177,10 @@ func (t *Terminal) run(ctx context.Context, s Step) error {
 	}
 	t.kept[s.Keep] = strings.TrimSpace(out.String())
 	delete(t.kept, "")
+	s.Says = slices.Clone(s.Says)
+	for i := range s.Says {
+		s.Says[i] = t.expand(s.Says[i])
+	}
 	if wrong := s.wrong(code, out.String(), errs.String()); wrong != "" {
 		return fmt.Errorf("kubectl %s: %s; it ends with %d:\n%s%s", s.Run, wrong, code, &out, &errs)
 	}
