@@ -157,12 +157,15 @@ func missingExport(ctx context.Context, s *session.Session, reference *apisv1alp
 	if err != nil {
 		return nil //nolint:nilerr // who may not list APIExports learns from the server whether they may bind this one
 	}
-	names := []string{}
+	var names []string
 	for i := range list.Items {
 		if list.Items[i].Name == reference.Name {
 			return nil
 		}
 		names = append(names, list.Items[i].Name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("workspace %q has no APIExports", path)
 	}
 	return fmt.Errorf("workspace %q has no APIExport %q%s", path, reference.Name, near.Hint(reference.Name, names, ""))
 }

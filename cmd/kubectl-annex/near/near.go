@@ -26,14 +26,14 @@ func Names(typed string, names []string) []string {
 }
 
 // Hint returns the end of a message about a name that does not exist: which of names may be meant or, if none is like it, which there are. Each
-// is shown behind prefix.
+// is shown behind prefix. It is empty if there are no names.
 func Hint(typed string, names []string, prefix string) string {
 	if similar := Names(typed, names); len(similar) > 0 {
 		return fmt.Sprintf("; did you mean %s?", List(similar, prefix, "or"))
 	}
 	switch len(names) {
 	case 0:
-		return "; there are none"
+		return ""
 	case 1:
 		return "; there is only " + List(names, prefix, "and")
 	}

@@ -35,7 +35,7 @@ func TestHint(t *testing.T) {
 	}{
 		{"acne", []string{"acme", "other"}, `; did you mean ":root:acme"?`},
 		{"pay", []string{"payments", "payroll"}, `; did you mean ":root:payments" or ":root:payroll"?`},
-		{"none", nil, "; there are none"},
+		{"none", nil, ""},
 		{"none", []string{"acme"}, `; there is only ":root:acme"`},
 		{"none", []string{"acme", "other"}, `; there are ":root:acme" and ":root:other"`},
 		{"none", []string{"a1", "b1", "c1", "d1", "e1", "f1", "g1"}, `; there are ":root:a1", ":root:b1", ":root:c1", ":root:d1", ":root:e1" and 2 more`},

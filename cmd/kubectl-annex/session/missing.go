@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,15 +50,16 @@ func (s *Session) missing(ctx context.Context, path logicalcluster.Path) error {
 		if rest != "" {
 			there = fmt.Sprintf(": there is no %q", gone)
 		}
-		for _, known := range names {
-			if known == name {
-				return nil
-			}
+		if slices.Contains(names, name) {
+			return nil
 		}
 		if len(near.Names(name, names)) == 0 {
 			if above := s.above(ctx, parent, name); !above.Empty() {
 				return &MissingError{path, fmt.Sprintf("%s; did you mean %q?", there, ":"+above.String()+rest)}
 			}
+		}
+		if len(names) == 0 {
+			return &MissingError{path, fmt.Sprintf("%s; %q has no workspaces below it", there, parent)}
 		}
 		return &MissingError{path, there + near.Hint(name, names, ":"+parent.String()+logicalcluster.Separator)}
 	}
@@ -69,11 +71,8 @@ func (s *Session) missingTop(ctx context.Context, path logicalcluster.Path) erro
 	if first == logicalcluster.Root.String() {
 		return nil
 	}
-	names, _ := s.below(ctx, logicalcluster.Root.Path())
-	for _, known := range names {
-		if known == first {
-			return &MissingError{path, fmt.Sprintf("; did you mean %q?", ":root:"+path.String())}
-		}
+	if names, _ := s.below(ctx, logicalcluster.Root.Path()); slices.Contains(names, first) {
+		return &MissingError{path, fmt.Sprintf("; did you mean %q?", ":root:"+path.String())}
 	}
 	return nil
 }
@@ -81,11 +80,8 @@ func (s *Session) missingTop(ctx context.Context, path logicalcluster.Path) erro
 // above returns the workspace called name next to one of those on the way from path to the top; empty if there is none.
 func (s *Session) above(ctx context.Context, path logicalcluster.Path, name string) logicalcluster.Path {
 	for path, _ = path.Split(); !path.Empty(); path, _ = path.Split() {
-		names, _ := s.below(ctx, path)
-		for _, known := range names {
-			if known == name {
-				return path.Join(name)
-			}
+		if names, _ := s.below(ctx, path); slices.Contains(names, name) {
+			return path.Join(name)
 		}
 	}
 	return ""
