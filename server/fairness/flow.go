@@ -122,7 +122,7 @@ const (
 // seatsOf returns how many seats a request takes.
 func seatsOf(r *http.Request, info *genericapirequest.RequestInfo) int {
 	if !info.IsResourceRequest {
-		if strings.HasPrefix(r.URL.Path, "/openapi/") {
+		if strings.HasPrefix(r.URL.Path, "/openapi/") || strings.HasPrefix(r.URL.Path, "/usage") {
 			return broadSeats
 		}
 		return 1

@@ -134,7 +134,7 @@ func TestSeatsOf(t *testing.T) {
 			}
 		})
 	}
-	for path, want := range map[string]int{"/openapi/v2": broadSeats, "/openapi/v3/api/v1": broadSeats, "/apis": 1} {
+	for path, want := range map[string]int{"/openapi/v2": broadSeats, "/openapi/v3/api/v1": broadSeats, "/usage": broadSeats, "/apis": 1} {
 		if got := seatsOf(httptest.NewRequest("GET", path, nil), &genericapirequest.RequestInfo{Verb: "get"}); got != want {
 			t.Errorf("%s: %d seats, want %d", path, got, want)
 		}
