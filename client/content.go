@@ -105,6 +105,12 @@ type Content interface {
 	// was written, with neither defaults nor what storage adds when it reads, and visit may keep or change it. It is nil for an object whose
 	// stored bytes cannot be read. The objects of one resource of a cluster are as they are at one time, the time of the call or later.
 	Stored(ctx context.Context, scope ContentScope, visit func(h Head, stored *unstructured.Unstructured) error) error
+	// Rewrite stores the custom resource of h in version, in which its cluster stores the resource now. Clients see nothing of it but another
+	// resourceVersion. It is not validated, and neither admission nor quotas are asked. A *NotRewrittenError says why that is impossible. Conflict when
+	// the cluster stores the resource in another version, NotFound when the object is gone or nothing serves it.
+	Rewrite(ctx context.Context, h Head, version string) error
+	// Retire makes sure that no custom resource is stored in a version any more.
+	Retire(ctx context.Context, r Retirement) error
 	// Delete begins or completes the deletion of the object of h as options say; nil for the defaults. NotFound when it is gone, Conflict
 	// when another object has its name.
 	Delete(ctx context.Context, h Head, options *metav1.DeleteOptions) error

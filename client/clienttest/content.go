@@ -22,6 +22,8 @@ type Content struct {
 	err    error
 	before func()
 	kinds  map[schema.GroupVersionKind]client.Kind
+
+	retired []client.Retirement
 }
 
 var _ client.Content = &Content{}

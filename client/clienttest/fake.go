@@ -359,6 +359,7 @@ func specChanged(a, b client.Object) bool {
 		if err != nil {
 			panic(err) // Every API type converts.
 		}
+		m = maps.Clone(m) // that of an unstructured object is its own
 		delete(m, "metadata")
 		delete(m, "status")
 		return m

@@ -192,3 +192,40 @@ func (c *Content) Stored(ctx context.Context, scope client.ContentScope, visit f
 	}
 	return nil
 }
+
+// Rewrite implements client.Content. All that changes is the version.
+func (c *Content) Rewrite(ctx context.Context, h client.Head, version string) error {
+	if err := c.failure(); err != nil {
+		return err
+	}
+	obj, err := c.fake.Get(ctx, h.Resource, h.Key())
+	if err != nil {
+		return err
+	}
+	custom, ok := obj.(*unstructured.Unstructured)
+	if !ok || custom.GetUID() != h.UID {
+		return apierrors.NewNotFound(h.Resource, h.Name)
+	}
+	next := custom.DeepCopy()
+	next.SetAPIVersion(schema.GroupVersion{Group: h.Resource.Group, Version: version}.String())
+	_, err = c.fake.Update(ctx, h.Resource, h.Cluster, next)
+	return err
+}
+
+// Retire implements client.Content. It is noted in Retired; nothing refuses anything.
+func (c *Content) Retire(_ context.Context, r client.Retirement) error {
+	if err := c.failure(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retired = append(c.retired, r)
+	return nil
+}
+
+// Retired returns what was retired, in order.
+func (c *Content) Retired() []client.Retirement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.retired)
+}

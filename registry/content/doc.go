@@ -5,7 +5,7 @@
 // A [Content] lists the [head.Head] of each object that a cluster, a namespace or the whole server stores, typed and custom,
 // and watches them. From a head it reads the whole object or deletes it. Typed objects are deleted through the server's own
 // client, and custom resources through the storage of the schema that serves them; admission decides about both. Custom resources that a webhook
-// converts are read, changed and deleted as they are stored, because the webhook may be gone. Finalizers are honored, with one exception: a
+// converts are read, changed and deleted as they are stored, because the webhook may be gone. Only [Content.Rewrite] converts. Finalizers are honored, with one exception: a
 // custom resource that nothing can read is deleted by key, because its definition is gone or has another scope, or its bytes are broken.
 // Nobody could remove its finalizers.
 //

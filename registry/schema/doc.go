@@ -28,7 +28,9 @@
 //
 // Webhooks may convert objects (webhooks.go). To the consumers of a bound resource they do not say why they cannot be called (discreet.go), and
 // few of their requests wait long for a provider whose webhook does not answer (waits.go). The stock handler converts them one by one. Lists and the first events of watches are converted with
-// one call for many objects (batch.go), to the same result. The server itself works on objects as they are stored (stored.go).
+// one call for many objects (batch.go), to the same result. The server itself works on objects as they are stored (stored.go),
+// and rewrites those that are stored in an older version (rewrite.go). Each write says in which version it stores an object (versioned.go), so that none
+// is stored in one that is no longer used.
 //
 // What of the stock handler is used beyond its documentation, each with a test here: nil for the private discovery
 // parameters, the storage in the scope of a request that admission gets (names.go), and the delete function that it registers with the informer, which tears down what the lister no longer lists.

@@ -170,7 +170,7 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 	}
 	return h.get(key, resource, cluster, func() (*entry, error) {
 		defaults, rules := growth{cost.NewGrowth(resource.CRD)}, newRules(resource.CRD, h.config.ConversionTimeout)
-		e, err := h.build(resource.CRD, hooks, defaults, rules, func(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
+		e, err := h.build(resource.CRD, storedIn(resource.CRD), hooks, defaults, rules, func(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
 			bounds := withBounds(next, definition, storage)
 			if rules == nil {
 				return bounds
@@ -195,7 +195,7 @@ func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name
 		key += discreetSuffix
 	}
 	e, err := h.get(key, &plain, cluster, func() (*entry, error) {
-		return h.build(plain.CRD, hooks, growth{}, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+		return h.build(plain.CRD, storedIn(plain.CRD), hooks, growth{}, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return letGo{next}
 		})
 	})
@@ -244,9 +244,9 @@ func (h *Handlers) get(key string, resource *catalog.Resource, cluster logicalcl
 	return e, nil
 }
 
-// build returns the stock handler of one definition, whose objects rules convert, or one of hooks if they are nil. It is cheap: the dear part is done at the
-// first request.
-func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, hooks Webhooks, defaults growth, rules *rules,
+// build returns the stock handler of one definition, which stores objects in version; see versionedOptions. Rules convert them, or one of hooks if these are
+// nil. It is cheap: the dear part is done at the first request.
+func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, version string, hooks Webhooks, defaults growth, rules *rules,
 	admit func(stamping, *apiextensionsv1.CustomResourceDefinition, func() (Storage, error)) admission.Interface) (*entry, error) {
 	own := Webhooks(brief{hooks})
 	if rules != nil {
@@ -254,7 +254,7 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, hooks We
 	}
 	s := &source{crd: crd}
 	e := &entry{source: s, interfaces: sync.OnceValues(func() (admission.ObjectInterfaces, error) { return newInterfaces(crd, own) })}
-	var options generic.RESTOptionsGetter = growingOptions{h.config.RESTOptionsGetter, defaults}
+	var options generic.RESTOptionsGetter = growingOptions{versionedOptions{h.config.RESTOptionsGetter, version}, defaults}
 	admits := admit(h.admission, crd, e.storage)
 	if apiscrd.HasPathSegmentNames(crd) {
 		admits = &freelyNaming{Interface: admits}

@@ -27,7 +27,7 @@ func (h *Handlers) Stored(resource *catalog.Resource, cluster logicalcluster.Nam
 	plain := *resource
 	plain.CRD = onlyVersion(resource.CRD, version)
 	e, err := h.get(resource.Hash+storedSuffix+version, &plain, cluster, func() (*entry, error) {
-		return h.build(plain.CRD, h.config.Webhooks, growth{}, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+		return h.build(plain.CRD, "", h.config.Webhooks, growth{}, nil, func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return next
 		})
 	})

@@ -64,7 +64,9 @@ func (b *Backend) Purge(ctx context.Context, cluster logicalcluster.Name) (int64
 	for _, key := range append(made, b.prefix+owners.MeterKey(cluster).String()) {
 		last = append(last, clientv3.OpDelete(key))
 	}
-	last = append(last, clientv3.OpDelete(b.prefix+owners.QuotasOf(cluster), clientv3.WithPrefix()))
+	for _, root := range []string{owners.QuotasOf(cluster), owners.RetiredOf(cluster)} {
+		last = append(last, clientv3.OpDelete(b.prefix+root, clientv3.WithPrefix()))
+	}
 	err = b.delete(ctx, keys)
 	for _, e := range b.others {
 		if err == nil && e.owners != nil {
@@ -117,7 +119,7 @@ func (b *Backend) leftKeys(ctx context.Context, cluster logicalcluster.Name) ([]
 		for _, c := range e.caches.All() {
 			delete(roots, left{e, c.Root})
 		}
-		for _, k := range []layout.Key{owners.MeterKey(cluster), {Resource: owners.Gates}, {Resource: owners.Quotas}} { // no objects
+		for _, k := range []layout.Key{owners.MeterKey(cluster), {Resource: owners.Gates}, {Resource: owners.Quotas}, {Resource: owners.Retired}} { // no objects
 			delete(roots, left{e, layout.TypedRoot(k.Resource)})
 		}
 	}

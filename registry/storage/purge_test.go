@@ -66,9 +66,9 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 	// As does what another replica wrote an instant ago, in a bucket that was never seen.
 	create(t, WithBucket(in(t.Context(), "c1"), "new"), custom, widget("default", "x", "red"))
 
-	// A meter is no object, nor is what quotas limit.
+	// A meter is no object, nor is what quotas limit, nor a version that is retired.
 	for _, cluster := range []logicalcluster.Name{"c1", "c2"} {
-		for _, k := range []layout.Key{owners.MeterKey(cluster), owners.HardKey(cluster, "default")} {
+		for _, k := range []layout.Key{owners.MeterKey(cluster), owners.HardKey(cluster, "default"), owners.RetiredKey(layout.Key{Resource: widgets, Bucket: "crd", Cluster: cluster}, "v1")} {
 			if _, err := client.KV.Put(t.Context(), DefaultPrefix+k.String(), "{}"); err != nil {
 				t.Fatal(err)
 			}
@@ -76,8 +76,8 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 	}
 
 	count := func(cluster logicalcluster.Name) int { return len(keysOf(t, client, cluster)) }
-	if got := count("c1"); got != 10 {
-		t.Errorf("c1 has %d keys, want 10", got)
+	if got := count("c1"); got != 11 {
+		t.Errorf("c1 has %d keys, want 11", got)
 	}
 	start, err := client.KV.Get(t.Context(), "/annex/")
 	if err != nil {
@@ -90,7 +90,7 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 	if got := count("c1"); got != 0 {
 		t.Errorf("c1 has %d keys after it was purged", got)
 	}
-	for cluster, want := range map[logicalcluster.Name]int{"c2": 8, "c11": 6} {
+	for cluster, want := range map[logicalcluster.Name]int{"c2": 9, "c11": 6} {
 		if got := count(cluster); got != want {
 			t.Errorf("%s has %d keys, want %d", cluster, got, want)
 		}
@@ -100,7 +100,7 @@ func TestPurge_TakesEveryKeyOfTheClusterAndNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := end.Header.Revision - start.Header.Revision; got != 9 {
-		t.Errorf("10 keys went in %d revisions: one must never hold two", got)
+		t.Errorf("11 keys went in %d revisions: one must never hold two", got)
 	}
 	if n, err := b.Purge(t.Context(), "c1"); err != nil || n != 0 {
 		t.Errorf("purging again: %d keys, %v", n, err)

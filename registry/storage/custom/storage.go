@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	apistorage "k8s.io/apiserver/pkg/storage"
 	"k8s.io/client-go/tools/cache"
 
@@ -53,13 +54,17 @@ func New(store apistorage.Interface, l layout.Resource, raw *raw.Cache, codec ru
 	return s
 }
 
-// suggestion returns the cached object; nil when there is none.
+// suggestion returns the cached object; nil when there is none. Stock stores encode what is suggested, which is of no use for an object that is stored in
+// an older version, and is impossible if that cannot be converted: then nobody could correct it.
 func (s *Storage) suggestion(ctx context.Context, key string) runtime.Object {
 	if s.raw.ReadinessCheck() != nil {
 		return nil
 	}
 	var raw raw.Object
 	if err := s.raw.Get(ctx, key, apistorage.GetOptions{ResourceVersion: "0"}, &raw); err != nil {
+		return nil
+	}
+	if version := layout.VersionFrom(ctx); version != "" && !layout.IsStoredIn(raw.Data(), schema.GroupVersion{Group: s.Layout.Resource.Group, Version: version}) {
 		return nil
 	}
 	obj, err := s.shared(&raw)

@@ -133,7 +133,7 @@ func (s Store) Remove(ctx context.Context, o Orphan) (bool, error) {
 		return false, err
 	}
 	ops := []clientv3.Op{clientv3.OpDelete(key)}
-	if is := o.Key.Resource; is != owners.MeterKey("").Resource && is != owners.Gates && is != owners.Quotas {
+	if is := o.Key.Resource; is != owners.MeterKey("").Resource && is != owners.Gates && is != owners.Quotas && is != owners.Retired {
 		// The meter of the workspace, if it has one, begins anew, and so does what quotas count.
 		whole := o.Key
 		whole.Namespace = ""
@@ -189,6 +189,9 @@ func (t *there) missing(k layout.Key) (layout.Key, string) {
 	}
 	if cluster := owners.ClusterKey(k.Cluster); owners.InCluster(k) && !t.has(cluster) {
 		return cluster, fmt.Sprintf("LogicalCluster %q does not exist", k.Cluster)
+	}
+	if k.Resource == owners.Retired { // its namespace is the name of a resource
+		return layout.Key{}, ""
 	}
 	if ns := owners.NamespaceKey(k.Cluster, k.Namespace); k.Namespace != "" && !t.has(ns) {
 		return ns, fmt.Sprintf("Namespace %q does not exist", k.Namespace)

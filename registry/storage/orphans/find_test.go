@@ -31,36 +31,38 @@ const (
 
 // living are keys that belong to something.
 var living = map[string]string{
-	clusters + "c1/cluster":                  lc,
-	"/annex/core/namespaces/c1/default":      object,
-	"/annex/core/configmaps/c1/default/a":    object,
-	"/annex/core/namespaces/system:admin/ns": object,
-	"/annex/core/secrets/system:admin/ns/a":  object,
-	"/annex/annex.dev/what":                  object, // no key of an object
-	crds + "c1/widgets.example.com":          crd,
-	crds + "system:bound-crds/uid":           crd,
-	bindings + "c1/b":                        binding,
-	widgets + "crd/c1/default/w":             object,
-	widgets + "id/c1/default/w":              object,
-	"/annex/tenancy.kcp.io/workspaces/c1/w":  object,
-	"/annex/annex.dev/hostbindings/c1/h":     object,
-	clusters + "c2/cluster":                  lc,
-	"/annex/core/namespaces/c2/default":      object,
+	clusters + "c1/cluster":                                  lc,
+	"/annex/core/namespaces/c1/default":                      object,
+	"/annex/core/configmaps/c1/default/a":                    object,
+	"/annex/core/namespaces/system:admin/ns":                 object,
+	"/annex/core/secrets/system:admin/ns/a":                  object,
+	"/annex/annex.dev/what":                                  object, // no key of an object
+	crds + "c1/widgets.example.com":                          crd,
+	crds + "system:bound-crds/uid":                           crd,
+	bindings + "c1/b":                                        binding,
+	widgets + "crd/c1/default/w":                             object,
+	widgets + "id/c1/default/w":                              object,
+	"/annex/tenancy.kcp.io/workspaces/c1/w":                  object,
+	"/annex/annex.dev/hostbindings/c1/h":                     object,
+	"/annex/annex.dev/retired/c1/widgets.example.com/crd:v1": "{}", // its namespace is the name of a resource
+	clusters + "c2/cluster":                                  lc,
+	"/annex/core/namespaces/c2/default":                      object,
 }
 
 // dead are keys that do not, and why.
 var dead = map[string]string{
-	"/annex/rbac.authorization.k8s.io/roles/c2/no/x": `Namespace "no" does not exist`,
-	"/annex/core/namespaces/gone/default":            `LogicalCluster "gone" does not exist`,
-	"/annex/core/configmaps/gone/default/a":          `LogicalCluster "gone" does not exist`,
-	"/annex/core/configmaps/c1/gone/a":               `Namespace "gone" does not exist`,
-	"/annex/core/secrets/system:admin/gone/a":        `Namespace "gone" does not exist`,
-	widgets + "crd/c1/w":                             `widgets.example.com is served with another scope`,
-	widgets + "id/c1/w":                              `widgets.example.com is served with another scope`,
-	widgets + "other/c1/default/w":                   `no APIBinding binds widgets.example.com with this identity`,
-	widgets + "crd/c2/default/w":                     `CustomResourceDefinition "widgets.example.com" does not exist`,
-	widgets + "id/c2/default/w":                      `no APIBinding binds widgets.example.com with this identity`,
-	"/annex/tenancy.kcp.io/workspaces/c2/w":          `no APIBinding binds workspaces.tenancy.kcp.io with this identity`,
+	"/annex/rbac.authorization.k8s.io/roles/c2/no/x":           `Namespace "no" does not exist`,
+	"/annex/core/namespaces/gone/default":                      `LogicalCluster "gone" does not exist`,
+	"/annex/core/configmaps/gone/default/a":                    `LogicalCluster "gone" does not exist`,
+	"/annex/annex.dev/retired/gone/widgets.example.com/crd:v1": `LogicalCluster "gone" does not exist`,
+	"/annex/core/configmaps/c1/gone/a":                         `Namespace "gone" does not exist`,
+	"/annex/core/secrets/system:admin/gone/a":                  `Namespace "gone" does not exist`,
+	widgets + "crd/c1/w":                                       `widgets.example.com is served with another scope`,
+	widgets + "id/c1/w":                                        `widgets.example.com is served with another scope`,
+	widgets + "other/c1/default/w":                             `no APIBinding binds widgets.example.com with this identity`,
+	widgets + "crd/c2/default/w":                               `CustomResourceDefinition "widgets.example.com" does not exist`,
+	widgets + "id/c2/default/w":                                `no APIBinding binds widgets.example.com with this identity`,
+	"/annex/tenancy.kcp.io/workspaces/c2/w":                    `no APIBinding binds workspaces.tenancy.kcp.io with this identity`,
 }
 
 // Objects in another etcd belong to what the main one has.
@@ -218,7 +220,7 @@ func TestRemove_OnlyOrphans(t *testing.T) {
 			t.Errorf("%s: %t, %v", o.Key, done, err)
 		}
 	}
-	if after := keys(t, etcd); len(all) != 4 || !slices.Equal(before, after) {
+	if after := keys(t, etcd); len(all) != 5 || !slices.Equal(before, after) {
 		t.Errorf("%d orphans, %d keys of %d stay", len(all), len(after), len(before))
 	}
 }

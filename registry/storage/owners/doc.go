@@ -42,5 +42,10 @@
 // be given back after a failure, and nothing is counted in memory. In another etcd than the quotas, there is a copy of what they limit
 // (adopt.go). What quotas limit in a whole cluster, and the room there, are keys of the same kind without a namespace. A creation heeds both.
 //
+// Once all objects of a custom resource are rewritten in another version, none may be stored in the old one (retired.go): a server with an old
+// schema could do that. A key says that a version is retired in a cluster, and every transaction that stores a custom resource compares that there is none
+// for its version. Whoever finds one looks at the object by which the cluster serves the resource. If that has changed since, and lists the
+// version, the key has had its time. So what counts is that object alone, and the key makes sure that somebody looks.
+//
 // Only registry/storage imports it.
 package owners

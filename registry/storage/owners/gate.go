@@ -219,12 +219,14 @@ func (c *Client) Leave(ctx context.Context, cluster logicalcluster.Name) error {
 	ops := []clientv3.Op{
 		clientv3.OpGet(c.gatesOf(cluster), clientv3.WithPrefix(), clientv3.WithCountOnly()), clientv3.OpGet(c.meterPath(cluster), clientv3.WithCountOnly()),
 		clientv3.OpGet(c.Prefix+QuotasOf(cluster), clientv3.WithPrefix(), clientv3.WithCountOnly()),
+		clientv3.OpGet(c.Prefix+RetiredOf(cluster), clientv3.WithPrefix(), clientv3.WithCountOnly()),
 	}
 	found, err := c.KV.Txn(ctx).Then(ops...).Commit()
 	if err != nil || !slices.ContainsFunc(found.Responses, func(r *etcdserverpb.ResponseOp) bool { return r.GetResponseRange().Count > 0 }) {
 		return err
 	}
-	_, err = c.KV.Txn(ctx).Then(clientv3.OpDelete(c.gatesOf(cluster), clientv3.WithPrefix()), clientv3.OpDelete(c.meterPath(cluster)), c.forgetQuotas(cluster)).Commit()
+	_, err = c.KV.Txn(ctx).Then(clientv3.OpDelete(c.gatesOf(cluster), clientv3.WithPrefix()), clientv3.OpDelete(c.meterPath(cluster)), c.forgetQuotas(cluster),
+		clientv3.OpDelete(c.Prefix+RetiredOf(cluster), clientv3.WithPrefix())).Commit()
 	return err
 }
 

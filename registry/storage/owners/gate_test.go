@@ -100,6 +100,15 @@ func TestGate_Costs(t *testing.T) {
 			t.Errorf("the gate of %s is the one of %s", k, owner)
 		}
 	}
+	// What is retired there is read with what serves it in the main etcd.
+	if err := p.Retire(t.Context(), widgetKey, "v1", Retirement{Of: Definitions.String(), Name: definitionKey.Name, Revision: 1 << 40}); err != nil || !p.has(RetiredKey(widgetKey, "v1")) {
+		t.Errorf("retiring a version: %v", err)
+	}
+	late := widgetKey
+	late.Name = "late"
+	if _, _, err := p.put(local(t.Context()), late); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("the definition does not list the version, and it is used: %v", err)
+	}
 	if err := p.Leave(t.Context(), "c1"); err != nil {
 		t.Error(err)
 	}

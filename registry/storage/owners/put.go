@@ -83,6 +83,7 @@ type change struct {
 	// revealing is whether a conflict is to be answered with what is stored.
 	revealing bool
 	amends    []namespace // in which it has changed what quotas limit
+	version   string      // in which it stores a custom resource; empty if it does not
 }
 
 // outcome is what a change has led to.
@@ -141,6 +142,9 @@ func (c *Client) commit(ctx context.Context, ch *change) (outcome, error) {
 	var err error
 	if ch.k, err = layout.Parse(strings.TrimPrefix(ch.key, c.Prefix)); err != nil {
 		return outcome{}, apierrors.NewInternalError(err)
+	}
+	if ch.version, err = versionOf(ctx, ch); err != nil {
+		return outcome{}, err
 	}
 	if ch.creates {
 		if err := c.belong(ctx, ch); err != nil {
@@ -216,6 +220,12 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	if ch.cluster != 0 {
 		compares = append(compares, clientv3.Compare(clientv3.ModRevision(c.path(ClusterKey(ch.k.Cluster))), "=", ch.cluster))
 	}
+	var closed []clientv3.Op
+	if ch.version != "" {
+		key := c.path(RetiredKey(ch.k, ch.version))
+		compares = append(compares, clientv3.Compare(clientv3.CreateRevision(key), "=", 0))
+		closed = append(closed, clientv3.OpGet(key))
+	}
 	op := clientv3.OpPut(ch.key, string(ch.value), clientv3.WithLease(ch.lease))
 	if ch.deletes && len(ch.value) == 0 {
 		op = clientv3.OpDelete(ch.key)
@@ -224,7 +234,7 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	if !ch.revealing {
 		existing = clientv3.OpGet(ch.key, clientv3.WithKeysOnly())
 	}
-	then, otherwise := slices.Concat(account.ops, charge.ops, []clientv3.Op{op}), slices.Concat(account.reads, charge.reads, []clientv3.Op{existing})
+	then, otherwise := slices.Concat(account.ops, charge.ops, []clientv3.Op{op}), slices.Concat(account.reads, charge.reads, closed, []clientv3.Op{existing})
 	resp, err := c.KV.Txn(ctx).If(compares...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
 		account.lost()
@@ -240,7 +250,7 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	}
 	last := len(resp.Responses) - 1
 	account.moved(resp.Responses[:len(account.reads)])
-	if err := charge.moved(resp.Responses[len(account.reads):last]); err != nil {
+	if err := charge.moved(resp.Responses[len(account.reads) : last-len(closed)]); err != nil {
 		return done, false, err
 	}
 	var kv *mvccpb.KeyValue
@@ -251,5 +261,13 @@ func (c *Client) try(ctx context.Context, ch *change) (done outcome, conflict bo
 	if ch.revealing {
 		done.kv = kv
 	}
-	return done, revision != ch.revision, nil
+	if revision != ch.revision {
+		return done, true, nil
+	}
+	for _, read := range resp.Responses[last-len(closed) : last] {
+		for _, kv := range read.GetResponseRange().Kvs {
+			return done, false, c.enter(ctx, ch, kv)
+		}
+	}
+	return done, false, nil
 }

@@ -122,7 +122,7 @@ func (h *house) put(ctx context.Context, k layout.Key) (kubernetes.PutResponse, 
 		return resp.Header.Revision
 	}
 	before := revision()
-	resp, err := h.OptimisticPut(ctx, h.path(k), []byte(`{"metadata":{"uid":"new"}}`), 0, kubernetes.PutOptions{})
+	resp, err := h.OptimisticPut(ctx, h.path(k), []byte(`{"apiVersion":"example.com/v1","metadata":{"uid":"new"}}`), 0, kubernetes.PutOptions{})
 	return resp, revision() - before, err
 }
 
@@ -301,7 +301,7 @@ func TestOptimisticPut_NameIsTaken(t *testing.T) {
 		t.Errorf("got %+v, %v", resp, err)
 	}
 	// An update that may create needs to know what is there.
-	resp, err = h.OptimisticPut(local(t.Context()), h.path(widgetKey), []byte("{}"), 0, kubernetes.PutOptions{GetOnFailure: true})
+	resp, err = h.OptimisticPut(local(t.Context()), h.path(widgetKey), []byte(`{"apiVersion":"example.com/v1"}`), 0, kubernetes.PutOptions{GetOnFailure: true})
 	if err != nil || resp.Succeeded || resp.KV == nil || len(resp.KV.Value) == 0 {
 		t.Errorf("got %+v, %v", resp, err)
 	}
