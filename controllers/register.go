@@ -35,6 +35,7 @@ import (
 	"github.com/annex-dev/annex/controllers/resourcequota"
 	"github.com/annex-dev/annex/controllers/rollout"
 	"github.com/annex-dev/annex/controllers/serviceaccount"
+	"github.com/annex-dev/annex/controllers/storagemigration"
 	"github.com/annex-dev/annex/controllers/typecheck"
 	"github.com/annex-dev/annex/controllers/workspace"
 	"github.com/annex-dev/annex/controllers/workspaceaccess"
@@ -109,6 +110,7 @@ func All(c Config) []multicluster.Spec {
 		publish.Specs(c.Config),
 		apiconversion.Specs(c.Config),
 		apichange.Specs(c.Config),
+		storagemigration.Specs(c.Config),
 		defaultbinding.Specs(c.Config),
 		workspaceaccess.Specs(workspaceaccess.Config{
 			Config: c.Config, Tokens: c.Access, External: c.External, CABundle: c.CABundle, Host: c.Host, Workspace: c.HostWorkspace,

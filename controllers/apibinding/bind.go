@@ -230,7 +230,8 @@ func groupResource(group, resource string) schema.GroupResource {
 	return schema.GroupResource{Group: group, Resource: resource}
 }
 
-// record adds gr, bound with source, to the status, and returns its entry there. Storage versions are never removed.
+// record adds gr, bound with source, to the status, and returns its entry there. Storage versions are only added here:
+// controllers/storagemigration removes those in which no object is stored any more.
 func record(binding *apisv1alpha2.APIBinding, gr schema.GroupResource, source *apisv1alpha1.APIResourceSchema, identity string) *apisv1alpha2.BoundAPIResource {
 	entry := lifecycle.Resource(binding, gr)
 	if entry == nil {

@@ -56,6 +56,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &annexv1alpha1.APIExportRolloutSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("APIExportRolloutStatus"):
 		return &annexv1alpha1.APIExportRolloutStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIStorageMigration"):
+		return &annexv1alpha1.APIStorageMigrationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIStorageMigrationConsumers"):
+		return &annexv1alpha1.APIStorageMigrationConsumersApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIStorageMigrationFailure"):
+		return &annexv1alpha1.APIStorageMigrationFailureApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIStorageMigrationObjects"):
+		return &annexv1alpha1.APIStorageMigrationObjectsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIStorageMigrationSpec"):
+		return &annexv1alpha1.APIStorageMigrationSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("APIStorageMigrationStatus"):
+		return &annexv1alpha1.APIStorageMigrationStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClaimedWorkspace"):
 		return &annexv1alpha1.ClaimedWorkspaceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HostBinding"):

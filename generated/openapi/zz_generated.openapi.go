@@ -52,6 +52,13 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.APIExportRolloutList{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutList(ref),
 		v1alpha1.APIExportRolloutSpec{}.OpenAPIModelName():                            schema_annex_apis_annex_v1alpha1_APIExportRolloutSpec(ref),
 		v1alpha1.APIExportRolloutStatus{}.OpenAPIModelName():                          schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref),
+		v1alpha1.APIStorageMigration{}.OpenAPIModelName():                             schema_annex_apis_annex_v1alpha1_APIStorageMigration(ref),
+		v1alpha1.APIStorageMigrationConsumers{}.OpenAPIModelName():                    schema_annex_apis_annex_v1alpha1_APIStorageMigrationConsumers(ref),
+		v1alpha1.APIStorageMigrationFailure{}.OpenAPIModelName():                      schema_annex_apis_annex_v1alpha1_APIStorageMigrationFailure(ref),
+		v1alpha1.APIStorageMigrationList{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_APIStorageMigrationList(ref),
+		v1alpha1.APIStorageMigrationObjects{}.OpenAPIModelName():                      schema_annex_apis_annex_v1alpha1_APIStorageMigrationObjects(ref),
+		v1alpha1.APIStorageMigrationSpec{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_APIStorageMigrationSpec(ref),
+		v1alpha1.APIStorageMigrationStatus{}.OpenAPIModelName():                       schema_annex_apis_annex_v1alpha1_APIStorageMigrationStatus(ref),
 		v1alpha1.AccessExplanation{}.OpenAPIModelName():                               schema_annex_apis_annex_v1alpha1_AccessExplanation(ref),
 		v1alpha1.AccessExplanationStatus{}.OpenAPIModelName():                         schema_annex_apis_annex_v1alpha1_AccessExplanationStatus(ref),
 		v1alpha1.AccessGrant{}.OpenAPIModelName():                                     schema_annex_apis_annex_v1alpha1_AccessGrant(ref),
@@ -1632,6 +1639,377 @@ func schema_annex_apis_annex_v1alpha1_APIExportRolloutStatus(ref common.Referenc
 		},
 		Dependencies: []string{
 			v1alpha1.RolloutFailure{}.OpenAPIModelName(), v1alpha1.RolloutResource{}.OpenAPIModelName(), v1alpha1.RolloutWaveStatus{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigration(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigration rewrites the objects of a resource that are stored in another version than the current one: those of all consumers of an APIExport of the same workspace, or those of a CustomResourceDefinition of the workspace. Clients see nothing of it, except a new resourceVersion. When all objects of a workspace are rewritten, the other versions leave status.boundResources[].storageVersions of its APIBinding, or status.storedVersions of the CustomResourceDefinition. The next schema then does not need them any more.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says which objects are rewritten.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIStorageMigrationSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status says how far the migration is.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIStorageMigrationStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIStorageMigrationSpec{}.OpenAPIModelName(), v1alpha1.APIStorageMigrationStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigrationConsumers(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigrationConsumers counts workspaces.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is how many workspaces have bound the resource. It is 1 for a CustomResourceDefinition.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"migrated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "migrated is how many of them store all objects in the current version, and need no other version any more.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"behind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "behind is how many of them do not have the schema that the APIExport names. Their objects are not rewritten.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is how many of them have objects that could not be rewritten.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigrationFailure(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigrationFailure is an object that could not be rewritten, or a workspace whose objects were not all rewritten.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the logical cluster that contains the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace; empty for cluster-scoped objects.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the object; empty for the workspace as a whole.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version in which the object is stored.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says why, without values of the object.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"cluster", "message"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigrationList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigrationList is a list of APIStorageMigrations.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the objects.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.APIStorageMigration{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIStorageMigration{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigrationObjects(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigrationObjects counts objects.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"seen": {
+						SchemaProps: spec.SchemaProps{
+							Description: "seen is how many objects were looked at.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"rewritten": {
+						SchemaProps: spec.SchemaProps{
+							Description: "rewritten is how many of them were stored in another version, and are rewritten.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is how many of them could not be rewritten. They are stored as they were.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigrationSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigrationSpec says which objects are rewritten.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"export": {
+						SchemaProps: spec.SchemaProps{
+							Description: "export is the name of an APIExport in the same workspace. It is empty for a CustomResourceDefinition of the workspace. It cannot be changed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the resource whose objects are rewritten, such as widgets.example.com. It cannot be changed.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"suspend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "suspend ends rewriting. When it is no longer set, the migration looks at all objects again. Those that are rewritten remain so.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"resource"},
+			},
+		},
+	}
+}
+
+func schema_annex_apis_annex_v1alpha1_APIStorageMigrationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "APIStorageMigrationStatus says how far a migration is.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"observedGeneration": {
+						SchemaProps: spec.SchemaProps{
+							Description: "observedGeneration is the generation of the spec that the status is about.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase says how far the migration is.\n\nPossible enum values:\n - `\"Complete\"` means that all objects are stored in the current version.\n - `\"Failed\"` means that the migration has ended although it is not complete. A condition says why.\n - `\"Pending\"` means that the migration has not begun.\n - `\"Running\"` means that objects are being rewritten.\n - `\"Suspended\"` means that spec.suspend is set.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Complete", "Failed", "Pending", "Running", "Suspended"},
+						},
+					},
+					"startTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "startTime is when the migration began, or began again.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"completionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "completionTime is when the migration ended.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"schema": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schema is the name of the APIResourceSchema that the consumers must have. It is empty for a CustomResourceDefinition.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version in which objects are stored now.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"consumers": {
+						SchemaProps: spec.SchemaProps{
+							Description: "consumers counts the workspaces whose objects are rewritten.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIStorageMigrationConsumers{}.OpenAPIModelName()),
+						},
+					},
+					"objects": {
+						SchemaProps: spec.SchemaProps{
+							Description: "objects counts the objects since the migration began, or began again.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.APIStorageMigrationObjects{}.OpenAPIModelName()),
+						},
+					},
+					"failures": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "failures are the first workspaces and objects that have failed.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.APIStorageMigrationFailure{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the latest observations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(conditionsv1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.APIStorageMigrationConsumers{}.OpenAPIModelName(), v1alpha1.APIStorageMigrationFailure{}.OpenAPIModelName(), v1alpha1.APIStorageMigrationObjects{}.OpenAPIModelName(), conditionsv1alpha1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -5063,7 +5441,7 @@ func schema_annex_apis_apis_v1alpha1_BoundAPIResource(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "storageVersions are all versions that objects were ever stored in.",
+							Description: "storageVersions are all versions in which objects may be stored.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -6280,7 +6658,7 @@ func schema_annex_apis_apis_v1alpha2_BoundAPIResource(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "storageVersions are all versions that objects were ever stored in.",
+							Description: "storageVersions are all versions in which objects may be stored.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -15,7 +15,7 @@ import (
 // NewGroup returns the storage of the group. external returns the address of the server as users see it, without a slash at the end. The
 // error says which store could not be set up.
 func NewGroup(s *kinds.Scheme, getter generic.RESTOptionsGetter, external func() string) (*group.Group, error) {
-	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), reportKind(), workspaceAccessKind(), workspaceClassKind(),
+	return kinds.NewGroup(annexv1alpha1.GroupName, s, getter, hostBindingKind(), rolloutKind(), reportKind(), migrationKind(), workspaceAccessKind(), workspaceClassKind(),
 		workspaceClaimKind(external))
 }
 
@@ -47,6 +47,14 @@ func reportKind() *kinds.Kind[annexv1alpha1.APIChangeReport, *annexv1alpha1.APIC
 		Validate:             validation.ValidateAPIChangeReport,
 		ValidateUpdate:       validation.ValidateAPIChangeReportUpdate,
 		ValidateStatusUpdate: validation.ValidateAPIChangeReportStatusUpdate,
+	}
+}
+
+func migrationKind() *kinds.Kind[annexv1alpha1.APIStorageMigration, *annexv1alpha1.APIStorageMigration] {
+	return &kinds.Kind[annexv1alpha1.APIStorageMigration, *annexv1alpha1.APIStorageMigration]{
+		Validate:             validation.ValidateAPIStorageMigration,
+		ValidateUpdate:       validation.ValidateAPIStorageMigrationUpdate,
+		ValidateStatusUpdate: validation.ValidateAPIStorageMigrationStatusUpdate,
 	}
 }
 

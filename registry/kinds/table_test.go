@@ -36,16 +36,16 @@ func TestAll_Answers(t *testing.T) {
 		"bound": {All.IsBound, "hostbindings.annex.dev partitions.topology.kcp.io partitionsets.topology.kcp.io shards.core.kcp.io " +
 			"workspaceauthenticationconfigurations.tenancy.kcp.io workspaceclaims.annex.dev workspaceclasses.annex.dev workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in the host workspace": {All.IsInHostWorkspace, "hostbindings.annex.dev workspaceclaims.annex.dev workspaceclasses.annex.dev"},
-		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apichangereports.annex.dev apiexportrollouts.annex.dev apiexports.apis.kcp.io clustercachedresourceendpointslices.cache.kcp.io " +
+		"status by the server": {All.IsStatusByServer, "apibindings.apis.kcp.io apichangereports.annex.dev apiexportrollouts.annex.dev apiexports.apis.kcp.io apistoragemigrations.annex.dev clustercachedresourceendpointslices.cache.kcp.io " +
 			"clustercachedresources.cache.kcp.io hostbindings.annex.dev " +
 			"logicalclusters.core.kcp.io workspaceaccesses.annex.dev workspaceclaims.annex.dev workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"without protobuf": {All.IsPlain, "accessexplanations.annex.dev apibindings.apis.kcp.io apichangereports.annex.dev apiconversions.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
-			"apiexportrollouts.annex.dev apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io clustercachedresourceendpointslices.cache.kcp.io clustercachedresources.cache.kcp.io " +
+			"apiexportrollouts.annex.dev apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io apistoragemigrations.annex.dev clustercachedresourceendpointslices.cache.kcp.io clustercachedresources.cache.kcp.io " +
 			"hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io partitionsets.topology.kcp.io shards.core.kcp.io " +
 			"whocanreviews.annex.dev workspaceaccesses.annex.dev workspaceauthenticationconfigurations.tenancy.kcp.io workspaceclaims.annex.dev workspaceclasses.annex.dev workspaces.tenancy.kcp.io workspacetypes.tenancy.kcp.io"},
 		"in namespaces of the host": {All.HasHostNamespaces, "workspaceaccesses.annex.dev workspaceclaims.annex.dev"},
 		"hosted": {func(gr schema.GroupResource) bool { return All.IsHosted(gr.Group) }, "accessexplanations.annex.dev apibindings.apis.kcp.io apichangereports.annex.dev apiconversions.apis.kcp.io apiexportendpointslices.apis.kcp.io " +
-			"apiexportrollouts.annex.dev apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +
+			"apiexportrollouts.annex.dev apiexports.apis.kcp.io apiresourceschemas.apis.kcp.io apistoragemigrations.annex.dev hostbindings.annex.dev logicalclusters.core.kcp.io partitions.topology.kcp.io " +
 			"partitionsets.topology.kcp.io shards.core.kcp.io whocanreviews.annex.dev workspaceaccesses.annex.dev workspaceauthenticationconfigurations.tenancy.kcp.io workspaceclaims.annex.dev workspaceclasses.annex.dev workspaces.tenancy.kcp.io " +
 			"workspacetypes.tenancy.kcp.io"},
 	} {
@@ -101,7 +101,7 @@ func TestAll_HostVersions(t *testing.T) {
 		order = append(order, served.String())
 	}
 	want := map[string][]string{
-		"annex.dev/v1alpha1":       {"APIChangeReport", "APIExportRollout", "AccessExplanation", "HostBinding", "WhoCanReview", "WorkspaceAccess", "WorkspaceClaim", "WorkspaceClass"},
+		"annex.dev/v1alpha1":       {"APIChangeReport", "APIExportRollout", "APIStorageMigration", "AccessExplanation", "HostBinding", "WhoCanReview", "WorkspaceAccess", "WorkspaceClaim", "WorkspaceClass"},
 		"apis.kcp.io/v1alpha2":     {"APIBinding", "APIExport"},
 		"apis.kcp.io/v1alpha1":     {"APIBinding", "APIConversion", "APIExport", "APIExportEndpointSlice", "APIResourceSchema"},
 		"core.kcp.io/v1alpha1":     {"LogicalCluster", "Shard"},

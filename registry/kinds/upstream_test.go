@@ -202,6 +202,10 @@ func samples() map[string]sample {
 			valid:   &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"v2.widgets.example.com"}}},
 			invalid: []runtime.Object{&annexv1alpha1.APIChangeReport{}, &annexv1alpha1.APIChangeReport{Spec: annexv1alpha1.APIChangeReportSpec{Export: "widgets", Schemas: []string{"a", "a"}}}},
 		},
+		"apistoragemigrations.annex.dev": {
+			valid:   &annexv1alpha1.APIStorageMigration{Spec: annexv1alpha1.APIStorageMigrationSpec{Export: "widgets", Resource: "widgets.example.com"}},
+			invalid: []runtime.Object{&annexv1alpha1.APIStorageMigration{}, &annexv1alpha1.APIStorageMigration{Spec: annexv1alpha1.APIStorageMigrationSpec{Resource: "widgets"}}},
+		},
 		"workspaceclasses.annex.dev": {leftOut: notBare},
 		"workspaceclaims.annex.dev":  {leftOut: notBare},
 	}

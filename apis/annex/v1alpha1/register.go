@@ -22,7 +22,7 @@ func Resource(resource string) schema.GroupResource {
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion, &HostBinding{}, &HostBindingList{}, &APIExportRollout{}, &APIExportRolloutList{},
 		&APIChangeReport{}, &APIChangeReportList{}, &WorkspaceAccess{}, &WorkspaceAccessList{}, &AccessExplanation{}, &WhoCanReview{})
-	scheme.AddKnownTypes(SchemeGroupVersion, &WorkspaceClass{}, &WorkspaceClassList{}, &WorkspaceClaim{}, &WorkspaceClaimList{})
+	scheme.AddKnownTypes(SchemeGroupVersion, &APIStorageMigration{}, &APIStorageMigrationList{}, &WorkspaceClass{}, &WorkspaceClassList{}, &WorkspaceClaim{}, &WorkspaceClaimList{})
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
 }

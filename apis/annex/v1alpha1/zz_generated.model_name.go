@@ -83,6 +83,41 @@ func (in APIExportRolloutStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigration) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigration"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigrationConsumers) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigrationConsumers"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigrationFailure) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigrationFailure"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigrationList) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigrationList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigrationObjects) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigrationObjects"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigrationSpec) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigrationSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in APIStorageMigrationStatus) OpenAPIModelName() string {
+	return "dev.annex.v1alpha1.APIStorageMigrationStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in AccessExplanation) OpenAPIModelName() string {
 	return "dev.annex.v1alpha1.AccessExplanation"
 }

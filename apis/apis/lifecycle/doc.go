@@ -19,7 +19,8 @@
 //	leaving                                                     (none)     no object is left
 //
 // Two things are never undone: a resource keeps the identity under which its objects are stored, and a binding that was Bound once is
-// never Binding again. [Check] refuses a write of the controller that would make another step.
+// never Binding again. [Check] refuses a write of the controller that would make another step. A version in which objects may be stored is forgotten
+// only by controllers/storagemigration, when no object is stored in it any more.
 //
 // A resource is leaving by an annotation that only the server writes ([MarkLeaving]). It is stored before the server looks whether an object is
 // left, and every create compares the revision of the APIBinding. So a create is either seen by that look, or refused (registry/storage/owners).

@@ -212,7 +212,7 @@ type BoundAPIResource struct {
 	// schema identifies the schema of the resource.
 	// +required
 	Schema BoundAPIResourceSchema `json:"schema"`
-	// storageVersions are all versions that objects were ever stored in.
+	// storageVersions are all versions in which objects may be stored.
 	// +optional
 	// +listType=set
 	StorageVersions []string `json:"storageVersions,omitempty"`

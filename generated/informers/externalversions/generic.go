@@ -49,6 +49,8 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIChangeReports().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("apiexportrollouts"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIExportRollouts().Informer()}, nil
+	case v1alpha1.SchemeGroupVersion.WithResource("apistoragemigrations"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().APIStorageMigrations().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("hostbindings"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Annex().V1alpha1().HostBindings().Informer()}, nil
 	case v1alpha1.SchemeGroupVersion.WithResource("workspaceaccesses"):

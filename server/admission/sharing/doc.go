@@ -13,6 +13,8 @@
 //	                         return from the schemas that it newly names (rollout.go)
 //	apiexportrollouts        an author needs verb update on the export of the same name. One that holds consumers back cannot be deleted
 //	apichangereports         a user needs list on apiexports/content; a workspace has few of them (report.go)
+//	apistoragemigrations     a user needs update on apiexports/content, or on the status of the CustomResourceDefinition; a workspace has few of them
+//	                         (migration.go)
 //	apiconversions           the rules fit the APIResourceSchema of the same name; a warning names the fields that get lost. What an export
 //	                         needs cannot be deleted
 //	apiresourceschemas       groups that the server serves itself cannot be exported by others; what an export offers, or

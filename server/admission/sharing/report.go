@@ -38,7 +38,7 @@ func (p *reportPlugin) Validate(ctx context.Context, a admission.Attributes, _ a
 	if err != nil {
 		return err
 	}
-	allowed, err := p.mayList(ctx, a, cluster, report.Spec.Export)
+	allowed, err := p.exports.mayWorkOnContent(ctx, a, cluster, "list", report.Spec.Export)
 	if err != nil {
 		return apistatus.Internal(err)
 	}
@@ -58,16 +58,17 @@ func (p *reportPlugin) Validate(ctx context.Context, a admission.Attributes, _ a
 	return nil
 }
 
-// mayList reports whether the user of a may list what the consumers of an APIExport of the same workspace store. A permission claim gives no such right.
-func (p *reportPlugin) mayList(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, export string) (bool, error) {
+// mayWorkOnContent reports whether the user of a may do verb to what the consumers of an APIExport of the same workspace store. A permission claim gives
+// no such right.
+func (e exports) mayWorkOnContent(ctx context.Context, a admission.Attributes, cluster logicalcluster.Name, verb, export string) (bool, error) {
 	if rbacpolicy.Warranted(ctx, cluster) {
 		return false, nil
 	}
 	if request.IsMaster(a) {
 		return true, nil
 	}
-	decision, _, err := p.exports.Authorizer.Authorize(ctx, cluster, authorizer.AttributesRecord{
-		User: a.GetUserInfo(), Verb: "list", APIGroup: apisv1alpha2.GroupName, APIVersion: apisv1alpha2.SchemeGroupVersion.Version,
+	decision, _, err := e.Authorizer.Authorize(ctx, cluster, authorizer.AttributesRecord{
+		User: a.GetUserInfo(), Verb: verb, APIGroup: apisv1alpha2.GroupName, APIVersion: apisv1alpha2.SchemeGroupVersion.Version,
 		Resource: apiExports.Resource, Subresource: "content", Name: export, ResourceRequest: true,
 	})
 	if decision == authorizer.DecisionAllow {

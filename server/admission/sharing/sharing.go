@@ -26,6 +26,7 @@ var (
 	conversions    = apisv1alpha1.Resource("apiconversions")
 	endpointSlices = apisv1alpha1.Resource("apiexportendpointslices")
 	reports        = annexv1alpha1.Resource("apichangereports")
+	migrations     = annexv1alpha1.Resource("apistoragemigrations")
 	hostBindings   = annexv1alpha1.Resource("hostbindings")
 	rollouts       = annexv1alpha1.Resource("apiexportrollouts")
 	crds           = schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
@@ -50,6 +51,7 @@ func New(c Config) []admission.Interface {
 		&rolloutChangePlugin{Handler: admission.NewHandler(admission.Update), exports: exports{c}},
 		&rolloutPlugin{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete), exports: exports{c}},
 		&reportPlugin{Handler: handler, exports: exports{c}},
+		&migrationPlugin{Handler: handler, exports: exports{c}},
 		&schemaPlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},
 		&conversionPlugin{Handler: handler, Config: c},
 		&conversionUsePlugin{Handler: admission.NewHandler(admission.Delete), exports: exports{c}},

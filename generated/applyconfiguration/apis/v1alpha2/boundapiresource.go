@@ -19,7 +19,7 @@ type BoundAPIResourceApplyConfiguration struct {
 	Resource *string `json:"resource,omitempty"`
 	// schema identifies the schema of the resource.
 	Schema *BoundAPIResourceSchemaApplyConfiguration `json:"schema,omitempty"`
-	// storageVersions are all versions that objects were ever stored in.
+	// storageVersions are all versions in which objects may be stored.
 	StorageVersions []string `json:"storageVersions,omitempty"`
 	// virtual refers to the object in the workspace of the APIExport whose endpoints serve the resource. If it is not set, the objects are
 	// stored in this workspace.

@@ -12,6 +12,10 @@ type APIChangeReportListerExpansion interface{}
 // APIExportRolloutLister.
 type APIExportRolloutListerExpansion interface{}
 
+// APIStorageMigrationListerExpansion allows custom methods to be added to
+// APIStorageMigrationLister.
+type APIStorageMigrationListerExpansion interface{}
+
 // HostBindingListerExpansion allows custom methods to be added to
 // HostBindingLister.
 type HostBindingListerExpansion interface{}

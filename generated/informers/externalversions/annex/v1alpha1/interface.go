@@ -14,6 +14,8 @@ type Interface interface {
 	APIChangeReports() TypedAPIChangeReportInformer
 	// APIExportRollouts returns a APIExportRolloutInformer.
 	APIExportRollouts() TypedAPIExportRolloutInformer
+	// APIStorageMigrations returns a APIStorageMigrationInformer.
+	APIStorageMigrations() TypedAPIStorageMigrationInformer
 	// HostBindings returns a HostBindingInformer.
 	HostBindings() TypedHostBindingInformer
 	// WorkspaceAccesses returns a WorkspaceAccessInformer.
@@ -43,6 +45,11 @@ func (v *version) APIChangeReports() TypedAPIChangeReportInformer {
 // APIExportRollouts returns a TypedAPIExportRolloutInformer.
 func (v *version) APIExportRollouts() TypedAPIExportRolloutInformer {
 	return &aPIExportRolloutInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// APIStorageMigrations returns a TypedAPIStorageMigrationInformer.
+func (v *version) APIStorageMigrations() TypedAPIStorageMigrationInformer {
+	return &aPIStorageMigrationInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // HostBindings returns a TypedHostBindingInformer.

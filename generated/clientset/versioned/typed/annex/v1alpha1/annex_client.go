@@ -16,6 +16,7 @@ type AnnexV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	APIChangeReportsGetter
 	APIExportRolloutsGetter
+	APIStorageMigrationsGetter
 	AccessExplanationsGetter
 	HostBindingsGetter
 	WhoCanReviewsGetter
@@ -35,6 +36,10 @@ func (c *AnnexV1alpha1Client) APIChangeReports() APIChangeReportInterface {
 
 func (c *AnnexV1alpha1Client) APIExportRollouts() APIExportRolloutInterface {
 	return newAPIExportRollouts(c)
+}
+
+func (c *AnnexV1alpha1Client) APIStorageMigrations() APIStorageMigrationInterface {
+	return newAPIStorageMigrations(c)
 }
 
 func (c *AnnexV1alpha1Client) AccessExplanations() AccessExplanationInterface {

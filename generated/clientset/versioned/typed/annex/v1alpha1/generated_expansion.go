@@ -8,6 +8,8 @@ type APIChangeReportExpansion interface{}
 
 type APIExportRolloutExpansion interface{}
 
+type APIStorageMigrationExpansion interface{}
+
 type AccessExplanationExpansion interface{}
 
 type HostBindingExpansion interface{}

@@ -22,6 +22,10 @@ func (c *FakeAnnexV1alpha1) APIExportRollouts() v1alpha1.APIExportRolloutInterfa
 	return newFakeAPIExportRollouts(c)
 }
 
+func (c *FakeAnnexV1alpha1) APIStorageMigrations() v1alpha1.APIStorageMigrationInterface {
+	return newFakeAPIStorageMigrations(c)
+}
+
 func (c *FakeAnnexV1alpha1) AccessExplanations() v1alpha1.AccessExplanationInterface {
 	return newFakeAccessExplanations(c)
 }
