@@ -102,7 +102,7 @@ func newAnnexCommand(c *common) *cobra.Command {
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.AddCommand(newWorkspaceCommand(c), newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),
-		newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newPublishCommand(c), newDiffCommand(c), newRolloutCommand(c), newQuickstartCommand(c),
+		newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newPublishCommand(c), newDiffCommand(c), newMigrateCommand(c), newRolloutCommand(c), newQuickstartCommand(c),
 		newWhoAmICommand(c), newAccessCommand(c), newWhyCommand(c), newWhoCanCommand(c), newEventsCommand(c), newTopCommand(c), newKubeconfigCommand(c),
 		newTokenCommand(c), newOptionsCommand(c))
 	return root
