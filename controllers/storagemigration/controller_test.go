@@ -190,10 +190,10 @@ func status(m *annexv1alpha1.APIStorageMigration, t conditionsv1alpha1.Condition
 	return strings.TrimSpace(string(c.Status) + " " + c.Reason)
 }
 
-// want compares how a migration has ended.
-func (f *fixture) want(name string, phase annexv1alpha1.APIStorageMigrationPhase, reason, counts string) {
+// want compares how migration m has ended.
+func (f *fixture) want(phase annexv1alpha1.APIStorageMigrationPhase, reason, counts string) {
 	f.t.Helper()
-	m := f.get(name)
+	m := f.get("m")
 	complete, failed := "False "+reason, "True "+reason
 	if reason == "" {
 		complete, failed = "True", "False Completed"
@@ -240,7 +240,7 @@ func TestReconcile_RewritesAndRetires(t *testing.T) {
 	f := newFixture(t, newMigration("m"), newBinding("c1", "new", "v1", "v2"), newBinding("c2", "new", "v2"), newBinding("c3", "new", "v1", "v2"),
 		newWidget("c1", "a", "v1"), newWidget("c1", "b", "v2"), newWidget("c1", "c", "v1"), newWidget("c2", "a", "v2"), newWidget("other", "a", "v1"))
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", "3 migrated, 0 behind, 0 failed of 3; 4 seen, 2 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", "3 migrated, 0 behind, 0 failed of 3; 4 seen, 2 rewritten, 0 failed")
 	f.wantStored("c1", "a:v2 b:v2 c:v2", "v2")
 	f.wantStored("c2", "a:v2", "v2")
 	f.wantStored("c3", "", "v2")
@@ -275,7 +275,7 @@ func TestReconcile_RewritesObjectsOfADefinition(t *testing.T) {
 	f := newFixture(t, m, crd, newWidget(provider, "a", "v1"))
 	f.content.bucket = client.LocalBucket
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 1 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 1 rewritten, 0 failed")
 	f.wantStored(provider, "a:v2", "")
 	found, err := client.Find[apiextensionsv1.CustomResourceDefinition](t.Context(), f.fake, definitions, client.Key{Cluster: provider, Name: "widgets.example.com"})
 	if err != nil || !slices.Equal(found.Status.StoredVersions, []string{"v2"}) {
@@ -311,7 +311,7 @@ func TestReconcile_Faults(t *testing.T) {
 func TestReconcile_LeavesConsumersAloneThatAreBehind(t *testing.T) {
 	f := newFixture(t, newMigration("m"), newBinding("c1", "old", "v1"), newBinding("c2", "new", "v1", "v2"), newWidget("c1", "a", "v2"), newWidget("c2", "a", "v1"))
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationConsumersBehindReason, "1 migrated, 1 behind, 0 failed of 2; 1 seen, 1 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationConsumersBehindReason, "1 migrated, 1 behind, 0 failed of 2; 1 seen, 1 rewritten, 0 failed")
 	f.wantStored("c1", "a:v2", "v1")
 	f.wantStored("c2", "a:v2", "v2")
 }
@@ -326,7 +326,7 @@ func TestReconcile_NamesFailures(t *testing.T) {
 		return nil
 	}
 	m := f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "1 migrated, 0 behind, 2 failed of 3; 4 seen, 2 rewritten, 2 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "1 migrated, 0 behind, 2 failed of 3; 4 seen, 2 rewritten, 2 failed")
 	f.wantStored("c1", "bad:v1 good:v2", "v1,v2")
 	f.wantStored("c3", "good:v2", "v2")
 	want := []annexv1alpha1.APIStorageMigrationFailure{
@@ -349,7 +349,7 @@ func TestReconcile_NamesNothingOfWhatIsSwitchedOff(t *testing.T) {
 		return nil
 	}
 	m := f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "0 migrated, 0 behind, 1 failed of 1; 3 seen, 1 rewritten, 2 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "0 migrated, 0 behind, 1 failed of 1; 3 seen, 1 rewritten, 2 failed")
 	if len(m.Status.Failures) != 1 || m.Status.Failures[0].Name != "" || m.Status.Failures[0].Cluster != "c1" {
 		t.Errorf("%+v", m.Status.Failures)
 	}
@@ -375,7 +375,7 @@ func TestReconcile_BoundsFailures(t *testing.T) {
 		return &client.NotRewrittenError{Reason: "cannot be converted"}
 	}
 	m := f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "1 migrated, 0 behind, 14 failed of 15; 450 seen, 30 rewritten, 140 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "1 migrated, 0 behind, 14 failed of 15; 450 seen, 30 rewritten, 140 failed")
 	if len(m.Status.Failures) != annexv1alpha1.MaxMigrationFailures || tried != 140 {
 		t.Errorf("%d failures, %d tries", len(m.Status.Failures), tried)
 	}
@@ -394,7 +394,7 @@ func TestReconcile_GoesOnAfterAConsumerThatRefuses(t *testing.T) {
 		return nil
 	}
 	m := f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "2 migrated, 0 behind, 1 failed of 3; 1 seen, 1 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "2 migrated, 0 behind, 1 failed of 3; 1 seen, 1 rewritten, 0 failed")
 	f.wantStored("c1", "a:v2", "v1,v2")
 	f.wantStored("c3", "", "v2")
 	if len(m.Status.Failures) != 1 || m.Status.Failures[0].Cluster != "c1" {
@@ -414,7 +414,7 @@ func TestReconcile_FindsWhatIsWrittenMeanwhile(t *testing.T) {
 		}
 	}
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 3 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 3 rewritten, 0 failed")
 	f.wantStored("c1", "a:v2 late1:v2 late2:v2", "v2")
 	// The last look comes after the version is retired, for the binding that is then written.
 	retired := f.content.Retired()
@@ -444,7 +444,7 @@ func TestReconcile_LooksAgainWhenTheBindingHasChanged(t *testing.T) {
 		}
 	}
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 1 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 1 rewritten, 0 failed")
 	f.wantStored("c1", "a:v2 late:v2", "v2")
 	retired := f.content.Retired()
 	if len(retired) < 2 || retired[0].ResourceVersion == retired[len(retired)-1].ResourceVersion {
@@ -460,7 +460,7 @@ func TestReconcile_BindingsThatComeMeanwhile(t *testing.T) {
 		return err
 	}
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationConsumersBehindReason, "1 migrated, 1 behind, 0 failed of 2; 1 seen, 1 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationConsumersBehindReason, "1 migrated, 1 behind, 0 failed of 2; 1 seen, 1 rewritten, 0 failed")
 }
 
 func TestReconcile_BeginsAgainWhenTheSchemaChanges(t *testing.T) {
@@ -495,7 +495,7 @@ func TestReconcile_BeginsAgainWhenTheSchemaChanges(t *testing.T) {
 		return apierrors.NewConflict(widgets, "a", errors.New("the cluster stores v3 now"))
 	}
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 1 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", "1 migrated, 0 behind, 0 failed of 1; 1 seen, 1 rewritten, 0 failed")
 	f.wantStored("c1", "a:v3", "v3")
 }
 
@@ -528,7 +528,7 @@ func TestReconcile_ContinuesAfterRestartAndShowsProgress(t *testing.T) {
 	if rewritten+first.Objects.Rewritten > 120 || rewritten == 0 {
 		t.Errorf("%d objects are rewritten before, %d after", first.Objects.Rewritten, rewritten)
 	}
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", fmt.Sprintf("3 migrated, 0 behind, 0 failed of 3; 120 seen, %d rewritten, 0 failed", rewritten))
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", fmt.Sprintf("3 migrated, 0 behind, 0 failed of 3; 120 seen, %d rewritten, 0 failed", rewritten))
 }
 
 func TestReconcile_SuspendAndResume(t *testing.T) {
@@ -571,7 +571,7 @@ func TestReconcile_SuspendAndResume(t *testing.T) {
 	if rewritten == 80 || rewritten == 0 {
 		t.Errorf("%d objects are rewritten after it is resumed", rewritten)
 	}
-	f.want("m", annexv1alpha1.APIStorageMigrationComplete, "", fmt.Sprintf("2 migrated, 0 behind, 0 failed of 2; 80 seen, %d rewritten, 0 failed", rewritten))
+	f.want(annexv1alpha1.APIStorageMigrationComplete, "", fmt.Sprintf("2 migrated, 0 behind, 0 failed of 2; 80 seen, %d rewritten, 0 failed", rewritten))
 }
 
 func TestReconcile_DeletionEndsIt(t *testing.T) {
@@ -615,7 +615,7 @@ func TestReconcile_FailsWhenNothingCanBeWritten(t *testing.T) {
 		}
 	}
 	f.turn("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationStorageReason, "0 migrated, 0 behind, 0 failed of 1; 1 seen, 0 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationStorageReason, "0 migrated, 0 behind, 0 failed of 1; 1 seen, 0 rewritten, 0 failed")
 	f.wantStored("c00", "w0:v1", "v1,v2")
 }
 
@@ -632,5 +632,5 @@ func TestReconcile_GivesUpOnWhatChangesAllTheTime(t *testing.T) {
 	f := many(t, 1, 1)
 	f.content.rewrite = func(client.Head) error { return apierrors.NewConflict(widgets, "w0", errors.New("another version")) }
 	f.finish("m")
-	f.want("m", annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "0 migrated, 0 behind, 1 failed of 1; 1 seen, 0 rewritten, 0 failed")
+	f.want(annexv1alpha1.APIStorageMigrationFailed, annexv1alpha1.MigrationObjectsFailedReason, "0 migrated, 0 behind, 1 failed of 1; 1 seen, 0 rewritten, 0 failed")
 }

@@ -54,9 +54,9 @@ const storedWidget = `{"apiVersion":"example.com/v1","kind":"Widget","metadata":
 	"spec":{"size":4,"color":"red"}}`
 
 // stored returns what is in etcd.
-func (h *house) stored(where, name string) (object map[string]any, revision int64) {
+func (h *house) stored(name string) (object map[string]any, revision int64) {
 	h.t.Helper()
-	resp, err := h.etcd.KV.Get(h.t.Context(), "/annex/cr/8/example.com/widgets/"+where+"/"+name)
+	resp, err := h.etcd.KV.Get(h.t.Context(), "/annex/cr/8/example.com/widgets/crd/c1/default/"+name)
 	if err != nil || len(resp.Kvs) != 1 {
 		h.t.Fatal(err)
 	}
@@ -79,12 +79,12 @@ func (h *house) headOf(cluster logicalcluster.Name, name string) head.Head {
 func TestRewrite(t *testing.T) {
 	h := newHouse(t, twoVersions(t, "c1"))
 	h.write("crd/c1/default", "a", storedWidget)
-	want, before := h.stored("crd/c1/default", "a")
+	want, before := h.stored("a")
 	if err := h.Rewrite(t.Context(), h.headOf("c1", "a"), "v2"); err != nil {
 		t.Fatal(err)
 	}
 	want["apiVersion"], want["spec"] = "example.com/v2", map[string]any{"width": "25", "color": "red"}
-	got, after := h.stored("crd/c1/default", "a")
+	got, after := h.stored("a")
 	if diff := cmp.Diff(want, got); diff != "" || after == before {
 		t.Errorf("(-want +stored):\n%s", diff)
 	}
@@ -92,7 +92,7 @@ func TestRewrite(t *testing.T) {
 	if err := h.Rewrite(t.Context(), h.headOf("c1", "a"), "v2"); err != nil {
 		t.Error(err)
 	}
-	if got, again := h.stored("crd/c1/default", "a"); again != after || cmp.Diff(want, got) != "" {
+	if got, again := h.stored("a"); again != after || cmp.Diff(want, got) != "" {
 		t.Errorf("it is stored again: %v", got)
 	}
 }
@@ -105,7 +105,7 @@ func TestRewrite_LeavesAloneWhatItCannotConvert(t *testing.T) {
 		"text":    strings.NewReplacer(`"name":"a"`, `"name":"text"`, `"size":4`, `"size":"secret"`).Replace(storedWidget),
 	} {
 		h.write("crd/c1/default", name, data)
-		_, before := h.stored("crd/c1/default", name)
+		_, before := h.stored(name)
 		err := h.Rewrite(t.Context(), h.headOf("c1", name), "v2")
 		var reason *client.NotRewrittenError
 		if !errors.As(err, &reason) || strings.Contains(reason.Reason, "secret") || strings.Contains(reason.Reason, "zero") {
@@ -114,7 +114,7 @@ func TestRewrite_LeavesAloneWhatItCannotConvert(t *testing.T) {
 		if name == "zero" && reason != nil && !strings.Contains(reason.Reason, "spec.size") {
 			t.Errorf("the field is not named: %v", reason)
 		}
-		if _, after := h.stored("crd/c1/default", name); after != before {
+		if _, after := h.stored(name); after != before {
 			t.Errorf("%s has changed", name)
 		}
 	}
@@ -150,7 +150,7 @@ func TestRewrite_Refuses(t *testing.T) {
 			}
 		})
 	}
-	if got, _ := h.stored("crd/c1/default", "a"); got["apiVersion"] != "example.com/v1" {
+	if got, _ := h.stored("a"); got["apiVersion"] != "example.com/v1" {
 		t.Errorf("it is rewritten: %v", got)
 	}
 }

@@ -193,11 +193,11 @@ func (c *Client) whatIs(ctx context.Context, k layout.Key) (*mvccpb.KeyValue, er
 	if err != nil {
 		return nil, err
 	}
-	for _, kv := range resp.Kvs {
-		if layout.IsTombstone(kv.Value) {
-			return nil, nil
+	if len(resp.Kvs) > 0 {
+		if kv := resp.Kvs[0]; !layout.IsTombstone(kv.Value) {
+			return kv, nil
 		}
-		return kv, nil
+		return nil, nil
 	}
 	if c.Implied == nil {
 		return nil, nil
