@@ -410,6 +410,20 @@ func podAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	}, nil
 }
 
+// inVersion says in which version custom resources are stored, as what is above a storage does.
+type inVersion struct{ apistorage.Interface }
+
+// Create implements storage.Interface.
+func (i inVersion) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	return i.Interface.Create(WithVersion(ctx, "v1"), key, obj, out, ttl)
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (i inVersion) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool, preconditions *apistorage.Preconditions,
+	try apistorage.UpdateFunc, cached runtime.Object) error {
+	return i.Interface.GuaranteedUpdate(WithVersion(ctx, "v1"), key, destination, ignoreNotFound, preconditions, try, cached)
+}
+
 // newShim returns a storage of pods.
 func newShim(t *testing.T, of shimOf) *shim {
 	t.Helper()
@@ -455,6 +469,9 @@ func newShim(t *testing.T, of shimOf) *shim {
 		t.Fatal(err)
 	}
 	s.caches = s.Interface
+	if of.custom {
+		s.Interface = inVersion{s.Interface}
+	}
 	waitReady(t, b)
 	if of.owned { // after the caches are filled: watches begin at the first revision
 		s.makeOwners(t)
