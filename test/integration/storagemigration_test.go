@@ -134,10 +134,10 @@ func (s *screwShop) wantStorageVersions(consumer int, want ...any) {
 	}
 }
 
-// list returns the objects of a consumer by name.
-func (s *screwShop) list(consumer int, version string) (map[string]*unstructured.Unstructured, string) {
+// list returns the objects of the first consumer by name.
+func (s *screwShop) list(version string) (map[string]*unstructured.Unstructured, string) {
 	s.t.Helper()
-	list, err := s.consumers[consumer].Resource(screwsOf(version)).Namespace("default").List(s.t.Context(), metav1.ListOptions{})
+	list, err := s.consumers[0].Resource(screwsOf(version)).Namespace("default").List(s.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestAPIStorageMigration_TheWholeWay(t *testing.T) {
 		return err == nil, nil
 	})
 
-	before, version := shop.list(0, "v1")
+	before, version := shop.list("v1")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	w, err := shop.consumers[0].Resource(screwsOf("v1")).Namespace("default").Watch(ctx, metav1.ListOptions{ResourceVersion: version})
@@ -219,7 +219,7 @@ func TestAPIStorageMigration_TheWholeWay(t *testing.T) {
 		obj := event.Object.(*unstructured.Unstructured)
 		seen[obj.GetName()] = obj
 	}
-	after, _ := shop.list(0, "v1")
+	after, _ := shop.list("v1")
 	for name, obj := range after {
 		was, event := before[name], seen[name]
 		if was == nil || (event == nil) != (name == "s4") || (was.GetResourceVersion() == obj.GetResourceVersion()) != (name == "s4") {
@@ -241,13 +241,13 @@ func TestAPIStorageMigration_TheWholeWay(t *testing.T) {
 	}
 
 	// The old version is removed. Objects are as they were in the new one.
-	want, _ := shop.list(0, "v2")
+	want, _ := shop.list("v2")
 	shop.offer("v3", "annex.dev/allow-breaking-change: v3.screws.example.com")
 	eventually(t, "the old version is gone", func(ctx context.Context) (bool, error) {
 		_, err := shop.consumers[0].Resource(screwsOf("v1")).List(ctx, metav1.ListOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
-	got, _ := shop.list(0, "v2")
+	got, _ := shop.list("v2")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-before the old version was removed +after):\n%s", diff)
 	}
@@ -258,7 +258,7 @@ func TestAPIStorageMigration_TheWholeWay(t *testing.T) {
 	if _, err := shop.consumers[0].Resource(screwsOf("v2")).Namespace("default").Patch(t.Context(), "deleting", "application/merge-patch+json", released, metav1.PatchOptions{}); err != nil {
 		t.Error(err)
 	}
-	if left, _ := shop.list(0, "v2"); len(left) != each+1 {
+	if left, _ := shop.list("v2"); len(left) != each+1 {
 		t.Errorf("%d objects are left", len(left))
 	}
 }
@@ -294,7 +294,7 @@ func TestAPIStorageMigration_NamesWhatCannotBeConverted(t *testing.T) {
 	status = shop.migrate("second", "Complete")
 	shop.wantCounts(status, map[string]any{"total": int64(2), "migrated": int64(2)}, map[string]any{"seen": int64(3)})
 	shop.wantStorageVersions(0, "v2")
-	all, _ := shop.list(0, "v2")
+	all, _ := shop.list("v2")
 	if width, _, _ := unstructured.NestedString(all["bad"].Object, "spec", "width"); width != "5" {
 		t.Errorf("it is %v", all["bad"])
 	}
