@@ -222,7 +222,7 @@ func (w *world) bind(consumer logicalcluster.Name, name, export, hash string, re
 	for _, resource := range resources {
 		binding.Status.BoundResources = append(binding.Status.BoundResources, apisv1alpha2.BoundAPIResource{
 			Group: "example.com", Resource: resource,
-			Schema: apisv1alpha2.BoundAPIResourceSchema{Name: "x", UID: "x", IdentityHash: hash},
+			Schema: apisv1alpha2.BoundAPIResourceSchema{Name: "x", UID: "x-" + resource, IdentityHash: hash},
 		})
 	}
 	w.create("apibindings", consumer, binding)

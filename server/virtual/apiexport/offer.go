@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
@@ -16,8 +18,9 @@ import (
 	"github.com/annex-dev/annex/server/virtual"
 )
 
-// resourceKey names what a schema looks like in a bucket, with one version of the rules by which its objects are converted.
-type resourceKey struct{ schemaUID, identity, rules string }
+// resourceKey names what a schema looks like in a bucket, with one version of the rules by which its objects are converted. stored is the version in
+// which objects are written if that is not the one of the schema.
+type resourceKey struct{ schemaUID, identity, rules, stored string }
 
 // isTyped reports whether gr of an export in cluster is served by typed storage: no workspace but root can export that.
 func (e *Endpoint) isTyped(cluster logicalcluster.Name, gr schema.GroupResource) bool {
@@ -35,6 +38,28 @@ func (e *Endpoint) resource(ctx context.Context, endpoint virtual.Endpoint, expo
 	return nil, nil
 }
 
+// resourceFor returns resource, as export offers it, for writing in a consumer that has bound another schema of it, and the version in which the consumer
+// stores objects. They are written in that one, since it is what the binding lists, and what every schema has to which the consumer moves; nil if
+// the schema that the export names does not have it.
+func (e *Endpoint) resourceFor(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, resource, bound *catalog.Resource) (*catalog.Resource, string, error) {
+	own, err := apihelpers.GetCRDStorageVersion(resource.CRD)
+	if err != nil {
+		return nil, "", err
+	}
+	stored, err := apihelpers.GetCRDStorageVersion(bound.CRD)
+	if err != nil || stored == own {
+		return resource, stored, err
+	}
+	gr := resource.GroupResource()
+	for _, offered := range export.Spec.Resources {
+		if offered.Group == gr.Group && offered.Name == gr.Resource {
+			resource, err = e.describedAs(ctx, endpoint, export, offered, stored)
+			return resource, stored, err
+		}
+	}
+	return nil, stored, nil
+}
+
 func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
 	if offered.Storage.Virtual != nil {
 		return nil, nil
@@ -44,6 +69,11 @@ func (e *Endpoint) offered(ctx context.Context, endpoint virtual.Endpoint, expor
 
 // described returns what the schema of an offered resource describes; nil if it does not exist.
 func (e *Endpoint) described(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema) (*catalog.Resource, error) {
+	return e.describedAs(ctx, endpoint, export, offered, "")
+}
+
+// describedAs is like described, but the resource writes objects in the version stored, if it is not empty; nil if the schema does not have it.
+func (e *Endpoint) describedAs(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, offered apisv1alpha2.ResourceSchema, stored string) (*catalog.Resource, error) {
 	key := client.Key{Cluster: endpoint.Cluster, Name: offered.Schema}
 	source, err := client.FindNow[apisv1alpha1.APIResourceSchema](ctx, e.Cached, e.Live, schemas, key)
 	if source == nil || err != nil {
@@ -58,7 +88,7 @@ func (e *Endpoint) described(ctx context.Context, endpoint virtual.Endpoint, exp
 			return nil, fmt.Errorf("reading APIConversion %s: %w", key, err)
 		}
 	}
-	kept := resourceKey{schemaUID: string(source.UID), identity: export.Status.IdentityHash}
+	kept := resourceKey{schemaUID: string(source.UID), identity: export.Status.IdentityHash, stored: stored}
 	if rules != nil {
 		kept.rules = string(rules.UID) + "/" + rules.ResourceVersion
 	}
@@ -71,6 +101,9 @@ func (e *Endpoint) described(ctx context.Context, endpoint virtual.Endpoint, exp
 	}
 	if err := crd.SetConversion(definition, rules); err != nil {
 		return nil, err
+	}
+	if stored != "" && !store(definition, stored) {
+		return nil, nil
 	}
 	for i := range definition.Spec.Versions {
 		if subresources := definition.Spec.Versions[i].Subresources; subresources != nil {
@@ -87,6 +120,17 @@ func (e *Endpoint) described(ctx context.Context, endpoint virtual.Endpoint, exp
 	}
 	e.resources.Put(kept, resource, resourceFactor*int64(resource.CRD.Size()), key.Cluster.String())
 	return resource, nil
+}
+
+// store has objects of definition stored in a version. It reports whether there is such a version.
+func store(definition *apiextensionsv1.CustomResourceDefinition, version string) bool {
+	found := false
+	for i := range definition.Spec.Versions {
+		v := &definition.Spec.Versions[i]
+		v.Storage = v.Name == version
+		found = found || v.Storage
+	}
+	return found
 }
 
 // snapshot returns everything that the virtual workspace of export shows.

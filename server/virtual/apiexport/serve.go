@@ -3,6 +3,7 @@ package apiexport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -152,28 +153,52 @@ func (e *Endpoint) resourceTarget(ctx context.Context, target *serve.Target, end
 		if !use.bound {
 			return apistatus.NotServed()
 		}
+		if !slices.Contains(readVerbs, info.Verb) {
+			if resource, err = e.writable(ctx, endpoint, export, resource, use.schema, info); err != nil {
+				return err
+			}
+		}
 		if use.terminating {
 			going := *resource
 			going.Terminating = true
 			resource = &going
 		}
 		target.Owner = use.owner
-		if slices.Contains([]string{"create", "update", "patch"}, info.Verb) {
-			// The export may offer another schema now. Nobody in the consumer could name what is created in the other scope.
-			bound, known, err := e.Definitions.BoundResource(ctx, gr, use.schema, export.Status.IdentityHash)
-			if err != nil {
-				return apistatus.Internal(err)
-			}
-			if known && bound.Namespaced != resource.Namespaced {
-				return apistatus.NotServed()
-			}
-		}
 	}
 	target.Resource = resource
 	if target.All {
 		target.Filter = active{e.Activity}
 	}
 	return nil
+}
+
+// writable returns resource, as export offers it, for a request that writes in a consumer that has bound the schema with the UID. The consumer may
+// have to wait for the schema that the export names now.
+func (e *Endpoint) writable(ctx context.Context, endpoint virtual.Endpoint, export *apisv1alpha2.APIExport, resource *catalog.Resource, uid string,
+	info *genericapirequest.RequestInfo) (*catalog.Resource, error) {
+	bound, known, err := e.Definitions.BoundResource(ctx, resource.GroupResource(), uid, export.Status.IdentityHash)
+	if err != nil {
+		return nil, apistatus.Internal(err)
+	}
+	deletes := info.Verb == "delete" || info.Verb == "deletecollection"
+	switch {
+	case !known:
+		return resource, nil
+	case bound.Namespaced != resource.Namespaced && deletes:
+		return resource, nil
+	case bound.Namespaced != resource.Namespaced: // nobody in the consumer could name what is created in the other scope
+		return nil, apistatus.NotServed()
+	}
+	written, stored, err := e.resourceFor(ctx, endpoint, export, resource, bound)
+	switch {
+	case err != nil:
+		return nil, apistatus.Internal(err)
+	case written == nil && deletes: // what can be read can go
+		return resource, nil
+	case written == nil:
+		return nil, apierrors.NewConflict(resource.GroupResource(), info.Name, fmt.Errorf("the workspace stores objects in version %s, which the schema that the APIExport names does not have", stored))
+	}
+	return written, nil
 }
 
 // bindingsTarget fills in the apibindings to the export, for reading.

@@ -14,13 +14,18 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
 
+	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -115,15 +120,8 @@ func TestServe_NothingIsCreatedInAnotherScope(t *testing.T) {
 	w.offer("things", "hash-things", "widgets")
 	w.bind("c1", "b", "things", "hash-things", "widgets")
 	source := newSchema("v0", "widgets", false)
-	source.UID, source.Spec.Scope = "x", apiextensionsv1.ClusterScoped // what bind says is bound
-	bound, err := crd.Bound(source, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	definitions := schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
-	if _, err := w.client.Create(t.Context(), definitions, logicalcluster.SystemBoundCRDs, bound); err != nil {
-		t.Fatal(err)
-	}
+	source.UID, source.Spec.Scope = "x-widgets", apiextensionsv1.ClusterScoped // what bind says is bound
+	w.serve(source)
 	for _, r := range []request{
 		{method: http.MethodPost, path: widgetsIn},
 		{method: http.MethodPatch, path: widgetsIn + "/mine?fieldManager=test", contentType: "application/apply-patch+yaml"},
@@ -136,6 +134,94 @@ func TestServe_NothingIsCreatedInAnotherScope(t *testing.T) {
 	if got := items(w.must(request{target: "c1", path: widgetsIn})); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
+}
+
+// serve makes a schema one that consumers have bound.
+func (w *world) serve(source *apisv1alpha1.APIResourceSchema) {
+	w.t.Helper()
+	bound, err := crd.Bound(source, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	definitions := schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
+	if _, err := w.client.Create(w.t.Context(), definitions, logicalcluster.SystemBoundCRDs, bound); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// withVersion returns a schema that also has version v2, in which objects are stored.
+func withVersion(source *apisv1alpha1.APIResourceSchema) *apisv1alpha1.APIResourceSchema {
+	next := *source.Spec.Versions[0].DeepCopy()
+	next.Name, source.Spec.Versions[0].Storage = "v2", false
+	source.Spec.Versions[0].Served, next.Served = ptr.To(true), ptr.To(true)
+	source.Spec.Versions = append(source.Spec.Versions, next)
+	source.Spec.Conversion = &apisv1alpha1.CustomResourceConversion{Strategy: "None"}
+	return source
+}
+
+// What the provider writes in a workspace that does not have the newest schema yet is stored as the workspace itself stores it: the binding lists that
+// version only, and no later schema has to have another one.
+func TestServe_StoresInTheVersionOfTheConsumer(t *testing.T) {
+	w := newWorld(t)
+	w.create("apiresourceschemas", provider, withVersion(newSchema("new.widgets.example.com", "widgets", false)))
+	newest := newSchema("new.gadgets.example.com", "gadgets", false)
+	newest.Spec.Versions[0].Name, newest.Spec.Versions[0].Served = "v2", ptr.To(true)
+	w.create("apiresourceschemas", provider, newest)
+	w.create("apiexports", provider, &apisv1alpha2.APIExport{
+		ObjectMeta: metav1.ObjectMeta{Name: "things"}, Status: apisv1alpha2.APIExportStatus{IdentityHash: "hash-things"},
+		Spec: apisv1alpha2.APIExportSpec{Resources: []apisv1alpha2.ResourceSchema{
+			{Name: "widgets", Group: "example.com", Schema: "new.widgets.example.com", Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}}},
+			{Name: "gadgets", Group: "example.com", Schema: "new.gadgets.example.com", Storage: apisv1alpha2.ResourceSchemaStorage{CRD: &apisv1alpha2.ResourceSchemaStorageCRD{}}},
+		}},
+	})
+	w.bind("c1", "b", "things", "hash-things", "widgets", "gadgets")
+	w.bind("c2", "b", "things", "hash-things", "widgets")
+	v2 := strings.Replace(widgetsIn, "/v1/", "/v2/", 1)
+	stored := func(cluster string) string {
+		t.Helper()
+		found, err := w.etcd.Client.Get(t.Context(), "/annex/cr/", clientv3.WithPrefix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kv := range found.Kvs {
+			var object metav1.PartialObjectMetadata
+			if strings.Contains(string(kv.Key), "/"+cluster+"/") && json.Unmarshal(kv.Value, &object) == nil && object.Name == "w" {
+				return object.APIVersion
+			}
+		}
+		return "nowhere"
+	}
+	body := widget("w", "red")
+	body["apiVersion"] = "example.com/v2"
+	w.must(request{method: http.MethodPost, target: "c2", path: v2, body: body})
+	if got := stored("c2"); got != "example.com/v2" {
+		t.Errorf("where no other schema is known: %s", got)
+	}
+	for _, resource := range []string{"widgets", "gadgets"} {
+		old := newSchema("old", resource, false)
+		old.Name, old.UID = "old-"+resource, types.UID("x-"+resource)
+		w.serve(old)
+	}
+	for _, r := range []request{
+		{method: http.MethodPost, path: v2, body: body},
+		{method: http.MethodPatch, path: v2 + "/w", body: map[string]any{"spec": map[string]any{"color": "blue"}}, contentType: "application/merge-patch+json"},
+		{method: http.MethodPatch, path: v2 + "/w/status", body: map[string]any{"status": map[string]any{"phase": "Ready"}}, contentType: "application/merge-patch+json"},
+	} {
+		r.target = "c1"
+		if obj := w.must(r); obj.GetAPIVersion() != "example.com/v2" {
+			t.Errorf("%s: %v", r.method, obj.Object)
+		}
+		if got := stored("c1"); got != "example.com/v1" {
+			t.Errorf("%s: %s", r.method, got)
+		}
+	}
+	gadgets := strings.Replace(v2, "widgets", "gadgets", 1)
+	body["kind"] = "Gadget"
+	code, obj := w.do(request{method: http.MethodPost, target: "c1", path: gadgets, body: body})
+	if message, _, _ := unstructured.NestedString(obj.Object, "message"); code != http.StatusConflict || !strings.Contains(message, "stores objects in version v1, which the schema that the APIExport names does not have") {
+		t.Errorf("a schema without the version: %d %v", code, obj.Object)
+	}
+	w.must(request{method: http.MethodDelete, target: "c1", path: v2 + "/w"})
 }
 
 func TestServe_Bindings(t *testing.T) {
