@@ -75,3 +75,10 @@ func (p Path) Segments() []string {
 	}
 	return strings.Split(string(p), Separator)
 }
+
+// Tenant returns the branch of the tree, directly below its root, that the workspace at p is in. Its workspaces share what one tenant may have of a
+// server.
+func (p Path) Tenant() Path {
+	segments := p.Segments()
+	return Path(strings.Join(segments[:min(2, len(segments))], Separator))
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 )
 
@@ -82,14 +83,13 @@ func TestFollowSlice_KnowsWhatItWaitsFor(t *testing.T) {
 			go func() {
 				ended <- followSliceOf(ctx, &rest.Config{Host: server.URL}, "widgets", missing, func([]string) error { return nil }, func() {})
 			}()
-			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-				got, err := missing.get()
-				if got == test.want && (err != nil) == (test.code != http.StatusOK) {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("it waits for %q, %v", got, err)
-				}
+			var got string
+			var err error
+			if wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+				got, err = missing.get()
+				return got == test.want && (err != nil) == (test.code != http.StatusOK), nil
+			}) != nil {
+				t.Fatalf("it waits for %q, %v", got, err)
 			}
 			cancel()
 			if err := <-ended; err != nil {

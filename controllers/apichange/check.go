@@ -32,12 +32,17 @@ type position struct {
 }
 
 // check checks objects until a turn is over or all are checked, and reports whether they are. Each turn checks at least one object or consumer.
-func (u *underway) check(ctx context.Context, content client.Content, now func() time.Time) (ended bool, err error) {
+func (r *reconciler) check(ctx context.Context, u *underway) (ended bool, err error) {
+	content, now := r.Content, r.now
 	until := now().Add(turn)
 	for u.next < len(u.subject.consumers) {
 		one := u.subject.consumers[u.next]
 		if u.at.tally == nil {
-			u.at = position{tally: &tally{of: &u.result, cluster: one.cluster}}
+			hidden, err := r.IsHidden(ctx, one.cluster)
+			if err != nil {
+				return false, err
+			}
+			u.at = position{tally: &tally{of: &u.result, cluster: one.cluster, hidden: hidden}}
 		}
 		for u.at.resource < len(u.subject.order) {
 			err := u.checkResource(ctx, content, func() { until = now().Add(turn) }, func() bool { return !now().Before(until) })

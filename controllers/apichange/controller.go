@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -49,7 +48,7 @@ var (
 
 // Specs describes the controller. It has one worker: reports take turns.
 func Specs(c multicluster.Config) []multicluster.Spec {
-	r := &reconciler{Config: c, now: time.Now, underway: map[client.Key]*underway{}}
+	r := &reconciler{Config: c, now: time.Now, underway: &multicluster.Underway[*underway]{Most: atOnce}}
 	return []multicluster.Spec{{Name: "apichangereport", Watches: []multicluster.Watch{{Resource: reports}}, Reconcile: r.reconcile}}
 }
 
@@ -57,8 +56,7 @@ type reconciler struct {
 	multicluster.Config
 	now func() time.Time
 
-	mu       sync.Mutex
-	underway map[client.Key]*underway
+	underway *multicluster.Underway[*underway]
 }
 
 // underway is a report that is being made.
@@ -74,58 +72,30 @@ type underway struct {
 	written    time.Time // when progress was written last
 }
 
-// begin notes that a report is under way, unless too many are or another one of its workspace is.
-func (r *reconciler) begin(key client.Key, u *underway) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.underway) >= atOnce {
-		return false
-	}
-	for other := range r.underway {
-		if other.Cluster == key.Cluster {
-			return false
-		}
-	}
-	r.underway[key] = u
-	return true
-}
-
-func (r *reconciler) of(key client.Key) *underway {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.underway[key]
-}
-
-func (r *reconciler) forget(key client.Key) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.underway, key)
-}
-
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	old, err := client.Find[annexv1alpha1.APIChangeReport](ctx, r.Client, reports, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if old == nil || old.DeletionTimestamp != nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, nil
 	}
 	if ended(old) {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, nil
 	}
 	report := old.DeepCopy()
 	if report.Spec.Suspend {
-		r.forget(key)
+		r.underway.End(key)
 		report.Status = annexv1alpha1.APIChangeReportStatus{Phase: annexv1alpha1.APIChangeReportSuspended, Conditions: report.Status.Conditions}
 		r.incomplete(report, annexv1alpha1.ReportSuspendedReason, "spec.suspend is set")
 		_, err := r.write(ctx, old, report)
 		return reconcile.Result{}, err
 	}
-	u := r.of(key)
-	if u == nil || u.uid != old.UID || u.generation != old.Generation {
-		r.forget(key)
+	u, ok := r.underway.Of(key)
+	if !ok || u.uid != old.UID || u.generation != old.Generation {
+		r.underway.End(key)
 		return r.start(ctx, key, old, report)
 	}
 	return r.goOn(ctx, key, u, old, report)
@@ -140,8 +110,12 @@ func ended(report *annexv1alpha1.APIChangeReport) bool {
 func (r *reconciler) start(ctx context.Context, key client.Key, old, report *annexv1alpha1.APIChangeReport) (reconcile.Result, error) {
 	u := &underway{uid: old.UID, generation: old.Generation, result: result{stored: map[storedVersion]int64{}}}
 	report.Status = annexv1alpha1.APIChangeReportStatus{Phase: annexv1alpha1.APIChangeReportPending, Conditions: report.Status.Conditions}
-	if !r.begin(key, u) {
-		r.incomplete(report, annexv1alpha1.ReportWaitingReason, "another report of this workspace is being made, or too many of others are")
+	tenant, err := r.TenantOf(ctx, key.Cluster)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !r.underway.Begin(key, tenant, u) {
+		r.incomplete(report, annexv1alpha1.ReportWaitingReason, "another report of this workspace is being made, or too many of the tenant or of others are")
 		_, err := r.write(ctx, old, report)
 		return reconcile.Result{RequeueAfter: waiting}, err
 	}
@@ -151,18 +125,18 @@ func (r *reconciler) start(ctx context.Context, key client.Key, old, report *ann
 	r.incomplete(report, annexv1alpha1.ReportCheckingReason, "objects are being checked")
 	written, err := r.write(ctx, old, report)
 	if err != nil || written == nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, err
 	}
 	report = written.DeepCopy()
 	report.Status.ResourceVersion = written.ResourceVersion
 	s, changes, fault, err := r.resolve(ctx, report)
 	if err != nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, err
 	}
 	if fault != nil {
-		r.forget(key)
+		r.underway.End(key)
 		conditionsv1alpha1.MarkFalse(report, annexv1alpha1.ReportValid, fault.reason, conditionsv1alpha1.ConditionSeverityError, "%s", fault.message)
 		return reconcile.Result{}, r.fail(ctx, written, report, fault.reason, fault.message)
 	}
@@ -173,7 +147,7 @@ func (r *reconciler) start(ctx context.Context, key client.Key, old, report *ann
 	u.result.into(&report.Status, s, false)
 	u.written = r.now()
 	if written, err = r.write(ctx, written, report); err != nil || written == nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: soon}, nil
@@ -185,14 +159,14 @@ func (r *reconciler) goOn(ctx context.Context, key client.Key, u *underway, old,
 		return reconcile.Result{RequeueAfter: 20 * soon}, nil
 	}
 	began := r.now()
-	all, err := u.check(ctx, r.Content, r.now)
+	all, err := r.check(ctx, u)
 	u.spent += r.now().Sub(began)
 	if err != nil {
 		if u.failures++; u.failures < mostFailures || ctx.Err() != nil {
 			return reconcile.Result{}, err
 		}
 		klog.FromContext(ctx).Error(err, "Objects cannot be checked", "cluster", key.Cluster, "resource", reports)
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, r.fail(ctx, old, report, annexv1alpha1.ReportFailedReason, "the objects cannot be read")
 	}
 	u.failures = 0
@@ -206,7 +180,7 @@ func (r *reconciler) goOn(ctx context.Context, key client.Key, u *underway, old,
 	case u.spent > maxTime:
 		u.result.into(&report.Status, u.subject, true)
 		err := r.fail(ctx, old, report, annexv1alpha1.ReportDeadlineExceededReason, fmt.Sprintf("checking the objects takes longer than %s", maxTime))
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, err
 	case r.now().Sub(u.written) < interval:
 		return reconcile.Result{RequeueAfter: soon}, nil
@@ -219,7 +193,7 @@ func (r *reconciler) goOn(ctx context.Context, key client.Key, u *underway, old,
 	}
 	u.written = r.now()
 	if all || written == nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, nil
 	}
 	return reconcile.Result{RequeueAfter: soon}, nil

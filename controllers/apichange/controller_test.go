@@ -22,6 +22,7 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
+	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/client/clienttest"
@@ -99,6 +100,13 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 	export := clienttest.In(provider, &apisv1alpha2.APIExport{ObjectMeta: metav1.ObjectMeta{Name: "widgets"}})
 	export.Spec.Resources = []apisv1alpha2.ResourceSchema{{Group: "example.com", Name: "widgets", Schema: "old.widgets.example.com"}}
 	export.Status.IdentityHash = hash
+	for _, obj := range objects {
+		if binding, ok := obj.(*apisv1alpha2.APIBinding); ok {
+			lc := clienttest.In(logicalcluster.From(binding), &corev1alpha1.LogicalCluster{ObjectMeta: metav1.ObjectMeta{Name: corev1alpha1.LogicalClusterName}})
+			lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] = binding.Annotations["test/off"]
+			objects = append(objects, lc)
+		}
+	}
 	objects = append(objects, export, newSchema("old", `{"type":"integer"}`), newSchema("new", `{"type":"integer","maximum":10}`))
 	f := &fixture{t: t, fake: clienttest.NewFake(objects...), clock: time.Unix(1_000_000, 0), step: time.Millisecond}
 	f.content = &identified{Content: clienttest.NewContent(f.fake), bucket: hash}
@@ -108,7 +116,7 @@ func newFixture(t *testing.T, objects ...client.Object) *fixture {
 
 // restart forgets what is only in memory.
 func (f *fixture) restart() {
-	f.reconciler = &reconciler{Config: multicluster.Config{Client: f.fake, Live: f.fake, Content: f.content}, underway: map[client.Key]*underway{}, now: func() time.Time {
+	f.reconciler = &reconciler{Config: multicluster.Config{Client: f.fake, Live: f.fake, Content: f.content}, underway: &multicluster.Underway[*underway]{Most: atOnce}, now: func() time.Time {
 		f.clock = f.clock.Add(f.step)
 		return f.clock
 	}}
@@ -185,12 +193,23 @@ func TestReconcile_ReportsWhatWouldBecomeInvalid(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if len(f.underway) > 0 || len(f.fake.Mutated()) > 0 {
-		t.Errorf("%d are under way, %v changed in the cache", len(f.underway), f.fake.Mutated())
+	if f.underway.Len() > 0 || len(f.fake.Mutated()) > 0 {
+		t.Errorf("%d are under way, %v changed in the cache", f.underway.Len(), f.fake.Mutated())
 	}
 	writes := len(f.fake.Writes())
 	if f.turn("r"); len(f.fake.Writes()) != writes {
 		t.Error("a complete report is written again")
+	}
+}
+
+// Providers do not see what is in workspaces that are switched off.
+func TestReconcile_NamesNothingOfWhatIsSwitchedOff(t *testing.T) {
+	off := newBinding("c1", hash)
+	off.Annotations["test/off"] = "true"
+	f := newFixture(t, newReport("r", "new.widgets.example.com"), off, newWidget("c1", "a", 11), newBinding("c2", hash), newWidget("c2", "b", 11))
+	report, _ := f.finish("r")
+	if len(report.Status.InvalidObjects) != 1 || report.Status.InvalidObjects[0].Cluster != "c2" || report.Status.Objects.Invalid != 2 {
+		t.Errorf("%+v", report.Status)
 	}
 }
 
@@ -206,8 +225,8 @@ func TestReconcile_CompatibleAndFaulty(t *testing.T) {
 			t.Errorf("%s: %s, %q; want %q", name, report.Status.Phase, got, want)
 		}
 	}
-	if len(f.underway) > 0 {
-		t.Errorf("%d are under way", len(f.underway))
+	if f.underway.Len() > 0 {
+		t.Errorf("%d are under way", f.underway.Len())
 	}
 }
 
@@ -280,8 +299,8 @@ func TestReconcile_IsSuspendedResumedAndDeleted(t *testing.T) {
 		f.turn("r")
 	}
 	suspend(true)
-	if result := f.turn("r"); result.RequeueAfter != 0 || len(f.underway) > 0 || f.get("r").Status.Phase != annexv1alpha1.APIChangeReportSuspended {
-		t.Errorf("%v, %d under way, %+v", result, len(f.underway), f.get("r").Status)
+	if result := f.turn("r"); result.RequeueAfter != 0 || f.underway.Len() > 0 || f.get("r").Status.Phase != annexv1alpha1.APIChangeReportSuspended {
+		t.Errorf("%v, %d under way, %+v", result, f.underway.Len(), f.get("r").Status)
 	}
 	suspend(false)
 	for range 3 {
@@ -293,8 +312,8 @@ func TestReconcile_IsSuspendedResumedAndDeleted(t *testing.T) {
 	if err := f.fake.Delete(t.Context(), reports, at("r"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if result := f.turn("r"); result.RequeueAfter != 0 || len(f.underway) > 0 {
-		t.Errorf("%v, %d under way", result, len(f.underway))
+	if result := f.turn("r"); result.RequeueAfter != 0 || f.underway.Len() > 0 {
+		t.Errorf("%v, %d under way", result, f.underway.Len())
 	}
 }
 
@@ -308,11 +327,11 @@ func TestReconcile_OneOfAWorkspaceAtATimeAndFewInAll(t *testing.T) {
 	f.finish("r1")
 	f.finish("r2")
 	for i := range atOnce {
-		if !f.begin(client.Key{Cluster: logicalcluster.Name(fmt.Sprint("p", i)), Name: "r"}, &underway{}) {
+		if !f.underway.Begin(client.Key{Cluster: logicalcluster.Name(fmt.Sprint("p", i)), Name: "r"}, logicalcluster.Path(fmt.Sprint("p", i)), &underway{}) {
 			t.Errorf("only %d begin", i)
 		}
 	}
-	if f.begin(client.Key{Cluster: "one-more", Name: "r"}, &underway{}) {
+	if f.underway.Begin(client.Key{Cluster: "one-more", Name: "r"}, "one-more", &underway{}) {
 		t.Error("too many begin")
 	}
 }
@@ -327,7 +346,7 @@ func TestReconcile_FailsWhenObjectsCannotBeRead(t *testing.T) {
 		}
 	}
 	f.turn("r")
-	if report := f.get("r"); report.Status.Phase != annexv1alpha1.APIChangeReportFailed || status(report, annexv1alpha1.ReportComplete) != "False "+annexv1alpha1.ReportFailedReason || len(f.underway) > 0 {
+	if report := f.get("r"); report.Status.Phase != annexv1alpha1.APIChangeReportFailed || status(report, annexv1alpha1.ReportComplete) != "False "+annexv1alpha1.ReportFailedReason || f.underway.Len() > 0 {
 		t.Errorf("%+v", report.Status)
 	}
 }

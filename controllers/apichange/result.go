@@ -43,6 +43,8 @@ type storedVersion struct {
 type tally struct {
 	of      *result
 	cluster logicalcluster.Name
+	// hidden is whether no object of it is named: providers do not see what is in workspaces that are switched off.
+	hidden  bool
 	checked int64
 	invalid int64
 }
@@ -71,7 +73,7 @@ func (t *tally) count(h client.Head, faults []fit.Fault, more int) {
 	}
 	t.invalid++
 	r.objects.Invalid++
-	if len(r.invalid) == annexv1alpha1.MaxReportedObjects || r.bytes >= maxBytes {
+	if t.hidden || len(r.invalid) == annexv1alpha1.MaxReportedObjects || r.bytes >= maxBytes {
 		return
 	}
 	one := annexv1alpha1.APIChangeReportObject{

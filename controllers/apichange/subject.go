@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
@@ -138,9 +137,8 @@ func (r *reconciler) schema(ctx context.Context, cluster logicalcluster.Name, na
 
 // consumersOf returns the clusters that have bound a resource of s from export.
 func (r *reconciler) consumersOf(ctx context.Context, export *apisv1alpha2.APIExport, s *subject) ([]consumer, error) {
-	label := identity.ExportLabelValue(logicalcluster.From(export), export.Name)
 	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.Live, bindings, client.Scope{
-		Selector: labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: label}),
+		Selector: identity.BindingsTo(logicalcluster.From(export), export.Name),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the consumers of APIExport %q: %w", export.Name, err)

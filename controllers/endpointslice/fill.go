@@ -133,8 +133,7 @@ func (r *reconciler) isUsed(ctx context.Context, export client.Key, before bool)
 
 // hasBinding reports whether a binding to export exists, by a look at all bindings.
 func (r *reconciler) hasBinding(ctx context.Context, export client.Key) (bool, error) {
-	label := labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(export.Cluster, export.Name)})
-	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.client, bindings, client.Scope{Selector: label})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.client, bindings, client.Scope{Selector: identity.BindingsTo(export.Cluster, export.Name)})
 	if err != nil {
 		return false, fmt.Errorf("finding the consumers of %s: %w", export, err)
 	}

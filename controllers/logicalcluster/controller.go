@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
+	"github.com/annex-dev/annex/apis/core/lifecycle"
 	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/client"
@@ -126,8 +127,7 @@ func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.R
 
 // activePhase returns the phase according to the annotation that makes a cluster inactive.
 func activePhase(lc *corev1alpha1.LogicalCluster) corev1alpha1.LogicalClusterPhaseType {
-	off := lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
-		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
+	off := lifecycle.IsSwitchedOff(lc)
 	switch {
 	case off && lc.Status.Phase == corev1alpha1.LogicalClusterPhaseReady:
 		return corev1alpha1.LogicalClusterPhaseInactive

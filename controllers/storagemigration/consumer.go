@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 )
@@ -107,7 +106,7 @@ func (r *reconciler) step(ctx context.Context, u *underway, cluster logicalclust
 		u.result.consumers.Behind++
 		return true, nil
 	}
-	if u.at.hidden, err = r.hidden(ctx, cluster); err != nil {
+	if u.at.hidden, err = r.IsHidden(ctx, cluster); err != nil {
 		return false, err
 	}
 	if others := serves.others(&u.subject); u.at.closing && len(others) > 0 {
@@ -155,15 +154,6 @@ func (u *underway) refused(cluster logicalcluster.Name, err error) (done bool, _
 		return true, nil
 	}
 	return false, err
-}
-
-// hidden reports whether a cluster is switched off, or gone.
-func (r *reconciler) hidden(ctx context.Context, cluster logicalcluster.Name) (bool, error) {
-	lc, err := client.Find[corev1alpha1.LogicalCluster](ctx, r.Client, logicalClusters, client.Key{Cluster: cluster, Name: corev1alpha1.LogicalClusterName})
-	if err != nil || lc == nil {
-		return true, err
-	}
-	return lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" || lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true", nil
 }
 
 // close ends the visit of a consumer.

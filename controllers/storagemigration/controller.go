@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -21,7 +20,6 @@ import (
 	apisv1alpha1 "github.com/annex-dev/annex/apis/apis/v1alpha1"
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	conditionsv1alpha1 "github.com/annex-dev/annex/apis/conditions/v1alpha1"
-	corev1alpha1 "github.com/annex-dev/annex/apis/core/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/controllers/multicluster"
@@ -45,12 +43,11 @@ const (
 )
 
 var (
-	migrations      = annexv1alpha1.Resource("apistoragemigrations")
-	exports         = apisv1alpha2.Resource("apiexports")
-	bindings        = apisv1alpha2.Resource("apibindings")
-	schemas         = apisv1alpha1.Resource("apiresourceschemas")
-	logicalClusters = corev1alpha1.Resource("logicalclusters")
-	definitions     = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
+	migrations  = annexv1alpha1.Resource("apistoragemigrations")
+	exports     = apisv1alpha2.Resource("apiexports")
+	bindings    = apisv1alpha2.Resource("apibindings")
+	schemas     = apisv1alpha1.Resource("apiresourceschemas")
+	definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resource: "customresourcedefinitions"}
 )
 
 // Specs describes the controller. It has a worker for each migration that may be under way: a conversion webhook may keep one waiting.
@@ -60,7 +57,7 @@ func Specs(c multicluster.Config) []multicluster.Spec {
 }
 
 func newReconciler(c multicluster.Config) *reconciler {
-	return &reconciler{Config: c, now: time.Now, rate: rate.NewLimiter(perSecond, burst), underway: map[client.Key]*underway{}}
+	return &reconciler{Config: c, now: time.Now, rate: rate.NewLimiter(perSecond, burst), underway: &multicluster.Underway[*underway]{Most: atOnce}}
 }
 
 type reconciler struct {
@@ -68,8 +65,7 @@ type reconciler struct {
 	now  func() time.Time
 	rate *rate.Limiter
 
-	mu       sync.Mutex
-	underway map[client.Key]*underway
+	underway *multicluster.Underway[*underway]
 }
 
 // underway is a migration that is under way. Only one worker at a time has it.
@@ -86,54 +82,26 @@ type underway struct {
 	written    time.Time // when progress was written last
 }
 
-// begin notes that a migration is under way, unless too many are or another one of its workspace is.
-func (r *reconciler) begin(key client.Key, u *underway) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.underway) >= atOnce {
-		return false
-	}
-	for other := range r.underway {
-		if other.Cluster == key.Cluster {
-			return false
-		}
-	}
-	r.underway[key] = u
-	return true
-}
-
-func (r *reconciler) of(key client.Key) *underway {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.underway[key]
-}
-
-func (r *reconciler) forget(key client.Key) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.underway, key)
-}
-
 func (r *reconciler) reconcile(ctx context.Context, key client.Key) (reconcile.Result, error) {
 	old, err := client.Find[annexv1alpha1.APIStorageMigration](ctx, r.Client, migrations, key)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if old == nil || old.DeletionTimestamp != nil || ended(old) {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, nil
 	}
 	m := old.DeepCopy()
 	if m.Spec.Suspend {
-		r.forget(key)
+		r.underway.End(key)
 		m.Status.Phase = annexv1alpha1.APIStorageMigrationSuspended // the counts stay: they say how far it came
 		incomplete(m, annexv1alpha1.MigrationSuspendedReason, "spec.suspend is set")
 		_, err := r.write(ctx, old, m)
 		return reconcile.Result{}, err
 	}
-	u := r.of(key)
-	if u == nil || u.uid != old.UID || u.generation != old.Generation {
-		r.forget(key)
+	u, ok := r.underway.Of(key)
+	if !ok || u.uid != old.UID || u.generation != old.Generation {
+		r.underway.End(key)
 		return r.start(ctx, key, old, m)
 	}
 	return r.goOn(ctx, key, u, old, m)
@@ -148,18 +116,22 @@ func ended(m *annexv1alpha1.APIStorageMigration) bool {
 func (r *reconciler) start(ctx context.Context, key client.Key, old, m *annexv1alpha1.APIStorageMigration) (reconcile.Result, error) {
 	u := &underway{uid: old.UID, generation: old.Generation}
 	m.Status = annexv1alpha1.APIStorageMigrationStatus{Phase: annexv1alpha1.APIStorageMigrationPending, Conditions: m.Status.Conditions}
-	if !r.begin(key, u) {
-		incomplete(m, annexv1alpha1.MigrationWaitingReason, "another migration of this workspace is under way, or too many of others are")
+	tenant, err := r.TenantOf(ctx, key.Cluster)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !r.underway.Begin(key, tenant, u) {
+		incomplete(m, annexv1alpha1.MigrationWaitingReason, "another migration of this workspace is under way, or too many of the tenant or of others are")
 		_, err := r.write(ctx, old, m)
 		return reconcile.Result{RequeueAfter: waiting}, err
 	}
 	fault, err := r.prepare(ctx, u, m)
 	if err != nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, err
 	}
 	if fault != nil {
-		r.forget(key)
+		r.underway.End(key)
 		conditionsv1alpha1.MarkFalse(m, annexv1alpha1.MigrationValid, fault.reason, conditionsv1alpha1.ConditionSeverityError, "%s", fault.message)
 		return reconcile.Result{}, r.fail(ctx, old, m, fault.reason, fault.message)
 	}
@@ -171,7 +143,7 @@ func (r *reconciler) start(ctx context.Context, key client.Key, old, m *annexv1a
 	incomplete(m, annexv1alpha1.MigrationRunningReason, "objects are being rewritten")
 	u.written = r.now()
 	if written, err := r.write(ctx, old, m); err != nil || written == nil {
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: soon}, nil
@@ -206,7 +178,7 @@ func (r *reconciler) goOn(ctx context.Context, key client.Key, u *underway, old,
 			return reconcile.Result{}, err
 		}
 		klog.FromContext(ctx).Error(err, "Objects cannot be rewritten", "cluster", key.Cluster, "resource", migrations)
-		r.forget(key)
+		r.underway.End(key)
 		u.result.into(&m.Status)
 		return reconcile.Result{}, r.fail(ctx, old, m, annexv1alpha1.MigrationStorageReason, "objects cannot be read or written")
 	}
@@ -221,10 +193,10 @@ func (r *reconciler) goOn(ctx context.Context, key client.Key, u *underway, old,
 	u.written = r.now()
 	switch {
 	case all:
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, r.end(ctx, u, old, m)
 	case u.spent > maxTime:
-		r.forget(key)
+		r.underway.End(key)
 		return reconcile.Result{}, r.fail(ctx, old, m, annexv1alpha1.MigrationDeadlineExceededReason,
 			fmt.Sprintf("rewriting the objects takes longer than %s. Another migration continues with the objects that are left", maxTime))
 	}
@@ -243,7 +215,7 @@ func (r *reconciler) again(ctx context.Context, key client.Key, old, m *annexv1a
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	r.forget(key)
+	r.underway.End(key)
 	m.Status = annexv1alpha1.APIStorageMigrationStatus{Phase: annexv1alpha1.APIStorageMigrationPending, Conditions: m.Status.Conditions}
 	incomplete(m, annexv1alpha1.MigrationRestartedReason, "the schema has changed, so the migration begins again")
 	_, err = r.write(ctx, old, m)

@@ -204,7 +204,7 @@ func (f *fixture) want(phase annexv1alpha1.APIStorageMigrationPhase, reason, cou
 		f.t.Errorf("%s, Complete %s, Failed %s: %s\nwant %s %q: %s\n%+v", m.Status.Phase, status(m, annexv1alpha1.MigrationComplete), status(m, annexv1alpha1.MigrationFailed), got,
 			phase, reason, counts, m.Status.Failures)
 	}
-	if len(f.underway) > 0 && phase != annexv1alpha1.APIStorageMigrationRunning {
+	if f.underway.Len() > 0 && phase != annexv1alpha1.APIStorageMigrationRunning {
 		f.t.Error("it is kept in memory")
 	}
 }
@@ -548,7 +548,7 @@ func TestReconcile_SuspendAndResume(t *testing.T) {
 	set(true)
 	f.turn("m")
 	m := f.get("m")
-	if m.Status.Phase != annexv1alpha1.APIStorageMigrationSuspended || status(m, annexv1alpha1.MigrationComplete) != "False "+annexv1alpha1.MigrationSuspendedReason || len(f.underway) > 0 {
+	if m.Status.Phase != annexv1alpha1.APIStorageMigrationSuspended || status(m, annexv1alpha1.MigrationComplete) != "False "+annexv1alpha1.MigrationSuspendedReason || f.underway.Len() > 0 {
 		t.Fatalf("%+v", m.Status)
 	}
 	all := func() string {
@@ -582,7 +582,7 @@ func TestReconcile_DeletionEndsIt(t *testing.T) {
 	if err := f.fake.Delete(t.Context(), migrations, at("m"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if result := f.turn("m"); result.RequeueAfter != 0 || len(f.underway) > 0 {
+	if result := f.turn("m"); result.RequeueAfter != 0 || f.underway.Len() > 0 {
 		t.Error("it goes on")
 	}
 }
@@ -596,11 +596,11 @@ func TestReconcile_OneOfAWorkspaceAndFewAtOnce(t *testing.T) {
 	f.finish("m1")
 	f.finish("m2")
 	for i := range atOnce {
-		if !f.begin(client.Key{Cluster: logicalcluster.Name(fmt.Sprint("p", i)), Name: "m"}, &underway{}) {
+		if !f.underway.Begin(client.Key{Cluster: logicalcluster.Name(fmt.Sprint("p", i)), Name: "m"}, logicalcluster.Path(fmt.Sprint("p", i)), &underway{}) {
 			t.Errorf("only %d begin", i)
 		}
 	}
-	if f.begin(client.Key{Cluster: "one-more", Name: "m"}, &underway{}) {
+	if f.underway.Begin(client.Key{Cluster: "one-more", Name: "m"}, "one-more", &underway{}) {
 		t.Error("too many begin")
 	}
 }

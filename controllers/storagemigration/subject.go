@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -92,25 +91,14 @@ func (r *reconciler) resolveDefinition(ctx context.Context, s subject) (subject,
 		return s, faultf(annexv1alpha1.ResourceNotFoundReason, "there is no CustomResourceDefinition %q in this workspace that is established. For a resource of an APIExport, set spec.export",
 			s.resource.String()), nil
 	}
-	s.uid, s.version = crd.UID, storedIn(crd)
-	return s, nil, nil
-}
-
-func storedIn(crd *apiextensionsv1.CustomResourceDefinition) string {
-	for _, v := range crd.Spec.Versions {
-		if v.Storage {
-			return v.Name
-		}
-	}
-	return ""
+	s.uid = crd.UID
+	s.version, err = apihelpers.GetCRDStorageVersion(crd)
+	return s, nil, err
 }
 
 // bindings returns the APIBindings to the APIExport of s in cluster, or in all clusters if it is empty. They are as they are now.
 func (r *reconciler) bindings(ctx context.Context, s *subject, cluster logicalcluster.Name) ([]*apisv1alpha2.APIBinding, error) {
-	label := identity.ExportLabelValue(s.cluster, s.export)
-	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.Live, bindings, client.Scope{
-		Cluster: cluster, Selector: labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: label}),
-	})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, r.Live, bindings, client.Scope{Cluster: cluster, Selector: identity.BindingsTo(s.cluster, s.export)})
 	if err != nil {
 		return nil, fmt.Errorf("listing the consumers of APIExport %q: %w", s.export, err)
 	}
@@ -161,7 +149,8 @@ func (r *reconciler) server(ctx context.Context, s *subject, cluster logicalclus
 		if err != nil || crd == nil || crd.DeletionTimestamp != nil {
 			return nil, err
 		}
-		return &server{resource: definitions, object: crd, stored: crd.Status.StoredVersions, behind: crd.UID != s.uid || storedIn(crd) != s.version}, nil
+		version, err := apihelpers.GetCRDStorageVersion(crd)
+		return &server{resource: definitions, object: crd, stored: crd.Status.StoredVersions, behind: crd.UID != s.uid || version != s.version}, err
 	}
 	all, err := r.bindings(ctx, s, cluster)
 	if err != nil {

@@ -11,7 +11,8 @@
 //	registry/room   ─► [Do]: work on a large schema
 //
 // A thread that has become nice may not become less nice without privileges. So the work goes to threads that are kept for it, and never
-// used for anything else: a goroutine of each is locked to it, and the runtime starts no thread from one that is locked.
+// used for anything else: a goroutine of each is locked to it, and the runtime starts no thread from one that is locked. There are so many of them at
+// most: a request keeps its thread while it waits for a slow client.
 //
 // Elsewhere than on Linux, where priorities belong to processes, work is done where it is.
 package nice

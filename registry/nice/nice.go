@@ -6,10 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 )
 
-// kept is how many threads without work are kept.
-const kept = 16
+const (
+	// kept is how many threads without work are kept.
+	kept = 16
+	// most is how many threads there are at a time. The runtime ends a process that has ten times as many. More work is done where it is.
+	most = 1 << 10
+)
 
 // job is work for another thread.
 type job struct {
@@ -18,13 +23,18 @@ type job struct {
 	done chan any
 }
 
-// idle holds threads that have no work.
-var idle = make(chan chan<- job, kept)
+var (
+	// idle holds threads that have no work.
+	idle = make(chan chan<- job, kept)
+	// working counts those that have.
+	working atomic.Int32
+)
 
-// Do does work on a thread that gives way to others, and returns when it has ended. It panics if work does. Work that only waits gains
+// Do does work on a thread that gives way to others if there are not too many of them, and returns when it has ended. It panics if work does. Work that only waits gains
 // nothing by it, and a lock that it holds while others wait for it holds them up for longer.
 func Do(work func()) {
-	if !supported {
+	defer working.Add(-1)
+	if working.Add(1) > most || !supported {
 		work()
 		return
 	}

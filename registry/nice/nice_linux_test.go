@@ -59,6 +59,36 @@ func TestDo_ChangesOnlyItsOwnThreads(t *testing.T) {
 	}
 }
 
+// Clients that are slow keep threads. They must not use up those that the runtime has.
+func TestDo_HasAsManyThreadsAtMost(t *testing.T) {
+	usual := current(t)
+	var all sync.WaitGroup
+	var begun sync.WaitGroup
+	begun.Add(most)
+	gate := make(chan struct{})
+	for range most {
+		all.Go(func() {
+			Do(func() {
+				begun.Done()
+				<-gate
+			})
+		})
+	}
+	begun.Wait()
+	Do(func() {
+		if got := current(t); got != usual {
+			t.Errorf("one more piece of work is done on a thread with the nice value %d, want %d", got, usual)
+		}
+	})
+	close(gate)
+	all.Wait()
+	Do(func() {
+		if got := current(t); got != nicer(usual) {
+			t.Errorf("afterwards, the nice value is %d", got)
+		}
+	})
+}
+
 func TestRun(t *testing.T) {
 	usual := current(t)
 	Run(t.Context(), func(context.Context) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver"
 	"k8s.io/apiextensions-apiserver/pkg/controller/finalizer"
@@ -169,8 +170,12 @@ func (h *Handlers) entry(resource *catalog.Resource, cluster logicalcluster.Name
 		key += discreetSuffix
 	}
 	return h.get(key, resource, cluster, func() (*entry, error) {
+		version, err := apihelpers.GetCRDStorageVersion(resource.CRD)
+		if err != nil {
+			return nil, err
+		}
 		defaults, rules := growth{cost.NewGrowth(resource.CRD)}, newRules(resource.CRD, h.config.ConversionTimeout)
-		e, err := h.build(resource.CRD, storedIn(resource.CRD), hooks, defaults, rules, func(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
+		e, err := h.build(resource.CRD, version, hooks, defaults, rules, func(next stamping, definition *apiextensionsv1.CustomResourceDefinition, storage func() (Storage, error)) admission.Interface {
 			bounds := withBounds(next, definition, storage)
 			if rules == nil {
 				return bounds
@@ -195,7 +200,11 @@ func (h *Handlers) letGo(resource *catalog.Resource, cluster logicalcluster.Name
 		key += discreetSuffix
 	}
 	e, err := h.get(key, &plain, cluster, func() (*entry, error) {
-		return h.build(plain.CRD, storedIn(plain.CRD), hooks, growth{}, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
+		version, err := apihelpers.GetCRDStorageVersion(plain.CRD)
+		if err != nil {
+			return nil, err
+		}
+		return h.build(plain.CRD, version, hooks, growth{}, newRules(resource.CRD, h.config.ConversionTimeout), func(next stamping, _ *apiextensionsv1.CustomResourceDefinition, _ func() (Storage, error)) admission.Interface {
 			return letGo{next}
 		})
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresource"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,7 +19,11 @@ import (
 // of the stock handler is not asked, so neither the generation nor the managers of fields change, and the object need not be valid. Contexts are those of
 // a [Storage]. Errors are those of a storage.Interface, or Conflict if the resource is stored in another version. Only the server itself uses it.
 func (h *Handlers) Rewrite(ctx context.Context, resource *catalog.Resource, cluster logicalcluster.Name, name string, uid types.UID, version string) error {
-	if stored := storedIn(resource.CRD); stored != version {
+	stored, err := apihelpers.GetCRDStorageVersion(resource.CRD)
+	if err != nil {
+		return err
+	}
+	if stored != version {
 		return apierrors.NewConflict(resource.GroupResource(), name, fmt.Errorf("objects are stored in version %q now, and not in %q", stored, version))
 	}
 	e, err := h.entry(resource, cluster)

@@ -3,7 +3,6 @@ package schema
 import (
 	"context"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -62,14 +61,4 @@ func (v versioned) Create(ctx context.Context, key string, obj, out runtime.Obje
 func (v versioned) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *apistorage.Preconditions, try apistorage.UpdateFunc, cached runtime.Object) error {
 	return v.Interface.GuaranteedUpdate(v.in(ctx), key, destination, ignoreNotFound, preconditions, try, cached)
-}
-
-// storedIn returns the version in which objects of a definition are stored; empty if there is none.
-func storedIn(definition *apiextensionsv1.CustomResourceDefinition) string {
-	for _, v := range definition.Spec.Versions {
-		if v.Storage {
-			return v.Name
-		}
-	}
-	return ""
 }

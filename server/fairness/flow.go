@@ -77,13 +77,7 @@ func shareOfCluster(cluster logicalcluster.Name, pathOf PathOf) share {
 	if !known {
 		return own(cluster.String())
 	}
-	return share{tenant: tenantOf(path), workspace: cluster.String()}
-}
-
-// tenantOf returns the tenant of a workspace: the branch of the tree, below its root, that the workspace is in.
-func tenantOf(path logicalcluster.Path) string {
-	segments := strings.SplitN(path.String(), ":", 3)
-	return strings.Join(segments[:min(2, len(segments))], ":")
+	return share{tenant: path.Tenant().String(), workspace: cluster.String()}
 }
 
 // forwardsStream reports whether a request is for a stream that another server sends, such as that of kubectl exec in a mounted workspace. It counts as a

@@ -151,14 +151,3 @@ func TestIsRead(t *testing.T) {
 		}
 	}
 }
-
-func TestTenantOf(t *testing.T) {
-	for path, want := range map[logicalcluster.Path]string{
-		"root": "root", "root:org": "root:org", "root:org:team": "root:org", "root:org:team:child": "root:org",
-		"abc123": "abc123", "other:org:team": "other:org",
-	} {
-		if got := tenantOf(path); got != want {
-			t.Errorf("tenant of %s: %s, want %s", path, got, want)
-		}
-	}
-}

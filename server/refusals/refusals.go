@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,8 +30,8 @@ const (
 	// accounts and credentials are how many of either are kept; about 20 MiB when all are in use.
 	accounts    = 1 << 15
 	credentials = 1 << 16
-	// held is how many answers are held at a time; about 30 MiB with their requests.
-	held = 1 << 10
+	// room is how many bytes the requests have at a time whose answers are held, and each what it takes without its headers.
+	room, each = 32 << 20, 32 << 10
 	// retryAfter is when a client should come again, in seconds.
 	retryAfter = 1
 )
@@ -65,8 +66,8 @@ type filter struct {
 	next http.Handler
 	// accounts maps an origin to a *rate.Limiter. accepted maps credentials that were accepted to the account of their user.
 	accounts, accepted *lru.Cache
-	// holding has an element for each answer that is held.
-	holding chan struct{}
+	// room is for requests whose answers are held, in bytes.
+	room *semaphore.Weighted
 }
 
 // With returns next for those who are not refused too often. Put it outside of authentication.
@@ -74,7 +75,7 @@ func With(next http.Handler, c Config) http.Handler {
 	if c.PerSecond <= 0 {
 		return next
 	}
-	return &filter{Config: c, next: next, accounts: lru.New(accounts), accepted: lru.New(credentials), holding: make(chan struct{}, held)}
+	return &filter{Config: c, next: next, accounts: lru.New(accounts), accepted: lru.New(credentials), room: semaphore.NewWeighted(room)}
 }
 
 // ServeHTTP implements http.Handler.
@@ -88,7 +89,7 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.overdrawn(payer) {
 		rejected.Inc()
-		f.hold(r.Context())
+		f.hold(r)
 		responsewriters.ErrorNegotiated(apierrors.NewTooManyRequests("too many requests were refused, try again later", retryAfter), f.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
 		return
 	}
@@ -111,20 +112,31 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // hold waits with an answer until the client has left or the time for it is over. Most clients send the next request after the answer, so
-// a flood of them becomes slow, and leaves the processors to others. If many answers are held already, it does not wait.
-func (f *filter) hold(ctx context.Context) {
-	select {
-	case f.holding <- struct{}{}:
-		defer func() { <-f.holding }()
-	default:
+// a flood of them becomes slow, and leaves the processors to others. If there is no room for one more request, it does not wait.
+func (f *filter) hold(r *http.Request) {
+	size := sizeOf(r)
+	if !f.room.TryAcquire(size) {
 		return
 	}
+	defer f.room.Release(size)
 	over := time.NewTimer(f.Hold)
 	defer over.Stop()
 	select {
 	case <-over.C:
-	case <-ctx.Done():
+	case <-r.Context().Done():
 	}
+}
+
+// sizeOf returns about how many bytes of memory a request takes whose body nobody reads. Its URL and its headers may have a megabyte.
+func sizeOf(r *http.Request) int64 {
+	size := each + len(r.RequestURI)
+	for name, values := range r.Header {
+		size += len(name)
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return int64(size)
 }
 
 // authenticated returns whose account a user has, and whether the server knows the user. Whoever comes without credentials, or with some that

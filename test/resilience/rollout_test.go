@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 
 	rules "github.com/annex-dev/annex/apis/annex/rollout"
@@ -86,12 +87,10 @@ func newRolled(t *testing.T, consumers, first int) *rolled {
 			t.Error(err)
 			return
 		}
-		for ended := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-			if _, err = client.Resource(widgets).Namespace("default").Create(t.Context(), widget, metav1.CreateOptions{}); err == nil || time.Now().After(ended) {
-				break
-			}
-		}
-		if err != nil {
+		if wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+			_, err = client.Resource(widgets).Namespace("default").Create(ctx, widget, metav1.CreateOptions{})
+			return err == nil, nil
+		}) != nil {
 			t.Error(err)
 		}
 	})

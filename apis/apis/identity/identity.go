@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
@@ -40,6 +41,11 @@ func Hash(key []byte) string {
 // letters and digits. cluster is the logical cluster of the export.
 func ExportLabelValue(cluster logicalcluster.Name, export string) string {
 	return base62Sum(cluster.String() + ":" + export)
+}
+
+// BindingsTo selects the bindings to this export, by the label that the server sets on them.
+func BindingsTo(cluster logicalcluster.Name, export string) labels.Selector {
+	return labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: ExportLabelValue(cluster, export)})
 }
 
 // ClaimedLabelKey returns the key of the label on objects that this export has a claim on.

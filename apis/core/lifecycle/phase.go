@@ -88,3 +88,9 @@ func phaseOf(phase corev1alpha1.LogicalClusterPhaseType) corev1alpha1.LogicalClu
 func others[T comparable](updated, old []T) []T {
 	return slices.DeleteFunc(slices.Clone(updated), func(item T) bool { return slices.Contains(old, item) })
 }
+
+// IsSwitchedOff reports whether an annotation of a logical cluster, in either spelling, makes it inactive.
+func IsSwitchedOff(lc *corev1alpha1.LogicalCluster) bool {
+	return lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
+		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
+}

@@ -115,13 +115,8 @@ func checkUpdate(updated, old *corev1alpha1.LogicalCluster) error {
 			return fmt.Errorf("annotation %s can only be changed by system privileged users", key)
 		}
 	}
-	if inactive(updated) != inactive(old) && old.Status.Phase != corev1alpha1.LogicalClusterPhaseReady && old.Status.Phase != corev1alpha1.LogicalClusterPhaseInactive {
+	if lifecycle.IsSwitchedOff(updated) != lifecycle.IsSwitchedOff(old) && old.Status.Phase != corev1alpha1.LogicalClusterPhaseReady && old.Status.Phase != corev1alpha1.LogicalClusterPhaseInactive {
 		return fmt.Errorf("annotation %s can be changed only in phase Ready or Inactive, not in %s", corev1alpha1.LogicalClusterInactiveAnnotationKey, old.Status.Phase)
 	}
 	return nil
-}
-
-func inactive(lc *corev1alpha1.LogicalCluster) bool {
-	return lc.Annotations[corev1alpha1.LogicalClusterInactiveAnnotationKey] == "true" ||
-		lc.Annotations[corev1alpha1.LegacyLogicalClusterInactiveAnnotationKey] == "true"
 }

@@ -7,7 +7,6 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
@@ -153,9 +152,7 @@ func (b *broken) bound(ctx context.Context) (map[resource]map[apisv1alpha2.Bound
 	if b.known != nil {
 		return b.known, nil
 	}
-	all, err := client.List[apisv1alpha2.APIBinding](ctx, b.plugin.Live, apiBindings, client.Scope{
-		Selector: labels.SelectorFromSet(labels.Set{apisv1alpha2.InternalAPIBindingExportLabelKey: identity.ExportLabelValue(b.cluster, b.export)}),
-	})
+	all, err := client.List[apisv1alpha2.APIBinding](ctx, b.plugin.Live, apiBindings, client.Scope{Selector: identity.BindingsTo(b.cluster, b.export)})
 	if err != nil {
 		return nil, apistatus.Internal(err)
 	}
