@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
@@ -55,6 +56,8 @@ type Config struct {
 	Quotas resourcequota.Counts
 	// Types checks the expressions of admission policies.
 	Types typecheck.Checker
+	// Work does one reconcile for a cluster. It says on which thread.
+	Work func(cluster logicalcluster.Name, work func())
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
 	// Access issues the tokens of WorkspaceAccesses.
@@ -136,6 +139,14 @@ func All(c Config) []multicluster.Spec {
 	return slices.Concat(append(all, lc.Specs(lc.Config{Config: c.Config}))...)
 }
 
+// working returns next as work for the cluster of a key.
+func (c Config) working(next func(context.Context, client.Key) (reconcile.Result, error)) func(context.Context, client.Key) (reconcile.Result, error) {
+	return func(ctx context.Context, key client.Key) (result reconcile.Result, err error) {
+		c.Work(key.Cluster, func() { result, err = next(ctx, key) })
+		return result, err
+	}
+}
+
 // Run runs the controllers until ctx ends. If one cannot run, the error is logged and the others continue.
 func Run(ctx context.Context, c Config) error {
 	var wg sync.WaitGroup
@@ -154,6 +165,7 @@ func Run(ctx context.Context, c Config) error {
 		if i == 0 {
 			spec.Synced = func() { close(first) }
 		}
+		spec.Reconcile = c.working(spec.Reconcile)
 		wg.Go(func() {
 			if i > 0 {
 				select {

@@ -6,6 +6,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/metrics/legacyregistry"
 
+	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/content"
 	"github.com/annex-dev/annex/registry/index"
 	"github.com/annex-dev/annex/server/admission/policy"
@@ -27,6 +28,8 @@ type Server struct {
 	Index *index.Index
 	// Types checks the expressions of admission policies.
 	Types *policy.Plugins
+	// Work does work for a cluster. It gives way to requests of others while the cluster has many.
+	Work func(cluster logicalcluster.Name, work func())
 
 	config       Config
 	bootstrapped chan struct{}
@@ -62,6 +65,7 @@ func New(c Config) (*Server, error) {
 		Tokens:       policies.tokens,
 		Index:        indexes.index,
 		Types:        policies.dynamic,
+		Work:         policies.limiter.Work,
 		config:       c,
 		bootstrapped: make(chan struct{}),
 	}

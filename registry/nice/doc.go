@@ -5,7 +5,7 @@
 // kernel's shares last, at every step. Seats (server/fairness) limit how many requests of a tenant compute at the same time; this package
 // says that those of a tenant with many of them, and work on large schemas (registry/room), are the ones that wait.
 //
-//	server/fairness ─► [Do]: the handler of a request
+//	server/fairness ─► [Do]: the handler of a request, and a reconcile of a controller
 //	                └► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread.
 //	                           registry/storage and registry/schema move the parts that take long, with [Run].
 //	registry/room   ─► [Do]: work on a large schema

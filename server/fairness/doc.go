@@ -11,7 +11,7 @@
 //	    tenant its clusters take turns, and in a cluster its users. Who has no rivals has more seats (rivalry.go). The
 //	    stock fair queuing of k8s.io/apiserver decides the turns. An expensive request (a list of everything) takes several seats.
 //	  - The requests of a tenant with several of them give way at the processors while others are active (registry/nice). A seat says how
-//	    much of a tenant is at work at a time, not who gets a free processor first.
+//	    much of a tenant is at work at a time, not who gets a free processor first. What controllers do for the tenant gives way, too ([Limiter.Work]).
 //	  - A request waits for a limited time. How many requests of a cluster, and of a tenant, may wait depends on the free room.
 //	  - All requests in flight together are limited, separately for reads and writes.
 //	  - A request that finds no room, or that has waited too long, gets 429 with Retry-After.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 // patience is how long a request may wait for its client, in all, and keep its seats. Other requests of its workspace must not wait
@@ -60,6 +61,15 @@ func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 		patience: patience,
 		metrics:  m,
 	}
+}
+
+// Work does work of the server for a cluster, such as a reconcile. It has no seat, but gives way at the processors whenever the requests of the cluster do.
+func (l *Limiter) Work(cluster logicalcluster.Name, work func()) {
+	if l.line.crowded(shareOfCluster(cluster, l.pathOf)) {
+		nice.Do(work)
+		return
+	}
+	work()
 }
 
 // admit waits for the turn of a request. Its end must be called.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/annex-dev/annex/apis/logicalcluster"
 )
 
 // niceness returns 20 minus the nice value of the thread of this goroutine, as the system call does.
@@ -52,6 +54,13 @@ func TestFilter_ACrowdedTenantGivesWay(t *testing.T) {
 	eventually(t, "the requests are at work", func() bool { return held.Load() == 3 })
 	if !givesWay("busy", "mallory") {
 		t.Error("one of many requests of a tenant does not give way")
+	}
+	for cluster, want := range map[logicalcluster.Name]bool{"busy": true, "quiet": false} {
+		w.limiter.Work(cluster, func() {
+			if got := niceness(t) < usual; got != want {
+				t.Errorf("work for %s gives way: %t", cluster, got)
+			}
+		})
 	}
 	if givesWay("quiet", "alice") {
 		t.Error("the only request of another tenant gives way")

@@ -184,6 +184,7 @@ func (s *Server) runControllers(ctx context.Context) error {
 		Tokens:    s.server.Tokens,
 		Quotas:    s.store.backend,
 		Types:     s.server.Types,
+		Work:      s.server.Work,
 		Registrar: registrar,
 		Access:    accessTokens{s.server.Tokens, s.options.MaxTokenLife},
 		External:  s.server.External,
