@@ -19,7 +19,6 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/klog/v2"
 
-	annexv1alpha1 "github.com/annex-dev/annex/apis/annex/v1alpha1"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/catalog"
@@ -106,9 +105,9 @@ func hostNamespaces(c Config, s *stores, writer func() client.Writer, next gener
 	return hostnamespace.New(config)
 }
 
-// hostQuotas returns the admission plugin that applies quotas of the host to WorkspaceClaims.
+// hostQuotas returns the admission plugin that applies quotas of the host to what belongs to its namespaces.
 func hostQuotas(c Config, s *stores) (genericadmission.Interface, error) {
-	config := hostquota.Config{Concerns: func(gr schema.GroupResource) bool { return gr == annexv1alpha1.Resource("workspaceclaims") }, Hosts: hosts(c.Host, s.paths)}
+	config := hostquota.Config{Concerns: kinds.All.HasHostNamespaces, Hosts: hosts(c.Host, s.paths)}
 	if c.Host != nil {
 		config.Quotas = c.Host.Quotas
 	}

@@ -1,6 +1,6 @@
 // Package hostquota applies ResourceQuotas of the host to objects in the host workspace that are in a namespace of the host, such as
-// WorkspaceClaims. kube-apiserver applies quotas only to what it stores itself, so count/workspaceclaims.annex.dev of a quota on the host
-// is without effect unless this server applies it.
+// WorkspaceClaims and WorkspaceAccesses. kube-apiserver applies quotas only to what it stores itself, so count/workspaceclaims.annex.dev of a quota on
+// the host is without effect unless this server applies it.
 //
 // The rules are those of k8s.io/apiserver (pkg/admission/plugin/resourcequota). Its plugin is not used: it needs an informer for all quotas of the
 // host, where this one reads those of one namespace when something is created there. As in Kubernetes, what is used is written to the

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -44,14 +45,16 @@ func newAccess(t *testing.T, name string) *access {
 	a.owner = newUser(t, name+"-owner", "annex.dev", name)
 	a.Kubectl(a.team, "", "create", "clusterrolebinding", "owner", "--clusterrole=cluster-admin", "--user="+name+"-owner")
 	a.allow("get", "namespaces", "")
+	a.allow("list", "resourcequotas", name)
+	a.allow("update", "resourcequotas/status", name)
 	return a
 }
 
 // allow lets Annex do something on the host, as the chart does.
-func (a *access) allow(verbs, resource, namespace string) {
+func (a *access) allow(verbs, what, namespace string) {
 	a.t.Helper()
-	name := "annex-" + a.namespace + "-" + resource
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{resource}, Verbs: strings.Split(verbs, ",")}}}
+	name := "annex-" + a.namespace + "-" + strings.ReplaceAll(what, "/", "-")
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{what}, Verbs: strings.Split(verbs, ",")}}}
 	subjects, ref := []rbacv1.Subject{{Kind: "User", Name: "annex", APIGroup: rbacv1.GroupName}}, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}
 	_, err := a.host.RbacV1().ClusterRoles().Create(a.t.Context(), role, metav1.CreateOptions{})
 	if err == nil && namespace == "" {
@@ -175,6 +178,35 @@ func TestWorkspaceAccess_UserOfTheHost(t *testing.T) {
 		t.Errorf("the Secret of somebody else is %v, %v", secret, err)
 	}
 	a.wantRevoked(client, "team")
+}
+
+// A quota of the host counts WorkspaceAccesses.
+func TestWorkspaceAccess_Quota(t *testing.T) {
+	a := newAccess(t, "access-quota")
+	const counted = "count/workspaceaccesses.annex.dev"
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "accesses"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{counted: resource.MustParse("1")}}}
+	if _, err := a.host.CoreV1().ResourceQuotas(a.namespace).Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	create := func(name string) (string, error) {
+		return a.owner.try(fmt.Sprintf(accessManifest, name, a.team), "create", "-n", a.namespace, "-f", "-")
+	}
+	a.eventually("the first one", func() error { // until kube-controller-manager has counted
+		if out, err := create("one"); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+	if out, err := create("two"); err == nil || !strings.Contains(out, "exceeded quota: accesses, requested: "+counted+"=1, used: "+counted+"=1, limited: "+counted+"=1") {
+		t.Errorf("the second one: %v: %s", err, out)
+	}
+	a.owner.kubectl("", "delete", "workspaceaccess", "one", "-n", a.namespace, "--timeout=120s")
+	a.eventually("one after the first is gone", func() error {
+		if out, err := create("two"); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 }
 
 // Only who comes through the host has asked it about the namespace.
