@@ -106,7 +106,11 @@ func TestChart_SecretsWhereNamed(t *testing.T) {
 				if typed.Name != secrets {
 					continue
 				}
-				rules := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "create", "update", "delete"}}}
+				rules := []rbacv1.PolicyRule{
+					{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "create", "update", "delete"}},
+					{APIGroups: []string{""}, Resources: []string{"resourcequotas"}, Verbs: []string{"list"}},
+					{APIGroups: []string{""}, Resources: []string{"resourcequotas/status"}, Verbs: []string{"update"}},
+				}
 				if diff := cmp.Diff(rules, typed.Rules); diff != "" {
 					t.Errorf("%s: rules (-want +got):\n%s", name, diff)
 				}
