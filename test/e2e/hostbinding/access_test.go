@@ -45,8 +45,8 @@ func newAccess(t *testing.T, name string) *access {
 	a.owner = newUser(t, name+"-owner", "annex.dev", name)
 	a.Kubectl(a.team, "", "create", "clusterrolebinding", "owner", "--clusterrole=cluster-admin", "--user="+name+"-owner")
 	a.allow("get", "namespaces", "")
-	a.allow("list", "resourcequotas", name)
-	a.allow("update", "resourcequotas/status", name)
+	a.allow("list", "resourcequotas", "")
+	a.allow("update", "resourcequotas/status", "")
 	return a
 }
 
