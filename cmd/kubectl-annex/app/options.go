@@ -65,7 +65,7 @@ func (c *common) explained(command *cobra.Command) {
 			return err
 		}
 		if _, path, hereErr := c.session.WorkspaceURL(command.Context()); hereErr == nil {
-			if _, missing := c.session.Check(command.Context(), path); session.IsMissing(missing) {
+			if missing := c.exists(command.Context(), c.session, path); session.IsMissing(missing) {
 				return missing
 			}
 		}
@@ -73,12 +73,29 @@ func (c *common) explained(command *cobra.Command) {
 	}
 }
 
+// exists returns an error if the workspace at path, in which a command is to work, does not exist as far as the user can see, or if the server does not
+// say.
+func (c *common) exists(ctx context.Context, s *session.Session, path logicalcluster.Path) error {
+	_, err := s.Check(ctx, path)
+	switch {
+	case session.IsDenied(err):
+		return nil
+	case session.IsMissing(err) && c.workspace == "":
+		// The context leads nowhere: whoever named the workspace knows how to name another one.
+		return fmt.Errorf("%w; '%s' leads back to the top", err, c.enterRoot())
+	}
+	return err
+}
+
+// enterRoot is what users type to enter the workspace that always exists.
+func (c *common) enterRoot() string {
+	return strings.TrimSuffix(c.within, " ws") + " ws :root"
+}
+
 // top returns the current workspace and those below it. It is an error if the workspace does not exist, which has nothing below it.
 func (c *common) top(ctx context.Context, s *session.Session, path logicalcluster.Path, read tree.Read) (*tree.Node, error) {
-	if path != logicalcluster.Root.Path() {
-		if _, err := s.Check(ctx, path); session.IsMissing(err) {
-			return nil, err
-		}
+	if err := c.exists(ctx, s, path); err != nil {
+		return nil, err
 	}
 	return tree.Of(ctx, s, path, read)
 }

@@ -51,8 +51,7 @@ func newTreeCommand(c *common) *cobra.Command {
 			return err
 		}
 		if origin.Path.Empty() {
-			fmt.Fprintf(c.Out, "current context URL %q does not point directly to a kcp workspace\n", origin.URL)
-			return nil
+			return c.nowhere(origin.URL)
 		}
 		top, err := c.top(ctx, s, origin.Path, tree.Heads)
 		if err != nil {
@@ -70,6 +69,16 @@ func newTreeCommand(c *common) *cobra.Command {
 	addInteractiveFlag(command, &interactive)
 	c.addWorkspaceFlag(command)
 	return command
+}
+
+// nowhere says that the context does not lead to a workspace. Under the names of kcp's plugins, that is no error, as for kcp.
+func (c *common) nowhere(url string) error {
+	if c.typed == annexPlugin {
+		return fmt.Errorf("current context URL %q does not point directly to a workspace; enter one, such as with '%s'", url, c.enterRoot())
+	}
+	fmt.Fprintf(c.Out, "current context URL %q does not point directly to a kcp workspace\n", url)
+	fmt.Fprintf(c.ErrOut, "Note: enter a workspace, such as with '%s'.\n", c.enterRoot())
+	return nil
 }
 
 // phases reads the phases of LogicalClusters.

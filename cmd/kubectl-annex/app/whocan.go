@@ -45,6 +45,10 @@ func newWhoCanCommand(c *common) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		// Without the workspace, what it serves says nothing.
+		if err := c.exists(ctx, s, path); err != nil {
+			return err
+		}
 		review := &annexv1alpha1.WhoCanReview{Spec: annexv1alpha1.WhoCanReviewSpec{Limit: limit}}
 		if review.Spec.ResourceAttributes, review.Spec.NonResourceAttributes, err = c.accessTopic(s.Quiet(url), args); err != nil {
 			return err

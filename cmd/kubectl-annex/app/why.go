@@ -52,6 +52,10 @@ func newWhyCommand(c *common) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		// Without the workspace, what it serves says nothing.
+		if err := c.exists(ctx, s, path); err != nil {
+			return err
+		}
 		if explanation.Spec.ResourceAttributes, explanation.Spec.NonResourceAttributes, err = c.accessTopic(s.Quiet(url), args); err != nil {
 			return err
 		}

@@ -165,6 +165,9 @@ func (c *common) enter(ctx context.Context, s *session.Session, path logicalclus
 
 // back swaps the current and the previous workspace.
 func (c *common) back(ctx context.Context, s *session.Session, short bool) error {
+	if err := c.checkPrevious(ctx, s); err != nil {
+		return err
+	}
 	var url string
 	if err := contexts.Modify(ctx, s.Access(), func(config *clientcmdapi.Config) (err error) {
 		url, err = contexts.Back(config, s.Start())
@@ -177,6 +180,31 @@ func (c *common) back(ctx context.Context, s *session.Session, short bool) error
 		c.warnOfClaims(ctx, s, url)
 	}
 	return nil
+}
+
+// checkPrevious returns an error unless the user of the previous context may enter its workspace. A URL that names no workspace is not checked.
+func (c *common) checkPrevious(ctx context.Context, s *session.Session) error {
+	config, err := s.Access().GetStartingConfig()
+	if err != nil {
+		return fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if _, _, err := contexts.Left(config); err != nil {
+		return err
+	}
+	previous, err := session.OpenContext(ctx, c.flags, contexts.Previous)
+	if err != nil {
+		return err
+	}
+	if previous.Path().Empty() {
+		return nil
+	}
+	// Only the server knows whether the end of the URL is a workspace or, behind another proxy, something else.
+	d, err := previous.Door(ctx)
+	if err != nil || d.Here == "" {
+		return err
+	}
+	_, err = previous.Check(ctx, logicalcluster.Path(d.Here))
+	return err
 }
 
 // printCurrent says which workspace is the current one. The type is said if workspace is not nil.

@@ -68,15 +68,24 @@ func Enter(config *clientcmdapi.Config, start Start, server string) error {
 	return nil
 }
 
-// Back swaps the current and the previous workspace. It returns the server of the one that is the current one then.
-func Back(config *clientcmdapi.Config, start Start) (server string, err error) {
+// Left returns the previous context and its cluster.
+func Left(config *clientcmdapi.Config) (*clientcmdapi.Context, *clientcmdapi.Cluster, error) {
 	previous, ok := config.Contexts[Previous]
 	if !ok {
-		return "", errors.New("no previous workspace found in kubeconfig")
+		return nil, nil, errors.New("no previous workspace found in kubeconfig")
 	}
 	cluster, ok := config.Clusters[previous.Cluster]
 	if !ok {
-		return "", fmt.Errorf("cluster %q of context %q not found in kubeconfig", previous.Cluster, Previous)
+		return nil, nil, fmt.Errorf("cluster %q of context %q not found in kubeconfig", previous.Cluster, Previous)
+	}
+	return previous, cluster, nil
+}
+
+// Back swaps the current and the previous workspace. It returns the server of the one that is the current one then.
+func Back(config *clientcmdapi.Config, start Start) (server string, err error) {
+	previous, cluster, err := Left(config)
+	if err != nil {
+		return "", err
 	}
 	before, _, _, err := start.from(config)
 	if err != nil {

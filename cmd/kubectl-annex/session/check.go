@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,8 +13,21 @@ import (
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 )
 
-// Check returns an error unless the user may enter the workspace at path: a MissingError if it does not exist, as far as the user can see. It
-// returns its Workspace, which is nil for root and if the user may not read it in the parent.
+// DeniedError says that the user may not enter a workspace, which may or may not exist.
+type DeniedError struct{ Path logicalcluster.Path }
+
+// Error implements error.
+func (e *DeniedError) Error() string { return fmt.Sprintf("access to workspace %q denied", e.Path) }
+
+// IsDenied reports whether err says that the user may not enter a workspace.
+func IsDenied(err error) bool {
+	denied := (*DeniedError)(nil)
+	return errors.As(err, &denied)
+}
+
+// Check returns an error unless the user may enter the workspace at path: a MissingError if it does not exist, as far as the user can see, and
+// otherwise a DeniedError; another error if the server does not say. It returns its Workspace, which is nil for root and if the user may not read it
+// in the parent.
 func (s *Session) Check(ctx context.Context, path logicalcluster.Path) (*tenancyv1alpha1.Workspace, error) {
 	enter, err := s.MayEnter(ctx, path)
 	if err != nil {
@@ -28,7 +42,7 @@ func (s *Session) Check(ctx context.Context, path logicalcluster.Path) (*tenancy
 		if apierrors.IsNotFound(err) {
 			return nil, &MissingError{Path: path}
 		}
-		return nil, fmt.Errorf("access to workspace %q denied", path)
+		return nil, &DeniedError{Path: path}
 	case err != nil:
 		return nil, nil //nolint:nilnil // who may enter a workspace need not see its parent
 	}
@@ -52,7 +66,7 @@ func (s *Session) MayEnter(ctx context.Context, path logicalcluster.Path) (bool,
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading the APIs of workspace %q: %w", path, err)
+		return false, explain(d.Base, fmt.Sprintf("reading the APIs of workspace %q", path), err)
 	}
 	return len(groups.Groups) > 0, nil
 }

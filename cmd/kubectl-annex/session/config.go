@@ -30,6 +30,10 @@ func configOf(flags *genericclioptions.ConfigFlags) (*rest.Config, error) {
 	if _, ok := raw.Contexts[chosen]; chosen != "" && !ok {
 		return nil, fmt.Errorf("the kubeconfig has no context %q%s", chosen, near.Hint(chosen, known, ""))
 	}
+	if _, ok := raw.Contexts[raw.CurrentContext]; chosen == "" && raw.CurrentContext != "" && !ok {
+		return nil, fmt.Errorf("the kubeconfig has no context %q, although it is the current one: choose another one with --context or 'kubectl config use-context'%s",
+			raw.CurrentContext, near.Hint(raw.CurrentContext, known, ""))
+	}
 	config, err := flags.ToRESTConfig()
 	if err != nil && !clientcmd.IsEmptyConfig(err) {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)

@@ -65,6 +65,16 @@ func Open(ctx context.Context, flags *genericclioptions.ConfigFlags, workspace s
 	return s, nil
 }
 
+// OpenContext returns the session for another context of the kubeconfig, with the credentials in flags: what flags say about the server is about the
+// context that they name.
+func OpenContext(ctx context.Context, flags *genericclioptions.ConfigFlags, name string) (*Session, error) {
+	other := genericclioptions.NewConfigFlags(true)
+	other.Context, other.KubeConfig, other.Timeout = &name, flags.KubeConfig, flags.Timeout
+	other.BearerToken, other.CertFile, other.KeyFile = flags.BearerToken, flags.CertFile, flags.KeyFile
+	other.Impersonate, other.ImpersonateUID, other.ImpersonateGroup = flags.Impersonate, flags.ImpersonateUID, flags.ImpersonateGroup
+	return Open(ctx, other, "")
+}
+
 // URL returns the server of the context.
 func (s *Session) URL() string { return s.config.Host }
 
