@@ -46,6 +46,9 @@ func newAccessCommand(c *common) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := c.noteImpersonated(ctx, s); err != nil {
+			return err
+		}
 		if len(args) > 0 {
 			return c.accessTo(ctx, s, args, out)
 		}
@@ -156,6 +159,10 @@ func (c *common) printAccess(out *output, found []entrance) error {
 			typ, phase, cluster = typeName(e.workspace.Spec.Type), string(e.workspace.Status.Phase), e.workspace.Spec.Cluster
 		}
 		rows = append(rows, []any{e.path.String(), yesNo(e.open), typ, phase, cluster})
+	}
+	if len(rows) == 0 {
+		c.none("No workspaces found that you may enter.")
+		return nil
 	}
 	return out.printTable(c, []string{"Workspace", "Enter", "Type", "Phase", "+Cluster"}, rows)
 }

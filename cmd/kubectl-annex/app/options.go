@@ -100,6 +100,14 @@ func (c *common) top(ctx context.Context, s *session.Session, path logicalcluste
 	return tree.Of(ctx, s, path, read)
 }
 
+// note writes what a user should know beside the output. Parts of it can come from other users, so it must not control the terminal.
+func (c *common) note(format string, args ...any) {
+	fmt.Fprintln(c.ErrOut, printers.EscapeTerminal("Note: "+fmt.Sprintf(format, args...)))
+}
+
+// none says that a command has nothing to print, as kubectl does.
+func (c *common) none(what string) { fmt.Fprintln(c.ErrOut, what) }
+
 // warn writes a warning. Parts of it can come from other users, so it must not control the terminal.
 func (c *common) warn(format string, args ...any) {
 	fmt.Fprintln(c.ErrOut, printers.EscapeTerminal("Warning: "+fmt.Sprintf(format, args...)))

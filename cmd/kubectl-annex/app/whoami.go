@@ -53,7 +53,10 @@ func newWhoAmICommand(c *common) *cobra.Command {
 		if out.format == wide {
 			rows = append(rows, []any{"UID", user.UID}, []any{"Extra", fmt.Sprint(user.Extra)})
 		}
-		return out.printTable(c, []string{"Attribute", "Value"}, rows)
+		if err := out.printTable(c, []string{"Attribute", "Value"}, rows); err != nil {
+			return err
+		}
+		return c.noteImpersonated(ctx, s)
 	}
 	c.addWorkspaceFlag(command)
 	return command

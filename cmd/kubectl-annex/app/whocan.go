@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
@@ -27,7 +26,8 @@ func newWhoCanCommand(c *common) *cobra.Command {
 		Short: "List who may do something in the current workspace",
 		Long: "List the users, groups and ServiceAccounts that may do something in the current workspace, with the bindings that allow it, whether they\n" +
 			"are in the workspace or inherited from one above. Administrators of the workspace may ask.\n\n" +
-			"A subject with the answer 'no' lacks something else, such as the permission to enter the workspace, which a user may have by another group.",
+			"A subject with the answer 'no' lacks something else, such as the permission to enter the workspace, which a user may have by another group.\n" +
+			"Inherited permissions count for those who log in as the subject: an impersonated user, as with 'kubectl --as', inherits nothing.",
 		Example: c.example("\n  $ who-can get secrets -n prod\n  $ who-can delete customresourcedefinitions widgets.example.com\n  $ who-can access /"),
 		Args:    accessArguments,
 	}
@@ -87,7 +87,7 @@ func printWhoCan(c *common, out *output, review *annexv1alpha1.WhoCanReview) err
 		c.warn("there are more subjects than are shown; use --limit")
 	}
 	for _, note := range review.Status.Notes {
-		fmt.Fprintln(c.ErrOut, printers.EscapeTerminal("Note: "+note))
+		c.note("%s", note)
 	}
 	return nil
 }
@@ -122,6 +122,7 @@ func (c *common) accessTopic(config *rest.Config, args []string) (*authorization
 	if strings.HasPrefix(args[1], "/") {
 		return nil, &authorizationv1.NonResourceAttributes{Verb: verb, Path: args[1]}, nil
 	}
+	c.warnOfVerb(verb)
 	resource, subresource, _ := strings.Cut(args[1], "/")
 	topic := &authorizationv1.ResourceAttributes{Verb: verb, Subresource: subresource}
 	if len(args) == 3 {

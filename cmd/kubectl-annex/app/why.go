@@ -73,7 +73,7 @@ func newWhyCommand(c *common) *cobra.Command {
 		if !explanation.Status.Allowed {
 			return errors.New(explanation.Status.Reason)
 		}
-		return nil
+		return c.noteInherited(ctx, s, explanation)
 	}
 	c.addWorkspaceFlag(command)
 	return command
