@@ -82,7 +82,8 @@ func newBindExportCommand(c *common) *cobra.Command {
 func parseExport(s string) (*apisv1alpha2.ExportBindingReference, error) {
 	i := strings.LastIndex(s, logicalcluster.Separator)
 	if i <= 0 || i == len(s)-1 {
-		return nil, fmt.Errorf("fully qualified reference to workspace where APIExport exists is required. The format is `<logical-cluster-name>:<apiexport>` or `<full>:<path>:<to>:<apiexport>`, not %q", s)
+		return nil, fmt.Errorf("fully qualified reference to workspace where APIExport exists is required. The format is `<logical-cluster-name>:<apiexport>` or `<full>:<path>:<to>:<apiexport>`, not %q; "+
+			"an example is root:provider:widgets.example.com", s)
 	}
 	path, err := logicalcluster.ParsePath(strings.TrimPrefix(s[:i], logicalcluster.Separator))
 	if err != nil || path == logicalcluster.Wildcard {
@@ -119,7 +120,7 @@ func (c *common) bind(ctx context.Context, name string, reference *apisv1alpha2.
 	binding := &apisv1alpha2.APIBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	binding.Spec.Reference.Export, binding.Spec.PermissionClaims = reference, answers.For(claimed)
 	if _, err := clients.ApisV1alpha2().APIBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
-		return err
+		return boundAlready(ctx, clients, binding, err)
 	}
 	fmt.Fprintf(c.Out, "apibinding %s created. Waiting to successfully bind ...\n", name)
 	if err := c.awaitBound(ctx, clients, name, timeout); err != nil {
@@ -127,6 +128,27 @@ func (c *common) bind(ctx context.Context, name string, reference *apisv1alpha2.
 	}
 	fmt.Fprintf(c.Out, "%s created and bound.\n", name)
 	return nil
+}
+
+// boundAlready returns err, with which the server has refused a binding, with what is bound under its name already.
+func boundAlready(ctx context.Context, clients versioned.Interface, binding *apisv1alpha2.APIBinding, err error) error {
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	is, getErr := clients.ApisV1alpha2().APIBindings().Get(ctx, binding.Name, metav1.GetOptions{})
+	if getErr != nil || is.Spec.Reference.Export == nil {
+		return fmt.Errorf("%w; --name gives the new one another name", err)
+	}
+	bound, wanted := exportName(is.Spec.Reference.Export), exportName(binding.Spec.Reference.Export)
+	if bound == wanted {
+		return fmt.Errorf("APIExport %q is bound already: %w; --name gives another binding of it another name", wanted, err)
+	}
+	return fmt.Errorf("%w, and binds APIExport %q; --name gives the new one another name", err, bound)
+}
+
+// exportName returns, for example, root:provider:widgets.
+func exportName(reference *apisv1alpha2.ExportBindingReference) string {
+	return logicalcluster.Path(reference.Path).Join(reference.Name).String()
 }
 
 // missingExport returns an error that says what is missing, if the APIExport or its workspace does not exist, as far as the user can see.

@@ -78,6 +78,10 @@ func newClaimsGetCommand(c *common) *cobra.Command {
 				rows = append(rows, []any{bindings[i].Name, name, strings.Join(claim.Verbs, ","), string(claim.State), claim.IdentityHash})
 			}
 		}
+		if len(rows) == 0 {
+			c.none("No answered permission claims found.")
+			return nil
+		}
 		return out.printTable(c, []string{"APIBinding", "Group-Resource", "Verbs", "Status", "+Identity"}, rows)
 	}
 	c.addWorkspaceFlag(command)

@@ -177,5 +177,9 @@ func (c *common) printEvents(out *output, events []event) error {
 			strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, strings.TrimSpace(e.Message), e.Count, e.Name,
 		})
 	}
+	if len(rows) == 0 {
+		c.none("No Events found.")
+		return nil
+	}
 	return out.printTable(c, []string{"Workspace", "Namespace", "Last Seen", "Type", "Reason", "Object", "Message", "+Count", "+Name"}, rows)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,8 +23,20 @@ func newRolloutCommand(c *common) *cobra.Command {
 		Use:   "rollout",
 		Short: "Roll out a change of an APIExport in waves",
 		Long: "Show and control how consumers of an APIExport of the current workspace get new schemas. An APIExportRollout with the name of the\n" +
-			"APIExport says in which waves they do.",
-		Example: c.example("\n  $ rollout status widgets\n  $ rollout resume widgets\n  $ rollout undo widgets"),
+			"APIExport says in which waves they do. Create it before you change the APIExport, for example:\n\n" +
+			"  kubectl apply -f - <<END\n" +
+			"  apiVersion: annex.dev/v1alpha1\n" +
+			"  kind: APIExportRollout\n" +
+			"  metadata: {name: widgets}\n" +
+			"  spec: {waves: [{percentage: 10, pause: {}}]}\n" +
+			"  END\n\n" +
+			"The next change of the APIExport widgets then starts a rollout: 10 percent of the consumers get it, and the others after 'rollout resume'.\n" +
+			"docs/versions.md describes all fields under 'Roll a change out in waves'.",
+		Example: c.example(`
+  # Look at a rollout, continue after a pause, or return to the previous schemas
+  $ rollout status widgets
+  $ rollout resume widgets
+  $ rollout undo widgets`),
 	}, newRolloutStatusCommand(c),
 		newRolloutChangeCommand(c, "pause", "Stop before the next consumer", pauseRollout),
 		newRolloutChangeCommand(c, "resume", "Continue after a pause", resumeRollout),
@@ -47,6 +60,18 @@ func (c *common) rolloutsOf(ctx context.Context) (annexclient.APIExportRolloutIn
 	return clients.AnnexV1alpha1().APIExportRollouts(), nil
 }
 
+// readRollout returns the rollout called name. An APIExport has none until somebody creates it.
+func readRollout(ctx context.Context, rollouts annexclient.APIExportRolloutInterface, name string) (*annexv1alpha1.APIExportRollout, error) {
+	rollout, err := rollouts.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("reading APIExportRollout %q: %w; without one, consumers of an APIExport get new schemas at once: see 'kubectl annex rollout --help'", name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading APIExportRollout %q: %w", name, err)
+	}
+	return rollout, nil
+}
+
 func newRolloutStatusCommand(c *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status NAME",
@@ -65,9 +90,9 @@ func newRolloutStatusCommand(c *common) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rollout, err := rollouts.Get(command.Context(), args[0], metav1.GetOptions{})
+		rollout, err := readRollout(command.Context(), rollouts, args[0])
 		if err != nil {
-			return fmt.Errorf("reading APIExportRollout %q: %w", args[0], err)
+			return err
 		}
 		if err := printRollout(c, out, rollout); err != nil {
 			return err
@@ -144,9 +169,9 @@ func newRolloutChangeCommand(c *common, use, short string, change func(*annexv1a
 			if err != nil {
 				return err
 			}
-			rollout, err := rollouts.Get(ctx, args[0], metav1.GetOptions{})
+			rollout, err := readRollout(ctx, rollouts, args[0])
 			if err != nil {
-				return fmt.Errorf("reading APIExportRollout %q: %w", args[0], err)
+				return err
 			}
 			spec, said, err := change(rollout)
 			if err != nil {

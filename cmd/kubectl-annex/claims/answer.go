@@ -128,6 +128,9 @@ func Set(binding *apisv1alpha2.APIBinding, which Which, state apisv1alpha2.Accep
 		}
 		binding.Spec.PermissionClaims = append(binding.Spec.PermissionClaims, entry(*exported, state))
 	}
+	if len(binding.Status.ExportPermissionClaims) == 0 {
+		return nil, fmt.Errorf("the APIExport of APIBinding %q has no permission claims", binding.Name)
+	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("the APIExport of APIBinding %q has no such claim", binding.Name)
 	}
