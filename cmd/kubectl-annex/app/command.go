@@ -101,10 +101,15 @@ func newAnnexCommand(c *common) *cobra.Command {
 		// Args of its own would keep cobra from suggesting commands for one that does not exist.
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	root.AddCommand(newWorkspaceCommand(c), newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),
+	// The help lists what the documentation types.
+	ws := newWorkspaceCommand(c)
+	ws.Use, ws.Aliases = "ws"+strings.TrimPrefix(ws.Use, "workspace"), []string{"workspace", "workspaces"}
+	ws.Short += " (alias: workspace)"
+	root.AddCommand(ws, newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),
 		newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newPublishCommand(c), newDiffCommand(c), newMigrateCommand(c), newRolloutCommand(c), newQuickstartCommand(c),
 		newWhoAmICommand(c), newAccessCommand(c), newWhyCommand(c), newWhoCanCommand(c), newEventsCommand(c), newTopCommand(c), newKubeconfigCommand(c),
 		newTokenCommand(c), newOptionsCommand(c))
+	root.AddCommand(newElsewhereCommands(c)...)
 	return root
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	tenancyv1alpha1 "github.com/annex-dev/annex/apis/tenancy/v1alpha1"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/contexts"
+	"github.com/annex-dev/annex/cmd/kubectl-annex/near"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/progress"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
 	tenancyclient "github.com/annex-dev/annex/generated/clientset/versioned/typed/tenancy/v1alpha1"
@@ -64,7 +67,7 @@ func newCreateCommand(c *common, name string) *cobra.Command {
 	flags.StringVar(&n.typ, "type", "", "Type of the workspace: <name>, or <path>:<name> such as root:organization. Default: the parent decides.")
 	flags.BoolVar(&n.enter, "enter", false, "Enter the workspace when it is ready.")
 	flags.BoolVar(&n.ignoreExisting, "ignore-existing", false, "Succeed if the workspace exists. The type must be absolute, if you set one.")
-	flags.StringVar(&n.selector, "location-selector", "", "Label selector for the shards that may hold the workspace.")
+	flags.StringVar(&n.selector, "location-selector", "", "Selector for labels of Shards: one of those that match holds the workspace. Of use only if the operator runs several.")
 	flags.StringVar(&n.context, "create-context", "", "Write a context of this name that leads to the workspace. With --enter, it becomes the current one.")
 	c.addWorkspaceFlag(command)
 	return command
@@ -128,13 +131,74 @@ func (c *common) create(ctx context.Context, n *creation) error {
 	}
 	workspace, err := c.ensure(ctx, clients.TenancyV1alpha1().Workspaces(), n)
 	if err != nil {
-		return inParent(ctx, s, parent, n.name, err)
+		return explainCreate(ctx, s, parent, n, err)
 	}
 	path := session.PathOf(workspace.Spec.URL)
 	if path.Empty() {
 		path = parent.Join(workspace.Name)
 	}
 	return c.arrive(ctx, s, path, workspace, n)
+}
+
+// explainCreate says what is wrong with the name, the type or the parent of a workspace that the server has refused with err, if that is the reason.
+func explainCreate(ctx context.Context, s *session.Session, parent logicalcluster.Path, n *creation, err error) error {
+	if apierrors.IsInvalid(err) && len(validation.IsDNS1123Label(n.name)) > 0 {
+		return fmt.Errorf("%w; use lower-case letters, digits and '-' for the name", err)
+	}
+	if hint := meantType(ctx, s, parent, n.reference); hint != "" {
+		return fmt.Errorf("%w%s", err, hint)
+	}
+	return inParent(ctx, s, parent, n.name, err)
+}
+
+// meantType returns the end of a message about a type that does not exist: which ones may be meant. A type without a path is looked for in the parent
+// and in the workspaces above. It is empty if the type exists, and if the user may list none with a similar name.
+func meantType(ctx context.Context, s *session.Session, parent logicalcluster.Path, typ *tenancyv1alpha1.WorkspaceTypeReference) string {
+	if typ == nil {
+		return ""
+	}
+	paths := []logicalcluster.Path{logicalcluster.Path(typ.Path)}
+	if typ.Path == "" {
+		paths = nil
+		for path := parent; !path.Empty(); path, _ = path.Split() {
+			paths = append(paths, path)
+		}
+	}
+	var meant []string
+	for _, path := range paths {
+		names := typesIn(ctx, s, path)
+		if slices.Contains(names, string(typ.Name)) {
+			return ""
+		}
+		for _, name := range near.Names(string(typ.Name), names) {
+			meant = append(meant, path.Join(name).String())
+		}
+	}
+	if len(meant) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", near.List(meant, "", "or"))
+}
+
+// typesIn returns the names of the types in the workspace at path, as far as the user may list them.
+func typesIn(ctx context.Context, s *session.Session, path logicalcluster.Path) []string {
+	url, err := s.ObjectsURL(ctx, path)
+	if err != nil {
+		return nil
+	}
+	clients, err := s.QuietClients(url)
+	if err != nil {
+		return nil
+	}
+	list, err := clients.TenancyV1alpha1().WorkspaceTypes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for i := range list.Items {
+		names = append(names, list.Items[i].Name)
+	}
+	return names
 }
 
 // inParent says what is wrong with the parent, where the server says only that the user may not create a workspace, or that there is no such

@@ -39,6 +39,28 @@ func newOptionsCommand(c *common) *cobra.Command {
 	}
 }
 
+// elsewhere are the commands of kubectl that do for workspaces what users look for in the plugin.
+var elsewhere = map[string]string{
+	"delete": "kubectl delete workspace NAME", "describe": "kubectl describe workspace NAME", "edit": "kubectl edit workspace NAME", "get": "kubectl get workspaces",
+}
+
+// newElsewhereCommands returns commands that do not exist, to say which command does it. No help lists them.
+func newElsewhereCommands(c *common) []*cobra.Command {
+	var all []*cobra.Command
+	for name, line := range elsewhere {
+		all = append(all, &cobra.Command{
+			Use:                name,
+			Short:              "Is not a command",
+			Hidden:             true,
+			DisableFlagParsing: true,
+			RunE: func(*cobra.Command, []string) error {
+				return fmt.Errorf("unknown command %q for %q: use '%s'", name, c.typed, line)
+			},
+		})
+	}
+	return all
+}
+
 // newGroup completes a command that only has commands of its own. It shows its help, and says which of them there are if one is misspelled.
 func newGroup(group *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	group.AddCommand(commands...)

@@ -53,7 +53,7 @@ func newPublishCommand(c *common) *cobra.Command {
 	flags := command.Flags()
 	flags.StringVarP(&file, "filename", "f", "", "File or directory with CustomResourceDefinitions to apply and publish; - is stdin.")
 	flags.StringVar(&o.Export, "export", "", "Name of the APIExport. Default: the group of each definition.")
-	flags.BoolVar(&o.Stop, "stop", false, "Stop to follow the definitions. The APIExport stays as it is.")
+	flags.BoolVar(&o.Stop, "stop", false, "Stop following the definitions. The APIExport stays as it is.")
 	flags.DurationVar(&timeout, "timeout", 30*time.Second, "How long to wait until the APIExport has the definitions.")
 	c.addWorkspaceFlag(command)
 	return command

@@ -32,8 +32,8 @@ func newWorkspaceCommand(c *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "workspace [<path>|..|.|-|~|:<absolute path>]",
 		Aliases: []string{"ws", "workspaces"},
-		Short:   "Enter a workspace, or print the current one",
-		Long: "Enter a workspace, or print the current one. Paths work as directories do for 'cd': 'team' and 'a:b' (or 'a/b') are below the current\n" +
+		Short:   "Enter a workspace; without a path, your home workspace",
+		Long: "Enter a workspace; without a path, your home workspace. Paths work as directories do for 'cd': 'team' and 'a:b' (or 'a/b') are below the current\n" +
 			"workspace, '..' is its parent, ':root:org' is absolute, '-' is the previous workspace, '~' or no path is your home workspace,\n" +
 			"':' is the first workspace of the current path, and '.' prints the current workspace.\n\n" +
 			"The command writes the contexts '" + contexts.Current + "' and '" + contexts.Previous + "' to your kubeconfig, with the user and\n" +
