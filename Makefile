@@ -8,7 +8,7 @@ ROOT_DIRECTORY ?= .annex
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 KUBERNETES_VERSION = $(shell $(GO) list -m -f '{{.Version}}' k8s.io/apiserver | sed 's/^v0\./v1./')
 LDFLAGS = -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)+annex \
-	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION)
+	-X github.com/annex-dev/annex/cmd/annex/app.version=$(VERSION) -X github.com/annex-dev/annex/cmd/kubectl-annex/app.version=$(VERSION)
 # Tests that start programs take them from here.
 TEST_PROGRAMS = bin/annex bin/annex-race bin/kubectl-annex bin/kube-apiserver bin/kube-apiserver-1.37 bin/kube-controller-manager bin/kubectl bin/helm \
 	bin/ecosystem-controllers bin/postgresql bin/demo bin/govulncheck $(EXAMPLES)

@@ -108,7 +108,7 @@ func newAnnexCommand(c *common) *cobra.Command {
 	root.AddCommand(ws, newTreeCommand(c), newCreateCommand(c, "create"), newCreateContextCommand(c),
 		newBindCommand(c), newClaimsCommand(c), newCRDCommand(c), newPublishCommand(c), newDiffCommand(c), newMigrateCommand(c), newRolloutCommand(c), newQuickstartCommand(c),
 		newWhoAmICommand(c), newAccessCommand(c), newWhyCommand(c), newWhoCanCommand(c), newEventsCommand(c), newTopCommand(c), newKubeconfigCommand(c),
-		newTokenCommand(c), newOptionsCommand(c))
+		newTokenCommand(c), newVersionCommand(c), newOptionsCommand(c))
 	root.AddCommand(newElsewhereCommands(c)...)
 	return root
 }
