@@ -140,8 +140,12 @@ func boundAlready(ctx context.Context, clients versioned.Interface, binding *api
 		return fmt.Errorf("%w; --name gives the new one another name", err)
 	}
 	bound, wanted := exportName(is.Spec.Reference.Export), exportName(binding.Spec.Reference.Export)
-	if bound == wanted {
-		return fmt.Errorf("APIExport %q is bound already: %w; --name gives another binding of it another name", wanted, err)
+	switch {
+	case bound == wanted && is.Status.Phase != apisv1alpha2.APIBindingPhaseBound:
+		return fmt.Errorf("%w for APIExport %q, but is not bound yet%s", err, wanted, reasons(is.Status.Conditions))
+	case bound == wanted:
+		// A binding with another name would not help: a workspace serves each resource once.
+		return fmt.Errorf("APIExport %q is bound already: %w", wanted, err)
 	}
 	return fmt.Errorf("%w, and binds APIExport %q; --name gives the new one another name", err, bound)
 }

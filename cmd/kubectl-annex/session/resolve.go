@@ -60,8 +60,12 @@ func (s *Session) Origin(ctx context.Context) (address.Origin, error) {
 	case !s.Path().Empty() && (!single || !s.here.Host || name == logicalcluster.Root):
 		return origin, nil
 	case !s.Path().Empty():
-		origin.Path = s.canonical(ctx, s.URL())
-		return origin, nil
+		if origin.Path = s.canonical(ctx, s.URL()); !origin.Path.Empty() {
+			return origin, nil
+		}
+		// Who may not read the path has none. A server that does not answer is another matter.
+		_, err := s.MayEnter(ctx, s.Path())
+		return origin, err
 	}
 	onHost, err := s.onHostItself(ctx)
 	if err == nil && onHost {
