@@ -33,9 +33,9 @@ func newWorkspaceCommand(c *common) *cobra.Command {
 		Use:     "workspace [<path>|..|.|-|~|:<absolute path>]",
 		Aliases: []string{"ws", "workspaces"},
 		Short:   "Enter a workspace; without a path, your home workspace",
-		Long: "Enter a workspace; without a path, your home workspace. Paths work as directories do for 'cd': 'team' and 'a:b' (or 'a/b') are below the current\n" +
-			"workspace, '..' is its parent, ':root:org' is absolute, '-' is the previous workspace, '~' or no path is your home workspace,\n" +
-			"':' is the first workspace of the current path, and '.' prints the current workspace.\n\n" +
+		Long: "Enter a workspace. Paths work as directories do for 'cd': 'team' and 'a:b' (or 'a/b') are below the current workspace, '..' is its parent,\n" +
+			"':root:org' is absolute, '-' is the previous workspace, '~' or no path is your home workspace, ':' is the first workspace of the\n" +
+			"current path, and '.' prints the current workspace.\n\n" +
 			"The command writes the contexts '" + contexts.Current + "' and '" + contexts.Previous + "' to your kubeconfig, with the user and\n" +
 			"the namespace of the context that you leave. Other contexts do not change. Nothing is written if you may not enter the workspace.",
 		Example: c.example(`
