@@ -26,7 +26,9 @@ func newKubeconfigCommand() *cobra.Command {
 		Short: "Write a kubeconfig for a workspace, or for the endpoint of an APIExport",
 		Long: "Write a kubeconfig for a workspace, or for the endpoint of an APIExport that shows all its consumers. The kubeconfig has the\n" +
 			"certificate authority, the proxy and the credentials of the current context. If that context belongs to a host cluster\n" +
-			"with Annex, the kubeconfig goes through the host. Otherwise, or with --server, it goes to Annex's own endpoint.",
+			"with Annex, the kubeconfig goes through the host. Otherwise, or with --server, it goes to Annex's own endpoint.\n\n" +
+			"The token or the certificate of an administrator gives full access to whoever has the file, so it is not copied unless you set\n" +
+			"--copy-administrator-credentials.",
 		Example: "  annex kubeconfig --workspace root:org:team > team.kubeconfig\n" +
 			"  annex kubeconfig --workspace root:org:team -o ~/.kube/config --set-current\n" +
 			"  annex kubeconfig --export root:provider:widgets --flatten > widgets.kubeconfig",
@@ -42,6 +44,7 @@ func newKubeconfigCommand() *cobra.Command {
 	flags.StringVarP(&output, "output", "o", "", "Kubeconfig to add the context to. Other entries do not change. Default: write a complete kubeconfig to stdout.")
 	flags.BoolVar(&setCurrent, "set-current", false, "Make the context the current context of --output.")
 	flags.BoolVar(&options.Flatten, "flatten", false, "Embed the content of certificate and key files in the kubeconfig.")
+	flags.BoolVar(&options.CopyAdministrator, kubeconfig.CopyAdministratorFlag, false, kubeconfig.CopyAdministratorUsage)
 	command.RunE = func(command *cobra.Command, _ []string) (err error) {
 		switch {
 		case (workspace == "") == (export == ""):

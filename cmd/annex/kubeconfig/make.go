@@ -31,6 +31,8 @@ type Options struct {
 	User *clientcmdapi.AuthInfo
 	// Flatten embeds the content of files in the kubeconfig. A token file stays a file, because it is renewed.
 	Flatten bool
+	// CopyAdministrator copies the credentials of the source even if they are the token or the certificate of an administrator.
+	CopyAdministrator bool
 }
 
 // Entry is a new context.
@@ -65,6 +67,11 @@ func Make(ctx context.Context, source *Source, o Options) (*Entry, error) {
 		}
 	} else if d.Host {
 		return nil, fmt.Errorf("--server %s: leads through a host; set it to the address of Annex's own endpoint", o.Server)
+	}
+	if o.User == nil && !o.CopyAdministrator {
+		if err := refuseAdministrator(ctx, source, cluster, d); err != nil {
+			return nil, err
+		}
 	}
 	asks, err := door.NewAsker(config, d.Base)
 	if err != nil {

@@ -96,7 +96,7 @@ func TestMake_WhereItLeads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			entry, err := Make(t.Context(), sourceAt(server+test.at), Options{Target: target})
+			entry, err := Make(t.Context(), sourceAt(server+test.at), Options{Target: target, CopyAdministrator: true})
 			if test.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
 					t.Fatalf("%+v, %v; want %q", entry, err, test.wantErr)
@@ -202,7 +202,7 @@ func TestMake_TheOwnDoorByItsURL(t *testing.T) {
 	server := serve(t, map[string]string{"/clusters/root:a/version": "{}"})
 	source := sourceAt("https://host.example.com:6443")
 	source.Cluster.CertificateAuthorityData, source.Cluster.InsecureSkipTLSVerify, source.Cluster.TLSServerName = []byte("the host's"), true, "host"
-	entry, err := Make(t.Context(), source, Options{Target: Target{Workspace: "root:a"}, Server: server + "/clusters/root", Name: "mine"})
+	entry, err := Make(t.Context(), source, Options{Target: Target{Workspace: "root:a"}, Server: server + "/clusters/root", Name: "mine", CopyAdministrator: true})
 	if err != nil {
 		t.Fatal(err)
 	}

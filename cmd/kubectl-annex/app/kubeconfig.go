@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/annex-dev/annex/cmd/annex/kubeconfig"
 	"github.com/annex-dev/annex/cmd/kubectl-annex/session"
 )
-
-// administrators are the groups whose static credentials are not copied unless a user says so.
-var administrators = []string{user.SystemPrivilegedGroup, "system:kcp:admin"}
 
 func newKubeconfigCommand(c *common) *cobra.Command {
 	var (
@@ -75,7 +69,7 @@ func newKubeconfigCommand(c *common) *cobra.Command {
 	flags.BoolVar(&current, "set-current", false, "Make the context the current one of --output.")
 	flags.BoolVar(&flatten, "flatten", false, "Embed the content of certificate and key files.")
 	account.add(flags)
-	flags.BoolVar(&copyAdmin, "copy-administrator-credentials", false, "Copy a token or a certificate even if it is that of an administrator.")
+	flags.BoolVar(&copyAdmin, kubeconfig.CopyAdministratorFlag, false, kubeconfig.CopyAdministratorUsage)
 	return command
 }
 
@@ -111,7 +105,7 @@ func (c *common) makeKubeconfig(ctx context.Context, args []string, flatten, cop
 	if err != nil {
 		return nil, err
 	}
-	options := kubeconfig.Options{Target: kubeconfig.Target{Workspace: path}, Flatten: flatten}
+	options := kubeconfig.Options{Target: kubeconfig.Target{Workspace: path}, Flatten: flatten, CopyAdministrator: copyAdmin}
 	if err := account.check(); err != nil {
 		return nil, err
 	}
@@ -119,44 +113,6 @@ func (c *common) makeKubeconfig(ctx context.Context, args []string, flatten, cop
 		if options.Name, options.User, err = c.forAccount(ctx, s, path, account, rules); err != nil {
 			return nil, err
 		}
-		return kubeconfig.Make(ctx, source, options)
-	}
-	if !copyAdmin && isStatic(source.User) {
-		if err := refuseAdministrator(ctx, s); err != nil {
-			return nil, err
-		}
 	}
 	return kubeconfig.Make(ctx, source, options)
-}
-
-// isStatic reports whether whoever has a copy of the credentials can use them.
-func isStatic(u *clientcmdapi.AuthInfo) bool {
-	return u.Token != "" || u.ClientKey != "" || len(u.ClientKeyData) > 0 || u.Password != "" || (u.Exec == nil && u.TokenFile == "")
-}
-
-// refuseAdministrator returns an error if the user of the context is an administrator of Annex, or of the host. It does so, too, if it
-// cannot find out.
-func refuseAdministrator(ctx context.Context, s *session.Session) error {
-	d, err := s.Door(ctx)
-	if err != nil {
-		return err
-	}
-	urls := []string{d.WorkspaceURL("root")}
-	if d.Host {
-		// Annex does not see who is an administrator of the host.
-		urls = append(urls, d.Base)
-	}
-	for _, url := range urls {
-		review, err := reviewSelf(ctx, s.Quiet(url))
-		if err != nil {
-			return fmt.Errorf("finding out whether these are the credentials of an administrator, which are not copied: %w", err)
-		}
-		for _, group := range review.Status.UserInfo.Groups {
-			if slices.Contains(administrators, group) {
-				return fmt.Errorf("the context has the credentials of an administrator (%q in the group %q), which give full access to whoever has the file: "+
-					"use another context, or set --copy-administrator-credentials", review.Status.UserInfo.Username, group)
-			}
-		}
-	}
-	return nil
 }

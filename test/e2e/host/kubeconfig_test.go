@@ -143,7 +143,7 @@ func TestKubeconfig_KeepsHowOneLogsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	reads(t, makeKubeconfig(t, kubeconfig, "--context", "actor", "--workspace", path))
+	reads(t, makeKubeconfig(t, kubeconfig, "--context", "actor", "--workspace", path, "--copy-administrator-credentials"))
 	made := makeKubeconfig(t, kubeconfig, "--context", "login", "--workspace", path)
 	reads(t, made)
 	text, err := os.ReadFile(made)
@@ -175,14 +175,21 @@ func TestKubeconfig_TheOwnDoorAndProviders(t *testing.T) {
 		}
 		return nil
 	})
-	reads(t, makeKubeconfig(t, server.Kubeconfig(), "--workspace", provider))
-	reads(t, makeKubeconfig(t, server.Kubeconfig(), "--workspace", "kubeconfig-provider"))
-	reads(t, makeKubeconfig(t, server.Kubeconfig(), "--context", annex.ContextBase, "--workspace", provider))
+	const all = "--copy-administrator-credentials"
+	reads(t, makeKubeconfig(t, server.Kubeconfig(), "--workspace", provider, all))
+	reads(t, makeKubeconfig(t, server.Kubeconfig(), "--workspace", "kubeconfig-provider", all))
+	reads(t, makeKubeconfig(t, server.Kubeconfig(), "--context", annex.ContextBase, "--workspace", provider, all))
+	// Those of an administrator, here or on the host, are not copied without a word.
+	for kubeconfig, group := range map[string]string{server.Kubeconfig(): "system:kcp:admin", installed.host.Kubeconfig(): "system:masters"} {
+		if out, err := annexCommand(t, kubeconfig, "kubeconfig", "--workspace", provider); err == nil || !strings.Contains(out, group) || strings.Contains(out, "kind: Config") {
+			t.Errorf("the credentials of a member of %s: %v\n%s", group, err, out)
+		}
+	}
 
 	author := newUser(t, "kubeconfig-author", rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"apis.kcp.io"}, Resources: []string{"apiexports/proxy"}})
 	server.Kubectl(provider, "", "create", "clusterrolebinding", "author", "--clusterrole=cluster-admin", "--user=kubeconfig-author")
 	for name, kubeconfig := range map[string]string{
-		"the own door": makeKubeconfig(t, server.Kubeconfig(), "--export", provider+":gadgets"),
+		"the own door": makeKubeconfig(t, server.Kubeconfig(), "--export", provider+":gadgets", all),
 		"the host":     makeKubeconfig(t, author.kubeconfig, "--export", provider+":gadgets"),
 	} {
 		annex.Eventually(t, func(context.Context) error {
