@@ -4,6 +4,6 @@
 //	project.go   what the user says about the operator, and every fault in it
 //	write.go     renders templates/ into a directory
 //
-// The project builds and its tests pass as they are: test/e2e/install shows that. The generated files among the templates
+// The project builds and its tests pass as they are: the tutorial in test/e2e/install shows that. The generated files among the templates
 // are those of controller-gen. Templates have [[ ]], because charts have {{ }}.
 package scaffold
