@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,6 +23,7 @@ const (
 	waitsForSlice    = "Waiting for an APIExportEndpointSlice: there is none of this name. Is it the workspace of the APIExport, and does the APIExport exist?"
 	waitsForConsumer = "Waiting for an endpoint: nobody has bound the export yet"
 	waitsForRead     = "Waiting for an APIExportEndpointSlice, which cannot be read: do the credentials belong to the workspace of the APIExport?"
+	waitsForHost     = "Waiting for an APIExportEndpointSlice, but this server leads to no workspaces: --workspace is for a kubeconfig of the host"
 )
 
 // followSlice calls set with the endpoints of the slice called name, in the workspace of config, now and whenever they change, until ctx
@@ -57,7 +59,7 @@ func followSliceOf(ctx context.Context, config *rest.Config, name string, missin
 	var read atomic.Bool
 	tried := func(err error) {
 		if err != nil && !read.Load() {
-			missing.set(waitsForRead, err)
+			missing.set(unread(config.Host, err), err)
 		}
 	}
 	// One workspace: stock informers work.
@@ -98,4 +100,13 @@ func followSliceOf(ctx context.Context, config *rest.Config, name string, missin
 	}()
 	informer.RunWithContext(ctx)
 	return nil
+}
+
+// unread says why the slice cannot be read at the URL of its workspace.
+func unread(workspace string, err error) string {
+	// Annex does not tell whether a workspace exists. So it is the server that does not know the path.
+	if _, _, through := splitHost(workspace); through && apierrors.IsNotFound(err) {
+		return waitsForHost
+	}
+	return waitsForRead
 }

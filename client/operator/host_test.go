@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -22,6 +23,11 @@ func TestThroughHost(t *testing.T) {
 		if urls, err := endpointURLs(got.Host, slice); err != nil || len(urls) != 1 || urls[0] != "https://host/apis/apis.kcp.io/v1alpha2/apiexports/root:org:p:widgets/proxy" {
 			t.Errorf("the endpoints are %v, %v", urls, err)
 		}
+	}
+	// The kubeconfig of a workspace is not one of the host.
+	_, err := ThroughHost(&rest.Config{Host: "https://host/apis/tenancy.kcp.io/v1alpha1/workspaces/root:org:p/proxy"}, "root:org:p")
+	if err == nil || !strings.Contains(err.Error(), "--workspace is for a kubeconfig of the host") {
+		t.Errorf("a kubeconfig of the workspace: %v", err)
 	}
 	for _, path := range []string{"", "*", "provider", "root:", "root:a/b", "Root:p", "system:admin"} {
 		if got, err := ThroughHost(&rest.Config{Host: "https://host"}, path); err == nil {

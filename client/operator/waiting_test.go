@@ -50,14 +50,18 @@ func TestWaiting_SaysWhatIsMissing(t *testing.T) {
 func TestFollowSlice_KnowsWhatItWaitsFor(t *testing.T) {
 	const none = `{"kind":"APIExportEndpointSliceList","apiVersion":"apis.kcp.io/v1alpha1","metadata":{"resourceVersion":"1"},"items":[]}`
 	const unused = `{"kind":"APIExportEndpointSliceList","apiVersion":"apis.kcp.io/v1alpha1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"widgets"}}]}`
+	const notFound = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`
 	for name, test := range map[string]struct {
 		code int
 		list string
 		want string
+		path string // of the server in the kubeconfig
 	}{
-		"another workspace":         {http.StatusOK, none, waitsForSlice},
-		"nobody has bound it":       {http.StatusOK, unused, waitsForConsumer},
-		"credentials for elsewhere": {http.StatusForbidden, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`, waitsForRead},
+		"another workspace":         {http.StatusOK, none, waitsForSlice, ""},
+		"nobody has bound it":       {http.StatusOK, unused, waitsForConsumer, ""},
+		"credentials for elsewhere": {http.StatusForbidden, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`, waitsForRead, ""},
+		"no host":                   {http.StatusNotFound, notFound, waitsForHost, "/clusters/root:p" + workspacesPath + "root:p/proxy"},
+		"no host, and no workspace": {http.StatusNotFound, notFound, waitsForRead, "/clusters/root:p"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -81,7 +85,7 @@ func TestFollowSlice_KnowsWhatItWaitsFor(t *testing.T) {
 			missing := &waiting{}
 			ended := make(chan error, 1)
 			go func() {
-				ended <- followSliceOf(ctx, &rest.Config{Host: server.URL}, "widgets", missing, func([]string) error { return nil }, func() {})
+				ended <- followSliceOf(ctx, &rest.Config{Host: server.URL + test.path}, "widgets", missing, func([]string) error { return nil }, func() {})
 			}()
 			var got string
 			var err error

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -56,6 +57,9 @@ func (c *Common) Parse() error {
 // Lease, and continues, while Annex is away.
 func (c *Common) configs() (workspace, lease *rest.Config, err error) {
 	found, err := config.GetConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, nil, errors.New("there is no kubeconfig, or it has no current context: set --kubeconfig or KUBECONFIG to a kubeconfig of the provider's workspace")
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding credentials: %w", err)
 	}
