@@ -35,7 +35,12 @@ func newInitOperatorCommand() *cobra.Command {
 			"what you want to offer.",
 		Example: "  annex init operator account --domain shop.example.com\n" +
 			"  annex init operator db --domain example.com --kind Database --module git.example.com/platform/db-operator",
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("give one NAME for the operator, not %d, such as: annex init operator account --domain shop.example.com", len(args))
+			}
+			return nil
+		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&project.Group, "domain", "", "Group of the API: a domain of yours, such as shop.example.com. Required.")
@@ -49,9 +54,12 @@ func newInitOperatorCommand() *cobra.Command {
 	_ = command.MarkFlagRequired("domain") // it exists
 	command.RunE = func(command *cobra.Command, args []string) (err error) {
 		project.Name = args[0]
+		if project.ReplaceFrom = "--replace"; !flags.Changed("replace") {
+			project.ReplaceFrom = sourceVariable
+		}
 		if project.Replace != "" {
 			if project.Replace, err = filepath.Abs(project.Replace); err != nil {
-				return fmt.Errorf("--replace: %w", err)
+				return fmt.Errorf("%s: %w", project.ReplaceFrom, err)
 			}
 		}
 		project.Complete(version)

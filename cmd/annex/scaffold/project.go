@@ -27,6 +27,8 @@ type Project struct {
 	ClientVersion string
 	// Replace is the absolute path of a checkout of Annex to use in place of a release; empty for a release.
 	Replace string
+	// ReplaceFrom is what set Replace, for messages: a flag or a variable of the environment.
+	ReplaceFrom string
 }
 
 var (
@@ -116,13 +118,13 @@ func (p *Project) Validate() error {
 	}
 	if p.Replace != "" {
 		if !filepath.IsAbs(p.Replace) || strings.ContainsAny(p.Replace, " \t\n\"`") {
-			fault("--replace", p.Replace, "must be an absolute path without spaces and quotes")
+			fault(p.ReplaceFrom, p.Replace, "must be an absolute path without spaces and quotes")
 		} else if _, err := os.Stat(filepath.Join(p.Replace, "client", "go.mod")); err != nil {
-			fault("--replace", p.Replace, "is not a checkout of Annex: %w", err)
+			fault(p.ReplaceFrom, p.Replace, "is not a checkout of Annex: %w", err)
 		}
 	}
 	if p.Replace == "" && !releaseExp.MatchString(p.ClientVersion) {
-		fault("--client-version", p.ClientVersion, "is not the version of a release, such as v0.1.0. Set it, or set --replace to a checkout of Annex")
+		fault("--client-version", p.ClientVersion, "is not the version of a release, such as v0.1.0. Set it, or set --replace or the variable ANNEX_SOURCE to a checkout of Annex")
 	} else if p.Replace != "" && !releaseExp.MatchString(p.ClientVersion) {
 		fault("--client-version", p.ClientVersion, "is not a version such as v0.1.0")
 	}

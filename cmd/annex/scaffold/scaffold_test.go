@@ -47,8 +47,8 @@ func TestProject_Validate(t *testing.T) {
 		"a plural":              {Project{Name: "db", Group: "example.com", Plural: "Dbs"}, released, []string{`--plural "Dbs": `}},
 		"modules":               {Project{Name: "db", Group: "example.com", Module: "../db"}, released, []string{`--module "../db": `}},
 		"not a release":         {Project{Name: "db", Group: "example.com"}, "v0.2.0-3-g99f6e86", []string{`--client-version "v0.2.0-3-g99f6e86": is not the version of a release`}},
-		"not a checkout":        {Project{Name: "db", Group: "example.com", Replace: "/nowhere"}, released, []string{`--replace "/nowhere": is not a checkout of Annex`}},
-		"a line break":          {Project{Name: "db", Group: "example.com", Replace: "/no\nwhere"}, released, []string{`--replace "/no\nwhere": must be an absolute path`}},
+		"not a checkout":        {Project{Name: "db", Group: "example.com", Replace: "/nowhere", ReplaceFrom: "--replace"}, released, []string{`--replace "/nowhere": is not a checkout of Annex`}},
+		"a line break":          {Project{Name: "db", Group: "example.com", Replace: "/no\nwhere", ReplaceFrom: "ANNEX_SOURCE"}, released, []string{`ANNEX_SOURCE "/no\nwhere": must be an absolute path`}},
 	} {
 		p := test.project
 		p.Complete(test.binary)
