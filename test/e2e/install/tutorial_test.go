@@ -67,6 +67,10 @@ func newReader(t *testing.T) *reader {
 			t.Fatal(err)
 		}
 	}
+	// No container engine is here. The image has one file, which make image writes before it calls docker.
+	if err := os.WriteFile(filepath.Join(bin, "docker"), []byte("#!/bin/sh\ntest -x bin/image/account\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	source, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
@@ -85,18 +89,37 @@ func newReader(t *testing.T) *reader {
 // types runs commands as they are, in the directory below the reader's, and returns what they print.
 func (r *reader) types(below, script string) string {
 	r.t.Helper()
+	began := time.Now()
+	out, err := r.tries(below, script)
+	if err != nil {
+		r.t.Fatalf("the tutorial fails: %v\n%s\n%s", err, out, installed.node.Describe())
+	}
+	r.t.Logf("took %s:\n%s", time.Since(began).Round(time.Millisecond), script)
+	return out
+}
+
+// tries is types for commands that may fail.
+func (r *reader) tries(below, script string) (string, error) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), compileTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-euxo", "pipefail", "-c", script)
 	command.Dir, command.Env = filepath.Join(r.dir, below), r.env
 	command.WaitDelay = time.Second
-	began := time.Now()
 	out, err := command.CombinedOutput()
-	if err != nil {
-		r.t.Fatalf("the tutorial fails: %v\n%s\n%s", err, out, installed.node.Describe())
+	return string(out), err
+}
+
+// needsAKubeconfig fails unless the operator says which kubeconfig it needs, if it has none, or that of another place.
+func (r *reader) needsAKubeconfig() {
+	r.t.Helper()
+	for script, want := range map[string]string{
+		"KUBECONFIG=/nowhere bin/account":                                      "set --kubeconfig or KUBECONFIG",
+		"KUBECONFIG=provider.kubeconfig bin/account --workspace=root:provider": "--workspace is for a kubeconfig of the host",
+	} {
+		if out, err := r.tries("account", script); err == nil || !strings.Contains(out, want) {
+			r.t.Errorf("%s: %v, want %q\n%s", script, err, want, out)
+		}
 	}
-	r.t.Logf("took %s:\n%s", time.Since(began).Round(time.Millisecond), script)
-	return string(out)
 }
 
 // stays fails unless the files below dir are the same after do.
@@ -146,6 +169,9 @@ func TestTutorial_WorksAsTyped(t *testing.T) {
 	}
 	// Before the reader changes anything, the generated files are up to date.
 	r.stays(func() { r.types("account", section(t, "Change the API")) }, "account/api", "account/config")
+	if out, err := r.tries("account", "make publish"); err == nil || !strings.Contains(out, "does not lead to a workspace, so nothing is published") {
+		t.Errorf("publishing on the host: %v\n%s", err, out)
+	}
 	r.types("account", section(t, "Publish it"))
 
 	build, run, found := strings.Cut(section(t, "Run it"), "KUBECONFIG=provider.kubeconfig bin/account\n")
@@ -153,17 +179,19 @@ func TestTutorial_WorksAsTyped(t *testing.T) {
 		t.Fatal("the tutorial does not run the operator")
 	}
 	r.types("account", build)
+	r.needsAKubeconfig()
 	passwords := r.whileOperating(run)
 	if len(passwords) != 2 || len(passwords[0]) != 32 || passwords[0] == passwords[1] {
 		t.Errorf("the teams have the passwords %q", passwords)
 	}
 
-	image, install, found := strings.Cut(section(t, "Install it in the cluster"), "make image\n")
-	if !found || image != "" {
+	const makeImage = "make image\n"
+	install, found := strings.CutPrefix(section(t, "Install it in the cluster"), makeImage)
+	if !found {
 		t.Fatal("the tutorial does not begin with the image")
 	}
-	// No container engine is here. The image has one file, which make build has written.
-	if err := installed.setOperator(filepath.Join(r.dir, "account", "bin", "account")); err != nil {
+	r.types("account", makeImage)
+	if err := installed.setOperator(filepath.Join(r.dir, "account", "bin", "image", "account")); err != nil {
 		t.Fatal(err)
 	}
 	if out := r.types("account", install); !strings.Contains(out, "wrote Secret example") {
@@ -193,13 +221,13 @@ func (r *reader) whileOperating(script string) []string {
 		}
 	}()
 	var passwords []string
-	for part := range strings.SplitAfterSeq(script, "base64 --decode\n") {
+	for part := range strings.SplitAfterSeq(script, "base64 --decode; echo\n") {
 		if part == "" {
 			continue
 		}
-		// Stderr, with what the shell repeats, and stdout are one. The password is the last that is printed.
-		out := r.types("account", part)
-		passwords = append(passwords, strings.TrimSpace(out[strings.LastIndex(out, "\n")+1:]))
+		// Stderr, with what the shell repeats, and stdout are one. The password is the last that is printed, before the shell repeats echo.
+		out := strings.TrimSuffix(strings.TrimSpace(r.types("account", part)), "+ echo")
+		passwords = append(passwords, out[strings.LastIndex(out, "\n")+1:])
 	}
 	return passwords
 }
