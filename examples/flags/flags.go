@@ -58,7 +58,7 @@ func (c *Common) Parse() error {
 func (c *Common) configs() (workspace, lease *rest.Config, err error) {
 	found, err := config.GetConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, nil, errors.New("there is no kubeconfig, or it has no current context: set --kubeconfig or KUBECONFIG to a kubeconfig of the provider's workspace")
+		return nil, nil, errors.New("there is no kubeconfig, or it has no current context: set --kubeconfig or KUBECONFIG to a kubeconfig of the provider's workspace, or of the host with --workspace")
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding credentials: %w", err)

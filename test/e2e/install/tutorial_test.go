@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/annex-dev/annex/test/framework/annex"
 )
@@ -158,8 +159,12 @@ func (r *reader) files(dirs []string) map[string]string {
 
 // The whole way of a provider: an operator is made, tested, published, run and installed on the host, and two consumers get Secrets.
 func TestTutorial_WorksAsTyped(t *testing.T) {
-	before, err := inventory(t.Context(), installed.host.Config())
-	if err != nil {
+	var before sets.Set[string]
+	// The host reads what a new APIService serves a moment after it is available.
+	if err := eventually(t.Context(), func(ctx context.Context) (err error) {
+		before, err = inventory(ctx, installed.host.Config())
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	r := newReader(t)
