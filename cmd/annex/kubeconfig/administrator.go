@@ -75,13 +75,15 @@ func refuseAt(ctx context.Context, source *Source, cluster *clientcmdapi.Cluster
 		if err != nil {
 			return err
 		}
-		who, err := whoIs(ctx, config)
+		config.WarningHandler = rest.NoWarnings{}
+		review, err := ReviewSelf(ctx, config)
 		switch {
 		case apierrors.IsForbidden(err):
 			continue // an administrator may ask everywhere
 		case err != nil:
 			return fmt.Errorf("finding out whether these are the credentials of an administrator, which are not copied unless you set --%s: %w", CopyAdministratorFlag, err)
 		}
+		who := review.Status.UserInfo
 		for _, group := range who.Groups {
 			if slices.Contains(administrators, group) {
 				return fmt.Errorf("the context has the credentials of an administrator (%q in the group %q), which give full access to whoever has the file: "+
@@ -92,9 +94,8 @@ func refuseAt(ctx context.Context, source *Source, cluster *clientcmdapi.Cluster
 	return nil
 }
 
-// whoIs asks the server of config who its user is.
-func whoIs(ctx context.Context, config *rest.Config) (*authenticationv1.UserInfo, error) {
-	config.WarningHandler = rest.NoWarnings{}
+// ReviewSelf asks a server who the user of config is.
+func ReviewSelf(ctx context.Context, config *rest.Config) (*authenticationv1.SelfSubjectReview, error) {
 	client, err := authenticationclient.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("using the kubeconfig: %w", err)
@@ -103,5 +104,5 @@ func whoIs(ctx context.Context, config *rest.Config) (*authenticationv1.UserInfo
 	if err != nil {
 		return nil, fmt.Errorf("asking who you are: %w", err)
 	}
-	return &review.Status.UserInfo, nil
+	return review, nil
 }

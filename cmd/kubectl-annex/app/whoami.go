@@ -1,16 +1,13 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
-	"k8s.io/client-go/rest"
+
+	"github.com/annex-dev/annex/cmd/annex/kubeconfig"
 )
 
 func newWhoAmICommand(c *common) *cobra.Command {
@@ -36,7 +33,7 @@ func newWhoAmICommand(c *common) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		review, err := reviewSelf(ctx, s.At(url))
+		review, err := kubeconfig.ReviewSelf(ctx, s.At(url))
 		if err != nil {
 			return err
 		}
@@ -60,19 +57,6 @@ func newWhoAmICommand(c *common) *cobra.Command {
 	}
 	c.addWorkspaceFlag(command)
 	return command
-}
-
-// reviewSelf asks a server who the user of config is.
-func reviewSelf(ctx context.Context, config *rest.Config) (*authenticationv1.SelfSubjectReview, error) {
-	client, err := authenticationclient.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("using the kubeconfig: %w", err)
-	}
-	review, err := client.SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("asking who you are: %w", err)
-	}
-	return review, nil
 }
 
 func yesNo(b bool) string {
