@@ -4453,6 +4453,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportConsumers(ref common.ReferenceCall
 					"pending": {
 						SchemaProps: spec.SchemaProps{
 							Description: "pending is how many APIBindings refer to the export but could not bind its resources yet.",
+							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -4460,6 +4461,7 @@ func schema_annex_apis_apis_v1alpha1_APIExportConsumers(ref common.ReferenceCall
 					"behind": {
 						SchemaProps: spec.SchemaProps{
 							Description: "behind is how many workspaces have bound the export but could not follow its last change. They use the previous schemas.",
+							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -6229,6 +6231,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportConsumers(ref common.ReferenceCall
 					"pending": {
 						SchemaProps: spec.SchemaProps{
 							Description: "pending is how many APIBindings refer to the export but could not bind its resources yet.",
+							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -6236,6 +6239,7 @@ func schema_annex_apis_apis_v1alpha2_APIExportConsumers(ref common.ReferenceCall
 					"behind": {
 						SchemaProps: spec.SchemaProps{
 							Description: "behind is how many workspaces have bound the export but could not follow its last change. They use the previous schemas.",
+							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},

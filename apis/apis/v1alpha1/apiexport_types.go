@@ -126,10 +126,10 @@ type APIExportConsumers struct {
 	Bound int32 `json:"bound"`
 	// pending is how many APIBindings refer to the export but could not bind its resources yet.
 	// +optional
-	Pending int32 `json:"pending,omitempty"`
+	Pending int32 `json:"pending"`
 	// behind is how many workspaces have bound the export but could not follow its last change. They use the previous schemas.
 	// +optional
-	Behind int32 `json:"behind,omitempty"`
+	Behind int32 `json:"behind"`
 	// schemas says how many workspaces use which APIResourceSchema of a resource, at most 50 entries.
 	// +optional
 	// +listType=atomic

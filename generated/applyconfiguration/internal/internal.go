@@ -860,6 +860,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: behind
       type:
         scalar: numeric
+      default: 0
     - name: bound
       type:
         scalar: numeric
@@ -867,6 +868,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pending
       type:
         scalar: numeric
+      default: 0
     - name: problems
       type:
         list:
@@ -1352,6 +1354,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: behind
       type:
         scalar: numeric
+      default: 0
     - name: bound
       type:
         scalar: numeric
@@ -1359,6 +1362,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pending
       type:
         scalar: numeric
+      default: 0
     - name: problems
       type:
         list:
