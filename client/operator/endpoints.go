@@ -23,7 +23,7 @@ const (
 	waitsForSlice    = "Waiting for an APIExportEndpointSlice: there is none of this name. Is it the workspace of the APIExport, and does the APIExport exist?"
 	waitsForConsumer = "Waiting for an endpoint: nobody has bound the export yet"
 	waitsForRead     = "Waiting for an APIExportEndpointSlice, which cannot be read: do the credentials belong to the workspace of the APIExport?"
-	waitsForHost     = "Waiting for an APIExportEndpointSlice, but this server leads to no workspaces: --workspace is for a kubeconfig of the host"
+	waitsForHost     = "Waiting for an APIExportEndpointSlice, but this server is no host with Annex. A kubeconfig that leads to the workspace itself needs no path of a workspace"
 )
 
 // followSlice calls set with the endpoints of the slice called name, in the workspace of config, now and whenever they change, until ctx

@@ -18,7 +18,7 @@ func ThroughHost(config *rest.Config, path string) (*rest.Config, error) {
 		err = errors.New("it is not an absolute path such as root:provider")
 	}
 	if _, here, ok := splitHost(config.Host); err == nil && ok {
-		err = fmt.Errorf("%s leads to the workspace %s already: --workspace is for a kubeconfig of the host", config.Host, here)
+		err = fmt.Errorf("the server %s is the workspace %s already. A path of a workspace needs a kubeconfig of the host", config.Host, here)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reaching workspace %q through a host: %w", path, err)

@@ -26,7 +26,7 @@ func TestThroughHost(t *testing.T) {
 	}
 	// The kubeconfig of a workspace is not one of the host.
 	_, err := ThroughHost(&rest.Config{Host: "https://host/apis/tenancy.kcp.io/v1alpha1/workspaces/root:org:p/proxy"}, "root:org:p")
-	if err == nil || !strings.Contains(err.Error(), "--workspace is for a kubeconfig of the host") {
+	if err == nil || !strings.Contains(err.Error(), "needs a kubeconfig of the host") {
 		t.Errorf("a kubeconfig of the workspace: %v", err)
 	}
 	for _, path := range []string{"", "*", "provider", "root:", "root:a/b", "Root:p", "system:admin"} {

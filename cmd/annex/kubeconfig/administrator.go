@@ -23,8 +23,8 @@ const (
 	CopyAdministratorUsage = "Copy a token or a certificate even if it is that of an administrator."
 )
 
-// administrators are the groups whose static credentials are not copied unless a user says so.
-var administrators = []string{user.SystemPrivilegedGroup, "system:kcp:admin"}
+// administrators are the groups whose static credentials are not copied unless a user says so. In the last one is who sets up a cluster with kubeadm.
+var administrators = []string{user.SystemPrivilegedGroup, "system:kcp:admin", "kubeadm:cluster-admins"}
 
 // isStatic reports whether whoever has a copy of the credentials can use them.
 func isStatic(u *clientcmdapi.AuthInfo) bool {

@@ -68,6 +68,7 @@ func TestMake_AnAdministratorsCredentialsAreNotCopied(t *testing.T) {
 		"a user of the host":             {groups: map[string]string{throughHost: "teams", "": "teams"}, at: inOrg, user: clientcmdapi.AuthInfo{Token: "t"}},
 		"a user of one workspace":        {groups: map[string]string{throughHost: "", "": "teams"}, at: inOrg, user: clientcmdapi.AuthInfo{Token: "t"}},
 		"a server that does not say":     {at: root, user: clientcmdapi.AuthInfo{Token: "t"}, wantErr: "finding out whether these are the credentials of an administrator"},
+		"who set the host up":            {groups: map[string]string{throughHost: "teams", "": "kubeadm:cluster-admins"}, at: inOrg, user: clientcmdapi.AuthInfo{Token: "t"}, wantErr: "kubeadm:cluster-admins"},
 		"the host's, for another server": {groups: map[string]string{"": "system:masters"}, elsewhere: "teams", user: clientcmdapi.AuthInfo{Token: "t"}, wantErr: "system:masters"},
 		"a user's, for another server":   {groups: map[string]string{"": "teams"}, elsewhere: "teams", user: clientcmdapi.AuthInfo{Token: "t"}},
 		"another server's administrator": {groups: map[string]string{"": "teams"}, elsewhere: "system:kcp:admin", user: clientcmdapi.AuthInfo{Token: "t"}, wantErr: "system:kcp:admin"},

@@ -18,7 +18,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	if _, err := exec.LookPath("make"); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	p := Project{Name: "account", Group: "shop.example.com"}
 	p.Complete("v0.2.0")

@@ -115,7 +115,7 @@ func (r *reader) needsAKubeconfig() {
 	r.t.Helper()
 	for script, want := range map[string]string{
 		"KUBECONFIG=/nowhere bin/account":                                      "set --kubeconfig or KUBECONFIG",
-		"KUBECONFIG=provider.kubeconfig bin/account --workspace=root:provider": "--workspace is for a kubeconfig of the host",
+		"KUBECONFIG=provider.kubeconfig bin/account --workspace=root:provider": "needs a kubeconfig of the host",
 	} {
 		if out, err := r.tries("account", script); err == nil || !strings.Contains(out, want) {
 			r.t.Errorf("%s: %v, want %q\n%s", script, err, want, out)
