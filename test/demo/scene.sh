@@ -2,6 +2,7 @@
 # Install Annex, as docs/install.md says.
 helm --kube-context host install annex charts/annex --namespace annex-system --create-namespace >/dev/null
 kubectl --context host wait --for=condition=Available --timeout=3m apiservice/v1alpha1.tenancy.kcp.io
+helm --kube-context host test annex --namespace annex-system >/dev/null
 
 # The cluster lets its users send requests to workspaces. What they may do there, each workspace decides.
 kubectl --context host create clusterrolebinding platform --clusterrole=annex-workspace-admin --user=platform

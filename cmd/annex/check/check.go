@@ -69,11 +69,18 @@ func Once(ctx context.Context, config *rest.Config) (*Report, error) {
 	expected := kinds.All.HostVersions()
 	report.GroupVersions = make([]GroupVersion, len(expected))
 	var all sync.WaitGroup
+	var listed listing
+	all.Go(func() { listed = newListing(ctx, client) })
 	for i, served := range expected {
 		all.Go(func() { report.GroupVersions[i] = look(ctx, client, served) })
 	}
 	all.Wait()
-	for _, gv := range report.GroupVersions {
+	for i, served := range expected {
+		gv := &report.GroupVersions[i]
+		// If there is another fault, then that is the reason for a list without the group version.
+		if fault := listed.fault(served.GroupVersion); fault != "" && len(gv.Faults) == 0 {
+			gv.Faults = []string{fault}
+		}
 		report.Good = report.Good && len(gv.Faults) == 0
 	}
 	return report, nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	apidiscovery "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -36,6 +37,8 @@ func host(t *testing.T, answers map[string]http.HandlerFunc) *rest.Config {
 		})
 	}
 	write("/version", map[string]string{"gitVersion": "v1.36.3"})
+	write("/api", metav1.APIVersions{Versions: []string{"v1"}})
+	write("/apis", groups())
 	for _, served := range kinds.All.HostVersions() {
 		write("/apis/"+served.String(), discovered(served))
 		write("/apis/apiregistration.k8s.io/v1/apiservices/"+served.Version+"."+served.Group, registered("True", "Passed"))
@@ -43,6 +46,35 @@ func host(t *testing.T, answers map[string]http.HandlerFunc) *rest.Config {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return &rest.Config{Host: server.URL}
+}
+
+// groups is the list of all groups as hosts without aggregated discovery answer, without those that are missing.
+func groups(missing ...string) metav1.APIGroupList {
+	list := metav1.APIGroupList{}
+	for _, served := range kinds.All.HostVersions() {
+		if !slices.Contains(missing, served.String()) {
+			list.Groups = append(list.Groups, metav1.APIGroup{Name: served.Group, Versions: []metav1.GroupVersionForDiscovery{{GroupVersion: served.String(), Version: served.Version}}})
+		}
+	}
+	return list
+}
+
+// aggregated answers with the list of all groups and their resources, with the subject as fresh as freshness says.
+func aggregated(freshness apidiscovery.DiscoveryFreshness) http.HandlerFunc {
+	list := apidiscovery.APIGroupDiscoveryList{}
+	for _, served := range kinds.All.HostVersions() {
+		group := apidiscovery.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: served.Group}}
+		version := apidiscovery.APIVersionDiscovery{Version: served.Version, Freshness: apidiscovery.DiscoveryFreshnessCurrent}
+		if served.String() == subject {
+			version.Freshness = freshness
+		}
+		group.Versions = append(group.Versions, version)
+		list.Items = append(list.Items, group)
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+		_ = json.NewEncoder(w).Encode(list)
+	}
 }
 
 // discovered is the discovery document of a group that serves kinds.
@@ -113,6 +145,18 @@ func TestOnce(t *testing.T) {
 			answers:   map[string]http.HandlerFunc{service: answer(200, map[string]any{"spec": map[string]any{}})},
 			wantFault: "belongs to the host itself", wantAPIService: "local",
 		},
+		"the host's list is not refreshed yet": {
+			answers:   map[string]http.HandlerFunc{"/apis": aggregated(apidiscovery.DiscoveryFreshnessStale)},
+			wantFault: "the host's list of APIs is out of date", wantAPIService: "annex-system/annex, Available: True",
+		},
+		"the host's list is fresh": {
+			answers:        map[string]http.HandlerFunc{"/apis": aggregated(apidiscovery.DiscoveryFreshnessCurrent)},
+			wantAPIService: "annex-system/annex, Available: True",
+		},
+		"it is not in the host's list": {
+			answers:   map[string]http.HandlerFunc{"/apis": answer(200, groups(subject))},
+			wantFault: "the host's list of APIs does not have it", wantAPIService: "annex-system/annex, Available: True",
+		},
 		"the host has not looked yet": {
 			answers:   map[string]http.HandlerFunc{service: answer(200, map[string]any{"spec": registered("", "")["spec"]})},
 			wantFault: "has not checked", wantAPIService: "annex-system/annex",
@@ -170,7 +214,8 @@ func TestOnce_SomethingHangs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	config := host(t, map[string]http.HandlerFunc{"/apis/" + subject: hang})
-	// The time is over when all but the one that hangs are answered: the version, and two questions about each other one.
+	// The time is over when all but the one that hangs are answered: the version, the list of APIs in two parts, and two questions
+	// about each other one.
 	var answered atomic.Int32
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -182,7 +227,7 @@ func TestOnce_SomethingHangs(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			if int(answered.Add(1)) == 2*len(kinds.All.HostVersions())-1 {
+			if int(answered.Add(1)) == 2*len(kinds.All.HostVersions())+1 {
 				cancel()
 			}
 			resp.Body = io.NopCloser(bytes.NewReader(body))
