@@ -1,15 +1,14 @@
 package discovery
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"golang.org/x/sync/singleflight"
-	"k8s.io/kube-openapi/pkg/handler3"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/lru"
+	"github.com/annex-dev/annex/server/discovery/openapi"
 )
 
 const (
@@ -91,34 +90,29 @@ func (c *Cache) openAPI2(d *Discovery, key setKey, owner string, build func() (h
 	return document.(http.Handler), nil
 }
 
-// openAPI3 returns a document as JSON or protobuf.
-func (c *Cache) openAPI3(doc *document3, asProtobuf bool, owner string) ([]byte, error) {
-	if doc.json != nil && !asProtobuf {
-		return doc.json, nil
-	}
-	kind := "v3"
-	if asProtobuf {
-		kind = "v3 protobuf"
-	}
-	document, err := c.get(cacheKey{kind: kind, name: doc.etag}, owner, func() (any, int64, error) {
-		var content []byte
-		var err error
-		if asProtobuf {
-			if content, err = c.openAPI3(doc, false, owner); err == nil {
-				content, err = handler3.ToV3ProtoBinary(content)
-			}
-		} else if spec, built := doc.build(); built != nil {
-			err = built
-		} else {
-			content, err = json.Marshal(spec)
-		}
+// part3 returns what a resource adds to documents of OpenAPI v3. Its name says all that it depends on.
+func (c *Cache) part3(name, owner string, build func() (*openapi.Part, error)) (*openapi.Part, error) {
+	part, err := c.get(cacheKey{kind: "v3 part", name: name}, owner, func() (any, int64, error) {
+		part, err := build()
 		if err != nil {
-			return nil, 0, fmt.Errorf("encoding an OpenAPI document: %w", err)
+			return nil, 0, err
 		}
-		return content, int64(cap(content)), nil
+		return part, part.Bytes(), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return document.([]byte), nil
+	return part.(*openapi.Part), nil
+}
+
+// protobuf3 returns the protobuf of a document of OpenAPI v3, or of a part, by its hash.
+func (c *Cache) protobuf3(hash, owner string, convert func() (string, error)) (string, error) {
+	message, err := c.get(cacheKey{kind: "v3 protobuf", name: hash}, owner, func() (any, int64, error) {
+		message, err := convert()
+		return message, int64(len(message)), err
+	})
+	if err != nil {
+		return "", err
+	}
+	return message.(string), nil
 }

@@ -321,29 +321,40 @@ func TestHandler_OpenAPIV3(t *testing.T) {
 func TestHandler_OpenAPIV3OfOneSchemaIsSharedAndNamed(t *testing.T) {
 	d := newDiscovery(t)
 	widgets, gadgets := custom(t, "example.com", "widgets", "Widget", nil, "v1"), custom(t, "other.com", "gadgets", "Gadget", nil, "v1")
-	docs := func(resources ...*catalog.Resource) map[string]*document3 {
+	// docs returns documents, and how many entries of the cache it took to read that of widgets in both forms.
+	docs := func(resources ...*catalog.Resource) (docs map[string]*document3, entries int) {
 		t.Helper()
-		docs, err := d.Handler(catalog.NewSnapshot(resources...), "c").(*set).documents3()
+		before := d.config.Cache.kept.Len()
+		handler := d.Handler(catalog.NewSnapshot(resources...), "c")
+		docs, err := handler.(*set).documents3()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return docs
-	}
-	one, two := docs(widgets), docs(widgets, gadgets)
-	content := func(doc *document3) *byte {
-		t.Helper()
-		data, err := d.config.Cache.openAPI3(doc, false, "c")
-		if err != nil {
-			t.Fatal(err)
+		for _, accept := range []string{"application/json", "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"} {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/openapi/v3/apis/example.com/v1", nil)
+			r.Header.Set("Accept", accept)
+			handler.ServeHTTP(w, r)
+			if w.Code != http.StatusOK || w.Body.Len() == 0 {
+				t.Fatalf("%s: %d", accept, w.Code)
+			}
 		}
-		return &data[0]
+		return docs, d.config.Cache.kept.Len() - before
 	}
-	if content(one["apis/example.com/v1"]) != content(two["apis/example.com/v1"]) {
-		t.Error("the document is built twice")
+	one, first := docs(widgets)
+	_, second := docs(widgets, gadgets)
+	// The list of groups is another one.
+	if first < 5 || second > 1 {
+		t.Errorf("the document takes %d entries, and %d beside another resource", first, second)
 	}
-	third := docs(custom(t, "example.com", "sprockets", "Sprocket", nil, "v1"), widgets)
+	sprockets := custom(t, "example.com", "sprockets", "Sprocket", nil, "v1")
+	third, more := docs(sprockets, widgets)
 	if one["apis/example.com/v1"].etag == third["apis/example.com/v1"].etag {
 		t.Error("two documents have one hash")
+	}
+	// The types that every resource has are there.
+	if more >= first-5 {
+		t.Errorf("one more resource takes %d entries, the first one took %d", more, first)
 	}
 }
 

@@ -7,8 +7,8 @@
 //	openapi3.go    /openapi/v3 and a document for each group and version; openapi2.go the one of /openapi/v2
 //
 // Documents depend on the snapshot's hash alone, so clusters that serve the same share them; they are built when first
-// asked for and live in a cache bounded in bytes (cache.go), of which one cluster has a share. Documents of OpenAPI v3 are shared even between clusters that serve different things, by the
-// hashes of the schemas in the one group and version.
+// asked for and live in a cache bounded in bytes (cache.go), of which one cluster has a share. Documents of OpenAPI v3 are not kept, but
+// put together from parts, one for each resource (openapi). All clusters share these by the hashes of the schemas.
 //
 // Nothing here answers with a redirect: a host API server in front of us would turn that into an error. A client that asks
 // for an OpenAPI document by an old hash gets the document of today.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -25,15 +26,49 @@ import (
 	"k8s.io/kube-openapi/pkg/spec3"
 
 	"github.com/annex-dev/annex/registry/catalog"
+	"github.com/annex-dev/annex/registry/room"
+	"github.com/annex-dev/annex/server/discovery/openapi"
 )
 
 // document3 is the OpenAPI v3 document of one path.
 type document3 struct {
 	// etag is known without building the document.
 	etag string
-	// json is the document of what the process itself serves; nil for one that has to be built.
-	json  []byte
-	build func() (*spec3.OpenAPI, error)
+	// json is the document of what the process itself serves; nil for one that has custom resources.
+	json []byte
+	// build returns a document that has custom resources.
+	build func() (*openapi.Document, error)
+}
+
+// content returns a reader of the document as JSON or protobuf. What is kept of it, cache keeps for owner.
+func (doc *document3) content(asProtobuf bool, cache *Cache, owner string) (io.ReadSeeker, error) {
+	kept := func(hash string, convert func() (string, error)) (string, error) {
+		return cache.protobuf3(hash, owner, convert)
+	}
+	switch {
+	case doc.json != nil && asProtobuf:
+		content, err := kept(doc.etag, func() (string, error) {
+			content, err := handler3.ToV3ProtoBinary(doc.json)
+			return string(content), err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("converting an OpenAPI document: %w", err)
+		}
+		return strings.NewReader(content), nil
+	case doc.json != nil:
+		return bytes.NewReader(doc.json), nil
+	}
+	built, err := doc.build()
+	if err != nil {
+		return nil, err
+	}
+	content := built.JSON()
+	if asProtobuf {
+		if content, err = built.Protobuf(kept); err != nil {
+			return nil, err
+		}
+	}
+	return content.NewReader(), nil
 }
 
 // serveOpenAPI3Index answers /openapi/v3: where the document of each path is.
@@ -77,7 +112,7 @@ func (s *set) serveOpenAPI3(w http.ResponseWriter, req *http.Request, path strin
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
 	}
-	content, err := s.discovery.config.Cache.openAPI3(doc, asProtobuf, s.owner)
+	content, err := doc.content(asProtobuf, s.discovery.config.Cache, s.owner)
 	if err != nil {
 		s.fail(w, req, err)
 		return
@@ -92,7 +127,7 @@ func (s *set) serveOpenAPI3(w http.ResponseWriter, req *http.Request, path strin
 		w.Header().Set("Cache-Control", "public, immutable")
 		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).Format(time.RFC1123))
 	}
-	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(content))
+	http.ServeContent(w, req, "", time.Time{}, content)
 }
 
 // acceptsOpenAPI says which of the two encodings of a document the client prefers; false when it takes neither.
@@ -139,7 +174,7 @@ func (s *set) documents3() (map[string]*document3, error) {
 		}
 	}
 	for path, resources := range custom {
-		docs[path] = s.discovery.customDocument3(path, docs[path], resources)
+		docs[path] = s.discovery.customDocument3(path, docs[path], resources, s.owner)
 	}
 	return docs, nil
 }
@@ -242,8 +277,9 @@ func keepOwnKinds(spec *spec3.OpenAPI, path string) {
 	}
 }
 
-// customDocument3 returns the document of the custom resources at path, together with what the process itself serves there.
-func (d *Discovery) customDocument3(path string, own *document3, resources []*catalog.Resource) *document3 {
+// customDocument3 returns the document of the custom resources at path, together with what the process itself serves there. Its parts are
+// kept for owner.
+func (d *Discovery) customDocument3(path string, own *document3, resources []*catalog.Resource, owner string) *document3 {
 	hash := sha256.New()
 	fmt.Fprintln(hash, path, componentversion.Get().GitVersion)
 	if own != nil {
@@ -254,26 +290,37 @@ func (d *Discovery) customDocument3(path string, own *document3, resources []*ca
 	}
 	etag := strings.ToUpper(hex.EncodeToString(hash.Sum(nil)))
 	version := path[strings.LastIndex(path, "/")+1:]
-	return &document3{etag: etag, build: func() (*spec3.OpenAPI, error) {
-		var specs []*spec3.OpenAPI
+	return &document3{etag: etag, build: func() (*openapi.Document, error) {
+		var parts []*openapi.Part
 		if own != nil {
-			spec, err := d.baseSpec3(path)
+			part, err := d.config.Cache.part3(own.etag, owner, func() (*openapi.Part, error) { return openapi.ParsePart(own.json) })
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("reading the OpenAPI document of %s: %w", path, err)
 			}
-			specs = append(specs, spec)
+			parts = append(parts, part)
 		}
 		for _, resource := range resources {
-			spec, err := builder.BuildOpenAPIV3(resource.CRD, version, builder.Options{IncludeSelectableFields: true})
+			part, err := d.config.Cache.part3(resource.Hash+" "+version, owner, func() (*openapi.Part, error) { return customPart3(resource, version) })
 			if err != nil {
 				return nil, fmt.Errorf("building the OpenAPI document of %s: %w", resource.GroupResource(), err)
 			}
-			specs = append(specs, spec)
+			parts = append(parts, part)
 		}
-		merged, err := builder.MergeSpecsV3(specs...)
+		merged, err := openapi.Merge(parts...)
 		if err != nil {
 			return nil, fmt.Errorf("building the OpenAPI document of %s: %w", path, err)
 		}
 		return merged, nil
 	}}
+}
+
+// customPart3 returns what a version of a custom resource adds to a document.
+func customPart3(resource *catalog.Resource, version string) (part *openapi.Part, err error) {
+	room.Large(resource.CRD.Size(), func() {
+		var spec *spec3.OpenAPI
+		if spec, err = builder.BuildOpenAPIV3(resource.CRD, version, builder.Options{IncludeSelectableFields: true}); err == nil {
+			part, err = openapi.NewPart(spec)
+		}
+	})
+	return part, err
 }
