@@ -46,6 +46,10 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := shareFor(ctx, u, info, f.pathOf)
+	if s == own(operatorShare) && isProfile(info) {
+		f.next.ServeHTTP(w, r)
+		return
+	}
 	watch := info.IsResourceRequest && info.Verb == "watch" || forwardsStream(ctx, info)
 	if watch {
 		if !f.watches.take(s) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,9 @@ func newWorld(t *testing.T, c Config, serve http.HandlerFunc) *world {
 			info := &genericapirequest.RequestInfo{IsResourceRequest: true, Verb: verb}
 			if verb == "who am I" {
 				info.Verb, info.APIGroup, info.Resource = "create", "authentication.k8s.io", "selfsubjectreviews"
+			}
+			if verb == "profile" {
+				info = &genericapirequest.RequestInfo{Verb: "get", Path: "/debug/pprof/trace"}
 			}
 			ctx = genericapirequest.WithRequestInfo(ctx, info)
 			ctx = genericapirequest.WithUser(ctx, &user.DefaultInfo{Name: r.Header.Get("User"), Groups: r.Header.Values("Group")})
@@ -211,6 +215,40 @@ func TestFilter_WhoAmIUsesNobodysShare(t *testing.T) {
 	if got := <-result; got.code != http.StatusOK {
 		t.Errorf("%+v, want 200", got)
 	}
+}
+
+// Operators who read profiles go on reading metrics.
+func TestFilter_ProfilesOfOperatorsHoldNoSeat(t *testing.T) {
+	hold := newGate()
+	var profiles atomic.Int32
+	w := newWorld(t, Config{Reads: 1, Seats: 1, Waiting: 1, Wait: time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Verb") == "profile" {
+			profiles.Add(1)
+			hold.pass(w, r)
+		}
+	})
+	t.Cleanup(hold.open)
+	results := make(chan answer, 2)
+	for range cap(results) {
+		go func() { results <- w.ask("profile", "", "operator", user.SystemPrivilegedGroup) }()
+	}
+	eventually(t, "the profiles have begun", func() bool { return profiles.Load() == 2 })
+	if got := w.ask("get", "", "operator", user.SystemPrivilegedGroup); got.code != http.StatusOK {
+		t.Errorf("%+v, want 200", got)
+	}
+	hold.open()
+	for range cap(results) {
+		if got := <-results; got.code != http.StatusOK {
+			t.Errorf("a profile: %+v, want 200", got)
+		}
+	}
+	// Nobody else is let off.
+	hold = newGate()
+	t.Cleanup(hold.open)
+	go func() { results <- w.ask("profile", "busy", "mallory") }()
+	eventually(t, "the seat is taken", func() bool { return w.metric("annex_fairness_requests_executing", kindRead) == 1 })
+	hold.open()
+	<-results
 }
 
 func TestFilter_APanicGivesTheSeatBack(t *testing.T) {

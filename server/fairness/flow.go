@@ -92,6 +92,11 @@ func isForwarded(ctx context.Context) bool {
 	return ok && endpoint.Workspace
 }
 
+// isProfile reports whether a request is for a profile of the process, which takes as long as its reader likes and is mostly waited for.
+func isProfile(info *genericapirequest.RequestInfo) bool {
+	return !info.IsResourceRequest && strings.HasPrefix(info.Path, "/debug/pprof/")
+}
+
 // isServer reports whether u is the server itself, on its loopback connection.
 func isServer(u user.Info) bool {
 	return u.GetName() == user.APIServerUser && slices.Contains(u.GetGroups(), user.SystemPrivilegedGroup)
