@@ -189,8 +189,7 @@ func (c *Authorizer) decide(ctx context.Context, attrs authorizer.Attributes) (a
 		case logicalcluster.IsWildcard(ctx):
 			return authorizer.DecisionDeny, "only system:masters may read all clusters at once", inside, nil
 		default:
-			decision, reason, err := c.inProcess(ctx, attrs)
-			return decision, reason, inside, err
+			return c.inProcess(ctx, attrs)
 		}
 	})
 }

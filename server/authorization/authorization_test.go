@@ -396,7 +396,7 @@ func TestAuthorize(t *testing.T) {
 }
 
 // toldToUsers are all reasons of a refusal that users may learn.
-var toldToUsers = []string{denied, denied + ": the workspace does not exist, or you may not enter it", denied + ": the workspace is inactive"}
+var toldToUsers = []string{denied, denied + ": the workspace does not exist, or you may not enter it", denied + ": the workspace is inactive", denied + ": " + noWorkspace}
 
 // Who may enter a workspace learns that it is inactive, and nobody else.
 func TestAuthorize_WhoLearnsThatAWorkspaceIsInactive(t *testing.T) {

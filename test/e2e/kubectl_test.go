@@ -290,3 +290,16 @@ func TestKubectl_WorkspacesThatLetNobodyIn(t *testing.T) {
 		})
 	}
 }
+
+// Who uses the URL of the server itself reads what is missing.
+func TestKubectl_NoWorkspace(t *testing.T) {
+	server := annex.Start(t)
+	const want = "the URL of the server names no workspace: add one, such as /clusters/root:team-a"
+	for _, args := range [][]string{{"get", "configmaps"}, {"api-resources"}, {"get", "--raw", "/api/v1/namespaces/default/configmaps"}} {
+		out, stderr, _ := server.TryKubectl("", "", append(args, "--server="+server.URL(), "--cache-dir="+t.TempDir())...)
+		all := out + stderr
+		if strings.Count(all, want) != 1 || strings.Contains(all, "unknown") || strings.Count(strings.TrimSpace(all), "\n") > 2 {
+			t.Errorf("kubectl %s says\n%s\nwant %q once", strings.Join(args, " "), all, want)
+		}
+	}
+}
