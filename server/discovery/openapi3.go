@@ -42,12 +42,18 @@ type document3 struct {
 
 // content returns a reader of the document as JSON or protobuf. What is kept of it, cache keeps for owner.
 func (doc *document3) content(asProtobuf bool, cache *Cache, owner string) (io.ReadSeeker, error) {
-	kept := func(hash string, convert func() (string, error)) (string, error) {
-		return cache.protobuf3(hash, owner, convert)
+	// kept returns a part of a document of so many bytes in protobuf.
+	kept := func(size int64) func(hash string, convert func() (string, error)) (string, error) {
+		return func(hash string, convert func() (string, error)) (string, error) {
+			return cache.protobuf3(hash, owner, func() (message string, err error) {
+				room.Large(int(size), func() { message, err = convert() })
+				return message, err
+			})
+		}
 	}
 	switch {
 	case doc.json != nil && asProtobuf:
-		content, err := kept(doc.etag, func() (string, error) {
+		content, err := kept(int64(len(doc.json)))(doc.etag, func() (string, error) {
 			content, err := handler3.ToV3ProtoBinary(doc.json)
 			return string(content), err
 		})
@@ -64,7 +70,7 @@ func (doc *document3) content(asProtobuf bool, cache *Cache, owner string) (io.R
 	}
 	content := built.JSON()
 	if asProtobuf {
-		if content, err = built.Protobuf(kept); err != nil {
+		if content, err = built.Protobuf(kept(content.Size())); err != nil {
 			return nil, err
 		}
 	}
