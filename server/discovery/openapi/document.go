@@ -76,7 +76,7 @@ func (d *Document) Protobuf(kept func(hash string, convert func() (string, error
 		format  string // a document with one of them
 	}{{d.paths, `%s,"paths":{%s:%s}}`}, {d.schemas, `%s,"paths":{},"components":{"schemas":{%s:%s}}}`}} {
 		for _, e := range of.entries {
-			message, err := kept(e.hash, func() (string, error) {
+			message, err := kept(d.head+e.hash, func() (string, error) {
 				message, err := handler3.ToV3ProtoBinary(fmt.Appendf(nil, of.format, d.head, quote(e.name), e.text))
 				return string(message), err
 			})

@@ -181,6 +181,38 @@ func TestPart_SharesWhatIsEqual(t *testing.T) {
 	}
 }
 
+// A tenant can choose the name of a type that every custom resource has, but not that its bytes are not counted.
+func TestPart_CountsWhatTenantsWrite(t *testing.T) {
+	spec := specOf(t, "Widget")
+	before := partOf(t, spec).Bytes()
+	spec.Components.Schemas["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"].Description = strings.Repeat("x", 1<<20)
+	if more := partOf(t, spec).Bytes() - before; more < 1<<20 {
+		t.Errorf("a type with another megabyte takes %d bytes more", more)
+	}
+}
+
+// The information about the server is in what is kept.
+func TestDocument_ProtobufIsKeptByItsHead(t *testing.T) {
+	one, two := specOf(t, "Widget"), specOf(t, "Widget")
+	two.Info.Title = "another server"
+	hashes := map[string]bool{}
+	for _, spec := range []*spec3.OpenAPI{one, two} {
+		document, err := Merge(partOf(t, spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := document.Protobuf(func(hash string, convert func() (string, error)) (string, error) {
+			if hashes[hash] {
+				t.Error("two documents share what has the title of one")
+			}
+			hashes[hash] = true
+			return convert()
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestParsePart_Nonsense(t *testing.T) {
 	for _, content := range []string{``, `[]`, `{"paths":[]}`, `{"paths":{"/a":{"get":1}},"components":7}`} {
 		if part, err := ParsePart([]byte(content)); err == nil {

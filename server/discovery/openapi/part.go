@@ -132,26 +132,20 @@ func cut(path json.RawMessage) (text, error) {
 
 // quote returns name as JSON.
 func quote(name string) string {
-	quoted, err := json.Marshal(name)
-	if err != nil {
-		panic(err) // any string can be written
-	}
+	quoted, _ := json.Marshal(name) // any string can be written
 	return string(quoted)
 }
 
-// Bytes returns about how many bytes the part takes, without what every part has.
+// Bytes returns about how many bytes the part takes, without what is [usual].
 func (p *Part) Bytes() int64 {
+	shared := usual()
 	var total int64
 	for _, entries := range [][]entry{p.paths, p.schemas} {
 		for _, e := range entries {
 			total += int64(len(e.name) + len(e.hash))
-			if isCommon(e.name) {
-				continue
-			}
-			for i, piece := range e.text {
+			for _, piece := range e.text {
 				total += pieceBytes
-				// Every other piece of a path is a list of parameters.
-				if i%2 == 0 {
+				if !shared[piece] {
 					total += int64(len(piece.Value()))
 				}
 			}
