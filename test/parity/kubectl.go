@@ -60,7 +60,8 @@ var printedNoise = []struct {
 	{regexp.MustCompile(`("?resourceVersion"?: )"\d+"`), `$1"<version>"`},
 	{regexp.MustCompile(`(Resource Version:\s+)\d+`), "$1<version>"},
 	// An age, with the blanks that fill its column.
-	{regexp.MustCompile(`(?m)\b(\d+[smhd])+(\s|$)`), "<age>$2"},
+	{regexp.MustCompile(`(?m)\b(\d+[smhd])+( |$) *`), "<age>$2"},
+	{regexp.MustCompile(`(?m)\bAGE +`), "AGE "},
 	{regexp.MustCompile(`https://[^/\s"]+(/clusters/[\w:-]+)?`), "<server>"},
 }
 

@@ -98,6 +98,8 @@ func TestNormalizePrinted_RemovesTheAnnotation(t *testing.T) {
 		"- metadata:\n    annotations:\n      kcp.io/cluster: abc\n    name: a\n":   "- metadata:\n    name: a\n",
 		"Annotations:  kcp.io/cluster: abc\n\nData\n":                               "Annotations:  <none>\n\nData\n",
 		"NAME   AGE\na      12s\n":                                                  "NAME   AGE\na      <age>\n",
+		"AGE   LABELS\n9s    <none>\n":                                              "AGE LABELS\n<age> <none>\n",
+		"AGE    LABELS\n2m10s  <none>\n":                                            "AGE LABELS\n<age> <none>\n",
 	} {
 		if got := NormalizePrinted(printed); got != want {
 			t.Errorf("got %q, want %q", got, want)
