@@ -195,9 +195,9 @@ func (c *Catalog) share(b *builder) *Snapshot {
 	for _, r := range b.resources {
 		identity := r.identity()
 		identities = append(identities, identity)
-		resources = append(resources, c.resources.get(identity, func() *Resource { return r }))
+		resources = append(resources, c.resources.GetOrPut(identity, func() *Resource { return r }))
 	}
 	slices.Sort(identities)
 	all.add(identities...)
-	return &Snapshot{content: c.contents.get(all.sum(), func() *content { return newContent(resources) }), owners: b.owners}
+	return &Snapshot{content: c.contents.GetOrPut(all.sum(), func() *content { return newContent(resources) }), owners: b.owners}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/held"
 	"github.com/annex-dev/annex/registry/lru"
 	"github.com/annex-dev/annex/registry/storage/head"
 	"github.com/annex-dev/annex/registry/view"
@@ -54,9 +55,9 @@ type Catalog struct {
 	heads            func(context.Context, logicalcluster.Name) ([]head.Head, error) // may be nil
 	allHeads         func(context.Context) ([]head.Head, error)
 
-	definitions pool[apiextensionsv1.CustomResourceDefinition]
-	resources   pool[Resource]
-	contents    pool[content]
+	definitions held.Map[string, apiextensionsv1.CustomResourceDefinition]
+	resources   held.Map[string, Resource]
+	contents    held.Map[string, content]
 	hashes      *lru.Cache[version, remembered]
 
 	view *view.View[*Snapshot]
@@ -154,7 +155,7 @@ func (c *Catalog) BoundResource(ctx context.Context, gr schema.GroupResource, ui
 	if err != nil || r == nil {
 		return nil, false, err
 	}
-	return c.resources.get(r.identity(), func() *Resource { return r }), true, nil
+	return c.resources.GetOrPut(r.identity(), func() *Resource { return r }), true, nil
 }
 
 // ResourceOf returns the resource that crd, which need not be stored anywhere, stands for in the given bucket. It has the
@@ -172,5 +173,5 @@ func (c *Catalog) ResourceOf(crd *apiextensionsv1.CustomResourceDefinition, buck
 	if r.Bucket = bucket; bucket != LocalBucket {
 		r.Provider = providerOf(crd)
 	}
-	return c.resources.get(r.identity(), func() *Resource { return r }), nil
+	return c.resources.GetOrPut(r.identity(), func() *Resource { return r }), nil
 }

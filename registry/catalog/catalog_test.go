@@ -226,8 +226,8 @@ func TestFor_SharesWhatEquals(t *testing.T) {
 			t.Fatalf("cluster %d shares nothing with the others", i)
 		}
 	}
-	if c.definitions.size() != 1 || c.resources.size() != 1 {
-		t.Errorf("%d definitions, %d resources", c.definitions.size(), c.resources.size())
+	if c.definitions.Len() != 1 || c.resources.Len() != 1 {
+		t.Errorf("%d definitions, %d resources", c.definitions.Len(), c.resources.Len())
 	}
 	r, ok := first.Lookup(widgets)
 	if !ok || r.Kind != "widgetsKind" || r.CRD.Labels != nil || r.CRD.Annotations != nil {
@@ -269,9 +269,9 @@ func TestFor_ForgetsWhatNobodyHolds(t *testing.T) {
 	}
 	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, patience, true, func(context.Context) (bool, error) {
 		runtime.GC()
-		return c.definitions.size() == 0 && c.resources.size() == 0 && c.contents.size() == 0, nil
+		return c.definitions.Len() == 0 && c.resources.Len() == 0 && c.contents.Len() == 0, nil
 	}); err != nil {
-		t.Errorf("%d definitions, %d resources, %d contents stay", c.definitions.size(), c.resources.size(), c.contents.size())
+		t.Errorf("%d definitions, %d resources, %d contents stay", c.definitions.Len(), c.resources.Len(), c.contents.Len())
 	}
 }
 
@@ -316,13 +316,6 @@ func TestHashes(t *testing.T) {
 	if NewSnapshot(one).Hash() != NewSnapshot(two).Hash() {
 		t.Error("the bucket shows in the hash of a snapshot")
 	}
-}
-
-// size returns how many values are held by somebody, or were until a moment ago.
-func (p *pool[T]) size() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.items)
 }
 
 // TestHashes_DoNotDependOnTheWay compares a definition that was read from storage, where it is of the internal type, with the
@@ -456,10 +449,10 @@ func countLists(fake *clienttest.Fake) func() int {
 // holds ends contexts as a server ends watches: it looks again at those on a cluster of which it is told.
 type holds struct {
 	mu   sync.Mutex
-	open []held
+	open []hold
 }
 
-type held struct {
+type hold struct {
 	cluster  logicalcluster.Name
 	resource *Resource
 	end      context.CancelFunc
@@ -479,7 +472,7 @@ func (h *holds) hold(ctx context.Context, t *testing.T, c *Catalog, cluster logi
 	t.Cleanup(end)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.open = append(h.open, held{cluster, r, end})
+	h.open = append(h.open, hold{cluster, r, end})
 	return ctx
 }
 

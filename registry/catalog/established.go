@@ -75,7 +75,7 @@ func (c *Catalog) recall(key version) (established, bool) {
 	if !ok {
 		return established{}, false
 	}
-	definition := c.definitions.held(known.hash)
+	definition := c.definitions.Get(known.hash)
 	return established{types.UID(key.uid), known.terminating, definition}, definition != nil
 }
 

@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
-	"runtime"
 	"strings"
-	"sync"
 	"time"
-	"weak"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,43 +16,6 @@ import (
 	apisv1alpha2 "github.com/annex-dev/annex/apis/apis/v1alpha2"
 	"github.com/annex-dev/annex/registry/room"
 )
-
-// pool shares equal immutable values for as long as anybody holds one; it keeps none alive itself.
-type pool[T any] struct {
-	mu    sync.Mutex
-	items map[string]weak.Pointer[T]
-}
-
-// held returns the shared value called key; nil when nobody holds one.
-func (p *pool[T]) held(key string) *T {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.items[key].Value()
-}
-
-// get returns the shared value called key, which is made anew when nobody holds one.
-func (p *pool[T]) get(key string, produce func() *T) *T {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if value := p.items[key].Value(); value != nil {
-		return value
-	}
-	if p.items == nil {
-		p.items = map[string]weak.Pointer[T]{}
-	}
-	value := produce()
-	pointer := weak.Make(value)
-	p.items[key] = pointer
-	runtime.AddCleanup(value, func(key string) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		// A successor may have taken the place already.
-		if p.items[key] == pointer {
-			delete(p.items, key)
-		}
-	}, key)
-	return value
-}
 
 // digest hashes a sequence of strings without ambiguity.
 type digest struct{ hash.Hash }
@@ -125,8 +85,8 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 	}
 	sum := sha256.Sum256(content)
 	hash := hex.EncodeToString(sum[:16])
-	if held := c.definitions.held(hash); held != nil {
-		return held, nil
+	if known := c.definitions.Get(hash); known != nil {
+		return known, nil
 	}
 	condition := func(kind apiextensionsv1.CustomResourceDefinitionConditionType) apiextensionsv1.CustomResourceDefinitionCondition {
 		return apiextensionsv1.CustomResourceDefinitionCondition{Type: kind, Status: apiextensionsv1.ConditionTrue, LastTransitionTime: longAgo}
@@ -147,7 +107,7 @@ func (c *Catalog) definition(crd *apiextensionsv1.CustomResourceDefinition) (*ap
 	if named {
 		metav1.SetMetaDataAnnotation(&made.ObjectMeta, apisv1alpha2.AnnotationNameValidationKey, validation)
 	}
-	return c.definitions.get(hash, func() *apiextensionsv1.CustomResourceDefinition { return made }), nil
+	return c.definitions.GetOrPut(hash, func() *apiextensionsv1.CustomResourceDefinition { return made }), nil
 }
 
 func storageVersion(crd *apiextensionsv1.CustomResourceDefinition) string {

@@ -3,15 +3,14 @@ package custom
 import (
 	"bytes"
 	"io"
-	"runtime"
 	"sync"
-	"weak"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/annex-dev/annex/registry/held"
 	"github.com/annex-dev/annex/registry/storage/raw"
 )
 
@@ -40,36 +39,14 @@ var (
 	_ metav1.ObjectMetaAccessor  = &event{}
 )
 
-// events are those that some watch still has to send.
-type events struct {
-	mu    sync.Mutex
-	known map[string]weak.Pointer[event]
-}
+// events are those that some watch still has to send, by key and versions.
+type events = held.Map[string, event]
 
 // event returns the event for raw, whose bytes were stored at the version of; empty for the last one before that of raw.
 func (s *Storage) event(raw *raw.Object, of string) *event {
-	key := raw.Key() + "@" + of + "@" + raw.GetResourceVersion()
-	s.events.mu.Lock()
-	defer s.events.mu.Unlock()
-	if known := s.events.known[key].Value(); known != nil {
-		return known
-	}
-	e := &event{storage: s, raw: *raw, past: of != raw.GetResourceVersion()}
-	if s.events.known == nil {
-		s.events.known = map[string]weak.Pointer[event]{}
-	}
-	s.events.known[key] = weak.Make(e)
-	runtime.AddCleanup(e, s.events.forget, key)
-	return e
-}
-
-// forget drops an event that no watch has any more.
-func (e *events) forget(key string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if known, ok := e.known[key]; ok && known.Value() == nil {
-		delete(e.known, key)
-	}
+	return s.events.GetOrPut(raw.Key()+"@"+of+"@"+raw.GetResourceVersion(), func() *event {
+		return &event{storage: s, raw: *raw, past: of != raw.GetResourceVersion()}
+	})
 }
 
 // of returns the event for a watch.

@@ -277,11 +277,11 @@ func (c *Client) instance(ctx context.Context, kv *mvccpb.KeyValue) (*instance, 
 		return nil, err
 	}
 	i := &instance{
-		template: t, revision: kv.CreateRevision, last: kv.ModRevision,
+		template: t, revision: kv.CreateRevision, last: kv.ModRevision, bytes: int64(len(kv.Key) + len(made.String())),
 		values: values{cluster: k.Cluster, uid: lc.UID, created: lc.CreationTimestamp.Time, values: made.Values},
 	}
 	if !unreadable {
-		c.instances.Put(i, int64(len(kv.Key)+len(made.String())))
+		c.instances.Put(i)
 	}
 	return i, nil
 }

@@ -42,6 +42,7 @@ type instance struct {
 	values   values
 	revision int64 // in which the LogicalCluster was created
 	last     int64 // revision of the LogicalCluster as it is
+	bytes    int64 // that its values take, about
 }
 
 // madeFrom reads what the LogicalCluster stored as kv says; false if it was made from no template.

@@ -1,11 +1,10 @@
 package rendered
 
 import (
-	"runtime"
 	"sync"
-	"weak"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/held"
 	"github.com/annex-dev/annex/registry/lru"
 )
 
@@ -13,55 +12,54 @@ import (
 const instanceBytes = 300
 
 // instances finds the instance of a cluster as long as somebody holds it: watch caches do, for each object that they have of it, and the
-// latest ones are held here. It is safe for concurrent use.
+// ones last used are held here. It is safe for concurrent use.
 type instances struct {
 	recent *lru.Cache[logicalcluster.Name, *instance]
-	lock   sync.RWMutex
-	of     map[logicalcluster.Name]weak.Pointer[instance]
+	all    held.Map[logicalcluster.Name, instance]
+	// changing is held while both change.
+	changing sync.Mutex
 }
 
 // newInstances returns instances that holds as many bytes.
 func newInstances(limit int64) *instances {
-	return &instances{
-		recent: lru.New[logicalcluster.Name, *instance](limit, nil),
-		of:     map[logicalcluster.Name]weak.Pointer[instance]{},
-	}
+	return &instances{recent: lru.New[logicalcluster.Name, *instance](limit, nil)}
 }
 
-// Get returns the instance of a cluster.
+// Get returns the instance of a cluster. One that is in use is found without asking a weak pointer, which may have to wait.
 func (s *instances) Get(cluster logicalcluster.Name) (*instance, bool) {
-	s.lock.RLock()
-	known := s.of[cluster].Value()
-	s.lock.RUnlock()
-	if known != nil && len(known.template.Objects) == 0 { // no watch cache holds it
-		s.recent.Get(cluster)
+	if known, ok := s.recent.Get(cluster); ok {
+		return known, true
 	}
-	return known, known != nil
+	known := s.all.Get(cluster)
+	if known == nil {
+		return nil, false
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.all.Has(cluster, known) { // it was not dropped meanwhile, nor has it a successor
+		s.hold(known)
+	}
+	return known, true
 }
 
-// Put remembers the instance of its cluster; bytes is what its values take.
-func (s *instances) Put(i *instance, bytes int64) {
+// Put remembers the instance of its cluster.
+func (s *instances) Put(i *instance) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.all.Put(i.values.cluster, i)
+	s.hold(i)
+}
+
+// hold keeps an instance as the one that was used last; changing is held.
+func (s *instances) hold(i *instance) {
 	cluster := i.values.cluster
-	s.lock.Lock()
-	s.of[cluster] = weak.Make(i)
-	s.lock.Unlock()
-	runtime.AddCleanup(i, s.clean, cluster)
-	s.recent.Put(cluster, i, instanceBytes+bytes, cluster.String())
+	s.recent.Put(cluster, i, instanceBytes+i.bytes, cluster.String())
 }
 
 // Drop forgets the instance of a cluster.
 func (s *instances) Drop(cluster logicalcluster.Name) {
-	s.lock.Lock()
-	delete(s.of, cluster)
-	s.lock.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.all.Drop(cluster)
 	s.recent.Drop(cluster.String())
-}
-
-// clean forgets the instance of a cluster if nobody holds it any more; a later one stays.
-func (s *instances) clean(cluster logicalcluster.Name) {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	if known, ok := s.of[cluster]; ok && known.Value() == nil {
-		delete(s.of, cluster)
-	}
 }
