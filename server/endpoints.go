@@ -168,6 +168,7 @@ func newEndpoints(c Config, s *stores, i *indexes, p *policies) (*endpoints, err
 		"offers":    exports,
 		"issuers":   p.issuers,
 		"decoded":   memory.CacheFunc(c.Backend.DecodedBytes),
+		"specs":     memory.CacheFunc(c.Backend.SpecBytes),
 		"listed":    memory.CacheFunc(c.Backend.ListedBytes),
 		"lists":     memory.CacheFunc(c.Backend.ListBytes),
 		"rendered":  memory.CacheFunc(c.Backend.RenderedBytes),

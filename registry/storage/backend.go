@@ -17,6 +17,7 @@ import (
 	"github.com/annex-dev/annex/apis/core/limits"
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/storage/custom"
+	"github.com/annex-dev/annex/registry/storage/definitions"
 	"github.com/annex-dev/annex/registry/storage/encryption"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/pack"
@@ -48,6 +49,8 @@ type Config struct {
 	EventsHistoryWindow time.Duration
 	// DecodedBytes bounds what typed objects that are held decoded take; zero means 32 MiB.
 	DecodedBytes int64
+	// SpecBytes bounds what large specs of definitions take that are held decoded, for all definitions with the same; zero means 32 MiB.
+	SpecBytes int64
 	// ListedBytes bounds what small objects that are held decoded take, because lists show them again and again; zero means 32 MiB.
 	ListedBytes int64
 	// ListBytes bounds what long lists take that are read page by page; zero means 32 MiB.
@@ -56,6 +59,9 @@ type Config struct {
 
 // defaultDecodedBytes is for some dozens of schemas, each perhaps some hundred KiB.
 const defaultDecodedBytes = 32 << 20
+
+// defaultSpecBytes is for some large schemas at least.
+const defaultSpecBytes = 32 << 20
 
 // defaultListedBytes is for some thousand small objects.
 const defaultListedBytes = 32 << 20
@@ -78,6 +84,7 @@ type Backend struct {
 	encryption *encryption.Encryption
 	rendered   *rendered.Client
 	decoded    *custom.Decoded
+	specs      *definitions.Specs
 	listed     *custom.Listed
 	shared     raw.Shared
 	custom     [layout.Shards]*raw.Cache
@@ -115,6 +122,9 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 	if config.DecodedBytes == 0 {
 		config.DecodedBytes = defaultDecodedBytes
 	}
+	if config.SpecBytes == 0 {
+		config.SpecBytes = defaultSpecBytes
+	}
 	if config.ListedBytes == 0 {
 		config.ListedBytes = defaultListedBytes
 	}
@@ -135,6 +145,7 @@ func newBackend(config Config, change func(*watchcache.Config)) (*Backend, error
 		limits:     config.Limits,
 		encryption: encryption.New(config.Encryption),
 		decoded:    custom.NewDecoded(config.DecodedBytes),
+		specs:      definitions.NewSpecs(config.SpecBytes),
 		listed:     custom.NewListed(config.ListedBytes),
 		shared:     raw.Shared{Long: raw.NewLists(config.ListBytes), Packs: pack.NewPacker()},
 	}
@@ -171,6 +182,7 @@ func (b *Backend) dropIdle(interval time.Duration, stopped <-chan struct{}) {
 		select {
 		case <-ticker.C:
 			b.decoded.DropIdle()
+			b.specs.DropIdle()
 			b.listed.DropIdle()
 		case <-stopped:
 			return
@@ -191,6 +203,9 @@ func (b *Backend) Forget(cluster logicalcluster.Name) {
 
 // DecodedBytes returns about how many bytes decoded objects take, and how many they may take.
 func (b *Backend) DecodedBytes() (bytes, limit int64) { return b.decoded.Bytes() }
+
+// SpecBytes returns about how many bytes large specs of definitions take, and how many they may take.
+func (b *Backend) SpecBytes() (bytes, limit int64) { return b.specs.Bytes() }
 
 // ListedBytes returns about how many bytes decoded objects of lists take, and how many they may take.
 func (b *Backend) ListedBytes() (bytes, limit int64) { return b.listed.Bytes() }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/annex-dev/annex/registry/storage/custom"
+	"github.com/annex-dev/annex/registry/storage/definitions"
 	"github.com/annex-dev/annex/registry/storage/layout"
 	"github.com/annex-dev/annex/registry/storage/raw"
 	"github.com/annex-dev/annex/registry/storage/watchcache"
@@ -35,7 +36,7 @@ func (o typedOptions) GetRESTOptions(gr schema.GroupResource, example runtime.Ob
 		return generic.RESTOptions{}, fmt.Errorf("finding the codec of %s: %w", gr, err)
 	}
 	if gr == apiextensions.Resource("customresourcedefinitions") {
-		codec = definitions{codec}
+		codec = definitions.Codec{Codec: codec, Specs: o.backend.specs}
 	}
 	config := o.backend.storageConfig(gr, codec)
 	if config.EncodeVersioner, err = storageVersion(codec, example); err != nil {

@@ -11,6 +11,7 @@ type Budget struct {
 	Admission int64 // compiled admission policies: server/admission/policy
 	Offers    int64 // what exports offer: server/virtual/apiexport
 	Decoded   int64 // definitions and schemas as they are stored: registry/storage
+	Specs     int64 // large specs of definitions, decoded: registry/storage/definitions
 	Listed    int64 // small objects that lists show again and again, decoded: registry/storage
 	Lists     int64 // long lists that are read page by page: registry/storage
 }
@@ -33,7 +34,8 @@ func Split(total int64) Budget {
 		Webhooks:  part(64, 64),
 		Admission: part(32, 128),
 		Offers:    part(64, 64),
-		Decoded:   part(64, 64),
+		Decoded:   part(128, 64),
+		Specs:     part(128, 64),
 		Listed:    part(64, 128),
 		Lists:     part(32, 256),
 	}

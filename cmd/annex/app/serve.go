@@ -82,7 +82,7 @@ func New(ctx context.Context, o *Options) (_ *Server, err error) {
 	// Open the store first, because another server may use the directory.
 	budget := memory.Split(o.MemoryBudget.Value())
 	if s.store, err = o.openStore(ctx, func(c *storage.Config) {
-		c.Codec, c.DecodedBytes, c.ListedBytes, c.ListBytes, c.Limits = types.StorageCodec, budget.Decoded, budget.Listed, budget.Lists, o.Limits.stored()
+		c.Codec, c.DecodedBytes, c.SpecBytes, c.ListedBytes, c.ListBytes, c.Limits = types.StorageCodec, budget.Decoded, budget.Specs, budget.Listed, budget.Lists, o.Limits.stored()
 	}, traced...); err != nil {
 		return nil, err
 	}
