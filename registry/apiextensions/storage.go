@@ -16,6 +16,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/group"
 	"github.com/annex-dev/annex/registry/kinds"
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 const resourceName = "customresourcedefinitions"
@@ -61,23 +62,27 @@ var (
 )
 
 // Create refuses reserved names before the stock storage sees them.
-func (r *REST) Create(ctx context.Context, obj runtime.Object, validation rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+func (r *REST) Create(ctx context.Context, obj runtime.Object, validation rest.ValidateObjectFunc, options *metav1.CreateOptions) (made runtime.Object, err error) {
 	if err := checkReserved(ctx, obj, nil); err != nil {
 		return nil, err
 	}
-	return r.REST.Create(ctx, obj, validation, options)
+	nice.Run(ctx, func(ctx context.Context) { made, err = r.REST.Create(ctx, obj, validation, options) })
+	return made, err
 }
 
 // Update implements rest.Updater.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, createValidation rest.ValidateObjectFunc,
-	updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	updateValidation rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions) (made runtime.Object, created bool, err error) {
 	checkedCreate := func(ctx context.Context, obj runtime.Object) error {
 		if err := checkReserved(ctx, obj, nil); err != nil {
 			return err
 		}
 		return createValidation(ctx, obj)
 	}
-	return r.REST.Update(ctx, name, info, checkedCreate, withReservedCheck(updateValidation), forceAllowCreate, options)
+	nice.Run(ctx, func(ctx context.Context) {
+		made, created, err = r.REST.Update(ctx, name, info, checkedCreate, withReservedCheck(updateValidation), forceAllowCreate, options)
+	})
+	return made, created, err
 }
 
 // withReservedCheck returns validate after a check of reserved names.

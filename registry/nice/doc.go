@@ -9,6 +9,9 @@
 //	                └► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread.
 //	                           registry/storage and registry/schema move the parts that take long, with [Run].
 //	registry/room   ─► [Do]: work on a large schema
+//	registry/view   ─► [Run]: what is compiled for such a request
+//
+// While several tenants are active ([Share]), long work also rests where there are few processors: see rest.go.
 //
 // A thread that has become nice may not become less nice without privileges. So the work goes to threads that are kept for it, and never
 // used for anything else: a goroutine of each is locked to it, and the runtime starts no thread from one that is locked. There are so many of them at

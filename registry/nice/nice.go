@@ -79,7 +79,9 @@ func (j job) do() {
 			panicked = fmt.Sprintf("%v\n%s", panicked, debug.Stack())
 		}
 	}()
+	begun := used()
 	j.work()
+	rest(used() - begun)
 }
 
 type contextKey struct{}

@@ -2,6 +2,7 @@ package nice
 
 import (
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,4 +27,13 @@ func lower() {
 func value() (int, error) {
 	reversed, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	return 20 - reversed, err // the system call returns no negative numbers
+}
+
+// used returns for how long this thread has had a processor.
+func used() time.Duration {
+	var clock unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &clock); err != nil {
+		return 0
+	}
+	return time.Duration(clock.Nano())
 }

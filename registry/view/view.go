@@ -12,6 +12,7 @@ import (
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/client"
 	"github.com/annex-dev/annex/registry/lasting"
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 // attempts is how often a value that events overtake is compiled before it is handed out without being kept.
@@ -223,8 +224,12 @@ func (v *View[T]) fly(ctx context.Context, cluster logicalcluster.Name, f *fligh
 	ctx, cancel := context.WithTimeout(ctx, v.config.Timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		f.value, f.err = v.config.Compile(ctx, reader[T]{view: v, flight: f, cluster: cluster}, cluster)
-		if v.land(cluster, f) || f.err != nil || attempt >= attempts {
+		landed := false
+		nice.Run(ctx, func(ctx context.Context) {
+			f.value, f.err = v.config.Compile(ctx, reader[T]{view: v, flight: f, cluster: cluster}, cluster)
+			landed = v.land(cluster, f)
+		})
+		if landed || f.err != nil || attempt >= attempts {
 			return
 		}
 		if !v.begin(cluster, f) {

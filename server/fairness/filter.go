@@ -83,13 +83,19 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &body{ReadCloser: r.Body, turn: t}
 	}
 	w = responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t})
-	if watch || !f.line.crowded(s) {
+	if watch || !f.line.demanding(s) && !(isLarge(r) && f.line.shared()) {
 		f.next.ServeHTTP(w, r)
 		return
 	}
 	r = r.WithContext(nice.With(r.Context()))
 	nice.Do(func() { f.next.ServeHTTP(w, r) })
 }
+
+// largeBody is how long, in bytes, the body of a request is that takes long to work on: each step copies it.
+const largeBody = 64 << 10
+
+// isLarge reports whether r has a large body, or one of which nobody knows how large it is.
+func isLarge(r *http.Request) bool { return r.ContentLength < 0 || r.ContentLength >= largeBody }
 
 // begun is the signal from storage that a watch has begun.
 type begun func()

@@ -48,8 +48,8 @@ type PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
 func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 	return &Limiter{
 		line: &line{
-			workspaces: &pool{seats: c.Seats, inUse: gauge{m.seats.Add}, active: m.flows, flows: map[string]*flow{}},
-			tenants:    &pool{seats: c.Seats, inUse: discard(), active: m.tenants, flows: map[string]*flow{}},
+			workspaces: &pool{seats: c.Seats, inUse: gauge{m.seats.Add}, active: m.flows, flows: map[string]*flow{}, busy: map[string]time.Time{}},
+			tenants:    &pool{seats: c.Seats, inUse: discard(), active: m.tenants, flows: map[string]*flow{}, busy: map[string]time.Time{}},
 			wait:       c.Wait,
 			waiting:    newBudget(c.Waiting),
 		},
@@ -65,7 +65,7 @@ func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 
 // Work does work of the server for a cluster, such as a reconcile. It has no seat, but gives way at the processors whenever the requests of the cluster do.
 func (l *Limiter) Work(cluster logicalcluster.Name, work func()) {
-	if l.line.crowded(shareOfCluster(cluster, l.pathOf)) {
+	if l.line.demanding(shareOfCluster(cluster, l.pathOf)) {
 		nice.Do(work)
 		return
 	}

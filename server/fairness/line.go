@@ -46,8 +46,11 @@ func (l *line) acquire(ctx context.Context, s share, user string, seats int) (re
 	return nil, err
 }
 
-// crowded reports whether s has several requests, and others have some too: then those of s give way at the processors (registry/nice).
-func (l *line) crowded(s share) bool {
+// demanding reports whether s has much work, and others have some, too: then that of s gives way at the processors (registry/nice).
+func (l *line) demanding(s share) bool {
 	now := time.Now()
-	return l.workspaces.crowded(s.workspace, now) || s.tenant != s.workspace && l.tenants.crowded(s.tenant, now)
+	return l.workspaces.demanding(s.workspace, now) || s.tenant != s.workspace && l.tenants.demanding(s.tenant, now)
 }
+
+// shared reports whether s is not the only one with work.
+func (l *line) shared() bool { return l.workspaces.rivalry.rivals(time.Now()) }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +23,7 @@ func niceness(t *testing.T) int {
 }
 
 // A tenant with several requests gives way at the processors while another one is active, and only then.
-func TestFilter_ACrowdedTenantGivesWay(t *testing.T) {
+func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 	usual := niceness(t)
 	hold := newGate()
 	var held atomic.Int32
@@ -72,5 +73,56 @@ func TestFilter_ACrowdedTenantGivesWay(t *testing.T) {
 	}
 	if givesWay("busy", "mallory") {
 		t.Error("a tenant that is alone gives way")
+	}
+}
+
+// A tenant whose request took long gives way for a while, though it has one request at a time, and so does a request with a large body; but
+// only while another tenant is active.
+func TestFilter_LongWorkGivesWay(t *testing.T) {
+	usual := niceness(t)
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
+			t.Error(err)
+		}
+	})
+	workspaces := w.limiter.line.workspaces
+	givesWay := func(cluster, name string) bool {
+		t.Helper()
+		got := w.ask("list", cluster, name)
+		at, err := strconv.Atoi(got.body)
+		if err != nil || got.code != http.StatusOK {
+			t.Fatalf("%+v", got)
+		}
+		return at < usual
+	}
+	now := time.Now()
+	workspaces.note("busy", now.Add(-2*long), now)
+	for _, p := range []*pool{workspaces, w.limiter.line.tenants} {
+		p.rivalry.mu.Lock()
+		p.rivalry.last, p.rivalry.until = "busy", now
+		p.rivalry.mu.Unlock()
+	}
+	if givesWay("busy", "mallory") {
+		t.Error("a tenant that is alone gives way")
+	}
+	if givesWay("quiet", "alice") {
+		t.Error("a tenant with short requests gives way")
+	}
+	workspaces.note("busy", now.Add(-2*long), time.Now())
+	if !givesWay("busy", "mallory") {
+		t.Error("a tenant with a request that took long does not give way")
+	}
+	workspaces.note("other", now.Add(-long/2), now)
+	workspaces.note("next", now.Add(2*busyFor-2*long), now.Add(2*busyFor))
+	if len(workspaces.busy) != 1 {
+		t.Errorf("busy are %v, want only the next one", workspaces.busy)
+	}
+	if givesWay("busy", "mallory") {
+		t.Error("it gives way for ever")
+	}
+	for size, want := range map[int64]bool{0: false, largeBody - 1: false, largeBody: true, -1: true} {
+		if got := isLarge(&http.Request{ContentLength: size}); got != want {
+			t.Errorf("a body of %d bytes is large: %t", size, got)
+		}
 	}
 }

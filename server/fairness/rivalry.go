@@ -3,6 +3,8 @@ package fairness
 import (
 	"sync"
 	"time"
+
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 const (
@@ -27,6 +29,7 @@ func (r *rivalry) note(flow string, now time.Time) bool {
 	if flow != processShare {
 		if flow != r.last && now.Sub(r.seen) < memory {
 			r.until = now.Add(memory)
+			nice.Share(r.until)
 		}
 		r.last, r.seen = flow, now
 	}
