@@ -83,7 +83,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &body{ReadCloser: r.Body, turn: t}
 	}
 	w = responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t})
-	if watch || !f.line.demanding(s) && !(isLarge(r) && f.line.shared()) {
+	gives := !watch && (f.line.demanding(s) || isLarge(r) && f.line.shared())
+	if !gives {
 		f.next.ServeHTTP(w, r)
 		return
 	}

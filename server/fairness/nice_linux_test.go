@@ -80,7 +80,7 @@ func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 // only while another tenant is active.
 func TestFilter_LongWorkGivesWay(t *testing.T) {
 	usual := niceness(t)
-	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, r *http.Request) {
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, _ *http.Request) {
 		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
 			t.Error(err)
 		}

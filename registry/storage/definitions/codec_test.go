@@ -137,7 +137,7 @@ func TestCodec_SharesLargeSpecs(t *testing.T) {
 		t.Error("a change of a copy changes the original")
 	}
 	small := encode(t, stock, newDefinition("small", 3, 1, true))
-	if decode(t, ours, small).Spec.Validation == decode(t, ours, small).Spec.Validation {
+	if one, other := decode(t, ours, small), decode(t, ours, small); one.Spec.Validation == other.Spec.Validation {
 		t.Error("small specs are shared")
 	}
 }
