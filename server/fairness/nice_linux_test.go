@@ -22,6 +22,17 @@ func niceness(t *testing.T) int {
 	return got
 }
 
+// nicenessOf returns the niceness of the thread that serves a request, which the handler writes.
+func (w *world) nicenessOf(cluster, name string) int {
+	w.Helper()
+	got := w.ask("list", cluster, name)
+	at, err := strconv.Atoi(got.body)
+	if err != nil || got.code != http.StatusOK {
+		w.Fatalf("%+v", got)
+	}
+	return at
+}
+
 // A tenant with several requests gives way at the processors while another one is active, and only then.
 func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 	usual := niceness(t)
@@ -39,12 +50,7 @@ func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 	t.Cleanup(hold.open)
 	givesWay := func(cluster, name string) bool {
 		t.Helper()
-		got := w.ask("list", cluster, name)
-		at, err := strconv.Atoi(got.body)
-		if err != nil || got.code != http.StatusOK {
-			t.Fatalf("%+v", got)
-		}
-		return at < usual
+		return w.nicenessOf(cluster, name) < usual
 	}
 	if givesWay("busy", "mallory") {
 		t.Error("the only request of a tenant gives way")
@@ -88,12 +94,7 @@ func TestFilter_LongWorkGivesWay(t *testing.T) {
 	workspaces := w.limiter.line.workspaces
 	givesWay := func(cluster, name string) bool {
 		t.Helper()
-		got := w.ask("list", cluster, name)
-		at, err := strconv.Atoi(got.body)
-		if err != nil || got.code != http.StatusOK {
-			t.Fatalf("%+v", got)
-		}
-		return at < usual
+		return w.nicenessOf(cluster, name) < usual
 	}
 	now := time.Now()
 	workspaces.note("busy", now.Add(-2*long), now)
