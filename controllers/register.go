@@ -57,7 +57,7 @@ type Config struct {
 	// Types checks the expressions of admission policies.
 	Types typecheck.Checker
 	// Work does one reconcile for a cluster. It says on which thread.
-	Work func(cluster logicalcluster.Name, work func())
+	Work func(ctx context.Context, cluster logicalcluster.Name, work func(context.Context))
 	// Registrar registers APIs with the host cluster; nil without one. It runs with the controllers, once.
 	Registrar *apiservice.Registrar
 	// Access issues the tokens of WorkspaceAccesses.
@@ -142,7 +142,7 @@ func All(c Config) []multicluster.Spec {
 // working returns next as work for the cluster of a key.
 func (c Config) working(next func(context.Context, client.Key) (reconcile.Result, error)) func(context.Context, client.Key) (reconcile.Result, error) {
 	return func(ctx context.Context, key client.Key) (result reconcile.Result, err error) {
-		c.Work(key.Cluster, func() { result, err = next(ctx, key) })
+		c.Work(ctx, key.Cluster, func(ctx context.Context) { result, err = next(ctx, key) })
 		return result, err
 	}
 }

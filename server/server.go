@@ -29,7 +29,7 @@ type Server struct {
 	// Types checks the expressions of admission policies.
 	Types *policy.Plugins
 	// Work does work for a cluster. It gives way to requests of others while the cluster has many.
-	Work func(cluster logicalcluster.Name, work func())
+	Work func(ctx context.Context, cluster logicalcluster.Name, work func(context.Context))
 
 	config       Config
 	bootstrapped chan struct{}

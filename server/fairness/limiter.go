@@ -48,8 +48,8 @@ type PathOf func(logicalcluster.Name) (logicalcluster.Path, bool)
 func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 	return &Limiter{
 		line: &line{
-			workspaces: &pool{seats: c.Seats, inUse: gauge{m.seats.Add}, active: m.flows, flows: map[string]*flow{}, busy: map[string]time.Time{}},
-			tenants:    &pool{seats: c.Seats, inUse: discard(), active: m.tenants, flows: map[string]*flow{}, busy: map[string]time.Time{}},
+			workspaces: &pool{seats: c.Seats, inUse: gauge{m.seats.Add}, active: m.flows, flows: map[string]*flow{}},
+			tenants:    &pool{seats: c.Seats, inUse: discard(), active: m.tenants, flows: map[string]*flow{}},
 			wait:       c.Wait,
 			waiting:    newBudget(c.Waiting),
 		},
@@ -63,13 +63,17 @@ func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 	}
 }
 
-// Work does work of the server for a cluster, such as a reconcile. It has no seat, but gives way at the processors whenever the requests of the cluster do.
-func (l *Limiter) Work(cluster logicalcluster.Name, work func()) {
-	if l.line.demanding(shareOfCluster(cluster, l.pathOf)) {
-		nice.Do(work)
+// Work does work of the server for a cluster, such as a reconcile. It has no seat, but counts as work of the cluster, and gives way at the
+// processors whenever the requests of the cluster do.
+func (l *Limiter) Work(ctx context.Context, cluster logicalcluster.Name, work func(context.Context)) {
+	s := shareOfCluster(cluster, l.pathOf)
+	begun := time.Now()
+	defer func() { l.line.note(s, begun, time.Now()) }()
+	if !l.line.demanding(s) {
+		work(ctx)
 		return
 	}
-	work()
+	nice.Do(func() { work(nice.With(ctx)) })
 }
 
 // admit waits for the turn of a request. Its end must be called.

@@ -46,6 +46,14 @@ func (l *line) acquire(ctx context.Context, s share, user string, seats int) (re
 	return nil, err
 }
 
+// note records that work for s went on from one time to another, which had no seat.
+func (l *line) note(s share, from, to time.Time) {
+	l.workspaces.note(s.workspace, from, to)
+	if s.tenant != s.workspace {
+		l.tenants.note(s.tenant, from, to)
+	}
+}
+
 // demanding reports whether s has much work, and others have some, too: then that of s gives way at the processors (registry/nice).
 func (l *line) demanding(s share) bool {
 	now := time.Now()

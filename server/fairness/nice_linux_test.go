@@ -1,8 +1,10 @@
 package fairness
 
 import (
+	"context"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,7 +65,7 @@ func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 		t.Error("one of many requests of a tenant does not give way")
 	}
 	for cluster, want := range map[logicalcluster.Name]bool{"busy": true, "quiet": false} {
-		w.limiter.Work(cluster, func() {
+		w.limiter.Work(t.Context(), cluster, func(context.Context) {
 			if got := niceness(t) < usual; got != want {
 				t.Errorf("work for %s gives way: %t", cluster, got)
 			}
@@ -113,17 +115,36 @@ func TestFilter_LongWorkGivesWay(t *testing.T) {
 	if !givesWay("busy", "mallory") {
 		t.Error("a tenant with a request that took long does not give way")
 	}
-	workspaces.note("other", now.Add(-long/2), now)
-	workspaces.note("next", now.Add(2*busyFor-2*long), now.Add(2*busyFor))
-	if len(workspaces.busy) != 1 {
-		t.Errorf("busy are %v, want only the next one", workspaces.busy)
-	}
-	if givesWay("busy", "mallory") {
-		t.Error("it gives way for ever")
-	}
 	for size, want := range map[int64]bool{0: false, largeBody - 1: false, largeBody: true, -1: true} {
 		if got := isLarge(&http.Request{ContentLength: size}); got != want {
 			t.Errorf("a body of %d bytes is large: %t", size, got)
 		}
+	}
+}
+
+// Work of the server counts: a workspace whose many bindings are established gives way, though nobody asks for anything.
+func TestWork_GivesWayWhenThereIsMuch(t *testing.T) {
+	usual := niceness(t)
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(http.ResponseWriter, *http.Request) {})
+	w.ask("get", "busy", "mallory")
+	w.ask("get", "quiet", "alice")
+	for cluster, at := range map[logicalcluster.Name]int{"busy": 3, "quiet": 1} {
+		hold := newGate()
+		var all sync.WaitGroup
+		for range at {
+			all.Go(func() {
+				w.limiter.Work(t.Context(), cluster, func(context.Context) { <-hold.opened })
+			})
+		}
+		time.Sleep(long / 2)
+		hold.open()
+		all.Wait()
+	}
+	for cluster, want := range map[logicalcluster.Name]bool{"busy": true, "quiet": false} {
+		w.limiter.Work(t.Context(), cluster, func(context.Context) {
+			if got := niceness(t) < usual; got != want {
+				t.Errorf("work for %s gives way: %t", cluster, got)
+			}
+		})
 	}
 }

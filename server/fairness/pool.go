@@ -21,8 +21,6 @@ const (
 	// queues is the number of queues in which the users of a workspace wait, or the workspaces of a tenant. Each of them has hand queues, so
 	// that few share all their queues with a busy one.
 	queues, hand = 16, 2
-	// long is for how long a request has seats from which on its flow is busy, and busyFor for how long it remains so.
-	long, busyFor = 100 * time.Millisecond, time.Second
 	// queuesName appears in logs.
 	queuesName = "annex-workspace"
 )
@@ -45,8 +43,7 @@ type pool struct {
 
 	mu    sync.Mutex
 	flows map[string]*flow // flows with a request
-	// busy says until when a flow counts as busy because one of its requests has worked for long.
-	busy map[string]time.Time
+	work  backlog
 }
 
 // flow manages the seats of one flow.
@@ -161,26 +158,18 @@ func (p *pool) acquire(ctx context.Context, name, who string, seats int) (releas
 	}
 }
 
-// note records for how long a request of the flow called name had seats.
+// note records that work of the flow called name went on from one time to another.
 func (p *pool) note(name string, from, to time.Time) {
-	if to.Sub(from) < long {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for other, until := range p.busy { // no more than there are seats for in that time
-		if to.After(until) {
-			delete(p.busy, other)
-		}
-	}
-	p.busy[name] = to.Add(busyFor)
+	p.work.note(name, from, to)
 }
 
-// demanding reports whether the flow called name has several requests, or had one that took long, while other flows are active.
+// demanding reports whether the flow called name has several requests, or had much work, while other flows are active.
 func (p *pool) demanding(name string, now time.Time) bool {
 	p.mu.Lock()
 	f := p.flows[name]
-	much := f != nil && f.requests > 1 || now.Before(p.busy[name])
+	much := f != nil && f.requests > 1 || p.work.much(name, now)
 	p.mu.Unlock()
 	return much && p.rivalry.rivals(now)
 }

@@ -16,7 +16,7 @@ import (
 // the lowest priority: what it costs those who send it is no part of what is
 // measured. A helper ends when its standard input does.
 func helpers() map[string]func(io.Reader, io.Writer) error {
-	return map[string]func(io.Reader, io.Writer) error{floodCommand: runFlood, attackCommand: runAttack, operateCommand: runOperator}
+	return map[string]func(io.Reader, io.Writer) error{floodCommand: runFlood, attackCommand: runAttack, occupyCommand: runOccupy, operateCommand: runOperator}
 }
 
 // runHelper reports whether the arguments of the program name a helper, which

@@ -89,12 +89,17 @@ type assault struct {
 	attack hostile.Attack
 	quiet  *quiet
 
-	before, during, after snapshot
-	alone, beside, later  view
+	before, during, after          snapshot
+	alone, occupied, beside, later view
 }
 
 // view is what the quiet workspace sees.
 type view struct{ reads, writes, defines latencies }
+
+// worstRatio compares the p99 of two views: that of reads, or that of writes if it is worse.
+func (v view) worstRatio(to view) float64 {
+	return max(ratio(v.reads, to.reads, 0.99), ratio(v.writes, to.writes, 0.99))
+}
 
 // run prepares the attack, strikes as soon as prepared returns, and cleans up.
 // It fails if the attack cannot be made, or if the server does what it must not.
@@ -124,6 +129,9 @@ func (a *assault) measure(ctx context.Context, n int) error {
 	// A failure of the attack, or of a request beside it, takes away no other figure.
 	fault := a.run(ctx, n, func(h *helper, told *attacked) error {
 		if err := a.look(ctx, &a.alone, a.opts.quietRequests, nil); err != nil {
+			return err
+		}
+		if err := a.lookOccupied(ctx); err != nil {
 			return err
 		}
 		return a.besides(ctx, h, told)
@@ -167,6 +175,17 @@ func (a *assault) besides(ctx context.Context, h *helper, told *attacked) error 
 	return errors.Join(fault, a.look(ctx, &a.later, a.opts.quietRequests, nil))
 }
 
+// lookOccupied measures the quiet workspace while a process that asks nothing of the server takes what time of the processors nobody else
+// wants. An attack keeps all processors at work, and that alone costs a request something: interrupts and, in a virtual machine, the times
+// in which other machines have the processor.
+func (a *assault) lookOccupied(ctx context.Context) error {
+	h, err := startHelper(ctx, occupyCommand)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.look(ctx, &a.occupied, a.opts.quietRequests, nil), h.end(nil))
+}
+
 // look measures the quiet workspace with n reads and writes, or until the
 // attack is over.
 func (a *assault) look(ctx context.Context, v *view, n int, over <-chan struct{}) error {
@@ -190,13 +209,13 @@ func (a *assault) look(ctx context.Context, v *view, n int, over <-chan struct{}
 	return nil
 }
 
-// tellViews prints what the quiet workspace has seen before the attack, during it, and ten seconds after it.
+// tellViews prints what the quiet workspace has seen before the attack, with the processors occupied, during it, and ten seconds after it.
 func (a *assault) tellViews() {
 	name := "hostile_" + a.attack.Name
 	for _, at := range []struct {
 		when, ratio string // the suffix of figures
 		view
-	}{{"alone", "", a.alone}, {"beside", "_worst_p99_ratio", a.beside}, {"10s_after", "_worst_p99_ratio_10s_after", a.later}} {
+	}{{"alone", "", a.alone}, {"occupied", "_worst_p99_ratio_occupied", a.occupied}, {"beside", "_worst_p99_ratio", a.beside}, {"10s_after", "_worst_p99_ratio_10s_after", a.later}} {
 		if len(at.reads) == 0 || len(at.writes) == 0 {
 			continue // it did not come to that
 		}
@@ -206,9 +225,11 @@ func (a *assault) tellViews() {
 			a.report.add(name+"_define_"+at.when, milliseconds(at.defines.Sorted().Percentile(1)), unitMilliseconds)
 		}
 		if at.ratio != "" {
-			worst := max(ratio(at.reads, a.alone.reads, 0.99), ratio(at.writes, a.alone.writes, 0.99))
-			a.report.add(name+at.ratio, worst, unitCount)
+			a.report.add(name+at.ratio, at.worstRatio(a.alone), unitCount)
 		}
+	}
+	if len(a.beside.reads) > 0 && len(a.beside.writes) > 0 {
+		a.report.add(name+"_worst_p99_ratio_to_occupied", a.beside.worstRatio(a.occupied), unitCount)
 	}
 	a.report.add(name+"_requests_beside", float64(len(a.beside.reads)+len(a.beside.writes)), unitCount)
 }

@@ -112,7 +112,7 @@ func TestRun_MeasuresAttacks(t *testing.T) {
 	figures := measureForTest(t, "--server-binary="+binary, "--figures=hostile", "--attacks=definitions,watches", "--attack-size=0.02")
 	for _, name := range []string{
 		"hostile_definitions_define_beside", "hostile_definitions_worst_p99_ratio", "hostile_watches_read_beside_p99", "hostile_watches_worst_p99_ratio",
-		"hostile_watches_worst_p99_ratio_10s_after", "hostile_definitions_read_alone_p99", "hostile_definitions_read_10s_after_p99", "hostile_definitions_define_10s_after",
+		"hostile_watches_worst_p99_ratio_10s_after", "hostile_watches_read_occupied_p99", "hostile_watches_worst_p99_ratio_to_occupied", "hostile_definitions_read_alone_p99", "hostile_definitions_read_10s_after_p99", "hostile_definitions_define_10s_after",
 		"hostile_watches_write_alone_p99", "hostile_watches_write_10s_after_p99", "hostile_watches_rss_during", "hostile_watches_rss_after_ratio", "hostile_watches_heap_after_ratio", "hostile_watches_series_after",
 	} {
 		if v := figures[name]; v <= 0 {

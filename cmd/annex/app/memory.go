@@ -23,7 +23,9 @@ const (
 	collectorShare = 0.05
 	mostPercent    = 400
 	heapParts      = 8
-	// idleInterval is the pause between two checks of the heap.
+	// checkInterval is the pause between two checks of the heap.
+	checkInterval = 5 * time.Second
+	// idleInterval is how long a process without collections is idle from.
 	idleInterval = 20 * time.Second
 	// idleGarbage is the amount of garbage, in bytes, that triggers a collection in an idle process.
 	idleGarbage = 4 << 20
@@ -82,10 +84,16 @@ func (p *pacer) set() {
 	live, gc, cpu := samples[0].Value.Uint64(), samples[1].Value.Float64(), samples[2].Value.Float64()
 	share := 0.0
 	if cpu > p.cpu {
-		share = (gc - p.gc) / (cpu - p.cpu)
+		share = (gc - p.gc) / (cpu - p.cpu) * oversubscription()
 	}
 	p.percent, p.gc, p.cpu = garbagePercent(live, p.budget, share, p.percent), gc, cpu
 	debug.SetGCPercent(p.percent)
+}
+
+// oversubscription returns how many times more processor time the runtime counts than there is: it takes each thread that may run Go code for a
+// processor (see processors.go).
+func oversubscription() float64 {
+	return max(1, float64(runtime.GOMAXPROCS(0))/float64(runtime.NumCPU()))
 }
 
 // afterCollection sets it anew after the next collection, and so on.
@@ -107,10 +115,11 @@ func keepSmall(ctx context.Context, budget int64) {
 		return
 	}
 	pace(ctx, uint64(max(budget, 0)))
-	ticker := time.NewTicker(idleInterval)
+	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
 	samples := []metrics.Sample{{Name: metricCycles}, {Name: metricLive}, {Name: metricObjects}, {Name: metricFree}}
 	var before uint64
+	var quiet time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -120,12 +129,26 @@ func keepSmall(ctx context.Context, budget int64) {
 		metrics.Read(samples)
 		cycles, live, objects, free := samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()
 		// A busy process collects by itself.
-		quiet := cycles == before
-		before = cycles
-		if quiet && objects+free > live+idleGarbage {
+		if quiet += checkInterval; cycles != before {
+			before, quiet = cycles, 0
+		}
+		if returns(live, objects+free, quiet) {
 			debug.FreeOSMemory()
 			metrics.Read(samples[:1])
 			before = samples[0].Value.Uint64()
 		}
 	}
+}
+
+// returns reports whether a process returns the memory that is not in use. It has had no collection for so long; live is what is in use, held is
+// what the heap has, in bytes. A collection takes time in proportion to live, so only a process that was busy a moment ago, which shows by
+// how much it holds, does so soon.
+func returns(live, held uint64, quiet time.Duration) bool {
+	switch {
+	case quiet >= idleInterval:
+		return held > live+idleGarbage
+	case quiet >= checkInterval:
+		return held > 2*live+garbageRoom
+	}
+	return false
 }

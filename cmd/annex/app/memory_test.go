@@ -58,3 +58,24 @@ func TestPace_FollowsWhatIsAlive(t *testing.T) {
 	}
 	runtime.KeepAlive(alive)
 }
+
+func TestReturns(t *testing.T) {
+	const mib = 1 << 20
+	for name, test := range map[string]struct {
+		live, held uint64
+		quiet      time.Duration
+		want       bool
+	}{
+		"a busy process":                 {100 * mib, 4 << 30, 0, false},
+		"one that was busy a moment ago": {300 * mib, 1500 * mib, checkInterval, true},
+		"one with usual garbage":         {300 * mib, 450 * mib, checkInterval, false},
+		"a small one with usual garbage": {20 * mib, 148 * mib, checkInterval, false},
+		"an idle one":                    {300 * mib, 450 * mib, idleInterval, true},
+		"an idle one without garbage":    {300 * mib, 302 * mib, idleInterval, false},
+		"one that has been idle":         {300 * mib, 310 * mib, 10 * idleInterval, true},
+	} {
+		if got := returns(test.live, test.held, test.quiet); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
