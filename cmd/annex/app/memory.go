@@ -25,8 +25,10 @@ const (
 	heapParts      = 8
 	// checkInterval is the pause between two checks of the heap.
 	checkInterval = 5 * time.Second
-	// idleInterval is how long a process without collections is idle from.
+	// idleInterval is for how long a process has had no collection that is idle. One that had manyCycles of them since it last returned memory has been busy,
+	// and is idle after checkInterval: so it returns memory at most once for so many collections.
 	idleInterval = 20 * time.Second
+	manyCycles   = 3
 	// idleGarbage is the amount of garbage, in bytes, that triggers a collection in an idle process.
 	idleGarbage = 4 << 20
 )
@@ -118,7 +120,7 @@ func keepSmall(ctx context.Context, budget int64) {
 	ticker := time.NewTicker(checkInterval)
 	defer ticker.Stop()
 	samples := []metrics.Sample{{Name: metricCycles}, {Name: metricLive}, {Name: metricObjects}, {Name: metricFree}}
-	var before uint64
+	var before, returned uint64 // collections at the last check, and when memory was returned
 	var quiet time.Duration
 	for {
 		select {
@@ -132,23 +134,23 @@ func keepSmall(ctx context.Context, budget int64) {
 		if quiet += checkInterval; cycles != before {
 			before, quiet = cycles, 0
 		}
-		if returns(live, objects+free, quiet) {
+		if returns(live, objects+free, cycles-returned, quiet) {
 			debug.FreeOSMemory()
 			metrics.Read(samples[:1])
-			before = samples[0].Value.Uint64()
+			returned = samples[0].Value.Uint64()
+			before, quiet = returned, 0
 		}
 	}
 }
 
-// returns reports whether a process returns the memory that is not in use. It has had no collection for so long; live is what is in use, held is
-// what the heap has, in bytes. A collection takes time in proportion to live, so only a process that was busy a moment ago, which shows by
-// how much it holds, does so soon.
-func returns(live, held uint64, quiet time.Duration) bool {
+// returns reports whether a process returns the memory that is not in use: it has had no collection for so long, and so many since it last returned memory.
+// live is what was in use at the last collection, held is what the heap has, in bytes. What was given up since then counts as live.
+func returns(live, held, cycles uint64, quiet time.Duration) bool {
 	switch {
 	case quiet >= idleInterval:
 		return held > live+idleGarbage
 	case quiet >= checkInterval:
-		return held > 2*live+garbageRoom
+		return cycles >= manyCycles
 	}
 	return false
 }
