@@ -16,7 +16,10 @@ func runOccupy(in io.Reader, _ io.Writer) error {
 	defer over.Store(true)
 	for range runtime.NumCPU() {
 		go func() {
-			for !over.Load() {
+			for {
+				if over.Load() {
+					return
+				}
 			}
 		}()
 	}
