@@ -63,13 +63,14 @@ func New(c Config, pathOf PathOf, m *Metrics) *Limiter {
 	}
 }
 
-// Work does work of the server for a cluster, such as a reconcile. It has no seat, but counts as work of the cluster, and gives way at the
-// processors whenever the requests of the cluster do.
+// Work does work of the server for a cluster, such as a reconcile. It has no seat. It gives way at the processors whenever the requests of the
+// cluster do, or when there is much work for its tenant. Requests do not give way because of it: others may cause it, such as the provider
+// of an API that the cluster has bound.
 func (l *Limiter) Work(ctx context.Context, cluster logicalcluster.Name, work func(context.Context)) {
 	s := shareOfCluster(cluster, l.pathOf)
 	begun := time.Now()
-	defer func() { l.line.note(s, begun, time.Now()) }()
-	if !l.line.demanding(s) {
+	defer func() { l.line.noteWork(s, begun, time.Now()) }()
+	if !l.line.demanding(s) && !l.line.hasMuchWork(s) {
 		work(ctx)
 		return
 	}

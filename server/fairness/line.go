@@ -14,6 +14,9 @@ type line struct {
 	// wait is how long a request may wait in all.
 	wait    time.Duration
 	waiting *budget
+
+	mu   sync.Mutex
+	work backlog // of the server, by tenant
 }
 
 // acquire waits until it is the turn of user, and returns the function that releases the seats; it may be called more than once. It
@@ -46,12 +49,19 @@ func (l *line) acquire(ctx context.Context, s share, user string, seats int) (re
 	return nil, err
 }
 
-// note records that work for s went on from one time to another, which had no seat.
-func (l *line) note(s share, from, to time.Time) {
-	l.workspaces.note(s.workspace, from, to)
-	if s.tenant != s.workspace {
-		l.tenants.note(s.tenant, from, to)
-	}
+// noteWork records that work of the server for s went on from one time to another.
+func (l *line) noteWork(s share, from, to time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.work.note(s.tenant, from, to)
+}
+
+// hasMuchWork reports whether the server has had much work for the tenant of s, and s is not the only one with requests.
+func (l *line) hasMuchWork(s share) bool {
+	l.mu.Lock()
+	much := l.work.much(s.tenant, time.Now())
+	l.mu.Unlock()
+	return much && l.shared()
 }
 
 // demanding reports whether s has much work, and others have some, too: then that of s gives way at the processors (registry/nice).

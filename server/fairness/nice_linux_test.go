@@ -114,6 +114,10 @@ func TestFilter_LongWorkGivesWay(t *testing.T) {
 	if !givesWay("busy", "mallory") {
 		t.Error("a tenant with a request that took long does not give way")
 	}
+	workspaces.note("busy", now.Add(-2*busyFor-2*long), now.Add(-2*busyFor))
+	if givesWay("busy", "mallory") {
+		t.Error("it gives way for ever")
+	}
 	for size, want := range map[int64]bool{0: false, largeBody - 1: false, largeBody: true, -1: true} {
 		if got := isLarge(&http.Request{ContentLength: size}); got != want {
 			t.Errorf("a body of %d bytes is large: %t", size, got)
@@ -121,13 +125,24 @@ func TestFilter_LongWorkGivesWay(t *testing.T) {
 	}
 }
 
-// Work of the server counts: a workspace whose many bindings are established gives way, though nobody asks for anything.
+// Much work of the server for a workspace gives way, though nobody asks for anything, such as what many bindings need until they are
+// established. Requests of the workspace do not: others may have caused the work.
 func TestWork_GivesWayWhenThereIsMuch(t *testing.T) {
 	usual := niceness(t)
-	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(http.ResponseWriter, *http.Request) {})
-	w.ask("get", "busy", "mallory")
-	w.ask("get", "quiet", "alice")
-	w.limiter.Work(t.Context(), "busy", func(context.Context) { time.Sleep(long) })
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
+			t.Error(err)
+		}
+	})
+	w.nicenessOf("busy", "mallory")
+	w.nicenessOf("quiet", "alice")
+	w.limiter.Work(t.Context(), "busy", func(context.Context) {
+		begun := time.Now()
+		eventually(t, "the work has taken long", func() bool { return time.Since(begun) >= long })
+	})
+	if w.nicenessOf("busy", "mallory") < usual {
+		t.Error("a request gives way because of work of the server")
+	}
 	for cluster, want := range map[logicalcluster.Name]bool{"busy": true, "quiet": false} {
 		w.limiter.Work(t.Context(), cluster, func(context.Context) {
 			if got := niceness(t) < usual; got != want {
