@@ -70,7 +70,9 @@ func (s *set) serveAggregated(w http.ResponseWriter, req *http.Request, core boo
 		s.fail(w, req, doc.err)
 		return
 	}
-	aggregated.ServeHTTPWithETag(doc.list, doc.etag, mediaType.Convert.GroupVersion(), s.discovery.aggregated, w, req)
+	// While an answer is written, its encoder sets version and kind of the list, and takes them away afterwards.
+	own := *doc.list
+	aggregated.ServeHTTPWithETag(&own, doc.etag, mediaType.Convert.GroupVersion(), s.discovery.aggregated, w, req)
 }
 
 func newAggregate(groups []apiGroup) aggregate {
