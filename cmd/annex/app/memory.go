@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 const (
@@ -23,23 +22,12 @@ const (
 	collectorShare = 0.05
 	mostPercent    = 400
 	heapParts      = 8
-	// checkInterval is the pause between two checks of the heap.
-	checkInterval = 5 * time.Second
-	// idleInterval is for how long a process has had no collection that is idle. One that had manyCycles of them since it last returned memory has been busy,
-	// and is idle after checkInterval: so it returns memory at most once for so many collections.
-	idleInterval = 20 * time.Second
-	manyCycles   = 3
-	// idleGarbage is the amount of garbage, in bytes, that triggers a collection in an idle process.
-	idleGarbage = 4 << 20
 )
 
 const (
-	metricCycles  = "/gc/cycles/total:gc-cycles"
-	metricLive    = "/gc/heap/live:bytes"
-	metricObjects = "/memory/classes/heap/objects:bytes"
-	metricFree    = "/memory/classes/heap/free:bytes"
-	metricGC      = "/cpu/classes/gc/total:cpu-seconds"
-	metricCPU     = "/cpu/classes/total:cpu-seconds"
+	metricLive = "/gc/heap/live:bytes"
+	metricGC   = "/cpu/classes/gc/total:cpu-seconds"
+	metricCPU  = "/cpu/classes/total:cpu-seconds"
 )
 
 // limitMemory makes the runtime collect garbage more often as the process comes close to its budget, unless the environment says
@@ -107,50 +95,4 @@ func (p *pacer) afterCollection(ctx context.Context) {
 			p.afterCollection(ctx)
 		}
 	}, ctx)
-}
-
-// keepSmall keeps the memory of the process close to its live objects, until ctx ends. The runtime starts a collection only when
-// the heap has grown by a percentage. After a burst the heap does not grow, so the garbage of the burst would stay for minutes.
-// keepSmall does nothing if GOGC or GOMEMLIMIT is set in the environment.
-func keepSmall(ctx context.Context, budget int64) {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	pace(ctx, uint64(max(budget, 0)))
-	ticker := time.NewTicker(checkInterval)
-	defer ticker.Stop()
-	samples := []metrics.Sample{{Name: metricCycles}, {Name: metricLive}, {Name: metricObjects}, {Name: metricFree}}
-	var before, returned uint64 // collections at the last check, and when memory was returned
-	var quiet time.Duration
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		metrics.Read(samples)
-		cycles, live, objects, free := samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()
-		// A busy process collects by itself.
-		if quiet += checkInterval; cycles != before {
-			before, quiet = cycles, 0
-		}
-		if returns(live, objects+free, cycles-returned, quiet) {
-			debug.FreeOSMemory()
-			metrics.Read(samples[:1])
-			returned = samples[0].Value.Uint64()
-			before, quiet = returned, 0
-		}
-	}
-}
-
-// returns reports whether a process returns the memory that is not in use: it has had no collection for so long, and so many since it last returned memory.
-// live is what was in use at the last collection, held is what the heap has, in bytes. What was given up since then counts as live.
-func returns(live, held, cycles uint64, quiet time.Duration) bool {
-	switch {
-	case quiet >= idleInterval:
-		return held > live+idleGarbage
-	case quiet >= checkInterval:
-		return cycles >= manyCycles
-	}
-	return false
 }

@@ -58,25 +58,3 @@ func TestPace_FollowsWhatIsAlive(t *testing.T) {
 	}
 	runtime.KeepAlive(alive)
 }
-
-func TestReturns(t *testing.T) {
-	const mib = 1 << 20
-	for name, test := range map[string]struct {
-		live, held, cycles uint64
-		quiet              time.Duration
-		want               bool
-	}{
-		"a busy process":                      {100 * mib, 4 << 30, 1000, 0, false},
-		"one that was busy a moment ago":      {300 * mib, 1500 * mib, manyCycles, checkInterval, true},
-		"one that has freed all since":        {300 * mib, 300 * mib, manyCycles, checkInterval, true},
-		"one with little work":                {300 * mib, 1500 * mib, manyCycles - 1, checkInterval, false},
-		"one with little work, a while ago":   {300 * mib, 450 * mib, 1, idleInterval, true},
-		"an idle one without garbage":         {300 * mib, 302 * mib, 1, idleInterval, false},
-		"an idle one that has returned it":    {300 * mib, 302 * mib, 0, checkInterval, false},
-		"one with new garbage, idle for long": {300 * mib, 310 * mib, 0, 10 * idleInterval, true},
-	} {
-		if got := returns(test.live, test.held, test.cycles, test.quiet); got != test.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-}
