@@ -8,6 +8,7 @@
 //	server/fairness ─► [Do]: the handler of a request, and a reconcile of a controller
 //	                └► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread.
 //	                           registry/storage and registry/schema move the parts that take long, with [Run].
+//	                └► [Wait]: before a request that gives way, while others are served ([Serve]): see free.go
 //	registry/room   ─► [Do]: work on a large schema
 //	registry/view   ─► [Run]: what is compiled for such a request
 //

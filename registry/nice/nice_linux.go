@@ -30,10 +30,15 @@ func value() (int, error) {
 }
 
 // used returns for how long this thread has had a processor.
-func used() time.Duration {
-	var clock unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &clock); err != nil {
+func used() time.Duration { return read(unix.CLOCK_THREAD_CPUTIME_ID) }
+
+// processUsed returns for how long all threads together have had one.
+func processUsed() time.Duration { return read(unix.CLOCK_PROCESS_CPUTIME_ID) }
+
+func read(clock int32) time.Duration {
+	var at unix.Timespec
+	if err := unix.ClockGettime(clock, &at); err != nil {
 		return 0
 	}
-	return time.Duration(clock.Nano())
+	return time.Duration(at.Nano())
 }

@@ -10,3 +10,5 @@ const supported = false
 func lower() {}
 
 func used() time.Duration { return 0 }
+
+func processUsed() time.Duration { return 0 }

@@ -83,13 +83,16 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &body{ReadCloser: r.Body, turn: t}
 	}
 	w = responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t})
-	gives := !watch && (f.line.demanding(s) || isLarge(r) && f.line.shared())
-	if !gives {
+	switch {
+	case watch:
 		f.next.ServeHTTP(w, r)
-		return
+	case f.line.demanding(s) || isLarge(r) && f.line.shared():
+		nice.Wait(r.Context())
+		r = r.WithContext(nice.With(r.Context()))
+		nice.Do(func() { f.next.ServeHTTP(w, r) })
+	default:
+		nice.Serve(func() { f.next.ServeHTTP(w, r) })
 	}
-	r = r.WithContext(nice.With(r.Context()))
-	nice.Do(func() { f.next.ServeHTTP(w, r) })
 }
 
 // largeBody is how long, in bytes, the body of a request is that takes long to work on: each step copies it.

@@ -7,16 +7,22 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 const (
-	// checkInterval is the pause between two checks of the heap. A process that had no collection meanwhile is quiet.
-	checkInterval = 5 * time.Second
+	// checkInterval is the pause between two checks of the heap.
+	checkInterval = time.Second
+	// quietInterval is for how long a process that was busy has had no collection when it returns memory.
+	quietInterval = 5 * time.Second
 	// busyBytes is what a process has allocated at least, in bytes, that was busy before. It has allocated as much as is in use, too: so memory is
 	// returned as often as the stock runtime collects garbage, at most.
 	busyBytes = 64 << 20
-	// idleInterval is for how long an idle process is quiet.
+	// idleInterval is for how long one has had no collection that was not busy, or has returned memory.
 	idleInterval = 20 * time.Second
+	// longestDelay is for how long a process has had no collection that returns memory although there are requests.
+	longestDelay = 2 * idleInterval
 	// afterwards is how many times an idle process that was busy returns memory again. By then caches have forgotten what was in use during the
 	// burst (registry/storage).
 	afterwards = 2
@@ -55,7 +61,7 @@ func keepSmall(ctx context.Context, budget int64) {
 			return
 		case <-ticker.C:
 		}
-		if r.due(readHeap()) {
+		if r.due(readHeap(), nice.Present()) {
 			runtime.GC() // what is found by weak pointers, and in pools, is free after the second one
 			debug.FreeOSMemory()
 			r.done(readHeap())
@@ -68,27 +74,31 @@ type returns struct {
 	last   heap   // when memory was returned
 	cycles uint64 // at the last check
 	quiet  time.Duration
+	busy   bool // since memory was returned
 	again  int
 }
 
-// due reports whether memory is to be returned. It is called every checkInterval.
-func (r *returns) due(now heap) bool {
+// due reports whether memory is to be returned. It is called every checkInterval. Somebody present has requests that a collection would slow
+// down, so it waits for a gap between them, but not for long.
+func (r *returns) due(now heap, present bool) bool {
 	// A busy process collects by itself.
 	if r.quiet += checkInterval; now.cycles != r.cycles {
 		r.cycles, r.quiet = now.cycles, 0
 	}
+	r.busy = now.allocated-r.last.allocated >= max(busyBytes, now.live)
 	switch {
-	case r.quiet >= checkInterval && now.allocated-r.last.allocated >= max(busyBytes, now.live):
-		r.again = afterwards
-		return true
-	case r.quiet < idleInterval:
+	case present && r.quiet < longestDelay:
 		return false
-	case r.again > 0:
-		r.again--
-		return true
+	case r.quiet < idleInterval:
+		return r.busy && r.quiet >= quietInterval
 	}
-	return now.held > now.live+idleGarbage
+	return r.busy || r.again > 0 || now.held > now.live+idleGarbage
 }
 
 // done says that memory was returned.
-func (r *returns) done(now heap) { r.last, r.cycles, r.quiet = now, now.cycles, 0 }
+func (r *returns) done(now heap) {
+	if r.again = max(0, r.again-1); r.busy {
+		r.again = afterwards
+	}
+	r.last, r.cycles, r.quiet = now, now.cycles, 0
+}
