@@ -1,6 +1,7 @@
 package inprocess
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"weak"
@@ -11,15 +12,22 @@ import (
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/annex-dev/annex/client"
+	"github.com/annex-dev/annex/registry/held"
 	"github.com/annex-dev/annex/registry/room"
 	"github.com/annex-dev/annex/schemas/crd"
 )
+
+// sharedNodes is how many nodes the schemas of a definition have at least that are shared, as storage shares them (registry/storage/definitions).
+const sharedNodes = 250
 
 // served remembers what the definitions that storage shares are converted to: all readers get the same object. It holds on to that for as
 // long as storage, or anybody else, holds on to the definition; its bytes are counted there.
 type served struct {
 	mu    sync.Mutex
 	known map[anchor]*conversion
+	// schemas remembers what the large schemas are converted to that definitions share, such as those of one definition before and after a change
+	// of its status.
+	schemas held.Map[weak.Pointer[apiextensions.CustomResourceValidation], apiextensionsv1.CustomResourceValidation]
 	// given finds the objects by what is theirs alone.
 	given map[weak.Pointer[apiextensionsv1.CustomResourceDefinitionVersion]]*apiextensionsv1.CustomResourceDefinition
 }
@@ -42,13 +50,56 @@ func (s *served) of(obj apiruntime.Object, convert func(apiruntime.Object) (clie
 	versions := &definition.Spec.Versions[0]
 	c := s.conversion(versions)
 	c.once.Do(func() {
-		room.Large(room.NodeBytes*crd.Nodes(definition), func() { c.obj, c.err = convert(obj) })
+		nodes := crd.Nodes(definition)
+		room.Large(room.NodeBytes*nodes, func() {
+			if nodes < sharedNodes {
+				c.obj, c.err = convert(obj)
+			} else {
+				c.obj, c.err = s.withSharedSchemas(definition, convert)
+			}
+		})
 		s.give(versions, c.obj)
 	})
 	if c.err != nil || c.obj.GetResourceVersion() != definition.ResourceVersion {
 		return convert(obj) // somebody has changed the outermost fields
 	}
 	return c.obj, nil
+}
+
+// withSharedSchemas is convert, but converts no schema that another definition shares and that was converted for it.
+func (s *served) withSharedSchemas(definition *apiextensions.CustomResourceDefinition, convert func(apiruntime.Object) (client.Object, error)) (client.Object, error) {
+	obj, err := convert(withoutSchemas(definition))
+	if err != nil {
+		return nil, err
+	}
+	made := obj.(*apiextensionsv1.CustomResourceDefinition)
+	for i := range made.Spec.Versions {
+		stored := definition.Spec.Versions[i].Schema
+		if definition.Spec.Validation != nil {
+			stored = definition.Spec.Validation // of all versions
+		}
+		if made.Spec.Versions[i].Schema, err = s.schema(stored); err != nil {
+			return nil, fmt.Errorf("converting the schema of version %s: %w", made.Spec.Versions[i].Name, err)
+		}
+	}
+	return made, nil
+}
+
+// schema converts a schema, once for all that hold it.
+func (s *served) schema(stored *apiextensions.CustomResourceValidation) (*apiextensionsv1.CustomResourceValidation, error) {
+	if stored == nil {
+		return nil, nil //nolint:nilnil // a version may have no schema
+	}
+	at := weak.Make(stored)
+	if known := s.schemas.Get(at); known != nil {
+		return known, nil
+	}
+	made := &apiextensionsv1.CustomResourceValidation{}
+	if err := apiextensionsv1.Convert_apiextensions_CustomResourceValidation_To_v1_CustomResourceValidation(stored, made, nil); err != nil {
+		return nil, err
+	}
+	s.schemas.Put(at, made)
+	return made, nil
 }
 
 // give remembers that readers get obj, until versions is no longer in use.

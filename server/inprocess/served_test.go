@@ -1,12 +1,15 @@
 package inprocess
 
 import (
+	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiruntime "k8s.io/apimachinery/pkg/runtime"
 
@@ -72,6 +75,65 @@ func TestServed(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(first)
+}
+
+// Definitions that share a large schema in storage share it converted, and are what the stock conversion makes of them.
+func TestServed_SharesSchemas(t *testing.T) {
+	types := kinds.All.NewScheme().Scheme
+	convert := func(obj apiruntime.Object) (client.Object, error) {
+		out := &apiextensionsv1.CustomResourceDefinition{}
+		return out, types.Convert(obj, out, nil)
+	}
+	large := func(of string) *apiextensions.CustomResourceValidation {
+		properties := map[string]apiextensions.JSONSchemaProps{}
+		for i := range sharedNodes {
+			properties[fmt.Sprintf("p%d", i)] = apiextensions.JSONSchemaProps{Type: of}
+		}
+		return &apiextensions.CustomResourceValidation{OpenAPIV3Schema: &apiextensions.JSONSchemaProps{Type: "object", Properties: properties}}
+	}
+	version := func(name string, schema *apiextensions.CustomResourceValidation) apiextensions.CustomResourceDefinitionVersion {
+		return apiextensions.CustomResourceDefinitionVersion{Name: name, Served: true, Storage: name == "v1", Schema: schema}
+	}
+	for name, spec := range map[string]apiextensions.CustomResourceDefinitionSpec{
+		"one version": {Versions: []apiextensions.CustomResourceDefinitionVersion{version("v1", large("string"))}},
+		"two versions with schemas of their own": {
+			Versions: []apiextensions.CustomResourceDefinitionVersion{version("v1", large("string")), version("v2", large("integer"))},
+		},
+		"one with a schema, one without": {Versions: []apiextensions.CustomResourceDefinitionVersion{version("v1", large("string")), version("v2", nil)}},
+		"a schema for all versions": {
+			Validation: large("string"), Versions: []apiextensions.CustomResourceDefinitionVersion{version("v1", nil), version("v2", nil)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s served
+			var before *apiextensionsv1.CustomResourceDefinition
+			for _, revision := range []string{"1", "2"} {
+				definition := &apiextensions.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "gadgets.example.org", ResourceVersion: revision}, Spec: spec}
+				definition.Spec.Group, definition.Spec.Scope = "example.org", apiextensions.NamespaceScoped
+				definition.Spec.Versions = slices.Clone(spec.Versions)
+				definition.Status.StoredVersions = []string{revision}
+				want, err := convert(definition)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := s.of(definition, convert)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !equality.Semantic.DeepEqual(got, want) {
+					t.Errorf("revision %s differs from what the stock conversion makes: %v", revision, got)
+				}
+				after := got.(*apiextensionsv1.CustomResourceDefinition)
+				for i := range after.Spec.Versions {
+					if before != nil && after.Spec.Versions[i].Schema != before.Spec.Versions[i].Schema {
+						t.Errorf("the schema of %s was converted again", after.Spec.Versions[i].Name)
+					}
+				}
+				before = after
+				runtime.KeepAlive(definition)
+			}
+		})
+	}
 }
 
 // Whoever watches a definition gets what whoever reads it gets: it is neither copied nor converted again.
