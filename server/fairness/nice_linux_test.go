@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/annex-dev/annex/apis/logicalcluster"
+	"github.com/annex-dev/annex/registry/nice"
 )
 
 // niceness returns 20 minus the nice value of the thread of this goroutine, as the system call does.
@@ -80,6 +81,32 @@ func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 	}
 	if givesWay("busy", "mallory") {
 		t.Error("a tenant that is alone gives way")
+	}
+}
+
+// Requests that give way leave a processor free while others are served, not while they are served themselves.
+func TestFilter_WhoIsPresent(t *testing.T) {
+	hold := newGate()
+	var held atomic.Int32
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Verb") == "get" {
+			held.Add(1)
+			hold.pass(w, r)
+		}
+	})
+	t.Cleanup(hold.open)
+	for range 3 {
+		go w.ask("get", "busy", "mallory")
+	}
+	eventually(t, "the requests are at work", func() bool { return held.Load() == 3 })
+	w.ask("list", "quiet", "alice")
+	if !nice.Present() {
+		t.Error("nobody is present after the request of a quiet tenant")
+	}
+	eventually(t, "nobody is present", func() bool { return !nice.Present() })
+	w.ask("list", "busy", "mallory")
+	if nice.Present() && w.limiter.line.shared() { // two seconds are enough, but for a very busy machine
+		t.Error("somebody is present after a request that gives way")
 	}
 }
 
