@@ -6,8 +6,8 @@
 // says that those of a tenant with many of them, and work on large schemas (registry/room), are the ones that wait.
 //
 //	server/fairness ─► [Do]: the handler of a request, and a reconcile of a controller
-//	                └► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread.
-//	                           registry/storage and registry/schema move the parts that take long, with [Run].
+//	                ├► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread.
+//	                │          registry/storage and registry/schema move the parts that take long, with [Run].
 //	                └► [Wait]: before a request that gives way, while others are served ([Serve]): see free.go
 //	registry/room   ─► [Do]: work on a large schema
 //	registry/view   ─► [Run]: what is compiled for such a request

@@ -19,7 +19,7 @@ const (
 	// busyBytes is what a process has allocated at least, in bytes, that was busy before. It has allocated as much as is in use, too: so memory is
 	// returned as often as the stock runtime collects garbage, at most.
 	busyBytes = 64 << 20
-	// idleInterval is for how long one has had no collection that was not busy, or has returned memory.
+	// idleInterval is the same for a process that was not busy, or that has returned memory since.
 	idleInterval = 20 * time.Second
 	// longestDelay is for how long a process has had no collection that returns memory although there are requests.
 	longestDelay = 2 * idleInterval
