@@ -6,9 +6,11 @@
 // says that those of a tenant with many of them, and work on large schemas (registry/room), are the ones that wait.
 //
 //	server/fairness ─► [Do]: the handler of a request, and a reconcile of a controller
-//	                ├► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread.
-//	                │          registry/storage and registry/schema move the parts that take long, with [Run].
+//	                ├► [With]: the stock handlers of writes work in goroutines of their own, which begin on any thread, and a watch would keep
+//	                │          its thread for too long. registry/storage, registry/schema and server/admission move the parts that take long,
+//	                │          with [Run]. What the stock handlers do before admission, which is the work on managed fields, stays where it is.
 //	                └► [Wait]: before a request that gives way, while others are served ([Serve]): see free.go
+//	server/refusals ─► [Wait]: before a request of an origin with many refusals
 //	registry/room   ─► [Do]: work on a large schema
 //	registry/view   ─► [Run]: what is compiled for such a request
 //

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +57,30 @@ func TestDo_ChangesOnlyItsOwnThreads(t *testing.T) {
 	}
 	if len(idle) > kept {
 		t.Errorf("%d threads are kept", len(idle))
+	}
+}
+
+// What is woken takes the processor from such a thread at once.
+func TestDo_LetsOthersTakeTheProcessor(t *testing.T) {
+	asksFor := func() time.Duration {
+		attributes, err := unix.SchedGetAttr(0, 0)
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		return time.Duration(attributes.Runtime)
+	}
+	usual := asksFor()
+	if usual == 0 {
+		t.Skip("this kernel has no slices for each thread: Linux 6.12 is the first that has")
+	}
+	Do(func() {
+		if got := asksFor(); got != slice {
+			t.Errorf("it asks for %s at a time, want %s", got, slice)
+		}
+	})
+	if got := asksFor(); got != usual {
+		t.Errorf("other threads ask for %s at a time, want %s", got, usual)
 	}
 }
 

@@ -1,0 +1,2 @@
+// Package nicetest tells tests whether work gives way to others: see registry/nice.
+package nicetest
