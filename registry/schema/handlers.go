@@ -264,10 +264,7 @@ func (h *Handlers) build(crd *apiextensionsv1.CustomResourceDefinition, version 
 	s := &source{crd: crd}
 	e := &entry{source: s, interfaces: sync.OnceValues(func() (admission.ObjectInterfaces, error) { return newInterfaces(crd, own) })}
 	var options generic.RESTOptionsGetter = growingOptions{versionedOptions{h.config.RESTOptionsGetter, version}, defaults}
-	admits := admit(h.admission, crd, e.storage)
-	if apiscrd.HasPathSegmentNames(crd) {
-		admits = &freelyNaming{Interface: admits}
-	}
+	admits := &creating{Interface: admit(h.admission, crd, e.storage), freelyNamed: apiscrd.HasPathSegmentNames(crd)}
 	if convertsByWebhook(crd) {
 		var err error
 		if e.converter, err = newConverter(crd, hooks, rules); err != nil {

@@ -127,7 +127,7 @@ func TestNames_ManyAtOnce(t *testing.T) {
 
 // If the stock handler does not show admission its storage any more, nothing is created by another rule.
 func TestNames_UnknownScope(t *testing.T) {
-	f := &freelyNaming{Interface: admission.NewChainHandler()}
+	f := &creating{Interface: admission.NewChainHandler(), freelyNamed: true}
 	a := admission.NewAttributesRecord(nil, nil, schema.GroupVersionKind{}, "", "a:b", schema.GroupVersionResource{}, "", admission.Create, nil, false, nil)
 	if err := f.Admit(t.Context(), a, admission.NewObjectInterfacesFromScheme(nil)); err == nil {
 		t.Error("it is admitted")

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	"github.com/annex-dev/annex/registry/lasting"
@@ -42,6 +43,13 @@ func (e ending) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		err = e.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, try, cached)
 	})
 	return err
+}
+
+// Watch implements storage.Interface. Until the watch has begun, everything that exists may have to be decoded. It is for as long as its request is: there is no
+// other end.
+func (e ending) Watch(ctx context.Context, key string, opts apistorage.ListOptions) (w watch.Interface, err error) {
+	nice.Run(ctx, func(ctx context.Context) { w, err = e.Interface.Watch(ctx, key, opts) })
+	return w, err
 }
 
 // Get implements storage.Interface.

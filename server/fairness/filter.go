@@ -84,6 +84,10 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w = responsewriter.WrapForHTTP1Or2(&response{ResponseWriter: w, turn: t})
 	switch {
+	case watch && f.line.demanding(s):
+		// Only the parts that take long: the watch may last for hours, and its tenant may have little work soon.
+		nice.Wait(r.Context())
+		f.next.ServeHTTP(w, r.WithContext(nice.With(r.Context())))
 	case watch:
 		f.next.ServeHTTP(w, r)
 	case f.line.demanding(s) || isLarge(r) && f.line.shared():

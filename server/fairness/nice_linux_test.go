@@ -8,36 +8,33 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/annex-dev/annex/apis/logicalcluster"
 	"github.com/annex-dev/annex/registry/nice"
+	"github.com/annex-dev/annex/registry/nice/nicetest"
 )
 
-// niceness returns 20 minus the nice value of the thread of this goroutine, as the system call does.
-func niceness(t *testing.T) int {
-	t.Helper()
-	got, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	if err != nil {
-		t.Error(err)
+// tellWhether is a handler that writes whether the thread that serves the request gives way.
+func tellWhether(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write([]byte(strconv.FormatBool(nicetest.GivesWay(t)))); err != nil {
+			t.Error(err)
+		}
 	}
-	return got
 }
 
-// nicenessOf returns the niceness of the thread that serves a request, which the handler writes.
-func (w *world) nicenessOf(cluster, name string) int {
+// givesWay returns what that handler writes.
+func (w *world) givesWay(cluster, name string) bool {
 	w.Helper()
 	got := w.ask("list", cluster, name)
-	at, err := strconv.Atoi(got.body)
+	gives, err := strconv.ParseBool(got.body)
 	if err != nil || got.code != http.StatusOK {
 		w.Fatalf("%+v", got)
 	}
-	return at
+	return gives
 }
 
 // A tenant with several requests gives way at the processors while another one is active, and only then.
 func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
-	usual := niceness(t)
 	hold := newGate()
 	var held atomic.Int32
 	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, r *http.Request) {
@@ -45,33 +42,27 @@ func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 			held.Add(1)
 			hold.pass(w, r)
 		}
-		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
-			t.Error(err)
-		}
+		tellWhether(t)(w, r)
 	})
 	t.Cleanup(hold.open)
-	givesWay := func(cluster, name string) bool {
-		t.Helper()
-		return w.nicenessOf(cluster, name) < usual
-	}
-	if givesWay("busy", "mallory") {
+	if w.givesWay("busy", "mallory") {
 		t.Error("the only request of a tenant gives way")
 	}
 	for range 3 {
 		go w.ask("get", "busy", "mallory")
 	}
 	eventually(t, "the requests are at work", func() bool { return held.Load() == 3 })
-	if !givesWay("busy", "mallory") {
+	if !w.givesWay("busy", "mallory") {
 		t.Error("one of many requests of a tenant does not give way")
 	}
 	for cluster, want := range map[logicalcluster.Name]bool{"busy": true, "quiet": false} {
 		w.limiter.Work(t.Context(), cluster, func(context.Context) {
-			if got := niceness(t) < usual; got != want {
+			if got := nicetest.GivesWay(t); got != want {
 				t.Errorf("work for %s gives way: %t", cluster, got)
 			}
 		})
 	}
-	if givesWay("quiet", "alice") {
+	if w.givesWay("quiet", "alice") {
 		t.Error("the only request of another tenant gives way")
 	}
 	for _, p := range []*pool{w.limiter.line.workspaces, w.limiter.line.tenants} {
@@ -79,7 +70,7 @@ func TestFilter_ADemandingTenantGivesWay(t *testing.T) {
 		p.rivalry.last, p.rivalry.until = "busy", p.rivalry.seen
 		p.rivalry.mu.Unlock()
 	}
-	if givesWay("busy", "mallory") {
+	if w.givesWay("busy", "mallory") {
 		t.Error("a tenant that is alone gives way")
 	}
 }
@@ -113,17 +104,8 @@ func TestFilter_WhoIsPresent(t *testing.T) {
 // A tenant whose request took long gives way for a while, though it has one request at a time, and so does a request with a large body; but
 // only while another tenant is active.
 func TestFilter_LongWorkGivesWay(t *testing.T) {
-	usual := niceness(t)
-	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, _ *http.Request) {
-		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
-			t.Error(err)
-		}
-	})
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, tellWhether(t))
 	workspaces := w.limiter.line.workspaces
-	givesWay := func(cluster, name string) bool {
-		t.Helper()
-		return w.nicenessOf(cluster, name) < usual
-	}
 	now := time.Now()
 	workspaces.note("busy", now.Add(-2*long), now)
 	for _, p := range []*pool{workspaces, w.limiter.line.tenants} {
@@ -131,18 +113,18 @@ func TestFilter_LongWorkGivesWay(t *testing.T) {
 		p.rivalry.last, p.rivalry.until = "busy", now
 		p.rivalry.mu.Unlock()
 	}
-	if givesWay("busy", "mallory") {
+	if w.givesWay("busy", "mallory") {
 		t.Error("a tenant that is alone gives way")
 	}
-	if givesWay("quiet", "alice") {
+	if w.givesWay("quiet", "alice") {
 		t.Error("a tenant with short requests gives way")
 	}
 	workspaces.note("busy", now.Add(-2*long), time.Now())
-	if !givesWay("busy", "mallory") {
+	if !w.givesWay("busy", "mallory") {
 		t.Error("a tenant with a request that took long does not give way")
 	}
 	workspaces.note("busy", now.Add(-2*busyFor-2*long), now.Add(-2*busyFor))
-	if givesWay("busy", "mallory") {
+	if w.givesWay("busy", "mallory") {
 		t.Error("it gives way for ever")
 	}
 	for size, want := range map[int64]bool{0: false, largeBody - 1: false, largeBody: true, -1: true} {
@@ -152,27 +134,44 @@ func TestFilter_LongWorkGivesWay(t *testing.T) {
 	}
 }
 
+// A watch lasts for long, so it takes no thread. Its parts that take long give way if its tenant has much work as it begins.
+func TestFilter_PartsOfAWatchGiveWay(t *testing.T) {
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10, Watches: 10}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Verb") == "watch" {
+			if nicetest.GivesWay(t) {
+				t.Error("a watch takes a thread that gives way")
+			}
+			nice.Run(r.Context(), func(context.Context) { tellWhether(t)(w, r) })
+		}
+	})
+	for _, cluster := range []string{"busy", "quiet"} {
+		w.ask("list", cluster, "user")
+	}
+	now := time.Now()
+	w.limiter.line.workspaces.note("busy", now.Add(-2*long), now)
+	for cluster, want := range map[string]string{"busy": "true", "quiet": "false"} {
+		if got := w.ask("watch", cluster, "user"); got.body != want {
+			t.Errorf("%s: a part of a watch gives way: %q", cluster, got.body)
+		}
+	}
+}
+
 // Much work of the server for a workspace gives way, though nobody asks for anything, such as what many bindings need until they are
 // established. Requests of the workspace do not: others may have caused the work.
 func TestWork_GivesWayWhenThereIsMuch(t *testing.T) {
-	usual := niceness(t)
-	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, func(w http.ResponseWriter, _ *http.Request) {
-		if _, err := w.Write([]byte(strconv.Itoa(niceness(t)))); err != nil {
-			t.Error(err)
-		}
-	})
-	w.nicenessOf("busy", "mallory")
-	w.nicenessOf("quiet", "alice")
+	w := newWorld(t, Config{Reads: 100, Seats: 10, Waiting: 10}, tellWhether(t))
+	w.givesWay("busy", "mallory")
+	w.givesWay("quiet", "alice")
 	w.limiter.Work(t.Context(), "busy", func(context.Context) {
 		begun := time.Now()
 		eventually(t, "the work has taken long", func() bool { return time.Since(begun) >= long })
 	})
-	if w.nicenessOf("busy", "mallory") < usual {
+	if w.givesWay("busy", "mallory") {
 		t.Error("a request gives way because of work of the server")
 	}
 	for cluster, want := range map[logicalcluster.Name]bool{"busy": true, "quiet": false} {
 		w.limiter.Work(t.Context(), cluster, func(context.Context) {
-			if got := niceness(t) < usual; got != want {
+			if got := nicetest.GivesWay(t); got != want {
 				t.Errorf("work for %s gives way: %t", cluster, got)
 			}
 		})
