@@ -9,7 +9,8 @@
 //	no credentials                         both   the address
 //
 // While an account is overdrawn, its requests get 429 before anybody looks at them, after a moment: a client that sends one request after
-// the other then sends few. Credentials that were accepted a moment ago do
+// the other then sends few. Before that, refusals are held as well, the longer, the more of the burst is gone: hundreds of them at once
+// would keep the processors from others. Credentials that were accepted a moment ago do
 // not depend on the account of their address: users behind the same proxy as a flood are not touched by it. Other credentials of a
 // user whose account is overdrawn charge the address: a header that nobody reads makes any number of them.
 //

@@ -15,12 +15,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
 	basemetrics "k8s.io/component-base/metrics"
 	"k8s.io/utils/lru"
 
+	"github.com/annex-dev/annex/registry/nice"
 	"github.com/annex-dev/annex/registry/rbac/policy"
 )
 
@@ -32,6 +34,11 @@ const (
 	credentials = 1 << 16
 	// room is how many bytes the requests have at a time whose answers are held, and each what it takes without its headers.
 	room, each = 32 << 20, 32 << 10
+	// suspicious is what part of its burst an account is charged with from which on its requests give way to others, and refusals are held: the
+	// longer, the more of the burst is gone.
+	suspicious = 0.1
+	// spread is by which part an answer is held longer at most.
+	spread = 0.5
 	// retryAfter is when a client should come again, in seconds.
 	retryAfter = 1
 )
@@ -52,7 +59,8 @@ type origin [sha256.Size]byte
 type Config struct {
 	// PerSecond is how many refusals a second an account may be charged with in the long run; 0 means no limit.
 	PerSecond int
-	// Hold is how long an answer with 429 is held back; 0 means not at all.
+	// Hold is how long an answer with 429 is held back, and up to half as long again; 0 means not at all. The last refusals before that are
+	// held for a part of it.
 	Hold time.Duration
 	// Requestor returns who was authenticated for the request of a context, once that is known.
 	Requestor func(ctx context.Context) (user.Info, bool)
@@ -89,9 +97,13 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.overdrawn(payer) {
 		rejected.Inc()
-		f.hold(r)
+		f.hold(r, f.Hold)
 		responsewriters.ErrorNegotiated(apierrors.NewTooManyRequests("too many requests were refused, try again later", retryAfter), f.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
 		return
+	}
+	charged := 0.0
+	if f.used(payer) > suspicious {
+		nice.Wait(r.Context())
 	}
 	f.next.ServeHTTP(responsewriter.WrapForHTTP1Or2(&watcher{ResponseWriter: w, answered: func(code int) {
 		payer := address
@@ -107,19 +119,25 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		if code == http.StatusUnauthorized || code == http.StatusForbidden {
 			f.charge(payer)
+			charged = f.used(payer)
 		}
 	}}), r)
+	// The answer is short, so it leaves with the end of this handler.
+	if charged > suspicious {
+		f.hold(r, time.Duration(charged*float64(f.Hold)))
+	}
 }
 
-// hold waits with an answer until the client has left or the time for it is over. Most clients send the next request after the answer, so
+// hold waits with an answer for so long, or up to half as long again, or until the client has left. Most clients send the next request after the answer, so
 // a flood of them becomes slow, and leaves the processors to others. If there is no room for one more request, it does not wait.
-func (f *filter) hold(r *http.Request) {
+func (f *filter) hold(r *http.Request, long time.Duration) {
 	size := sizeOf(r)
 	if !f.room.TryAcquire(size) {
 		return
 	}
 	defer f.room.Release(size)
-	over := time.NewTimer(f.Hold)
+	// Not all at the same time, or the next requests of a flood come all at once.
+	over := time.NewTimer(wait.Jitter(long, spread))
 	defer over.Stop()
 	select {
 	case <-over.C:
@@ -156,6 +174,16 @@ func (f *filter) authenticated(ctx context.Context) (name string, ok bool) {
 func (f *filter) overdrawn(payer origin) bool {
 	account, ok := f.accounts.Get(payer)
 	return ok && account.(*rate.Limiter).Tokens() < 1
+}
+
+// used returns what part of its burst an account is charged with, from 0 to 1.
+func (f *filter) used(payer origin) float64 {
+	account, ok := f.accounts.Get(payer)
+	if !ok {
+		return 0
+	}
+	most := float64(burst * f.PerSecond)
+	return min(1, (most-account.(*rate.Limiter).Tokens())/most)
 }
 
 // charge takes one refusal from an account, which may be overdrawn by as many requests as were under way.

@@ -216,14 +216,14 @@ func TestATokenThatIsNoLongerAccepted(t *testing.T) {
 // Answers to a flood come late, but only so many of them wait at a time.
 func TestFloodIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const hold = 100 * time.Millisecond
+		const hold = 10 * time.Millisecond // so that the account earns little meanwhile
 		w := newSlowWorld(t, perSecond, hold)
 		w.flood(func(int) int { return w.ask(here, "bad", "", "") })
 		takes := func(what string, want time.Duration) {
 			t.Helper()
 			began := time.Now()
 			w.want(what, http.StatusTooManyRequests, w.ask(here, "bad", "", ""))
-			if got := time.Since(began); got != want {
+			if got := time.Since(began); got < want || got > want+want/2 {
 				t.Errorf("%s is answered after %s, want %s", what, got, want)
 			}
 		}
@@ -244,9 +244,40 @@ func TestFloodIsHeld(t *testing.T) {
 		if waited := time.Since(began); waited > 0 {
 			t.Errorf("a user elsewhere waited for %s", waited)
 		}
-		time.Sleep(hold)
+		time.Sleep(hold + hold/2)
 		synctest.Wait()
 		takes("the flood, later", hold)
+	})
+}
+
+// The more refusals there were, the longer is the next one held. Few are not held, nor is what is not refused.
+func TestRefusalsAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hold = 100 * time.Millisecond
+		w := newSlowWorld(t, perSecond, hold)
+		ask := func(token string, want int) time.Duration {
+			began := time.Now()
+			w.want(token, want, w.ask(here, token, "", ""))
+			return time.Since(began)
+		}
+		var took []time.Duration
+		for range burst * perSecond {
+			took = append(took, ask("bad", http.StatusUnauthorized))
+		}
+		if few := took[:2]; few[0] != 0 || few[1] != 0 {
+			t.Errorf("the first refusals took %s", few)
+		}
+		if last := took[len(took)-1]; last < hold*3/4 || last > hold*3/2 {
+			t.Errorf("the last refusal took %s, want about %s", last, hold)
+		}
+		if middle := took[len(took)/2]; middle < hold/3 || middle > hold*4/5 {
+			t.Errorf("a refusal in between took %s, want about half of %s", middle, hold)
+		}
+		w.want("a user elsewhere", http.StatusForbidden, w.ask(elsewhere, "good-user", "", ""))
+		time.Sleep(time.Second)
+		if got := ask("good-admin", http.StatusOK); got != 0 {
+			t.Errorf("what is not refused takes %s", got)
+		}
 	})
 }
 
