@@ -18,7 +18,8 @@ import (
 
 // creating is the admission of a definition. It changes by which strategy its objects are created: the stock handler makes a storage for
 // each version, with a strategy of its own. Admission is the only place that sees these storages, in the scope of the request, before anything
-// is created. It wraps the strategy of each when it first sees it. Admission gives way to others if the request does.
+// is created. It wraps the strategy of each when it first sees it. All admission of a custom resource gives way to others if the request does, the parts of this
+// package included.
 type creating struct {
 	admission.Interface
 	// freelyNamed says that objects may have every name that is valid in a URL.

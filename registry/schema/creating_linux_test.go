@@ -64,7 +64,7 @@ func TestCreating_GivesWay(t *testing.T) {
 		if err := c.Validate(ctx, a, scope); err != nil {
 			t.Fatal(err)
 		}
-		if _, twice := objects.CreateStrategy.(givingWay).RESTCreateStrategy.(tellingStrategy); !twice {
+		if _, once := objects.CreateStrategy.(givingWay).RESTCreateStrategy.(tellingStrategy); !once {
 			t.Errorf("the strategy is %T", objects.CreateStrategy)
 		}
 		objects.CreateStrategy.Validate(ctx, nil)

@@ -45,8 +45,8 @@ func (e ending) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	return err
 }
 
-// Watch implements storage.Interface. Until the watch has begun, everything that exists may have to be decoded. It is for as long as its request is: there is no
-// other end.
+// Watch implements storage.Interface. Until the watch has begun, all that exists may have to be decoded. The watch itself ends with ctx
+// only.
 func (e ending) Watch(ctx context.Context, key string, opts apistorage.ListOptions) (w watch.Interface, err error) {
 	nice.Run(ctx, func(ctx context.Context) { w, err = e.Interface.Watch(ctx, key, opts) })
 	return w, err

@@ -119,5 +119,5 @@ func New(c Config) (admission.Interface, error) {
 	plugins = append(plugins, quota.New(c.Quotas))
 	// After them, because it writes to the host what the object will use.
 	plugins = append(plugins, c.HostQuotas)
-	return apistatus.Admission(newGivingWay(admission.NewChainHandler(plugins...))), nil
+	return apistatus.Admission(givingWay{admission.NewChainHandler(plugins...)}), nil
 }

@@ -11,27 +11,23 @@ import (
 // givingWay lets the admission of a request give way to others if the request does: the authors of policies decide how long it takes. The
 // stock handlers of writes call it on a thread of the usual priority.
 type givingWay struct {
-	admission.Interface
-	mutating   admission.MutationInterface
-	validating admission.ValidationInterface
+	chain interface {
+		admission.MutationInterface
+		admission.ValidationInterface
+	}
 }
 
-func newGivingWay(chain interface {
-	admission.Interface
-	admission.MutationInterface
-	admission.ValidationInterface
-}) givingWay {
-	return givingWay{chain, chain, chain}
-}
+// Handles implements admission.Interface.
+func (g givingWay) Handles(operation admission.Operation) bool { return g.chain.Handles(operation) }
 
 // Admit implements admission.MutationInterface.
 func (g givingWay) Admit(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) (err error) {
-	nice.Run(ctx, func(ctx context.Context) { err = g.mutating.Admit(ctx, a, o) })
+	nice.Run(ctx, func(ctx context.Context) { err = g.chain.Admit(ctx, a, o) })
 	return err
 }
 
 // Validate implements admission.ValidationInterface.
 func (g givingWay) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) (err error) {
-	nice.Run(ctx, func(ctx context.Context) { err = g.validating.Validate(ctx, a, o) })
+	nice.Run(ctx, func(ctx context.Context) { err = g.chain.Validate(ctx, a, o) })
 	return err
 }
