@@ -18,7 +18,7 @@ func cutLog(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := NewClient(Endpoints{URLs: []string{server.Endpoint()}}, nil)
+	client, err := server.NewClient(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
 )
 
 const (
@@ -33,9 +35,10 @@ const (
 type Embedded struct {
 	server   *embed.Etcd
 	endpoint string
+	direct   *direct
 	socket   string
 	lock     *fileutil.LockedFile
-	ready    bool
+	ready    bool // and direct is set
 	// leave ends what keeps the file small, and waits for that.
 	leave func()
 }
@@ -102,6 +105,7 @@ func (e *Embedded) start(ctx context.Context, dir string, sizes sizes) error {
 		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
 	}
 	e.ready = true
+	e.direct = newDirect(e.server.Server)
 	keeping, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
 	kept.Go(func() { (&space{sizes: sizes, server: e.server.Server}).run(keeping) })
@@ -233,8 +237,10 @@ func socketPath(dir string) (string, error) {
 	return filepath.Join(short, "client.sock"), nil
 }
 
-// Endpoint returns the address that a client in this process dials.
-func (e *Embedded) Endpoint() string { return e.endpoint }
+// NewClient returns a client in this process, which the caller closes. Its requests wait for hold, which may be nil.
+func (e *Embedded) NewClient(hold *Hold, more ...grpc.DialOption) (*kubernetes.Client, error) {
+	return NewClient(Endpoints{URLs: []string{e.endpoint}}, hold, append(slices.Clip(more), grpc.WithChainUnaryInterceptor(e.direct.intercept))...)
+}
 
 // Stop ends the etcd; close every client of it before. What was acknowledged is on disk.
 func (e *Embedded) Stop() {
@@ -244,6 +250,7 @@ func (e *Embedded) Stop() {
 	switch {
 	case e.server == nil:
 	case e.ready:
+		e.direct.close()
 		e.server.Close()
 	default:
 		abandon(e.server)

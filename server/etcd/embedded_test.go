@@ -20,7 +20,7 @@ func TestEmbedded_KeepsDataAndListensOnItsSocketOnly(t *testing.T) {
 		if _, err := StartEmbedded(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "another process") {
 			t.Errorf("a second etcd on %s: %v", dir, err)
 		}
-		client, err := NewClient(Endpoints{URLs: []string{server.Endpoint()}}, nil)
+		client, err := server.NewClient(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

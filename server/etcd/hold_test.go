@@ -23,7 +23,7 @@ func TestHold_KeepsEverythingFromEtcdUntilItIsReleased(t *testing.T) {
 	for name, want := range map[string]error{"released": nil, "refused": refused} {
 		t.Run(name, func(t *testing.T) {
 			hold := NewHold()
-			client, err := NewClient(Endpoints{URLs: []string{startEmbedded(t).Endpoint()}}, hold)
+			client, err := startEmbedded(t).NewClient(hold)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -42,7 +42,7 @@ func state(t *testing.T, client *clientv3.Client) [2]int64 {
 }
 
 func TestProbe_EtcdHasEverything(t *testing.T) {
-	p := newProber(t, startEmbedded(t).Endpoint())
+	p := newProber(t, startEmbedded(t).endpoint)
 	before := state(t, p.client)
 	var replicas sync.WaitGroup
 	for range 8 {
@@ -61,7 +61,7 @@ func TestProbe_EtcdHasEverything(t *testing.T) {
 
 // While a watch waits for a revision to come, etcd does not answer any other on its stream: the watch caches do so after a list.
 func TestProbe_DoesNotMindOtherWatches(t *testing.T) {
-	p := newProber(t, startEmbedded(t).Endpoint())
+	p := newProber(t, startEmbedded(t).endpoint)
 	ahead := state(t, p.client)[0] + 1
 	if created := <-p.client.Watch(clientv3.WithRequireLeader(t.Context()), "/annex", clientv3.WithRev(ahead), clientv3.WithCreatedNotify()); !created.Created {
 		t.Fatalf("the watch is not open: %v", created.Err())
@@ -73,7 +73,7 @@ func TestProbe_DoesNotMindOtherWatches(t *testing.T) {
 
 func TestProbe_RefusesWhatIsNoEtcd(t *testing.T) {
 	embedded := startEmbedded(t)
-	etcd := newProber(t, embedded.Endpoint()).client
+	etcd := newProber(t, embedded.endpoint).client
 	for name, tc := range map[string]struct {
 		store *lacking.Store
 		want  string
@@ -110,7 +110,7 @@ func TestProbe_RefusesWhatIsNoEtcd(t *testing.T) {
 		}}, "does not say which version of etcd it is (unknown method Status)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := tc.store.Start(t, embedded.Endpoint())
+			url := tc.store.Start(t, embedded.endpoint)
 			before := state(t, etcd)
 			p := newProber(t, url)
 			if tc.store.NoProgress {
@@ -130,7 +130,7 @@ func TestProbe_RefusesWhatIsNoEtcd(t *testing.T) {
 
 func TestProbe_WarnsOfASlowCommit(t *testing.T) {
 	const delay = 20 * time.Millisecond
-	p := newProber(t, (&lacking.Store{Delay: delay}).Start(t, startEmbedded(t).Endpoint()))
+	p := newProber(t, (&lacking.Store{Delay: delay}).Start(t, startEmbedded(t).endpoint))
 	p.slow = delay
 	report, err := p.probe(t.Context())
 	if err != nil || report.Commit < delay || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "faster disk") {
@@ -141,7 +141,7 @@ func TestProbe_WarnsOfASlowCommit(t *testing.T) {
 func TestProbe_WarnsOfAlarms(t *testing.T) {
 	for alarm, want := range map[pb.AlarmType]string{pb.AlarmType_NOSPACE: "defragment etcd", pb.AlarmType_CORRUPT: "restore a backup"} {
 		t.Run(alarm.String(), func(t *testing.T) {
-			p := newProber(t, startEmbedded(t).Endpoint())
+			p := newProber(t, startEmbedded(t).endpoint)
 			set := func(action pb.AlarmRequest_AlarmAction) {
 				t.Helper()
 				if _, err := pb.NewMaintenanceClient(p.client.ActiveConnection()).Alarm(t.Context(), &pb.AlarmRequest{Action: action, Alarm: alarm, MemberID: 1}); err != nil {
@@ -172,7 +172,7 @@ func TestProbe_DoesNotRefuseWhatDoesNotAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lack *LackError
-			if _, err := newProber(t, store.Start(t, embedded.Endpoint())).probe(t.Context()); err == nil || errors.As(err, &lack) {
+			if _, err := newProber(t, store.Start(t, embedded.endpoint)).probe(t.Context()); err == nil || errors.As(err, &lack) {
 				t.Errorf("error = %v", err)
 			}
 		})

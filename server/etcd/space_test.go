@@ -32,7 +32,7 @@ func startSmall(t *testing.T, sizes sizes) (*Embedded, *kubernetes.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	client, err := NewClient(Endpoints{URLs: []string{server.Endpoint()}}, nil)
+	client, err := server.NewClient(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

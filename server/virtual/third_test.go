@@ -109,7 +109,7 @@ func TestVirtual_AThirdWorkspaceIsOneLineInTheList(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Stop)
-	client, err := etcd.NewClient(etcd.Endpoints{URLs: []string{store.Endpoint()}}, nil)
+	client, err := store.NewClient(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

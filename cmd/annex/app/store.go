@@ -75,16 +75,7 @@ func (o *Options) openEtcd(ctx context.Context, check checkFunc, dial ...grpc.Di
 		s.stop()
 		return nil, err
 	}
-	endpoints := o.endpoints()
-	if len(o.EtcdServers) == 0 {
-		embedded, err := etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory))
-		if err != nil {
-			s.stop()
-			return nil, err
-		}
-		s.embedded, endpoints.URLs = embedded, []string{embedded.Endpoint()}
-	}
-	if s.client, err = etcd.NewClient(endpoints, s.hold, dial...); err != nil {
+	if err := s.connect(ctx, o, dial...); err != nil {
 		s.stop()
 		return nil, err
 	}
@@ -100,6 +91,19 @@ func (o *Options) openEtcd(ctx context.Context, check checkFunc, dial ...grpc.Di
 		}
 	}()
 	return s, nil
+}
+
+// connect sets the client of the external etcd, or starts the embedded one.
+func (s *store) connect(ctx context.Context, o *Options, dial ...grpc.DialOption) (err error) {
+	if len(o.EtcdServers) > 0 {
+		s.client, err = etcd.NewClient(o.endpoints(), s.hold, dial...)
+		return err
+	}
+	if s.embedded, err = etcd.StartEmbedded(ctx, filepath.Clean(o.EmbeddedEtcdDirectory)); err != nil {
+		return err
+	}
+	s.client, err = s.embedded.NewClient(s.hold, dial...)
+	return err
 }
 
 // clients returns the clients of all etcds.
