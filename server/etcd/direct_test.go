@@ -120,6 +120,10 @@ func TestDirect_AnswersAsTheSocketDoes(t *testing.T) {
 			}
 		})
 	}
+	// What was refused is not written after all.
+	if got, err := socket.KV.Get(t.Context(), "", clientv3.WithPrefix(), clientv3.WithKeysOnly()); err != nil || got.Count != 1 || got.Header.Revision != 4 {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
 
 // Etcd must not end below a call.

@@ -35,10 +35,10 @@ const (
 type Embedded struct {
 	server   *embed.Etcd
 	endpoint string
-	direct   *direct
 	socket   string
 	lock     *fileutil.LockedFile
-	ready    bool // and direct is set
+	// direct is nil until etcd is ready.
+	direct *direct
 	// leave ends what keeps the file small, and waits for that.
 	leave func()
 }
@@ -104,7 +104,6 @@ func (e *Embedded) start(ctx context.Context, dir string, sizes sizes) error {
 	if err := awaitReady(ctx, e.server); err != nil {
 		return fmt.Errorf("starting the embedded etcd on %s: %w", dir, err)
 	}
-	e.ready = true
 	e.direct = newDirect(e.server.Server)
 	keeping, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
@@ -249,7 +248,7 @@ func (e *Embedded) Stop() {
 	}
 	switch {
 	case e.server == nil:
-	case e.ready:
+	case e.direct != nil:
 		e.direct.close()
 		e.server.Close()
 	default:
